@@ -1,0 +1,48 @@
+"""Where runs are trained: in this process, or in worker processes of this machine."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable
+
+from harness.errors import BackendError, UsageError
+from harness.protocols import Event, Executor
+
+EXECUTORS = ("local", "inline", "ray")
+
+
+def make_executor(
+    name: str,
+    workers: int = 2,
+    *,
+    threads: int = 1,
+    debug: bool = False,
+    stops: tuple[type[BaseException], ...] = (),
+    on_event: Callable[[Event], None] | None = None,
+) -> Executor:
+    """Return the executor called ``name``; no process is started before its first job.
+
+    ``workers`` and ``threads`` (per worker) are those of ``local``; ``debug`` lets a trainer's
+    exceptions out of ``inline``'s ``poll``, and ``stops`` are exceptions that always leave it.
+    ``on_event`` hears of every event as it happens, see `harness.protocols.Executor`.
+    """
+    if workers < 1:
+        raise UsageError(f"the number of workers must be at least 1, not {workers}")
+    if threads < 1:
+        raise UsageError(f"the number of threads a worker must be at least 1, not {threads}")
+    if name == "inline":
+        from harness.executors.inline import InlineExecutor
+
+        return InlineExecutor(on_event=on_event, debug=debug, stops=stops)
+    if name == "local":
+        from harness.executors.local import LocalExecutor
+
+        return LocalExecutor(workers, threads=threads, on_event=on_event)
+    if name == "ray":
+        raise BackendError(
+            "executor 'ray' is not available in this version: use 'local' (worker processes on "
+            "this machine) or 'inline' (this process)"
+        )
+    near = difflib.get_close_matches(name, EXECUTORS, n=1)
+    hint = f"did you mean '{near[0]}'? " if near else ""
+    raise UsageError(f"unknown executor '{name}': {hint}there are {', '.join(EXECUTORS)}")

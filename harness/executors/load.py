@@ -1,0 +1,86 @@
+"""From a trainer's reference to the function."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import importlib
+import importlib.util
+import os
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import cast
+
+from harness.errors import UsageError
+from harness.protocols import Trainer
+
+
+def load_trainer(reference: str) -> Trainer:
+    """Return the function that ``reference`` names.
+
+    A reference is ``package.module:function``, or ``path/to/file.py:function`` with the path
+    absolute or relative to the working directory. A file is imported once in a process, and finds
+    the modules that lie beside it. Whatever is wrong is a `UsageError` that quotes the reference;
+    an exception raised while importing is its cause.
+    """
+    place, _, name = reference.rpartition(":")
+    if not place or not name:
+        raise UsageError(
+            f"trainer '{reference}' is not a reference: write 'package.module:function' "
+            "or 'path/to/file.py:function'"
+        )
+    is_file = place.endswith(".py") or os.sep in place
+    module = _import_file(place, reference) if is_file else _import_module(place, reference)
+    found = getattr(module, name, None)
+    if found is None:
+        near = difflib.get_close_matches(name, list(vars(module)), n=1)
+        hint = f", did you mean '{near[0]}'?" if near else ""
+        raise UsageError(f"trainer '{reference}': '{place}' defines no '{name}'{hint}")
+    if not callable(found):
+        raise UsageError(
+            f"trainer '{reference}': expected a function (job, notify), "
+            f"but '{name}' is of type {type(found).__name__}"
+        )
+    return cast("Trainer", found)
+
+
+def _import_module(name: str, reference: str) -> ModuleType:
+    try:
+        return importlib.import_module(name)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        raise _import_failed(reference, error) from error
+
+
+def _import_file(place: str, reference: str) -> ModuleType:
+    path = Path(place).resolve()
+    if not path.is_file():
+        raise UsageError(f"trainer '{reference}': there is no file {path}")
+    name = f"_sweep_trainer_{hashlib.sha256(str(path).encode()).hexdigest()[:12]}"
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise UsageError(f"trainer '{reference}': {path} is not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    beside = str(path.parent)
+    if beside not in sys.path:
+        sys.path.append(beside)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException as error:
+        del sys.modules[name]
+        if isinstance(error, KeyboardInterrupt):
+            raise
+        raise _import_failed(reference, error) from error
+    return module
+
+
+def _import_failed(reference: str, error: BaseException) -> UsageError:
+    message = " ".join(str(error).split())
+    return UsageError(
+        f"trainer '{reference}' cannot be imported: {type(error).__name__}: {message}"
+    )

@@ -1,0 +1,55 @@
+"""The log file of a run: everything printed while it trains, by Python or by a C library."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+FATAL = "Fatal Python error"
+
+
+def begin_log(path: str) -> None:
+    """Create the log file ``path`` with its folders, empty."""
+    log = Path(path)
+    log.parent.mkdir(parents=True, exist_ok=True)
+    log.write_bytes(b"")
+
+
+def redirect(path: str) -> None:
+    """Send file descriptors 1 and 2 of this process to the end of the file ``path``."""
+    log = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    try:
+        os.dup2(log, 1)
+        os.dup2(log, 2)
+    finally:
+        os.close(log)
+
+
+def append(path: str, text: str) -> None:
+    """Add ``text`` to the log ``path``; a log that cannot be written is done without."""
+    try:
+        log = Path(path)
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("a", encoding="utf-8", errors="backslashreplace") as file:
+            file.write(text)
+    except OSError:
+        pass
+
+
+def tail(path: str, lines: int = 4, reach: int = 8192) -> list[str]:
+    """Return the last ``lines`` lines of a log that say something, read from its end only.
+
+    Where the interpreter's own crash report is within ``reach`` bytes of the end, the lines are
+    its first ones, which say what happened, rather than its last.
+    """
+    try:
+        with Path(path).open("rb") as file:
+            file.seek(0, os.SEEK_END)
+            file.seek(max(0, file.tell() - reach))
+            text = file.read(reach).decode("utf-8", errors="replace")
+    except OSError:
+        return []
+    said = [" ".join(line.split()) for line in text.splitlines() if line.strip()]
+    fatal = next((i for i, line in enumerate(said) if line.startswith(FATAL)), None)
+    chosen = said[-lines:] if fatal is None else said[fatal : fatal + lines]
+    return [line[:200] for line in chosen]

@@ -1,0 +1,144 @@
+"""What a trainer's return or raise means: one outcome, sound enough to be stored."""
+
+from __future__ import annotations
+
+import math
+import traceback
+from collections.abc import Sequence
+from dataclasses import fields, replace
+from typing import Any, TypeVar, get_args
+
+from harness.errors import HarnessError
+from harness.executors.load import load_trainer
+from harness.executors.logs import tail
+from harness.protocols import Notify
+from harness.records import Evaluation, Job, Outcome, Status, StepTrace, finite
+
+Point = TypeVar("Point", Evaluation, StepTrace)
+
+_FLOATS = (
+    "perf_before",
+    "perf_after",
+    "delta_perf",
+    "delta_perf_se",
+    "train_delta_perf",
+    "seconds",
+    "evaluation_seconds",
+)
+_INTEGERS = ("prompts", "samples", "prompts_changed", "tokens", "peak_memory", "stopped_at")
+_OUT_OF_MEMORY = (
+    "out of memory",  # CUDA, ROCm, MPS
+    "can't allocate memory",  # Torch's CPU allocator
+    "RESOURCE_EXHAUSTED",  # XLA
+)
+
+
+def train(job: Job, notify: Notify) -> Outcome:
+    """Load the trainer of ``job``, train, and return its outcome, sound. Raises what it raises."""
+    return sound(load_trainer(job.conditions.trainer)(job, notify))
+
+
+def sound(outcome: object) -> Outcome:
+    """Return ``outcome`` in plain, finite numbers; TypeError where it is no outcome at all.
+
+    Numbers that are not finite become None, and points of the curve or the trace that hold one
+    are left out. A run said to be completed whose ΔPerf is not finite is a diverged run.
+    """
+    if not isinstance(outcome, Outcome):
+        raise TypeError(f"the trainer returned {type(outcome).__name__}, expected an Outcome")
+    if outcome.status not in get_args(Status):
+        raise TypeError(f"the trainer returned the unknown status {outcome.status!r}")
+    numbers: dict[str, Any] = {name: _number(getattr(outcome, name)) for name in _FLOATS}
+    numbers |= {name: _integer(getattr(outcome, name)) for name in _INTEGERS}
+    plain = replace(
+        outcome,
+        **numbers,
+        curve=tuple(_finite_points(outcome.curve, Evaluation)),
+        trace=tuple(_finite_points(outcome.trace, StepTrace)),
+        device=None if outcome.device is None else str(outcome.device),
+        error=None if outcome.error is None else str(outcome.error),
+    )
+    measured = (outcome.perf_before, outcome.perf_after, outcome.delta_perf)
+    if plain.status == "completed" and any(
+        value is not None and not math.isfinite(value) for value in measured
+    ):
+        return replace(
+            plain,
+            status="diverged",
+            delta_perf=None,
+            delta_perf_se=None,
+            error=plain.error or "perf is not a finite number",
+        )
+    return plain
+
+
+def failure(error: BaseException, log: str | None) -> Outcome:
+    """Return the outcome of a run whose trainer raised ``error``: ``oom`` or ``failed``."""
+    text = one_line(error)
+    where = f" (log: {log})" if log else ""
+    return Outcome(status="oom" if _is_out_of_memory(error) else "failed", error=text + where)
+
+
+def overdue(timeout: float, seconds: float, log: str | None) -> Outcome:
+    """Return the outcome of a run that was stopped at its ``timeout``."""
+    where = f" (log: {log})" if log else ""
+    return Outcome(
+        status="timeout", seconds=seconds, error=f"stopped after its {timeout:g} s{where}"
+    )
+
+
+def crash(what: str, seconds: float, log: str) -> Outcome:
+    """Return the outcome of a run whose worker died; ``what`` says how, its log's end why."""
+    said = tail(log)
+    end = f"; {log} ends: {' | '.join(said)}" if said else f"; its log {log} is empty"
+    return Outcome(status="crashed", seconds=seconds, error=what + end)
+
+
+def with_curve(outcome: Outcome, seen: Sequence[Evaluation]) -> Outcome:
+    """Return ``outcome`` with the evaluations ``seen`` on the way, where it brought none."""
+    if outcome.curve or outcome.status == "completed" or not seen:
+        return outcome
+    return replace(outcome, curve=tuple(_finite_points(seen, Evaluation)))
+
+
+def one_line(error: BaseException) -> str:
+    """Return the last line of the traceback of ``error``, shortened."""
+    message = " ".join(str(error).split())
+    if isinstance(error, HarnessError):
+        return message
+    name = type(error).__name__
+    text = f"{name}: {message}" if message else name
+    return text if len(text) <= 400 else f"{text[:399]}…"
+
+
+def traceback_text(error: BaseException) -> str:
+    """Return the traceback of ``error`` as it is printed."""
+    return "".join(traceback.format_exception(error))
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    return isinstance(error, RuntimeError) and any(sign in str(error) for sign in _OUT_OF_MEMORY)
+
+
+def _number(value: float | None) -> float | None:
+    return finite(None if value is None else float(value))
+
+
+def _integer(value: float | None) -> int | None:
+    return None if value is None or not math.isfinite(value) else int(value)
+
+
+def _finite_points(points: Sequence[Point], kind: type[Point]) -> list[Point]:
+    kept = []
+    for point in points:
+        if not isinstance(point, kind):
+            raise TypeError(f"expected {kind.__name__} values, got {type(point).__name__}")
+        numbers: dict[str, Any] = {
+            field.name: float(getattr(point, field.name)) for field in fields(point)
+        }
+        if all(map(math.isfinite, numbers.values())):
+            numbers["step"] = int(point.step)
+            kept.append(kind(**numbers))
+    return kept

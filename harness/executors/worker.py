@@ -1,0 +1,143 @@
+"""The process at the other end of a pipe: it trains the jobs it is sent, one after another.
+
+It is started as a program of its own, so that nothing of the parent's main module runs again.
+It prints into the log of the job at hand, ignores Ctrl-C, which is the session's to decide, and
+ends when its parent does, in whatever way that was.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import faulthandler
+import os
+import select
+import signal
+import sys
+import threading
+import time
+from multiprocessing.connection import Connection
+from typing import NoReturn
+
+from harness.executors.logs import redirect
+from harness.executors.outcomes import failure, traceback_text, train
+from harness.protocols import Event, Finished, Progressed, Started
+from harness.records import Job, Outcome, Progress
+
+QUIET = 0.05
+"""Seconds between two progress messages of a run, where neither carries an evaluation."""
+
+BOOT = (
+    "import sys, json; sys.path[:] = json.loads(sys.argv[4]); "
+    "from harness.executors.worker import main; "
+    "main(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3] == 'main')"
+)
+"""The program of a worker; its arguments: pipe, parent's process id, its thread, sys.path."""
+
+_PR_SET_PDEATHSIG = 1
+
+
+def main(pipe: int, parent: int, from_main_thread: bool) -> NoReturn:
+    """Serve the jobs that come through the file descriptor ``pipe`` until it closes."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    faulthandler.enable(file=2, all_threads=False)
+    _follow(parent, from_main_thread)
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(  # type: ignore[union-attr]
+            encoding="utf-8", errors="backslashreplace", line_buffering=True
+        )
+    connection = Connection(pipe)
+    sender = _Sender(connection)
+    while True:
+        try:
+            job = connection.recv()
+        except (EOFError, OSError):
+            _end()
+        sender.send(Started(job.key))
+        redirect(job.log)
+        outcome = _attempt(job, sender)
+        _flush()
+        sender.send(Finished(job.key, outcome))
+
+
+def _attempt(job: Job, sender: _Sender) -> Outcome:
+    sender.begin(job.key)
+    try:
+        return train(job, sender.notify)
+    except BaseException as error:  # noqa: BLE001
+        outcome = failure(error, job.log)
+        # A trainer may have closed the stream, a disk be full: the outcome goes all the same.
+        with contextlib.suppress(OSError, ValueError, MemoryError):
+            print(traceback_text(error), file=sys.__stderr__, flush=True)
+        return outcome
+
+
+class _Sender:
+    """Sends a job's events, and of its progress no more than the parent cares to read."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._lock = threading.Lock()
+        self._writable = select.poll()
+        self._writable.register(connection.fileno(), select.POLLOUT)
+        self.begin("")
+
+    def begin(self, key: str) -> None:
+        self._key = key
+        self._stage = ""
+        self._next = 0.0
+
+    def send(self, event: Event) -> None:
+        """Send ``event``; where nobody listens any more there is nothing left to live for."""
+        with self._lock:
+            try:
+                self._connection.send(event)
+            except OSError:
+                _end()
+
+    def notify(self, progress: Progress) -> None:
+        """Send ``progress``, unless it carries no evaluation and comes too soon after another.
+
+        An unimportant message is dropped, too, while the parent is behind with its reading.
+        """
+        now = time.monotonic()
+        important = progress.evaluation is not None or progress.stage != self._stage
+        if not important and (now < self._next or not self._writable.poll(0)):
+            return
+        self._stage, self._next = progress.stage, now + QUIET
+        self.send(Progressed(self._key, progress))
+
+
+def _follow(parent: int, from_main_thread: bool) -> None:
+    """See to it that this process ends soon after its parent, whatever it is doing then.
+
+    A thread looks; on Linux the kernel does as well, which also ends a process that never lets
+    its threads run. (The kernel goes by the thread that started it, hence not from any thread.)
+    """
+    if sys.platform == "linux" and from_main_thread:
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+    def look() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        _end()
+
+    threading.Thread(target=look, name="follow-parent", daemon=True).start()
+
+
+def _flush() -> None:
+    """Write out what Python and the C library hold back, while the log is this job's."""
+    for stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__):
+        try:
+            if stream is not None:
+                stream.flush()
+        except (OSError, ValueError):
+            pass
+    ctypes.CDLL(None).fflush(None)
+
+
+def _end() -> NoReturn:
+    """End at once, with all that this process has started."""
+    if os.getpgrp() == os.getpid():
+        os.killpg(0, signal.SIGKILL)
+    os._exit(1)

@@ -1,0 +1,255 @@
+"""From stored runs to a report: gather the evidence, judge the questions, audit the sweep."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from harness.errors import UsageError
+from harness.planning import Plan, Selection, plan
+from harness.published import PUBLISHED
+from harness.records import MAIN, Baseline, Counts, Evidence, Result, Run, Verdict, digest, run_key
+from harness.sweep import Sweep, nearest
+
+if TYPE_CHECKING:
+    from harness.report.model import Report
+    from harness.store import Store
+
+Lookup = Callable[[Iterable[str]], Mapping[str, Result]]
+
+
+@dataclass(frozen=True, slots=True)
+class Shortfall:
+    """Runs that a question needs and that have not finished."""
+
+    missing: int
+    needed: int
+    what: str
+    statuses: Mapping[str, int]
+
+    def __str__(self) -> str:
+        states = ", ".join(f"{count} {status}" for status, count in self.statuses.items())
+        return f"{self.missing} of {self.needed} {self.what} missing" + (
+            f" ({states})" if states else ""
+        )
+
+
+def shortfall(wanted: Mapping[str, Run], lookup: Lookup, what: str = "runs") -> Shortfall | None:
+    """Return which of ``wanted`` runs have not finished, None where all have."""
+    found = lookup(wanted)
+    missing = [key for key in wanted if key not in found or not found[key].is_final]
+    if not missing:
+        return None
+    states: Counter[str] = Counter(found[key].outcome.status for key in missing if key in found)
+    return Shortfall(len(missing), len(wanted), what, states)
+
+
+def resolve_baseline(
+    name: str | Counts | None, sweeps: Mapping[str, Sweep], store: Store, selection: Selection
+) -> Baseline | Counts | None:
+    """Return the baseline that ``name`` means, None where its runs are not in the store.
+
+    Of a sweep that was run in more than one way, that with the most finished runs counts, those of
+    this session's own conditions before others. Runs of an older declaration are left out.
+    """
+    if name is None or isinstance(name, Counts):
+        return name
+    if name == PUBLISHED.name:
+        return PUBLISHED
+    groups: dict[tuple[object, ...], list[Result]] = {}
+    for result in store.results(sweep=name, arm=MAIN, traces=False):
+        if result.is_final:
+            groups.setdefault(_circumstances(result), []).append(result)
+    sweep = sweeps.get(name)
+    if sweep is not None:
+        groups = {of: _as_declared(sweep, results) for of, results in groups.items()}
+    best = max(groups.values(), key=lambda results: _preference(results, selection), default=[])
+    return Baseline(name, tuple(best)) if best else None
+
+
+def require_baseline(
+    name: str, sweeps: Mapping[str, Sweep], running: Iterable[str], store: Store
+) -> None:
+    """Check that an explicitly named baseline is at hand or about to be.
+
+    Raises
+    ------
+    UsageError
+        Where it is neither published, nor in the store, nor among the sweeps being run.
+    """
+    stored = {summary.sweep for summary in store.sweeps()}
+    known = {PUBLISHED.name, *running, *stored}
+    if name not in known:
+        run_it = (
+            f"; run it first or beside: --sweep {name},…"
+            if name in sweeps
+            else nearest(name, known)
+        )
+        raise UsageError(
+            f"baseline {name!r} is not in the store, which has "
+            f"{', '.join(sorted(stored)) or 'no sweeps yet'}{run_it}"
+        )
+
+
+def gather(
+    planned: Plan, lookup: Lookup, baseline: Baseline | Counts | None, baseline_name: str | None
+) -> Evidence:
+    """Return the finished runs of a plan as evidence beside its baseline."""
+    found = lookup(planned.runs)
+    arms: dict[str, list[Result]] = {}
+    for key, run in planned.runs.items():
+        if key in found and found[key].is_final:
+            arms.setdefault(run.arm, []).append(found[key])
+    main = arms.pop(MAIN, [])
+    return Evidence(
+        sweep=planned.sweep.name,
+        runs=tuple(main),
+        arms={arm: tuple(results) for arm, results in arms.items()},
+        baseline=baseline,
+        baseline_name=baseline_name,
+        seed=planned.sweep.seed,
+    )
+
+
+def judge(
+    planned: Plan, evidence: Evidence, lookup: Lookup, absent: Shortfall | None = None
+) -> tuple[Verdict, ...]:
+    """Judge every question whose runs have finished; the others are ``not judged``, with a reason.
+
+    ``absent`` are runs of the baseline that this session has still to finish.
+    """
+    from harness.claims import judge_all
+
+    verdicts = judge_all(planned.sweep.questions, evidence)
+    judged = []
+    for verdict in verdicts:
+        claim = planned.sweep.questions.get(verdict.id)
+        lacking = None
+        if claim is not None:
+            enabled = {run.arm for run in planned.runs.values()}
+            arms = (MAIN, *(arm for arm in claim.arms if arm in enabled))
+            lacking = shortfall(planned.of_arms(arms), lookup)
+            if lacking is None and claim.uses_baseline:
+                lacking = absent
+        judged.append(verdict if lacking is None else _not_judged(verdict, lacking, planned))
+    return tuple(judged)
+
+
+def report_on(
+    sweep: Sweep,
+    sweeps: Mapping[str, Sweep],
+    store: Store,
+    selection: Selection,
+    *,
+    baseline: str | None = None,
+    lookup: Lookup | None = None,
+    running: Iterable[str] = (),
+) -> Report:
+    """Return the report of ``sweep`` from what is stored.
+
+    Parameters
+    ----------
+    baseline
+        The name of a baseline in place of the declared one.
+    lookup
+        Where to find runs by key, in place of the store.
+    running
+        Names of the sweeps that this session runs: a baseline among them must be complete.
+    """
+    from harness.audit import audit
+    from harness.report.model import build
+
+    planned = plan(sweep, selection)
+    lookup = lookup or store.get
+    named = baseline or sweep.baseline
+    absent = None
+    if isinstance(named, str) and named in set(running) and named in sweeps:
+        beside = plan(sweeps[named], selection)
+        absent = shortfall(beside.of_arms(), lookup, f"runs of {named}")
+        found = lookup(beside.of_arms())
+        at_hand: Baseline | Counts | None = Baseline(
+            named, tuple(result for result in found.values() if result.is_final)
+        )
+    else:
+        at_hand = resolve_baseline(named, sweeps, store, selection)
+    name = named.name if isinstance(named, Counts) else named
+    evidence = gather(planned, lookup, at_hand, name)
+    verdicts = judge(planned, evidence, lookup, absent)
+    findings = audit(evidence, questions=sweep.questions, post_hoc=_changed(sweep, store))
+    return build(
+        evidence,
+        verdicts,
+        findings,
+        scaled_down=planned.is_scaled_down,
+        missing=_all_missing(planned, lookup),
+        unfinished=tuple(r for r in lookup(planned.runs).values() if not r.is_final),
+        conditions=planned.conditions,
+        steps=selection.steps or sweep.steps,
+    )
+
+
+def _all_missing(planned: Plan, lookup: Lookup) -> tuple[Shortfall, ...]:
+    lacking = []
+    for arm in dict.fromkeys(run.arm for run in planned.runs.values()):
+        what = "runs" if arm == MAIN else f"runs of arm {arm}"
+        short = shortfall(planned.of_arms((arm,)), lookup, what)
+        if short is not None:
+            lacking.append(short)
+    return tuple(lacking)
+
+
+def _changed(sweep: Sweep, store: Store) -> tuple[str, ...]:
+    registered = store.registered(sweep.name, sweep.declaration)
+    if not registered:
+        return ()
+    return tuple(
+        id_
+        for id_, claim in sweep.questions.items()
+        if id_ not in registered or registered[id_].hash != digest(claim.describe())
+    )
+
+
+def _not_judged(verdict: Verdict, lacking: Shortfall, planned: Plan) -> Verdict:
+    return replace(
+        verdict,
+        verdict="not judged",
+        answer=f"not judged: {lacking}",
+        estimate=None,
+        low=None,
+        high=None,
+        level=None,
+        p_value=None,
+        p_holm=None,
+        reason=str(lacking),
+        needs=(f"pytest experiments/ --sweep {planned.sweep.name}",),
+        beside=(),
+    )
+
+
+def _circumstances(result: Result) -> tuple[object, ...]:
+    return (replace(result.conditions, device=""), result.run.steps, result.run.declared_steps)
+
+
+def _as_declared(sweep: Sweep, results: list[Result]) -> list[Result]:
+    first = results[0]
+    count = max(result.run.index for result in results) + 1
+    count = min(count, sweep.runs) if sweep.sampler == "latin_hypercube" else count
+    if first.run.declared_steps != sweep.steps:
+        return []
+    runs = sweep.plan(runs=count, steps=first.run.steps, arms=())
+    keys = {run_key(run, first.conditions) for run in runs}
+    return [result for result in results if result.key in keys]
+
+
+def _preference(results: list[Result], selection: Selection) -> tuple[bool, int, bool, str]:
+    if not results:
+        return (False, 0, False, "")
+    first = results[0]
+    alike = selection.backend in ("auto", first.conditions.backend) and (
+        selection.precision == first.conditions.precision
+    )
+    as_declared = first.run.steps == first.run.declared_steps
+    latest = max(result.finished_at or "" for result in results)
+    return (alike and as_declared, len(results), alike, latest)

@@ -1,0 +1,232 @@
+"""What finished runs show, as arrays: the one reading of results that verdicts, audit and reports share.
+
+A run that is not final is missing. A diverged run is final and has no ΔPerf: it counts as no
+success, ranks worst, and is left out of means and variances.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness import statistics
+from harness.records import Conditions, Result, Run
+
+FloatArray = NDArray[np.float64]
+Rule = Literal["shown", "above zero"]
+
+RULES: dict[Rule, str] = {
+    "shown": "ΔPerf − t(.975)·SE > 0 and at least 6 prompts changed",
+    "above zero": "ΔPerf > 0",
+}
+"""The success rules in words. "shown" needs standard errors; half of useless runs pass the other."""
+
+SE_RATIO = 1.25
+"""Median standard errors further apart than this are taken for different evaluations."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Observations:
+    """The final runs of a sample, as arrays over its completed runs.
+
+    ``delta`` [n] are their ΔPerf, ``se`` [n] the standard errors or None where any of them lacks
+    one, ``prompts`` and ``changed`` [n] hold NaN where unknown. ``diverged`` come on top: ``total``
+    counts both.
+    """
+
+    completed: tuple[Result, ...]
+    diverged: tuple[Result, ...]
+    delta: FloatArray
+    se: FloatArray | None
+    prompts: FloatArray
+    changed: FloatArray
+
+    @property
+    def total(self) -> int:
+        """How many runs are final."""
+        return len(self.completed) + len(self.diverged)
+
+    @property
+    def rule(self) -> Rule:
+        """The success rule that these runs allow."""
+        return "above zero" if self.se is None else "shown"
+
+    @property
+    def is_degenerate(self) -> bool:
+        """Whether ΔPerf is the same in every run, of more than one."""
+        return self.delta.size > 1 and statistics.is_constant(self.delta)
+
+
+@dataclass(frozen=True, slots=True)
+class SuccessCount:
+    """How many of ``runs`` are successes and how many are shown to fail, by ``rule``."""
+
+    successes: int
+    failures: int
+    runs: int
+    rule: Rule
+    improved: tuple[str, ...] = field(default=(), repr=False)
+    """The ids of the successes."""
+
+
+def observe(results: Iterable[Result]) -> Observations:
+    """Read the final runs among ``results``; a ΔPerf that is missing or not finite is no result."""
+    results = tuple(results)
+    completed = tuple(
+        result
+        for result in results
+        if result.outcome.status == "completed" and _is_number(result.outcome.delta_perf)
+    )
+    outcomes = [result.outcome for result in completed]
+    delta = np.array([outcome.delta_perf for outcome in outcomes], dtype=np.float64)
+    errors = np.array(
+        [
+            outcome.delta_perf_se if _is_number(outcome.delta_perf_se) else math.nan
+            for outcome in outcomes
+        ],
+        dtype=np.float64,
+    )
+    prompts, changed = (
+        np.array([math.nan if value is None else value for value in column], dtype=np.float64)
+        for column in (
+            [outcome.prompts for outcome in outcomes],
+            [outcome.prompts_changed for outcome in outcomes],
+        )
+    )
+    # An SE of 0 beside a change, where nobody counted the changed prompts, is a blank, not an SE.
+    blank = (errors == 0.0) & (delta != 0.0) & np.isnan(changed)
+    known = np.isfinite(errors) & (errors >= 0.0) & ~blank
+    return Observations(
+        completed=completed,
+        diverged=tuple(result for result in results if result.outcome.status == "diverged"),
+        delta=delta,
+        se=errors if known.size and known.all() else None,
+        prompts=prompts,
+        changed=changed,
+    )
+
+
+def count_successes(
+    observed: Observations, min_gain: float, rule: Rule | None = None
+) -> SuccessCount:
+    """Count the runs that are shown to improve and those that are shown to fail.
+
+    A run is shown to fail when it is no success and its upper 95% end lies below ``min_gain``;
+    a diverged run is. By the rule "above zero" every run that is no success fails. ``rule`` is the
+    one that the runs allow, unless given.
+    """
+    rule = observed.rule if rule is None else rule
+    diverged = len(observed.diverged)
+    if rule == "shown" and observed.se is not None:
+        known = (observed.delta, observed.se, observed.prompts, observed.changed)
+        success = statistics.shown_to_improve(*known)
+        failure = statistics.shown_to_fail(*known, min_gain=min_gain)
+    else:
+        rule = "above zero"
+        success = observed.delta > 0.0
+        failure = ~success
+    return SuccessCount(
+        successes=int(success.sum()),
+        failures=int(failure.sum()) + diverged,
+        runs=observed.total,
+        rule=rule,
+        improved=tuple(
+            result.run.id for result, good in zip(observed.completed, success, strict=True) if good
+        ),
+    )
+
+
+def rule_of_words(words: str) -> Rule | None:
+    """Return the success rule that published ``words`` state; None where it is another."""
+    plain = re.sub(r"[\s_*`]", "", words).casefold()
+    return "above zero" if re.fullmatch(r"(δ|Δ|delta)perf>0(\.0*)?", plain) else None
+
+
+def mismatched(runs: Sequence[Result], others: Sequence[Result]) -> tuple[str, ...]:
+    """Say in which of steps, task, model, backend and precision two samples differ.
+
+    Each entry reads like "100 steps against 50".
+    """
+    found: list[str] = []
+    if runs and others:
+        ours, theirs = _values(runs, "steps"), _values(others, "steps")
+        if ours != theirs:
+            found.append(f"{ours} steps against {theirs}")
+        for name in ("task", "task_version", "model", "backend", "precision", "lr_transfer"):
+            ours, theirs = _values(runs, name), _values(others, name)
+            if ours != theirs:
+                found.append(f"{name.replace('_', ' ')} {ours} against {theirs}")
+    return tuple(found)
+
+
+def evaluated_differently(ours: Observations, theirs: Observations) -> str | None:
+    """Say how the evaluation of two samples differs; None where nothing shows that it does.
+
+    It differs when the held-out prompts are another task's, or their number or the samples of each
+    are others. Where those are not recorded, it is taken to differ when the median standard errors
+    are more than a quarter apart.
+    """
+    if not (ours.completed and theirs.completed):
+        return None
+    for name in ("task", "task_version"):
+        one, two = _values(ours.completed, name), _values(theirs.completed, name)
+        if one != two:
+            return f"held-out prompts of {name.replace('_', ' ')} {one} against {two}"
+    recorded = True
+    for name in ("prompts", "samples"):
+        one_known, two_known = _known(ours, name), _known(theirs, name)
+        if not (one_known and two_known):
+            recorded = False
+        elif one_known != two_known:
+            return f"{_listed(one_known)} {name} against {_listed(two_known)}"
+    if recorded or ours.se is None or theirs.se is None:
+        return None
+    one_se, two_se = float(np.median(ours.se)), float(np.median(theirs.se))
+    low, high = sorted((one_se, two_se))
+    if high > SE_RATIO * low:
+        return f"median standard error {one_se:.3g} against {two_se:.3g}"
+    return None
+
+
+def parameter_names(results: Iterable[Result]) -> tuple[str, ...]:
+    """Return the parameters of ``results`` in the order in which they are met."""
+    return tuple(dict.fromkeys(name for result in results for name in result.run.config))
+
+
+def worst_value(*samples: Observations) -> float:
+    """Return the ΔPerf at which diverged runs rank: the worst seen, or all of perf lost."""
+    seen = [float(sample.delta.min()) for sample in samples if sample.delta.size]
+    lost = [
+        -before
+        for sample in samples
+        for result in sample.diverged
+        if (before := result.outcome.perf_before) is not None and math.isfinite(before)
+    ]
+    return min([*seen, *lost], default=0.0)
+
+
+def _is_number(value: float | None) -> bool:
+    return value is not None and math.isfinite(value)
+
+
+def _known(observed: Observations, name: str) -> frozenset[int]:
+    values = {getattr(result.outcome, name) for result in observed.completed}
+    return frozenset() if None in values else frozenset(values)
+
+
+def _values(results: Iterable[Result], name: str) -> str:
+    """Return the distinct values of a field of Run or Conditions, listed in order."""
+    home = "run" if name in Run.__slots__ else "conditions"
+    assert home == "run" or name in Conditions.__slots__, name
+    return _listed({getattr(getattr(result, home), name) for result in results})
+
+
+def _listed(values: Iterable[object]) -> str:
+    numbers_first = sorted(values, key=lambda value: (isinstance(value, str), value))
+    return ", ".join(str(value) for value in numbers_first) or "none"

@@ -1,0 +1,210 @@
+"""The options that the plugin adds to pytest, and the settings they make."""
+
+from __future__ import annotations
+
+import argparse
+
+import pytest
+
+from harness.errors import UsageError
+from harness.items import DEFAULT_FAIL_ON, FAIL_ON
+from harness.planning import Selection
+from harness.session import Settings
+from harness.sweep import nearest
+
+HOME = ".sweep"
+
+
+def add_options(parser: pytest.Parser) -> None:
+    """Add every ``--sweep…`` option, with its help."""
+    group = parser.getgroup("sweep", "hyperparameter sweeps (pytest-sweep)")
+    option = group.addoption
+    option(
+        "--sweep",
+        metavar="NAME[,NAME]",
+        type=names,
+        help="run these sweeps; without it their items are deselected",
+    )
+    option(
+        "--sweep-arms",
+        metavar="all|none|NAME,…",
+        type=names,
+        default=("all",),
+        help="control arms to run beside the main runs (default: all)",
+    )
+    option(
+        "--sweep-backend",
+        metavar="auto|torch|jax",
+        default="auto",
+        help="what trains (default: auto, the first that is installed)",
+    )
+    option(
+        "--sweep-device",
+        metavar="DEVICE",
+        default="auto",
+        help="auto, cpu, cuda or cuda:N (default: auto, a GPU where there is one)",
+    )
+    option(
+        "--sweep-precision",
+        metavar="float32|bfloat16",
+        default="float32",
+        help="number format of training (default: float32)",
+    )
+    option(
+        "--sweep-executor",
+        metavar="local|inline|ray",
+        default="local",
+        help="local: worker processes; inline: this process, for a debugger (default: local)",
+    )
+    option(
+        "--sweep-workers",
+        metavar="N",
+        type=at_least_one,
+        default=2,
+        help="runs trained at the same time (default: 2)",
+    )
+    option(
+        "--sweep-store",
+        metavar="URL",
+        help=f"where runs are kept (default: {HOME}/store.db at the rootdir)",
+    )
+    option(
+        "--sweep-baseline",
+        metavar="NAME|published",
+        help="compare with this sweep of the store instead of the declared baseline",
+    )
+    option(
+        "--sweep-runs",
+        metavar="N",
+        type=at_least_one,
+        help="only the first N runs of the declared sample, and their arms",
+    )
+    option(
+        "--sweep-steps",
+        metavar="N",
+        type=at_least_one,
+        help="steps of a run instead of the declared; warmups shrink in proportion",
+    )
+    option(
+        "--sweep-timeout",
+        metavar="SECONDS",
+        type=seconds,
+        help="stop a run that takes longer",
+    )
+    option(
+        "--sweep-offline",
+        action="store_true",
+        help="judge what is stored, train nothing",
+    )
+    option(
+        "--sweep-fresh",
+        action="store_true",
+        help="train every selected run again, ignoring stored ones",
+    )
+    option(
+        "--sweep-report",
+        metavar="DIR",
+        help=f"where reports are written (default: {HOME}/reports at the rootdir)",
+    )
+    option(
+        "--sweep-fail-on",
+        metavar="WHAT,…",
+        type=names,
+        default=DEFAULT_FAIL_ON,
+        help=f"what fails an item: any of {', '.join(FAIL_ON)}, or none "
+        f"(default: {','.join(DEFAULT_FAIL_ON)})",
+    )
+
+
+def settings(config: pytest.Config) -> Settings:
+    """Return the settings that the options of this pytest run ask for.
+
+    Raises
+    ------
+    UsageError
+        Where options contradict each other.
+    """
+    get = config.getoption
+    if get("--sweep-offline") and get("--sweep-fresh"):
+        raise UsageError(
+            "--sweep-offline trains nothing and --sweep-fresh trains everything; give one of them"
+        )
+    home = config.rootpath / HOME
+    store = get("--sweep-store")
+    folder = get("--sweep-report")
+    return Settings(
+        home=home,
+        store=store or f"sqlite:///{home / 'store.db'}",
+        reports=config.invocation_params.dir / folder if folder else home / "reports",
+        selection=Selection(
+            runs=get("--sweep-runs"),
+            steps=get("--sweep-steps"),
+            arms=arms(get("--sweep-arms")),
+            backend=get("--sweep-backend"),
+            device=get("--sweep-device"),
+            precision=get("--sweep-precision"),
+        ),
+        executor=get("--sweep-executor"),
+        workers=get("--sweep-workers"),
+        timeout=get("--sweep-timeout"),
+        offline=get("--sweep-offline"),
+        fresh=get("--sweep-fresh"),
+        baseline=get("--sweep-baseline"),
+        debug=bool(get("usepdb", False)),
+    )
+
+
+def arms(given: tuple[str, ...]) -> tuple[str, ...] | None:
+    """Return the arms that ``--sweep-arms`` names; None means all of them."""
+    if given == ("all",):
+        return None
+    return () if given == ("none",) else given
+
+
+def fail_on(given: tuple[str, ...]) -> frozenset[str]:
+    """Return what ``--sweep-fail-on`` names.
+
+    Raises
+    ------
+    UsageError
+        Where it names something that no item can be.
+    """
+    if given == ("none",):
+        return frozenset()
+    for name in given:
+        if name not in FAIL_ON:
+            raise UsageError(
+                f"--sweep-fail-on: {name!r} is not one of {', '.join(FAIL_ON)}"
+                f"{nearest(name, FAIL_ON)}"
+            )
+    return frozenset(given)
+
+
+def names(text: str) -> tuple[str, ...]:
+    """Return the names of a comma-separated list of at least one."""
+    parts = tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
+    if not parts:
+        raise argparse.ArgumentTypeError(f"{text!r} names nothing; give NAME or NAME,NAME")
+    return parts
+
+
+def at_least_one(text: str) -> int:
+    """Return a whole number of at least 1."""
+    try:
+        value = int(text)
+    except ValueError:
+        value = 0
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
+    return value
+
+
+def seconds(text: str) -> float:
+    """Return a positive, finite number of seconds."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds above 0")
+    return value

@@ -1,0 +1,138 @@
+"""What is asked of a sweep this time: which of its runs, trained how, known by which keys."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.errors import UsageError
+from harness.records import MAIN, Conditions, Run, run_key
+from harness.sweep import Sweep, nearest
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """How a sweep is asked for: None means as declared.
+
+    ``runs`` keeps the first so many of the sample, ``steps`` replaces the declared steps, ``arms``
+    are the names of the arms to keep.
+    """
+
+    runs: int | None = None
+    steps: int | None = None
+    arms: tuple[str, ...] | None = None
+    backend: str = "auto"
+    device: str = "auto"
+    precision: str = "float32"
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether this is less than, or other than, the declared sweep."""
+        return self.runs is not None or self.steps is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A sweep's runs of this time, by key, with what they are trained under."""
+
+    sweep: Sweep
+    selection: Selection
+    conditions: Conditions
+    runs: Mapping[str, Run]
+
+    def of_arms(self, arms: Iterable[str] = (MAIN,)) -> dict[str, Run]:
+        """Return the runs of some arms, by key."""
+        wanted = set(arms)
+        return {key: run for key, run in self.runs.items() if run.arm in wanted}
+
+    @property
+    def is_scaled_down(self) -> bool:
+        """Whether this is less than the declared sweep: fewer runs, or other steps."""
+        fewer = self.selection.runs is not None and self.selection.runs < self.sweep.runs
+        other = self.selection.steps is not None and self.selection.steps != self.sweep.steps
+        return fewer or other
+
+
+def planned(sweep: Sweep, selection: Selection) -> tuple[Run, ...]:
+    """Return the runs of ``sweep`` that ``selection`` asks for, ignoring arms it does not have."""
+    arms = None if selection.arms is None else [a for a in sweep.arms if a in selection.arms]
+    return sweep.plan(runs=selection.runs, steps=selection.steps, arms=arms)
+
+
+def plan(sweep: Sweep, selection: Selection) -> Plan:
+    """Return the plan of ``sweep`` under ``selection``.
+
+    Raises
+    ------
+    UsageError
+        Where the backend, the task or a value of a config cannot be used.
+    """
+    conditions = conditions_of(sweep, selection)
+    runs = planned(sweep, selection)
+    return Plan(sweep, selection, conditions, {run_key(run, conditions): run for run in runs})
+
+
+def conditions_of(sweep: Sweep, selection: Selection) -> Conditions:
+    """Return what the runs of ``sweep`` are trained under, without importing a trainer.
+
+    A sweep's own training function counts by the text of its file.
+
+    Raises
+    ------
+    UsageError
+        Where the backend, the precision or the task cannot be used.
+    """
+    if sweep.trainer is not None:
+        file = Path(inspect.getsourcefile(sweep.trainer) or "").resolve()
+        return Conditions(
+            trainer=f"{file}:{sweep.trainer.__qualname__}",
+            trainer_version=hashlib.sha256(file.read_bytes()).hexdigest()[:16],
+            backend="own",
+            precision=selection.precision,
+            device=selection.device,
+            task=sweep.task,
+            task_version="",
+            model=sweep.trainer.__qualname__,
+        )
+    from harness.training.backends import PRECISIONS, resolve_backend
+    from harness.training.grpo import TRAINING_VERSION
+    from harness.training.tasks import get_task
+
+    if selection.precision not in PRECISIONS:
+        raise UsageError(
+            f"precision {selection.precision!r} is not one of {', '.join(PRECISIONS)}"
+            f"{nearest(selection.precision, PRECISIONS)}"
+        )
+    backend = resolve_backend(selection.backend)
+    task = get_task(sweep.task)
+    return Conditions(
+        trainer=backend.trainer or "",
+        trainer_version=TRAINING_VERSION,
+        backend=backend.name,
+        precision=selection.precision,
+        device=selection.device,
+        task=task.name,
+        task_version=task.version,
+        model=task.model,
+        lr_transfer=task.lr_transfer,
+    )
+
+
+def check_arms(names: Iterable[str], sweeps: Iterable[Sweep]) -> None:
+    """Check that every named arm is one that some sweep declares.
+
+    Raises
+    ------
+    UsageError
+        Naming the arm and those there are.
+    """
+    known = sorted({arm for sweep in sweeps for arm in sweep.arms})
+    for name in names:
+        if name not in known:
+            has = f"have {', '.join(known)}" if known else "have none"
+            raise UsageError(
+                f"arm {name!r} is in none of the chosen sweeps, which {has}{nearest(name, known)}"
+            )

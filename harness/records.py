@@ -1,0 +1,300 @@
+"""The values that travel between the rooms of the harness: frozen, picklable, free of code."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+Value = bool | int | float | str | None
+Status = Literal["completed", "diverged", "failed", "timeout", "oom", "crashed", "interrupted"]
+VerdictName = Literal["supported", "refuted", "inconclusive", "unanswerable", "not judged"]
+
+FINAL: frozenset[str] = frozenset({"completed", "diverged"})
+"""Statuses that are kept: a run with one of them is never trained again."""
+
+MAIN = "main"
+"""The arm of the sweep's own runs."""
+
+
+class Config(Mapping[str, Value]):
+    """One point of a space: an immutable, hashable, picklable mapping of parameter to value."""
+
+    __slots__ = ("_items",)
+
+    def __init__(self, items: Mapping[str, Value]) -> None:
+        self._items = dict(items)
+
+    def __getitem__(self, name: str) -> Value:
+        return self._items[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._items)
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __hash__(self) -> int:
+        return hash(frozenset(self._items.items()))
+
+    def __repr__(self) -> str:
+        return f"Config({self._items!r})"
+
+    def replace(self, **changes: Value) -> Config:
+        """Return this config with some parameters changed."""
+        return Config({**self._items, **changes})
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A config with its seed, arm and steps: what is trained.
+
+    ``declared_steps`` are the steps the sweep was written for; where ``steps`` differ from them,
+    everything counted in steps (warmup, KL warmup, evaluation interval) is scaled in proportion.
+    ``pair`` is the id of the main run that an arm's run is matched with.
+    """
+
+    id: str
+    sweep: str
+    index: int
+    arm: str
+    pair: str | None
+    config: Config
+    seed: int
+    steps: int
+    declared_steps: int
+    evaluate_every: int
+
+
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """What a run is trained under, beside its config.
+
+    ``trainer`` is the reference that a worker loads (``module:function`` or ``file.py:function``).
+    ``lr_transfer`` is the task's factor between the sweep's learning rates and its own.
+    """
+
+    trainer: str
+    trainer_version: str
+    backend: str
+    precision: str
+    device: str
+    task: str
+    task_version: str
+    model: str
+    lr_transfer: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A run on its way to a worker."""
+
+    key: str
+    run: Run
+    conditions: Conditions
+    cache: str
+    log: str
+    timeout: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """A point of the learning curve: held-out perf after ``step`` steps, with its standard error.
+
+    ``perf`` is the mean score (0 to 1) over prompts and samples, ``se`` its standard error over
+    prompts, ``reward`` the mean reward of the same completions.
+    """
+
+    step: int
+    perf: float
+    se: float
+    reward: float
+
+
+@dataclass(frozen=True, slots=True)
+class StepTrace:
+    """What one training step measured."""
+
+    step: int
+    learning_rate: float
+    reward: float
+    kl: float
+    entropy: float
+    grad_norm: float
+    loss: float
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a run is; carries the evaluation made at this step, if one was."""
+
+    stage: str
+    step: int
+    steps: int
+    reward: float | None = None
+    evaluation: Evaluation | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What training a run gave.
+
+    ``delta_perf`` is perf after minus perf before on the same prompts with the same sampling noise,
+    ``delta_perf_se`` the standard error of its per-prompt differences over ``prompts`` prompts of
+    ``samples`` samples each, ``prompts_changed`` how many of those prompts changed their score.
+    A run that is not ``completed`` has no ``delta_perf``, but keeps the curve it has.
+    ``seconds`` is wall time in all, ``evaluation_seconds`` the part spent evaluating,
+    ``tokens`` the completion tokens generated in training, ``peak_memory`` bytes.
+    ``stopped_at`` is the step at which a diverged run stopped.
+    """
+
+    status: Status
+    perf_before: float | None = None
+    perf_after: float | None = None
+    delta_perf: float | None = None
+    delta_perf_se: float | None = None
+    prompts: int | None = None
+    samples: int | None = None
+    prompts_changed: int | None = None
+    train_delta_perf: float | None = None
+    curve: tuple[Evaluation, ...] = ()
+    trace: tuple[StepTrace, ...] = ()
+    seconds: float | None = None
+    evaluation_seconds: float | None = None
+    tokens: int | None = None
+    peak_memory: int | None = None
+    device: str | None = None
+    error: str | None = None
+    stopped_at: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """A run with what it was trained under and what came of it: what is stored and judged."""
+
+    key: str
+    run: Run
+    conditions: Conditions
+    outcome: Outcome
+    environment: Mapping[str, Value] = field(default_factory=dict)
+    finished_at: str | None = None
+
+    @property
+    def is_final(self) -> bool:
+        """Whether this run is done for good."""
+        return self.outcome.status in FINAL
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """A baseline of which only the counts were published.
+
+    ``rule`` says in words by which rule a run counted as a success.
+    """
+
+    name: str
+    successes: int
+    runs: int
+    rule: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """A baseline whose runs are at hand."""
+
+    name: str
+    results: tuple[Result, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """All that a question may be judged on.
+
+    ``runs`` are the sweep's main runs, whatever their status; ``arms`` its other runs by arm.
+    ``missing`` counts the main runs that have not finished, by status or not at all.
+    ``baseline_name`` is the declared one, also where ``baseline`` is not at hand.
+    """
+
+    sweep: str
+    runs: tuple[Result, ...]
+    arms: Mapping[str, tuple[Result, ...]] = field(default_factory=dict)
+    baseline: Baseline | Counts | None = None
+    baseline_name: str | None = None
+    alpha: float = 0.05
+    margin: float | None = 0.02
+    min_gain: float = 0.05
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """A judged question.
+
+    ``low`` and ``high`` are the interval that agrees with the verdict, at confidence ``level``;
+    an unbounded end or a number that does not exist is None. ``p_value`` is that of ``supported``.
+    ``beside`` are further lines worth printing (other intervals, other tests).
+    """
+
+    id: str
+    question: str
+    claim: str
+    verdict: VerdictName
+    answer: str
+    estimate: float | None = None
+    low: float | None = None
+    high: float | None = None
+    level: float | None = None
+    p_value: float | None = None
+    p_holm: float | None = None
+    n: int = 0
+    method: str = ""
+    reason: str = ""
+    needs: tuple[str, ...] = ()
+    beside: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something the audit found about the sweep itself."""
+
+    code: str
+    severity: Literal["info", "warning", "error"]
+    message: str
+    parameters: tuple[str, ...] = ()
+
+
+def finite(value: float | None) -> float | None:
+    """Return ``value``, or None where it is missing, infinite or not a number."""
+    return None if value is None or not math.isfinite(value) else float(value)
+
+
+def digest(content: object) -> str:
+    """Return 16 hexadecimal digits that identify JSON-like ``content``, the same everywhere."""
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def run_key(run: Run, conditions: Conditions) -> str:
+    """Return the identity of a run: equal keys mean the same training, wherever it is asked for.
+
+    The device is left out: a run moved to another machine is the same run.
+    """
+    return digest(
+        {
+            "config": dict(run.config),
+            "seed": run.seed,
+            "steps": run.steps,
+            "declared_steps": run.declared_steps,
+            "evaluate_every": run.evaluate_every,
+            "arm": run.arm,
+            "trainer": conditions.trainer_version,
+            "backend": conditions.backend,
+            "precision": conditions.precision,
+            "task": [conditions.task, conditions.task_version, conditions.lr_transfer],
+            "model": conditions.model,
+        }
+    )

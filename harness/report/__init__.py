@@ -1,0 +1,1 @@
+"""What a sweep's report says, and the forms it is written in."""

@@ -1,0 +1,165 @@
+"""Everything that a report says, computed once; its forms only write it down."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from harness.records import (
+    MAIN,
+    Baseline,
+    Conditions,
+    Counts,
+    Evidence,
+    Finding,
+    Result,
+    Value,
+    Verdict,
+)
+from harness.report.tables import (
+    Arm,
+    Curve,
+    Range,
+    Side,
+    arms,
+    curve,
+    is_success,
+    published_side,
+    ranges,
+    rule_of,
+    side,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A sweep's report.
+
+    ``missing`` says in words which runs have not finished, ``runs`` are all that have a result,
+    whatever their arm and status. ``successes`` are the ids of the runs that count as one by
+    ``rule``. ``against`` and what begins with ``baseline`` concern the baseline, where it is at
+    hand.
+    """
+
+    sweep: str
+    baseline: str | None
+    scaled_down: bool
+    missing: tuple[str, ...]
+    conditions: Conditions | None
+    steps: int | None
+    environment: Mapping[str, Value]
+    runs: tuple[Result, ...]
+    verdicts: tuple[Verdict, ...]
+    findings: tuple[Finding, ...]
+    rule: str
+    successes: frozenset[str]
+    own: Side
+    against: Side | None = None
+    baseline_runs: tuple[Result, ...] = ()
+    counts: Counts | None = None
+    ranges: tuple[Range, ...] = ()
+    baseline_ranges: tuple[Range, ...] = ()
+    curves: tuple[Curve, ...] = ()
+    arms: tuple[Arm, ...] = field(default=())
+
+    @property
+    def complete(self) -> bool:
+        """Whether every run that was asked for has finished."""
+        return not self.missing
+
+    @property
+    def main(self) -> tuple[Result, ...]:
+        """The sweep's own runs that are finished."""
+        return tuple(r for r in self.runs if r.run.arm == MAIN and r.is_final)
+
+    @property
+    def lr_transfer(self) -> float:
+        """The factor between the sweep's learning rates and the task's own."""
+        return self.conditions.lr_transfer if self.conditions else 1.0
+
+
+def build(
+    evidence: Evidence,
+    verdicts: Iterable[Verdict],
+    findings: Iterable[Finding],
+    *,
+    scaled_down: bool = False,
+    missing: Iterable[object] = (),
+    unfinished: Iterable[Result] = (),
+    conditions: Conditions | None = None,
+    steps: int | None = None,
+) -> Report:
+    """Return the report on ``evidence``.
+
+    Parameters
+    ----------
+    verdicts, findings
+        What the questions and the audit came to.
+    scaled_down
+        Whether the runs are fewer or shorter than the sweep declares.
+    missing
+        What has not finished, each an object whose text says it, as "4 of 24 runs missing".
+    unfinished
+        Results that are no evidence: failed, timed out, interrupted.
+    conditions, steps
+        What the runs were trained under and for; taken from the first run where not given.
+    """
+    main = evidence.runs
+    every = (*main, *(r for results in evidence.arms.values() for r in results), *unfinished)
+    baseline = evidence.baseline
+    theirs = baseline.results if isinstance(baseline, Baseline) else ()
+    rule = rule_of(main, theirs, *evidence.arms.values())
+    against: Side | None = None
+    if isinstance(baseline, Baseline):
+        against = side(baseline.name, theirs, evidence.seed, rule=rule)
+    elif isinstance(baseline, Counts):
+        against = published_side(baseline)
+    return Report(
+        sweep=evidence.sweep,
+        baseline=baseline.name if baseline else evidence.baseline_name,
+        scaled_down=scaled_down,
+        missing=tuple(str(short) for short in missing),
+        conditions=conditions or (main[0].conditions if main else None),
+        steps=steps if steps is not None else (main[0].run.steps if main else None),
+        environment=_environment(every),
+        runs=every,
+        verdicts=tuple(verdicts),
+        findings=tuple(findings),
+        rule=rule,
+        successes=frozenset(r.run.id for r in every if r.is_final and is_success(r, rule)),
+        own=side(evidence.sweep, main, evidence.seed, rule=rule),
+        against=against,
+        baseline_runs=theirs,
+        counts=baseline if isinstance(baseline, Counts) else None,
+        ranges=ranges(main, rule),
+        baseline_ranges=ranges(theirs, rule),
+        curves=_curves(evidence.sweep, main, evidence.arms, theirs, evidence.baseline_name),
+        arms=arms(evidence.arms, main, rule, evidence.seed),
+    )
+
+
+def _curves(
+    sweep: str,
+    main: Sequence[Result],
+    by_arm: Mapping[str, Sequence[Result]],
+    theirs: Sequence[Result],
+    baseline: str | None,
+) -> tuple[Curve, ...]:
+    lines = [curve(sweep, main)]
+    if "half" in by_arm:
+        lines.append(curve("half", by_arm["half"]))
+    if theirs:
+        lines.append(curve(baseline or "baseline", theirs))
+    return tuple(line for line in lines if line is not None)
+
+
+def _environment(results: Sequence[Result]) -> dict[str, Value]:
+    """Return what all runs were made in; of what differs, each value."""
+    found: dict[str, dict[Value, None]] = {}
+    for result in results:
+        for name, value in result.environment.items():
+            found.setdefault(name, {})[value] = None
+    return {
+        name: next(iter(values)) if len(values) == 1 else ", ".join(map(str, values))
+        for name, values in found.items()
+    }

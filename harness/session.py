@@ -1,0 +1,343 @@
+"""A sweep session: launches runs, waits for them, stores what comes back, and judges. No pytest."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness.judging import Shortfall, report_on, require_baseline, shortfall
+from harness.planning import Plan, Selection, plan
+from harness.protocols import Event, Executor, Finished, Progressed, Started
+from harness.records import Job, Outcome, Result, Run, Value, Verdict, digest
+from harness.sweep import Sweep
+
+if TYPE_CHECKING:
+    from harness.report.model import Report
+    from harness.store import Store
+
+POLL_SECONDS = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Where a session works and how.
+
+    ``home`` is the folder that everything is written under; ``timeout`` is a run's, in seconds;
+    ``offline`` trains nothing; ``fresh`` ignores stored runs; ``debug`` lets a trainer's exception
+    through, for a debugger.
+    """
+
+    home: Path
+    store: str
+    reports: Path
+    selection: Selection = field(default_factory=Selection)
+    executor: str = "local"
+    workers: int = 2
+    timeout: float | None = None
+    offline: bool = False
+    fresh: bool = False
+    baseline: str | None = None
+    debug: bool = False
+
+
+@dataclass
+class Tally:
+    """How far the session's training is; what a progress display shows."""
+
+    total: int = 0
+    done: int = 0
+    running: dict[str, tuple[int, int]] = field(default_factory=dict)
+    stage: str = ""
+    steps_total: int = 0
+    steps_done: int = 0
+    began: float = 0.0
+    last: tuple[str, Outcome] | None = None
+
+    @property
+    def left(self) -> int:
+        """Runs not begun."""
+        return self.total - self.done - len(self.running)
+
+    @property
+    def steps_now(self) -> int:
+        """Steps trained in this session so far."""
+        return self.steps_done + sum(step for step, _ in self.running.values())
+
+    def rate(self, now: float) -> float | None:
+        """Return steps per second over the session, None before the first step."""
+        passed = now - self.began
+        return self.steps_now / passed if self.steps_now and passed > 0 else None
+
+    def seconds_left(self, now: float) -> float | None:
+        """Return the seconds that the remaining steps will take at the rate so far."""
+        rate = self.rate(now)
+        return (self.steps_total - self.steps_now) / rate if rate else None
+
+
+class Observer:
+    """Is told of the session's progress; this one does nothing."""
+
+    def update(self, tally: Tally) -> None:
+        """Show ``tally``; called a few times a second while the session waits."""
+
+    def pause(self) -> None:
+        """Clear what is shown: something else is about to print."""
+
+
+class SweepSession:
+    """The runs and questions of the chosen sweeps, over one store and one executor.
+
+    Nothing is opened before it is needed, and only this object writes the store.
+    """
+
+    def __init__(
+        self, settings: Settings, sweeps: Mapping[str, Sweep], observer: Observer | None = None
+    ) -> None:
+        self.settings = settings
+        self.sweeps = dict(sweeps)
+        self.observer = observer or Observer()
+        self.tally = Tally()
+        self.chosen: tuple[str, ...] = ()
+        self._selected: dict[str, list[Run]] = {}
+        self._plans: dict[str, Plan] = {}
+        self._keys: dict[str, str] = {}
+        self._results: dict[str, Result] = {}
+        self._trained: set[str] = set()
+        self._jobs: dict[str, Job] = {}
+        self._unsaved: list[Result] = []
+        self._reports: dict[str, Report] = {}
+        self._environment: Mapping[str, Value] = {}
+        self._store: Store | None = None
+        self._executor: Executor | None = None
+        self._launched = False
+
+    @property
+    def store(self) -> Store:
+        """The store, opened at first use."""
+        if self._store is None:
+            from harness.store import Store
+
+            self._store = Store.open(self.settings.store)
+        return self._store
+
+    def choose(self, selected: Mapping[str, Iterable[Run]]) -> None:
+        """Take ``selected`` runs of each sweep as this session's work, and check it can be done.
+
+        Raises
+        ------
+        HarnessError
+            Where a backend, a device, a task, a value of a config, the store or an explicit
+            baseline cannot be used: before anything is trained.
+        """
+        self.chosen = tuple(selected)
+        self._selected = {name: list(runs) for name, runs in selected.items()}
+        for name in self.chosen:
+            self._plans[name] = plan(self.sweeps[name], self.settings.selection)
+            self._keys.update({run.id: key for key, run in self._plans[name].runs.items()})
+            self._check_trainable(self._plans[name])
+        if self.settings.baseline is not None:
+            require_baseline(self.settings.baseline, self.sweeps, self.chosen, self.store)
+        for planned in self._plans.values():
+            stored = self.store.get(planned.runs)
+            self._results.update(stored)
+
+    def stored(self, name: str) -> int:
+        """Return how many runs of a chosen sweep need no training."""
+        return sum(self._is_done(key) for key in self._plans[name].runs)
+
+    def planned(self, name: str) -> int:
+        """Return how many runs a chosen sweep has, arms and all."""
+        return len(self._plans[name].runs)
+
+    def result(self, run: Run) -> Result | None:
+        """Return the result of ``run``, training it and the others selected where needed.
+
+        None where it is not in the store and this session trains nothing.
+        """
+        key = self._keys[run.id]
+        self._launch()
+        while key in self._jobs and key not in self._trained:
+            self._pump()
+        self.observer.pause()
+        if self.settings.fresh and not self.settings.offline and key not in self._trained:
+            return None
+        return self._results.get(key)
+
+    def finish(self, names: Iterable[str] | None = None) -> None:
+        """Wait for every selected run of some sweeps (all, by default)."""
+        self._launch()
+        wanted = self.chosen if names is None else [n for n in names if n in self._plans]
+        keys = {key for name in wanted for key in self._plans[name].runs}
+        while any(key in keys and key not in self._trained for key in self._jobs):
+            self._pump()
+        self.observer.pause()
+
+    def verdict(self, name: str, question: str) -> Verdict:
+        """Return the verdict on a question, once the runs selected for it are finished."""
+        claim = self.sweeps[name].questions[question]
+        needed = {name}
+        baseline = self.settings.baseline or self.sweeps[name].baseline
+        if claim.uses_baseline and isinstance(baseline, str):
+            needed.add(baseline)
+        self.finish(needed)
+        return next(v for v in self.report(name).verdicts if v.id == question)
+
+    def results(self, name: str) -> tuple[Result, ...]:
+        """Return the results of a sweep's runs in the order of the plan, where there are any."""
+        self.finish([name])
+        found = self.lookup(self._plans[name].runs)
+        return tuple(found[key] for key in self._plans[name].runs if key in found)
+
+    def lookup(self, keys: Iterable[str]) -> dict[str, Result]:
+        """Return the results among ``keys`` that count in this session."""
+        if self.settings.fresh and not self.settings.offline:
+            return {key: self._results[key] for key in keys if key in self._trained}
+        return {key: self._results[key] for key in keys if key in self._results}
+
+    def report(self, name: str) -> Report:
+        """Return the report of a chosen sweep as things stand; made once for the same results."""
+        if name not in self._reports:
+            self._reports[name] = report_on(
+                self.sweeps[name],
+                self.sweeps,
+                self.store,
+                self.settings.selection,
+                baseline=self.settings.baseline,
+                lookup=self.lookup,
+                running=self.chosen,
+            )
+        return self._reports[name]
+
+    def report_folder(self, name: str) -> Path:
+        """Return where the report of a chosen sweep belongs.
+
+        What is less than the declared sweep never overwrites the report of the whole one.
+        """
+        report = self.report(name)
+        whole = report.complete and not report.scaled_down and not self.settings.selection.arms
+        return self.settings.reports / (name if whole else f"{name}-smoke")
+
+    def missing(self, name: str) -> Shortfall | None:
+        """Return the runs of a chosen sweep that have not finished, None where all have."""
+        return shortfall(self._plans[name].runs, self.lookup)
+
+    def close(self) -> None:
+        """Stop the workers and close the store. Runs in flight are lost, finished ones are not."""
+        self.observer.pause()
+        if self._executor is not None:
+            self._executor.close()
+            self._executor = None
+        if self._store is not None:
+            self._flush()
+            self._store.close()
+            self._store = None
+
+    def _check_trainable(self, planned: Plan) -> None:
+        if planned.sweep.trainer is not None or self.settings.offline:
+            return
+        from harness.training.settings import check_config
+
+        for config in {run.config for run in planned.runs.values()}:
+            check_config(config)
+
+    def _is_done(self, key: str) -> bool:
+        if self.settings.fresh and not self.settings.offline:
+            return key in self._trained
+        return key in self._results and self._results[key].is_final
+
+    def _launch(self) -> None:
+        if self._launched:
+            return
+        self._launched = True
+        if self.settings.offline:
+            return
+        jobs = [
+            self._job(self._keys[run.id], run, self._plans[name])
+            for name in self.chosen
+            for run in self._selected[name]
+            if not self._is_done(self._keys[run.id])
+        ]
+        if not jobs:
+            return
+        from harness.environment import environment
+        from harness.executors import make_executor
+
+        self._environment = environment(self.settings.home)
+        for name in self.chosen:
+            sweep = self.sweeps[name]
+            self.store.register(
+                name,
+                sweep.declaration,
+                {id_: digest(claim.describe()) for id_, claim in sweep.questions.items()},
+            )
+        self._jobs = {job.key: job for job in jobs}
+        self.tally = Tally(
+            total=len(jobs),
+            steps_total=sum(job.run.steps for job in jobs),
+            began=time.monotonic(),
+        )
+        self._executor = make_executor(
+            self.settings.executor,
+            workers=self.settings.workers,
+            on_event=self._count,
+            debug=self.settings.debug,
+        )
+        self._executor.submit(jobs)
+
+    def _job(self, key: str, run: Run, planned: Plan) -> Job:
+        return Job(
+            key=key,
+            run=run,
+            conditions=planned.conditions,
+            cache=str(self.settings.home / "cache"),
+            log=str(self.settings.home / "logs" / f"{run.id}.log"),
+            timeout=self.settings.timeout,
+        )
+
+    def _pump(self) -> None:
+        assert self._executor is not None
+        for event in self._executor.poll(POLL_SECONDS):
+            if isinstance(event, Finished):
+                self._take(event)
+        self._flush()
+        self.observer.update(self.tally)
+
+    def _take(self, event: Finished) -> None:
+        job = self._jobs[event.key]
+        result = Result(
+            key=event.key,
+            run=job.run,
+            conditions=job.conditions,
+            outcome=event.outcome,
+            environment=self._environment,
+            finished_at=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        )
+        self._results[event.key] = result
+        self._trained.add(event.key)
+        self._unsaved.append(result)
+        self._reports.clear()
+
+    def _count(self, event: Event) -> None:
+        """Count an event as it happens, and show it; results are taken from ``poll`` alone."""
+        tally, run = self.tally, self._jobs[event.key].run
+        if isinstance(event, Started):
+            tally.running[event.key] = (0, run.steps)
+        elif isinstance(event, Progressed):
+            tally.stage = event.progress.stage
+            if event.progress.stage == "train":
+                tally.running[event.key] = (event.progress.step, run.steps)
+        else:
+            tally.running.pop(event.key, None)
+            tally.done += 1
+            tally.steps_done += run.steps
+            tally.last = (run.id, event.outcome)
+        self.observer.update(tally)
+
+    def _flush(self) -> None:
+        """Save what came back; what cannot be saved now is tried again at the next call."""
+        while self._unsaved:
+            self.store.save(self._unsaved[0], fresh=self.settings.fresh)
+            self._unsaved.pop(0)

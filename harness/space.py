@@ -1,0 +1,345 @@
+"""Distributions of a parameter, each its own quantile function, and the space they span.
+
+A distribution turns a number in [0, 1) into a value. One sampler of such numbers therefore serves
+every distribution, and random, Sobol and Latin hypercube draws differ in nothing else.
+"""
+
+from __future__ import annotations
+
+import bisect
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+from harness.errors import SweepError
+from harness.records import Config, Value
+
+
+@runtime_checkable
+class Distribution(Protocol):
+    """What a parameter's values are drawn from.
+
+    ``given`` are the values already drawn for the parameters that this one depends on.
+    """
+
+    def quantile(self, u: float, given: Mapping[str, Value]) -> Value:
+        """Return the value at ``u`` in [0, 1)."""
+        ...
+
+    def values(self) -> tuple[Value, ...]:
+        """Return every value where they are finitely many, else the two ends of the range."""
+        ...
+
+    def describe(self) -> str:
+        """Return the distribution in a few words."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Constant:
+    """Always the same value. A plain value in a space means this."""
+
+    value: Value
+
+    def quantile(self, u: float, given: Mapping[str, Value]) -> Value:
+        """Return the value."""
+        return self.value
+
+    def values(self) -> tuple[Value, ...]:
+        """Return the value."""
+        return (self.value,)
+
+    def describe(self) -> str:
+        """Return the value as text."""
+        return str(self.value)
+
+
+@dataclass(frozen=True, slots=True)
+class Uniform:
+    """Evenly between ``low`` and ``high``.
+
+    Raises
+    ------
+    SweepError
+        Where ``low`` is not below ``high``, or either is not finite.
+    """
+
+    low: float
+    high: float
+
+    def __post_init__(self) -> None:
+        _check_range("Uniform", self.low, self.high)
+
+    def quantile(self, u: float, given: Mapping[str, Value]) -> float:
+        """Return ``low + u (high - low)``."""
+        return min(self.low + u * (self.high - self.low), self.high)
+
+    def values(self) -> tuple[float, float]:
+        """Return both ends."""
+        return (self.low, self.high)
+
+    def describe(self) -> str:
+        """Return the range."""
+        return f"uniform {self.low:g} to {self.high:g}"
+
+
+@dataclass(frozen=True, slots=True)
+class LogUniform:
+    """Evenly on a logarithmic scale between ``low`` and ``high``, both above zero.
+
+    Raises
+    ------
+    SweepError
+        Where ``low`` is not above zero or not below ``high``, or either is not finite.
+    """
+
+    low: float
+    high: float
+
+    def __post_init__(self) -> None:
+        _check_range("LogUniform", self.low, self.high)
+        if self.low <= 0:
+            raise SweepError(
+                f"LogUniform({self.low:g}, {self.high:g}): both ends must be above zero on a "
+                f"logarithmic scale; raise the lower end"
+            )
+
+    def quantile(self, u: float, given: Mapping[str, Value]) -> float:
+        """Return ``low (high / low) ** u``."""
+        value = self.low * math.exp(u * math.log(self.high / self.low))
+        return min(max(value, self.low), self.high)
+
+    def values(self) -> tuple[float, float]:
+        """Return both ends."""
+        return (self.low, self.high)
+
+    def describe(self) -> str:
+        """Return the range and how many orders of magnitude it spans."""
+        orders = math.log10(self.high / self.low)
+        return f"log-uniform {self.low:g} to {self.high:g} ({orders:.1f} orders of magnitude)"
+
+
+@dataclass(frozen=True, init=False, slots=True)
+class Choice:
+    """One of ``options``, each as likely as its share of ``weights`` (equally, without them).
+
+    Raises
+    ------
+    SweepError
+        Where there is no option, options repeat, or weights do not match or do not add up.
+    """
+
+    options: tuple[Value, ...]
+    weights: tuple[float, ...]
+
+    def __init__(self, *options: Value, weights: Sequence[float] | None = None) -> None:
+        object.__setattr__(self, "options", options)
+        object.__setattr__(
+            self, "weights", (1.0,) * len(options) if weights is None else tuple(weights)
+        )
+        shown = ", ".join(repr(option) for option in options)
+        if not options:
+            raise SweepError("Choice(): at least one option is needed")
+        if len(set(options)) < len(options):
+            raise SweepError(
+                f"Choice({shown}): options repeat; use weights to make one more likely"
+            )
+        if len(self.weights) != len(options):
+            raise SweepError(
+                f"Choice({shown}): {len(options)} options but {len(self.weights)} weights "
+                f"{self.weights}; give one weight an option"
+            )
+        if not all(math.isfinite(w) and w >= 0 for w in self.weights) or sum(self.weights) <= 0:
+            raise SweepError(
+                f"Choice({shown}): weights {self.weights} must be finite, none negative, "
+                f"and not all zero"
+            )
+
+    def quantile(self, u: float, given: Mapping[str, Value]) -> Value:
+        """Return the option in whose share of the unit interval ``u`` lies."""
+        ends = list(itertools.accumulate(self.weights))
+        place = bisect.bisect_right(ends, u * ends[-1])
+        last = max(i for i, weight in enumerate(self.weights) if weight > 0)
+        return self.options[min(place, last)]
+
+    def values(self) -> tuple[Value, ...]:
+        """Return the options."""
+        return self.options
+
+    def describe(self) -> str:
+        """Return the options, with their weights where they differ."""
+        if len(set(self.weights)) == 1:
+            return ", ".join(str(option) for option in self.options)
+        return ", ".join(f"{o} ({w:g})" for o, w in zip(self.options, self.weights, strict=True))
+
+
+@dataclass(frozen=True, init=False, slots=True)
+class Given:
+    """A distribution that depends on another parameter's value.
+
+    Cases are keywords where the other parameter's values are names, or a mapping where not:
+    ``Given("lr_schedule", advanced=…, cosine=…)``, ``Given("batch_size", {4: …, 8: …})``.
+    """
+
+    parameter: str
+    cases: Mapping[Value, Distribution]
+
+    def __init__(
+        self, parameter: str, cases: Mapping[Value, object] | None = None, /, **named: object
+    ) -> None:
+        given: dict[Value, object] = dict(cases or {})
+        given.update(named)
+        if not given:
+            raise SweepError(f"Given({parameter!r}): at least one case is needed")
+        object.__setattr__(self, "parameter", parameter)
+        object.__setattr__(self, "cases", {value: as_distribution(d) for value, d in given.items()})
+
+    def __hash__(self) -> int:
+        return hash((self.parameter, tuple(self.cases.items())))
+
+    def quantile(self, u: float, given: Mapping[str, Value]) -> Value:
+        """Return the value at ``u`` of the case that applies."""
+        return self.cases[given[self.parameter]].quantile(u, given)
+
+    def values(self) -> tuple[Value, ...]:
+        """Return the values of all cases."""
+        return tuple(dict.fromkeys(v for case in self.cases.values() for v in case.values()))
+
+    def describe(self) -> str:
+        """Return each case."""
+        return "; ".join(f"{value}: {case.describe()}" for value, case in self.cases.items())
+
+
+def as_distribution(value: object) -> Distribution:
+    """Return ``value`` as a distribution; a plain value is a constant.
+
+    Raises
+    ------
+    SweepError
+        Where it is neither a distribution nor a plain value.
+    """
+    if isinstance(value, Distribution):
+        return value
+    if value is None or isinstance(value, bool | int | float | str):
+        return Constant(value)
+    raise SweepError(
+        f"{value!r} is neither a distribution nor a plain value; "
+        f"use Choice, Uniform, LogUniform, Given or a number, text or truth value"
+    )
+
+
+class Space:
+    """Parameters and what each is drawn from.
+
+    Raises
+    ------
+    SweepError
+        Where a parameter depends on one that is not there, on itself in a circle, or on values
+        for which no case is given; or where a learning rate is not above zero.
+    """
+
+    def __init__(self, parameters: Mapping[str, object]) -> None:
+        if not parameters:
+            raise SweepError("the space is empty; give at least one parameter, as learning_rate=…")
+        self.distributions: dict[str, Distribution] = {}
+        for name, value in parameters.items():
+            try:
+                self.distributions[name] = as_distribution(value)
+            except SweepError as error:
+                raise SweepError(f"{name}: {error}") from None
+        self._order = self._resolution_order()
+        self._check_learning_rate()
+
+    def __len__(self) -> int:
+        return len(self.distributions)
+
+    def __iter__(self) -> itertools.chain[str]:
+        return itertools.chain(self.distributions)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.distributions
+
+    def config(self, point: Sequence[float]) -> Config:
+        """Return the config at a point of the unit cube: a coordinate a parameter, as declared."""
+        coordinate = dict(zip(self.distributions, point, strict=True))
+        drawn: dict[str, Value] = {}
+        for name in self._order:
+            drawn[name] = self.distributions[name].quantile(float(coordinate[name]), drawn)
+        return Config({name: drawn[name] for name in self.distributions})
+
+    def describe(self) -> dict[str, str]:
+        """Return what each parameter is drawn from, in words."""
+        described = {}
+        for name, distribution in self.distributions.items():
+            by = f"by {distribution.parameter}: " if isinstance(distribution, Given) else ""
+            described[name] = by + distribution.describe()
+        return described
+
+    def _resolution_order(self) -> list[str]:
+        order: list[str] = []
+        waiting = dict(self.distributions)
+        while waiting:
+            ready = [
+                name
+                for name, distribution in waiting.items()
+                if not isinstance(distribution, Given) or distribution.parameter in order
+            ]
+            if not ready:
+                self._explain_dependency(waiting)
+            for name in ready:
+                distribution = waiting.pop(name)
+                if isinstance(distribution, Given):
+                    self._check_cases(name, distribution)
+                order.append(name)
+        return order
+
+    def _explain_dependency(self, waiting: Mapping[str, Distribution]) -> None:
+        for name, distribution in waiting.items():
+            if isinstance(distribution, Given) and distribution.parameter not in self.distributions:
+                raise SweepError(
+                    f"{name}: given {distribution.parameter!r}, which is no parameter of this "
+                    f"space ({', '.join(self.distributions)})"
+                )
+        raise SweepError(
+            f"{', '.join(waiting)}: each is given another, in a circle; fix one of them"
+        )
+
+    def _check_cases(self, name: str, distribution: Given) -> None:
+        parent = self.distributions[distribution.parameter]
+        if isinstance(parent, Uniform | LogUniform):
+            raise SweepError(
+                f"{name}: given {distribution.parameter!r}, which is continuous; "
+                f"a case can only be given for each of finitely many values"
+            )
+        lacking = [value for value in parent.values() if value not in distribution.cases]
+        if lacking:
+            raise SweepError(
+                f"{name}: no case for {distribution.parameter} = "
+                f"{', '.join(repr(value) for value in lacking)}; "
+                f"cases are {', '.join(repr(value) for value in distribution.cases)}"
+            )
+
+    def _check_learning_rate(self) -> None:
+        distribution = self.distributions.get("learning_rate")
+        if distribution is None:
+            return
+        for value in distribution.values():
+            number = isinstance(value, int | float) and not isinstance(value, bool)
+            if not number or not float(value or 0) > 0:
+                raise SweepError(
+                    f"learning_rate: {value!r} is not above zero; a learning rate of zero "
+                    f"belongs in an arm, arms=dict(placebo=…)"
+                )
+
+
+def _check_range(kind: str, low: float, high: float) -> None:
+    for end in (low, high):
+        if isinstance(end, bool) or not isinstance(end, int | float) or not math.isfinite(end):
+            raise SweepError(f"{kind}({low!r}, {high!r}): {end!r} is not a finite number")
+    if low >= high:
+        raise SweepError(
+            f"{kind}({low:g}, {high:g}): the lower end must be below the upper; "
+            f"swap them, or use a plain value for a constant"
+        )

@@ -1,0 +1,292 @@
+"""Comparisons of a sample with a number or with another sample, in both directions.
+
+References
+----------
+Boschloo (1970), Statistica Neerlandica 24:1; Newcombe (1998), Stat. Med. 17:873, method 10
+(interval of a difference of proportions); Welch (1947), Biometrika 34:28; Brown & Forsythe (1974),
+JASA 69:364; Janssen (1997), Stat. Probab. Lett. 36:9 and Chung & Romano (2013), Ann. Stat. 41:484
+(studentised permutation); Phipson & Smyth (2010), Stat. Appl. Genet. 9:39 (the +1 rule);
+Schuirmann (1987), J. Pharmacokin. Biopharm. 15:657 (two one-sided tests); Berger (1982),
+Technometrics 24:295 (intersection–union); Holm (1979), Scand. J. Stat. 6:65.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy import stats
+
+from harness.statistics.estimates import chunks, clopper_pearson, cvar_rows, net_sd, wilson
+from harness.statistics.values import (
+    Comparison,
+    FloatArray,
+    as_values,
+    check_counts,
+    check_level,
+    is_constant,
+    unknown,
+)
+
+_BOSCHLOO_LIMIT = 40_000
+
+
+def binomial(successes: int, n: int, rate: float = 0.5, level: float = 0.90) -> Comparison:
+    """Compare a success rate with ``rate`` (0 to 1) by the exact one-sided binomial tests.
+
+    The Clopper–Pearson interval at ``level`` agrees with them.
+    """
+    check_counts(successes, n)
+    if not 0.0 <= rate <= 1.0:
+        raise ValueError(f"rate must lie between 0 and 1, got {rate}")
+    share = clopper_pearson(successes, n, level)
+    greater = float(stats.binom.sf(successes - 1, n, rate)) if n else 1.0
+    less = float(stats.binom.cdf(successes, n, rate)) if n else 1.0
+    return Comparison(share.value, share.low, share.high, level, greater, less, n, "exact binomial")
+
+
+def binomial_threshold(n: int, rate: float = 0.5, alpha: float = 0.05) -> int | None:
+    """Return the fewest successes of ``n`` that show a rate above ``rate``; None if none do."""
+    enough = stats.binom.sf(np.arange(-1, n), n, rate) <= alpha
+    return int(np.argmax(enough)) if enough.any() else None
+
+
+def boschloo(
+    successes: int, n: int, other_successes: int, other_n: int, level: float = 0.90
+) -> Comparison:
+    """Compare two success rates by Boschloo's exact unconditional test, one-sided each way.
+
+    The estimate is the difference of the rates. Its interval is Newcombe's hybrid score interval,
+    in which the value 0 is decided by the test: an end that would contradict it is moved to 0.
+    Beyond 40,000 tables (n × other_n) Fisher's exact test stands in for Boschloo's, which it
+    approaches from the conservative side.
+    """
+    check_counts(successes, n)
+    check_counts(other_successes, other_n)
+    check_level(level)
+    exact = n * other_n <= _BOSCHLOO_LIMIT
+    method = "Boschloo's exact test" if exact else "Fisher's exact test"
+    if n == 0 or other_n == 0:
+        return unknown(method, level, n + other_n)
+    ours, theirs = successes / n, other_successes / other_n
+    greater = _boschloo_greater(successes, n, other_successes, other_n)
+    less = _boschloo_greater(other_successes, other_n, successes, n)
+    one, two = wilson(successes, n, level), wilson(other_successes, other_n, level)
+    low = ours - theirs - math.hypot(ours - one.low, two.high - theirs)
+    high = ours - theirs + math.hypot(one.high - ours, theirs - two.low)
+    alpha = (1.0 - level) / 2.0 + 1e-12
+    low = max(low, 0.0) if greater <= alpha else min(low, 0.0)
+    high = min(high, 0.0) if less <= alpha else max(high, 0.0)
+    return Comparison(ours - theirs, low, high, level, greater, less, n + other_n, method)
+
+
+@lru_cache(maxsize=1024)
+def _boschloo_greater(successes: int, n: int, other_successes: int, other_n: int) -> float:
+    table = [[successes, other_successes], [n - successes, other_n - other_successes]]
+    if successes / n <= other_successes / other_n and successes in (0, n):
+        return 1.0
+    if n * other_n > _BOSCHLOO_LIMIT:
+        return float(stats.fisher_exact(np.array(table), alternative="greater")[1])
+    p_value = float(stats.boschloo_exact(table, alternative="greater").pvalue)
+    return min(1.0, p_value) if math.isfinite(p_value) else 1.0
+
+
+def welch(values: ArrayLike, others: ArrayLike, level: float = 0.90) -> Comparison:
+    """Compare two means ([n] against [m]) without assuming equal spread.
+
+    Unknown where either has fewer than two values or both are constant.
+    """
+    a, b = as_values(values), as_values(others, "others")
+    method = "Welch's t test"
+    if min(a.size, b.size) < 2:
+        return unknown(method, level, a.size + b.size, _difference(a, b))
+    part_a, part_b = float(np.var(a, ddof=1)) / a.size, float(np.var(b, ddof=1)) / b.size
+    if is_constant(a) and is_constant(b):
+        return unknown(method, level, a.size + b.size, _difference(a, b))
+    shares = np.array([part_a, part_b]) / (part_a + part_b)
+    freedom = 1.0 / (shares[0] ** 2 / (a.size - 1) + shares[1] ** 2 / (b.size - 1))
+    return _student(
+        _difference(a, b),
+        math.sqrt(part_a + part_b),
+        freedom,
+        level=level,
+        n=a.size + b.size,
+        method=method,
+    )
+
+
+def brown_forsythe(values: ArrayLike, others: ArrayLike, level: float = 0.90) -> Comparison:
+    """Compare the spread of two samples: their mean absolute deviations from the median.
+
+    ``values`` are [n], ``others`` [m]. This is the one-sided form of the Brown–Forsythe test: the
+    pooled t test of the absolute deviations,
+    whose square is the F of Levene's test with medians.
+    """
+    a, b = as_values(values), as_values(others, "others")
+    method = "one-sided Brown–Forsythe test"
+    n = a.size + b.size
+    if min(a.size, b.size) < 2:
+        return unknown(method, level, n)
+    one, two = np.abs(a - np.median(a)), np.abs(b - np.median(b))
+    squares = float(((one - one.mean()) ** 2).sum() + ((two - two.mean()) ** 2).sum())
+    if is_constant(one) and is_constant(two):
+        return unknown(method, level, n, _difference(one, two))
+    error = math.sqrt(squares / (n - 2) * (1 / a.size + 1 / b.size))
+    return _student(_difference(one, two), error, n - 2, level=level, n=n, method=method)
+
+
+def sd_ratio(
+    values: ArrayLike,
+    others: ArrayLike,
+    standard_errors: ArrayLike | None = None,
+    other_errors: ArrayLike | None = None,
+) -> float:
+    """Return the ratio of two standard deviations, net of measurement noise where SEs are given.
+
+    NaN where it does not exist.
+    """
+    a, b = as_values(values), as_values(others, "others")
+    zero = np.zeros
+    one = net_sd(a, zero(a.size) if standard_errors is None else standard_errors)
+    two = net_sd(b, zero(b.size) if other_errors is None else other_errors)
+    return one / two if two > 0.0 else math.nan
+
+
+def cvar_permutation(
+    values: ArrayLike,
+    others: ArrayLike,
+    rng: np.random.Generator,
+    *,
+    share: float = 0.25,
+    level: float = 0.90,
+    resamples: int = 4999,
+) -> Comparison:
+    """Compare the mean of the worst ``share`` of two samples by a studentised permutation test.
+
+    The difference of the CVaRs is divided by its standard error by influence functions, in the
+    data and in every permutation, so that the test stays close to its level where the samples
+    differ in more than their tails. The interval inverts the same permutation distribution.
+    """
+    a, b = as_values(values), as_values(others, "others")
+    check_level(level)
+    method = "studentised permutation test of CVaR"
+    n = a.size + b.size
+    if min(a.size, b.size) < 2:
+        return unknown(method, level, n)
+    pooled = np.concatenate([a, b])
+    # Permutations are compared with the data: work on a scale on which rounding is the same.
+    scale = float(np.max(np.abs(pooled - pooled.mean()))) or 1.0
+    scaled = (pooled - pooled.mean()) / scale
+    difference, error, observed = _cvar_statistic(scaled[None, :], a.size, share)
+    drawn: list[FloatArray] = []
+    for size in chunks(resamples, n):
+        rows = rng.permuted(np.broadcast_to(scaled, (size, n)), axis=1)
+        drawn.append(_cvar_statistic(rows, a.size, share)[2])
+    statistics = np.sort(np.concatenate(drawn))
+    seen = float(observed[0])
+    slack = 1e-9 * max(1.0, abs(seen)) if math.isfinite(seen) else 0.0
+    greater = (1 + int((statistics >= seen - slack).sum())) / (resamples + 1)
+    less = (1 + int((statistics <= seen + slack).sum())) / (resamples + 1)
+    rank = max(1, math.floor((1 - level) / 2 * (resamples + 1) + 1e-9))
+    low, high = -math.inf, math.inf
+    if error[0] > 0.0:
+        low = scale * float(difference[0] - statistics[-rank] * error[0])
+        high = scale * float(difference[0] - statistics[rank - 1] * error[0])
+    alpha = (1 - level) / 2 + 1e-12
+    low = max(low, 0.0) if greater <= alpha else min(low, 0.0)
+    high = min(high, 0.0) if less <= alpha else max(high, 0.0)
+    return Comparison(scale * float(difference[0]), low, high, level, greater, less, n, method)
+
+
+def _cvar_statistic(
+    rows: FloatArray, n: int, share: float
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    one, variance_one = cvar_rows(rows[:, :n], share)
+    two, variance_two = cvar_rows(rows[:, n:], share)
+    difference = one - two
+    difference[np.abs(difference) < 1e-12] = 0.0
+    error = np.sqrt(variance_one + variance_two)
+    error[error < 1e-12] = 0.0
+    with np.errstate(divide="ignore", invalid="ignore"):
+        statistic = np.where(difference == 0.0, 0.0, difference / error)
+    return difference, error, statistic
+
+
+def paired(differences: ArrayLike, null: float = 0.0, level: float = 0.90) -> Comparison:
+    """Compare the mean of paired ``differences`` [n] with ``null`` by Student's t test.
+
+    Unknown where n < 2 or all differences are equal: of noise that was not seen nothing is known.
+    """
+    d = as_values(differences, "differences")
+    method = "paired t test"
+    if d.size < 2 or is_constant(d):
+        return unknown(method, level, d.size, float(d.mean()) if d.size else math.nan)
+    error = float(np.std(d, ddof=1)) / math.sqrt(d.size)
+    return _student(
+        float(d.mean()), error, d.size - 1, level=level, n=d.size, method=method, null=null
+    )
+
+
+def non_inferiority(differences: ArrayLike, margin: float, level: float = 0.90) -> Comparison:
+    """Test whether the mean of paired ``differences`` [n] lies above −``margin``.
+
+    ``p_greater`` ≤ α shows "no worse by ``margin``", ``p_less`` ≤ α shows "worse by more".
+
+    Raises
+    ------
+    ValueError
+        If ``margin`` is not positive.
+    """
+    if not margin > 0.0:
+        raise ValueError(f"margin must be positive, got {margin}")
+    return paired(differences, -margin, level)
+
+
+def equivalent(values: ArrayLike, others: ArrayLike, margin: float, level: float = 0.90) -> bool:
+    """Return whether two means are shown to differ by less than ``margin`` (TOST by Welch)."""
+    compared = welch(values, others, level)
+    return -margin < compared.low and compared.high < margin
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Return p values corrected for their number by Holm's step-down procedure, in order."""
+    p = as_values(list(p_values), "p_values")
+    if ((p < 0) | (p > 1)).any():
+        raise ValueError(f"p values must lie between 0 and 1, got {p_values}")
+    order = np.argsort(p, kind="stable")
+    stepped = np.maximum.accumulate(p[order] * np.arange(p.size, 0, -1))
+    corrected = np.empty_like(p)
+    corrected[order] = np.minimum(1.0, stepped)
+    return [float(value) for value in corrected]
+
+
+def _student(
+    estimate: float,
+    error: float,
+    freedom: float,
+    *,
+    level: float,
+    n: int,
+    method: str,
+    null: float = 0.0,
+) -> Comparison:
+    check_level(level)
+    statistic = (estimate - null) / error
+    half = float(stats.t.ppf((1 + level) / 2, freedom)) * error
+    return Comparison(
+        estimate,
+        estimate - half,
+        estimate + half,
+        level,
+        float(stats.t.sf(statistic, freedom)),
+        float(stats.t.cdf(statistic, freedom)),
+        n,
+        method,
+    )
+
+
+def _difference(a: FloatArray, b: FloatArray) -> float:
+    return float(a.mean() - b.mean()) if a.size and b.size else math.nan

@@ -1,0 +1,222 @@
+"""Estimates of one sample, each with its interval.
+
+References
+----------
+Wilson (1927), JASA 22:209; Clopper & Pearson (1934), Biometrika 26:404; Efron (1987), "Better
+bootstrap confidence intervals", JASA 82:171 (BCa); Agarwal et al. (2021), "Deep reinforcement
+learning at the edge of the statistical precipice", NeurIPS (interquartile mean); Rockafellar &
+Uryasev (2002), J. Banking & Finance 26:1443, eq. 10 (CVaR).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import stats
+
+from harness.statistics.values import (
+    Estimate,
+    FloatArray,
+    as_values,
+    check_counts,
+    check_level,
+    is_constant,
+)
+
+MIN_PROMPTS_CHANGED = 6
+"""Fewer changed prompts than this are no basis for a normal interval, nor (2⁻⁵ > .025) for a sign
+test of their direction."""
+
+DETECTABLE = 2.8
+"""A gain of 2.8 standard errors is shown with a probability of 0.8: z(.975) + z(.8)."""
+
+_BCA_LIMIT = 2_000
+_CHUNK = 4_000_000
+
+
+def wilson(successes: int, n: int, level: float = 0.95) -> Estimate:
+    """Return a proportion with its Wilson score interval; [0, 1] where ``n`` is 0."""
+    return _proportion(successes, n, level, "wilson", "Wilson")
+
+
+def clopper_pearson(successes: int, n: int, level: float = 0.95) -> Estimate:
+    """Return a proportion with its exact interval, the inversion of two binomial tests."""
+    return _proportion(successes, n, level, "exact", "Clopper–Pearson")
+
+
+def _proportion(
+    successes: int, n: int, level: float, scipy_name: Literal["exact", "wilson"], method: str
+) -> Estimate:
+    check_counts(successes, n)
+    check_level(level)
+    if n == 0:
+        return Estimate(math.nan, 0.0, 1.0, level, 0, method)
+    share = successes / n
+    interval = stats.binomtest(successes, n).proportion_ci(level, method=scipy_name)
+    low, high = min(float(interval.low), share), max(float(interval.high), share)
+    return Estimate(share, low, high, level, n, method)
+
+
+def mean_interval(values: ArrayLike, level: float = 0.95) -> Estimate:
+    """Return the mean of ``values`` [n] with Student's interval; unbounded where n < 2."""
+    x = as_values(values)
+    check_level(level)
+    if x.size < 2:
+        return Estimate(_mean(x), -math.inf, math.inf, level, x.size, "Student's t")
+    half = float(stats.t.ppf((1 + level) / 2, x.size - 1) * np.std(x, ddof=1) / math.sqrt(x.size))
+    return Estimate(_mean(x), _mean(x) - half, _mean(x) + half, level, x.size, "Student's t")
+
+
+def bca_mean(
+    values: ArrayLike, rng: np.random.Generator, level: float = 0.95, resamples: int = 4999
+) -> Estimate:
+    """Return the mean of ``values`` [n] with its bias-corrected, accelerated bootstrap interval.
+
+    Unbounded where n < 2 or all values are equal (there is nothing to resample). From 2,000 values
+    on it is Student's interval, which is then the same for less.
+    """
+    x = as_values(values)
+    check_level(level)
+    method = "BCa bootstrap"
+    if x.size < 2 or is_constant(x):
+        return Estimate(_mean(x), -math.inf, math.inf, level, x.size, method)
+    if x.size > _BCA_LIMIT:
+        return mean_interval(x, level)
+    centre, scale = _mean(x), float(np.max(np.abs(x - _mean(x))))
+    interval = stats.bootstrap(
+        ((x - centre) / scale,),
+        np.mean,
+        confidence_level=level,
+        n_resamples=resamples,
+        batch=max(1, _CHUNK // x.size),
+        method="BCa",
+        random_state=rng,
+    ).confidence_interval
+    low, high = centre + scale * float(interval.low), centre + scale * float(interval.high)
+    if not (math.isfinite(low) and math.isfinite(high)):
+        return Estimate(centre, -math.inf, math.inf, level, x.size, method)
+    return Estimate(centre, min(low, centre), max(high, centre), level, x.size, method)
+
+
+def interquartile_mean(
+    values: ArrayLike, rng: np.random.Generator, level: float = 0.95, resamples: int = 4999
+) -> Estimate:
+    """Return the mean of the middle half of ``values`` [n] with its percentile bootstrap interval.
+
+    The lowest and highest ⌊n/4⌋ values are left out, as in Agarwal et al. (2021).
+    """
+    x = as_values(values)
+    check_level(level)
+    method = "IQM, percentile bootstrap"
+    if x.size < 2:
+        return Estimate(_mean(x), -math.inf, math.inf, level, x.size, method)
+    cut = x.size // 4
+    value = float(np.sort(x)[cut : x.size - cut].mean())
+    draws: list[FloatArray] = []
+    for size in chunks(resamples, x.size):
+        drawn = np.sort(x[rng.integers(0, x.size, (size, x.size))], axis=1)
+        draws.append(drawn[:, cut : x.size - cut].mean(axis=1))
+    low, high = np.quantile(np.concatenate(draws), [(1 - level) / 2, (1 + level) / 2])
+    return Estimate(value, min(float(low), value), max(float(high), value), level, x.size, method)
+
+
+def cvar(values: ArrayLike, share: float = 0.25) -> float:
+    """Return the mean of the worst (lowest) ``share`` of ``values`` [n]; NaN where there are none.
+
+    With n·share not whole, the last value counts in part: v − E[(v − x)⁺]/share at the quantile v.
+    """
+    x = as_values(values)
+    _check_share(share)
+    return math.nan if x.size == 0 else float(cvar_rows(x[None, :], share)[0][0])
+
+
+def cvar_standard_error(values: ArrayLike, share: float = 0.25) -> float:
+    """Return the standard error of the CVaR by its influence function (v − (v − x)⁺/share)."""
+    x = as_values(values)
+    _check_share(share)
+    return math.nan if x.size < 2 else math.sqrt(float(cvar_rows(x[None, :], share)[1][0]))
+
+
+def cvar_rows(rows: FloatArray, share: float) -> tuple[FloatArray, FloatArray]:
+    """Return the CVaR and its influence-function variance for each row of ``rows`` [m, n]."""
+    n = rows.shape[1]
+    count = max(1, math.ceil(n * share - 1e-9))
+    lowest = np.partition(rows, count - 1, axis=1)[:, :count]
+    quantile = lowest.max(axis=1)
+    shortfall = quantile[:, None] - lowest
+    total = shortfall.sum(axis=1)
+    spread = np.maximum(0.0, (shortfall**2).sum(axis=1) - total**2 / n) / max(1, n - 1)
+    return quantile - total / (n * share), spread / (share**2 * n)
+
+
+def net_sd(values: ArrayLike, standard_errors: ArrayLike) -> float:
+    """Return the spread of ``values`` [n] that is not measurement noise: √(s² − mean SE²).
+
+    0 where noise alone explains the spread, NaN where n < 2.
+    """
+    x, se = as_values(values), as_values(standard_errors, "standard_errors")
+    if x.size < 2:
+        return math.nan
+    return math.sqrt(max(0.0, float(np.var(x, ddof=1) - np.mean(se**2))))
+
+
+def improvement_interval(
+    delta: ArrayLike, se: ArrayLike, prompts: ArrayLike, level: float = 0.95
+) -> tuple[FloatArray, FloatArray]:
+    """Return each run's interval for its ΔPerf: delta ± t·SE with prompts − 1 degrees of freedom.
+
+    All arguments are [n]; ``prompts`` may hold NaN where their number is not known, which is taken
+    as many. With fewer than two prompts the interval is unbounded.
+    """
+    gains, errors = as_values(delta, "delta"), as_values(se, "se")
+    check_level(level)
+    freedom = np.asarray(prompts, dtype=np.float64) - 1.0
+    freedom = np.where(np.isnan(freedom), np.inf, freedom)
+    with np.errstate(invalid="ignore"):
+        quantile = stats.t.ppf((1 + level) / 2, np.maximum(freedom, 1.0))
+        half = np.where(freedom < 1.0, np.inf, quantile * errors)
+    return gains - half, gains + half
+
+
+def shown_to_improve(
+    delta: ArrayLike, se: ArrayLike, prompts: ArrayLike, changed: ArrayLike
+) -> NDArray[np.bool_]:
+    """Return which runs [n] are successes: ΔPerf − t(.975, N − 1)·SE > 0, and ≥ 6 prompts changed.
+
+    ``changed`` may hold NaN where it is not known; the second condition is then not asked.
+    """
+    low, _ = improvement_interval(delta, se, prompts)
+    enough = ~(np.asarray(changed, dtype=np.float64) < MIN_PROMPTS_CHANGED)
+    return np.asarray((low > 0.0) & enough)
+
+
+def shown_to_fail(
+    delta: ArrayLike, se: ArrayLike, prompts: ArrayLike, changed: ArrayLike, min_gain: float
+) -> NDArray[np.bool_]:
+    """Return which runs [n] are no success and have their upper 95% end below ``min_gain``."""
+    _, high = improvement_interval(delta, se, prompts)
+    return np.asarray(~shown_to_improve(delta, se, prompts, changed) & (high < min_gain))
+
+
+def detectable_gain(se: ArrayLike) -> float:
+    """Return the gain that the median run's evaluation detects four times in five: 2.8·SE."""
+    errors = as_values(se, "se")
+    return math.nan if errors.size == 0 else DETECTABLE * float(np.median(errors))
+
+
+def chunks(total: int, width: int) -> list[int]:
+    """Split ``total`` rows of ``width`` numbers into pieces that fit in memory."""
+    size = max(1, _CHUNK // max(1, width))
+    return [min(size, total - start) for start in range(0, total, size)]
+
+
+def _mean(x: FloatArray) -> float:
+    return math.nan if x.size == 0 else float(np.mean(x))
+
+
+def _check_share(share: float) -> None:
+    if not 0.0 < share <= 1.0:
+        raise ValueError(f"share must lie in (0, 1], got {share}")

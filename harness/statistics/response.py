@@ -1,0 +1,212 @@
+"""How an outcome responds to one parameter along its range.
+
+The bracket test asks whether the best value lies inside the range: whether the outcome rises to it
+from the left and falls from it to the right. Each of the two is a maximum of Kendall's S, divided
+by its null standard deviation, over windows that reach to an end of the range; the maximum is
+judged by permuting the outcomes over the values, so that the choice of window is paid for. That
+the best value lies inside needs both (an intersection–union test).
+
+References
+----------
+Kendall (1938), Biometrika 30:81 and Kendall (1975), "Rank correlation methods", ch. 4 (S, its
+variance, ties); Hirsch, Slack & Smith (1982), Water Resour. Res. 18:107 (S and its variance summed
+over blocks); Berger (1982), Technometrics 24:295 (intersection–union); Phipson & Smyth (2010),
+Stat. Appl. Genet. 9:39 (the +1 rule).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import stats
+
+from harness.statistics.comparisons import equivalent
+from harness.statistics.values import FloatArray, as_values
+
+MAX_RUNS = 500
+"""The bracket test compares every pair of runs in every permutation: it takes these at most."""
+
+_CHUNK = 8_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Bracket:
+    """What the bracket test found along n runs.
+
+    ``p_rising`` is the p value of "the outcome rises from the lower end", ``p_falling`` of "it
+    falls to the upper end". ``rising_to`` is the last value of the window that rises most,
+    ``falling_from`` the first of the one that falls most, ``peak`` the middle of the best
+    neighbourhood; NaN where there is none. ``blocks`` counts the blocks that hold more than a run.
+    """
+
+    p_rising: float
+    p_falling: float
+    rising_to: float
+    falling_from: float
+    peak: float
+    n: int
+    blocks: int
+
+    @property
+    def p_value(self) -> float:
+        """The p value of "the best value lies inside": the larger of the two."""
+        return max(self.p_rising, self.p_falling)
+
+
+def smallest_window(n: int) -> int:
+    """Return the fewest runs that a window of the bracket test holds: max(4, ⌈n/4⌉)."""
+    return max(4, math.ceil(n / 4))
+
+
+def bracket(
+    values: ArrayLike,
+    outcomes: ArrayLike,
+    rng: np.random.Generator,
+    blocks: Sequence[Hashable] | None = None,
+    resamples: int = 1999,
+) -> Bracket:
+    """Test whether ``outcomes`` rise to, and fall from, a best value of ``values`` (each [n]).
+
+    Only the order of ``outcomes`` counts: −inf ranks a run worst. With ``blocks`` [n] only runs of
+    one block are compared, and outcomes are permuted within blocks. Runs of equal value are never
+    parted by a window. Both p values are 1 where no window fits. Of more than 500 runs, 500 at even
+    ranks along the range are taken.
+    """
+    x = as_values(values)
+    y = np.asarray(outcomes, dtype=np.float64)
+    if y.shape != x.shape or np.isnan(y).any():
+        raise ValueError(f"outcomes must be {x.size} numbers, got shape {y.shape}")
+    label = _labels(blocks, x.size)
+    order = np.argsort(x, kind="stable")
+    if order.size > MAX_RUNS:
+        order = order[np.linspace(0, order.size - 1, MAX_RUNS).round().astype(np.intp)]
+    x, y, label = x[order], y[order], label[order]
+    sizes = np.bincount(label) if x.size else np.zeros(0, dtype=np.intp)
+    windows = _Windows.of(x, label)
+    if windows is None:
+        return Bracket(1.0, 1.0, math.nan, math.nan, _peak(x, y), x.size, int((sizes > 1).sum()))
+    ranks = stats.rankdata(y, method="dense").astype(np.int16)
+    rising, falling = windows.scores(ranks[None, :])
+    counts = np.zeros(2, dtype=np.int64)
+    for size in _pieces(resamples, x.size):
+        drawn_rising, drawn_falling = windows.scores(_permuted(ranks, label, size, rng))
+        counts[0] += (drawn_rising.max(axis=1) >= rising.max() - 1e-9).sum()
+        counts[1] += (drawn_falling.max(axis=1) >= falling.max() - 1e-9).sum()
+    p_rising, p_falling = (1 + counts) / (resamples + 1)
+    return Bracket(
+        p_rising=float(p_rising),
+        p_falling=float(p_falling),
+        rising_to=float(x[windows.ends[int(rising[0].argmax())]]),
+        falling_from=float(x[windows.starts[int(falling[0].argmax())]]),
+        peak=_peak(x, y),
+        n=x.size,
+        blocks=int((sizes > 1).sum()),
+    )
+
+
+def flat(values: ArrayLike, outcomes: ArrayLike, margin: float, level: float = 0.90) -> bool:
+    """Return whether the mean outcome is shown to be the same within ``margin`` along the range.
+
+    The runs are parted into thirds by value; every pairwise difference of their means must have
+    both one-sided bounds within ±``margin``. A third with fewer than two runs, or with an outcome
+    that is not finite, shows nothing.
+    """
+    x, y = as_values(values), np.asarray(outcomes, dtype=np.float64)
+    if not margin > 0.0:
+        raise ValueError(f"margin must be positive, got {margin}")
+    if x.size < 6 or not np.isfinite(y).all():
+        return False
+    third = np.minimum(2, ((stats.rankdata(x) - 0.5) * 3 / x.size).astype(np.intp))
+    parts = [y[third == index] for index in range(3)]
+    return all(equivalent(one, two, margin, level) for one, two in combinations(parts, 2))
+
+
+@dataclass(frozen=True, slots=True)
+class _Windows:
+    """The windows along runs ordered by value, and the pairs that count in them."""
+
+    ends: NDArray[np.intp]
+    """The last index of each proper prefix [prefixes]."""
+    starts: NDArray[np.intp]
+    """The first index of each proper suffix [suffixes]."""
+    prefix_sd: FloatArray
+    suffix_sd: FloatArray
+    pairs: NDArray[np.int8]
+    """1 where run j > i is in the same block and has a larger value [n, n]."""
+
+    @classmethod
+    def of(cls, x: FloatArray, label: NDArray[np.intp]) -> _Windows | None:
+        n, least = x.size, smallest_window(x.size)
+        cuts = np.flatnonzero(np.diff(x) > 0.0)
+        ends, starts = cuts[cuts + 1 >= least], cuts[n - cuts - 1 >= least] + 1
+        prefix_sd = np.array([_null_sd(x[: end + 1], label[: end + 1]) for end in ends])
+        suffix_sd = np.array([_null_sd(x[start:], label[start:]) for start in starts])
+        ends, prefix_sd = ends[prefix_sd > 0.0], prefix_sd[prefix_sd > 0.0]
+        starts, suffix_sd = starts[suffix_sd > 0.0], suffix_sd[suffix_sd > 0.0]
+        if not (ends.size and starts.size):
+            return None
+        pairs = (label[:, None] == label[None, :]) & (x[None, :] > x[:, None])
+        return cls(ends, starts, prefix_sd, suffix_sd, pairs.astype(np.int8))
+
+    def scores(self, ranks: NDArray[np.int16]) -> tuple[FloatArray, FloatArray]:
+        """Return Kendall's z of rising in each prefix and of falling in each suffix.
+
+        ``ranks`` [m, n] are the outcomes of m arrangements; the scores are [m, windows].
+        """
+        signs = np.sign(ranks[:, None, :] - ranks[:, :, None]).astype(np.int8) * self.pairs
+        left = np.cumsum(signs.sum(axis=1, dtype=np.int32), axis=1)
+        right = np.cumsum(signs.sum(axis=2, dtype=np.int32)[:, ::-1], axis=1)[:, ::-1]
+        return left[:, self.ends] / self.prefix_sd, -right[:, self.starts] / self.suffix_sd
+
+
+def _null_sd(x: FloatArray, label: NDArray[np.intp]) -> float:
+    """Return the null standard deviation of S summed over blocks, with ties in ``x``."""
+    total = 0.0
+    for block in np.unique(label):
+        inside = x[label == block]
+        ties = np.unique(inside, return_counts=True)[1].astype(np.float64)
+        n = float(inside.size)
+        total += n * (n - 1) * (2 * n + 5) - float((ties * (ties - 1) * (2 * ties + 5)).sum())
+    return math.sqrt(total / 18.0)
+
+
+def _permuted(
+    ranks: NDArray[np.int16], label: NDArray[np.intp], size: int, rng: np.random.Generator
+) -> NDArray[np.int16]:
+    """Return ``size`` arrangements [size, n] of ``ranks`` [n], each permuted within blocks."""
+    rows = np.empty((size, ranks.size), dtype=np.int16)
+    for block in np.unique(label):
+        inside = np.flatnonzero(label == block)
+        rows[:, inside] = rng.permuted(np.broadcast_to(ranks[inside], (size, inside.size)), axis=1)
+    return rows
+
+
+def _peak(x: FloatArray, y: FloatArray) -> float:
+    """Return the median value of the neighbouring runs whose outcomes rank best on average."""
+    if x.size == 0:
+        return math.nan
+    width = min(x.size, smallest_window(x.size))
+    ranks = stats.rankdata(y)
+    sums = np.convolve(ranks, np.ones(width), mode="valid")
+    best = int(sums.argmax())
+    return float(np.median(x[best : best + width]))
+
+
+def _labels(blocks: Sequence[Hashable] | None, n: int) -> NDArray[np.intp]:
+    """Return the number of each run's block [n]."""
+    if blocks is None:
+        return np.zeros(n, dtype=np.intp)
+    if len(blocks) != n:
+        raise ValueError(f"blocks must match the {n} values, got {len(blocks)}")
+    numbers: dict[Hashable, int] = {}
+    return np.array([numbers.setdefault(block, len(numbers)) for block in blocks], dtype=np.intp)
+
+
+def _pieces(resamples: int, n: int) -> list[int]:
+    size = max(1, _CHUNK // max(1, n * n))
+    return [min(size, resamples - start) for start in range(0, resamples, size)]

@@ -1,0 +1,247 @@
+"""A sweep: what to run, from what seed, beside which arms, and what is asked of it."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import inspect
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from harness.errors import SweepError
+from harness.protocols import Claim
+from harness.records import MAIN, Config, Counts, Outcome, Run, Value, digest
+from harness.sampling import SAMPLERS, unit_points
+from harness.space import Space
+
+SHORT_NAMES = {
+    "learning_rate": "lr",
+    "batch_size": "bs",
+    "generations": "g",
+    "lr_schedule": "",
+    "warmup_steps": "w",
+    "entropy_coef": "e",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Pairs:
+    """An arm that changes one parameter of the first ``count`` main runs to each of ``values``."""
+
+    count: int
+    values: tuple[Value, ...]
+
+
+def scale_steps(value: int, steps: int, declared_steps: int) -> int:
+    """Return ``value``, counted in steps of a run of ``declared_steps``, for one of ``steps``.
+
+    In proportion, rounded to the nearest; what was at least one step stays at least one.
+    """
+    if value < 1 or steps == declared_steps:
+        return value
+    return max(1, round(value * steps / declared_steps))
+
+
+@dataclass(frozen=True, eq=False)
+class Sweep:
+    """A named, seeded set of configurations with its steps, arms, baseline and questions.
+
+    Parameters
+    ----------
+    name
+        Letters, digits, ``_`` and ``.``; unique among the sweeps of a session.
+    runs, steps
+        How many main runs, and how many training steps each.
+    seed
+        Of the sample of configurations and, with the name and a run's number, of each run.
+    space
+        Parameter → distribution, or a plain value.
+    baseline
+        The name of another sweep, or `Counts` that were published.
+    arms
+        ``placebo``, ``null``, ``half`` (each so many of the first main runs), or a parameter's
+        name with `Pairs`.
+    questions
+        Id → claim.
+    task
+        The name of the task to train on.
+    trainer
+        A module-level function that trains a run, in place of the harness's own backends.
+    evaluate_every
+        Steps between two points of the learning curve.
+    sampler
+        ``random``, ``sobol`` or ``latin_hypercube``.
+
+    Raises
+    ------
+    SweepError
+        Where the declaration cannot be run; the message names the value and what to do.
+    """
+
+    name: str
+    runs: int
+    steps: int
+    space: Mapping[str, object]
+    seed: int = 0
+    baseline: str | Counts | None = None
+    arms: Mapping[str, int | Pairs] = field(default_factory=dict)
+    questions: Mapping[str, Claim] = field(default_factory=dict)
+    task: str = "addition"
+    trainer: Callable[..., Outcome] | None = None
+    evaluate_every: int = 10
+    sampler: str = "random"
+    parameters: Space = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"[A-Za-z0-9_.]+", self.name):
+            raise SweepError(
+                f"sweep name {self.name!r}: use letters, digits, '_' and '.' only, "
+                f"since run ids and report folders are made of it"
+            )
+        for what in ("runs", "steps", "evaluate_every"):
+            _check_count(f"sweep {self.name!r}: {what}", getattr(self, what))
+        if self.sampler not in SAMPLERS:
+            raise SweepError(
+                f"sweep {self.name!r}: sampler {self.sampler!r} is not one of {', '.join(SAMPLERS)}"
+                f"{nearest(self.sampler, SAMPLERS)}"
+            )
+        try:
+            object.__setattr__(self, "parameters", Space(self.space))
+        except SweepError as error:
+            raise SweepError(f"sweep {self.name!r}: {error}") from None
+        self._check_arms()
+        self._check_questions()
+        self._check_trainer()
+
+    def plan(
+        self,
+        *,
+        runs: int | None = None,
+        steps: int | None = None,
+        arms: Iterable[str] | None = None,
+    ) -> tuple[Run, ...]:
+        """Return the runs of this sweep: a pure function of the declaration, the same everywhere.
+
+        Parameters
+        ----------
+        runs
+            The first so many main runs, and only arms of these.
+        steps
+            Steps of a main run, in place of the declared.
+        arms
+            Names of the arms to keep; all where None.
+        """
+        count = self.runs if runs is None else runs
+        _check_count("runs", count)
+        planned = self.steps if steps is None else steps
+        _check_count("steps", planned)
+        points = unit_points(self.sampler, count, self.runs, len(self.parameters), self.seed)
+        main = tuple(
+            self._run(index, MAIN, self.parameters.config(point), planned)
+            for index, point in enumerate(points)
+        )
+        kept = self.arms if arms is None else {name: self.arms[name] for name in arms}
+        return main + tuple(
+            run for name, size in kept.items() for run in self._arm_runs(name, size, main)
+        )
+
+    @property
+    def declaration(self) -> str:
+        """A digest of what decides the runs' configurations and seeds, whatever their number."""
+        return digest(
+            {
+                "name": self.name,
+                "seed": self.seed,
+                "sampler": self.sampler,
+                "space": {name: repr(d) for name, d in self.parameters.distributions.items()},
+                "task": self.task,
+                "fixed_size": self.runs if self.sampler == "latin_hypercube" else None,
+            }
+        )
+
+    def _arm_runs(self, arm: str, size: int | Pairs, main: tuple[Run, ...]) -> Iterable[Run]:
+        count = size.count if isinstance(size, Pairs) else size
+        for of in main[:count]:
+            if isinstance(size, Pairs):
+                for value in size.values:
+                    if value != of.config[arm]:
+                        yield self._run(
+                            of.index, arm, of.config.replace(**{arm: value}), of.steps, of
+                        )
+            elif arm == "placebo":
+                yield self._run(of.index, arm, of.config.replace(learning_rate=0.0), of.steps, of)
+            elif arm == "half":
+                yield self._run(of.index, arm, of.config, max(1, of.steps // 2), of)
+            else:
+                yield self._run(of.index, arm, of.config, of.steps, of)
+
+    def _run(self, index: int, arm: str, config: Config, steps: int, of: Run | None = None) -> Run:
+        number = f"{index:0{max(2, len(str(self.runs - 1)))}d}"
+        kind = "" if arm == MAIN else f"{arm}-"
+        words = (SHORT_NAMES.get(name, f"{name}_") + _short(v) for name, v in config.items())
+        seed = hashlib.sha256(f"{self.name}:{self.seed}:{index}".encode()).digest()
+        return Run(
+            id="-".join([f"{self.name}-{kind}{number}", *words]),
+            sweep=self.name,
+            index=index,
+            arm=arm,
+            pair=of.id if of else None,
+            config=config,
+            seed=int.from_bytes(seed[:4], "big"),
+            steps=steps,
+            declared_steps=self.steps,
+            evaluate_every=scale_steps(self.evaluate_every, steps, self.steps),
+        )
+
+    def _check_arms(self) -> None:
+        for arm, size in self.arms.items():
+            where = f"sweep {self.name!r}: arm {arm!r}"
+            known = ("placebo", "null", "half", *self.parameters)
+            if arm not in known:
+                raise SweepError(f"{where} is not one of {', '.join(known)}{nearest(arm, known)}")
+            if isinstance(size, Pairs) != (arm in self.parameters):
+                wanted = "Pairs(count, values=…)" if arm in self.parameters else "a number of runs"
+                raise SweepError(f"{where} is {size!r}; expected {wanted}")
+            count = size.count if isinstance(size, Pairs) else size
+            _check_count(f"{where}: runs", count)
+            if count > self.runs:
+                raise SweepError(f"{where} has {count} runs, more than the sweep's {self.runs}")
+            if arm == "placebo" and "learning_rate" not in self.parameters:
+                raise SweepError(f"{where} sets learning_rate to 0, but the space has none")
+
+    def _check_questions(self) -> None:
+        for id_, claim in self.questions.items():
+            for name in claim.parameters:
+                if name not in self.parameters:
+                    raise SweepError(
+                        f"sweep {self.name!r}: question {id_!r} names the parameter {name!r}; "
+                        f"the space has {', '.join(self.parameters)}"
+                        f"{nearest(name, self.parameters)}"
+                    )
+
+    def _check_trainer(self) -> None:
+        if self.trainer is None:
+            return
+        if not inspect.isfunction(self.trainer) or "<" in self.trainer.__qualname__:
+            raise SweepError(
+                f"sweep {self.name!r}: trainer {self.trainer!r} must be a function at the top "
+                f"level of a file, since workers load it by name"
+            )
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return ``; did you mean 'x'?`` for the known name nearest to ``name``, or nothing."""
+    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def _check_count(what: str, value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise SweepError(f"{what} is {value!r}; expected a whole number of at least 1")
+
+
+def _short(value: Value) -> str:
+    if isinstance(value, float):
+        return f"{value:.2g}"
+    return re.sub(r"[^A-Za-z0-9_.+]", "_", str(value))

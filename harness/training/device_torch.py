@@ -1,0 +1,62 @@
+"""Where Torch computes: the one seam between CPU and CUDA."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import torch
+
+from harness.training.backends import resolve_device
+from harness.training.measurement import peak_memory
+
+PRECISIONS: dict[str, torch.dtype] = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+
+
+def available_devices() -> tuple[str, ...]:
+    """Return the devices of this machine: ``cpu`` and each ``cuda:N``."""
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    return ("cpu", *(f"cuda:{index}" for index in range(count)))
+
+
+def open_device(asked: str, available: Sequence[str] | None = None) -> torch.device:
+    """Return the device that ``asked`` means here, ready to be measured.
+
+    Raises
+    ------
+    UsageError
+        Where ``asked`` is no device's name.
+    BackendError
+        Where this machine does not have it.
+    """
+    device = torch.device(resolve_device(asked, available or available_devices()))
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+    return device
+
+
+def describe(device: torch.device) -> str:
+    """Return the device in words, for the record of a run."""
+    if device.type == "cuda":
+        return f"{device} ({torch.cuda.get_device_name(device)})"
+    return f"{device} ({torch.get_num_threads()} threads)"
+
+
+def peak_bytes(device: torch.device) -> int:
+    """Return the most memory used: the device's since it was opened, or this process's on a CPU."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    return peak_memory()
+
+
+@contextmanager
+def out_of_memory() -> Iterator[None]:
+    """Raise Torch's ways of running out of memory as ``MemoryError``."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise MemoryError(str(error).splitlines()[0]) from error
+    except RuntimeError as error:
+        if "can't allocate memory" not in str(error):
+            raise
+        raise MemoryError(str(error).splitlines()[0]) from error

@@ -1,0 +1,81 @@
+"""Schedules over the steps of a run: learning rate and KL coefficient, in plain Python.
+
+Steps are counted from 0: a run of ``steps`` steps updates at steps 0, 1, …, ``steps − 1``.
+
+With peak η, warmup W and R = steps − W remaining steps, every schedule warms up linearly,
+
+    η · (step + 1) / W                      for step < W,
+
+so that the last warmup step reaches the peak, and then follows, with x = (step − W) / R in [0, 1),
+
+    constant    η
+    linear      η · (1 − x)
+    cosine      η · (1 + cos πx) / 2
+    advanced    η · (0.05 + 0.95 · (1 + cos πy) / 2), y = x / 0.7     for x < 0.7
+                η · 0.05 · (1 − x) / 0.3                              for x ≥ 0.7
+
+The last step still learns: the schedules reach 0 at ``step = steps``. A warmup that is longer than
+the run is cut off by the end of the run, below the peak.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+
+ADVANCED_FLOOR = 0.05
+"""Where the cosine of ``advanced`` ends, as a share of the peak."""
+
+ADVANCED_COSINE = 0.7
+"""The share of the steps after warmup that ``advanced`` spends on its cosine."""
+
+
+def _constant(x: float) -> float:
+    return 1.0
+
+
+def _linear(x: float) -> float:
+    return 1.0 - x
+
+
+def _cosine(x: float) -> float:
+    return 0.5 * (1.0 + math.cos(math.pi * x))
+
+
+def _advanced(x: float) -> float:
+    if x < ADVANCED_COSINE:
+        return ADVANCED_FLOOR + (1.0 - ADVANCED_FLOOR) * _cosine(x / ADVANCED_COSINE)
+    return ADVANCED_FLOOR * (1.0 - x) / (1.0 - ADVANCED_COSINE)
+
+
+SCHEDULES: Mapping[str, Callable[[float], float]] = {
+    "advanced": _advanced,
+    "cosine": _cosine,
+    "constant": _constant,
+    "linear": _linear,
+}
+"""What follows the warmup, by name: a share of the peak as a function of x in [0, 1)."""
+
+
+def learning_rate(schedule: str, step: int, steps: int, peak: float, warmup: int) -> float:
+    """Return the learning rate of ``step`` (from 0) in a run of ``steps`` steps.
+
+    Parameters
+    ----------
+    schedule
+        A name in `SCHEDULES`.
+    step, steps
+        The step, 0 ≤ ``step`` < ``steps``, and how many there are.
+    peak
+        The largest learning rate, reached at the end of warmup.
+    warmup
+        How many steps the linear warmup takes.
+    """
+    if step < warmup:
+        return peak * (step + 1) / warmup
+    return peak * SCHEDULES[schedule]((step - warmup) / (steps - warmup))
+
+
+def kl_coefficient(step: int, coefficient: float, warmup: int) -> float:
+    """Return the weight of the KL penalty at ``step`` (from 0): 0 for ``warmup`` steps, then on."""
+    return 0.0 if step < warmup else coefficient

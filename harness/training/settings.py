@@ -1,0 +1,121 @@
+"""What a config says about GRPO: read, checked and scaled to the run's steps. Light to import."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+
+from harness.errors import UsageError
+from harness.records import Job, Value
+from harness.sweep import nearest, scale_steps
+from harness.training.schedules import SCHEDULES
+
+
+@dataclass(frozen=True, slots=True)
+class GRPOSettings:
+    """The parameters of GRPO, named as a sweep's space names them.
+
+    ``learning_rate`` is the task's own: the config's times the task's ``lr_transfer``.
+    ``batch_size`` counts prompts a step, ``generations`` completions a prompt. ``warmup_steps``
+    and ``kl_warmup_steps`` are those of a run of the declared steps, scaled to this one's.
+    ``microbatch`` is the most sequences of one forward and backward pass; None takes all at once.
+    """
+
+    learning_rate: float
+    batch_size: int
+    generations: int
+    lr_schedule: str = "constant"
+    warmup_steps: int = 0
+    entropy_coef: float = 0.0
+    kl_coef: float = 0.005
+    kl_warmup_steps: int = 20
+    advantage_clip: float = 2.0
+    max_grad_norm: float = 1.0
+    weight_decay: float = 0.0
+    microbatch: int | None = None
+
+    @classmethod
+    def from_job(cls, job: Job) -> GRPOSettings:
+        """Return the settings of ``job``.
+
+        Raises
+        ------
+        UsageError
+            Where the config has a parameter that GRPO does not know, lacks one that it needs, or
+            has a value out of range.
+        """
+        run = job.run
+        check_config(run.config)
+        given = dict(run.config)
+        given["learning_rate"] = _number(given["learning_rate"]) * job.conditions.lr_transfer
+        for name in ("warmup_steps", "kl_warmup_steps"):
+            declared = given.get(name, cls.__dataclass_fields__[name].default)
+            given[name] = scale_steps(int(declared), run.steps, run.declared_steps)
+        return cls(**given)
+
+
+def _number(value: Value) -> float:
+    """Return ``value`` where it is a number, else NaN, which is in no range."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return float(value) if is_number else math.nan  # type: ignore[arg-type]
+
+
+def _whole(minimum: int) -> tuple[str, Callable[[Value], bool]]:
+    return (
+        f"a whole number of at least {minimum}",
+        lambda value: isinstance(value, int) and _number(value) >= minimum,
+    )
+
+
+_NOT_NEGATIVE: tuple[str, Callable[[Value], bool]] = (
+    "a finite number of at least 0",
+    lambda value: 0 <= _number(value) < math.inf,
+)
+_POSITIVE: tuple[str, Callable[[Value], bool]] = (
+    "a finite number above 0",
+    lambda value: 0 < _number(value) < math.inf,
+)
+_at_least_one, _accepts_count = _whole(1)
+
+_EXPECTED: Mapping[str, tuple[str, Callable[[Value], bool]]] = {
+    # 0 is the placebo arm's learning rate: a run that changes nothing.
+    "learning_rate": _NOT_NEGATIVE,
+    "batch_size": _whole(1),
+    "generations": _whole(2),
+    "lr_schedule": (f"one of {', '.join(SCHEDULES)}", lambda value: value in SCHEDULES),
+    "warmup_steps": _whole(0),
+    "entropy_coef": _NOT_NEGATIVE,
+    "kl_coef": _NOT_NEGATIVE,
+    "kl_warmup_steps": _whole(0),
+    "advantage_clip": _POSITIVE,
+    "max_grad_norm": _POSITIVE,
+    "weight_decay": _NOT_NEGATIVE,
+    "microbatch": (
+        f"{_at_least_one}, or None",
+        lambda value: value is None or _accepts_count(value),
+    ),
+}
+_NEEDED = tuple(field.name for field in fields(GRPOSettings))[:3]
+
+
+def check_config(config: Mapping[str, Value]) -> None:
+    """Check that ``config`` can be trained: names, kinds and ranges of its parameters.
+
+    Raises
+    ------
+    UsageError
+        One line with the parameter, what it is and what was expected.
+    """
+    for name, value in config.items():
+        if name not in _EXPECTED:
+            raise UsageError(
+                f"parameter {name!r} is not one of GRPO's: {', '.join(_EXPECTED)}"
+                f"{nearest(name, _EXPECTED)}"
+            )
+        expected, accepts = _EXPECTED[name]
+        if not accepts(value):
+            raise UsageError(f"{name} is {value!r}; expected {expected}")
+    missing = [name for name in _NEEDED if name not in config]
+    if missing:
+        raise UsageError(f"a config of GRPO needs {', '.join(missing)}; got {', '.join(config)}")

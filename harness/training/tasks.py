@@ -1,0 +1,208 @@
+"""Tasks: prompts, held-out prompts and a verifiable reward, on token arrays. NumPy only.
+
+A task fixes its prompts once and for all: the three splits are disjoint, and equal in every run.
+A completion ends at its first end-of-sequence token; what comes after that is ignored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from harness.errors import UsageError
+from harness.sweep import nearest
+from harness.training.uniforms import generator
+
+Tokens = npt.NDArray[np.int64]
+Scores = npt.NDArray[np.float32]
+Split = Literal["warm_start", "train", "held_out"]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelShape:
+    """The size of the decoder that a task is trained with."""
+
+    width: int
+    layers: int
+    heads: int
+
+    @property
+    def name(self) -> str:
+        """The model in one word, part of a run's identity."""
+        return f"decoder-{self.layers}x{self.width}x{self.heads}"
+
+
+@dataclass(frozen=True, slots=True)
+class WarmStart:
+    """How a task's policy is made before RL: supervised learning on noisy demonstrations.
+
+    Each answer token is, with probability ``noise``, replaced by one drawn uniformly from
+    ``alphabet``. AdamW with a linear warmup of ``warmup`` steps and a linear decay to 0, gradient
+    norm clipped at 1, ``batch`` demonstrations a step, everything drawn from ``seed``.
+    """
+
+    steps: int
+    batch: int
+    learning_rate: float
+    warmup: int
+    weight_decay: float
+    noise: float
+    alphabet: tuple[int, ...]
+    seed: int
+
+
+class Task(Protocol):
+    """What a policy is trained on and measured by.
+
+    ``version`` is raised by hand when prompts, reward or warm start change. ``lr_transfer``
+    multiplies a sweep's learning rates into the task's own. ``samples`` completions are drawn for
+    each held-out prompt at an evaluation.
+    """
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def version(self) -> str: ...
+    @property
+    def model(self) -> str: ...
+    @property
+    def shape(self) -> ModelShape: ...
+    @property
+    def lr_transfer(self) -> float: ...
+    @property
+    def vocabulary(self) -> int: ...
+    @property
+    def end(self) -> int: ...
+    @property
+    def prompt_tokens(self) -> int: ...
+    @property
+    def max_tokens(self) -> int: ...
+    @property
+    def samples(self) -> int: ...
+    @property
+    def warm_start(self) -> WarmStart: ...
+
+    def prompts(self, split: Split) -> Tokens:
+        """Return the prompts of ``split``: ``[prompts, prompt_tokens]``."""
+        ...
+
+    def demonstrations(self, prompts: Tokens) -> Tokens:
+        """Return right answers to ``prompts``: ``[prompts, max_tokens]``, padded with ``end``."""
+        ...
+
+    def reward(self, prompts: Tokens, completions: Tokens) -> Scores:
+        """Return what training rewards.
+
+        ``prompts`` is ``[n, prompt_tokens]``, ``completions`` ``[n, max_tokens]``, the result
+        ``[n]``, finite where training is sound.
+        """
+        ...
+
+    def score(self, prompts: Tokens, completions: Tokens) -> Scores:
+        """Return what perf is the mean of: as `reward`, between 0 and 1."""
+        ...
+
+
+def completion_mask(completions: Tokens, end: int) -> npt.NDArray[np.bool_]:
+    """Return which tokens of ``completions`` ``[..., tokens]`` count: to the first ``end``, with it."""
+    ended = completions == end
+    before = np.cumsum(ended, axis=-1) - ended
+    return np.asarray(before == 0)
+
+
+@dataclass(frozen=True)
+class Addition:
+    """The sum of two 2-digit numbers, written from its last digit: ``47+85=`` is answered ``231``.
+
+    Tokens 0 to 9 are the digits, 10 is ``+``, 11 is ``=``, 12 ends a completion, 13 to 15 are
+    unused. Answers have two or three digits and an end, so `max_tokens` fits them exactly. Reward
+    and score are exact match, end included: 1 or 0.
+    """
+
+    name: str = "addition"
+    version: str = "1"
+    shape: ModelShape = ModelShape(width=64, layers=2, heads=4)
+    lr_transfer: float = 12_000.0
+    vocabulary: int = 16
+    end: int = 12
+    prompt_tokens: int = 6
+    max_tokens: int = 4
+    samples: int = 4
+    warm_start: WarmStart = WarmStart(
+        steps=600,
+        batch=256,
+        learning_rate=3e-3,
+        warmup=50,
+        weight_decay=0.01,
+        noise=0.5,
+        alphabet=(*range(10), 12),
+        seed=20250919,
+    )
+
+    _PLUS = 10
+    _EQUALS = 11
+    _HELD_OUT = 512
+    _WARM_START = 4096
+
+    @property
+    def model(self) -> str:
+        """The model in one word, part of a run's identity."""
+        return self.shape.name
+
+    @cached_property
+    def _splits(self) -> Mapping[Split, Tokens]:
+        first, second = (numbers.ravel() for numbers in np.meshgrid(*[np.arange(10, 100)] * 2))
+        signs = (np.full_like(first, sign) for sign in (self._PLUS, self._EQUALS))
+        plus, equals = signs
+        columns = (first // 10, first % 10, plus, second // 10, second % 10, equals)
+        prompts = np.stack(columns, axis=1).astype(np.int64)
+        prompts = prompts[generator(0, f"{self.name} prompts").permutation(len(prompts))]
+        held_out, warm_start, train = np.split(
+            prompts, [self._HELD_OUT, self._HELD_OUT + self._WARM_START]
+        )
+        return {"held_out": held_out, "warm_start": warm_start, "train": train}
+
+    def prompts(self, split: Split) -> Tokens:
+        """Return the prompts of ``split``: ``[prompts, prompt_tokens]``."""
+        return self._splits[split]
+
+    def demonstrations(self, prompts: Tokens) -> Tokens:
+        """Return the right answers: ``[prompts, max_tokens]``, padded with ``end``."""
+        total = prompts[:, 0] * 10 + prompts[:, 1] + prompts[:, 3] * 10 + prompts[:, 4]
+        hundreds = np.where(total >= 100, total // 100, self.end)
+        return np.stack(
+            [total % 10, total // 10 % 10, hundreds, np.full_like(total, self.end)], axis=1
+        )
+
+    def reward(self, prompts: Tokens, completions: Tokens) -> Scores:
+        """Return 1 for each completion that is the right answer, else 0: ``[n]``."""
+        wrong = (completions != self.demonstrations(prompts)) & completion_mask(
+            completions, self.end
+        )
+        return np.asarray(~wrong.any(axis=1), dtype=np.float32)
+
+    def score(self, prompts: Tokens, completions: Tokens) -> Scores:
+        """Return the reward: perf is exact match."""
+        return self.reward(prompts, completions)
+
+
+TASKS: Mapping[str, Task] = {task.name: task for task in (Addition(),)}
+"""The embedded tasks by name."""
+
+
+def get_task(name: str) -> Task:
+    """Return the task called ``name``.
+
+    Raises
+    ------
+    UsageError
+        Where there is none of that name; the message has the nearest one.
+    """
+    if name not in TASKS:
+        raise UsageError(f"task {name!r} is not one of {', '.join(TASKS)}{nearest(name, TASKS)}")
+    return TASKS[name]

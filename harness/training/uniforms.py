@@ -1,0 +1,80 @@
+"""The randomness of a run: made on the host, keyed by what it is for, the same for every backend.
+
+Every draw comes from a Philox counter generator [1]_ whose key is (run seed, purpose) and whose
+counter starts at the given indices, so equal keys give equal draws in whatever order and process
+they are asked for, and different keys give independent ones.
+
+.. [1] Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC 2011.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Uniforms = npt.NDArray[np.float32]
+Integers = npt.NDArray[np.int64]
+
+_WORD = 2**64
+
+
+def generator(seed: int, purpose: str, *indices: int) -> np.random.Generator:
+    """Return the generator of a key: a run seed, a purpose, and up to three indices.
+
+    Parameters
+    ----------
+    seed
+        The run's seed, any integer.
+    purpose
+        What the draws are for: ``train``, ``eval``, ``prompts``, ``null`` or another word.
+    indices
+        Non-negative integers below 2⁶⁴, such as the step. ``(1,)`` and ``(1, 0)`` are one key.
+    """
+    if len(indices) > 3:
+        raise ValueError(f"a key has at most 3 indices, not {len(indices)}: {indices}")
+    words = hashlib.sha256(f"{seed}/{purpose}".encode()).digest()
+    key = [int.from_bytes(words[start : start + 8], "little") for start in (0, 8)]
+    # A draw advances the lowest word of the counter; the indices fill the words above it.
+    counter = [0, *indices, *(0 for _ in range(3 - len(indices)))]
+    bits = np.random.Philox(
+        key=np.array(key, dtype=np.uint64), counter=np.array(counter, dtype=np.uint64)
+    )
+    return np.random.Generator(bits)
+
+
+def train_uniforms(seed: int, step: int, prompts: int, generations: int, tokens: int) -> Uniforms:
+    """Return the sampling noise of a training step: ``[prompts, generations, tokens]`` in [0, 1)."""
+    draws = generator(seed, "train", step)
+    return draws.random((prompts, generations, tokens), dtype=np.float32)
+
+
+def eval_uniforms(seed: int, prompts: int, samples: int, tokens: int) -> Uniforms:
+    """Return the sampling noise of every evaluation of a run: ``[prompts, samples, tokens]``.
+
+    The step is no part of the key, so an evaluation differs from an earlier one only where the
+    policy does. A value depends on its prompt, sample and position alone: evaluating more prompts,
+    more samples or longer completions leaves the values of the others as they are.
+    """
+    uniforms = np.empty((prompts, samples, tokens), dtype=np.float32)
+    for sample in range(samples):
+        for position in range(tokens):
+            draws = generator(seed, "eval", sample, position)
+            uniforms[:, sample, position] = draws.random(prompts, dtype=np.float32)
+    return uniforms
+
+
+def draw_prompts(seed: int, step: int, available: int, batch_size: int) -> Integers:
+    """Return which prompts a training step uses: ``[batch_size]`` distinct indices."""
+    draws = generator(seed, "prompts", step)
+    return draws.choice(available, size=batch_size, replace=False).astype(np.int64)
+
+
+def permute_within_groups(seed: int, step: int, rewards: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return ``rewards`` ``[prompts, generations]`` shuffled within each prompt's group.
+
+    This is the null arm: rewards of the same distribution that say nothing about the completions.
+    """
+    return generator(seed, "null", step).permuted(rewards, axis=1)

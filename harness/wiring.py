@@ -1,0 +1,315 @@
+"""What the plugin's hooks do: from collected sweep files to a session, items' outcomes, reports."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from harness.discovery import sweeps_in
+from harness.errors import HarnessError, UsageError
+from harness.items import Item, QuestionItem, RunItem, SessionSlot, SweepItem
+from harness.options import fail_on, settings
+from harness.planning import check_arms, planned
+from harness.progress import LiveLine, LogLine
+from harness.records import MAIN, Run
+from harness.session import Observer, Settings, SweepSession
+from harness.sweep import Sweep, nearest
+
+if TYPE_CHECKING:
+    from harness.report.model import Report
+
+LETTERS = {
+    "inconclusive": ("i", "INCONCLUSIVE", "yellow"),
+    "unanswerable": ("u", "UNANSWERABLE", "yellow"),
+    "not judged": ("n", "NOT JUDGED", "yellow"),
+    "not trained": ("n", "NOT TRAINED", "yellow"),
+    "refuted": ("r", "REFUTED", "red"),
+    "diverged": ("d", "DIVERGED", "red"),
+}
+"""Category → the letter, the word and the colour it is shown with."""
+
+CATEGORY = "sweep_category"
+"""The attribute of a test report that carries its category."""
+
+
+@dataclass
+class State:
+    """What one pytest run knows of its sweeps."""
+
+    wanted: tuple[str, ...]
+    settings: Settings
+    slot: SessionSlot
+    found: dict[str, tuple[Sweep, Path]] = field(default_factory=dict)
+    deselected: bool = False
+    reports: list[tuple[Report, Path | str]] = field(default_factory=list)
+
+    @property
+    def sweeps(self) -> dict[str, Sweep]:
+        """The collected sweeps by name."""
+        return {name: sweep for name, (sweep, _) in self.found.items()}
+
+
+STATE = pytest.StashKey[State]()
+
+
+def configure(config: pytest.Config) -> None:
+    """Make the state of this pytest run from its options.
+
+    Raises
+    ------
+    pytest.UsageError
+        Where an option has a value that cannot be used.
+    """
+    wanted = config.getoption("--sweep") or ()
+    if wanted and (hasattr(config, "workerinput") or config.getoption("numprocesses", None)):
+        raise pytest.UsageError(
+            "--sweep with -n: a sweep has workers of its own; leave -n out, use --sweep-workers N"
+        )
+    try:
+        slot = SessionSlot(fail_on(config.getoption("--sweep-fail-on")))
+        config.stash[STATE] = State(tuple(wanted), settings(config), slot)
+    except UsageError as error:
+        raise pytest.UsageError(str(error)) from None
+
+
+def parametrize(metafunc: pytest.Metafunc) -> None:
+    """Parametrize ``run``, ``question`` and ``sweep`` in a module that declares sweeps."""
+    asked = {"run", "question", "sweep"}.intersection(metafunc.fixturenames)
+    if not asked:
+        return
+    state = metafunc.config.stash[STATE]
+    sweeps = sweeps_in(metafunc.module)
+    file = Path(metafunc.module.__file__ or "")
+    for sweep in sweeps:
+        _remember(state, sweep, file)
+    if "run" in asked and sweeps:
+        runs = [RunItem(slot=state.slot, planned=run) for s in sweeps for run in _runs(state, s)]
+        metafunc.parametrize("run", runs, ids=[item.planned.id for item in runs])
+    if "question" in asked and sweeps:
+        questions = [
+            QuestionItem(slot=state.slot, sweep=sweep, id=id_)
+            for sweep in sweeps
+            for id_ in sweep.questions
+        ]
+        ids = [f"{item.sweep.name}-{item.id}" for item in questions]
+        metafunc.parametrize("question", questions, ids=ids)
+    if "sweep" in asked and sweeps:
+        whole = [SweepItem(slot=state.slot, declared=sweep) for sweep in sweeps]
+        metafunc.parametrize("sweep", whole, ids=[sweep.name for sweep in sweeps])
+
+
+def shorten(report: pytest.CollectReport) -> pytest.CollectReport:
+    """Reduce a collection failure of a user's making to one line."""
+    excinfo = getattr(getattr(report, "call", None), "excinfo", None)
+    if excinfo is not None and isinstance(excinfo.value, HarnessError):
+        file = report.nodeid.split("::", maxsplit=1)[0]
+        lines = [e.lineno + 1 for e in excinfo.traceback if str(e.path).endswith(file)]
+        where = f"{file}:{lines[-1]}: " if lines else f"{file}: "
+        report.longrepr = where + str(excinfo.value)
+    return report
+
+
+def select(session: pytest.Session, config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Deselect the items of sweeps that were not asked for; refuse to run one that is not there."""
+    state = config.stash[STATE]
+    kept: list[pytest.Item] = []
+    dropped: list[pytest.Item] = []
+    for item in items:
+        names = {_sweep_of(value) for value in _values(item)}
+        (kept if names <= set(state.wanted) else dropped).append(item)
+    if dropped:
+        items[:] = kept
+        config.hook.pytest_deselected(items=dropped)
+        state.deselected = True
+    if session.testsfailed:
+        return
+    for name in state.wanted:
+        if name not in state.found:
+            known = (
+                ", ".join(state.found) or "none; give the folder with the sweeps, as experiments/"
+            )
+            raise pytest.UsageError(
+                f"no sweep {name!r} was collected{nearest(name, state.found)} (there is: {known})"
+            )
+
+
+def start(session: pytest.Session) -> None:
+    """Start the sweep session with what is left after every deselection.
+
+    Raises
+    ------
+    pytest.UsageError
+        Where what was asked for cannot be run.
+    """
+    config = session.config
+    state = config.stash[STATE]
+    if not state.wanted or session.testsfailed or config.getoption("collectonly"):
+        return
+    selected: dict[str, dict[str, Run]] = {name: {} for name in state.wanted}
+    for item in session.items:
+        for value in _values(item):
+            if isinstance(value, RunItem):
+                selected[value.planned.sweep][value.planned.id] = value.planned
+    state.slot.session = SweepSession(state.settings, state.sweeps, _observer(config))
+    try:
+        if state.settings.selection.arms:
+            check_arms(state.settings.selection.arms, (state.sweeps[n] for n in state.wanted))
+        state.slot.session.choose({name: runs.values() for name, runs in selected.items()})
+    except HarnessError as error:
+        raise pytest.UsageError(str(error)) from None
+
+
+def announce(config: pytest.Config) -> list[str]:
+    """Return a line for each chosen sweep: its size, what is stored, and where."""
+    state = config.stash[STATE]
+    session = state.slot.session
+    if session is None:
+        return []
+    lines = []
+    for name in state.wanted:
+        steps = state.settings.selection.steps or state.sweeps[name].steps
+        lines.append(
+            f"sweep {name}: {session.planned(name)} runs of up to {steps} steps, "
+            f"{session.stored(name)} in the store"
+        )
+    return lines
+
+
+def add_properties(item: pytest.Item, call: pytest.CallInfo[Any]) -> None:
+    """Hand an item's properties to pytest, before it makes the report that carries them."""
+    if call.when == "call":
+        for value in _values(item):
+            item.user_properties.extend(value.properties)
+
+
+def categorise(
+    item: pytest.Item, call: pytest.CallInfo[Any], report: pytest.TestReport
+) -> pytest.TestReport:
+    """Mark the report of an item that neither passed nor failed; shorten a user's errors."""
+    if call.when != "call":
+        return report
+    for value in _values(item):
+        if value.category is not None and report.skipped:
+            report.__dict__[CATEGORY] = value.category
+    if call.excinfo is not None and isinstance(call.excinfo.value, HarnessError):
+        report.longrepr = str(call.excinfo.value)
+    return report
+
+
+def status(report: pytest.TestReport) -> tuple[str, str, Any] | None:
+    """Return category, letter and word of a report that has a category of its own."""
+    category = getattr(report, CATEGORY, None)
+    if category is None:
+        return None
+    letter, word, colour = LETTERS.get(category, ("f", category.upper(), "red"))
+    return category, letter, (word, {colour: True})
+
+
+def finish(config: pytest.Config) -> None:
+    """Write the report of every chosen sweep and end the session."""
+    state = config.stash[STATE]
+    session = state.slot.session
+    if session is None:
+        return
+    from harness.report.write import write_report
+
+    try:
+        for name in state.wanted:
+            report = session.report(name)
+            try:
+                state.reports.append((report, write_report(report, session.report_folder(name))))
+            except UsageError as error:
+                state.reports.append((report, str(error)))
+    finally:
+        session.close()
+
+
+def summarise(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print the reports, where their files are, and what to do where nothing was chosen."""
+    config = terminalreporter.config
+    state = config.stash[STATE]
+    if state.deselected and not state.wanted:
+        terminalreporter.write_line("")
+        for line in _offer(state):
+            terminalreporter.write_line(line)
+    if not state.reports:
+        return
+    from harness.report.terminal import render
+
+    for report, where in state.reports:
+        terminalreporter.write_sep("=", f"sweep {report.sweep}")
+        text = render(report, width=terminalreporter._tw.fullwidth, colour=_markup(config))
+        for line in text.splitlines():
+            terminalreporter.write_line(line)
+        if isinstance(where, Path):
+            terminalreporter.write_line(
+                f"\nreport: {_shown(where, config)}/report.{{html,md,json}}"
+            )
+        else:
+            terminalreporter.write_line(f"\nreport not written: {where}", red=True)
+
+
+def close(config: pytest.Config) -> None:
+    """Stop the workers where nothing else has."""
+    state = config.stash.get(STATE, None)
+    if state is not None and state.slot.session is not None:
+        state.slot.session.close()
+
+
+def _remember(state: State, sweep: Sweep, file: Path) -> None:
+    other, where = state.found.setdefault(sweep.name, (sweep, file))
+    if other is not sweep:
+        raise UsageError(
+            f"sweep {sweep.name!r} is declared in {where.name} and in {file.name}: rename one"
+        )
+
+
+def _runs(state: State, sweep: Sweep) -> Sequence[Run]:
+    return planned(sweep, state.settings.selection) if sweep.name in state.wanted else sweep.plan()
+
+
+def _values(item: pytest.Item) -> Iterator[Item]:
+    callspec = getattr(item, "callspec", None)
+    params: Mapping[str, object] = callspec.params if callspec is not None else {}
+    return (value for value in params.values() if isinstance(value, Item))
+
+
+def _sweep_of(value: Item) -> str:
+    if isinstance(value, RunItem):
+        return value.planned.sweep
+    if isinstance(value, QuestionItem):
+        return value.sweep.name
+    assert isinstance(value, SweepItem)
+    return value.name
+
+
+def _offer(state: State) -> Iterator[str]:
+    yield "sweeps here, run with --sweep NAME:"
+    for name, sweep in state.sweeps.items():
+        beside = sum(1 for run in sweep.plan() if run.arm != MAIN)
+        arms = f" and {beside} in arms" if beside else ""
+        yield f"  {name}: {sweep.runs} runs of {sweep.steps} steps{arms}"
+
+
+def _observer(config: pytest.Config) -> Observer:
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is None or config.get_verbosity() < 0:
+        return Observer()
+    writer = reporter._tw
+    if writer.hasmarkup:
+        return LiveLine(writer._file, writer.fullwidth, lambda: writer.width_of_current_line)
+    return LogLine(writer._file, writer.fullwidth)
+
+
+def _markup(config: pytest.Config) -> bool:
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    return bool(reporter is not None and reporter._tw.hasmarkup)
+
+
+def _shown(path: Path, config: pytest.Config) -> str:
+    here = config.invocation_params.dir
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
