@@ -3,7 +3,7 @@
 A sweep file needs nothing but these names and the claims of `harness.claims`.
 """
 
-from harness.errors import HarnessError, SweepError
+from harness.errors import HarnessError, SweepError, UsageError
 from harness.records import Config, Counts, Outcome, Result
 from harness.space import Choice, Constant, Given, LogUniform, Space, Uniform
 from harness.sweep import Pairs, Sweep
@@ -23,5 +23,6 @@ __all__ = [
     "Space",
     "Sweep",
     "SweepError",
+    "UsageError",
     "Uniform",
 ]

@@ -12,10 +12,6 @@ from harness.records import Config, Outcome, Result, Run, Verdict
 from harness.session import SweepSession
 from harness.sweep import Sweep
 
-FAIL_ON = ("failed", "refuted", "inconclusive", "unanswerable", "diverged")
-"""What ``--sweep-fail-on`` can name."""
-DEFAULT_FAIL_ON = ("failed", "refuted")
-
 
 @dataclass
 class SessionSlot:

@@ -1,4 +1,4 @@
-"""What finished runs show, as arrays: the one reading of results that verdicts, audit and reports share.
+"""What finished runs show, as arrays: one reading for verdicts, audit and reports alike.
 
 A run that is not final is missing. A diverged run is final and has no ΔPerf: it counts as no
 success, ranks worst, and is left out of means and variances.
@@ -10,13 +10,13 @@ import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from harness import statistics
-from harness.records import Conditions, Result, Run
+from harness.records import Result
 
 FloatArray = NDArray[np.float64]
 Rule = Literal["shown", "above zero"]
@@ -25,7 +25,9 @@ RULES: dict[Rule, str] = {
     "shown": "ΔPerf − t(.975)·SE > 0 and at least 6 prompts changed",
     "above zero": "ΔPerf > 0",
 }
-"""The success rules in words. "shown" needs standard errors; half of useless runs pass the other."""
+"""The success rules in words. "shown" needs SEs; half of useless runs pass "above zero"."""
+
+_CONDITIONS = ("task", "task_version", "model", "backend", "precision", "lr_transfer")
 
 SE_RATIO = 1.25
 """Median standard errors further apart than this are taken for different evaluations."""
@@ -106,7 +108,7 @@ def observe(results: Iterable[Result]) -> Observations:
         completed=completed,
         diverged=tuple(result for result in results if result.outcome.status == "diverged"),
         delta=delta,
-        se=errors if known.size and known.all() else None,
+        se=errors if known.all() else None,
         prompts=prompts,
         changed=changed,
     )
@@ -148,21 +150,61 @@ def rule_of_words(words: str) -> Rule | None:
     return "above zero" if re.fullmatch(r"(δ|Δ|delta)perf>0(\.0*)?", plain) else None
 
 
-def mismatched(runs: Sequence[Result], others: Sequence[Result]) -> tuple[str, ...]:
+def mismatched(
+    runs: Sequence[Result], others: Sequence[Result], *, steps: bool = True
+) -> tuple[str, ...]:
     """Say in which of steps, task, model, backend and precision two samples differ.
 
-    Each entry reads like "100 steps against 50".
+    Each entry reads like "100 steps against 50". Without ``steps`` their number is not compared.
     """
     found: list[str] = []
     if runs and others:
         ours, theirs = _values(runs, "steps"), _values(others, "steps")
-        if ours != theirs:
+        if steps and ours != theirs:
             found.append(f"{ours} steps against {theirs}")
-        for name in ("task", "task_version", "model", "backend", "precision", "lr_transfer"):
+        for name in _CONDITIONS:
             ours, theirs = _values(runs, name), _values(others, name)
             if ours != theirs:
                 found.append(f"{name.replace('_', ' ')} {ours} against {theirs}")
     return tuple(found)
+
+
+def mixed(runs: Sequence[Result]) -> tuple[str, ...]:
+    """Say in which conditions the runs of one sample differ: "backend (jax, torch)"."""
+    found = [
+        f"{name.replace('_', ' ')} ({_values(runs, name)})"
+        for name in ("steps", *_CONDITIONS)
+        if len({_field(result, name) for result in runs}) > 1
+    ]
+    for name in ("prompts", "samples"):
+        known = {getattr(result.outcome, name) for result in runs} - {None}
+        if len(known) > 1:
+            found.append(f"{name} ({_listed(known)})")
+    return tuple(found)
+
+
+def window_of(result: Result, since: int | None) -> tuple[float, float]:
+    """Return the first and last step of the window from ``since``, in the run's own steps.
+
+    ``since`` counts declared steps and is scaled with them; None is half of them.
+    """
+    run = result.run
+    declared = run.declared_steps or run.steps
+    return (declared / 2 if since is None else since) * run.steps / max(1, declared), run.steps
+
+
+def learning_rates(results: Iterable[Result]) -> list[tuple[FloatArray, FloatArray]]:
+    """Return steps [t] and learning rates [t] of the runs whose trace has them."""
+    rates = []
+    for result in results:
+        pairs = np.array(
+            [(point.step, point.learning_rate) for point in result.outcome.trace],
+            dtype=np.float64,
+        ).reshape(-1, 2)
+        pairs = pairs[np.isfinite(pairs).all(axis=1)]
+        if pairs.size:
+            rates.append((pairs[:, 0], pairs[:, 1]))
+    return rates
 
 
 def evaluated_differently(ours: Observations, theirs: Observations) -> str | None:
@@ -211,6 +253,20 @@ def worst_value(*samples: Observations) -> float:
     return min([*seen, *lost], default=0.0)
 
 
+def paired_differences(main: Observations, arm: Observations) -> FloatArray:
+    """Return ΔPerf of main runs minus that of the arm's runs matched with them [pairs]."""
+    by_id = {
+        result.run.id: float(delta)
+        for result, delta in zip(main.completed, main.delta, strict=True)
+    }
+    differences = [
+        by_id[result.run.pair] - float(delta)
+        for result, delta in zip(arm.completed, arm.delta, strict=True)
+        if result.run.pair in by_id
+    ]
+    return np.array(differences, dtype=np.float64)
+
+
 def _is_number(value: float | None) -> bool:
     return value is not None and math.isfinite(value)
 
@@ -222,11 +278,15 @@ def _known(observed: Observations, name: str) -> frozenset[int]:
 
 def _values(results: Iterable[Result], name: str) -> str:
     """Return the distinct values of a field of Run or Conditions, listed in order."""
-    home = "run" if name in Run.__slots__ else "conditions"
-    assert home == "run" or name in Conditions.__slots__, name
-    return _listed({getattr(getattr(result, home), name) for result in results})
+    return _listed({_field(result, name) for result in results})
 
 
-def _listed(values: Iterable[object]) -> str:
+def _field(result: Result, name: str) -> object:
+    """Return a field of the run, or else of its conditions."""
+    home = result.run if name == "steps" else result.conditions
+    return getattr(home, name)
+
+
+def _listed(values: Iterable[Any]) -> str:
     numbers_first = sorted(values, key=lambda value: (isinstance(value, str), value))
     return ", ".join(str(value) for value in numbers_first) or "none"

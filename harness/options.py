@@ -7,12 +7,14 @@ import argparse
 import pytest
 
 from harness.errors import UsageError
-from harness.items import DEFAULT_FAIL_ON, FAIL_ON
 from harness.planning import Selection
 from harness.session import Settings
 from harness.sweep import nearest
 
 HOME = ".sweep"
+FAIL_ON = ("failed", "refuted", "inconclusive", "unanswerable", "diverged")
+"""What ``--sweep-fail-on`` can name."""
+DEFAULT_FAIL_ON = ("failed", "refuted")
 
 
 def add_options(parser: pytest.Parser) -> None:

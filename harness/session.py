@@ -138,6 +138,8 @@ class SweepSession:
             self._plans[name] = plan(self.sweeps[name], self.settings.selection)
             self._keys.update({run.id: key for key, run in self._plans[name].runs.items()})
             self._check_trainable(self._plans[name])
+        if not self.settings.offline:
+            self._executor = self._make_executor()
         if self.settings.baseline is not None:
             require_baseline(self.settings.baseline, self.sweeps, self.chosen, self.store)
         for planned in self._plans.values():
@@ -235,11 +237,25 @@ class SweepSession:
             self._store.close()
             self._store = None
 
+    def _make_executor(self) -> Executor:
+        from harness.executors import make_executor
+
+        return make_executor(
+            self.settings.executor,
+            workers=self.settings.workers,
+            on_event=self._count,
+            debug=self.settings.debug,
+        )
+
     def _check_trainable(self, planned: Plan) -> None:
         if planned.sweep.trainer is not None or self.settings.offline:
             return
         from harness.training.settings import check_config
 
+        if planned.conditions.device not in ("auto", "cpu"):
+            from harness.training.device_torch import open_device
+
+            open_device(planned.conditions.device)
         for config in {run.config for run in planned.runs.values()}:
             check_config(config)
 
@@ -263,7 +279,6 @@ class SweepSession:
         if not jobs:
             return
         from harness.environment import environment
-        from harness.executors import make_executor
 
         self._environment = environment(self.settings.home)
         for name in self.chosen:
@@ -279,12 +294,7 @@ class SweepSession:
             steps_total=sum(job.run.steps for job in jobs),
             began=time.monotonic(),
         )
-        self._executor = make_executor(
-            self.settings.executor,
-            workers=self.settings.workers,
-            on_event=self._count,
-            debug=self.settings.debug,
-        )
+        assert self._executor is not None
         self._executor.submit(jobs)
 
     def _job(self, key: str, run: Run, planned: Plan) -> Job:

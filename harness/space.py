@@ -107,8 +107,11 @@ class LogUniform:
             )
 
     def quantile(self, u: float, given: Mapping[str, Value]) -> float:
-        """Return ``low (high / low) ** u``."""
-        value = self.low * math.exp(u * math.log(self.high / self.low))
+        """Return ``low (high / low) ** u`` to 12 significant digits.
+
+        Beyond those, mathematical libraries differ, and a run must be the same on every machine.
+        """
+        value = float(f"{self.low * math.exp(u * math.log(self.high / self.low)):.12g}")
         return min(max(value, self.low), self.high)
 
     def values(self) -> tuple[float, float]:

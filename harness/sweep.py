@@ -179,7 +179,7 @@ class Sweep:
     def _run(self, index: int, arm: str, config: Config, steps: int, of: Run | None = None) -> Run:
         number = f"{index:0{max(2, len(str(self.runs - 1)))}d}"
         kind = "" if arm == MAIN else f"{arm}-"
-        words = (SHORT_NAMES.get(name, f"{name}_") + _short(v) for name, v in config.items())
+        words = (_plain(SHORT_NAMES.get(n, f"{n}_")) + _plain(v) for n, v in config.items())
         seed = hashlib.sha256(f"{self.name}:{self.seed}:{index}".encode()).digest()
         return Run(
             id="-".join([f"{self.name}-{kind}{number}", *words]),
@@ -241,7 +241,7 @@ def _check_count(what: str, value: object) -> None:
         raise SweepError(f"{what} is {value!r}; expected a whole number of at least 1")
 
 
-def _short(value: Value) -> str:
-    if isinstance(value, float):
-        return f"{value:.2g}"
-    return re.sub(r"[^A-Za-z0-9_.+]", "_", str(value))
+def _plain(value: Value) -> str:
+    """Return ``value`` in characters that need no quoting in a shell or a file name."""
+    text = f"{value:.2g}" if isinstance(value, float) else str(value)
+    return re.sub(r"[^A-Za-z0-9_.+-]", "_", text)

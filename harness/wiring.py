@@ -44,6 +44,7 @@ class State:
     settings: Settings
     slot: SessionSlot
     found: dict[str, tuple[Sweep, Path]] = field(default_factory=dict)
+    collected: bool = False
     deselected: bool = False
     reports: list[tuple[Report, Path | str]] = field(default_factory=list)
 
@@ -113,8 +114,8 @@ def shorten(report: pytest.CollectReport) -> pytest.CollectReport:
     return report
 
 
-def select(session: pytest.Session, config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Deselect the items of sweeps that were not asked for; refuse to run one that is not there."""
+def select(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Deselect the items of sweeps that were not asked for."""
     state = config.stash[STATE]
     kept: list[pytest.Item] = []
     dropped: list[pytest.Item] = []
@@ -125,16 +126,7 @@ def select(session: pytest.Session, config: pytest.Config, items: list[pytest.It
         items[:] = kept
         config.hook.pytest_deselected(items=dropped)
         state.deselected = True
-    if session.testsfailed:
-        return
-    for name in state.wanted:
-        if name not in state.found:
-            known = (
-                ", ".join(state.found) or "none; give the folder with the sweeps, as experiments/"
-            )
-            raise pytest.UsageError(
-                f"no sweep {name!r} was collected{nearest(name, state.found)} (there is: {known})"
-            )
+    state.collected = True
 
 
 def start(session: pytest.Session) -> None:
@@ -147,7 +139,15 @@ def start(session: pytest.Session) -> None:
     """
     config = session.config
     state = config.stash[STATE]
-    if not state.wanted or session.testsfailed or config.getoption("collectonly"):
+    if not state.wanted or not state.collected or session.testsfailed:
+        return
+    for name in state.wanted:
+        if name not in state.found:
+            known = ", ".join(state.found) or "none; give their folder, as experiments/"
+            raise pytest.UsageError(
+                f"no sweep {name!r} was collected{nearest(name, state.found)} (there is: {known})"
+            )
+    if config.getoption("collectonly"):
         return
     selected: dict[str, dict[str, Run]] = {name: {} for name in state.wanted}
     for item in session.items:
@@ -221,7 +221,9 @@ def finish(config: pytest.Config) -> None:
         for name in state.wanted:
             report = session.report(name)
             try:
-                state.reports.append((report, write_report(report, session.report_folder(name))))
+                folder = session.report_folder(name)
+                write_report(report, folder)
+                state.reports.append((report, folder))
             except UsageError as error:
                 state.reports.append((report, str(error)))
     finally:

@@ -85,7 +85,7 @@ def test_space_describes_itself():
         (lambda: Uniform("a", 1), "'a' is not a finite number"),
         (lambda: LogUniform(0, 1), "both ends must be above zero"),
         (lambda: LogUniform(-1, 1), "both ends must be above zero"),
-        (lambda: Choice(), "at least one option"),
+        (Choice, "at least one option"),
         (lambda: Choice(1, 1), "options repeat"),
         (lambda: Choice(1, 2, weights=(1,)), "2 options but 1 weights"),
         (lambda: Choice(1, 2, weights=(1, -1)), "none negative"),

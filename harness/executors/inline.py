@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 
 from harness.executors.logs import append
-from harness.executors.outcomes import failure, overdue, traceback_text, train, with_curve
+from harness.executors.outcomes import failure, filled, overdue, traceback_text, train
 from harness.protocols import Event, Finished, Progressed, Started
 from harness.records import Evaluation, Job, Outcome, Progress
 
@@ -72,13 +72,12 @@ class InlineExecutor:
             if progress.evaluation is not None:
                 curve.append(progress.evaluation)
             self._tell(Progressed(job.key, progress))
-            if job.timeout is not None and not self._debug:
-                seconds = time.monotonic() - begun
-                if seconds > job.timeout:
-                    raise _OverdueError(overdue(job.timeout, seconds, None))
+            limit = None if self._debug else job.timeout
+            if limit is not None and time.monotonic() - begun > limit:
+                raise _OverdueError(overdue(limit, None))
 
         def end(outcome: Outcome) -> None:
-            self._tell(Finished(job.key, with_curve(outcome, curve)))
+            self._tell(Finished(job.key, filled(outcome, curve, time.monotonic() - begun)))
 
         self._tell(Started(job.key))
         try:

@@ -8,7 +8,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -16,7 +15,7 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, Pipe, wait
 
 from harness.executors.logs import append, begin_log, tail
-from harness.executors.outcomes import crash, one_line, overdue, with_curve
+from harness.executors.outcomes import crash, filled, one_line, overdue
 from harness.executors.worker import BOOT
 from harness.protocols import Event, Finished, Progressed, Started
 from harness.records import Evaluation, Job, Outcome
@@ -44,8 +43,10 @@ class _Worker:
 
     process: subprocess.Popen[bytes]
     pipe: Connection
+    lifeline: Connection
     proven: bool = False
     job: Job | None = None
+    started: bool = False
     began: float = 0.0
     curve: list[Evaluation] = field(default_factory=list)
 
@@ -54,6 +55,9 @@ class _Worker:
         if self.job is None or self.job.timeout is None:
             return None
         return self.began + self.job.timeout
+
+    def filled(self, outcome: Outcome) -> Outcome:
+        return filled(outcome, self.curve, time.monotonic() - self.began)
 
 
 class LocalExecutor:
@@ -138,36 +142,36 @@ class LocalExecutor:
                 text = f"cannot begin: {one_line(error)} (log: {job.log})"
                 self._tell(Finished(job.key, Outcome(status="failed", error=text)))
                 continue
-            worker.job, worker.began, worker.curve = job, time.monotonic(), []
+            worker.job, worker.started = job, False
+            worker.began, worker.curve = time.monotonic(), []
             try:
                 worker.pipe.send(job)
             except OSError:
-                if worker.proven:  # it died idle, which is not this job's doing
-                    worker.job = None
-                    self._queue.appendleft(job)
                 self._bury(worker)
 
     def _start(self, log: str) -> _Worker:
         """Start a worker as a program of its own, in a process group of its own."""
         ours, theirs = Pipe()
-        thread = "main" if threading.current_thread() is threading.main_thread() else "other"
+        watched, lifeline = Pipe(duplex=False)
+        descriptors = [theirs.fileno(), watched.fileno()]
         path = json.dumps([os.path.abspath(entry) for entry in sys.path])  # noqa: PTH100
-        numbers = [str(theirs.fileno()), str(os.getpid()), thread]
+        arguments = [*map(str, (*descriptors, os.getpid())), path]
         try:
-            with theirs, open(log, "ab") as output:  # noqa: PTH123
+            with theirs, watched, open(log, "ab") as output:  # noqa: PTH123
                 process = subprocess.Popen(
-                    [sys.executable, "-P", "-c", BOOT, *numbers, path],
+                    [sys.executable, "-P", "-c", BOOT, *arguments],
                     stdin=subprocess.DEVNULL,
                     stdout=output,
                     stderr=subprocess.STDOUT,
-                    pass_fds=[theirs.fileno()],
+                    pass_fds=descriptors,
                     env=os.environ | dict.fromkeys(_THREADS, str(self._threads)),
                     process_group=0,
                 )
         except BaseException:
             ours.close()
+            lifeline.close()
             raise
-        worker = _Worker(process, ours)
+        worker = _Worker(process, ours, lifeline)
         self._crew.append(worker)
         if self._closed:  # by a signal's handler, just now
             self.close()
@@ -204,21 +208,21 @@ class LocalExecutor:
             self._bury(worker)
         except Exception as error:  # noqa: BLE001
             # What a trainer put into its progress may not be readable here.
-            what = f"the worker sent what cannot be read ({one_line(error)})"
-            self._bury(worker, what)
+            _kill(worker.process)
+            self._bury(worker, f"the worker sent what cannot be read ({one_line(error)})")
 
     def _take(self, worker: _Worker, event: Event) -> None:
         job = worker.job
         if job is None or event.key != job.key:
             return
         if isinstance(event, Started):
-            worker.proven, worker.began = True, time.monotonic()
+            worker.proven, worker.started, worker.began = True, True, time.monotonic()
             self._failed_starts = 0
         elif isinstance(event, Progressed) and event.progress.evaluation is not None:
             worker.curve.append(event.progress.evaluation)
         elif isinstance(event, Finished):
             worker.job = None
-            event = Finished(event.key, with_curve(event.outcome, worker.curve))
+            event = Finished(event.key, worker.filled(event.outcome))
         self._tell(event)
 
     def _check_deadlines(self) -> None:
@@ -231,7 +235,8 @@ class LocalExecutor:
             if job is None or job.timeout is None or worker not in self._crew:
                 continue
             if worker.deadline is not None and now >= worker.deadline:
-                self._end_job(worker, overdue(job.timeout, now - worker.began, job.log))
+                self._end_job(worker, overdue(job.timeout, job.log))
+                _kill(worker.process)
                 self._bury(worker)
 
     def _bury(self, worker: _Worker, what: str | None = None) -> None:
@@ -246,11 +251,13 @@ class LocalExecutor:
         _reap(worker)
         if worker.job is None:
             return
+        if worker.proven and not worker.started:  # it died idle, which is not this job's doing
+            self._queue.appendleft(worker.job)
+            return
         log = worker.job.log
-        seconds = time.monotonic() - worker.began
         if what is None:
             what = "the worker closed its pipe" if code is None else f"the worker {_death(code)}"
-        self._end_job(worker, crash(what, seconds, log))
+        self._end_job(worker, crash(what, log))
         if not worker.proven:
             self._failed_starts += 1
             if self._failed_starts >= HOPELESS:
@@ -260,7 +267,7 @@ class LocalExecutor:
         job, worker.job = worker.job, None
         if job is not None:
             append(job.log, f"\n[sweep] {outcome.error}\n")
-            self._tell(Finished(job.key, with_curve(outcome, worker.curve)))
+            self._tell(Finished(job.key, worker.filled(outcome)))
 
     def _give_up(self, log: str) -> None:
         said = " | ".join(tail(log))
@@ -292,3 +299,4 @@ def _reap(worker: _Worker) -> None:
     with contextlib.suppress(subprocess.TimeoutExpired):
         worker.process.wait(5)
     worker.pipe.close()
+    worker.lifeline.close()

@@ -79,23 +79,26 @@ def failure(error: BaseException, log: str | None) -> Outcome:
     return Outcome(status="oom" if _is_out_of_memory(error) else "failed", error=text + where)
 
 
-def overdue(timeout: float, seconds: float, log: str | None) -> Outcome:
+def overdue(timeout: float, log: str | None) -> Outcome:
     """Return the outcome of a run that was stopped at its ``timeout``."""
     where = f" (log: {log})" if log else ""
-    return Outcome(
-        status="timeout", seconds=seconds, error=f"stopped after its {timeout:g} s{where}"
-    )
+    return Outcome(status="timeout", error=f"stopped after its {timeout:g} s{where}")
 
 
-def crash(what: str, seconds: float, log: str) -> Outcome:
+def crash(what: str, log: str) -> Outcome:
     """Return the outcome of a run whose worker died; ``what`` says how, its log's end why."""
     said = tail(log)
     end = f"; {log} ends: {' | '.join(said)}" if said else f"; its log {log} is empty"
-    return Outcome(status="crashed", seconds=seconds, error=what + end)
+    return Outcome(status="crashed", error=what + end)
 
 
-def with_curve(outcome: Outcome, seen: Sequence[Evaluation]) -> Outcome:
-    """Return ``outcome`` with the evaluations ``seen`` on the way, where it brought none."""
+def filled(outcome: Outcome, seen: Sequence[Evaluation], seconds: float) -> Outcome:
+    """Return ``outcome`` with what the executor knows of it where it does not say so itself.
+
+    That is its wall time, and for a run that did not complete the evaluations ``seen`` on the way.
+    """
+    if outcome.seconds is None:
+        outcome = replace(outcome, seconds=seconds)
     if outcome.curve or outcome.status == "completed" or not seen:
         return outcome
     return replace(outcome, curve=tuple(_finite_points(seen, Evaluation)))

@@ -30,18 +30,17 @@ QUIET = 0.05
 BOOT = (
     "import sys, json; sys.path[:] = json.loads(sys.argv[4]); "
     "from harness.executors.worker import main; "
-    "main(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3] == 'main')"
+    "main(*map(int, sys.argv[1:4]))"
 )
-"""The program of a worker; its arguments: pipe, parent's process id, its thread, sys.path."""
+"""The program of a worker, the leader of a process group. Its arguments: the descriptors of its
+pipe and its lifeline, the parent's process id, sys.path as JSON."""
 
-_PR_SET_PDEATHSIG = 1
 
-
-def main(pipe: int, parent: int, from_main_thread: bool) -> NoReturn:
+def main(pipe: int, lifeline: int, parent: int) -> NoReturn:
     """Serve the jobs that come through the file descriptor ``pipe`` until it closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _guard(lifeline, pipe, parent)
     faulthandler.enable(file=2, all_threads=False)
-    _follow(parent, from_main_thread)
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(  # type: ignore[union-attr]
             encoding="utf-8", errors="backslashreplace", line_buffering=True
@@ -108,21 +107,33 @@ class _Sender:
         self.send(Progressed(self._key, progress))
 
 
-def _follow(parent: int, from_main_thread: bool) -> None:
-    """See to it that this process ends soon after its parent, whatever it is doing then.
+def _guard(lifeline: int, pipe: int, parent: int) -> None:
+    """Leave a small process beside this one that ends this one's group when the parent is gone.
 
-    A thread looks; on Linux the kernel does as well, which also ends a process that never lets
-    its threads run. (The kernel goes by the thread that started it, hence not from any thread.)
+    The parent holds the other end of ``lifeline``, which the system closes in whatever way it ends.
+    A process, since no thread runs while a trainer sits in C code that never lets go of the
+    interpreter; of the group, so that what a trainer has started ends as well.
     """
-    if sys.platform == "linux" and from_main_thread:
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.fork():
+        os.close(lifeline)
+        return
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for descriptor in (0, 1, 2):
+        os.dup2(nowhere, descriptor)
+    os.close(pipe)
+    while not select.select([lifeline], [], [], 1.0)[0] and _is_alive(parent):
+        pass
+    _end()
 
-    def look() -> None:
-        while os.getppid() == parent:
-            time.sleep(0.5)
-        _end()
 
-    threading.Thread(target=look, name="follow-parent", daemon=True).start()
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
 
 
 def _flush() -> None:
@@ -137,7 +148,6 @@ def _flush() -> None:
 
 
 def _end() -> NoReturn:
-    """End at once, with all that this process has started."""
-    if os.getpgrp() == os.getpid():
-        os.killpg(0, signal.SIGKILL)
+    """End at once, with the guard and all that this process has started."""
+    os.killpg(0, signal.SIGKILL)
     os._exit(1)

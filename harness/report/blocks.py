@@ -103,8 +103,9 @@ class Bars:
 
 @dataclass(frozen=True, slots=True)
 class Verdicts:
-    """The judged questions."""
+    """The judged questions: their numbers in a table, and each in words."""
 
+    table: Table
     verdicts: tuple[Verdict, ...]
 
 

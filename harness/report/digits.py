@@ -93,11 +93,14 @@ def percent_between(low: float | None, high: float | None) -> str:
     return f"{100 * low:.0f} to {100 * high:.0f}%"
 
 
-def p_value(value: float | None) -> str:
-    """Return ``0.032``, and ``< 0.001`` below that."""
+def p_value(value: float | None, name: str = "") -> str:
+    """Return ``0.032``, and ``< 0.001`` below that; with a name, ``p = 0.032``."""
     if value is None:
         return NONE
-    return "< 0.001" if value < 0.001 else f"{value:.3f}" if value < 0.1 else f"{value:.2f}"
+    is_ = f"{name} = " if name else ""
+    if value < 0.001:
+        return f"{name} < 0.001".strip()
+    return is_ + (f"{value:.3f}" if value < 0.1 else f"{value:.2f}")
 
 
 def duration(seconds: float | None) -> str:

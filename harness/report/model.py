@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from harness.records import (
     MAIN,
@@ -22,11 +22,10 @@ from harness.report.tables import (
     Range,
     Side,
     arms,
+    common_rule,
     curve,
-    is_success,
     published_side,
     ranges,
-    rule_of,
     side,
 )
 
@@ -36,9 +35,8 @@ class Report:
     """A sweep's report.
 
     ``missing`` says in words which runs have not finished, ``runs`` are all that have a result,
-    whatever their arm and status. ``successes`` are the ids of the runs that count as one by
-    ``rule``. ``against`` and what begins with ``baseline`` concern the baseline, where it is at
-    hand.
+    whatever their arm and status. ``own`` are the figures of the main runs, ``against`` those of
+    the baseline where it is at hand.
     """
 
     sweep: str
@@ -51,8 +49,6 @@ class Report:
     runs: tuple[Result, ...]
     verdicts: tuple[Verdict, ...]
     findings: tuple[Finding, ...]
-    rule: str
-    successes: frozenset[str]
     own: Side
     against: Side | None = None
     baseline_runs: tuple[Result, ...] = ()
@@ -60,7 +56,7 @@ class Report:
     ranges: tuple[Range, ...] = ()
     baseline_ranges: tuple[Range, ...] = ()
     curves: tuple[Curve, ...] = ()
-    arms: tuple[Arm, ...] = field(default=())
+    arms: tuple[Arm, ...] = ()
 
     @property
     def complete(self) -> bool:
@@ -108,10 +104,12 @@ def build(
     every = (*main, *(r for results in evidence.arms.values() for r in results), *unfinished)
     baseline = evidence.baseline
     theirs = baseline.results if isinstance(baseline, Baseline) else ()
-    rule = rule_of(main, theirs, *evidence.arms.values())
+    rule = common_rule(main, theirs)
+    own = side(evidence.sweep, main, evidence.seed, rule, theirs)
+    by_arm = arms(evidence.arms, main, evidence.seed, rule)
     against: Side | None = None
     if isinstance(baseline, Baseline):
-        against = side(baseline.name, theirs, evidence.seed, rule=rule)
+        against = side(baseline.name, theirs, evidence.seed, rule, main)
     elif isinstance(baseline, Counts):
         against = published_side(baseline)
     return Report(
@@ -125,16 +123,14 @@ def build(
         runs=every,
         verdicts=tuple(verdicts),
         findings=tuple(findings),
-        rule=rule,
-        successes=frozenset(r.run.id for r in every if r.is_final and is_success(r, rule)),
-        own=side(evidence.sweep, main, evidence.seed, rule=rule),
+        own=own,
         against=against,
         baseline_runs=theirs,
         counts=baseline if isinstance(baseline, Counts) else None,
-        ranges=ranges(main, rule),
-        baseline_ranges=ranges(theirs, rule),
+        ranges=ranges(main, own.improved),
+        baseline_ranges=ranges(theirs, against.improved) if against else (),
         curves=_curves(evidence.sweep, main, evidence.arms, theirs, evidence.baseline_name),
-        arms=arms(evidence.arms, main, rule, evidence.seed),
+        arms=by_arm,
     )
 
 

@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 
-from harness.report.blocks import Curves, Scatter
+from harness.report.blocks import Curves, Line, Scatter
 from harness.report.digits import Digits, learning_rate
 
 HEIGHT = 11
 WIDEST = 96
+MOST_TICKS = 7
 SUCCESS, OTHER, DIVERGED = "●", "○", "×"
 
 
 def log_ticks(low: float, high: float) -> list[float]:
-    """Return 1, 2 and 5 of every decade from ``low`` to ``high``, both of them above zero."""
-    first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
-    ticks = [float(f"{m}e{d}") for d in range(first, last + 1) for m in (1, 2, 5)]
-    inside = [tick for tick in ticks if low * 0.999 <= tick <= high * 1.001]
-    whole = [tick for tick in inside if f"{tick:e}".startswith("1")]
-    return whole if len(inside) > 9 else inside
+    """Return round numbers from ``low`` to ``high``, both above zero: the most that are not many.
+
+    Where there are none, the two ends.
+    """
+    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    for digits in ((1, 2, 3, 4, 6, 8), (1, 2, 5), (1, 3), (1,)):
+        ticks = [float(f"{digit}e{decade}") for decade in decades for digit in digits]
+        inside = [tick for tick in ticks if low * 0.999 <= tick <= high * 1.001]
+        if len(inside) <= MOST_TICKS:
+            break
+    return inside[:: -(-len(inside) // MOST_TICKS)] if len(inside) > 1 else [low, high]
 
 
 def linear_ticks(low: float, high: float, about: int = 5) -> list[float]:
@@ -45,17 +52,15 @@ def scatter_text(picture: Scatter, width: int, digits: Digits) -> list[str]:
     """Draw ΔPerf against learning rate in lines of at most ``width`` characters."""
     rates = [point.x for point in picture.points]
     known = [point.y for point in picture.points if point.y is not None]
-    canvas = _Canvas(
-        padded([math.log10(x) for x in rates]), padded(known or [0.0], zero=True), width, digits
-    )
+    low, high = padded(known or [0.0], zero=True)
+    if len(known) < len(rates):
+        low -= 0.12 * (high - low)
+    canvas = _Canvas(padded([math.log10(x) for x in rates]), (low, high), width, digits)
     canvas.rule(0.0)
     for point in sorted(picture.points, key=lambda p: p.success):
         mark = DIVERGED if point.y is None else SUCCESS if point.success else OTHER
-        low = canvas.y[0]
         canvas.put(math.log10(point.x), low if point.y is None else point.y, mark)
     ticks = log_ticks(min(rates), max(rates))
-    if len(ticks) < 2:
-        ticks = sorted({min(rates), max(rates)})
     places = [(math.log10(tick), tick) for tick in ticks]
     lines = canvas.lines()
     lines.append(canvas.axis([(x, learning_rate(tick)) for x, tick in places], "lr"))
@@ -71,7 +76,7 @@ def curves_text(picture: Curves, width: int, digits: Digits) -> list[str]:
     means = [mean for line in picture.lines for mean in line.means]
     canvas = _Canvas(padded(steps), padded(means), width, digits, signed=False)
     for line in reversed(picture.lines):
-        for (x0, y0), (x1, y1) in zip(_points(line), _points(line)[1:], strict=False):
+        for (x0, y0), (x1, y1) in itertools.pairwise(_points(line)):
             canvas.join(x0, y0, x1, y1, "·")
     for line in reversed(picture.lines):
         for x, y in _points(line):
@@ -82,8 +87,8 @@ def curves_text(picture: Curves, width: int, digits: Digits) -> list[str]:
     return lines
 
 
-def _points(line: object) -> list[tuple[float, float]]:
-    return list(zip(line.steps, line.means, strict=True))  # type: ignore[attr-defined]
+def _points(line: Line) -> list[tuple[float, float]]:
+    return list(zip(line.steps, line.means, strict=True))
 
 
 class _Canvas:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
+from typing import TYPE_CHECKING
 
 from harness.records import Counts, Result, Value, finite
 
+if TYPE_CHECKING:
+    from harness.observations import Observations, Rule
+    from harness.statistics import Estimate
+
 LEVEL = 0.95
 """Confidence of the intervals in tables; a verdict's own interval says its level."""
-
-SHOWN = "shown by its own interval"
-POSITIVE = "ΔPerf > 0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +37,9 @@ class Estimated:
 class Side:
     """A set of runs in numbers: the sweep itself, its baseline, or an arm.
 
-    ``successes`` counts by ``rule``, over all ``runs``; a diverged run is no success and has no
-    part in the other figures. ``spread_net`` is the spread without measurement noise.
+    ``successes`` counts by ``rule``, over all ``runs``; a diverged run is no success, ranks worst
+    in the worst quarter, and has no part in the other figures. ``spread_net`` is the spread
+    without measurement noise. ``improved`` are the ids of the successes.
     """
 
     name: str
@@ -50,6 +55,7 @@ class Side:
     spread_net: float | None = None
     worst_quarter: Estimated = Estimated()
     middle_half: Estimated = Estimated()
+    improved: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,34 +95,45 @@ class Arm:
     moved: int
 
 
-def side(name: str, results: Sequence[Result], seed: int, *, rule: str | None = None) -> Side:
-    """Return the figures of ``results``; random numbers for the bootstrap come from ``seed``."""
-    from harness.statistics.estimates import interquartile_mean, mean_interval, net_sd, wilson
+def side(
+    name: str, results: Sequence[Result], seed: int, rule: Rule, others: Sequence[Result] = ()
+) -> Side:
+    """Return the figures of ``results``; the bootstrap draws from a generator of ``seed``.
 
-    import_rng = _generator(seed)
-    deltas, errors = deltas_of(results), errors_of(results)
-    rule = rule or rule_of(results)
-    successes = sum(is_success(result, rule) for result in results)
+    Diverged runs rank at the worst ΔPerf of ``results`` and ``others``, as they do when compared.
+    """
+    import numpy as np
+
+    from harness import statistics
+    from harness.observations import RULES, count_successes, observe, worst_value
+
+    observed = observe(results)
+    counted = count_successes(observed, min_gain=0.0, rule=rule)
+    ranked = [*observed.delta, *[worst_value(observed, observe(others))] * len(observed.diverged)]
+    generator = np.random.default_rng(seed)
     return Side(
         name=name,
-        runs=len(results),
-        diverged=sum(result.outcome.status == "diverged" for result in results),
+        runs=observed.total,
+        diverged=len(observed.diverged),
         steps=tuple(sorted({result.run.steps for result in results})),
-        rule=rule,
-        successes=successes,
-        success=estimated(wilson(successes, len(results), LEVEL)) if results else Estimated(),
-        positive=sum(delta > 0 for delta in deltas),
-        mean=estimated(mean_interval(deltas, LEVEL)),
-        spread=_spread(deltas),
-        spread_net=finite(net_sd(deltas, errors)) if errors else None,
-        worst_quarter=_worst_quarter(deltas),
-        middle_half=estimated(interquartile_mean(deltas, import_rng, LEVEL)),
+        rule=RULES[counted.rule],
+        successes=counted.successes,
+        success=estimated(statistics.wilson(counted.successes, counted.runs, LEVEL)),
+        positive=int((observed.delta > 0).sum()),
+        mean=estimated(statistics.mean_interval(observed.delta, LEVEL)),
+        spread=_spread(observed),
+        spread_net=None
+        if observed.se is None
+        else finite(statistics.net_sd(observed.delta, observed.se)),
+        worst_quarter=_worst_quarter(ranked),
+        middle_half=estimated(statistics.interquartile_mean(observed.delta, generator, LEVEL)),
+        improved=frozenset(counted.improved),
     )
 
 
 def published_side(counts: Counts) -> Side:
     """Return what published counts say."""
-    from harness.statistics.estimates import wilson
+    from harness.statistics import wilson
 
     return Side(
         name=counts.name,
@@ -129,12 +146,12 @@ def published_side(counts: Counts) -> Side:
     )
 
 
-def ranges(results: Sequence[Result], rule: str) -> tuple[Range, ...]:
+def ranges(results: Sequence[Result], improved: frozenset[str]) -> tuple[Range, ...]:
     """Return the runs by range of learning rate, with edges at 1 and 3 of every decade.
 
     The outermost edges are clipped to the data. Without two learning rates there is no table.
     """
-    from harness.statistics.estimates import mean_interval
+    from harness.statistics import mean_interval
 
     rated = [(rate, r) for r in results if (rate := learning_rate_of(r)) is not None]
     rates = [rate for rate, _ in rated]
@@ -142,7 +159,7 @@ def ranges(results: Sequence[Result], rule: str) -> tuple[Range, ...]:
         return ()
     edges = _edges(min(rates), max(rates))
     rows = []
-    for low, high in zip(edges, edges[1:], strict=False):
+    for low, high in itertools.pairwise(edges):
         last = high == edges[-1]
         inside = [r for rate, r in rated if low <= rate and (rate < high or last)]
         if inside:
@@ -152,7 +169,7 @@ def ranges(results: Sequence[Result], rule: str) -> tuple[Range, ...]:
                     high=high,
                     runs=len(inside),
                     mean=estimated(mean_interval(deltas_of(inside), LEVEL)),
-                    successes=sum(is_success(result, rule) for result in inside),
+                    successes=sum(result.run.id in improved for result in inside),
                 )
             )
     return tuple(rows)
@@ -160,7 +177,7 @@ def ranges(results: Sequence[Result], rule: str) -> tuple[Range, ...]:
 
 def curve(name: str, results: Sequence[Result]) -> Curve | None:
     """Return the mean learning curve of the completed runs, None where they share no point."""
-    from harness.statistics.estimates import mean_interval
+    from harness.statistics import mean_interval
 
     curves = [
         {point.step: point.perf for point in result.outcome.curve}
@@ -182,10 +199,10 @@ def curve(name: str, results: Sequence[Result]) -> Curve | None:
 
 
 def arms(
-    by_arm: Mapping[str, Sequence[Result]], main: Sequence[Result], rule: str, seed: int
+    by_arm: Mapping[str, Sequence[Result]], main: Sequence[Result], seed: int, rule: Rule
 ) -> tuple[Arm, ...]:
     """Return each arm beside its main runs; an arm of a parameter by the values it sets."""
-    from harness.statistics.estimates import mean_interval
+    from harness.statistics import mean_interval
 
     matched = {result.run.id: result.outcome.delta_perf for result in main}
     rows = []
@@ -205,7 +222,7 @@ def arms(
                 Arm(
                     name=name,
                     value=value,
-                    side=side(name, results, seed, rule=rule),
+                    side=side(name, results, seed, rule),
                     difference=estimated(mean_interval(differences, LEVEL)),
                     pairs=len(differences),
                     moved=sum(delta != 0 for delta in deltas_of(results)),
@@ -214,37 +231,18 @@ def arms(
     return tuple(rows)
 
 
-def rule_of(*groups: Iterable[Result]) -> str:
-    """Return the rule a success is counted by: by its interval where every run has one."""
-    results = [result for group in groups for result in group]
-    known = [result for result in results if result.outcome.delta_perf is not None]
-    return SHOWN if all(r.outcome.delta_perf_se is not None for r in known) else POSITIVE
+def common_rule(*samples: Sequence[Result]) -> Rule:
+    """Return the success rule that all of ``samples`` allow."""
+    from harness.observations import observe
 
-
-def is_success(result: Result, rule: str) -> bool:
-    """Return whether a run counts as a success by ``rule``."""
-    from harness.statistics.estimates import shown_to_improve
-
-    outcome = result.outcome
-    if outcome.delta_perf is None:
-        return False
-    if rule == POSITIVE or outcome.delta_perf_se is None:
-        return rule == POSITIVE and outcome.delta_perf > 0
-    prompts = math.nan if outcome.prompts is None else float(outcome.prompts)
-    changed = math.nan if outcome.prompts_changed is None else float(outcome.prompts_changed)
-    shown = shown_to_improve([outcome.delta_perf], [outcome.delta_perf_se], [prompts], [changed])
-    return bool(shown[0])
+    seen = [observe(sample) for sample in samples]
+    shown = all(observed.rule == "shown" for observed in seen if observed.completed)
+    return "shown" if shown and any(observed.completed for observed in seen) else "above zero"
 
 
 def deltas_of(results: Iterable[Result]) -> list[float]:
     """Return the ΔPerf of those that have one."""
-    return [r.outcome.delta_perf for r in results if r.outcome.delta_perf is not None]
-
-
-def errors_of(results: Iterable[Result]) -> list[float]:
-    """Return the standard errors of ΔPerf, none at all where one is missing."""
-    known = [r.outcome.delta_perf_se for r in results if r.outcome.delta_perf is not None]
-    return [] if None in known else [error for error in known if error is not None]
+    return [r.outcome.delta_perf for r in results if finite(r.outcome.delta_perf) is not None]  # type: ignore[misc]
 
 
 def learning_rate_of(result: Result) -> float | None:
@@ -255,9 +253,11 @@ def learning_rate_of(result: Result) -> float | None:
     return finite(rate)
 
 
-def estimated(estimate: object) -> Estimated:
-    """Return an estimate of `harness.statistics` with None in the place of what is not finite."""
-    return Estimated(*(finite(getattr(estimate, name)) for name in ("value", "low", "high")))
+def estimated(estimate: Estimate) -> Estimated:
+    """Return ``estimate`` with None in the place of what is not finite."""
+    if estimate.n == 0:
+        return Estimated()
+    return Estimated(finite(estimate.value), finite(estimate.low), finite(estimate.high))
 
 
 def _edges(low: float, high: float) -> list[float]:
@@ -267,44 +267,37 @@ def _edges(low: float, high: float) -> list[float]:
 
 
 def _worst_quarter(deltas: Sequence[float]) -> Estimated:
-    from scipy import stats
+    from harness import statistics
 
-    from harness.statistics.estimates import cvar, cvar_standard_error
-
-    value = finite(cvar(deltas))
-    error = finite(cvar_standard_error(deltas))
+    value = finite(statistics.cvar(deltas))
+    error = finite(statistics.cvar_standard_error(deltas))
     if value is None or error is None:
         return Estimated(value)
-    half = float(stats.t.ppf((1 + LEVEL) / 2, len(deltas) - 1)) * error
-    return Estimated(value, value - half, value + half)
+    low, high = statistics.improvement_interval([value], [error], [len(deltas)], LEVEL)
+    return Estimated(value, float(low[0]), float(high[0]))
 
 
-def _spread(deltas: Sequence[float]) -> Estimated:
+def _spread(observed: Observations) -> Estimated:
     """Return the standard deviation with the interval of Bonett (2006), which tails do not fool.
 
-    Comput. Stat. Data Anal. 50:775. It needs five values that are not all equal.
+    Comput. Stat. Data Anal. 50:775. It needs six values that are not all equal.
     """
     import numpy as np
-    from scipy import stats
 
-    x = np.asarray(deltas, dtype=np.float64)
-    if x.size < 2:
+    x = np.sort(observed.delta)
+    n = x.size
+    if n < 2:
         return Estimated()
     deviation = float(np.std(x, ddof=1))
     squares = float(((x - x.mean()) ** 2).sum())
-    if x.size < 5 or squares <= 0 or np.ptp(x) <= 1e-12 * np.max(np.abs(x)):
+    if n < 6 or observed.is_degenerate or not squares:
         return Estimated(deviation)
-    trimmed = stats.trim_mean(x, 1 / (2 * math.sqrt(x.size - 4))) if x.size > 5 else np.median(x)
-    kurtosis = x.size * float(((x - trimmed) ** 4).sum()) / squares**2
-    z = float(stats.norm.ppf((1 + LEVEL) / 2))
-    correction = x.size / (x.size - z)
-    error = correction * math.sqrt(max(0.0, kurtosis - (x.size - 3) / x.size) / (x.size - 1))
-    middle = math.log(correction * deviation**2)
-    low, high = (math.sqrt(math.exp(middle + sign * z * error)) for sign in (-1, 1))
+    cut = int(n / (2 * math.sqrt(n - 4)))
+    trimmed = x[cut : n - cut].mean()
+    kurtosis = n * float(((x - trimmed) ** 4).sum()) / squares**2
+    z = NormalDist().inv_cdf((1 + LEVEL) / 2)
+    correction = n / (n - z)
+    error = correction * math.sqrt(max(0.0, kurtosis - (n - 3) / n) / (n - 1))
+    middle = math.log(correction) + 2 * math.log(deviation)
+    low, high = (math.exp((middle + sign * z * error) / 2) for sign in (-1, 1))
     return Estimated(deviation, min(low, deviation), max(high, deviation))
-
-
-def _generator(seed: int) -> object:
-    import numpy as np
-
-    return np.random.default_rng(seed)

@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from harness.statistics.association import association, lattice_step
     from harness.statistics.comparisons import (
         binomial,
         binomial_threshold,
@@ -21,10 +22,11 @@ if TYPE_CHECKING:
         holm,
         non_inferiority,
         paired,
+        rank_sum,
         sd_ratio,
         welch,
     )
-    from harness.statistics.curves import Window, gain, nearest_point, rate_in_window
+    from harness.statistics.curves import gain, nearest_point, rate_in_window
     from harness.statistics.estimates import (
         bca_mean,
         clopper_pearson,
@@ -39,21 +41,22 @@ if TYPE_CHECKING:
         shown_to_improve,
         wilson,
     )
-    from harness.statistics.response import Bracket, bracket, flat, smallest_window
-    from harness.statistics.values import Comparison, Estimate, is_constant
+    from harness.statistics.response import bracket, flat, smallest_window
+    from harness.statistics.values import Bracket, Comparison, Estimate, Window, is_constant
 
 _HOMES = {
+    "association": "association lattice_step",
     "comparisons": (
         "binomial binomial_threshold boschloo brown_forsythe cvar_permutation equivalent holm "
-        "non_inferiority paired sd_ratio welch"
+        "non_inferiority paired rank_sum sd_ratio welch"
     ),
-    "curves": "Window gain nearest_point rate_in_window",
+    "curves": "gain nearest_point rate_in_window",
     "estimates": (
         "bca_mean clopper_pearson cvar cvar_standard_error detectable_gain improvement_interval "
         "interquartile_mean mean_interval net_sd shown_to_fail shown_to_improve wilson"
     ),
-    "response": "Bracket bracket flat smallest_window",
-    "values": "Comparison Estimate is_constant",
+    "response": "bracket flat smallest_window",
+    "values": "Bracket Comparison Estimate Window is_constant",
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names.split()}
 
@@ -62,6 +65,7 @@ __all__ = [
     "Comparison",
     "Estimate",
     "Window",
+    "association",
     "bca_mean",
     "binomial",
     "binomial_threshold",
@@ -80,11 +84,13 @@ __all__ = [
     "improvement_interval",
     "interquartile_mean",
     "is_constant",
+    "lattice_step",
     "mean_interval",
     "nearest_point",
     "net_sd",
     "non_inferiority",
     "paired",
+    "rank_sum",
     "rate_in_window",
     "sd_ratio",
     "shown_to_fail",

@@ -251,6 +251,18 @@ def equivalent(values: ArrayLike, others: ArrayLike, margin: float, level: float
     return -margin < compared.low and compared.high < margin
 
 
+def rank_sum(values: ArrayLike, others: ArrayLike) -> tuple[float, float]:
+    """Return the p values of "``values`` [n] lie higher than ``others`` [m]" and of "lower".
+
+    By the Mann–Whitney test; (1, 1) where either is empty.
+    """
+    a, b = as_values(values), as_values(others, "others")
+    if not (a.size and b.size) or is_constant(np.concatenate([a, b])):
+        return 1.0, 1.0
+    higher = stats.mannwhitneyu(a, b, alternative="greater").pvalue
+    return float(higher), float(stats.mannwhitneyu(a, b, alternative="less").pvalue)
+
+
 def holm(p_values: Sequence[float]) -> list[float]:
     """Return p values corrected for their number by Holm's step-down procedure, in order."""
     p = as_values(list(p_values), "p_values")

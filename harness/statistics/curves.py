@@ -2,31 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from harness.statistics.comparisons import paired
-from harness.statistics.values import Comparison, as_values
-
-
-@dataclass(frozen=True, slots=True)
-class Window:
-    """What the learning rate was in a window of the training, as shares of its peak (0 to 1).
-
-    Medians over runs: at its start, at its end, and its mean over the window.
-    """
-
-    start: float
-    end: float
-    mean: float
-    runs: int
-
-    @property
-    def annealed(self) -> bool:
-        """Whether the mean rate in the window was below half of the peak."""
-        return self.mean < 0.5
+from harness.statistics.values import Comparison, Window, as_values
 
 
 def gain(start: ArrayLike, end: ArrayLike, level: float = 0.90) -> Comparison:
@@ -58,7 +40,7 @@ def nearest_point(steps: ArrayLike, target: float, tolerance: float) -> int | No
 
 
 def rate_in_window(
-    rates: list[tuple[ArrayLike, ArrayLike]], since: float, until: float
+    rates: Sequence[tuple[ArrayLike, ArrayLike]], since: float, until: float
 ) -> Window | None:
     """Return what the learning rate was from step ``since`` to step ``until``.
 

@@ -26,36 +26,12 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 from harness.statistics.comparisons import equivalent
-from harness.statistics.values import FloatArray, as_values
+from harness.statistics.values import Bracket, FloatArray, as_values
 
 MAX_RUNS = 500
 """The bracket test compares every pair of runs in every permutation: it takes these at most."""
 
 _CHUNK = 8_000_000
-
-
-@dataclass(frozen=True, slots=True)
-class Bracket:
-    """What the bracket test found along n runs.
-
-    ``p_rising`` is the p value of "the outcome rises from the lower end", ``p_falling`` of "it
-    falls to the upper end". ``rising_to`` is the last value of the window that rises most,
-    ``falling_from`` the first of the one that falls most, ``peak`` the middle of the best
-    neighbourhood; NaN where there is none. ``blocks`` counts the blocks that hold more than a run.
-    """
-
-    p_rising: float
-    p_falling: float
-    rising_to: float
-    falling_from: float
-    peak: float
-    n: int
-    blocks: int
-
-    @property
-    def p_value(self) -> float:
-        """The p value of "the best value lies inside": the larger of the two."""
-        return max(self.p_rising, self.p_falling)
 
 
 def smallest_window(n: int) -> int:

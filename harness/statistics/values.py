@@ -47,6 +47,48 @@ class Comparison:
     method: str
 
 
+@dataclass(frozen=True, slots=True)
+class Bracket:
+    """What the bracket test found along n runs.
+
+    ``p_rising`` is the p value of "the outcome rises from the lower end", ``p_falling`` of "it
+    falls to the upper end". ``rising_to`` is the last value of the window that rises most,
+    ``falling_from`` the first of the one that falls most, ``peak`` the middle of the best
+    neighbourhood; NaN where there is none. ``blocks`` counts the blocks that hold more than a run.
+    """
+
+    p_rising: float
+    p_falling: float
+    rising_to: float
+    falling_from: float
+    peak: float
+    n: int
+    blocks: int
+
+    @property
+    def p_value(self) -> float:
+        """The p value of "the best value lies inside": the larger of the two."""
+        return max(self.p_rising, self.p_falling)
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """What the learning rate was in a window of the training, as shares of its peak (0 to 1).
+
+    Medians over runs: at its start, at its end, and its mean over the window.
+    """
+
+    start: float
+    end: float
+    mean: float
+    runs: int
+
+    @property
+    def annealed(self) -> bool:
+        """Whether the mean rate in the window was below half of the peak."""
+        return self.mean < 0.5
+
+
 def unknown(method: str, level: float, n: int, estimate: float = math.nan) -> Comparison:
     """Return the comparison that says nothing."""
     return Comparison(estimate, -math.inf, math.inf, level, 1.0, 1.0, n, method)

@@ -55,9 +55,7 @@ def resolve_backend(name: str, installed: Callable[[str], bool] = _installed) ->
         )
     if name not in BACKENDS:
         known = ("auto", *BACKENDS)
-        raise UsageError(
-            f"backend {name!r} is not one of {', '.join(known)}{nearest(name, known)}"
-        )
+        raise UsageError(f"backend {name!r} is not one of {', '.join(known)}{nearest(name, known)}")
     backend = BACKENDS[name]
     if backend.trainer is None:
         raise BackendError(

@@ -1,4 +1,13 @@
-"""What every GRPO trainer of the harness agrees on: its version and its fixed numbers."""
+"""What every GRPO trainer of the harness shares: its version, fixed numbers and host-side steps."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from harness.training.tasks import Scores, Tokens
 
 TRAINING_VERSION = "1"
 """Raised by hand whenever the same config and seed would train differently than before."""
@@ -11,3 +20,58 @@ ADAM_BETAS = (0.9, 0.999)
 
 ADAM_EPSILON = 1e-8
 """Added to the root of AdamW's second moment."""
+
+
+class Diverged(Exception):  # noqa: N818  (an outcome of training, not an error of the program)
+    """A number that must be finite is not; the message says which."""
+
+
+def require_finite(**numbers: float) -> None:
+    """Check that every number is finite.
+
+    Raises
+    ------
+    Diverged
+        Naming the first that is not.
+    """
+    for name, number in numbers.items():
+        if not math.isfinite(number):
+            raise Diverged(f"{name.replace('_', ' ')} is {number}")
+
+
+def in_groups(
+    judge: Callable[[Tokens, Tokens], Scores], prompts: Tokens, completions: Tokens
+) -> Scores:
+    """Return what ``judge``, a task's reward or score, gives each completion.
+
+    ``prompts`` is ``[rows, prompt tokens]``, ``completions`` ``[rows, group, tokens]``, the result
+    ``[rows, group]``.
+    """
+    rows, group, length = completions.shape
+    repeated = np.repeat(prompts, group, axis=0)
+    return judge(repeated, completions.reshape(rows * group, length)).reshape(rows, group)
+
+
+def group_advantages(rewards: Scores, clip: float) -> Scores:
+    """Return each completion's advantage over its group: ``[rows, group]`` to ``[rows, group]``.
+
+    Rewards less the group's mean, divided by its standard deviation (over the group, ddof 0), as
+    DeepSeekMath's outcome supervision has it (arXiv:2402.03300, section 4.1.2), clipped to ±clip.
+    A group whose rewards are all equal has advantage 0.
+    """
+    centred = rewards - rewards.mean(axis=1, keepdims=True)
+    spread = rewards.std(axis=1, keepdims=True) + np.float32(ADVANTAGE_EPSILON)
+    return np.asarray(np.clip(centred / spread, -clip, clip), dtype=np.float32)
+
+
+def microbatches(rows: int, group: int, most: int | None) -> Iterator[tuple[slice, slice]]:
+    """Yield slices of rows and group, of at most ``most`` sequences each, that cover all of them.
+
+    Groups are kept whole where one fits, since its completions share their prompt's computation.
+    """
+    most = rows * group if most is None else most
+    members = min(group, most)
+    together = max(1, most // group)
+    for row in range(0, rows, together):
+        for member in range(0, group, members):
+            yield slice(row, row + together), slice(member, member + members)

@@ -16,19 +16,18 @@ The loss and its gradient are checked against `harness.training.reference`.
 
 from __future__ import annotations
 
-import math
 import time
-from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from harness.errors import UsageError
 from harness.protocols import Notify
-from harness.records import Evaluation, Job, Outcome, Progress, StepTrace
-from harness.sweep import scale_steps
+from harness.records import Job, Outcome, Progress, StepTrace
 from harness.training import schedules, uniforms, warm_start_torch
 from harness.training.device_torch import (
     PRECISIONS,
@@ -37,15 +36,277 @@ from harness.training.device_torch import (
     out_of_memory,
     peak_bytes,
 )
-from harness.training.grpo import ADAM_BETAS, ADAM_EPSILON, ADVANTAGE_EPSILON
-from harness.training.measurement import evaluation, paired_difference, train_difference
-from harness.training.model_torch import (
-    Parameters,
-    cast,
-    completion_logits,
-    generate,
-    to_parameters,
+from harness.training.grpo import (
+    ADAM_BETAS,
+    ADAM_EPSILON,
+    Diverged,
+    group_advantages,
+    in_groups,
+    microbatches,
+    require_finite,
 )
+from harness.training.measurement import HeldOut, train_difference
+from harness.training.model_torch import cast, completion_logits, generate, to_parameters
 from harness.training.settings import GRPOSettings
 from harness.training.tasks import Scores, Task, Tokens, completion_mask, get_task
 from harness.training.warm_start import Weights, warm_started
+
+EVALUATION_BATCH = 2048
+"""The most sequences of one generation at an evaluation."""
+
+
+def train(job: Job, notify: Notify) -> Outcome:
+    """Train ``job``'s run with GRPO and measure it on its task's held-out prompts.
+
+    Satisfies `harness.protocols.Trainer`. The result depends on the job alone: on a CPU with one
+    thread, equal jobs give equal outcomes bit for bit, timings and memory apart. Steps are counted
+    from 1 in the trace and in ``stopped_at``; the curve's step is how many were done.
+
+    Raises
+    ------
+    UsageError
+        Where the config, the task or the device's name cannot be used.
+    BackendError
+        Where the device is not here.
+    MemoryError
+        Where host or device run out of memory.
+    """
+    with out_of_memory():
+        return _train(job, notify)
+
+
+def _train(job: Job, notify: Notify) -> Outcome:
+    began = time.perf_counter()
+    run, settings, task = job.run, GRPOSettings.from_job(job), get_task(job.conditions.task)
+    prompts = task.prompts("train")
+    rows, group = settings.batch_size, settings.generations
+    if rows > len(prompts):
+        raise UsageError(
+            f"batch_size is {rows}; expected at most the {len(prompts)} training prompts of task "
+            f"{task.name!r}"
+        )
+    device = open_device(job.conditions.device)
+    weights = warm_started(task, Path(job.cache), warm_start_torch.make, notify)
+    policy = Policy(task, weights, settings, device, PRECISIONS[job.conditions.precision])
+    held_out = HeldOut(
+        task,
+        run.seed,
+        lambda asked, noise: policy.sample(asked, noise, settings.microbatch or EVALUATION_BATCH),
+    )
+    trace: list[StepTrace] = []
+    tokens, now = 0, 0
+    stopped_at, error = None, None
+    try:
+        notify(Progress("train", 0, run.steps, evaluation=held_out.evaluate(0)))
+        for step in range(run.steps):
+            now = step + 1
+
+            # Sample
+            chosen = prompts[uniforms.draw_prompts(run.seed, step, len(prompts), rows)]
+            noise = uniforms.train_uniforms(run.seed, step, rows, group, task.max_tokens)
+            completions = policy.sample(chosen, noise, settings.microbatch)
+            mask = completion_mask(completions, task.end)
+            tokens += int(mask.sum())
+
+            # Reward
+            rewards = in_groups(task.reward, chosen, completions)
+            reward = float(rewards.mean(dtype=np.float64))
+            require_finite(reward=reward)
+            if run.arm == "null":
+                rewards = uniforms.permute_within_groups(run.seed, step, rewards)
+
+            # Advantage
+            advantages = group_advantages(rewards, settings.advantage_clip)
+
+            # Loss
+            kl_coef = schedules.kl_coefficient(step, settings.kl_coef, settings.kl_warmup_steps)
+            measured = policy.gradient(chosen, completions, mask, advantages, kl_coef)
+            loss, kl, entropy, grad_norm = measured
+            require_finite(loss=loss, gradient_norm=grad_norm)
+
+            # Update
+            learning_rate = schedules.learning_rate(
+                settings.lr_schedule,
+                step,
+                run.steps,
+                peak=settings.learning_rate,
+                warmup=settings.warmup_steps,
+            )
+            policy.update(learning_rate)
+            trace.append(StepTrace(now, learning_rate, reward, kl, entropy, grad_norm, loss))
+
+            # Evaluate
+            point = None
+            if now % run.evaluate_every == 0 or now == run.steps:
+                require_finite(norm_of_the_weights=policy.norm())
+                point = held_out.evaluate(now)
+            notify(Progress("train", now, run.steps, reward, point))
+    except Diverged as reason:
+        stopped_at = now
+        error = f"{reason} at step {now} of {run.steps}"
+    difference = held_out.difference() if error is None else None
+    return Outcome(
+        status="completed" if difference else "diverged",
+        perf_before=held_out.curve[0].perf if held_out.curve else None,
+        perf_after=held_out.curve[-1].perf if difference else None,
+        delta_perf=difference.delta if difference else None,
+        delta_perf_se=difference.se if difference else None,
+        prompts=len(held_out.prompts),
+        samples=task.samples,
+        prompts_changed=difference.prompts_changed if difference else None,
+        train_delta_perf=train_difference([entry.reward for entry in trace], run.evaluate_every),
+        curve=tuple(held_out.curve),
+        trace=tuple(trace),
+        seconds=time.perf_counter() - began,
+        evaluation_seconds=held_out.seconds,
+        tokens=tokens,
+        peak_memory=peak_bytes(device),
+        device=describe(device),
+        error=error,
+        stopped_at=stopped_at,
+    )
+
+
+def token_terms(
+    logits: Tensor, completions: Tensor, advantages: Tensor, reference: Tensor | None
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return each token's policy loss, KL(policy‖reference) and entropy.
+
+    The policy loss is −A·π(token)/π_old(token). The policy that sampled is the one that is updated,
+    so the ratio is 1 and only its gradient matters; for the same reason it needs no clipping.
+
+    Parameters
+    ----------
+    logits
+        ``[rows, group, tokens, vocabulary]`` of the policy.
+    completions
+        ``[rows, group, tokens]``, what was drawn.
+    advantages
+        ``[rows, group]``.
+    reference
+        Logits of the reference policy, shaped as ``logits``; without it KL is 0.
+
+    Returns
+    -------
+    tuple of Tensor
+        Three of ``[rows, group, tokens]``.
+    """
+    log_probs = torch.log_softmax(logits, dim=-1)
+    chosen = log_probs.gather(-1, completions.unsqueeze(-1)).squeeze(-1)
+    policy_loss = -advantages.unsqueeze(-1) * torch.exp(chosen - chosen.detach())
+    probs = log_probs.exp()
+    entropy = -(probs * log_probs).sum(dim=-1)
+    if reference is None:
+        return policy_loss, torch.zeros_like(entropy), entropy
+    kl = -(probs * torch.log_softmax(reference, dim=-1)).sum(dim=-1) - entropy
+    return policy_loss, kl, entropy
+
+
+class Policy:
+    """The weights being trained, the reference they started from, and their optimiser."""
+
+    def __init__(
+        self,
+        task: Task,
+        weights: Weights,
+        settings: GRPOSettings,
+        device: torch.device,
+        dtype: torch.dtype,
+    ) -> None:
+        self.task = task
+        self.settings = settings
+        self.device = device
+        self.dtype = dtype
+        self.parameters = to_parameters(weights, device)
+        with torch.no_grad():
+            self.reference = cast(to_parameters(weights, device), dtype)
+        self.optimizer = torch.optim.AdamW(
+            self.parameters.values(),
+            lr=settings.learning_rate,
+            betas=ADAM_BETAS,
+            eps=ADAM_EPSILON,
+            weight_decay=settings.weight_decay,
+            fused=True,
+        )
+
+    def sample(self, prompts: Tokens, noise: uniforms.Uniforms, most: int | None) -> Tokens:
+        """Return completions of ``prompts``, at most ``most`` sequences at a time.
+
+        ``prompts`` is ``[rows, prompt tokens]``, ``noise`` and the completions are ``[rows, group,
+        tokens]``.
+        """
+        with torch.inference_mode():
+            parameters = cast(self.parameters, self.dtype)
+        completions = np.empty(noise.shape, dtype=np.int64)
+        for rows, group in microbatches(noise.shape[0], noise.shape[1], most):
+            completions[rows, group] = generate(
+                parameters,
+                self.task.shape,
+                self._send(prompts[rows]),
+                self._send(noise[rows, group]),
+                self.task.end,
+            )
+        return completions
+
+    def gradient(
+        self,
+        prompts: Tokens,
+        completions: Tokens,
+        mask: npt.NDArray[np.bool_],
+        advantages: Scores,
+        kl_coef: float,
+    ) -> list[float]:
+        """Compute the gradient of the loss over all microbatches, its norm clipped.
+
+        The loss is the mean over all unmasked tokens of policy loss + kl_coef·KL −
+        entropy_coef·entropy.
+
+        Parameters
+        ----------
+        prompts
+            ``[rows, prompt tokens]``.
+        completions, mask
+            ``[rows, group, tokens]``.
+        advantages
+            ``[rows, group]``.
+        kl_coef
+            Where it is 0 the reference policy is not computed.
+
+        Returns
+        -------
+        list of float
+            Loss, KL (0 where it is not computed), entropy, and the gradient's norm before clipping.
+        """
+        self.optimizer.zero_grad()
+        share = mask / np.float32(mask.sum())
+        sums = torch.zeros(3, device=self.device)
+        rows, group, _ = completions.shape
+        for part in microbatches(rows, group, self.settings.microbatch):
+            batch = self._send(prompts[part[0]]), self._send(completions[part])
+            logits = completion_logits(cast(self.parameters, self.dtype), self.task.shape, *batch)
+            reference = None
+            if kl_coef:
+                with torch.no_grad():
+                    reference = completion_logits(self.reference, self.task.shape, *batch)
+            terms = token_terms(logits, batch[1], self._send(advantages[part]), reference)
+            weight = self._send(share[part])
+            policy_loss, kl, entropy = ((term * weight).sum() for term in terms)
+            loss = policy_loss + kl_coef * kl - self.settings.entropy_coef * entropy
+            torch.autograd.backward(loss)
+            sums += torch.stack([loss, kl, entropy]).detach()
+        norm = torch.nn.utils.clip_grad_norm_(self.parameters.values(), self.settings.max_grad_norm)
+        measured: list[float] = torch.cat([sums, norm[None]]).tolist()
+        return measured
+
+    def update(self, learning_rate: float) -> None:
+        """Take a step of AdamW along the gradient."""
+        self.optimizer.param_groups[0]["lr"] = learning_rate
+        self.optimizer.step()
+
+    def norm(self) -> float:
+        """Return the Euclidean norm of all weights together."""
+        with torch.no_grad():
+            return float(torch.nn.utils.get_total_norm(self.parameters.values()))
+
+    def _send(self, array: npt.NDArray[Any]) -> Tensor:
+        return torch.from_numpy(array).to(self.device)

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from harness.records import Evaluation
-from harness.training.tasks import Scores
+from harness.training.grpo import in_groups, require_finite
+from harness.training.tasks import Scores, Task, Tokens
+from harness.training.uniforms import Uniforms, eval_uniforms
+
+Sample = Callable[[Tokens, Uniforms], Tokens]
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +24,46 @@ class Difference:
     delta: float
     se: float
     prompts_changed: int
+
+
+class HeldOut:
+    """A task's held-out prompts and what a policy scores on them, with the same noise each time.
+
+    ``sample`` draws completions ``[prompts, samples, tokens]`` from the policy as it is when
+    called, given prompts ``[prompts, prompt_tokens]`` and noise ``[prompts, samples, tokens]``.
+    ``curve`` has a point for each evaluation, ``seconds`` is what they took together.
+    """
+
+    def __init__(self, task: Task, seed: int, sample: Sample) -> None:
+        self.task = task
+        self.prompts = task.prompts("held_out")
+        self.noise = eval_uniforms(seed, len(self.prompts), task.samples, task.max_tokens)
+        self.curve: list[Evaluation] = []
+        self.seconds = 0.0
+        self._sample = sample
+        self._scores: list[Scores] = []
+
+    def evaluate(self, step: int) -> Evaluation:
+        """Measure the policy after ``step`` steps and add the point to the curve.
+
+        Raises
+        ------
+        Diverged
+            Where a score or reward is not finite; the curve is left as it is.
+        """
+        began = time.perf_counter()
+        completions = self._sample(self.prompts, self.noise)
+        scores = in_groups(self.task.score, self.prompts, completions)
+        point = evaluation(step, scores, in_groups(self.task.reward, self.prompts, completions))
+        self.seconds += time.perf_counter() - began
+        require_finite(held_out_score=point.perf, held_out_reward=point.reward)
+        self.curve.append(point)
+        self._scores = [*self._scores[:1], scores]
+        return point
+
+    def difference(self) -> Difference:
+        """Return the last evaluation less the first, paired by prompt."""
+        return paired_difference(self._scores[0], self._scores[-1])
 
 
 def evaluation(step: int, scores: Scores, rewards: Scores) -> Evaluation:
@@ -61,10 +106,10 @@ def train_difference(rewards: Sequence[float], interval: int) -> float | None:
 def peak_memory() -> int:
     """Return the most memory this process has held, in bytes: it never falls within a process."""
     if sys.platform == "win32":
-        import psutil  # noqa: PLC0415  (only where `resource` does not exist)
+        import psutil
 
         return int(psutil.Process().memory_info().peak_wset)
-    import resource  # noqa: PLC0415  (POSIX only)
+    import resource
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024

@@ -148,7 +148,7 @@ def forward(
 
 
 def inverse_cdf(logits: Tensor, uniforms: Tensor) -> Tensor:
-    """Return the token drawn from each of ``logits`` ``[..., vocabulary]`` by ``uniforms`` ``[...]``.
+    """Return the tokens drawn from ``logits`` ``[..., vocabulary]`` by ``uniforms`` ``[...]``.
 
     The token is the number of cumulative probabilities that are not above the uniform, in float32,
     at most the last of the vocabulary where rounding leaves their sum below it.

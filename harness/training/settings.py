@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 from harness.errors import UsageError
 from harness.records import Job, Value
@@ -47,12 +48,14 @@ class GRPOSettings:
         """
         run = job.run
         check_config(run.config)
-        given = dict(run.config)
-        given["learning_rate"] = _number(given["learning_rate"]) * job.conditions.lr_transfer
-        for name in ("warmup_steps", "kl_warmup_steps"):
-            declared = given.get(name, cls.__dataclass_fields__[name].default)
-            given[name] = scale_steps(int(declared), run.steps, run.declared_steps)
-        return cls(**given)
+        given: dict[str, Any] = dict(run.config)
+        settings = cls(**given)
+        return replace(
+            settings,
+            learning_rate=settings.learning_rate * job.conditions.lr_transfer,
+            warmup_steps=scale_steps(settings.warmup_steps, run.steps, run.declared_steps),
+            kl_warmup_steps=scale_steps(settings.kl_warmup_steps, run.steps, run.declared_steps),
+        )
 
 
 def _number(value: Value) -> float:

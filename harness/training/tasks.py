@@ -109,7 +109,7 @@ class Task(Protocol):
 
 
 def completion_mask(completions: Tokens, end: int) -> npt.NDArray[np.bool_]:
-    """Return which tokens of ``completions`` ``[..., tokens]`` count: to the first ``end``, with it."""
+    """Return which of the tokens ``[..., tokens]`` count: up to the first ``end``, with it."""
     ended = completions == end
     before = np.cumsum(ended, axis=-1) - ended
     return np.asarray(before == 0)
@@ -134,12 +134,12 @@ class Addition:
     max_tokens: int = 4
     samples: int = 4
     warm_start: WarmStart = WarmStart(
-        steps=600,
+        steps=400,
         batch=256,
         learning_rate=3e-3,
         warmup=50,
         weight_decay=0.01,
-        noise=0.5,
+        noise=0.45,
         alphabet=(*range(10), 12),
         seed=20250919,
     )
@@ -147,7 +147,7 @@ class Addition:
     _PLUS = 10
     _EQUALS = 11
     _HELD_OUT = 512
-    _WARM_START = 4096
+    _WARM_START = 512
 
     @property
     def model(self) -> str:

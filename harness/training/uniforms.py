@@ -46,7 +46,7 @@ def generator(seed: int, purpose: str, *indices: int) -> np.random.Generator:
 
 
 def train_uniforms(seed: int, step: int, prompts: int, generations: int, tokens: int) -> Uniforms:
-    """Return the sampling noise of a training step: ``[prompts, generations, tokens]`` in [0, 1)."""
+    """Return the noise of a training step: ``[prompts, generations, tokens]``, in [0, 1)."""
     draws = generator(seed, "train", step)
     return draws.random((prompts, generations, tokens), dtype=np.float32)
 

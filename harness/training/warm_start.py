@@ -143,7 +143,7 @@ def warm_started(
     notify
         Told how far the making is, and from time to time that another process is still at it.
     """
-    import filelock  # noqa: PLC0415  (only training needs it)
+    import filelock
 
     path = cache_file(task, cache)
     weights = _load(path, task)
@@ -157,13 +157,19 @@ def warm_started(
             break
         except filelock.Timeout:
             notify(Progress(stage=STAGE, step=0, steps=task.warm_start.steps))
-    with lock:
-        lock.release()  # `with` has acquired it a second time
+    try:
         weights = _load(path, task)
         if weights is None:
-            weights = make(task, notify)
+            weights = _in_order(make(task, notify), task)
             _save(path, weights)
         return weights
+    finally:
+        lock.release()
+
+
+def _in_order(weights: Weights, task: Task) -> Weights:
+    """Return ``weights`` in the order of `parameter_shapes`: sums over them depend on it."""
+    return {name: weights[name] for name in parameter_shapes(task)}
 
 
 def _checksum(weights: Weights) -> str:
@@ -176,7 +182,7 @@ def _checksum(weights: Weights) -> str:
 
 def _save(path: Path, weights: Weights) -> None:
     """Write ``weights`` so that ``path`` is at no time half a file."""
-    from safetensors.numpy import save  # noqa: PLC0415  (comes with a backend)
+    from safetensors.numpy import save
 
     content = save(dict(weights), metadata={"checksum": _checksum(weights)})
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name)
@@ -191,7 +197,7 @@ def _save(path: Path, weights: Weights) -> None:
 
 def _load(path: Path, task: Task) -> Weights | None:
     """Return the weights in ``path``, or None where it is missing or not what was written."""
-    from safetensors import SafetensorError, safe_open  # noqa: PLC0415  (comes with a backend)
+    from safetensors import SafetensorError, safe_open
 
     try:
         with safe_open(path, framework="numpy") as file:
@@ -201,4 +207,4 @@ def _load(path: Path, task: Task) -> Weights | None:
         return None
     shapes = {name: array.shape for name, array in weights.items()}
     sound = shapes == parameter_shapes(task) and checksum == _checksum(weights)
-    return weights if sound else None
+    return _in_order(weights, task) if sound else None

@@ -29,7 +29,7 @@ def make(task: Task, notify: Notify) -> warm_start.Weights:
         logits = completion_logits(parameters, task.shape, prompts, completions[:, None])[:, 0]
         loss = -(targets * torch.log_softmax(logits, dim=-1)).sum(dim=-1)
         optimizer.zero_grad()
-        ((loss * mask).sum() / mask.sum()).backward()
+        torch.autograd.backward((loss * mask).sum() / mask.sum())
         clip_grad_norm_(parameters.values(), 1.0)
         optimizer.param_groups[0]["lr"] = warm_start.learning_rate(task, step)
         optimizer.step()

@@ -1,0 +1,84 @@
+"""Findings about what the runs were trained under, and when the questions were asked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from harness import observations, statistics
+from harness.audit.view import View
+from harness.records import Baseline, Finding
+
+
+def scaled_down(view: View) -> Iterator[Finding]:
+    scaled = {
+        (result.run.steps, result.run.declared_steps)
+        for result in view.evidence.runs
+        if result.run.steps != result.run.declared_steps
+    }
+    for steps, declared in sorted(scaled):
+        yield Finding(
+            "scaled_down",
+            "warning",
+            f"trained for {steps} steps of the {declared} declared: a check that it runs, not an "
+            "answer to the sweep's questions",
+        )
+
+
+def mixed_conditions(view: View) -> Iterator[Finding]:
+    runs, evidence = view.final, view.evidence
+    for text in observations.mixed(runs):
+        yield _mixed(f"runs of this sweep differ in {text}: pooling them mixes two experiments")
+    for name, results in evidence.arms.items():
+        differences = observations.mismatched(runs, results, steps=name != "half")
+        if differences:
+            yield _mixed(f"the arm {name} is not like the main runs: {'; '.join(differences)}")
+    if isinstance(evidence.baseline, Baseline):
+        differences = observations.mismatched(runs, evidence.baseline.results)
+        other = observations.observe(evidence.baseline.results)
+        evaluation = observations.evaluated_differently(view.observed, other)
+        if evaluation is not None and not any("task" in text for text in differences):
+            differences = (*differences, evaluation)
+        if differences:
+            yield _mixed(
+                f"the baseline {evidence.baseline.name} is not like for like: "
+                f"{'; '.join(differences)}; a difference may come from these"
+            )
+
+
+def annealed_window(view: View) -> Iterator[Finding]:
+    half = bool(observations.observe(view.evidence.arms.get("half", ())).completed)
+    for name, claim in view.questions.items():
+        if not hasattr(claim, "since"):
+            continue
+        rates = observations.learning_rates(view.observed.completed)
+        spans = [observations.window_of(result, claim.since) for result in view.observed.completed]
+        if not rates or not spans:
+            continue
+        window = statistics.rate_in_window(rates, *spans[0])
+        if window is not None and window.annealed:
+            yield Finding(
+                "annealed_window",
+                "info" if half else "warning",
+                f"{name} looks at steps {spans[0][0]:g} to {spans[0][1]:g}, in which the learning "
+                f"rate goes from {window.start:.0%} to {window.end:.0%} of its peak: a gain there "
+                "may be annealing, not longer training"
+                + (
+                    "; the half arm separates the two"
+                    if half
+                    else "; runs given half of the steps separate the two (--sweep-arms half)"
+                ),
+            )
+
+
+def post_hoc(view: View) -> Iterator[Finding]:
+    for name in sorted(view.post_hoc):
+        yield Finding(
+            "post_hoc",
+            "warning",
+            f"{name} changed after data existed: its verdict is a suggestion for the next sweep, "
+            "not a test",
+        )
+
+
+def _mixed(message: str) -> Finding:
+    return Finding("mixed_conditions", "warning", message)

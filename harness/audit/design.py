@@ -1,0 +1,139 @@
+"""Findings about the design: which parameters, over which ranges, and who is left."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness import observations, statistics
+from harness.audit.view import ALARM, MANY, View
+from harness.records import Finding, Result, Value
+
+FAILED = ("failed", "timeout", "oom", "crashed")
+
+
+def confounded(view: View) -> Iterator[Finding]:
+    runs = view.final
+    levels = {
+        name: codes
+        for name in observations.parameter_names(runs)
+        if (codes := _levels(view.column(name, runs))) is not None
+    }
+    pairs = list(combinations(levels, 2))
+    rng = view.generator()
+    threshold = ALARM / 4 / max(1, len(pairs))
+    resamples = min(19_999, max(1_999, math.ceil(4 / threshold)))
+    for one, two in pairs:
+        by_design = view.given.get(one) == two or view.given.get(two) == one
+        strength, p_value = statistics.association(levels[one], levels[two], rng, resamples)
+        if not by_design and (p_value > threshold or strength < 0.3):
+            continue
+        cause, effect = (two, one) if view.given.get(one) == two else (one, two)
+        if not by_design and np.unique(levels[cause]).size > np.unique(levels[effect]).size:
+            cause, effect = effect, cause
+        yield Finding(
+            "confounded",
+            "warning",
+            f"{effect} depends on {cause} ({_implied(view, cause, effect, runs)}): what one of them "
+            "does cannot be told from what the other does, so a share of either among the best "
+            "runs says nothing by itself",
+            (effect, cause),
+        )
+
+
+def constant_parameter(view: View) -> Iterator[Finding]:
+    runs = view.final
+    if not runs:
+        return
+    for name, claim in view.questions.items():
+        for parameter in claim.parameters:
+            values = set(view.column(parameter, runs))
+            if len(values) == 1 and None not in values and not view.evidence.arms.get(parameter):
+                yield Finding(
+                    "constant_parameter",
+                    "info",
+                    f"{name} asks about {parameter}, which is {next(iter(values))} in every run: "
+                    f"it needs an arm with other values (--sweep-arms {parameter})",
+                    (parameter,),
+                )
+
+
+def edge_optimum(view: View) -> Iterator[Finding]:
+    runs = view.final
+    columns = view.numeric(runs)
+    if view.observed.is_degenerate or len(runs) < MANY:
+        return
+    outcomes = np.concatenate([view.observed.delta, np.full(len(view.observed.diverged), -np.inf)])
+    rng, alpha = view.generator(), ALARM / 2 / max(1, len(columns))
+    for name, values in columns.items():
+        tested = statistics.bracket(values, outcomes, rng)
+        rising, falling = tested.p_rising <= alpha, tested.p_falling <= alpha
+        if rising == falling or max(tested.p_rising, tested.p_falling) <= view.evidence.alpha:
+            continue
+        end, value = ("upper", values.max()) if rising else ("lower", values.min())
+        yield Finding(
+            "edge_optimum",
+            "warning",
+            f"ΔPerf gets better towards the {end} end of {name} ({value:.3g}), and no decline is "
+            "shown there: the best may lie at that edge or beyond it; widen the range",
+            (name,),
+        )
+
+
+def survivorship(view: View) -> Iterator[Finding]:
+    diverged = len(view.observed.diverged)
+    failed = [r for r in view.evidence.runs if r.outcome.status in FAILED]
+    if not diverged and not failed:
+        return
+    kinds = [f"{diverged} diverged"] if diverged else []
+    kinds += [f"{len(failed)} failed"] if failed else []
+    text = f"of {len(view.evidence.runs)} runs {' and '.join(kinds)}: the mean and the spread are "
+    text += "those of the survivors"
+    lost = (*view.observed.diverged, *failed)
+    columns = view.numeric((*view.observed.completed, *lost))
+    kept = len(view.observed.completed)
+    where: list[str] = []
+    for name, values in columns.items():
+        p_values = statistics.rank_sum(values[kept:], values[:kept])
+        side = "high" if p_values[0] < p_values[1] else "low"
+        if min(p_values) <= 0.025 / len(columns):
+            where.append(name)
+            text += f"; they fall at {side} {name} (median {np.median(values[kept:]):.3g} against "
+            text += f"{np.median(values[:kept]):.3g}), where the survivors flatter it"
+    yield Finding("survivorship", "warning", text, tuple(where))
+
+
+def _levels(values: list[Value]) -> NDArray[np.intp] | None:
+    """Return the level numbers of a column [n]; many numbers as thirds; None where it is no use."""
+    distinct = list(dict.fromkeys(values))
+    if len(distinct) < 2:
+        return None
+    if all(isinstance(v, int | float) and not isinstance(v, bool) for v in values):
+        numbers = np.array(values, dtype=np.float64)
+        if len(distinct) >= MANY:
+            cuts = np.quantile(numbers, [1 / 3, 2 / 3])
+            return np.asarray(np.searchsorted(cuts, numbers), dtype=np.intp)
+    elif len(distinct) > max(MANY, len(values) // 2):
+        return None
+    return np.array([distinct.index(value) for value in values], dtype=np.intp)
+
+
+def _implied(view: View, cause: str, effect: str, runs: tuple[Result, ...]) -> str:
+    """Say which values of ``effect`` occur with each value of ``cause``."""
+    seen: dict[Value, set[Value]] = {}
+    for value, other in zip(view.column(cause, runs), view.column(effect, runs), strict=True):
+        seen.setdefault(value, set()).add(other)
+    if len(seen) >= MANY or any(len(values) >= MANY for values in seen.values()):
+        return "they rise or fall together"
+    return "; ".join(
+        f"{cause} {value}: {', '.join(map(str, sorted(seen[value], key=_sortable)))}"
+        for value in sorted(seen, key=_sortable)
+    )
+
+
+def _sortable(value: Value) -> tuple[float, str]:
+    return (float(value), "") if isinstance(value, int | float) else (math.inf, str(value))

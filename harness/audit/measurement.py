@@ -1,0 +1,116 @@
+"""Findings about the metric: whether it moves, how finely, and what it agrees with."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+
+from harness import observations, statistics
+from harness.audit.view import ALARM, View
+from harness.records import Baseline, Counts, Finding
+
+
+def degenerate_metric(view: View) -> Iterator[Finding]:
+    baseline = view.evidence.baseline
+    sides = [("this sweep", view.observed)]
+    if isinstance(baseline, Baseline):
+        sides.append((f"the baseline {baseline.name}", observations.observe(baseline.results)))
+    for whose, observed in sides:
+        if observed.is_degenerate:
+            value, n = observed.delta[0], observed.delta.size
+            yield Finding(
+                "degenerate_metric",
+                "error",
+                f"ΔPerf is {value:+.4g} in {n} of {n} runs of {whose}: it measures something that "
+                "training does not change; look at how perf is computed before anything else",
+            )
+
+
+def placebo_moved(view: View) -> Iterator[Finding]:
+    placebo = observations.observe(view.evidence.arms.get("placebo", ()))
+    moved = np.flatnonzero(placebo.delta != 0.0)
+    if moved.size:
+        worst = float(placebo.delta[moved[np.abs(placebo.delta[moved]).argmax()]])
+        yield Finding(
+            "placebo_moved",
+            "error",
+            f"{moved.size} of {placebo.delta.size} placebo runs, trained with a learning rate of "
+            f"0, measure a ΔPerf other than 0 (up to {worst:+.3g}): before and after are not "
+            "evaluated alike, so no ΔPerf of this sweep can be trusted",
+        )
+
+
+def coarse_metric(view: View) -> Iterator[Finding]:
+    observed, evidence = view.observed, view.evidence
+    if observed.is_degenerate or observed.delta.size < 2:
+        return
+    finest = evidence.min_gain if evidence.margin is None else evidence.margin
+    known = observed.prompts[np.isfinite(observed.prompts) & (observed.prompts > 0)]
+    if known.size:
+        worth, of = 1.0 / float(known.min()), f"of {int(known.min())} held-out items one"
+    else:
+        worth, of = statistics.lattice_step(observed.delta) or 0.0, "one held-out item"
+    if worth >= finest / 2:
+        yield Finding(
+            "coarse_metric",
+            "warning",
+            f"{of} is worth {100 * worth:.3g} points of perf, against a margin of "
+            f"{100 * finest:.3g}: evaluate more items",
+        )
+    elif observed.se is not None:
+        detectable = statistics.detectable_gain(observed.se)
+        if detectable > evidence.min_gain:
+            yield Finding(
+                "coarse_metric",
+                "warning",
+                f"the median run's evaluation detects gains from {100 * detectable:.3g} points on "
+                f"(2.8·SE), more than the {100 * evidence.min_gain:.3g} asked for: evaluate more "
+                "items",
+            )
+
+
+def train_eval_divergence(view: View) -> Iterator[Finding]:
+    pairs = np.array(
+        [
+            (result.outcome.train_delta_perf, delta)
+            for result, delta in zip(view.observed.completed, view.observed.delta, strict=True)
+            if result.outcome.train_delta_perf is not None
+            and math.isfinite(result.outcome.train_delta_perf)
+        ],
+        dtype=np.float64,
+    ).reshape(-1, 2)
+    if len(pairs) < 4:
+        return
+    train, held_out = pairs.T
+    apart = statistics.paired(train - held_out)
+    margin = 0.02 if view.evidence.margin is None else view.evidence.margin
+    if abs(apart.estimate) > margin and min(apart.p_greater, apart.p_less) <= ALARM / 4:
+        opposite = int((np.sign(train) * np.sign(held_out) < 0).sum())
+        yield Finding(
+            "train_eval_divergence",
+            "warning",
+            f"training reward changed by {train.mean():+.4g} on average, held-out perf by "
+            f"{held_out.mean():+.4g}; in {opposite} of {len(pairs)} runs they have opposite signs: "
+            "the reward of training batches says nothing about improvement",
+        )
+
+
+def null_success_rule(view: View) -> Iterator[Finding]:
+    n, baseline = view.observed.total, view.evidence.baseline
+    published = isinstance(baseline, Counts) and any(
+        claim.uses_baseline for claim in view.questions.values()
+    )
+    if not n or not (view.observed.rule == "above zero" or published):
+        return
+    chance = statistics.binomial(n // 2 + 1, n).p_greater
+    why = "there are no standard errors" if view.observed.rule == "above zero" else ""
+    if not why and isinstance(baseline, Counts):
+        why = f"the baseline {baseline.name} was counted so"
+    yield Finding(
+        "null_success_rule",
+        "warning",
+        f"a success is ΔPerf > 0 here, for {why}: half of useless runs pass that, so that "
+        f"{n} useless runs show more than 50% success with probability {chance:.2f}",
+    )

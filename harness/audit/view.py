@@ -1,0 +1,56 @@
+"""What the checks of the audit look at."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness import observations
+from harness.observations import Observations
+from harness.protocols import Claim
+from harness.records import Evidence, Result, Value
+
+ALARM = 0.04
+"""Rate of false alarms that a code may have on a clean random design, split over its tests."""
+
+MANY = 8
+"""From so many values on a numeric parameter counts as a range, not as a set of levels."""
+
+
+@dataclass(frozen=True)
+class View:
+    """What the checks look at."""
+
+    evidence: Evidence
+    observed: Observations
+    questions: Mapping[str, Claim]
+    given: Mapping[str, str]
+    post_hoc: Collection[str]
+
+    @property
+    def final(self) -> tuple[Result, ...]:
+        """The main runs that are done for good, diverged ones last."""
+        return (*self.observed.completed, *self.observed.diverged)
+
+    def column(self, parameter: str, results: Iterable[Result]) -> list[Value]:
+        """Return the values [n] of a parameter; None where a run does not set it."""
+        return [result.run.config.get(parameter) for result in results]
+
+    def numeric(self, results: Iterable[Result]) -> dict[str, NDArray[np.float64]]:
+        """Return the parameters that hold many numbers, as arrays [n] over ``results``."""
+        results = tuple(results)
+        columns: dict[str, NDArray[np.float64]] = {}
+        for name in observations.parameter_names(results):
+            values = self.column(name, results)
+            if all(isinstance(v, int | float) and not isinstance(v, bool) for v in values):
+                array = np.array(values, dtype=np.float64)
+                if np.isfinite(array).all() and np.unique(array).size >= MANY:
+                    columns[name] = array
+        return columns
+
+    def generator(self) -> np.random.Generator:
+        """Return a generator that is the same for the same seed."""
+        return np.random.default_rng([abs(self.evidence.seed), 0xA0D17])

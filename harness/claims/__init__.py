@@ -1,0 +1,127 @@
+"""What a sweep's questions assert, and how they are judged.
+
+A claim is a frozen statement: it can be declared in a sweep file, hashed before the first run, and
+judged to a verdict when the runs are in::
+
+    questions=dict(
+        success_above_half=success_rate.above(0.5),
+        success_vs_baseline=success_rate.above_baseline(),
+        mean_vs_baseline=mean_gain.above_baseline(),
+        variance_vs_baseline=spread.below_baseline(),
+        lower_tail_vs_baseline=lower_tail.above_baseline(),
+        plateau=still_improves(since=50, margin=0.02),
+        lr_sweet_spot=best_inside("learning_rate"),
+        batch_size=no_worse("batch_size", 8, than=(4, 12), margin=0.02),
+    )
+
+``supported`` and ``refuted`` are shown, each by a test; what is not shown either way is
+``inconclusive``, and what the data cannot say is ``unanswerable`` with what would answer it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from harness.claims.base import BaseClaim
+from harness.claims.best_value import BestInside
+from harness.claims.curve import StillImproves
+from harness.claims.judging import STANDARD_IDS, judge_all, with_holm
+from harness.claims.reference_value import NoWorse
+from harness.claims.success import SuccessAbove, SuccessAboveBaseline
+from harness.claims.versus import LowerTailAboveBaseline, MeanAboveBaseline, SpreadBelowBaseline
+from harness.records import Value
+
+__all__ = [
+    "STANDARD_IDS",
+    "BaseClaim",
+    "BestInside",
+    "LowerTailAboveBaseline",
+    "MeanAboveBaseline",
+    "NoWorse",
+    "SpreadBelowBaseline",
+    "StillImproves",
+    "SuccessAbove",
+    "SuccessAboveBaseline",
+    "best_inside",
+    "judge_all",
+    "lower_tail",
+    "mean_gain",
+    "no_worse",
+    "spread",
+    "still_improves",
+    "success_rate",
+    "with_holm",
+]
+
+
+class _SuccessRate:
+    """Claims on the share of runs that are shown to improve."""
+
+    def above(self, rate: float) -> SuccessAbove:
+        """Claim that more than ``rate`` (0 to 1) of the runs are shown to improve."""
+        return SuccessAbove(rate)
+
+    def above_baseline(self) -> SuccessAboveBaseline:
+        """Claim that more of the runs are shown to improve than in the baseline."""
+        return SuccessAboveBaseline()
+
+
+class _MeanGain:
+    """Claims on the mean ΔPerf of the runs."""
+
+    def above_baseline(self) -> MeanAboveBaseline:
+        """Claim that the mean ΔPerf is higher than the baseline's."""
+        return MeanAboveBaseline()
+
+
+class _Spread:
+    """Claims on how much the runs differ from each other."""
+
+    def below_baseline(self) -> SpreadBelowBaseline:
+        """Claim that ΔPerf varies less than in the baseline."""
+        return SpreadBelowBaseline()
+
+
+class _LowerTail:
+    """Claims on the worst runs."""
+
+    def above_baseline(self, share: float = 0.25) -> LowerTailAboveBaseline:
+        """Claim that the worst ``share`` of the runs does better than the baseline's."""
+        return LowerTailAboveBaseline(share)
+
+
+success_rate = _SuccessRate()
+mean_gain = _MeanGain()
+spread = _Spread()
+lower_tail = _LowerTail()
+
+
+def still_improves(since: int | None = None, margin: float | None = None) -> StillImproves:
+    """Claim that perf still improves from step ``since`` (half of the steps) to the last.
+
+    ``margin`` is the gain that would matter; None takes the sweep's.
+    """
+    return StillImproves(since, margin)
+
+
+def best_inside(
+    parameter: str, *, within: str | None = None, margin: float | None = None
+) -> BestInside:
+    """Claim that the best value of a numeric ``parameter`` lies inside its range.
+
+    ``within`` names a parameter whose levels repeat and move perf themselves: only runs that agree
+    on it are compared. ``margin`` is what thirds of the range must agree within to refute the
+    claim; None takes the sweep's.
+    """
+    return BestInside(parameter, within, margin)
+
+
+def no_worse(
+    parameter: str, reference: Value, *, than: Iterable[Value], margin: float | None = None
+) -> NoWorse:
+    """Claim that ``reference`` is no worse than the values ``than``, by more than ``margin``.
+
+    The sweep needs an arm of the parameter's name, whose runs are matched with main ones in all
+    else. ``margin`` None takes the sweep's.
+    """
+    return NoWorse(parameter, reference, tuple(than), margin)

@@ -1,0 +1,174 @@
+"""The claim on the learning curve: perf still improves in the last part of the training."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from harness import observations, statistics
+from harness.claims.base import BaseClaim, level_of, margin_of, no_margin
+from harness.claims.wording import interval, number, p_text, plural, signed
+from harness.observations import Observations
+from harness.records import Evidence, Result, Verdict, VerdictName
+from harness.statistics import Comparison
+
+TOLERANCE = 0.05
+"""How far from the asked step, as a share of the run's steps, a point of the curve may lie."""
+
+
+@dataclass(frozen=True)
+class StillImproves(BaseClaim):
+    """Perf still improves from step ``since`` to the last, by the paired gain of the runs.
+
+    ``since`` counts the steps that the sweep declares, and is scaled with them; None is half of
+    them. With the two-sided interval [L, U] of the mean gain the claim is supported where L > 0 and
+    U ≥ ``margin``, and refuted where U < ``margin``. ``margin`` None is the sweep's.
+    """
+
+    since: int | None = None
+    margin: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.since is not None and self.since < 0:
+            raise ValueError(f"since must be a step from 0 on, got {self.since}")
+        if self.margin is not None and not self.margin > 0.0:
+            raise ValueError(f"margin must be positive, got {self.margin}")
+
+    @property
+    def text(self) -> str:
+        """The question in plain words."""
+        after = "half of the steps" if self.since is None else f"step {self.since}"
+        return f"Does perf still improve after {after}, or has it reached a plateau?"
+
+    def describe(self) -> str:
+        """Return the claim and its thresholds in one line."""
+        since = "half of the steps" if self.since is None else f"step {self.since}"
+        margin = "the sweep's margin" if self.margin is None else repr(self.margin)
+        return (
+            f"perf improves from {since} to the last: paired t interval [L, U] of the gain, "
+            f"supported where L > 0 and U >= margin, refuted where U < margin; margin: {margin}"
+        )
+
+    def _decide(self, id: str, evidence: Evidence, observed: Observations) -> Verdict:  # noqa: A002
+        margin = margin_of(self.margin, evidence)
+        start, end, used = _ends(observed.completed, self.since)
+        if not used:
+            return self._unanswerable(
+                id,
+                "no run has its perf measured both at that step and at the end",
+                n=observed.total,
+                needs=(f"an evaluation at {self._start_of(observed.completed)} and at the last",),
+            )
+        gained = statistics.gain(start, end, level_of(evidence))
+        if len(used) > 1 and statistics.is_constant(end - start):
+            same = f"{signed(gained.estimate)} in every one of {len(used)} runs"
+            return self._unanswerable(
+                id,
+                f"the gain is {same}: a constant is no measurement of training",
+                n=len(used),
+                needs=("an evaluation of the held-out prompts that differs between runs",),
+            )
+        first, last = observations.window_of(used[0], self.since)
+        found = f"{signed(gained.estimate)} from step {first:g} to {last:g}"
+        verdict, answer = _decided(gained, margin, found)
+        window = statistics.rate_in_window(observations.learning_rates(used), first, last)
+        if window is not None:
+            went = "from" if window.end < window.start else "between"
+            joint = "to" if window.end < window.start else "and"
+            answer += (
+                f"; the learning rate went {went} {window.start:.0%} {joint} {window.end:.0%} of "
+                "its peak in that window"
+            )
+        beside = [_longer_training(observed, evidence)]
+        if len(used) < observed.total:
+            beside.append(
+                f"{len(used)} of {plural(observed.total, 'run')} have both points of the curve; "
+                f"{plural(len(observed.diverged), 'diverged run')} left out"
+            )
+        supported = verdict == "supported"
+        return self._verdict(
+            id,
+            verdict,
+            answer,
+            estimate=gained.estimate,
+            low=gained.low,
+            high=gained.high,
+            level=gained.level,
+            p_value=gained.p_greater if supported or verdict == "inconclusive" else 1.0,
+            n=gained.n,
+            method="paired t interval of the gain",
+            reason=_reason(gained, margin),
+            needs=() if verdict != "inconclusive" else (_what_helps(margin),),
+            beside=beside,
+        )
+
+    def _start_of(self, results: Sequence[Result]) -> str:
+        if not results:
+            return "half of the steps"
+        return f"step {observations.window_of(results[0], self.since)[0]:g}"
+
+
+def _decided(gained: Comparison, margin: float | None, found: str) -> tuple[VerdictName, str]:
+    """Return the verdict and answer of a gain with its interval [L, U]."""
+    if margin is None or not np.isfinite(gained.high):
+        return "inconclusive", f"not shown: {found}"
+    if gained.high < margin:
+        if gained.low > -margin:
+            return "refuted", f"plateau: {found}, within the margin of {number(margin)}"
+        if gained.high < 0.0:
+            return "refuted", f"no, perf falls: {found}"
+        return "refuted", f"no, perf is flat or falls: {found}"
+    if gained.low > 0.0:
+        return "supported", f"still improving: {found}"
+    return "inconclusive", f"not shown: {found}"
+
+
+def _ends(
+    results: Sequence[Result], since: int | None
+) -> tuple[observations.FloatArray, observations.FloatArray, list[Result]]:
+    """Return perf at the start and at the end of the window [n], and the n runs that have both."""
+    ends: list[tuple[float, float]] = []
+    used: list[Result] = []
+    for result in results:
+        points = [point for point in result.outcome.curve if np.isfinite(point.perf)]
+        steps = np.array([point.step for point in points], dtype=np.float64)
+        tolerance = TOLERANCE * result.run.steps
+        first, last = (
+            statistics.nearest_point(steps, step, tolerance)
+            for step in observations.window_of(result, since)
+        )
+        if first is not None and last is not None and steps[first] < steps[last]:
+            ends.append((points[first].perf, points[last].perf))
+            used.append(result)
+    both = np.array(ends, dtype=np.float64).reshape(-1, 2)
+    return both[:, 0], both[:, 1], used
+
+
+def _longer_training(observed: Observations, evidence: Evidence) -> str:
+    """Return the line that separates longer training from annealing; empty without the arm.
+
+    The runs of the ``half`` arm anneal over half of the steps: what the full runs are ahead of them
+    by is what the further steps gave.
+    """
+    half = observations.observe(evidence.arms.get("half", ()))
+    differences = observations.paired_differences(observed, half)
+    if not differences.size:
+        return ""
+    ahead = statistics.paired(differences, level=level_of(evidence))
+    pairs = plural(int(differences.size), "pair")
+    return (
+        f"against half of the steps, annealed to the end: {signed(ahead.estimate)}, "
+        f"{interval(ahead)}, {p_text(ahead.p_greater)} ({pairs}): what longer training adds, "
+        "annealing apart"
+    )
+
+
+def _reason(gained: Comparison, margin: float | None) -> str:
+    found = f"{interval(gained)}, {p_text(gained.p_greater)}"
+    return f"{found}; {no_margin()}" if margin is None else f"{found}; margin {number(margin)}"
+
+
+def _what_helps(margin: float | None) -> str:
+    return "a margin (--margin)" if margin is None else "more runs with their learning curves"

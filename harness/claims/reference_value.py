@@ -1,0 +1,220 @@
+"""The claim that one value of a parameter is no worse than others, from matched runs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from harness import observations, statistics
+from harness.claims.base import BaseClaim, level_of, margin_of, no_margin
+from harness.claims.wording import interval, number, p_text, parameter_name, plural, signed
+from harness.observations import Observations
+from harness.records import Evidence, Result, Value, Verdict, VerdictName
+from harness.statistics import Comparison
+
+FEWEST_PAIRS = 12
+"""Pairs with a value below which nothing is decided on it."""
+
+
+@dataclass(frozen=True)
+class NoWorse(BaseClaim):
+    """A ``reference`` value of a parameter is no worse than the values ``than``, by ``margin``.
+
+    Each other value has an arm of runs matched with main runs in all but that parameter. Supported
+    where every one-sided lower bound of the paired difference lies above −``margin``; refuted where
+    some upper bound lies below it, at α over the number of values. None is the sweep's margin.
+    """
+
+    parameter: str
+    reference: Value
+    than: tuple[Value, ...]
+    margin: float | None = None
+
+    def __post_init__(self) -> None:
+        if not self.than or self.reference in self.than:
+            raise ValueError(
+                f"{self.parameter} {self.reference!r} needs other values to compare with, "
+                f"got {self.than!r}"
+            )
+        if self.margin is not None and not self.margin > 0.0:
+            raise ValueError(f"margin must be positive, got {self.margin}")
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """The parameters that the claim names."""
+        return (self.parameter,)
+
+    @property
+    def arms(self) -> tuple[str, ...]:
+        """The arms that the claim needs."""
+        return (self.parameter,)
+
+    @property
+    def text(self) -> str:
+        """The question in plain words."""
+        others = " and ".join(str(value) for value in self.than)
+        return f"Is {parameter_name(self.parameter)} {self.reference} no worse than {others}?"
+
+    def describe(self) -> str:
+        """Return the claim and its thresholds in one line."""
+        margin = "the sweep's margin" if self.margin is None else repr(self.margin)
+        return (
+            f"{self.parameter} {self.reference!r} no worse than {list(self.than)!r}: paired "
+            f"non-inferiority over at least {FEWEST_PAIRS} pairs each; margin: {margin}"
+        )
+
+    def _decide(self, id: str, evidence: Evidence, observed: Observations) -> Verdict:  # noqa: A002
+        name, arm = parameter_name(self.parameter), evidence.arms.get(self.parameter, ())
+        command = f"pytest experiments/ --sweep {evidence.sweep} --sweep-arms {self.parameter}"
+        reference = _having(evidence.runs, self.parameter, self.reference)
+        if not reference:
+            return self._unanswerable(
+                id,
+                f"no run of this sweep has {name} {self.reference}",
+                by_design=True,
+                n=observed.total,
+                needs=(f"a sweep with {self.parameter} {self.reference}",),
+            )
+        main = observations.observe(reference)
+        arms = [
+            _Matched.of(value, main, _having(arm, self.parameter, value), level_of(evidence))
+            for value in self.than
+        ]
+        if not any(matched.pairs for matched in arms):
+            others = " or ".join(str(value) for value in self.than)
+            return self._unanswerable(
+                id,
+                f"no finished run with {name} {others} is matched with one of this sweep",
+                n=observed.total,
+                needs=(command,),
+            )
+        if all(matched.is_constant for matched in arms if matched.pairs):
+            return self._unanswerable(
+                id,
+                "the difference is the same in every pair: a constant is no measurement",
+                n=sum(matched.pairs for matched in arms),
+                needs=("an evaluation of the held-out prompts that differs between runs",),
+            )
+        return self._compare(id, evidence, arms, command)
+
+    def _compare(
+        self,
+        id: str,  # noqa: A002
+        evidence: Evidence,
+        arms: list[_Matched],
+        command: str,
+    ) -> Verdict:
+        alpha, margin = evidence.alpha, margin_of(self.margin, evidence)
+        name = f"{parameter_name(self.parameter)} {self.reference}"
+        shown = min(arms, key=lambda matched: matched.compared.low if matched.pairs else math.inf)
+        lacking = [matched.label for matched in arms if matched.pairs < FEWEST_PAIRS]
+        lost = [matched.label for matched in arms if matched.lost]
+        verdict: VerdictName = "inconclusive"
+        p_value, reason, level = 1.0, no_margin(), level_of(evidence)
+        needs: tuple[str, ...] = ("a margin (--margin)",)
+        compared = shown.compared
+        answer = f"not shown: {shown.found(name)}"
+        if margin is not None:
+            strict = 1.0 - 2.0 * alpha / len(arms)
+            worse = [
+                matched
+                for matched in arms
+                if matched.pairs >= FEWEST_PAIRS
+                and statistics.non_inferiority(matched.differences, margin, strict).p_less
+                <= alpha / len(arms)
+            ]
+            tests = [statistics.non_inferiority(arm.differences, margin, level) for arm in arms]
+            p_value = max(test.p_greater for test in tests)
+            reason = f"margin {number(margin)}; largest {p_text(p_value)}"
+            needs = ("more pairs",)
+            if worse:
+                verdict, needs, level = "refuted", (), strict
+                shown = min(worse, key=lambda matched: matched.compared.high)
+                compared = statistics.non_inferiority(shown.differences, margin, strict)
+                answer = f"no, worse: {shown.found(name)}"
+                reason = f"the opposite is shown ({p_text(compared.p_less)} of .05/{len(arms)})"
+                reason = reason.replace(".05", f"{alpha:g}")
+            elif lacking:
+                p_value, needs = 1.0, (command,)
+                answer = f"too few pairs to tell: {shown.found(name)}"
+                reason = f"fewer than {FEWEST_PAIRS} pairs with {' and '.join(lacking)}"
+            elif lost:
+                p_value = 1.0
+                reason = f"runs with {name} diverged where their pairs did not ({', '.join(lost)})"
+                answer = f"not shown: {reason}"
+            elif p_value <= alpha:
+                verdict, needs = "supported", ()
+                answer = f"yes, no worse: {shown.found(name)}"
+        return self._verdict(
+            id,
+            verdict,
+            answer,
+            estimate=compared.estimate,
+            low=compared.low,
+            high=compared.high,
+            level=level,
+            p_value=p_value if verdict != "refuted" else 1.0,
+            n=sum(matched.pairs for matched in arms),
+            method="paired t, non-inferiority of every value",
+            reason=reason,
+            needs=needs,
+            beside=[matched.line() for matched in arms],
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class _Matched:
+    """The pairs of the reference with one other value; differences are reference minus other."""
+
+    label: str
+    differences: observations.FloatArray
+    compared: Comparison
+    pairs: int
+    lost: int
+    """Pairs of which only the reference diverged."""
+    won: int
+    """Pairs of which only the other diverged."""
+
+    @classmethod
+    def of(cls, value: Value, main: Observations, arm: Sequence[Result], level: float) -> _Matched:
+        other = observations.observe(arm)
+        differences = observations.paired_differences(main, other)
+        ours, theirs = ({r.run.id for r in side} for side in (main.completed, main.diverged))
+        lost = sum(result.run.pair in theirs for result in other.completed)
+        won = sum(result.run.pair in ours for result in other.diverged)
+        both = sum(result.run.pair in theirs for result in other.diverged)
+        return cls(
+            label=str(value),
+            differences=differences,
+            compared=statistics.paired(differences, level=level),
+            pairs=int(differences.size) + lost + won + both,
+            lost=lost,
+            won=won,
+        )
+
+    @property
+    def is_constant(self) -> bool:
+        """Whether the difference is the same in every pair, of more than one."""
+        return self.differences.size > 1 and statistics.is_constant(self.differences)
+
+    def found(self, name: str) -> str:
+        """Return what was found, seen from the reference."""
+        if not self.differences.size:
+            return f"no pair of {name} and {self.label} has a ΔPerf on both sides"
+        return f"{name} against {self.label}: {signed(self.compared.estimate)}"
+
+    def line(self) -> str:
+        """Return the line printed beside the verdict."""
+        if not self.pairs:
+            return f"against {self.label}: no matched runs"
+        estimate = signed(self.compared.estimate) if self.differences.size else "no difference"
+        line = f"against {self.label}: {estimate}, {interval(self.compared)}"
+        line += f" ({plural(self.pairs, 'pair')})"
+        if self.lost or self.won:
+            line += f"; diverged: {self.lost} of the reference, {self.won} of the other"
+        return line
+
+
+def _having(results: Sequence[Result], parameter: str, value: Value) -> tuple[Result, ...]:
+    return tuple(r for r in results if r.run.config.get(parameter) == value)

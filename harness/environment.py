@@ -1,0 +1,77 @@
+"""What a run was trained on: versions, machine, commit. Nothing heavy is imported to find out."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from importlib import metadata
+from pathlib import Path
+
+import harness
+from harness.records import Value
+
+_PACKAGES = ("numpy", "scipy", "torch", "jax", "jaxlib")
+_PATIENCE = 5.0
+
+
+def environment(root: Path) -> dict[str, Value]:
+    """Return versions, machine and the state of the git repository that ``root`` lies in.
+
+    What is not installed is None, and so are ``commit`` and ``clean`` where there is no commit,
+    no repository or no git. ``clean`` is False where anything differs from the commit or is
+    untracked, ``.sweep`` folders and what git ignores apart. Packages are looked up, not imported.
+    """
+    commit = _git(root, "rev-parse", "--verify", "HEAD")
+    changes = None
+    if commit is not None:
+        changes = _git(
+            root, "status", "--porcelain", "--", ":(top)", ":(top,exclude,glob)**/.sweep/**"
+        )
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "machine": platform.machine(),
+        "cpus": _cpus(),
+        "harness": _version("pytest-sweep") or getattr(harness, "__version__", None),
+        **{package: _version(package) for package in _PACKAGES},
+        "commit": commit,
+        "clean": None if changes is None else not changes,
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _cpus() -> int | None:
+    """Return the number of CPUs that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count()
+
+
+def _git(root: Path, *command: str) -> str | None:
+    """Return what git says of ``root``, None where it cannot say.
+
+    The variables that point git elsewhere, as they do inside its hooks, are not passed on.
+    """
+    elsewhere = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE")
+    env = {name: value for name, value in os.environ.items() if name not in elsewhere}
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(root), *command],
+            env=env | {"GIT_OPTIONAL_LOCKS": "0"},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=_PATIENCE,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None

@@ -1,0 +1,112 @@
+"""A report as JSON: the stable form, for programs. What is unbounded or missing is null."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from harness.records import Finding, Result, Verdict, finite
+from harness.report.model import Report
+
+SCHEMA = 1
+
+
+def render(report: Report) -> str:
+    """Return the report as JSON text; equal reports give equal text."""
+    return json.dumps(as_data(report), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def as_data(report: Report) -> dict[str, Any]:
+    """Return the report as what JSON can hold, its keys in a fixed order."""
+    return {
+        "schema": SCHEMA,
+        "sweep": report.sweep,
+        "baseline": report.baseline,
+        "scaled_down": report.scaled_down,
+        "complete": report.complete,
+        "missing": list(report.missing),
+        "environment": {name: _value(v) for name, v in report.environment.items()},
+        "conditions": _conditions(report),
+        "runs": [run_data(result) for result in report.runs],
+        "questions": [_question(verdict) for verdict in report.verdicts],
+        "audit": [finding_data(finding) for finding in report.findings],
+    }
+
+
+def run_data(result: Result) -> dict[str, Any]:
+    """Return a run as the report writes it."""
+    run, outcome = result.run, result.outcome
+    return {
+        "id": run.id,
+        "arm": run.arm,
+        "pair": run.pair,
+        "seed": run.seed,
+        "steps": run.steps,
+        "status": outcome.status,
+        "config": {name: _value(v) for name, v in run.config.items()},
+        "perf_before": finite(outcome.perf_before),
+        "perf_after": finite(outcome.perf_after),
+        "delta_perf": finite(outcome.delta_perf),
+        "delta_perf_se": finite(outcome.delta_perf_se),
+        "train_delta_perf": finite(outcome.train_delta_perf),
+        "curve": [
+            {"step": point.step, "perf": finite(point.perf), "se": finite(point.se)}
+            for point in outcome.curve
+        ],
+        "backend": result.conditions.backend,
+        "device": outcome.device or result.conditions.device,
+        "seconds": finite(outcome.seconds),
+        "stopped_at": outcome.stopped_at,
+        "error": outcome.error,
+    }
+
+
+def finding_data(finding: Finding) -> dict[str, Any]:
+    """Return a finding of the audit as the report writes it."""
+    return {
+        "code": finding.code,
+        "severity": finding.severity,
+        "message": finding.message,
+        "parameters": list(finding.parameters),
+    }
+
+
+def _question(verdict: Verdict) -> dict[str, Any]:
+    return {
+        "id": verdict.id,
+        "question": verdict.question,
+        "claim": verdict.claim,
+        "verdict": verdict.verdict,
+        "answer": verdict.answer,
+        "estimate": finite(verdict.estimate),
+        "low": finite(verdict.low),
+        "high": finite(verdict.high),
+        "level": finite(verdict.level),
+        "p_value": finite(verdict.p_value),
+        "p_holm": finite(verdict.p_holm),
+        "n": verdict.n,
+        "method": verdict.method,
+        "reason": verdict.reason,
+        "needs": list(verdict.needs),
+        "beside": list(verdict.beside),
+    }
+
+
+def _conditions(report: Report) -> dict[str, Any] | None:
+    known = report.conditions
+    if known is None:
+        return None
+    return {
+        "task": known.task,
+        "task_version": known.task_version,
+        "model": known.model,
+        "backend": known.backend,
+        "precision": known.precision,
+        "lr_transfer": finite(known.lr_transfer),
+        "steps": report.steps,
+    }
+
+
+def _value(value: object) -> object:
+    """Return a config's or an environment's value, None where JSON has no such number."""
+    return finite(value) if isinstance(value, float) else value

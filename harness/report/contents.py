@@ -1,0 +1,258 @@
+"""What a report says, in order: from its values to sections of text, tables and pictures."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from harness.records import Outcome, Result, Verdict, VerdictName
+from harness.report.blocks import Block, Bullets, Column, Document, Section, Table, Text, Verdicts
+from harness.report.digits import (
+    NONE,
+    Digits,
+    count,
+    duration,
+    learning_rate,
+    p_value,
+    percent_between,
+    value,
+    verdict_numbers,
+)
+from harness.report.model import Report
+from harness.report.pictures import DIVERGED, OTHER, SUCCESS
+from harness.report.sections import arms_blocks, curve_blocks, rate_blocks
+from harness.report.tables import Estimated, Side, learning_rate_of
+
+VERDICT_NAMES: tuple[VerdictName, ...] = (
+    "supported",
+    "refuted",
+    "inconclusive",
+    "unanswerable",
+    "not judged",
+)
+
+RATE = "learning_rate"
+METHODS = (
+    "Intervals are Wilson's for successes, Student's t for the mean, a bootstrap for the "
+    "interquartile mean, by influence functions for the worst quarter, and Bonett's for the SD."
+)
+LEVELS = ("exact one-sided binomial", "bracket test")
+"""Methods that estimate a share or a parameter's value, which no sign belongs to."""
+
+
+def document(report: Report) -> Document:
+    """Return the report as a document, the questions last, where a terminal leaves the eye."""
+    digits = Digits.of(r.outcome.delta_perf for r in report.main)
+    sections = (
+        Section("", (Text(_conditions(report)),)),
+        _side_by_side(report, digits),
+        _runs(report, digits),
+        Section("Learning rate", rate_blocks(report, digits)),
+        Section("Learning curve", curve_blocks(report, digits)),
+        Section("Arms", arms_blocks(report, digits)),
+        Section("Audit", _audit(report)),
+        Section("Questions", _questions(report.verdicts) if report.verdicts else ()),
+    )
+    return Document(
+        warning=warning(report),
+        headline=headline(report),
+        sections=tuple(section for section in sections if section.blocks),
+    )
+
+
+def headline(report: Report) -> str:
+    """Return the sweep's name and how many of its questions came to which verdict."""
+    tally = Counter(verdict.verdict for verdict in report.verdicts)
+    said = ", ".join(f"{tally[name]} {name}" for name in VERDICT_NAMES if tally[name])
+    return f"{report.sweep}: {said or 'no questions'}"
+
+
+def warning(report: Report) -> str:
+    """Return what must be said before anything else, or nothing."""
+    said = []
+    if report.scaled_down:
+        declared = {r.run.declared_steps for r in report.main} - {report.steps}
+        of = f" of {max(declared)}" if declared else ""
+        said.append(
+            f"SCALED DOWN: {count(report.own.runs, 'run')} of {report.steps or '?'}{of} steps; "
+            f"this is not the declared sweep"
+        )
+    if report.missing:
+        said.append(f"INCOMPLETE: {'; '.join(report.missing)}")
+    return ". ".join(said)
+
+
+def _conditions(report: Report) -> str:
+    known = report.conditions
+    parts = []
+    if known:
+        parts = [f"Task {known.task}", f"model {known.model}"]
+        parts += [f"backend {known.backend}", known.precision]
+    devices = sorted({r.outcome.device for r in report.main if r.outcome.device})
+    parts += devices
+    if report.steps:
+        parts.append(count(report.steps, "step"))
+    sentences = [", ".join(parts) + "." if parts else ""]
+    if report.lr_transfer != 1:
+        sentences.append(
+            f"The task's own learning rates are {report.lr_transfer:g} times the sweep's."
+        )
+    prompts = {(r.outcome.prompts, r.outcome.samples) for r in report.main if r.outcome.prompts}
+    if len(prompts) == 1:
+        held_out, samples = next(iter(prompts))
+        each = f" × {samples} samples" if samples else ""
+        sentences.append(f"Perf is measured on {held_out} held-out prompts{each}.")
+    seconds = [r.outcome.seconds for r in report.runs if r.outcome.seconds is not None]
+    if seconds:
+        sentences.append(
+            f"{count(len(seconds), 'run')} took {duration(sum(seconds))} of training in all."
+        )
+    return " ".join(sentence for sentence in sentences if sentence)
+
+
+def _side_by_side(report: Report, digits: Digits) -> Section:
+    own, against = report.own, report.against
+    columns = [Column("", right=False), Column(own.name), Column("95% interval", right=False)]
+    rows = _figures(own, digits)
+    if against:
+        columns += [Column(against.name), Column("95% interval", right=False)]
+        theirs = _figures(against, digits)
+        rows = [(*row, *other[1:]) for row, other in zip(rows, theirs, strict=True)]
+    named = f" and its baseline {report.baseline}" if against else ""
+    blocks: list[Block] = [
+        Table(
+            tuple(columns),
+            tuple(row for row in rows if any(cell not in ("", NONE) for cell in row[1:])),
+            note=f"A run is a success when {own.rule}. {METHODS}",
+        )
+    ]
+    if report.counts:
+        blocks.append(
+            Text(
+                f"Of the baseline only counts are known ({report.counts.source}); "
+                f"there a success is {report.counts.rule}."
+            )
+        )
+    elif report.baseline and not against:
+        blocks.append(Text(f"The baseline {report.baseline} has no finished runs in the store."))
+    elif not report.baseline:
+        blocks.append(Text("The sweep declares no baseline."))
+    return Section(f"{report.sweep}{named}", tuple(blocks))
+
+
+def _figures(side: Side, digits: Digits) -> list[tuple[str, ...]]:
+    def scored(label: str, of: Estimated, *, signed: bool = True) -> tuple[str, ...]:
+        text = digits.signed(of.value) if signed else digits.plain(of.value)
+        ends = digits.between(of.low, of.high, signed=signed)
+        return (label, text, "" if ends == NONE else ends)
+
+    positive = NONE if side.positive is None else f"{side.positive} of {side.runs}"
+    return [
+        ("runs", str(side.runs), ""),
+        ("steps", ", ".join(map(str, side.steps)) or NONE, ""),
+        (
+            "successes",
+            f"{side.successes} of {side.runs}",
+            percent_between(side.success.low, side.success.high) if side.runs else "",
+        ),
+        ("ΔPerf > 0", positive, ""),
+        scored("mean ΔPerf", side.mean),
+        scored("interquartile mean", side.middle_half),
+        scored("worst quarter", side.worst_quarter),
+        scored("spread (SD)", side.spread, signed=False),
+        ("SD net of noise", digits.plain(side.spread_net), ""),
+        ("diverged", str(side.diverged) if side.steps else NONE, ""),
+    ]
+
+
+def _runs(report: Report, digits: Digits) -> Section:
+    main = sorted(report.main, key=lambda r: _rank(r.outcome.delta_perf))[::-1]
+    if not main:
+        return Section("Runs by ΔPerf", (Text("No run of the sweep has finished."),))
+    configs = [r.run.config for r in main]
+    names = list(dict.fromkeys(name for config in configs for name in config))
+    varied = [n for n in names if len({config.get(n) for config in configs}) > 1]
+    same = {n: value(configs[0][n], rate=n == RATE) for n in names if n not in varied}
+    columns = {
+        Column("run", right=False): [f"{r.run.index:02d}" for r in main],
+        Column(""): [_mark(r, report.own.improved) for r in main],
+        Column("ΔPerf"): [_change(r.outcome, digits) for r in main],
+    }
+    if RATE in varied:
+        columns[Column("learning rate")] = [value(c.get(RATE), rate=True) for c in configs]
+        if report.lr_transfer != 1:
+            own = [rate and rate * report.lr_transfer for rate in map(learning_rate_of, main)]
+            columns[Column("the task's", drop=2)] = [learning_rate(rate) for rate in own]
+    for name in varied:
+        if name != RATE:
+            title = name.replace("_", " ")
+            columns[Column(title, drop=3, wrap=True)] = [value(c.get(name)) for c in configs]
+    disagrees = [_training(r.outcome, digits) for r in main]
+    notes = [f"{SUCCESS} success; ± is the standard error of ΔPerf over held-out prompts."]
+    if any(disagrees):
+        columns[Column("in training", drop=1)] = disagrees
+        notes.append("In training: ΔPerf of the training batches, where its sign disagrees.")
+    columns[Column("time", drop=4)] = [duration(r.outcome.seconds) for r in main]
+    if same:
+        said = ", ".join(f"{name.replace('_', ' ')} {shown}" for name, shown in same.items())
+        notes.append(f"The same in every run: {said}.")
+    rows = tuple(zip(*columns.values(), strict=True))
+    return Section("Runs by ΔPerf", (Table(tuple(columns), rows, note=" ".join(notes), long=True),))
+
+
+def _mark(result: Result, improved: frozenset[str]) -> str:
+    if result.outcome.status != "completed":
+        return DIVERGED
+    return SUCCESS if result.run.id in improved else OTHER
+
+
+def _change(outcome: Outcome, digits: Digits) -> str:
+    if outcome.status != "completed":
+        return "diverged" if outcome.stopped_at is None else f"diverged at {outcome.stopped_at}"
+    return digits.with_error(outcome.delta_perf, outcome.delta_perf_se)
+
+
+def _rank(delta: float | None) -> float:
+    return float("-inf") if delta is None else delta
+
+
+def _training(outcome: Outcome, digits: Digits) -> str:
+    """Return the training ΔPerf where its sign is the other one."""
+    delta, train = outcome.delta_perf, outcome.train_delta_perf
+    if delta is None or train is None or delta * train >= 0:
+        return ""
+    return digits.signed(train)
+
+
+def _questions(verdicts: tuple[Verdict, ...]) -> tuple[Block, ...]:
+    levels = {verdict.level for verdict in verdicts if verdict.level is not None}
+    one = len(levels) == 1
+    columns = (
+        Column("verdict", right=False),
+        Column("question", right=False),
+        Column("estimate"),
+        Column(f"{levels.pop():.0%} interval" if one else "interval", right=False),
+        *([] if one else [Column("level")]),
+        Column("n"),
+        Column("p"),
+        Column("Holm's p", drop=1),
+    )
+    rows = []
+    for verdict in verdicts:
+        estimate, interval = verdict_numbers(
+            verdict.estimate,
+            verdict.low,
+            verdict.high,
+            signed=not verdict.method.startswith(LEVELS),
+        )
+        level = "" if verdict.level is None else f"{verdict.level:.0%}"
+        cells = [verdict.verdict, verdict.id, estimate, interval, *([] if one else [level])]
+        cells += [str(verdict.n), p_value(verdict.p_value), p_value(verdict.p_holm)]
+        rows.append(tuple("" if cell == NONE else cell for cell in cells))
+    return (Verdicts(Table(columns, tuple(rows)), verdicts),)
+
+
+def _audit(report: Report) -> tuple[Block, ...]:
+    order = {"error": 0, "warning": 1, "info": 2}
+    findings = sorted(report.findings, key=lambda finding: order[finding.severity])
+    items = tuple((f"{f.severity}: {f.code}", f.message) for f in findings)
+    return (Bullets(items),) if items else (Text("The audit found nothing to object to."),)

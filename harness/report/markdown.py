@@ -1,0 +1,91 @@
+"""A report as Markdown, with the tables of GitHub."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from harness.records import Verdict
+from harness.report.blocks import (
+    Bars,
+    Block,
+    Bullets,
+    Curves,
+    Scatter,
+    Table,
+    Text,
+    Verdicts,
+)
+from harness.report.contents import document
+from harness.report.digits import Digits
+from harness.report.layout import clean
+from harness.report.model import Report
+from harness.report.pictures import DIVERGED, OTHER, SUCCESS, curves_text, scatter_text
+
+PICTURE_WIDTH = 80
+SPECIAL = r"\`*_{}[]<>#|~"
+
+
+def render(report: Report) -> str:
+    """Return the report as Markdown."""
+    page = document(report)
+    digits = Digits.of(r.outcome.delta_perf for r in report.main)
+    parts = [f"# {_text(page.headline)}"]
+    if page.warning:
+        parts.append(f"> **{_text(page.warning)}**")
+    for section in page.sections:
+        parts += [f"## {_text(section.title)}"] if section.title else []
+        for block in section.blocks:
+            parts.extend(_block(block, digits))
+    return "\n\n".join(parts) + "\n"
+
+
+def _block(block: Block, digits: Digits) -> Iterator[str]:
+    match block:
+        case Text():
+            yield _text(block.text)
+        case Table():
+            yield _table(block)
+            if block.note:
+                yield _text(block.note)
+        case Bullets():
+            yield "\n".join(f"- **{_text(lead)}**: {_text(text)}" for lead, text in block.items)
+        case Scatter():
+            legend = f"{SUCCESS} success, {OTHER} not, {DIVERGED} diverged"
+            yield _fenced([*scatter_text(block, PICTURE_WIDTH, digits), legend])
+        case Curves():
+            legend = ", ".join(f"{line.mark} {line.label}" for line in block.lines)
+            yield _fenced([*curves_text(block, PICTURE_WIDTH, digits), legend])
+        case Verdicts():
+            yield _table(block.table)
+            yield from _verdicts(block.verdicts)
+        case Bars():
+            return
+
+
+def _verdicts(verdicts: tuple[Verdict, ...]) -> Iterator[str]:
+    for verdict in verdicts:
+        lines = [f"### {_text(verdict.id)}: {verdict.verdict}", f"*{_text(verdict.question)}*"]
+        lines.append(_text(verdict.answer))
+        items = [f"Method: {_text(verdict.method)}"] if verdict.method else []
+        items += [f"Claim: {_text(verdict.claim)}"] if verdict.claim else []
+        items += [_text(line) for line in verdict.beside]
+        items += [f"Needs: {_text(need)}" for need in verdict.needs]
+        if items:
+            lines.append("\n".join(f"- {item}" for item in items))
+        yield from lines
+
+
+def _table(table: Table) -> str:
+    head = " | ".join(_text(column.title) for column in table.columns)
+    rule = " | ".join("--:" if column.right else ":--" for column in table.columns)
+    rows = [" | ".join(_text(cell) for cell in row) for row in table.rows]
+    return "\n".join(f"| {line} |" for line in (head, rule, *rows))
+
+
+def _fenced(lines: list[str]) -> str:
+    return "\n".join(["```text", *lines, "```"])
+
+
+def _text(text: str) -> str:
+    """Return ``text`` on one line with what Markdown would act on escaped."""
+    return "".join(f"\\{c}" if c in SPECIAL else c for c in clean(text))

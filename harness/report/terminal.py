@@ -1,0 +1,127 @@
+"""A report as plain text for a terminal of a given width."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from harness.records import Verdict, VerdictName
+from harness.report.blocks import (
+    Bars,
+    Block,
+    Bullets,
+    Curves,
+    Document,
+    Scatter,
+    Table,
+    Text,
+    Verdicts,
+)
+from harness.report.contents import document
+from harness.report.digits import Digits, p_value
+from harness.report.layout import table_text, wrap
+from harness.report.model import Report
+from harness.report.pictures import DIVERGED, OTHER, SUCCESS, curves_text, scatter_text
+
+NARROWEST = 40
+LONGEST = 32
+"""Rows beyond which a long table shows its two ends only."""
+ENDS = 12
+COLOURS: dict[VerdictName, str] = {
+    "supported": "32",
+    "refuted": "31",
+    "inconclusive": "33",
+    "unanswerable": "35",
+    "not judged": "2",
+}
+
+
+def render(report: Report, width: int = 80, *, colour: bool = False) -> str:
+    """Return the report in lines of at most ``width`` characters (40 at least).
+
+    With ``colour`` the words of the verdicts are coloured, and nothing else.
+    """
+    width = max(NARROWEST, width)
+    digits = Digits.of(r.outcome.delta_perf for r in report.main)
+    return "\n".join(_lines(document(report), width, digits, colour)) + "\n"
+
+
+def _lines(page: Document, width: int, digits: Digits, colour: bool) -> Iterator[str]:
+    if page.warning:
+        yield from wrap(page.warning, width)
+    yield from wrap(page.headline, width)
+    for section in page.sections:
+        yield ""
+        if section.title:
+            yield from wrap(section.title, width)
+            yield "═" * min(width, len(section.title))
+        drawn = [block for block in section.blocks if not isinstance(block, Bars)]
+        for number, block in enumerate(drawn):
+            if number:
+                yield ""
+            yield from _block(block, width, digits, colour)
+
+
+def _block(block: Block, width: int, digits: Digits, colour: bool) -> Iterator[str]:
+    match block:
+        case Text():
+            yield from wrap(block.text, width)
+        case Table():
+            yield from table_text(_shortened(block), width)
+            if block.note:
+                yield from wrap(block.note, width)
+        case Bullets():
+            for lead, text in block.items:
+                yield from wrap(f"{lead}: {text}", width, hanging=2)
+        case Scatter():
+            yield from scatter_text(block, width, digits)
+            diverged = f", {DIVERGED} diverged" if any(p.y is None for p in block.points) else ""
+            yield from wrap(f"{SUCCESS} success, {OTHER} not{diverged}", width)
+        case Curves():
+            yield from curves_text(block, width, digits)
+            yield from wrap(", ".join(f"{ln.mark} {ln.label}" for ln in block.lines), width)
+        case Verdicts():
+            for verdict in block.verdicts:
+                yield from _verdict(verdict, width, colour)
+                yield ""
+            for line in table_text(block.table, width):
+                found = [word for word in COLOURS if line.startswith(word)]
+                yield _painted(line, found[0], colour) if found else line
+        case Bars():
+            return
+
+
+def _verdict(verdict: Verdict, width: int, colour: bool) -> Iterator[str]:
+    """Yield the verdict word and its question with the numbers, and below it the answer."""
+    word = verdict.verdict
+    gutter = max(map(len, COLOURS)) + 2
+    first = _painted(word.ljust(gutter), word, colour)
+    decided = verdict.verdict not in ("unanswerable", "not judged")
+    tests = [verdict.method] if verdict.method else []
+    if decided and verdict.p_value is not None:
+        tests.append(p_value(verdict.p_value, "p"))
+    if decided and verdict.p_holm is not None:
+        tests.append(p_value(verdict.p_holm, "Holm's p"))
+    room = width - gutter
+    head = wrap(f"{verdict.id}: {verdict.question}" if verdict.question else verdict.id, room)
+    yield first + head[0]
+    below = [*head[1:], *wrap(verdict.answer, room)]
+    below += wrap(", ".join(tests), room) if tests else []
+    for line in verdict.beside:
+        below += wrap(f"· {line}", room, hanging=2)
+    for need in verdict.needs:
+        below += wrap(f"needs: {need}", room, hanging=2)
+    yield from (" " * gutter + line for line in below)
+
+
+def _painted(line: str, word: VerdictName, colour: bool) -> str:
+    """Return ``line``, which begins with ``word``, with that word in its colour."""
+    return f"\033[{COLOURS[word]}m{word}\033[0m{line[len(word) :]}" if colour else line
+
+
+def _shortened(table: Table) -> Table:
+    """Return a long table as its first and last rows, with a row between that says so."""
+    if not table.long or len(table.rows) <= LONGEST:
+        return table
+    between = len(table.rows) - 2 * ENDS
+    gap = ("…", "", f"{between} more", *[""] * (len(table.columns) - 3))
+    return Table(table.columns, (*table.rows[:ENDS], gap, *table.rows[-ENDS:]), table.note)

@@ -1,0 +1,58 @@
+"""Reports written to files, each whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+
+from harness.errors import UsageError
+from harness.report import as_json, html, markdown
+from harness.report.model import Report
+
+
+def write_report(report: Report, directory: Path) -> Path:
+    """Write ``report.json``, ``report.md`` and ``report.html`` into ``directory``.
+
+    A file that was there is replaced at once; a reader never sees half of one.
+
+    Returns
+    -------
+    the directory
+
+    Raises
+    ------
+    UsageError
+        Where the directory cannot be made or written to.
+    """
+    forms = {
+        "report.json": as_json.render(report),
+        "report.md": markdown.render(report),
+        "report.html": html.render(report),
+    }
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        for name, text in forms.items():
+            _replace(directory / name, text)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise UsageError(
+            f"cannot write the report to {directory}: {reason}; name another directory"
+        ) from error
+    return directory
+
+
+def _replace(path: Path, text: str) -> None:
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(
+            handle, "w", encoding="utf-8", errors="backslashreplace", newline="\n"
+        ) as file:
+            file.write(text)
+        Path(temporary).chmod(0o644)
+        Path(temporary).replace(path)
+    except BaseException:
+        with suppress(OSError):
+            Path(temporary).unlink()
+        raise

@@ -1,0 +1,70 @@
+"""Whether two columns of a design go together, and on what lattice a metric lies.
+
+References
+----------
+Cramér (1946), "Mathematical methods of statistics", §21.9 (V); Phipson & Smyth (2010), Stat. Appl.
+Genet. 9:39 (the +1 rule).
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import stats
+
+from harness.statistics.estimates import chunks
+from harness.statistics.values import FloatArray, as_values
+
+_PERMUTED_UP_TO = 500
+
+
+def association(
+    codes: NDArray[np.intp],
+    others: NDArray[np.intp],
+    rng: np.random.Generator,
+    resamples: int = 1999,
+) -> tuple[float, float]:
+    """Return Cramér's V of two columns of level numbers [n], and its p value by permutation.
+
+    Beyond 500 rows the χ² distribution gives the p value. (0, 1) where a column is constant.
+    """
+    a, b = _one_hot(codes), _one_hot(others)
+    n, smaller = a.shape[0], min(a.shape[1], b.shape[1])
+    if n < 2 or smaller < 2:
+        return 0.0, 1.0
+    expected = a.sum(axis=0)[:, None] * b.sum(axis=0)[None, :] / n
+    observed = float((((a.T @ b) - expected) ** 2 / expected).sum())
+    strength = math.sqrt(observed / (n * (smaller - 1)))
+    if n > _PERMUTED_UP_TO:
+        freedom = (a.shape[1] - 1) * (b.shape[1] - 1)
+        return strength, float(stats.chi2.sf(observed, freedom))
+    reached = 0
+    for size in chunks(resamples, n * b.shape[1]):
+        rows = rng.permuted(np.broadcast_to(np.arange(n), (size, n)), axis=1)
+        tables = np.einsum("ia,pib->pab", a, b[rows], optimize=True)
+        drawn = ((tables - expected) ** 2 / expected).sum(axis=(1, 2))
+        reached += int((drawn >= observed * (1 - 1e-9)).sum())
+    return strength, (1 + reached) / (resamples + 1)
+
+
+def lattice_step(values: ArrayLike) -> float | None:
+    """Return the step of the lattice that ``values`` [n] lie on; None where they lie on none.
+
+    Values lie on one when every difference is a multiple of the smallest, and they hold at least
+    three levels.
+    """
+    x = np.unique(np.round(as_values(values), 9))
+    gaps = np.diff(x)
+    gaps = gaps[gaps > 1e-8]
+    if gaps.size < 2:
+        return None
+    step = float(gaps.min())
+    multiples = (x - x[0]) / step
+    return step if np.allclose(multiples, np.round(multiples), atol=0.01) else None
+
+
+def _one_hot(codes: NDArray[np.intp]) -> FloatArray:
+    levels, index = np.unique(codes, return_inverse=True)
+    return np.eye(levels.size)[index.ravel()]

@@ -1,0 +1,282 @@
+"""Runs in, runs out: the results of every sweep, and what its questions were before the data.
+
+What came of a training is kept once, under its key; each sweep that has a run with that key has a
+row of its own that refers to it. Documents are JSON text, whose numbers read back bit for bit.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Any, NamedTuple, Self
+
+import sqlalchemy as sa
+
+from harness.records import FINAL, MAIN, Result, Status
+from harness.store import codec
+from harness.store.database import Database
+from harness.store.tables import OUTCOMES, QUESTIONS, RUNS, joined
+
+_PER_QUERY = 500
+
+
+class Registration(NamedTuple):
+    """What a question was before there were data: the hash of its claim's line, and since when."""
+
+    hash: str
+    registered_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class SweepSummary:
+    """A sweep in the store: its runs by status and by arm, and when the last one finished."""
+
+    sweep: str
+    runs: int
+    statuses: Mapping[Status, int] = field(default_factory=dict)
+    arms: Mapping[str, int] = field(default_factory=dict)
+    finished_at: str | None = None
+
+
+class Store:
+    """The results of all sweeps. Made by `Store.open`; only its session writes it.
+
+    A result is on disk when `save` returns: the end of the process, in whatever way, loses nothing
+    saved. Every failure of the database is a `StoreError` of one line.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    @classmethod
+    def open(
+        cls,
+        url: str,
+        *,
+        create: bool = True,
+        read_only: bool = False,
+        busy_timeout: float = 5.0,
+    ) -> Store:
+        """Open the store at ``url``: ``sqlite:///path``, or the path alone.
+
+        Parameters
+        ----------
+        create
+            Make the file, and the folders to it, where there is none; otherwise that is an error.
+        read_only
+            Change nothing, not even to create; also works where nothing may be written.
+        busy_timeout
+            Seconds to wait for another process that has locked the store.
+
+        Raises
+        ------
+        StoreError
+            Where it cannot be used: it is not there, not writable, locked, damaged, no sweep
+            store, of a newer version, or of an unknown kind. Nothing is left open.
+        """
+        return cls(
+            Database.open(url, create=create, read_only=read_only, busy_timeout=busy_timeout)
+        )
+
+    def close(self) -> None:
+        """Close the store; closing it again does nothing."""
+        self._database.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def save(self, result: Result, *, fresh: bool = False) -> bool:
+        """Keep ``result`` under its key, and list its run in its sweep; True if it was kept.
+
+        A result that is not final gives way to the next one; a final one stays what it is, unless
+        ``fresh``. The run is listed in its sweep either way, so a training that two sweeps share
+        is found in both.
+        """
+        outcome = result.outcome
+        with self._database.writing() as connection:
+            record, trace = codec.encode_outcome(result)
+            row: dict[str, Any] = {
+                "key": result.key,
+                "status": outcome.status,
+                "final": outcome.status in FINAL,
+                "measured": outcome.status in FINAL or bool(outcome.curve),
+                "delta_perf": outcome.delta_perf,
+                "finished_at": result.finished_at,
+                "record": record,
+                "trace": trace,
+            }
+            new = self._database.insert(OUTCOMES).values(row)
+            kept = connection.execute(
+                new.on_conflict_do_update(
+                    index_elements=["key"],
+                    set_={name: new.excluded[name] for name in row if name != "key"}
+                    | {"measured": sa.or_(OUTCOMES.c.measured, new.excluded.measured)},
+                    where=None if fresh else OUTCOMES.c.final.is_(False),
+                )
+            )
+            run = result.run
+            listed = self._database.insert(RUNS).values(
+                sweep=run.sweep,
+                key=result.key,
+                arm=run.arm,
+                position=run.index,
+                run=codec.encode_run(run),
+            )
+            connection.execute(
+                listed.on_conflict_do_update(
+                    index_elements=["sweep", "key"],
+                    set_={name: listed.excluded[name] for name in ("arm", "position", "run")},
+                )
+            )
+            return kept.rowcount > 0
+
+    def get(self, keys: Iterable[str], *, traces: bool = True) -> dict[str, Result]:
+        """Return the results with these keys, as far as there are any, final or not.
+
+        The run of a training that several sweeps share is that of one of them.
+        """
+        wanted = list(dict.fromkeys(keys))
+        found: dict[str, Result] = {}
+        for start in range(0, len(wanted), _PER_QUERY):
+            among = OUTCOMES.c.key.in_(wanted[start : start + _PER_QUERY])
+            for result in self._select(joined(traces=traces).where(among).order_by(RUNS.c.sweep)):
+                found.setdefault(result.key, result)
+        return {key: found[key] for key in wanted if key in found}
+
+    def results(
+        self, sweep: str | None = None, arm: str | None = None, *, traces: bool = True
+    ) -> tuple[Result, ...]:
+        """Return the results of a sweep (of all), of an arm (of all): main runs first, in order.
+
+        Without ``traces`` they come with an empty trace, and many times faster.
+        """
+        query = joined(traces=traces)
+        if sweep is not None:
+            query = query.where(RUNS.c.sweep == sweep)
+        if arm is not None:
+            query = query.where(RUNS.c.arm == arm)
+        main_first = sa.case((RUNS.c.arm == MAIN, 0), else_=1)
+        runs = RUNS.c
+        return self._select(
+            query.order_by(runs.sweep, main_first, runs.arm, runs.position, runs.key)
+        )
+
+    def sweeps(self) -> tuple[SweepSummary, ...]:
+        """Return what there is of each sweep, by name."""
+        query = (
+            sa.select(
+                RUNS.c.sweep,
+                RUNS.c.arm,
+                OUTCOMES.c.status,
+                sa.func.count(),
+                sa.func.max(OUTCOMES.c.finished_at),
+            )
+            .join(OUTCOMES, RUNS.c.key == OUTCOMES.c.key)
+            .group_by(RUNS.c.sweep, RUNS.c.arm, OUTCOMES.c.status)
+            .order_by(RUNS.c.sweep)
+        )
+        statuses: dict[str, Counter[Status]] = {}
+        arms: dict[str, Counter[str]] = {}
+        last: dict[str, str] = {}
+        with self._database.reading() as connection:
+            for sweep, arm, status, count, finished_at in connection.execute(query):
+                statuses.setdefault(sweep, Counter())[status] += count
+                arms.setdefault(sweep, Counter())[arm] += count
+                last[sweep] = max(last.get(sweep, ""), finished_at or "")
+        return tuple(
+            SweepSummary(
+                sweep, arms[sweep].total(), dict(by), dict(arms[sweep]), last[sweep] or None
+            )
+            for sweep, by in statuses.items()
+        )
+
+    def register(
+        self,
+        sweep: str,
+        declaration: str,
+        questions: Mapping[str, str],
+        *,
+        keys: Iterable[str] | None = None,
+    ) -> None:
+        """Record what the questions of a sweep are, question id to the hash of its claim's line.
+
+        While there are no data, the last word counts. Once there are, nothing is changed: only a
+        question registered with the same hash before, under another declaration of the same sweep,
+        is taken over. Data are measurements of the runs with these ``keys``; without keys, of any
+        run of that sweep.
+        """
+        with self._database.writing() as connection:
+            have_data = self._have_data(connection, sweep, keys)
+            before = connection.execute(
+                sa.select(QUESTIONS)
+                .where(QUESTIONS.c.sweep == sweep)
+                .order_by(QUESTIONS.c.registered_at)
+            ).all()
+            for question, claim in questions.items():
+                same = [row for row in before if (row.question, row.hash) == (question, claim)]
+                here = [r for r in before if (r.declaration, r.question) == (declaration, question)]
+                if have_data and (here or not same):
+                    continue
+                row = {
+                    "sweep": sweep,
+                    "declaration": declaration,
+                    "question": question,
+                    "hash": claim,
+                    "registered_at": same[0].registered_at if same else _now(),
+                }
+                connection.execute(
+                    self._database.insert(QUESTIONS)
+                    .values(row)
+                    .on_conflict_do_update(
+                        index_elements=["sweep", "declaration", "question"],
+                        set_={"hash": row["hash"], "registered_at": row["registered_at"]},
+                    )
+                )
+
+    def registered(self, sweep: str, declaration: str) -> dict[str, Registration]:
+        """Return what each question was before there were data (see `register`).
+
+        A question that is not among them, or that has another hash by now, came after the data.
+        """
+        columns = QUESTIONS.c
+        query = sa.select(columns.question, columns.hash, columns.registered_at).where(
+            columns.sweep == sweep, columns.declaration == declaration
+        )
+        with self._database.reading() as connection:
+            return {
+                row.question: Registration(row.hash, row.registered_at)
+                for row in connection.execute(query)
+            }
+
+    def _have_data(self, connection: sa.Connection, sweep: str, keys: Iterable[str] | None) -> bool:
+        measured = sa.select(OUTCOMES.c.key).where(OUTCOMES.c.measured.is_(True)).limit(1)
+        if keys is None:
+            of_sweep = RUNS.c.sweep == sweep
+            measured = measured.join(RUNS, RUNS.c.key == OUTCOMES.c.key).where(of_sweep)
+            return connection.execute(measured).first() is not None
+        wanted = list(keys)
+        return any(
+            connection.execute(
+                measured.where(OUTCOMES.c.key.in_(wanted[start : start + _PER_QUERY]))
+            ).first()
+            for start in range(0, len(wanted), _PER_QUERY)
+        )
+
+    def _select(self, query: sa.Select[Any]) -> tuple[Result, ...]:
+        with self._database.reading() as connection:
+            return tuple(codec.decode(*row) for row in connection.execute(query))
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -1,0 +1,104 @@
+"""What several rooms' tests share."""
+
+from __future__ import annotations
+
+import textwrap
+
+# pytest run inside a test forgets the modules it imported when it ends, and NumPy cannot be imported
+# twice in a process: what a session needs is imported out here.
+import numpy as np  # noqa: F401
+import pytest
+import scipy.stats  # noqa: F401
+import sqlalchemy  # noqa: F401
+
+import harness.audit
+import harness.claims
+import harness.executors
+import harness.report.write
+import harness.store  # noqa: F401
+
+TRAINER = '''
+import os, random
+from harness import Outcome
+from harness.records import Evaluation, Progress
+
+def trainer(job, notify):
+    """Trains in no time: what comes of a run is a function of its seed, arm and config."""
+    with open(os.environ["TRAINED"], "a") as file:
+        file.write(job.run.id + "\\n")
+    rng = random.Random(job.run.seed)
+    before = 0.1 + 0.02 * rng.random()
+    curve = [Evaluation(0, before, 0.01, before)]
+    mode = os.environ.get("MODE_" + str(job.run.index)) if job.run.arm == "main" else None
+    if mode == "fails":
+        raise RuntimeError("the disk of the GPU is on fire")
+    if mode == "diverges":
+        return Outcome(status="diverged", perf_before=before, curve=tuple(curve), stopped_at=3,
+                       error="loss is nan")
+    if mode == "exits":
+        os._exit(3)
+    gain = {"placebo": 0.0, "null": 0.0}.get(job.run.arm,
+        float(os.environ.get("GAIN", "0.1")) + 0.01 * rng.gauss(0, 1))
+    every = job.run.evaluate_every
+    for step in range(every, job.run.steps + 1, every):
+        perf = before + gain * step / job.run.steps
+        curve.append(Evaluation(step, perf, 0.01, perf))
+        notify(Progress("train", step, job.run.steps, perf, curve[-1]))
+    changed = 0 if gain == 0 else 100
+    return Outcome(status="completed", perf_before=before, perf_after=before + gain,
+                   delta_perf=gain, delta_perf_se=0.005 if changed else 0.0, prompts=512, samples=4,
+                   prompts_changed=changed, train_delta_perf=gain, curve=tuple(curve), seconds=0.01)
+'''
+
+TOY = """
+from harness import Choice, LogUniform, Outcome, Pairs, Sweep, Uniform
+from harness.claims import best_inside, mean_gain, no_worse, still_improves, success_rate
+from toy_trainer import trainer
+
+def toy(name="toy", **changes):
+    return Sweep(**{**dict(
+        name=name, runs=8, steps=20, seed=3, trainer=trainer, evaluate_every=5,
+        space=dict(learning_rate=LogUniform(1e-7, 1e-6), batch_size=8),
+        arms=dict(placebo=1, batch_size=Pairs(2, values=(4,))),
+        questions=dict(success_above_half=success_rate.above(0.5)),
+    ), **changes})
+
+def test_run(run):
+    run.train()
+
+def test_question(question):
+    question.judge()
+"""
+
+
+@pytest.fixture
+def sweeps(pytester, monkeypatch):
+    """Write sweep files and run pytest over them: ``sweeps.run("--sweep", "toy")``."""
+    return Sweeps(pytester, monkeypatch)
+
+
+class Sweeps:
+    """A project with sweep files whose trainer takes no time, and what it has trained."""
+
+    def __init__(self, pytester, monkeypatch):
+        self.pytester = pytester
+        self.path = pytester.path
+        self._log = pytester.path / "trained.txt"
+        monkeypatch.setenv("TRAINED", str(self._log))
+        pytester.makeini("[pytest]\n")
+
+    def write(self, file="test_toy", body="sweep = toy()"):
+        folder = self.path / "experiments"
+        folder.mkdir(exist_ok=True)
+        (folder / "toy_trainer.py").write_text(TRAINER)
+        (folder / f"{file}.py").write_text(TOY + textwrap.dedent(body) + "\n")
+
+    def run(self, *options, executor="inline"):
+        return self.pytester.runpytest_inprocess(
+            "-p", "harness.plugin", "experiments", "--sweep-executor", executor, *options
+        )
+
+    @property
+    def trained(self):
+        """The ids of the runs trained so far, in order."""
+        return self._log.read_text().split() if self._log.exists() else []

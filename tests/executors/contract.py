@@ -1,0 +1,264 @@
+"""What every executor does, wherever it trains."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+
+import psutil
+import pytest
+
+from harness.protocols import Finished, Progressed, Started
+from harness.records import Conditions, Config, Job, Outcome, Run
+from tests.executors import trainers
+
+HERE = Path(__file__).parent
+
+
+def make_job(folder, index, trainer="quick", timeout=None, steps=20, **config):
+    """A job for a trainer of `trainers`, or for a whole reference."""
+    reference = trainer if ":" in trainer else f"{trainers.FILE}:{trainer}"
+    run = Run(
+        id=f"s-{index:02}",
+        sweep="s",
+        index=index,
+        arm="main",
+        pair=None,
+        config=Config(config),
+        seed=index,
+        steps=steps,
+        declared_steps=steps,
+        evaluate_every=10,
+    )
+    under = Conditions(reference, "1", "torch", "float32", "cpu", "addition", "1", "tiny")
+    log = str(folder / "logs" / f"{run.id}.log")
+    return Job(f"key-{index}", run, under, cache=str(folder), log=log, timeout=timeout)
+
+
+def drain(executor, count, seconds=30.0):
+    """Poll until ``count`` jobs have finished, and return all events."""
+    events = []
+    until = time.monotonic() + seconds
+    while sum(isinstance(event, Finished) for event in events) < count:
+        assert time.monotonic() < until, f"only {events[-20:]} after {seconds} s"
+        events += executor.poll(0.5)
+    return events
+
+
+def outcomes(events):
+    """The outcome of each job by its index; each has exactly one."""
+    ended: dict[int, Outcome] = {}
+    for event in events:
+        if isinstance(event, Finished):
+            index = int(event.key.removeprefix("key-"))
+            assert index not in ended, f"{event.key} ended twice"
+            ended[index] = event.outcome
+    return ended
+
+
+def progress_of(events):
+    return [event.progress for event in events if isinstance(event, Progressed)]
+
+
+class ExecutorContract:
+    """Inherited by the test of each executor; ``make`` makes one, closed after the test."""
+
+    def make(self, **options):
+        raise NotImplementedError
+
+    @pytest.fixture
+    def executor(self):
+        executor = self.make()
+        yield executor
+        executor.close()
+
+    @pytest.fixture(autouse=True)
+    def _leaves_no_process(self):
+        before = set(psutil.Process().children(recursive=True))
+        yield
+        assert set(psutil.Process().children(recursive=True)) <= before
+
+    @pytest.fixture
+    def run(self, executor, tmp_path):
+        """Run jobs to their ends and return their outcomes by index."""
+
+        def run(*jobs):
+            executor.submit(jobs)
+            return outcomes(drain(executor, len(jobs)))
+
+        return run
+
+    @pytest.fixture
+    def job(self, tmp_path):
+        def job(index=0, trainer="quick", **options):
+            return make_job(tmp_path, index, trainer, **options)
+
+        return job
+
+    def test_every_job_ends_once_in_completion(self, run, job):
+        ended = run(*[job(index) for index in range(25)])
+        assert sorted(ended) == list(range(25))
+        for index, outcome in ended.items():
+            assert outcome.status == "completed"
+            assert outcome.delta_perf == index / 100
+            assert outcome.error is None
+
+    def test_events_of_a_job_are_in_order(self, executor, job):
+        executor.submit([job(index, "steps", steps=50) for index in range(4)])
+        by_key = defaultdict(list)
+        for event in drain(executor, 4):
+            by_key[event.key].append(event)
+        assert len(by_key) == 4
+        for events in by_key.values():
+            assert isinstance(events[0], Started)
+            assert isinstance(events[-1], Finished)
+            middle = events[1:-1]
+            assert all(isinstance(event, Progressed) for event in middle)
+            steps = [event.progress.step for event in middle]
+            assert steps == sorted(steps)
+            seen = [event.progress.evaluation for event in middle if event.progress.evaluation]
+            assert seen == [trainers.point(step) for step in (10, 20, 30, 40, 50)]
+
+    def test_jobs_begin_in_the_order_submitted(self, job):
+        executor = self.make(workers=1)
+        try:
+            executor.submit([job(index) for index in (3, 1, 2)])
+            executor.submit([job(index) for index in (5, 4)])
+            began = [e.key for e in drain(executor, 5) if isinstance(e, Started)]
+        finally:
+            executor.close()
+        assert began == [f"key-{index}" for index in (3, 1, 2, 5, 4)]
+
+    def test_the_callback_hears_the_same_events_in_the_same_order(self, job):
+        heard = []
+        executor = self.make(on_event=heard.append)
+        try:
+            executor.submit([job(index, "steps") for index in range(4)])
+            assert drain(executor, 4) == heard
+        finally:
+            executor.close()
+
+    def test_progress_is_heard_while_training(self, job):
+        heard = []
+        executor = self.make(on_event=lambda event: heard.append((time.monotonic(), event)))
+        try:
+            executor.submit([job(0, "slow")])
+            drain(executor, 1)
+        finally:
+            executor.close()
+        at = [when for when, event in heard if isinstance(event, Progressed)]
+        end = heard[-1][0]
+        assert len(at) >= 4
+        assert end - at[0] > 0.3
+        assert all(later - earlier < 0.5 for earlier, later in pairwise(at))
+
+    def test_with_nothing_to_do_poll_returns_at_once(self, executor, run, job):
+        began = time.monotonic()
+        assert list(executor.poll(5)) == []
+        run(job())
+        assert list(executor.poll(5)) == []
+        assert time.monotonic() - began < 4
+
+    def test_an_exception_fails_its_own_run_only(self, run, job):
+        ended = run(*[job(index, "raises_on_odd") for index in range(6)])
+        statuses = [ended[index].status for index in range(6)]
+        assert statuses == ["completed", "failed"] * 3
+        assert ended[1].error.startswith("ValueError: odd (log: ")
+
+    def test_a_failed_run_says_why_in_a_line_and_keeps_its_curve(self, run, job):
+        submitted = job(0, "raises")
+        outcome = run(submitted)[0]
+        assert outcome.status == "failed"
+        assert outcome.error == (f"ValueError: the loss is not what it was (log: {submitted.log})")
+        assert outcome.curve == (trainers.point(10),)
+        assert outcome.delta_perf is None
+        assert outcome.seconds >= 0
+        log = Path(submitted.log).read_text()
+        assert "Traceback (most recent call last)" in log
+        assert "trainers.py" in log
+
+    @pytest.mark.parametrize("trainer", ["no_memory", "no_device_memory"])
+    def test_running_out_of_memory_is_told_apart(self, run, job, trainer):
+        ended = run(job(0, trainer), job(1))
+        assert ended[0].status == "oom"
+        assert "4 TiB" in ended[0].error or "20 GiB" in ended[0].error
+        assert ended[1].status == "completed"
+
+    def test_leaving_python_is_a_failure(self, run, job):
+        ended = run(job(0, "exits_python"), job(1))
+        assert ended[0].status == "failed"
+        assert ended[0].error.startswith("SystemExit: 3")
+        assert ended[1].status == "completed"
+
+    def test_no_outcome_is_a_failure(self, run, job):
+        outcome = run(job(0, "returns_nothing"))[0]
+        assert outcome.status == "failed"
+        assert "the trainer returned NoneType, expected an Outcome" in outcome.error
+
+    def test_a_perf_that_is_no_number_is_a_diverged_run(self, run, job):
+        outcome = run(job(0, "returns_nan"))[0]
+        assert outcome.status == "diverged"
+        assert outcome.error == "perf is not a finite number"
+        assert (outcome.perf_before, outcome.perf_after, outcome.delta_perf) == (0.1, None, None)
+        assert outcome.curve == (trainers.point(0),)
+        assert outcome.trace == ()
+
+    @pytest.mark.parametrize(
+        ("reference", "says"),
+        [
+            ("nowhere", "is not a reference"),
+            ("no_such_module_here:train", "No module named 'no_such_module_here'"),
+            (f"{trainers.FILE}:quik", "defines no 'quik', did you mean 'quick'?"),
+            (f"{trainers.FILE}:NOT_CALLABLE", "but 'NOT_CALLABLE' is of type int"),
+            (f"{HERE}/missing.py:train", "there is no file"),
+            (f"{HERE}/broken_trainers.py:train", "No module named 'a_module_that_nobody_has'"),
+        ],
+    )
+    def test_a_trainer_that_cannot_be_had_is_a_failure(self, run, tmp_path, reference, says):
+        jobs = [make_job(tmp_path, index, ":") for index in range(2)]
+        ended = run(*[_with_trainer(job, reference) for job in jobs])
+        for outcome in ended.values():
+            assert outcome.status == "failed"
+            assert f"trainer '{reference}'" in outcome.error
+            assert says in outcome.error
+            assert "\n" not in outcome.error
+
+    def test_a_run_past_its_timeout_is_stopped(self, run, job):
+        began = time.monotonic()
+        ended = run(*[job(index, "hangs_reporting", timeout=0.4) for index in range(2)], job(2))
+        assert [ended[index].status for index in range(3)] == ["completed", "timeout", "completed"]
+        assert ended[1].error.startswith("stopped after its 0.4 s")
+        assert ended[1].curve[0] == trainers.point(10)
+        assert 0.3 < ended[1].seconds < 10
+        assert time.monotonic() - began < 15
+
+    def test_a_timeout_is_a_run_s_own(self, run, job):
+        ended = run(*[job(index, "slow", timeout=20) for index in range(3)])
+        assert {outcome.status for outcome in ended.values()} == {"completed"}
+
+    def test_more_can_be_submitted_later(self, run, job):
+        assert run(job(0))[0].status == "completed"
+        ended = run(job(1), job(2, "raises"))
+        assert [ended[1].status, ended[2].status] == ["completed", "failed"]
+        assert run(job(3))[3].status == "completed"
+
+    def test_closing_loses_what_is_queued_and_can_be_done_twice(self, executor, job):
+        executor.submit([job(index, "slow") for index in range(4)])
+        began = time.monotonic()
+        executor.close()
+        executor.close()
+        assert time.monotonic() - began < 5
+        assert list(executor.poll(5)) == []
+        with pytest.raises(RuntimeError, match="closed"):
+            executor.submit([job(9)])
+
+    def test_closing_before_the_first_job(self, executor):
+        executor.close()
+        assert list(executor.poll(5)) == []
+
+
+def _with_trainer(job, reference):
+    return replace(job, conditions=replace(job.conditions, trainer=reference))

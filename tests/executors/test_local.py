@@ -1,0 +1,340 @@
+"""The local executor: the contract of all executors, and what can befall processes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from harness.executors import local, make_executor
+from harness.protocols import Finished, Progressed, Started
+from tests.executors import trainers
+from tests.executors.contract import ExecutorContract, drain, make_job, outcomes, progress_of
+
+ROOT = Path(__file__).parents[2]
+
+
+def workers():
+    return psutil.Process().children()
+
+
+def is_gone(pid, seconds=10.0):
+    """Whether a process ends within some seconds; a zombie has ended."""
+    until = time.monotonic() + seconds
+    while True:
+        try:
+            if psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
+                return True
+        except psutil.NoSuchProcess:
+            return True
+        if time.monotonic() >= until:
+            return False
+        time.sleep(0.02)
+
+
+def wait_for(path, seconds=10.0):
+    until = time.monotonic() + seconds
+    while not (path.exists() and path.read_text()):
+        assert time.monotonic() < until, f"no {path}"
+        time.sleep(0.02)
+    return path.read_text()
+
+
+class TestLocalExecutor(ExecutorContract):
+    def make(self, **options):
+        return make_executor("local", **{"workers": 2} | options)
+
+    def log_of(self, executor, job):
+        executor.submit([job])
+        outcome = outcomes(drain(executor, 1))[job.run.index]
+        return outcome, Path(job.log).read_text()
+
+    def test_no_worker_before_a_job_and_no_more_workers_than_jobs(self, executor, job):
+        assert workers() == []
+        executor.submit([job(0, "slow")])
+        assert len(workers()) == 1
+        drain(executor, 1)
+        executor.submit([job(index, "slow") for index in range(1, 5)])
+        drain(executor, 4)
+        assert len(workers()) == 2
+
+    def test_workers_live_on_and_share_the_work(self, run, job):
+        ended = run(*[job(index, "slow") for index in range(4)])
+        pids = [ended[index].device for index in range(4)]
+        assert len(set(pids)) == 2
+        again = run(*[job(index, "slow") for index in range(4, 6)])
+        assert {outcome.device for outcome in again.values()} == set(pids)
+
+    @pytest.mark.parametrize(
+        ("how", "says"),
+        [
+            ("exit", "the worker exited with code 7"),
+            ("segfault", "the worker was killed by SIGSEGV"),
+            ("kill", "the worker was killed by SIGKILL"),
+            ("abort", "the worker was killed by SIGABRT"),
+            ("close", "the worker closed its pipe"),
+        ],
+    )
+    def test_the_death_of_a_worker_costs_its_run_only(self, executor, job, how, says):
+        jobs = [job(index, "dies", how=how) for index in range(5)]
+        executor.submit(jobs)
+        events = drain(executor, 5)
+        ended = outcomes(events)
+        assert [ended[i].status for i in (0, 2, 3, 4)] == ["completed"] * 4
+        assert ended[1].status == "crashed"
+        assert says in ended[1].error
+        assert jobs[1].log in ended[1].error
+        assert "\n" not in ended[1].error
+        assert ended[1].curve == (trainers.point(10),)
+        assert sum(e.key == "key-1" and isinstance(e, Started) for e in events) == 1
+        if how == "exit":
+            assert ended[1].error.endswith(" ends: last words")
+        if how == "segfault":
+            assert "Fatal Python error: Segmentation fault" in ended[1].error
+            assert "in dies" in ended[1].error
+
+    def test_a_worker_killed_from_outside_is_replaced(self, executor, job):
+        executor.submit([job(index, "slow") for index in range(4)])
+        began = []
+        while len(began) < 2:
+            began += [e.key for e in executor.poll(0.5) if isinstance(e, Started)]
+        victim = workers()[0]
+        victim.kill()
+        ended = outcomes(drain(executor, 4))
+        assert sorted(o.status for o in ended.values()) == ["completed"] * 3 + ["crashed"]
+        assert victim.pid not in {worker.pid for worker in workers()}
+
+    @pytest.mark.parametrize("pause", [True, False])
+    def test_a_worker_killed_while_idle_costs_nothing(self, run, job, pause):
+        run(job(-1, "slow"), job(0, "slow"))
+        for worker in workers():
+            worker.kill()
+        if pause:
+            time.sleep(0.1)
+        ended = run(*[job(index) for index in range(1, 6)])
+        assert {outcome.status for outcome in ended.values()} == {"completed"}
+
+    def test_a_run_that_hangs_is_killed_at_its_timeout(self, run, job):
+        ended = run(*[job(index, "hangs", timeout=0.5) for index in range(4)])
+        assert [ended[i].status for i in (0, 2, 3)] == ["completed"] * 3
+        assert ended[1].status == "timeout"
+        assert ended[1].error.startswith("stopped after its 0.5 s (log: ")
+        assert ended[1].curve == (trainers.point(10),)
+        assert 0.4 < ended[1].seconds < 5
+
+    def test_a_worker_deaf_to_everything_is_killed_at_its_timeout(self, run, job):
+        assert run(job(0, "hangs_deaf", timeout=0.3))[0].status == "timeout"
+
+    def test_what_a_run_has_started_goes_with_it(self, run, job, tmp_path):
+        assert run(job(0, "has_children", timeout=0.5))[0].status == "timeout"
+        assert is_gone(int((tmp_path / "child").read_text()))
+
+    def test_a_death_is_noticed_though_a_fork_holds_the_pipe(self, run, job, tmp_path):
+        began = time.monotonic()
+        outcome = run(job(0, "leaves_fork_and_dies"))[0]
+        assert outcome.status == "crashed"
+        assert "exited with code 9" in outcome.error
+        assert time.monotonic() - began < 5
+        assert is_gone(int((tmp_path / "child").read_text()))
+
+    def test_everything_printed_is_in_the_log_of_its_run(self, executor, job, capfd):
+        jobs = [job(index, "prints") for index in range(4)]
+        executor.submit(jobs)
+        drain(executor, 4)
+        for submitted in jobs:
+            log = Path(submitted.log).read_text()
+            assert f"python of {submitted.run.id} ✓" in log
+            assert f"the C library of {submitted.run.index}\n" in log
+            for line in ("error stream", "descriptor 1", "descriptor 2", "a child"):
+                assert log.count(line) == 1
+        assert capfd.readouterr() == ("", "")
+
+    def test_a_log_is_that_of_the_last_try(self, executor, job):
+        submitted = job(0, "prints")
+        Path(submitted.log).parent.mkdir()
+        Path(submitted.log).write_text("from before")
+        _, log = self.log_of(executor, submitted)
+        assert "from before" not in log
+
+    def test_much_output_goes_to_the_log_and_blocks_nothing(self, executor, job):
+        outcome, log = self.log_of(executor, job(0, "prints_much"))
+        assert outcome.status == "completed"
+        assert len(log) == 5 * 1024 * 1024
+
+    def test_a_log_that_cannot_be_written_fails_its_run_only(self, run, job, tmp_path):
+        (tmp_path / "logs" / "s-01.log").mkdir(parents=True)
+        ended = run(job(0), job(1), job(2))
+        assert [ended[i].status for i in range(3)] == ["completed", "failed", "completed"]
+        assert "cannot begin: IsADirectoryError" in ended[1].error
+
+    def test_progress_is_thinned_but_evaluations_are_not(self, executor, job):
+        executor.submit([job(0, "chatty")])
+        assert len(progress_of(drain(executor, 1))) < 200
+        executor.submit([job(1, "notifies_from_threads")])
+        assert len(progress_of(drain(executor, 1))) == 800
+
+    def test_a_parent_that_does_not_read_holds_up_no_progress(self, executor, job):
+        executor.submit([job(0, "chatty")])
+        time.sleep(0.5)
+        began = time.monotonic()
+        drain(executor, 1)
+        assert time.monotonic() - began < 5
+
+    def test_a_message_that_cannot_be_read_costs_its_run_only(self, run, job):
+        ended = run(job(0, "sends_unreadable"), job(1), job(2))
+        assert ended[0].status == "crashed"
+        assert "sent what cannot be read (ValueError" in ended[0].error
+        assert [ended[1].status, ended[2].status] == ["completed"] * 2
+
+    def test_workers_leave_interrupts_to_the_session(self, run, job):
+        assert run(job(0, "ignores_interrupt"))[0].status == "completed"
+
+    def test_threads_are_set_and_nothing_of_ours_is_loaded(self, job, monkeypatch):
+        monkeypatch.setenv("OMP_NUM_THREADS", "7")
+        executor = self.make(threads=3)
+        try:
+            _, log = self.log_of(executor, job(0, "tells_threads"))
+        finally:
+            executor.close()
+        assert log == "3 3\nFalse False\n"
+        assert os.environ["OMP_NUM_THREADS"] == "7"
+
+    def test_workers_that_cannot_start_are_given_up(self, executor, job, monkeypatch):
+        monkeypatch.setattr(local, "BOOT", "raise SystemExit('no such interpreter')")
+        executor.submit([job(index) for index in range(40)])
+        ended = outcomes(drain(executor, 40))
+        statuses = [outcome.status for outcome in ended.values()]
+        assert statuses.count("crashed") in (local.HOPELESS, local.HOPELESS + 1)
+        assert statuses.count("failed") + statuses.count("crashed") == 40
+        assert "workers cannot start on this machine" in ended[39].error
+        assert "no such interpreter" in ended[39].error
+
+    def test_an_interpreter_that_is_not_there(self, executor, job, monkeypatch):
+        monkeypatch.setattr(sys, "executable", "/nowhere/python")
+        executor.submit([job(0)])
+        outcome = outcomes(drain(executor, 1))[0]
+        assert outcome.status == "failed"
+        assert "cannot begin: FileNotFoundError" in outcome.error
+
+    def test_it_may_be_used_from_another_thread_that_ends(self, executor, job):
+        thread = threading.Thread(target=lambda: executor.submit([job(0, "slow")]))
+        thread.start()
+        thread.join()
+        assert outcomes(drain(executor, 1))[0].status == "completed"
+
+    def test_closing_is_quick_and_may_come_from_a_signal(self, executor, job):
+        executor.submit([job(index, "hangs_deaf") for index in range(4)])
+        before = signal.signal(signal.SIGALRM, lambda *_: executor.close())
+        try:
+            signal.setitimer(signal.ITIMER_REAL, 0.5)
+            began = time.monotonic()
+            while time.monotonic() - began < 0.7:
+                executor.poll(5)
+            assert time.monotonic() - began < 2
+        finally:
+            signal.signal(signal.SIGALRM, before)
+        assert workers() == []
+
+    def test_a_thousand_jobs_cost_little(self, executor, job):
+        jobs = [job(index) for index in range(1000)]
+        executor.submit(jobs[:2])
+        drain(executor, 2)
+        began = time.perf_counter()
+        executor.submit(jobs[2:])
+        drain(executor, 998)
+        assert time.perf_counter() - began < 5  # 0.24 s when nothing else runs
+
+
+SESSION = """
+import sys
+sys.path[:] = {path!r}
+from pathlib import Path
+from harness.executors import make_executor
+from harness.protocols import Started
+from tests.executors.contract import make_job
+
+folder = Path({folder!r})
+executor = make_executor("local", 2)
+executor.submit([make_job(folder, index, {trainer!r}) for index in (1, 1)])
+began = 0
+try:
+    while True:
+        began += sum(isinstance(event, Started) for event in executor.poll(1))
+        if began == 2:
+            began = 0
+            workers = [worker.process.pid for worker in executor._crew]
+            (folder / "workers").write_text(" ".join(map(str, workers)))
+except KeyboardInterrupt:
+    executor.close()
+    print("interrupted", flush=True)
+"""
+
+
+@pytest.fixture
+def session(tmp_path):
+    """Start a session of two workers in a process group of its own; give it and its workers."""
+    started, orphans = [], []
+
+    def start(trainer):
+        code = SESSION.format(path=[str(ROOT), *sys.path], folder=str(tmp_path), trainer=trainer)
+        process = subprocess.Popen(
+            [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, process_group=0
+        )
+        started.append(process)
+        pids = [int(pid) for pid in wait_for(tmp_path / "workers").split()]
+        assert len(pids) == 2
+        orphans.extend(pids)
+        return process, pids
+
+    yield start
+    for process in started:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+    for pid in orphans:
+        if not is_gone(pid, 0):
+            psutil.Process(pid).kill()
+
+
+@pytest.mark.parametrize("trainer", ["hangs", "hangs_reporting", "hangs_deaf", "has_children"])
+def test_a_session_that_is_killed_leaves_no_orphan(session, tmp_path, trainer):
+    process, pids = session(trainer)
+    if trainer == "has_children":
+        pids.append(int(wait_for(tmp_path / "child")))
+    process.kill()
+    process.wait()
+    assert all(is_gone(pid) for pid in pids)
+
+
+def test_ctrl_c_is_the_sessions_to_decide(session):
+    process, pids = session("hangs")
+    os.killpg(process.pid, signal.SIGINT)
+    assert process.communicate(timeout=10)[0] == "interrupted\n"
+    assert process.returncode == 0
+    assert all(is_gone(pid, 1) for pid in pids)
+
+
+def test_a_session_that_ends_without_closing_leaves_no_orphan(session):
+    process, pids = session("hangs")
+    process.terminate()
+    process.wait()
+    assert all(is_gone(pid) for pid in pids)
+
+
+def test_events_say_when_a_run_began(tmp_path):
+    executor = make_executor("local", 1)
+    try:
+        executor.submit([make_job(tmp_path, 0, "slow"), make_job(tmp_path, 1)])
+        first = executor.poll(10)
+        assert first == [Started("key-0")] or isinstance(first[1], Progressed)
+        rest = drain(executor, 2)
+        assert sum(isinstance(event, Finished) for event in rest) == 2
+    finally:
+        executor.close()

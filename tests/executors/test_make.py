@@ -1,0 +1,120 @@
+"""Executors by name, trainers by reference, the tail of a log."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from harness.errors import BackendError, UsageError
+from harness.executors import make_executor
+from harness.executors.load import load_trainer
+from harness.executors.logs import begin_log, tail
+from harness.executors.outcomes import failure, one_line, sound
+from harness.records import Evaluation, Outcome
+from tests.executors import trainers
+
+
+def test_an_unknown_executor_names_the_nearest():
+    with pytest.raises(UsageError, match=r"unknown executor 'lokal': did you mean 'local'\?"):
+        make_executor("lokal")
+    with pytest.raises(UsageError, match="unknown executor 'x': there are local, inline, ray"):
+        make_executor("x")
+
+
+def test_ray_says_what_to_use_instead():
+    with pytest.raises(BackendError, match="'ray' is not available in this version: use 'local'"):
+        make_executor("ray")
+
+
+@pytest.mark.parametrize("options", [{"workers": 0}, {"workers": -1}, {"threads": 0}])
+def test_there_is_at_least_one_of_each(options):
+    with pytest.raises(UsageError, match="must be at least 1, not"):
+        make_executor("local", **options)
+
+
+def test_a_module_s_function():
+    assert load_trainer("tests.executors.trainers:quick") is trainers.quick
+
+
+def test_a_file_is_imported_once_and_finds_its_neighbours(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    (tmp_path / "a_neighbour_of_mine.py").write_text("VALUE = 7\n")
+    file = tmp_path / "my-trainer.py"
+    file.write_text("import a_neighbour_of_mine\ndef train(job, notify): pass\n")
+    monkeypatch.chdir(tmp_path)
+    loaded = load_trainer(f"{file}:train")
+    assert loaded is load_trainer("my-trainer.py:train")
+    assert sys.modules[loaded.__module__].a_neighbour_of_mine.VALUE == 7
+
+
+def test_a_file_that_failed_to_import_is_tried_again(tmp_path):
+    file = tmp_path / "mine.py"
+    file.write_text("1 / 0\n")
+    with pytest.raises(UsageError, match="cannot be imported: ZeroDivisionError: division by zero"):
+        load_trainer(f"{file}:train")
+    file.write_text("def train(job, notify): pass  # corrected\n")
+    assert callable(load_trainer(f"{file}:train"))
+
+
+@pytest.mark.parametrize("reference", ["", "module", ":function", "module:", "file.py"])
+def test_what_is_no_reference(reference):
+    with pytest.raises(UsageError, match=r"write 'package\.module:function'"):
+        load_trainer(reference)
+
+
+def test_the_tail_of_a_log(tmp_path):
+    log = tmp_path / "deep" / "run.log"
+    assert tail(str(log)) == []
+    begin_log(str(log))
+    assert tail(str(log)) == []
+    log.write_bytes(b"x" * 100_000 + b"\n\n  a \xff line\n\nlast\n\n")
+    assert tail(str(log), 2) == ["a \ufffd line", "last"]
+    assert len(tail(str(log), 3)[0]) == 200
+    log.write_text("before\nFatal Python error: Aborted\n\nCurrent thread\n  File 1\n  File 2\n")
+    assert tail(str(log), 2) == ["Fatal Python error: Aborted", "Current thread"]
+
+
+def test_numbers_of_libraries_become_plain():
+    made = Outcome(
+        "completed",
+        perf_before=np.float32(0.5),
+        delta_perf=np.float64(0.25),
+        prompts=np.int64(512),
+        curve=[Evaluation(np.int64(3), np.float32(0.5), np.float32(0.25), np.float64(1.0))],
+    )
+    plain = sound(made)
+    assert plain == Outcome(
+        "completed",
+        perf_before=0.5,
+        delta_perf=0.25,
+        prompts=512,
+        curve=(Evaluation(3, 0.5, 0.25, 1.0),),
+    )
+    numbers = [plain.perf_before, plain.delta_perf, plain.prompts, plain.curve[0].step]
+    assert [type(number) for number in numbers] == [float, float, int, int]
+
+
+def test_a_sound_outcome_stays_as_it_is():
+    made = replace(trainers.completed(_Job), curve=(trainers.point(1),))
+    assert sound(made) == made
+
+
+@pytest.mark.parametrize("wrong", [None, {}, Outcome("fine"), Outcome("failed", curve=(1,))])
+def test_what_is_no_outcome_is_a_type_error(wrong):
+    with pytest.raises(TypeError, match=r"returned|expected Evaluation"):
+        sound(wrong)
+
+
+def test_an_error_is_one_line_of_bounded_length():
+    assert one_line(ValueError()) == "ValueError"
+    assert one_line(ValueError("a\n  b")) == "ValueError: a b"
+    assert len(one_line(ValueError("x" * 10_000))) == 400
+    assert failure(UsageError("what\nto do"), None).error == "what to do"
+
+
+class _Job:
+    class run:
+        index = 3

@@ -1,0 +1,314 @@
+"""What every store does, whatever database is under it."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from typing import get_args
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from harness.errors import StoreError
+from harness.records import (
+    FINAL,
+    Conditions,
+    Config,
+    Evaluation,
+    Outcome,
+    Result,
+    Run,
+    Status,
+    StepTrace,
+)
+from harness.store import Store
+from tests.factories import make_result, make_trace
+
+STATUSES: tuple[Status, ...] = get_args(Status)
+FLEETING = tuple(status for status in STATUSES if status not in FINAL)
+
+text = st.text(max_size=12)
+names = st.text("abcdefgh_-0123456789", min_size=1, max_size=12)
+finite = st.floats(allow_nan=False, allow_infinity=False)
+counts = st.integers(0, 2**62)
+values = st.none() | st.booleans() | st.integers() | finite | text
+
+
+def maybe(strategy):
+    return st.none() | strategy
+
+
+runs = st.builds(
+    Run,
+    id=text,
+    sweep=names,
+    index=st.integers(0, 10**6),
+    arm=names,
+    pair=maybe(text),
+    config=st.dictionaries(text, values, max_size=5).map(Config),
+    seed=st.integers(0, 2**128),
+    steps=counts,
+    declared_steps=counts,
+    evaluate_every=counts,
+)
+conditions = st.builds(
+    Conditions, **dict.fromkeys(Conditions.__dataclass_fields__, text) | {"lr_transfer": finite}
+)
+outcomes = st.builds(
+    Outcome,
+    status=st.sampled_from(STATUSES),
+    **dict.fromkeys(
+        ("perf_before", "perf_after", "delta_perf", "delta_perf_se", "train_delta_perf"),
+        maybe(finite),
+    ),
+    **dict.fromkeys(("seconds", "evaluation_seconds"), maybe(finite)),
+    **dict.fromkeys(("prompts", "samples", "prompts_changed", "tokens"), maybe(counts)),
+    **dict.fromkeys(("peak_memory", "stopped_at"), maybe(counts)),
+    curve=st.lists(st.builds(Evaluation, counts, finite, finite, finite), max_size=4).map(tuple),
+    trace=st.lists(st.builds(StepTrace, counts, *[finite] * 6), max_size=4).map(tuple),
+    device=maybe(text),
+    error=maybe(text),
+)
+results = st.builds(
+    Result,
+    key=names,
+    run=runs,
+    conditions=conditions,
+    outcome=outcomes,
+    environment=st.dictionaries(text, values, max_size=4),
+    finished_at=maybe(text),
+)
+
+
+class StoreContract:
+    """Inherited by the test of each database; ``url`` gives a fresh one for each call."""
+
+    @pytest.fixture
+    def url(self, tmp_path):
+        raise NotImplementedError
+
+    @pytest.fixture
+    def store(self, url):
+        with Store.open(url) as store:
+            yield store
+
+    @given(result=results)
+    @settings(suppress_health_check=list(HealthCheck), deadline=None)
+    def test_what_goes_in_comes_out_to_the_bit(self, store, result):
+        store.save(result, fresh=True)
+        # Another example may have had this key in another sweep, so ask for it in this one.
+        found = next(r for r in store.results(result.run.sweep) if r.key == result.key)
+        assert repr(found) == repr(result)
+        assert found == result
+
+    @pytest.mark.parametrize(
+        "number", [0.1 + 0.2, -0.0, 5e-324, sys.float_info.max, 1e22, 1 / 3, 2.0**-1074]
+    )
+    def test_floats_keep_every_bit(self, store, number):
+        result = make_result(
+            delta=number,
+            perf_after=0.5,
+            curve=(),
+            trace=make_trace([number]),
+            config={"learning_rate": number},
+        )
+        store.save(result)
+        found = store.get([result.key])[result.key]
+        assert found.outcome.delta_perf.hex() == number.hex()
+        assert found.outcome.trace[0].learning_rate.hex() == number.hex()
+        assert found.run.config["learning_rate"].hex() == number.hex()
+
+    @pytest.mark.parametrize("bad", [float("nan"), float("inf"), float("-inf")])
+    def test_a_number_that_is_not_finite_is_named_and_not_stored(self, store, bad):
+        good = make_result()
+        in_config = replace(good.run, config=Config({"x": bad}))
+        for result, where in (
+            (make_result(delta=bad, perf_after=0.1, curve=()), "outcome.delta_perf"),
+            (make_result(curve=(Evaluation(3, bad, 0.0, 0.0),)), "curve.0.1"),
+            (make_result(trace=make_trace([0.1, bad])), "learning_rate.1"),
+            (replace(good, run=in_config), "config.x"),
+            (make_result(environment={"x": bad}), "environment.x"),
+        ):
+            with pytest.raises(StoreError, match=f"run s-00 cannot be stored: .*{where} is"):
+                store.save(result)
+        assert store.results() == ()
+
+    def test_a_value_that_is_no_plain_one_is_named(self, store):
+        with pytest.raises(StoreError, match=r"environment\.x is "):
+            store.save(make_result(environment={"x": object()}))
+
+    def test_saving_twice_is_saving_once(self, store):
+        result = make_result()
+        assert store.save(result)
+        store.save(result)
+        assert store.results() == (result,)
+
+    @pytest.mark.parametrize("final", sorted(FINAL))
+    @pytest.mark.parametrize("status", STATUSES)
+    def test_a_final_result_stays(self, store, final, status):
+        first, second = make_result(status=final), make_result(status=status, seconds=9.0)
+        assert first.key == second.key
+        store.save(first)
+        assert not store.save(second)
+        assert store.results() == (first,)
+        assert store.save(second, fresh=True)
+        assert store.results() == (second,)
+
+    @pytest.mark.parametrize("fleeting", FLEETING)
+    @pytest.mark.parametrize("status", STATUSES)
+    def test_any_other_gives_way(self, store, fleeting, status):
+        first, second = make_result(status=fleeting), make_result(status=status, seconds=9.0)
+        store.save(first)
+        assert store.save(second)
+        assert store.results() == (second,)
+
+    def test_get_gives_what_there_is_in_the_order_asked(self, store):
+        made = [make_result(f"s-{i:04}", seed=i, index=i) for i in range(1203)]
+        for result in made:
+            store.save(result)
+        keys = [result.key for result in made]
+        assert store.get([]) == {}
+        assert store.get(["nothing"]) == {}
+        found = store.get(["nothing", *reversed(keys), keys[0]])
+        assert list(found) == keys[::-1]
+        assert tuple(found[key] for key in keys) == tuple(made)
+
+    def test_results_are_in_order_main_runs_first(self, store):
+        made = [
+            make_result(f"{arm}-{i}", arm=arm, index=i, seed=i, sweep=sweep)
+            for sweep in ("a", "b")
+            for arm in ("main", "batch_size", "null")
+            for i in range(12)
+        ]
+        # Keys do not know of sweeps: give each sweep a seed of its own.
+        made = [
+            replace(result, key=f"{result.run.sweep}{result.key}") if result.key else result
+            for result in made
+        ]
+        for result in reversed(made):
+            store.save(result)
+        assert store.results() == tuple(made)
+        assert store.results("b") == tuple(made[36:])
+        assert store.results("a", "null") == tuple(made[24:36])
+        assert store.results(arm="main") == tuple(made[:12] + made[36:48])
+        assert store.results("none") == ()
+
+    def test_without_traces_the_rest_is_the_same(self, store):
+        result = make_result(trace=make_trace([0.1, 0.2]))
+        store.save(result)
+        bare = replace(result, outcome=replace(result.outcome, trace=()))
+        assert store.results(traces=False) == (bare,)
+        assert store.get([result.key], traces=False) == {result.key: bare}
+        assert store.results() == (result,)
+
+    def test_sweeps_that_share_a_training_both_list_it(self, store):
+        one, other = make_result("one-3", sweep="one"), make_result("other-0", sweep="other")
+        assert one.key == other.key
+        store.save(one)
+        assert not store.save(replace(other, outcome=replace(other.outcome, seconds=9.0)))
+        assert store.results("one") == (one,)
+        assert store.results("other") == (replace(other, outcome=one.outcome),)
+        assert len(store.get([one.key])) == 1
+        assert [summary.sweep for summary in store.sweeps()] == ["one", "other"]
+
+    def test_sweeps_are_summed_up(self, store):
+        assert store.sweeps() == ()
+        for i, status in enumerate(["completed", "completed", "diverged", "crashed"]):
+            at = f"2025-01-0{i + 1}T00:00:00Z"
+            store.save(make_result(f"s-{i}", seed=i, status=status, finished_at=at))
+        store.save(make_result("n-0", arm="null", seed=0))
+        store.save(make_result("t-0", sweep="t", seed=9, finished_at=None))
+        first, second = store.sweeps()
+        assert (first.sweep, first.runs, first.finished_at) == ("s", 5, "2025-01-04T00:00:00Z")
+        assert first.statuses == {"completed": 3, "diverged": 1, "crashed": 1}
+        assert first.arms == {"main": 4, "null": 1}
+        assert (second.sweep, second.runs, second.finished_at) == ("t", 1, None)
+
+    def test_before_data_the_last_word_on_a_question_counts(self, store):
+        store.register("s", "d", {"a": "1", "b": "1"})
+        store.register("s", "d", {"a": "2"})
+        hashes = {id_: row.hash for id_, row in store.registered("s", "d").items()}
+        assert hashes == {"a": "2", "b": "1"}
+        assert store.registered("s", "other") == {}
+        assert store.registered("t", "d") == {}
+
+    def test_after_data_nothing_is_registered_any_more(self, store):
+        store.register("s", "d", {"a": "1"})
+        before = store.registered("s", "d")
+        store.save(make_result())
+        store.register("s", "d", {"a": "2", "new": "1"})
+        assert store.registered("s", "d") == before
+        store.register("t", "d", {"a": "2"})
+        assert store.registered("t", "d")["a"].hash == "2"
+
+    def test_a_time_of_registration_is_the_first_of_that_claim(self, store, monkeypatch):
+        times = iter(["2025-01-01T00:00:00Z", "2025-01-02T00:00:00Z", "2025-01-03T00:00:00Z"])
+        monkeypatch.setattr("harness.store.results._now", lambda: next(times))
+        store.register("s", "d", {"a": "1"})
+        store.register("s", "d", {"a": "1"})
+        assert store.registered("s", "d")["a"] == ("1", "2025-01-01T00:00:00Z")
+        store.register("s", "d", {"a": "2"})
+        assert store.registered("s", "d")["a"] == ("2", "2025-01-02T00:00:00Z")
+
+    def test_an_enlarged_sweep_takes_over_what_was_registered(self, store):
+        store.register("s", "d", {"a": "1", "b": "1"})
+        store.save(make_result())
+        store.register("s", "larger", {"a": "1", "b": "2", "new": "1"})
+        assert store.registered("s", "larger") == {"a": store.registered("s", "d")["a"]}
+
+    @pytest.mark.parametrize(
+        ("status", "curve", "is_data"),
+        [
+            ("completed", None, True),
+            ("diverged", (), True),
+            ("crashed", (), False),
+            ("timeout", (Evaluation(0, 0.1, 0.1, 0.1),), True),
+        ],
+    )
+    def test_data_are_measurements(self, store, status, curve, is_data):
+        store.register("s", "d", {"a": "1"})
+        store.save(make_result(status=status, curve=curve))
+        store.register("s", "d", {"a": "2"})
+        assert store.registered("s", "d")["a"].hash == ("1" if is_data else "2")
+
+    def test_data_once_seen_stay_seen(self, store):
+        store.register("s", "d", {"a": "1"})
+        store.save(make_result())
+        store.save(make_result(status="crashed", curve=()), fresh=True)
+        store.register("s", "d", {"a": "2"})
+        assert store.registered("s", "d")["a"].hash == "1"
+
+    def test_data_may_be_those_of_certain_runs(self, store):
+        smoke, real = make_result(steps=20), make_result(steps=100)
+        store.register("s", "d", {"a": "1"}, keys=[smoke.key])
+        store.save(smoke)
+        store.register("s", "d", {"a": "2"}, keys=[real.key])
+        assert store.registered("s", "d")["a"].hash == "2"
+        store.register("s", "d", {"a": "3"}, keys=[*map(str, range(1000)), smoke.key])
+        assert store.registered("s", "d")["a"].hash == "2"
+
+    def test_what_is_saved_is_there_for_the_next(self, url):
+        result = make_result()
+        with Store.open(url) as store:
+            store.register("s", "d", {"a": "1"})
+            store.save(result)
+        with Store.open(url, create=False) as store:
+            assert store.results() == (result,)
+        with Store.open(url, read_only=True) as store:
+            assert store.results() == (result,)
+            assert store.registered("s", "d")["a"].hash == "1"
+            with pytest.raises(StoreError, match="cannot be written"):
+                store.save(make_result(seed=2))
+
+    def test_two_sessions_see_each_others_runs(self, url):
+        with Store.open(url) as one, Store.open(url) as other:
+            one.save(make_result("s-1", seed=1))
+            other.save(make_result("s-2", seed=2))
+            assert one.results() == other.results()
+            assert len(one.results()) == 2
+
+    def test_closing_twice_is_closing_once(self, url):
+        store = Store.open(url)
+        store.close()
+        store.close()

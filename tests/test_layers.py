@@ -1,0 +1,94 @@
+"""Imports point one way, and heavy libraries stay in the rooms made for them."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+HARNESS = Path(__file__).parents[1] / "harness"
+
+LAYERS = [
+    {"errors", "records"},
+    {"protocols", "published"},
+    {"space", "sampling"},
+    {"sweep"},
+    {"strategies", "statistics", "store", "executors", "training", "environment", "discovery"},
+    {"observations"},
+    {"claims", "audit"},
+    {"report"},
+    {"planning"},
+    {"judging"},
+    {"session"},
+    {"items", "options", "progress"},
+    {"wiring", "cli"},
+    {"plugin"},
+]
+RANK = {room: rank for rank, rooms in enumerate(LAYERS) for room in rooms}
+
+HEAVY = {
+    "pytest": {"items", "options", "wiring", "plugin"},
+    "torch": {
+        "training/device_torch",
+        "training/grpo_torch",
+        "training/model_torch",
+        "training/warm_start_torch",
+    },
+    "sqlalchemy": {"store"},
+    "scipy": {"sampling", "statistics"},
+    "hypothesis": {"strategies"},
+    "tabulate": {"report", "cli"},
+    "jinja2": {"report"},
+    "rich": {"progress"},
+    "jax": set(),
+    "ray": set(),
+}
+
+
+def found():
+    for file in sorted(HARNESS.rglob("*.py")):
+        name = str(file.relative_to(HARNESS).with_suffix("")).removesuffix("/__init__")
+        if name != "__init__":
+            yield name, file
+
+
+MODULES = list(found())
+
+
+def imported(file):
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{file}: a relative import"
+            if node.module == "harness":
+                yield from (f"harness.{alias.name}" for alias in node.names)
+            else:
+                yield node.module
+
+
+@pytest.mark.parametrize(("name", "file"), MODULES, ids=lambda value: str(value)[-30:])
+def test_imports_point_downwards(name, file):
+    room = name.split("/")[0]
+    for target in imported(file):
+        if not target.startswith("harness."):
+            continue
+        other = target.split(".")[1]
+        if other in ("__version__", room):
+            continue
+        assert RANK[other] < RANK[room], f"{name} imports {target}"
+
+
+@pytest.mark.parametrize(("name", "file"), MODULES, ids=lambda value: str(value)[-30:])
+def test_a_heavy_library_stays_in_its_room(name, file):
+    for target in imported(file):
+        rooms = HEAVY.get(target.split(".")[0])
+        if rooms is not None:
+            assert name in rooms or name.split("/")[0] in rooms, f"{name} imports {target}"
+
+
+def test_the_torch_and_the_jax_trainer_never_meet():
+    for name, file in MODULES:
+        if name.endswith("_jax"):
+            assert not any("torch" in target for target in imported(file)), name
+        if name.endswith("_torch"):
+            assert not any("jax" in target for target in imported(file)), name

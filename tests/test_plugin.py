@@ -1,0 +1,479 @@
+import json
+import re
+
+import pytest
+
+pytest_plugins = ["pytester"]
+
+
+def report(sweeps, name="toy", folder=".sweep/reports"):
+    return json.loads((sweeps.path / folder / name / "report.json").read_text())
+
+
+def test_a_sweep_is_trained_judged_and_reported(sweeps):
+    sweeps.write()
+    result = sweeps.run("--sweep", "toy", "-v")
+    result.assert_outcomes(passed=12)
+    assert len(sweeps.trained) == len(set(sweeps.trained)) == 11
+    result.stdout.fnmatch_lines(
+        [
+            "*sweep toy: 11 runs of up to 20 steps, 0 in the store*",
+            "*test_run?toy-00-lr*PASSED*",
+            "*test_run?toy-placebo-00-lr0*PASSED*",
+            "*test_question?toy-success_above_half?*PASSED*",
+            "*sweep toy*",
+        ]
+    )
+    written = report(sweeps)
+    assert written["complete"] is True
+    assert written["scaled_down"] is False
+    assert len(written["runs"]) == 11
+    verdicts = {q["id"]: q["verdict"] for q in written["questions"]}
+    assert verdicts["success_above_half"] == "supported"
+    assert (sweeps.path / ".sweep/reports/toy/report.md").exists()
+
+
+def test_a_second_session_trains_nothing(sweeps):
+    sweeps.write()
+    sweeps.run("--sweep", "toy")
+    first, before = report(sweeps), list(sweeps.trained)
+    result = sweeps.run("--sweep", "toy")
+    result.assert_outcomes(passed=12)
+    result.stdout.fnmatch_lines(["*11 in the store*"])
+    assert sweeps.trained == before
+    assert report(sweeps) == first
+
+
+def test_without_a_sweep_the_experiments_are_deselected_and_offered(sweeps):
+    sweeps.write()
+    result = sweeps.run()
+    result.assert_outcomes(deselected=12)
+    result.stdout.fnmatch_lines(["*toy: 8 runs of 20 steps and 3 in arms*"])
+    assert sweeps.trained == []
+    assert not (sweeps.path / ".sweep").exists()
+
+
+def test_other_tests_run_beside_a_sweep_and_without(sweeps):
+    sweeps.write(body="sweep = toy()\ndef test_plain(): pass")
+    sweeps.run().assert_outcomes(passed=1, deselected=12)
+    sweeps.run("--sweep", "toy").assert_outcomes(passed=13)
+
+
+def test_only_the_chosen_sweep_runs(sweeps):
+    sweeps.write(body="a = toy('a', runs=5, arms={})\nb = toy('b', runs=5, arms={})")
+    result = sweeps.run("--sweep", "b")
+    result.assert_outcomes(passed=6, deselected=6)
+    assert all(run.startswith("b-") for run in sweeps.trained)
+
+
+def test_names_need_no_fixtures_where_no_sweep_is_defined(sweeps):
+    (sweeps.path / "experiments").mkdir()
+    (sweeps.path / "experiments" / "test_x.py").write_text("def test_x(run): pass\n")
+    sweeps.run().stdout.fnmatch_lines(["*fixture 'run' not found*"])
+
+
+# ---- when questions are judged ------------------------------------------------------------------
+
+NOT_JUDGED = "*not judged: {} of 8 runs missing*"
+
+
+def test_a_question_alone_is_not_judged_before_its_runs_are_there(sweeps):
+    sweeps.write()
+    result = sweeps.run("--sweep", "toy", "-k", "test_question")
+    assert result.ret == 0
+    assert sweeps.trained == []
+    result.stdout.fnmatch_lines([NOT_JUDGED.format(8), "*1 not judged*"])
+    assert report(sweeps, "toy-smoke")["complete"] is False
+
+
+def test_a_question_alone_is_judged_from_the_store(sweeps):
+    sweeps.write()
+    sweeps.run("--sweep", "toy")
+    result = sweeps.run("--sweep", "toy", "-k", "test_question")
+    result.assert_outcomes(passed=1, deselected=11)
+
+
+def test_questions_first_wait_for_the_runs_selected(sweeps):
+    sweeps.write()
+    (sweeps.path / "experiments" / "conftest.py").write_text(
+        "def pytest_collection_modifyitems(items):\n"
+        "    items.sort(key=lambda item: 'test_question' not in item.name)\n"
+    )
+    result = sweeps.run("--sweep", "toy", "-v")
+    result.assert_outcomes(passed=12)
+    first = next(line for line in result.outlines if "::" in line)
+    assert "test_question" in first
+
+
+def test_selected_runs_alone_are_trained(sweeps):
+    sweeps.write()
+    result = sweeps.run("--sweep", "toy", "-k", "toy-00 or toy-01 or test_question")
+    assert sorted(run[:6] for run in sweeps.trained) == ["toy-00", "toy-01"]
+    result.stdout.fnmatch_lines([NOT_JUDGED.format(6)])
+
+
+def test_marks_select_too(sweeps):
+    sweeps.write(
+        body="""
+        import pytest
+        sweep = toy()
+        test_run = pytest.mark.heavy(test_run)
+        """
+    )
+    sweeps.pytester.makeini("[pytest]\nmarkers = heavy\n")
+    sweeps.run("--sweep", "toy", "-m", "not heavy").stdout.fnmatch_lines([NOT_JUDGED.format(8)])
+    assert sweeps.trained == []
+
+
+def test_stopping_at_the_first_failure_reports_what_is_done(sweeps, monkeypatch):
+    monkeypatch.setenv("MODE_2", "fails")
+    sweeps.write()
+    result = sweeps.run("--sweep", "toy", "-x")
+    assert result.ret == 1
+    result.assert_outcomes(passed=2, failed=1)
+    assert report(sweeps, "toy-smoke")["complete"] is False
+
+
+def test_last_failed_runs_again_only_what_failed(sweeps, monkeypatch):
+    monkeypatch.setenv("MODE_2", "fails")
+    sweeps.write()
+    sweeps.run("--sweep", "toy").assert_outcomes(passed=10, failed=1)
+    monkeypatch.delenv("MODE_2")
+    before = len(sweeps.trained)
+    sweeps.run("--sweep", "toy", "--lf")
+    assert [run[:6] for run in sweeps.trained[before:]] == ["toy-02"]
+
+
+def test_collect_only_trains_nothing_and_writes_nothing(sweeps):
+    sweeps.write()
+    result = sweeps.run("--sweep", "toy", "--collect-only", "-q")
+    result.stdout.fnmatch_lines(["*test_question?toy-success_above_half?"])
+    assert sweeps.trained == []
+    assert not (sweeps.path / ".sweep").exists()
+
+
+def test_plain_asserts_on_a_sweep_s_runs(sweeps):
+    sweeps.write(
+        body="""
+        sweep_under_test = toy()
+        def test_all_gain(sweep):
+            assert sweep.name == "toy"
+            assert all(r.outcome.delta_perf >= 0 for r in sweep.runs) and len(sweep.runs) == 11
+        """
+    )
+    sweeps.run("--sweep", "toy").assert_outcomes(passed=13)
+    result = sweeps.run("--sweep", "toy", "-k", "test_all_gain", "--sweep-fresh")
+    result.stdout.fnmatch_lines(["*1 not judged*"])
+
+
+# ---- how runs end -------------------------------------------------------------------------------
+
+
+def test_a_failed_run_fails_its_item_in_one_line_and_is_tried_again(sweeps, monkeypatch):
+    monkeypatch.setenv("MODE_1", "fails")
+    sweeps.write()
+    result = sweeps.run("--sweep", "toy")
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(
+        ["*toy-01-*: failed: RuntimeError: the disk of the GPU is on fire*"]
+    )
+    result.stdout.no_fnmatch_line("*Traceback*")
+    result.stdout.fnmatch_lines(["*not judged: 1 of 8 runs missing (1 failed)*"])
+    monkeypatch.delenv("MODE_1")
+    before = len(sweeps.trained)
+    assert sweeps.run("--sweep", "toy").ret == 0
+    assert [run[:6] for run in sweeps.trained[before:]] == ["toy-01"]
+
+
+def test_a_worker_that_dies_costs_its_own_run_only(sweeps, monkeypatch):
+    monkeypatch.setenv("MODE_1", "exits")
+    sweeps.write()
+    result = sweeps.run("--sweep", "toy", executor="local")
+    result.assert_outcomes(passed=10, failed=1)
+    result.stdout.fnmatch_lines(["*toy-01-*: crashed*"])
+
+
+def test_a_diverged_run_is_final_and_of_its_own_category(sweeps, monkeypatch):
+    monkeypatch.setenv("MODE_1", "diverges")
+    sweeps.write()
+    result = sweeps.run("--sweep", "toy", "-v")
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(["*toy-01-*DIVERGED*", "*1 diverged*"])
+    run = next(r for r in report(sweeps)["runs"] if r["id"].startswith("toy-01"))
+    assert (run["status"], run["delta_perf"], len(run["curve"])) == ("diverged", None, 1)
+    before = len(sweeps.trained)
+    assert sweeps.run("--sweep", "toy", "--sweep-fail-on", "diverged").ret == 1
+    assert len(sweeps.trained) == before
+
+
+# ---- options ------------------------------------------------------------------------------------
+
+
+def test_arms_can_be_left_out_or_chosen(sweeps):
+    sweeps.write()
+    sweeps.run("--sweep", "toy", "--sweep-arms", "none").assert_outcomes(passed=9)
+    assert len(sweeps.trained) == 8
+    sweeps.run("--sweep", "toy", "--sweep-arms", "placebo").assert_outcomes(passed=10)
+    assert len(sweeps.trained) == 9
+
+
+def test_fewer_runs_are_the_first_of_the_sample_and_say_so(sweeps):
+    sweeps.write()
+    result = sweeps.run("--sweep", "toy", "--sweep-runs", "3")
+    result.assert_outcomes(passed=6, skipped=0)
+    small = report(sweeps, "toy-smoke")
+    assert small["scaled_down"] is True
+    assert not (sweeps.path / ".sweep/reports/toy").exists()
+    assert "scaled_down" in {finding["code"] for finding in small["audit"]}
+    before = list(sweeps.trained)
+    sweeps.run("--sweep", "toy")
+    assert len(sweeps.trained) == 11
+    assert sweeps.trained[: len(before)] == before
+
+
+def test_a_sweep_can_be_enlarged(sweeps):
+    sweeps.write()
+    sweeps.run("--sweep", "toy", "--sweep-arms", "none")
+    sweeps.run("--sweep", "toy", "--sweep-arms", "none", "--sweep-runs", "10")
+    assert len(sweeps.trained) == len(set(sweeps.trained)) == 10
+
+
+def test_fewer_steps_scale_the_curve(sweeps):
+    sweeps.write()
+    sweeps.run("--sweep", "toy", "--sweep-steps", "4", "--sweep-arms", "none")
+    small = report(sweeps, "toy-smoke")
+    assert small["scaled_down"] is True
+    assert [point["step"] for point in small["runs"][0]["curve"]] == [0, 1, 2, 3, 4]
+
+
+def test_offline_judges_what_is_stored_and_trains_nothing(sweeps):
+    sweeps.write()
+    result = sweeps.run("--sweep", "toy", "--sweep-offline")
+    assert sweeps.trained == []
+    result.stdout.fnmatch_lines(["*11 not trained*"])
+    sweeps.run("--sweep", "toy")
+    sweeps.run("--sweep", "toy", "--sweep-offline").assert_outcomes(passed=12)
+    assert len(sweeps.trained) == 11
+
+
+def test_fresh_trains_again(sweeps):
+    sweeps.write()
+    sweeps.run("--sweep", "toy")
+    sweeps.run("--sweep", "toy", "--sweep-fresh").assert_outcomes(passed=12)
+    assert len(sweeps.trained) == 22
+
+
+def test_the_local_executor_gives_the_same_report(sweeps):
+    sweeps.write()
+    sweeps.run("--sweep", "toy", executor="inline")
+    inline = report(sweeps)
+    options = ("--sweep", "toy", "--sweep-fresh", "--sweep-workers", "3")
+    sweeps.run(*options, executor="local").assert_outcomes(passed=12)
+    strip = ("seconds", "device")
+    for written in (inline, local := report(sweeps)):
+        for run in written["runs"]:
+            for name in strip:
+                run.pop(name, None)
+    assert inline["runs"] == local["runs"]
+    assert inline["questions"] == local["questions"]
+
+
+def test_a_run_that_takes_too_long_is_stopped(sweeps):
+    sweeps.write(
+        body="""
+        import time
+        def slow(job, notify):
+            if job.run.index == 1:
+                time.sleep(60)
+            return trainer(job, notify)
+        sweep = toy(trainer=slow, runs=3, arms={})
+        """
+    )
+    result = sweeps.run("--sweep", "toy", "--sweep-timeout", "1.5", executor="local")
+    result.stdout.fnmatch_lines(["*toy-01-*: timeout*"])
+    assert result.ret == 1
+
+
+def test_store_and_report_can_lie_elsewhere(sweeps):
+    sweeps.write()
+    sweeps.run("--sweep", "toy", "--sweep-store", "sqlite:///else.db", "--sweep-report", "out")
+    assert (sweeps.path / "else.db").exists()
+    assert report(sweeps, folder="out")["sweep"] == "toy"
+    assert not (sweeps.path / ".sweep/store.db").exists()
+
+
+def test_published_counts_as_a_baseline(sweeps):
+    sweeps.write(
+        body="""
+        sweep = toy(questions=dict(success_vs_baseline=success_rate.above_baseline(),
+                                   mean_vs_baseline=mean_gain.above_baseline()))
+        """
+    )
+    sweeps.run("--sweep", "toy", "--sweep-baseline", "published")
+    written = report(sweeps)
+    assert written["baseline"] == "published"
+    verdicts = {q["id"]: q["verdict"] for q in written["questions"]}
+    assert verdicts["mean_vs_baseline"] == "unanswerable"
+    assert verdicts["success_vs_baseline"] in ("supported", "inconclusive")
+
+
+BASE = """
+base = toy("base", questions={}, arms={})
+sweep = toy(baseline="base", questions=dict(mean_vs_baseline=mean_gain.above_baseline()), arms={})
+"""
+
+
+def test_a_declared_baseline_that_is_not_there_makes_its_questions_unanswerable(sweeps):
+    sweeps.write(body=BASE)
+    sweeps.run("--sweep", "toy")
+    question = {q["id"]: q for q in report(sweeps)["questions"]}["mean_vs_baseline"]
+    assert question["verdict"] == "unanswerable"
+    assert any("--sweep base,toy" in need for need in question["needs"])
+
+
+def test_a_baseline_is_run_beside_or_found_in_the_store(sweeps):
+    sweeps.write(body=BASE)
+    sweeps.run("--sweep", "base,toy")
+    beside = report(sweeps)
+    assert {q["id"]: q["verdict"] for q in beside["questions"]}[
+        "mean_vs_baseline"
+    ] != "unanswerable"
+    sweeps.run("--sweep", "toy")
+    assert report(sweeps)["questions"] == beside["questions"]
+
+
+def test_a_baseline_run_beside_must_be_complete(sweeps, monkeypatch):
+    sweeps.write(body=BASE)
+    result = sweeps.run("--sweep", "base,toy", "-k", "toy-")
+    result.stdout.fnmatch_lines(["*not judged: 8 of 8 runs of base missing*"])
+
+
+def test_what_fails_is_for_the_user_to_say(sweeps, monkeypatch):
+    monkeypatch.setenv("GAIN", "-0.1")
+    sweeps.write(body="sweep = toy(arms={})")
+    assert sweeps.run("--sweep", "toy").ret == 1
+    result = sweeps.run("--sweep", "toy", "--sweep-fail-on", "failed", "-v")
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(["*REFUTED*", "*1 refuted*"])
+    monkeypatch.setenv("GAIN", "0")
+    assert sweeps.run("--sweep", "toy", "--sweep-fresh").ret == 0
+    assert sweeps.run("--sweep", "toy", "--sweep-fail-on", "inconclusive").ret == 1
+
+
+def test_junit_carries_each_item_s_figures(sweeps):
+    sweeps.write()
+    sweeps.run("--sweep", "toy", "--junit-xml", "junit.xml")
+    xml = (sweeps.path / "junit.xml").read_text()
+    assert re.search(r'name="sweep.delta_perf" value="0\.', xml)
+    assert re.search(r'name="sweep.verdict" value="supported"', xml)
+    assert re.search(r'name="sweep.config.learning_rate"', xml)
+
+
+def test_a_changed_question_is_reported_as_post_hoc(sweeps):
+    sweeps.write()
+    sweeps.run("--sweep", "toy")
+    assert "post_hoc" not in {finding["code"] for finding in report(sweeps)["audit"]}
+    sweeps.write(body="sweep = toy(questions=dict(success_above_half=success_rate.above(0.25)))")
+    sweeps.run("--sweep", "toy")
+    assert len(sweeps.trained) == 11
+    assert "post_hoc" in {finding["code"] for finding in report(sweeps)["audit"]}
+
+
+# ---- bad input ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--sweep", "tyo"], "no sweep 'tyo' was collected; did you mean 'toy'?"),
+        (["--sweep", ","], "names nothing"),
+        (["--sweep", "toy", "--sweep-arms", "placbo"], "did you mean 'placebo'?"),
+        (["--sweep", "toy", "--sweep-runs", "0"], "'0' is not a whole number of at least 1"),
+        (["--sweep", "toy", "--sweep-steps", "0"], "'0' is not a whole number of at least 1"),
+        (["--sweep", "toy", "--sweep-workers", "two"], "'two' is not a whole number"),
+        (["--sweep", "toy", "--sweep-timeout", "-1"], "'-1' is not a number of seconds above 0"),
+        (["--sweep", "toy", "--sweep-baseline", "brod"], "baseline 'brod' is not in the store"),
+        (["--sweep", "toy", "--sweep-fail-on", "refutd"], "did you mean 'refuted'?"),
+        (["--sweep", "toy", "--sweep-executor", "lokal"], "did you mean 'local'?"),
+        (["--sweep", "toy", "--sweep-executor", "ray"], "'ray' is not available"),
+        (["--sweep", "toy", "--sweep-offline", "--sweep-fresh"], "give one of them"),
+        (["--sweep", "toy", "-n", "2"], "a sweep has workers of its own"),
+        (["--sweep", "toy", "--sweep-store", "/proc/nowhere/store.db"], "/proc/nowhere"),
+    ],
+)
+def test_a_bad_option_is_one_line_and_a_usage_error(sweeps, options, said):
+    sweeps.write()
+    result = sweeps.run(*options)
+    assert result.ret == 4
+    text = result.stderr.str() + result.stdout.str()
+    assert said in text
+    assert "Traceback" not in text
+    assert sweeps.trained == []
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ("sweep = toy(space=dict(learning_rate=LogUniform(2, 1)))", "the lower end must be below"),
+        ("sweep = toy(space=dict(learning_rate=-1.0))", "-1.0 is not above zero"),
+        (
+            "sweep = toy(space=dict(x=Choice(1, 2, weights=(1,))), arms={})",
+            "2 options but 1 weight",
+        ),
+        ("a = toy()\nb = toy()", "sweep 'toy' is declared"),
+        ("sweep = toy(questions=dict(q=best_inside('lr')))", "names the parameter 'lr'"),
+        ("sweep = toy(runs=0)", "runs is 0"),
+    ],
+)
+def test_a_bad_sweep_is_one_line_with_its_place(sweeps, body, said):
+    sweeps.write(body=body)
+    result = sweeps.run("--sweep", "toy")
+    assert result.ret in (2, 4)
+    text = result.stdout.str() + result.stderr.str()
+    assert said in text
+    assert "Traceback" not in text
+    assert "experiments/test_toy.py" in text or "test_toy.py" in text
+    assert sweeps.trained == []
+
+
+def test_a_duplicate_in_another_file_is_named(sweeps):
+    sweeps.write()
+    sweeps.write(file="test_too")
+    result = sweeps.run("--sweep", "toy")
+    assert result.ret in (2, 4)
+    text = result.stdout.str() + result.stderr.str()
+    assert "sweep 'toy' is declared in test_too.py and in test_toy.py: rename one" in text
+
+
+def test_a_latin_hypercube_cannot_be_enlarged(sweeps):
+    sweeps.write(body="sweep = toy(sampler='latin_hypercube')")
+    result = sweeps.run("--sweep", "toy", "--sweep-runs", "9")
+    assert result.ret in (2, 4)
+    assert "sample of 8 runs cannot be enlarged to 9" in result.stdout.str() + result.stderr.str()
+
+
+def test_a_store_that_is_no_database_is_named(sweeps):
+    sweeps.write()
+    (sweeps.path / "broken.db").write_text("not a database at all" * 100)
+    result = sweeps.run("--sweep", "toy", "--sweep-store", "sqlite:///broken.db")
+    assert result.ret == 4
+    assert "broken.db" in result.stderr.str()
+    assert sweeps.trained == []
+
+
+# ---- lightness ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "options", [["--help"], ["experiments", "--collect-only", "--sweep", "toy"]]
+)
+def test_help_and_collection_import_nothing_heavy(sweeps, options):
+    sweeps.write()
+    (sweeps.path / "conftest.py").write_text(
+        "import sys\n"
+        "def pytest_unconfigure():\n"
+        "    heavy = {'torch', 'jax', 'ray', 'scipy', 'sqlalchemy', 'tabulate', 'jinja2', 'rich'}\n"
+        "    print('HEAVY', sorted(heavy & set(sys.modules)))\n"
+    )
+    result = sweeps.pytester.runpytest_subprocess("-p", "harness.plugin", "-s", *options)
+    assert "HEAVY []" in result.stdout.str()

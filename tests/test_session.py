@@ -1,0 +1,242 @@
+"""The session's logic, without pytest: a fake executor, a real store."""
+
+import pytest
+
+from harness import Choice, LogUniform, Outcome, Sweep, UsageError
+from harness.claims import mean_gain, success_rate
+from harness.errors import StoreError
+from harness.planning import Selection
+from harness.protocols import Finished, Progressed, Started
+from harness.records import Progress
+from harness.session import Observer, Settings, SweepSession, Tally
+
+
+def trainer(job, notify):
+    raise AssertionError("the fake executor trains nothing")
+
+
+def make(name="s", **changes):
+    space = {"learning_rate": LogUniform(1e-7, 1e-6), "batch_size": Choice(4, 8)}
+    given = {"name": name, "runs": 3, "steps": 10, "space": space, "trainer": trainer, **changes}
+    return Sweep(**given)
+
+
+class FakeExecutor:
+    """Finishes one run a poll, in the order submitted."""
+
+    workers = 1
+
+    def __init__(self, outcomes=None, on_event=None):
+        self.jobs, self.submitted, self.closed = [], [], False
+        self.outcomes = outcomes or {}
+        self.on_event = on_event
+
+    def submit(self, jobs):
+        self.submitted += jobs
+        self.jobs += jobs
+
+    def poll(self, timeout):
+        if not self.jobs:
+            raise AssertionError("polled with nothing to wait for")
+        job = self.jobs.pop(0)
+        outcome = self.outcomes.get(job.run.index, done())
+        progress = Progressed(job.key, Progress("train", job.run.steps, job.run.steps, 0.5))
+        events = [Started(job.key), progress, Finished(job.key, outcome)]
+        for event in events:
+            self.on_event(event)
+        return events
+
+    def close(self):
+        self.closed = True
+
+
+def done(delta=0.1, **changes):
+    given = {"perf_before": 0.1, "perf_after": 0.1 + delta, "delta_perf": delta}
+    given |= {"delta_perf_se": 0.01, "prompts": 512, "samples": 4, "prompts_changed": 99}
+    return Outcome(status="completed", **(given | changes))
+
+
+@pytest.fixture()
+def start(tmp_path, monkeypatch):
+    """Return a function that starts a session over sweeps with a fake executor."""
+    made = []
+
+    def begin(*sweeps, outcomes=None, select=None, observer=None, **settings):
+        fakes = []
+
+        def make_executor(name, *, workers, on_event, debug):
+            fakes.append(FakeExecutor(outcomes, on_event))
+            return fakes[-1]
+
+        monkeypatch.setattr("harness.executors.make_executor", make_executor)
+        settings = Settings(
+            home=tmp_path,
+            store=f"sqlite:///{tmp_path / 'store.db'}",
+            reports=tmp_path / "reports",
+            **settings,
+        )
+        session = SweepSession(settings, {sweep.name: sweep for sweep in sweeps}, observer)
+        runs = {sweep.name: sweep.plan(steps=settings.selection.steps) for sweep in sweeps}
+        session.choose({name: r if select is None else select(r) for name, r in runs.items()})
+        session.fakes = fakes
+        made.append(session)
+        return session
+
+    yield begin
+    for session in made:
+        session.close()
+
+
+def test_the_first_run_submits_all_and_each_waits_for_its_own(start):
+    sweep = make()
+    session = start(sweep)
+    runs = sweep.plan()
+    assert session.result(runs[1]).run == runs[1]
+    assert [job.run for job in session.fakes[0].submitted] == list(runs)
+    assert len(session.fakes[0].jobs) == 1
+    assert session.result(runs[0]).outcome.delta_perf == 0.1
+    assert len(session.fakes[0].jobs) == 1
+    session.result(runs[2])
+    assert session.fakes[0].jobs == []
+
+
+def test_what_is_finished_is_stored_at_once_and_reused(start):
+    sweep = make()
+    session = start(sweep)
+    session.result(sweep.plan()[0])
+    assert len(session.store.results()) == 1
+    session.close()
+    again = start(sweep)
+    assert (again.stored("s"), again.planned("s")) == (1, 3)
+    again.finish()
+    assert [job.run.index for job in again.fakes[0].submitted] == [1, 2]
+    third = start(sweep)
+    third.finish()
+    assert third.fakes[0].submitted == []
+
+
+def test_failed_runs_are_tried_again_next_time_and_not_before(start):
+    sweep = make()
+    session = start(sweep, outcomes={1: Outcome(status="failed", error="no")})
+    session.finish()
+    assert session.result(sweep.plan()[1]).outcome.status == "failed"
+    assert str(session.missing("s")) == "1 of 3 runs missing (1 failed)"
+    session.close()
+    again = start(sweep)
+    again.finish()
+    assert [job.run.index for job in again.fakes[0].submitted] == [1]
+    assert again.missing("s") is None
+
+
+def test_a_diverged_run_is_final(start):
+    sweep = make()
+    session = start(sweep, outcomes={1: Outcome(status="diverged", stopped_at=3)})
+    session.finish()
+    assert session.missing("s") is None
+    session.close()
+    assert start(sweep).stored("s") == 3
+
+
+def test_only_selected_runs_are_trained(start):
+    sweep = make(questions={"success_above_half": success_rate.above(0.5)})
+    session = start(sweep, select=lambda runs: runs[:1])
+    session.finish()
+    assert len(session.fakes[0].submitted) == 1
+    verdict = session.verdict("s", "success_above_half")
+    assert verdict.verdict == "not judged"
+    assert verdict.answer == "not judged: 2 of 3 runs missing"
+    assert session.report_folder("s").name == "s-smoke"
+
+
+def test_a_question_waits_for_its_runs_and_its_baseline_s(start):
+    base = make("base")
+    sweep = make(baseline="base", questions={"mean_vs_baseline": mean_gain.above_baseline()})
+    session = start(sweep, base)
+    verdict = session.verdict("s", "mean_vs_baseline")
+    assert verdict.verdict not in ("not judged",)
+    assert session.fakes[0].jobs == []
+    assert session.report("s") is session.report("s")
+
+
+def test_offline_trains_nothing(start):
+    sweep = make()
+    session = start(sweep, offline=True)
+    assert session.result(sweep.plan()[0]) is None
+    session.finish()
+    assert session.fakes == []
+
+
+def test_fresh_ignores_what_is_stored_and_replaces_it(start):
+    sweep = make()
+    session = start(sweep)
+    session.finish()
+    session.close()
+    again = start(sweep, fresh=True, outcomes=dict.fromkeys(range(3), done(0.2)))
+    assert again.stored("s") == 0
+    again.finish()
+    assert len(again.fakes[0].submitted) == 3
+    assert {result.outcome.delta_perf for result in again.store.results()} == {0.2}
+
+
+def test_a_result_that_cannot_be_saved_is_saved_later(start, monkeypatch):
+    sweep = make()
+    session = start(sweep)
+    save, calls = session.store.save, []
+
+    def locked_once(result, *, fresh):
+        calls.append(result)
+        if len(calls) == 1:
+            raise StoreError("the store is locked")
+        save(result, fresh=fresh)
+
+    monkeypatch.setattr(session.store, "save", locked_once)
+    with pytest.raises(StoreError):
+        session.result(sweep.plan()[0])
+    session.finish()
+    assert len(session.store.results()) == 3
+
+
+def test_an_explicit_baseline_must_be_there(start):
+    with pytest.raises(UsageError, match="baseline 'nowhere' is not in the store"):
+        start(make(), baseline="nowhere")
+
+
+def test_less_than_the_declared_sweep_is_a_smoke(start):
+    sweep = make()
+    session = start(sweep, selection=Selection(steps=5))
+    session.finish()
+    assert session.report("s").scaled_down
+    assert session.report_folder("s").name == "s-smoke"
+    session = start(sweep)
+    session.finish()
+    assert session.report_folder("s").name == "s"
+
+
+def test_closing_stops_the_executor_and_may_be_repeated(start):
+    session = start(make(), select=lambda runs: runs)
+    session.result(make().plan()[0])
+    session.close()
+    session.close()
+    assert session.fakes[0].closed
+
+
+def test_the_observer_sees_counts_that_add_up(start):
+    seen = []
+
+    class Recorder(Observer):
+        def update(self, tally):
+            seen.append((tally.done, len(tally.running), tally.left, tally.steps_now))
+
+    session = start(make(), observer=Recorder())
+    session.finish()
+    assert all(sum(counts[:3]) == 3 for counts in seen)
+    assert seen[-1] == (3, 0, 0, 30)
+    assert [counts[3] for counts in seen] == sorted(counts[3] for counts in seen)
+
+
+def test_time_left_follows_from_the_rate():
+    tally = Tally(total=4, done=1, steps_total=400, steps_done=100, began=10.0)
+    tally.running["k"] = (50, 100)
+    assert tally.rate(40.0) == 5.0
+    assert tally.seconds_left(40.0) == 50.0
+    assert Tally().seconds_left(1.0) is None
