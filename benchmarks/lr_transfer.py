@@ -1,4 +1,4 @@
-"""How many runs of the broad sweep succeed under each factor between its learning rates and a task's.
+"""How many runs of the broad sweep succeed under each factor between its rates and the task's.
 
     python benchmarks/lr_transfer.py [FACTOR ...] [--workers 2] [--experiments experiments]
 
@@ -23,7 +23,7 @@ from harness.executors import make_executor
 from harness.observations import count_successes, observe
 from harness.planning import Selection, plan
 from harness.protocols import Finished
-from harness.records import Job, Result, run_key
+from harness.records import Job, Outcome, Result, run_key
 
 ROOT = Path(__file__).resolve().parents[1]
 RANGES = ((1e-7, 3e-7), (3e-7, 1e-6), (1e-6, 2e-6))
@@ -40,7 +40,7 @@ def results(factor: float, experiments: Path, workers: int) -> list[Result]:
         log = home / "logs" / "lr_transfer" / f"{run.id}.log"
         jobs[key] = Job(key, run, conditions, cache=str(home / "cache"), log=str(log))
     executor = make_executor("local", workers)
-    outcomes = {}
+    outcomes: dict[str, Outcome] = {}
     try:
         executor.submit(list(jobs.values()))
         while len(outcomes) < len(jobs):

@@ -154,13 +154,15 @@ def start(session: pytest.Session) -> None:
         for value in _values(item):
             if isinstance(value, RunItem):
                 selected[value.planned.sweep][value.planned.id] = value.planned
-    state.slot.session = SweepSession(state.settings, state.sweeps, _observer(config))
+    sweep_session = SweepSession(state.settings, state.sweeps, _observer(config))
     try:
         if state.settings.selection.arms:
             check_arms(state.settings.selection.arms, (state.sweeps[n] for n in state.wanted))
-        state.slot.session.choose({name: runs.values() for name, runs in selected.items()})
+        sweep_session.choose({name: runs.values() for name, runs in selected.items()})
     except HarnessError as error:
+        sweep_session.close()
         raise pytest.UsageError(str(error)) from None
+    state.slot.session = sweep_session
 
 
 def announce(config: pytest.Config) -> list[str]:
@@ -195,8 +197,8 @@ def categorise(
     for value in _values(item):
         if value.category is not None and report.skipped:
             report.__dict__[CATEGORY] = value.category
-    if call.excinfo is not None and isinstance(call.excinfo.value, HarnessError):
-        report.longrepr = str(call.excinfo.value)
+        if call.excinfo is not None and isinstance(call.excinfo.value, HarnessError):
+            report.longrepr = str(call.excinfo.value)
     return report
 
 

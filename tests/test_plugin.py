@@ -1,8 +1,10 @@
 import json
 import re
+from pathlib import Path
 
 import pytest
 
+ROOT = Path(__file__).parents[1]
 pytest_plugins = ["pytester"]
 
 
@@ -467,13 +469,14 @@ def test_a_store_that_is_no_database_is_named(sweeps):
 @pytest.mark.parametrize(
     "options", [["--help"], ["experiments", "--collect-only", "--sweep", "toy"]]
 )
-def test_help_and_collection_import_nothing_heavy(sweeps, options):
+def test_help_and_collection_import_nothing_heavy(sweeps, monkeypatch, options):
     sweeps.write()
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
     (sweeps.path / "conftest.py").write_text(
-        "import sys\n"
-        "def pytest_unconfigure():\n"
-        "    heavy = {'torch', 'jax', 'ray', 'scipy', 'sqlalchemy', 'tabulate', 'jinja2', 'rich'}\n"
-        "    print('HEAVY', sorted(heavy & set(sys.modules)))\n"
+        "import atexit, sys\n"
+        "heavy = {'torch', 'jax', 'ray', 'scipy', 'sqlalchemy', 'tabulate', 'jinja2', 'rich'}\n"
+        "atexit.register(lambda: print('HEAVY', sorted(heavy & set(sys.modules))))\n"
     )
     result = sweeps.pytester.runpytest_subprocess("-p", "harness.plugin", "-s", *options)
+    assert result.ret == 0
     assert "HEAVY []" in result.stdout.str()

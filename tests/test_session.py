@@ -56,7 +56,7 @@ def done(delta=0.1, **changes):
     return Outcome(status="completed", **(given | changes))
 
 
-@pytest.fixture()
+@pytest.fixture
 def start(tmp_path, monkeypatch):
     """Return a function that starts a session over sweeps with a fake executor."""
     made = []

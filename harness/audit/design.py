@@ -38,9 +38,9 @@ def confounded(view: View) -> Iterator[Finding]:
         yield Finding(
             "confounded",
             "warning",
-            f"{effect} depends on {cause} ({_implied(view, cause, effect, runs)}): what one of them "
-            "does cannot be told from what the other does, so a share of either among the best "
-            "runs says nothing by itself",
+            f"{effect} depends on {cause} ({_implied(view, cause, effect, runs)}): the effect of "
+            "one cannot be told from that of the other, so a share of either among the best runs "
+            "says nothing by itself",
             (effect, cause),
         )
 

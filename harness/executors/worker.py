@@ -16,6 +16,7 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import NoReturn
 
@@ -39,6 +40,8 @@ pipe and its lifeline, the parent's process id, sys.path as JSON."""
 def main(pipe: int, lifeline: int, parent: int) -> NoReturn:
     """Serve the jobs that come through the file descriptor ``pipe`` until it closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if os.getpgrp() != os.getpid():
+        os.setpgid(0, 0)  # `_end` ends a whole group: it must be ours
     _guard(lifeline, pipe, parent)
     faulthandler.enable(file=2, all_threads=False)
     for stream in (sys.stdout, sys.stderr):
@@ -46,7 +49,7 @@ def main(pipe: int, lifeline: int, parent: int) -> NoReturn:
             encoding="utf-8", errors="backslashreplace", line_buffering=True
         )
     connection = Connection(pipe)
-    sender = _Sender(connection)
+    sender = _Sender(connection, _end)
     while True:
         try:
             job = connection.recv()
@@ -74,8 +77,9 @@ def _attempt(job: Job, sender: _Sender) -> Outcome:
 class _Sender:
     """Sends a job's events, and of its progress no more than the parent cares to read."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, gone: Callable[[], NoReturn]) -> None:
         self._connection = connection
+        self._gone = gone
         self._lock = threading.Lock()
         self._writable = select.poll()
         self._writable.register(connection.fileno(), select.POLLOUT)
@@ -87,12 +91,12 @@ class _Sender:
         self._next = 0.0
 
     def send(self, event: Event) -> None:
-        """Send ``event``; where nobody listens any more there is nothing left to live for."""
+        """Send ``event``; where nobody listens any more, ``gone`` is called."""
         with self._lock:
             try:
                 self._connection.send(event)
             except OSError:
-                _end()
+                self._gone()
 
     def notify(self, progress: Progress) -> None:
         """Send ``progress``, unless it carries no evaluation and comes too soon after another.

@@ -46,6 +46,7 @@ def document(report: Report) -> Document:
         Section("", (Text(_conditions(report)),)),
         _side_by_side(report, digits),
         _runs(report, digits),
+        _unfinished(report),
         Section("Learning rate", rate_blocks(report, digits)),
         Section("Learning curve", curve_blocks(report, digits)),
         Section("Arms", arms_blocks(report, digits)),
@@ -70,12 +71,12 @@ def warning(report: Report) -> str:
     """Return what must be said before anything else, or nothing."""
     said = []
     if report.scaled_down:
+        runs = count(report.own.runs, "run")
         declared = {r.run.declared_steps for r in report.main} - {report.steps}
-        of = f" of {max(declared)}" if declared else ""
-        said.append(
-            f"SCALED DOWN: {count(report.own.runs, 'run')} of {report.steps or '?'}{of} steps; "
-            f"this is not the declared sweep"
-        )
+        less = f"only the first {runs}"
+        if declared and report.steps:
+            less = f"{runs} of {count(report.steps, 'step')} instead of {max(declared)}"
+        said.append(f"SCALED DOWN: {less}; this is not the declared sweep")
     if report.missing:
         said.append(f"INCOMPLETE: {'; '.join(report.missing)}")
     return ". ".join(said)
@@ -94,7 +95,7 @@ def _conditions(report: Report) -> str:
     sentences = [", ".join(parts) + "." if parts else ""]
     if report.lr_transfer != 1:
         sentences.append(
-            f"The task's own learning rates are {report.lr_transfer:g} times the sweep's."
+            f"The task's own learning rates are {report.lr_transfer:,g} times the sweep's."
         )
     prompts = {(r.outcome.prompts, r.outcome.samples) for r in report.main if r.outcome.prompts}
     if len(prompts) == 1:
@@ -111,6 +112,8 @@ def _conditions(report: Report) -> str:
 
 def _side_by_side(report: Report, digits: Digits) -> Section:
     own, against = report.own, report.against
+    if not own.runs:
+        return Section("", ())
     columns = [Column("", right=False), Column(own.name), Column("95% interval", right=False)]
     rows = _figures(own, digits)
     if against:
@@ -172,8 +175,9 @@ def _runs(report: Report, digits: Digits) -> Section:
     names = list(dict.fromkeys(name for config in configs for name in config))
     varied = [n for n in names if len({config.get(n) for config in configs}) > 1]
     same = {n: value(configs[0][n], rate=n == RATE) for n in names if n not in varied}
+    places = max(2, *(len(str(r.run.index)) for r in main))
     columns = {
-        Column("run", right=False): [f"{r.run.index:02d}" for r in main],
+        Column("run", right=False): [f"{r.run.index:0{places}d}" for r in main],
         Column(""): [_mark(r, report.own.improved) for r in main],
         Column("ΔPerf"): [_change(r.outcome, digits) for r in main],
     }
@@ -197,6 +201,19 @@ def _runs(report: Report, digits: Digits) -> Section:
         notes.append(f"The same in every run: {said}.")
     rows = tuple(zip(*columns.values(), strict=True))
     return Section("Runs by ΔPerf", (Table(tuple(columns), rows, note=" ".join(notes), long=True),))
+
+
+def _unfinished(report: Report) -> Section:
+    """Return what has a result that does not count: it is trained again next time."""
+    left = [r for r in report.runs if not r.is_final]
+    columns = (
+        Column("run", right=False),
+        Column("status", right=False),
+        Column("error", right=False, wrap=True),
+    )
+    rows = tuple((r.run.id, r.outcome.status, r.outcome.error or "") for r in left)
+    table = Table(columns, rows, note="They are tried again next time.", long=True)
+    return Section("Runs that did not finish", (table,) if left else ())
 
 
 def _mark(result: Result, improved: frozenset[str]) -> str:
@@ -225,12 +242,12 @@ def _training(outcome: Outcome, digits: Digits) -> str:
 
 def _questions(verdicts: tuple[Verdict, ...]) -> tuple[Block, ...]:
     levels = {verdict.level for verdict in verdicts if verdict.level is not None}
-    one = len(levels) == 1
+    one = len(levels) <= 1
     columns = (
         Column("verdict", right=False),
         Column("question", right=False),
         Column("estimate"),
-        Column(f"{levels.pop():.0%} interval" if one else "interval", right=False),
+        Column(f"{levels.pop():.0%} interval" if one and levels else "interval", right=False),
         *([] if one else [Column("level")]),
         Column("n"),
         Column("p"),
@@ -246,7 +263,7 @@ def _questions(verdicts: tuple[Verdict, ...]) -> tuple[Block, ...]:
         )
         level = "" if verdict.level is None else f"{verdict.level:.0%}"
         cells = [verdict.verdict, verdict.id, estimate, interval, *([] if one else [level])]
-        cells += [str(verdict.n), p_value(verdict.p_value), p_value(verdict.p_holm)]
+        cells += [str(verdict.n or ""), p_value(verdict.p_value), p_value(verdict.p_holm)]
         rows.append(tuple("" if cell == NONE else cell for cell in cells))
     return (Verdicts(Table(columns, tuple(rows)), verdicts),)
 
@@ -255,4 +272,6 @@ def _audit(report: Report) -> tuple[Block, ...]:
     order = {"error": 0, "warning": 1, "info": 2}
     findings = sorted(report.findings, key=lambda finding: order[finding.severity])
     items = tuple((f"{f.severity}: {f.code}", f.message) for f in findings)
-    return (Bullets(items),) if items else (Text("The audit found nothing to object to."),)
+    if not items and report.main:
+        return (Text("The audit found nothing to object to."),)
+    return (Bullets(items),) if items else ()

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 
 from harness.records import Value
 
+HUGE = 1e9
+"""Numbers from here on are written with an exponent."""
+
 NONE = "–"
 """Stands where there is no number."""
 
@@ -24,9 +27,11 @@ class Digits:
         known = [value for value in values if value is not None and math.isfinite(value)]
         if not known:
             return cls()
+        largest = max(map(abs, known))
+        if largest >= HUGE:
+            return cls(0)
         mean = sum(known) / len(known)
         spread = math.sqrt(sum((value - mean) ** 2 for value in known) / len(known))
-        largest = max(map(abs, known))
         if spread <= largest * 1e-9:
             return cls(4)
         return cls(min(max(2 - math.ceil(math.log10(spread)), 0 if largest >= 100 else 3), 6))
@@ -35,7 +40,9 @@ class Digits:
         """Return ``0.081``."""
         if value is None:
             return NONE
-        return f"{round(value, self.places) + 0.0:.{self.places}f}".replace("-", "−")
+        huge = abs(value) >= HUGE
+        text = f"{value:.3g}" if huge else f"{round(value, self.places) + 0.0:.{self.places}f}"
+        return text.replace("-", "−")
 
     def signed(self, value: float | None) -> str:
         """Return ``+0.072``, and plain ``0`` with its decimals where nothing is left to sign."""
@@ -58,27 +65,27 @@ def verdict_numbers(
     estimate: float | None, low: float | None, high: float | None, *, signed: bool
 ) -> tuple[str, str]:
     """Return an estimate and its interval to two digits of the interval's half-width."""
-    known = [abs(value) for value in (estimate, low, high) if value is not None]
-    if known and 0 < max(known) < 1e-4:
-        return (learning_rate(estimate), _range(low, high, learning_rate))
+    largest = max((abs(value) for value in (estimate, low, high) if value is not None), default=0)
+    if 0 < largest < 1e-4:
+        return (learning_rate(estimate, 3), _range(low, high, lambda x: learning_rate(x, 3)))
     ends = [value for value in (low, high) if value is not None]
     width = max(ends) - min(ends) if len(ends) == 2 else 0.0
     if not width and estimate is not None and ends:
         width = 2 * abs(ends[0] - estimate)
-    places = 2 - math.ceil(math.log10(width / 2)) if width > 0 else 3
-    digits = Digits(min(max(places, 0 if known and max(known) >= 100 else 2), 4))
+    places = 2 - math.ceil(math.log10(width / 2)) if 0 < width < HUGE else 3
+    digits = Digits(min(max(places, 0 if largest >= 100 else 2), 4))
     written = digits.signed(estimate) if signed else digits.plain(estimate)
     return (written, digits.between(low, high, signed=signed))
 
 
-def learning_rate(value: float | None) -> str:
+def learning_rate(value: float | None, digits: int = 2) -> str:
     """Return ``2.1e-7``."""
     if value is None:
         return NONE
     if value == 0:
         return "0"
-    mantissa, exponent = f"{value:.1e}".split("e")
-    return f"{mantissa.removesuffix('.0')}e{int(exponent)}"
+    mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
+    return f"{float(mantissa):g}e{int(exponent)}"
 
 
 def percent(value: float | None) -> str:

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 LEVEL = 0.95
 """Confidence of the intervals in tables; a verdict's own interval says its level."""
 
+FEWEST = 8
+"""Of fewer runs the worst quarter is a single one, and has no interval."""
+
 
 @dataclass(frozen=True, slots=True)
 class Estimated:
@@ -242,7 +245,7 @@ def common_rule(*samples: Sequence[Result]) -> Rule:
 
 def deltas_of(results: Iterable[Result]) -> list[float]:
     """Return the ΔPerf of those that have one."""
-    return [r.outcome.delta_perf for r in results if finite(r.outcome.delta_perf) is not None]  # type: ignore[misc]
+    return [delta for r in results if (delta := finite(r.outcome.delta_perf)) is not None]
 
 
 def learning_rate_of(result: Result) -> float | None:
@@ -271,7 +274,7 @@ def _worst_quarter(deltas: Sequence[float]) -> Estimated:
 
     value = finite(statistics.cvar(deltas))
     error = finite(statistics.cvar_standard_error(deltas))
-    if value is None or error is None:
+    if value is None or not error or len(deltas) < FEWEST:
         return Estimated(value)
     low, high = statistics.improvement_interval([value], [error], [len(deltas)], LEVEL)
     return Estimated(value, float(low[0]), float(high[0]))

@@ -85,9 +85,11 @@ def bca_mean(
         return Estimate(_mean(x), -math.inf, math.inf, level, x.size, method)
     if x.size > _BCA_LIMIT:
         return mean_interval(x, level)
-    centre, scale = _mean(x), float(np.max(np.abs(x - _mean(x))))
+    # On a whole-number scale sums are exact, so that a resample whose mean equals the sample's is
+    # seen to: the bias correction counts such ties.
+    centre, scale = _mean(x), float(np.max(np.abs(x - _mean(x)))) / 2**40
     interval = stats.bootstrap(
-        ((x - centre) / scale,),
+        (np.round((x - centre) / scale),),
         np.mean,
         confidence_level=level,
         n_resamples=resamples,

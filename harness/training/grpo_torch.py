@@ -46,12 +46,12 @@ from harness.training.grpo import (
     require_finite,
 )
 from harness.training.measurement import HeldOut, train_difference
-from harness.training.model_torch import cast, completion_logits, generate, to_parameters
+from harness.training.model_torch import FlatWeights, completion_logits, generate
 from harness.training.settings import GRPOSettings
 from harness.training.tasks import Scores, Task, Tokens, completion_mask, get_task
 from harness.training.warm_start import Weights, warm_started
 
-EVALUATION_BATCH = 2048
+EVALUATION_BATCH = 1024
 """The most sequences of one generation at an evaluation."""
 
 
@@ -167,13 +167,20 @@ def _train(job: Job, notify: Notify) -> Outcome:
     )
 
 
-def token_terms(
-    logits: Tensor, completions: Tensor, advantages: Tensor, reference: Tensor | None
+def grpo_loss(
+    logits: Tensor,
+    completions: Tensor,
+    weights: Tensor,
+    advantages: Tensor,
+    *,
+    reference: Tensor | None = None,
+    kl_coef: float = 0.0,
+    entropy_coef: float = 0.0,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Return each token's policy loss, KL(policy‖reference) and entropy.
+    """Return the loss, the KL(policy‖reference) and the entropy, each a weighted sum over tokens.
 
-    The policy loss is −A·π(token)/π_old(token). The policy that sampled is the one that is updated,
-    so the ratio is 1 and only its gradient matters; for the same reason it needs no clipping.
+    The policy loss of a token is −A·π(token)/π_old(token). The policy that sampled is the one that
+    is updated, so the ratio is 1 and only its gradient matters; it needs no clipping either.
 
     Parameters
     ----------
@@ -181,25 +188,26 @@ def token_terms(
         ``[rows, group, tokens, vocabulary]`` of the policy.
     completions
         ``[rows, group, tokens]``, what was drawn.
+    weights
+        ``[rows, group, tokens]``, how much each token counts: 0 after the end of a completion, and
+        1 divided by the number of tokens of the whole batch before.
     advantages
         ``[rows, group]``.
     reference
         Logits of the reference policy, shaped as ``logits``; without it KL is 0.
-
-    Returns
-    -------
-    tuple of Tensor
-        Three of ``[rows, group, tokens]``.
+    kl_coef, entropy_coef
+        What KL and entropy count for.
     """
     log_probs = torch.log_softmax(logits, dim=-1)
     chosen = log_probs.gather(-1, completions.unsqueeze(-1)).squeeze(-1)
-    policy_loss = -advantages.unsqueeze(-1) * torch.exp(chosen - chosen.detach())
-    probs = log_probs.exp()
-    entropy = -(probs * log_probs).sum(dim=-1)
+    ratio = torch.exp(chosen - chosen.detach())
+    policy_loss = -(ratio * advantages.unsqueeze(-1) * weights).sum()
+    weighted = log_probs.exp() * weights.unsqueeze(-1)
+    entropy = -(weighted * log_probs).sum()
     if reference is None:
-        return policy_loss, torch.zeros_like(entropy), entropy
-    kl = -(probs * torch.log_softmax(reference, dim=-1)).sum(dim=-1) - entropy
-    return policy_loss, kl, entropy
+        return policy_loss - entropy_coef * entropy, torch.zeros_like(entropy), entropy
+    kl = (weighted * (log_probs - torch.log_softmax(reference, dim=-1))).sum()
+    return policy_loss + kl_coef * kl - entropy_coef * entropy, kl, entropy
 
 
 class Policy:
@@ -217,11 +225,11 @@ class Policy:
         self.settings = settings
         self.device = device
         self.dtype = dtype
-        self.parameters = to_parameters(weights, device)
+        self.weights = FlatWeights(weights, device)
         with torch.no_grad():
-            self.reference = cast(to_parameters(weights, device), dtype)
+            self.reference = FlatWeights(weights, device).named(dtype)
         self.optimizer = torch.optim.AdamW(
-            self.parameters.values(),
+            [self.weights.vector],
             lr=settings.learning_rate,
             betas=ADAM_BETAS,
             eps=ADAM_EPSILON,
@@ -236,7 +244,7 @@ class Policy:
         tokens]``.
         """
         with torch.inference_mode():
-            parameters = cast(self.parameters, self.dtype)
+            parameters = self.weights.named(self.dtype)
         completions = np.empty(noise.shape, dtype=np.int64)
         for rows, group in microbatches(noise.shape[0], noise.shape[1], most):
             completions[rows, group] = generate(
@@ -283,18 +291,23 @@ class Policy:
         rows, group, _ = completions.shape
         for part in microbatches(rows, group, self.settings.microbatch):
             batch = self._send(prompts[part[0]]), self._send(completions[part])
-            logits = completion_logits(cast(self.parameters, self.dtype), self.task.shape, *batch)
+            logits = completion_logits(self.weights.named(self.dtype), self.task.shape, *batch)
             reference = None
             if kl_coef:
                 with torch.no_grad():
                     reference = completion_logits(self.reference, self.task.shape, *batch)
-            terms = token_terms(logits, batch[1], self._send(advantages[part]), reference)
-            weight = self._send(share[part])
-            policy_loss, kl, entropy = ((term * weight).sum() for term in terms)
-            loss = policy_loss + kl_coef * kl - self.settings.entropy_coef * entropy
-            torch.autograd.backward(loss)
-            sums += torch.stack([loss, kl, entropy]).detach()
-        norm = torch.nn.utils.clip_grad_norm_(self.parameters.values(), self.settings.max_grad_norm)
+            terms = grpo_loss(
+                logits,
+                batch[1],
+                self._send(share[part]),
+                self._send(advantages[part]),
+                reference=reference,
+                kl_coef=kl_coef,
+                entropy_coef=self.settings.entropy_coef,
+            )
+            torch.autograd.backward(terms[0])
+            sums += torch.stack(terms).detach()
+        norm = torch.nn.utils.clip_grad_norm_(self.weights.vector, self.settings.max_grad_norm)
         measured: list[float] = torch.cat([sums, norm[None]]).tolist()
         return measured
 
@@ -305,8 +318,7 @@ class Policy:
 
     def norm(self) -> float:
         """Return the Euclidean norm of all weights together."""
-        with torch.no_grad():
-            return float(torch.nn.utils.get_total_norm(self.parameters.values()))
+        return float(self.weights.vector.detach().norm())
 
     def _send(self, array: npt.NDArray[Any]) -> Tensor:
         return torch.from_numpy(array).to(self.device)

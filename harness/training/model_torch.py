@@ -61,36 +61,49 @@ def _frame(layout: Layout, device: torch.device, dtype: torch.dtype) -> tuple[Te
         )
 
 
-def to_parameters(weights: Weights, device: torch.device) -> Parameters:
-    """Return trainable float32 copies of ``weights`` on ``device``."""
-    return {
-        name: torch.tensor(array, dtype=torch.float32, device=device, requires_grad=True)
-        for name, array in weights.items()
-    }
+class FlatWeights:
+    """All weights of a decoder in one vector, so that optimiser and gradient have one tensor.
 
+    ``vector`` is a float32 leaf; its gradient is float32 in whatever dtype the forward pass is.
+    """
 
-def cast(parameters: Parameters, dtype: torch.dtype) -> Parameters:
-    """Return ``parameters`` in ``dtype``; gradients flow back to them in float32."""
-    return {name: parameter.to(dtype) for name, parameter in parameters.items()}
+    def __init__(self, weights: Weights, device: torch.device) -> None:
+        self._shapes = {name: array.shape for name, array in weights.items()}
+        self._sizes = [array.size for array in weights.values()]
+        flat = np.concatenate([array.ravel() for array in weights.values()])
+        self.vector = torch.tensor(flat, dtype=torch.float32, device=device, requires_grad=True)
+
+    def named(self, dtype: torch.dtype = torch.float32) -> Parameters:
+        """Return the weights by name in ``dtype``; gradients flow back to the vector."""
+        parts = torch.split(self.vector.to(dtype), self._sizes)
+        return {
+            name: part.view(shape)
+            for part, (name, shape) in zip(parts, self._shapes.items(), strict=True)
+        }
+
+    def arrays(self) -> Weights:
+        """Return copies of the weights by name, on the host."""
+        with torch.no_grad():
+            return {name: tensor.cpu().numpy().copy() for name, tensor in self.named().items()}
 
 
 class Cache:
     """The keys and values of packed groups, allocated once for all layers of a generation."""
 
     def __init__(self, shape: ModelShape, rows: int, length: int, like: Tensor) -> None:
-        size = (shape.layers, rows, shape.heads, length, shape.width // shape.heads)
+        size = (shape.layers, rows * shape.heads, length, shape.width // shape.heads)
         self.keys = like.new_empty(size)
         self.values = like.new_empty(size)
 
     def extend(self, layer: int, start: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
         """Store what ``layer`` computed from token ``start`` on; return all up to there.
 
-        ``key`` and ``value`` are ``[rows, heads, tokens, width / heads]``.
+        ``key`` and ``value`` are ``[rows · heads, tokens, width / heads]``.
         """
-        end = start + key.shape[2]
-        self.keys[layer, :, :, start:end] = key
-        self.values[layer, :, :, start:end] = value
-        return self.keys[layer, :, :, :end], self.values[layer, :, :, :end]
+        end = start + key.shape[1]
+        self.keys[layer, :, start:end] = key
+        self.values[layer, :, start:end] = value
+        return self.keys[layer, :, :end], self.values[layer, :, :end]
 
 
 def forward(
@@ -128,22 +141,23 @@ def forward(
     positions, mask = _frame(layout, tokens.device, parameters["head"].dtype)
     positions, mask = positions[start : start + n], mask[start : start + n, : start + n]
     width = (shape.width,)
-    x = functional.embedding(tokens, parameters["embed"]) + parameters["position"][positions]
+    x = functional.embedding(tokens, parameters["embed"])
+    x = x + functional.embedding(positions, parameters["position"])
     for layer in range(shape.layers):
         name = f"layers.{layer}."
         normed = functional.layer_norm(x, width, parameters[name + "attention_norm"])
         qkv = (normed @ parameters[name + "qkv"]).view(rows, n, 3, heads, size)
-        query, key, value = qkv.permute(2, 0, 3, 1, 4).unbind()
+        query, key, value = qkv.permute(2, 0, 3, 1, 4).reshape(3, rows * heads, n, size).unbind()
         if cache is not None:
             key, value = cache.extend(layer, start, key, value)
         if layer == shape.layers - 1 and first:
-            query, x, mask = query[:, :, first:], x[:, first:], mask[first:]
-        scores = query @ key.transpose(-2, -1) * (1.0 / math.sqrt(size)) + mask
-        mixed = torch.softmax(scores, dim=-1) @ value
-        mixed = mixed.transpose(1, 2).reshape(rows, -1, shape.width)
+            query, x, mask = query[:, first:], x[:, first:], mask[first:]
+        scores = torch.baddbmm(mask, query, key.transpose(1, 2), alpha=1.0 / math.sqrt(size))
+        mixed = torch.bmm(torch.softmax(scores, dim=-1), value)
+        mixed = mixed.view(rows, heads, -1, size).transpose(1, 2).reshape(rows, -1, shape.width)
         x = x + mixed @ parameters[name + "out"]
         normed = functional.layer_norm(x, width, parameters[name + "mlp_norm"])
-        x = x + functional.relu(normed @ parameters[name + "up"]) @ parameters[name + "down"]
+        x = x + torch.relu_(normed @ parameters[name + "up"]) @ parameters[name + "down"]
     return (functional.layer_norm(x, width, parameters["norm"]) @ parameters["head"]).float()
 
 

@@ -72,7 +72,7 @@ def learning_rate(schedule: str, step: int, steps: int, peak: float, warmup: int
         How many steps the linear warmup takes.
     """
     if step < warmup:
-        return peak * (step + 1) / warmup
+        return peak * ((step + 1) / warmup)
     return peak * SCHEDULES[schedule]((step - warmup) / (steps - warmup))
 
 

@@ -194,9 +194,11 @@ def tells_threads(job: Job, notify: Notify) -> Outcome:
 
 
 def notifies_from_threads(job: Job, notify: Notify) -> Outcome:
+    """Sends 200 messages, each too long to be written at once, from four threads."""
+
     def tell() -> None:
-        for step in range(200):
-            notify(Progress("train", step, 200, evaluation=point(step)))
+        for step in range(50):
+            notify(Progress("x" * 100_000, step, 50, evaluation=point(step)))
 
     threads = [threading.Thread(target=tell) for _ in range(4)]
     for thread in threads:

@@ -15,8 +15,8 @@ ALPHA = 0.05
 
 def agrees(compared, null=0.0):
     """The interval lies above (below) the null value exactly when that is shown."""
-    assert (compared.low > null) == (compared.p_greater < ALPHA) or compared.low == null
-    assert (compared.high < null) == (compared.p_less < ALPHA) or compared.high == null
+    assert (compared.low > null) == (compared.p_greater <= ALPHA) or compared.low == null
+    assert (compared.high < null) == (compared.p_less <= ALPHA) or compared.high == null
     assert 0.0 <= compared.p_greater <= 1.0
     assert 0.0 <= compared.p_less <= 1.0
     assert not math.isnan(compared.low)

@@ -57,6 +57,29 @@ def test_scores_are_kendalls():
     assert windows.starts.min() == 1
 
 
+def test_blocks_add_up_and_are_not_compared_with_each_other():
+    from harness.statistics.response import _Windows
+
+    rng = np.random.default_rng(0)
+    x, y = np.sort(rng.random(12)), rng.random(12)
+    block = np.array([0, 1] * 6)
+    windows = _Windows.of(x, block)
+    rising, _ = windows.scores(stats.rankdata(y).astype(np.int16)[None, :])
+    end = windows.ends[-1] + 1
+    total, variance = 0.0, 0.0
+    for index in (0, 1):
+        inside = block[:end] == index
+        n = inside.sum()
+        total += stats.kendalltau(x[:end][inside], y[:end][inside]).statistic * n * (n - 1) / 2
+        variance += n * (n - 1) * (2 * n + 5) / 18
+    assert rising[0, -1] == pytest.approx(total / np.sqrt(variance))
+
+
+@pytest.mark.parametrize(("n", "runs"), [(4, 4), (16, 4), (17, 5), (24, 6), (48, 12), (200, 50)])
+def test_a_window_holds_a_quarter_of_the_runs_and_four_at_least(n, runs):
+    assert statistics.smallest_window(n) == runs
+
+
 @settings(max_examples=25, deadline=None)
 @given(seed=st.integers(0, 10_000), n=st.integers(5, 20))
 def test_only_order_counts_and_runs_may_come_in_any(seed, n):

@@ -1,0 +1,64 @@
+"""The ``sweep`` command. A verb is a module of this package, listed in `VERBS`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+from harness import __version__
+from harness.cli import list_sweeps, plan, report, runs
+from harness.errors import HarnessError
+
+VERBS = {
+    "list": list_sweeps,
+    "plan": plan,
+    "runs": runs,
+    "report": report,
+}
+"""Each has ``HELP``, ``add_arguments(parser)`` and ``run(options)``, which returns the status."""
+
+DONE, REFUTED, USAGE, INTERRUPTED = 0, 1, 2, 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit status: 0 done, 1 refuted with --strict, 2 usage."""
+    options = parser().parse_args(arguments)
+    try:
+        status: int = options.run(options)
+        sys.stdout.flush()
+    except HarnessError as error:
+        print(f"sweep: error: {' '.join(str(error).split())}", file=sys.stderr)
+        return USAGE
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return DONE
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    return status
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command and of all its verbs."""
+    command = argparse.ArgumentParser(
+        prog="sweep",
+        description="Plan sweeps, list what is stored, and report what it shows.",
+        epilog="Sweeps are trained by pytest: pytest experiments/ --sweep NAME",
+        allow_abbrev=False,
+    )
+    command.add_argument(
+        "--version",
+        action="version",
+        version=f"pytest-sweep {__version__}",
+        help="print the version and leave",
+    )
+    verbs = command.add_subparsers(metavar="VERB", required=True, title="verbs")
+    for name, module in VERBS.items():
+        verb = verbs.add_parser(
+            name, help=module.HELP, description=f"{module.HELP}.", allow_abbrev=False
+        )
+        verb.add_argument("--json", action="store_true", help="print JSON instead of text")
+        module.add_arguments(verb)
+        verb.set_defaults(run=module.run)
+    return command

@@ -1,0 +1,8 @@
+"""``python -m harness.cli``: the ``sweep`` command where it is not installed."""
+
+import sys
+
+from harness.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,179 @@
+"""What several verbs share: options, where things are, and how text reaches the terminal."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness.errors import UsageError
+from harness.planning import Selection, check_arms
+from harness.sweep import Sweep, nearest
+
+if TYPE_CHECKING:
+    from harness.store import Store
+
+HOME = ".sweep"
+ROOTS = (HOME, "pytest.ini", "pyproject.toml", "tox.ini", "setup.cfg", "setup.py", ".git")
+"""The nearest directory upwards with one of these is the root."""
+
+
+def add_experiments(parser: argparse.ArgumentParser) -> None:
+    """Add ``--experiments``."""
+    parser.add_argument(
+        "--experiments",
+        action="append",
+        metavar="PATH",
+        help="file or directory with sweep files; may be given more than once "
+        "(default: experiments/ at the root)",
+    )
+
+
+def add_store(parser: argparse.ArgumentParser) -> None:
+    """Add ``--store``."""
+    parser.add_argument(
+        "--store",
+        metavar="URL",
+        help="where runs are kept: sqlite:///PATH or a path "
+        f"(default: {HOME}/store.db at the root)",
+    )
+
+
+def add_selection(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say how a sweep is asked for, as the plugin has them."""
+    parser.add_argument(
+        "--runs",
+        type=_at_least_one,
+        metavar="N",
+        help="only the first N runs of the declared sample, and their arms",
+    )
+    parser.add_argument(
+        "--steps",
+        type=_at_least_one,
+        metavar="N",
+        help="steps of a run instead of the declared; warmups shrink in proportion",
+    )
+    parser.add_argument(
+        "--arms",
+        type=_names,
+        metavar="all|none|NAME,…",
+        default=("all",),
+        help="control arms beside the main runs (default: all)",
+    )
+    parser.add_argument(
+        "--backend",
+        metavar="auto|torch|jax",
+        default="auto",
+        help="what trains or trained the runs (default: auto, the first that is installed)",
+    )
+    parser.add_argument(
+        "--precision",
+        metavar="float32|bfloat16",
+        default="float32",
+        help="number format of training (default: float32)",
+    )
+
+
+def selection(options: argparse.Namespace, sweep: Sweep) -> Selection:
+    """Return how ``sweep`` is asked for.
+
+    Raises
+    ------
+    UsageError
+        Where it has no arm of a given name.
+    """
+    arms = {("all",): None, ("none",): ()}.get(options.arms, options.arms)
+    check_arms(arms or (), [sweep])
+    return Selection(
+        runs=options.runs,
+        steps=options.steps,
+        arms=arms,
+        backend=options.backend,
+        precision=options.precision,
+    )
+
+
+def root() -> Path:
+    """Return the project's root: where pytest's would be, and so where ``.sweep`` is."""
+    here = Path.cwd()
+    for folder in (here, *here.parents):
+        if any((folder / name).exists() for name in ROOTS):
+            return folder
+    return here
+
+
+def experiments(options: argparse.Namespace) -> list[Path]:
+    """Return where to look for sweep files."""
+    return [Path(path) for path in options.experiments or [root() / "experiments"]]
+
+
+def sweeps(options: argparse.Namespace) -> dict[str, Sweep]:
+    """Return the sweeps there are, by name."""
+    from harness.discovery import discover
+
+    return discover(experiments(options))
+
+
+def chosen(name: str, among: dict[str, Sweep]) -> Sweep:
+    """Return the sweep called ``name``.
+
+    Raises
+    ------
+    UsageError
+        Where there is none; the message has the nearest name and those there are.
+    """
+    if name not in among:
+        there = f"there are {', '.join(sorted(among))}" if among else "no sweep is declared"
+        raise UsageError(f"no sweep {name!r}; {there}{nearest(name, among)}")
+    return among[name]
+
+
+def open_store(options: argparse.Namespace) -> Store:
+    """Return the store, to be read only.
+
+    Raises
+    ------
+    StoreError
+        Where there is none, or it cannot be read.
+    """
+    from harness.store import Store
+
+    url = options.store or f"sqlite:///{root() / HOME / 'store.db'}"
+    return Store.open(url, create=False, read_only=True)
+
+
+def width() -> int:
+    """Return how many characters a line has."""
+    return shutil.get_terminal_size().columns
+
+
+def colour() -> bool:
+    """Return whether to use colour: on a terminal that has it, unless NO_COLOR is set."""
+    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+    return sys.stdout.isatty() and not plain
+
+
+def print_json(data: object) -> None:
+    """Print ``data`` as JSON."""
+    print(json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False))
+
+
+def _at_least_one(text: str) -> int:
+    try:
+        number = int(text)
+    except ValueError:
+        number = 0
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
+    return number
+
+
+def _names(text: str) -> tuple[str, ...]:
+    parts = tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
+    if not parts:
+        raise argparse.ArgumentTypeError(f"{text!r} names nothing; give NAME or NAME,NAME")
+    return parts

@@ -1,0 +1,81 @@
+"""``sweep list``: the sweeps there are."""
+
+from __future__ import annotations
+
+import argparse
+import os
+
+from harness.cli import common
+from harness.records import Counts
+from harness.sweep import Pairs, Sweep
+
+HELP = "list the sweeps that the experiments declare"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the verb's options."""
+    common.add_experiments(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print every sweep with its size, arms, baseline and questions."""
+    from harness.discovery import located
+
+    rows = [
+        {**_described(sweep), "file": os.path.relpath(file)}
+        for sweep, file in located(common.experiments(options)).values()
+    ]
+    if options.json:
+        common.print_json({"sweeps": rows})
+    elif not rows:
+        print("no sweep is declared")
+    else:
+        _print(rows)
+    return 0
+
+
+def _described(sweep: Sweep) -> dict[str, object]:
+    baseline = sweep.baseline
+    return {
+        "sweep": sweep.name,
+        "runs": sweep.runs,
+        "steps": sweep.steps,
+        "arms": {
+            name: size.count * len(size.values) if isinstance(size, Pairs) else size
+            for name, size in sweep.arms.items()
+        },
+        "baseline": baseline.name if isinstance(baseline, Counts) else baseline,
+        "questions": list(sweep.questions),
+    }
+
+
+def _print(rows: list[dict[str, object]]) -> None:
+    from harness.report.blocks import Column, Table
+    from harness.report.layout import table_text
+
+    columns = (
+        Column("sweep", right=False),
+        Column("runs"),
+        Column("steps"),
+        Column("arms", right=False, wrap=True),
+        Column("baseline", right=False),
+        Column("questions"),
+        Column("file", right=False, drop=1),
+    )
+    cells = []
+    for row in rows:
+        arms, questions = row["arms"], row["questions"]
+        assert isinstance(arms, dict)
+        assert isinstance(questions, list)
+        cells.append(
+            (
+                str(row["sweep"]),
+                str(row["runs"]),
+                str(row["steps"]),
+                ", ".join(f"{name} {size}" for name, size in arms.items()) or "none",
+                str(row["baseline"] or "none"),
+                str(len(questions)),
+                str(row["file"]),
+            )
+        )
+    print("\n".join(table_text(Table(columns, tuple(cells)), common.width())))

@@ -1,0 +1,56 @@
+"""``sweep report``: judge what is stored."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from harness.cli import common
+
+HELP = "judge what is stored of a sweep, print the report and write its files"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the verb's arguments and options."""
+    parser.add_argument("name", metavar="NAME", help="the sweep to report on")
+    parser.add_argument(
+        "--report",
+        metavar="DIR",
+        help=f"write the files below DIR (default: {common.HOME}/reports at the root)",
+    )
+    parser.add_argument(
+        "--baseline",
+        metavar="NAME|published",
+        help="compare with this sweep of the store instead of the declared baseline",
+    )
+    parser.add_argument(
+        "--strict", action="store_true", help="exit with status 1 when a claim is refuted"
+    )
+    common.add_selection(parser)
+    common.add_experiments(parser)
+    common.add_store(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print the report and write its files; 1 where a claim is refuted and that is asked for."""
+    from harness.judging import report_on, require_baseline
+    from harness.report import as_json, terminal
+    from harness.report.write import write_report
+
+    sweeps = common.sweeps(options)
+    sweep = common.chosen(options.name, sweeps)
+    selection = common.selection(options, sweep)
+    with common.open_store(options) as store:
+        if options.baseline is not None:
+            require_baseline(options.baseline, sweeps, (), store)
+        report = report_on(sweep, sweeps, store, selection, baseline=options.baseline)
+    whole = report.complete and not report.scaled_down and selection.arms is None
+    below = Path(options.report) if options.report else common.root() / common.HOME / "reports"
+    folder = write_report(report, below / (sweep.name if whole else f"{sweep.name}-smoke"))
+    if options.json:
+        print(as_json.render(report), end="")
+    else:
+        print(terminal.render(report, common.width(), colour=common.colour()), end="")
+        print(f"\nreport: {folder}/report.{{html,md,json}}")
+    refuted = any(verdict.verdict == "refuted" for verdict in report.verdicts)
+    return 1 if options.strict and refuted else 0

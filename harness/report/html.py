@@ -1,0 +1,113 @@
+"""A report as one self-contained page: no network, no script, light and dark, fit for a phone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from harness.report import svg
+from harness.report.blocks import (
+    Bars,
+    Block,
+    Bullets,
+    Curves,
+    Scatter,
+    Section,
+    Table,
+    Text,
+    Verdicts,
+)
+from harness.report.contents import VERDICT_NAMES, document
+from harness.report.digits import Digits
+from harness.report.model import Report
+from harness.report.page import PAGE, STYLE, TABLE, VERDICTS
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
+
+LONGEST = 12
+"""Rows beyond which a long table is folded away."""
+
+
+def render(report: Report) -> str:
+    """Return the report as a page, the questions first."""
+    page = _Page(report)
+    return page.render()
+
+
+class _Page:
+    """A report on its way to HTML; everything that comes from a report is escaped by jinja2."""
+
+    def __init__(self, report: Report) -> None:
+        from jinja2 import Environment
+
+        self.report = report
+        self.digits = Digits.of(r.outcome.delta_perf for r in report.main)
+        self.environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
+        self.environment.filters["kind"] = lambda word: str(word).replace(" ", "-")
+        self.environment.filters["draw"] = self.draw
+
+    def render(self) -> str:
+        """Return the page."""
+        from markupsafe import Markup
+
+        page = document(self.report)
+        first = [s for s in page.sections if _has_verdicts(s)]
+        rest = [s for s in page.sections if not _has_verdicts(s)]
+        lead = [s for s in rest if not s.title]
+        sections = [*lead, *first, *(s for s in rest if s.title)]
+        counted = [(w, sum(v.verdict == w for v in self.report.verdicts)) for w in VERDICT_NAMES]
+        return self.environment.from_string(PAGE).render(
+            page={"headline": page.headline, "warning": page.warning, "sections": sections},
+            sweep=self.report.sweep,
+            tally=[(word, number) for word, number in counted if number],
+            style=Markup(STYLE),
+        )
+
+    def draw(self, block: Block) -> Markup:
+        """Return a block as HTML."""
+        from markupsafe import Markup
+
+        drawn = Markup("")
+        match block:
+            case Text():
+                drawn = Markup("<p>{}</p>").format(block.text)
+            case Table():
+                drawn = self._table(block)
+            case Bullets():
+                items = (Markup("<li><b>{}</b>: {}</li>").format(*item) for item in block.items)
+                drawn = Markup("<ul>{}</ul>").format(Markup("").join(items))
+            case Scatter():
+                keys = [("good", "success"), ("other", "no success")]
+                lost = any(point.y is None for point in block.points)
+                drawn = _figure(svg.scatter(block, self.digits), keys, "× diverged" if lost else "")
+            case Curves():
+                keys = [(f"line{i}", line.label) for i, line in enumerate(block.lines)]
+                drawn = _figure(svg.curves(block, self.digits), keys, "bands: 95% intervals")
+            case Bars():
+                drawn = _figure(svg.bars(block, self.digits), [], "mean ΔPerf, 95% intervals")
+            case Verdicts():
+                words = self.environment.from_string(VERDICTS).render(verdicts=block.verdicts)
+                drawn = self._table(block.table) + Markup(words)
+        return drawn
+
+    def _table(self, table: Table) -> Markup:
+        from markupsafe import Markup
+
+        made = Markup(self.environment.from_string(TABLE).render(table=table, words=VERDICT_NAMES))
+        if not table.long or len(table.rows) <= LONGEST:
+            return made
+        summary = Markup("<summary>All {} runs</summary>").format(len(table.rows))
+        return Markup("<details>{}{}</details>").format(summary, made)
+
+
+def _has_verdicts(section: Section) -> bool:
+    return any(isinstance(block, Verdicts) for block in section.blocks)
+
+
+def _figure(drawing: str, keys: list[tuple[str, str]], said: str) -> Markup:
+    from markupsafe import Markup
+
+    key = Markup('<span class="key"><i class="{}"></i>{}</span>')
+    keyed = Markup("").join(key.format(kind, label) for kind, label in keys)
+    caption = Markup("<figcaption>{}{}</figcaption>").format(keyed, said)
+    return Markup("<figure>{}{}</figure>").format(Markup(drawing), caption)

@@ -1,0 +1,174 @@
+"""The pictures of a report as inline SVG. Colours are those of the page, by class."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from xml.sax.saxutils import escape
+
+from harness.report.blocks import Bars, Curves, Scatter
+from harness.report.digits import Digits, learning_rate
+from harness.report.pictures import linear_ticks, log_ticks, padded
+
+WIDTH, HEIGHT = 640, 320
+LEFT, RIGHT, TOP, BOTTOM = 62, 12, 12, 40
+
+
+class _Plot:
+    """A drawing with scales from data to the page."""
+
+    def __init__(
+        self,
+        x: tuple[float, float],
+        y: tuple[float, float],
+        *,
+        left: int = LEFT,
+        height: int = HEIGHT,
+        bottom: int = BOTTOM,
+    ) -> None:
+        self.x_range, self.y_range = x, y
+        self.left, self.height, self.bottom = left, height, bottom
+        self.parts: list[str] = []
+
+    def x(self, value: float) -> float:
+        """Return where ``value`` lies on the page."""
+        low, high = self.x_range
+        share = (value - low) / (high - low)
+        return round(self.left + share * (WIDTH - self.left - RIGHT), 1)
+
+    def y(self, value: float) -> float:
+        """Return where ``value`` lies on the page."""
+        low, high = self.y_range
+        share = (high - value) / (high - low)
+        return round(TOP + share * (self.height - TOP - self.bottom), 1)
+
+    def line(self, x0: float, y0: float, x1: float, y1: float, kind: str) -> None:
+        """Draw a line between two places of the page."""
+        self.parts.append(f'<line class="{kind}" x1="{x0}" y1="{y0}" x2="{x1}" y2="{y1}"/>')
+
+    def text(self, x: float, y: float, text: str, anchor: str = "middle") -> None:
+        """Write ``text`` at a place of the page."""
+        self.parts.append(f'<text x="{x}" y="{y}" text-anchor="{anchor}">{escape(text)}</text>')
+
+    def circle(self, x: float, y: float, kind: str, label: str, radius: float = 4.5) -> None:
+        """Draw a mark that says what it is when it is pointed at."""
+        title = f"<title>{escape(label)}</title>"
+        self.parts.append(f'<circle class="{kind}" cx="{x}" cy="{y}" r="{radius}">{title}</circle>')
+
+    def path(self, points: Sequence[tuple[float, float]], kind: str) -> None:
+        """Draw a line through points of the data."""
+        places = " ".join(f"{self.x(x)},{self.y(y)}" for x, y in points)
+        self.parts.append(f'<polyline class="{kind}" points="{places}"/>')
+
+    def band(
+        self, lower: Sequence[tuple[float, float]], upper: Sequence[tuple[float, float]], kind: str
+    ) -> None:
+        """Fill what lies between two lines through points of the data."""
+        around = [*lower, *reversed(upper)]
+        places = " ".join(f"{self.x(x)},{self.y(y)}" for x, y in around)
+        self.parts.append(f'<polygon class="{kind}" points="{places}"/>')
+
+    def y_axis(self, write: object) -> None:
+        """Draw horizontal lines at round values, with their labels."""
+        assert callable(write)
+        for tick in linear_ticks(*self.y_range):
+            at = self.y(tick)
+            self.line(self.left, at, WIDTH - RIGHT, at, "zero" if abs(tick) < 1e-12 else "grid")
+            self.text(self.left - 6, at + 4, write(tick), "end")
+
+    def x_label(self, value: float, text: str, row: int = 0) -> None:
+        """Write ``text`` below ``value`` on the horizontal axis."""
+        self.text(self.x(value), self.height - self.bottom + 16 + 15 * row, text)
+
+    def svg(self, label: str) -> str:
+        """Return the drawing."""
+        return (
+            f'<svg viewBox="0 0 {WIDTH} {self.height}" role="img" aria-label="{escape(label)}">'
+            f"{''.join(self.parts)}</svg>"
+        )
+
+
+def scatter(picture: Scatter, digits: Digits) -> str:
+    """Draw ΔPerf against learning rate, with standard errors."""
+    rates = [point.x for point in picture.points]
+    known = [point for point in picture.points if point.y is not None]
+    ends = [p.y + sign * (p.error or 0) for p in known if p.y is not None for sign in (-1, 1)]
+    low, high = padded(ends or [0.0], zero=True)
+    if len(known) < len(picture.points):
+        low -= 0.1 * (high - low)
+    two = picture.transfer != 1
+    plot = _Plot(padded([math.log10(x) for x in rates]), (low, high), bottom=40 + 15 * two)
+    plot.y_axis(digits.signed)
+    for tick in log_ticks(min(rates), max(rates)):
+        plot.x_label(math.log10(tick), learning_rate(tick))
+        if two:
+            plot.x_label(math.log10(tick), learning_rate(tick * picture.transfer), 1)
+    plot.text(plot.left - 6, plot.height - plot.bottom + 16, "lr", "end")
+    if two:
+        plot.text(plot.left - 6, plot.height - plot.bottom + 31, "task's", "end")
+    for point in picture.points:
+        x = plot.x(math.log10(point.x))
+        if point.y is None:
+            plot.text(x, plot.y(low) - 2, "×")
+            continue
+        error = point.error or 0.0
+        plot.line(x, plot.y(point.y - error), x, plot.y(point.y + error), "error")
+        said = f"{point.label}: {digits.with_error(point.y, point.error)}"
+        plot.circle(x, plot.y(point.y), "good" if point.success else "other", said)
+    return plot.svg("ΔPerf of each run against its learning rate")
+
+
+def curves(picture: Curves, digits: Digits) -> str:
+    """Draw mean learning curves with their intervals, and the single runs behind the first."""
+    steps = [step for line in picture.lines for step in line.steps]
+    perfs = [perf for line in picture.lines for perf in line.means]
+    perfs += [perf for line in picture.lines for path in line.behind for _, perf in path]
+    plot = _Plot(padded(steps), padded(perfs))
+    plot.y_axis(digits.plain)
+    for tick in linear_ticks(min(steps), max(steps)):
+        plot.x_label(tick, f"{tick:g}")
+    plot.text(plot.left - 6, plot.height - plot.bottom + 16, "step", "end")
+    for line in picture.lines:
+        for path in line.behind:
+            plot.path(path, "behind")
+
+    def clamp(value: float) -> float:
+        return min(max(value, plot.y_range[0]), plot.y_range[1])
+
+    for number, line in enumerate(picture.lines):
+        at = list(zip(line.steps, line.lows, line.highs, strict=True))
+        lower = [(step, clamp(low)) for step, low, _ in at if low is not None]
+        upper = [(step, clamp(high)) for step, _, high in at if high is not None]
+        plot.band(lower, upper, f"band line{number}")
+        plot.path(list(zip(line.steps, line.means, strict=True)), f"mean line{number}")
+        for step, mean in zip(line.steps, line.means, strict=True):
+            said = f"{line.label}, step {step}: {digits.plain(mean)}"
+            plot.circle(plot.x(step), plot.y(mean), f"dot line{number}", said, 3)
+    return plot.svg("Mean held-out perf by training step")
+
+
+def bars(picture: Bars, digits: Digits) -> str:
+    """Draw the mean of each arm with its interval, one below the other."""
+    rows = picture.bars
+    ends = [end for bar in rows for end in (bar.mean, bar.low, bar.high) if end is not None]
+    longest = max(len(bar.label) for bar in rows)
+    height = TOP + 24 * len(rows) + 28
+    plot = _Plot(
+        padded(ends, zero=True),
+        (0.0, 1.0),
+        left=min(220, 8 * longest + 16),
+        height=height,
+        bottom=28,
+    )
+    for tick in linear_ticks(*plot.x_range):
+        kind = "zero" if abs(tick) < 1e-12 else "grid"
+        plot.line(plot.x(tick), TOP, plot.x(tick), height - 28, kind)
+        plot.x_label(tick, digits.signed(tick))
+    for number, bar in enumerate(rows):
+        y = TOP + 24 * number + 12
+        plot.text(plot.left - 8, y + 4, bar.label, "end")
+        if bar.low is not None and bar.high is not None:
+            plot.line(plot.x(bar.low), y, plot.x(bar.high), y, "error")
+        said = f"{bar.label}: {digits.signed(bar.mean)}"
+        plot.circle(plot.x(bar.mean), y, "good" if number == 0 else "other", said)
+    return plot.svg("Mean ΔPerf of the sweep and of each arm, with 95% intervals")

@@ -1,0 +1,90 @@
+import pytest
+
+from harness.records import Baseline
+from harness.report.model import build
+from tests.factories import PUBLISHED, make_arm, make_evidence, make_result, make_results
+from tests.report.samples import sample
+
+
+def test_the_sweep_in_numbers():
+    main = make_results([0.1, 0.2, 0.3, 0.005, -0.1, None])
+    own = build(make_evidence(runs=main), (), ()).own
+    assert (own.runs, own.diverged, own.successes, own.positive) == (6, 1, 3, 4)
+    assert own.mean.value == pytest.approx(0.101)
+    assert own.success.low < 0.5 < own.success.high
+    assert own.improved == {"s-00", "s-01", "s-02"}
+
+
+def test_a_diverged_run_ranks_worst_in_the_worst_quarter():
+    kept = make_results([0.1, 0.2, 0.3, 0.4, 0.1, 0.2, 0.3])
+    with_lost = (*kept, make_result(id="s-07", status="diverged", before=0.12))
+    worst = build(make_evidence(runs=with_lost), (), ()).own.worst_quarter
+    assert worst.value < build(make_evidence(runs=kept), (), ()).own.worst_quarter.value
+
+
+def test_without_standard_errors_both_sides_count_by_the_sign():
+    main = make_results([0.1, 0.001])
+    theirs = Baseline("broad", make_results([0.1, -0.1], se=None))
+    report = build(make_evidence(runs=main, baseline=theirs), (), ())
+    assert report.own.rule == report.against.rule == "ΔPerf > 0"
+    assert report.own.successes == 2
+
+
+def test_ranges_have_edges_at_one_and_three_of_each_decade_within_the_data():
+    rates = [8e-8, 1e-7, 2.9e-7, 3e-7, 4e-7]
+    main = make_results([0.1] * 5, parameters={"learning_rate": rates})
+    rows = build(make_evidence(runs=main), (), ()).ranges
+    assert [(row.low, row.high, row.runs) for row in rows] == [
+        (8e-8, 1e-7, 1),
+        (1e-7, 3e-7, 2),
+        (3e-7, 4e-7, 2),
+    ]
+    assert sum(row.successes for row in rows) == 5
+
+
+def test_one_learning_rate_makes_no_table():
+    main = make_results([0.1, 0.2], parameters={"learning_rate": [1e-7, 1e-7]})
+    assert build(make_evidence(runs=main), (), ()).ranges == ()
+
+
+def test_published_counts_are_a_side_without_a_mean():
+    against = sample(baseline=PUBLISHED).against
+    assert (against.successes, against.runs) == (6, 19)
+    assert (against.success.low, against.success.high) == pytest.approx((0.154, 0.540), abs=5e-4)
+    assert against.mean.value is None
+
+
+def test_arms_are_compared_with_their_own_main_runs():
+    main = make_results([0.1, 0.2, 0.3])
+    arm = make_arm("batch_size", main[:2], [0.05, 0.1], {"batch_size": 4})
+    other = make_arm("batch_size", main[:1], [0.4], {"batch_size": 12})
+    report = build(make_evidence(runs=main, arms={"batch_size": (*arm, *other)}), (), ())
+    four, twelve = report.arms
+    assert (four.value, four.pairs) == (4, 2)
+    assert four.difference.value == pytest.approx(-0.075)
+    assert (twelve.value, twelve.pairs) == (12, 1)
+    assert twelve.difference.error is None
+
+
+def test_a_placebo_that_moved_is_counted():
+    main = make_results([0.1, 0.2])
+    arm = make_arm("placebo", main, [0.0, 1e-9], {"learning_rate": 0.0})
+    (placebo,) = build(make_evidence(runs=main, arms={"placebo": arm}), (), ()).arms
+    assert placebo.moved == 1
+
+
+def test_the_curve_is_the_mean_over_completed_runs_at_the_steps_they_share():
+    main = (*make_results([0.1, 0.2]), make_result(id="s-9", status="diverged"))
+    (curve,) = build(make_evidence(runs=main), (), ()).curves
+    assert curve.runs == 2
+    assert curve.steps == tuple(range(0, 101, 10))
+    assert curve.perf[-1].value == pytest.approx(0.27)
+
+
+def test_equal_evidence_gives_an_equal_report():
+    assert sample() == sample()
+
+
+def test_complete_means_nothing_is_missing():
+    assert sample().complete
+    assert not sample(missing=["1 of 24 runs missing"]).complete

@@ -1,0 +1,260 @@
+import math
+
+import numpy as np
+import pytest
+
+from harness.audit import CODES, audit
+from harness.claims import best_inside, mean_gain, no_worse, still_improves, success_rate
+from harness.records import Baseline, Finding
+from tests.factories import (
+    PUBLISHED,
+    make_arm,
+    make_evidence,
+    make_result,
+    make_results,
+    make_trace,
+)
+
+QUESTIONS = {
+    "success_above_half": success_rate.above(0.5),
+    "plateau": still_improves(since=50, margin=0.02),
+    "lr_sweet_spot": best_inside("learning_rate"),
+    "batch_size": no_worse("batch_size", 8, than=(4, 12), margin=0.02),
+}
+
+
+def clean_parameters(rng, n):
+    """Independent draws, as of a random space."""
+    return {
+        "learning_rate": np.exp(rng.uniform(np.log(8e-8), np.log(4e-7), n)).tolist(),
+        "batch_size": rng.choice([4, 8, 12], n).tolist(),
+        "generations": rng.choice([16, 24, 32], n).tolist(),
+        "lr_schedule": rng.choice(["advanced", "cosine"], n).tolist(),
+        "entropy_coef": rng.choice([0.001, 0.002, 0.005], n).tolist(),
+    }
+
+
+def clean(rng, n=24, **fields):
+    runs = tuple(
+        make_result(
+            id=f"s-{index}",
+            delta=float(delta),
+            config={k: v[index] for k, v in parameters.items()},
+            train_delta_perf=float(delta + rng.normal(0, 0.03)),
+            curve=(),
+        )
+        for parameters in [clean_parameters(rng, n)]
+        for index, delta in enumerate(rng.normal(0.05, 0.05, n))
+    )
+    return make_evidence(runs=runs, **fields)
+
+
+def codes(findings):
+    return [finding.code for finding in findings]
+
+
+def only(code, findings):
+    found = [finding for finding in findings if finding.code == code]
+    assert len(found) == 1, findings
+    return found[0]
+
+
+def test_a_clean_random_design_is_quiet():
+    rng, sweeps = np.random.default_rng(0), 40
+    alarms = [code for _ in range(sweeps) for code in codes(audit(clean(rng), QUESTIONS))]
+    for code in CODES:
+        limit = 0.05 + 2.5 * math.sqrt(0.05 * 0.95 / sweeps)
+        assert alarms.count(code) / sweeps <= limit, (code, alarms.count(code))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("n", [8, 24, 48])
+def test_a_clean_random_design_is_quiet_at_size(n):
+    rng, sweeps = np.random.default_rng(1), 1_000
+    alarms = [code for _ in range(sweeps) for code in codes(audit(clean(rng, n), QUESTIONS))]
+    for code in CODES:
+        assert alarms.count(code) / sweeps <= 0.05 + 2.5 * math.sqrt(0.05 * 0.95 / sweeps), code
+
+
+def test_no_runs_are_no_fuss():
+    for evidence in (make_evidence([]), make_evidence([None] * 3), make_evidence([0.1])):
+        for finding in audit(evidence, QUESTIONS):
+            assert isinstance(finding, Finding)
+            assert "nan" not in finding.message
+
+
+def test_generations_implied_by_batch_size():
+    rng = np.random.default_rng(0)
+    parameters = clean_parameters(rng, 48)
+    parameters["generations"] = [
+        int(rng.choice([20, 30, 40] if batch <= 6 else [16, 24, 32]))
+        for batch in parameters["batch_size"]
+    ]
+    runs = make_results(rng.normal(0, 0.1, 48), parameters=parameters, curve=())
+    finding = only("confounded", audit(make_evidence(runs=runs)))
+    assert set(finding.parameters) == {"generations", "batch_size"}
+    assert "batch_size 4: 20, 30, 40; batch_size 8: 16, 24, 32" in finding.message
+
+
+def test_what_the_space_declares_as_dependent_is_confounded():
+    rng = np.random.default_rng(0)
+    evidence = clean(rng)
+    found = audit(evidence, given={"generations": "lr_schedule"})
+    assert only("confounded", found).parameters == ("generations", "lr_schedule")
+
+
+def test_a_learning_rate_that_goes_with_a_parameter_is_confounded():
+    rng = np.random.default_rng(0)
+    parameters = clean_parameters(rng, 48)
+    parameters["batch_size"] = [4 if lr < 2e-7 else 12 for lr in parameters["learning_rate"]]
+    runs = make_results(rng.normal(0, 0.1, 48), parameters=parameters, curve=())
+    finding = only("confounded", audit(make_evidence(runs=runs)))
+    assert set(finding.parameters) == {"learning_rate", "batch_size"}
+
+
+def test_a_constant_parameter_without_an_arm_is_mentioned():
+    main = make_results(np.linspace(0, 0.1, 24), curve=())
+    finding = only("constant_parameter", audit(make_evidence(runs=main), QUESTIONS))
+    assert finding.severity == "info"
+    assert finding.parameters == ("batch_size",)
+    assert "--sweep-arms batch_size" in finding.message
+    arms = {"batch_size": make_arm("batch_size", main, [0.1] * 12, {"batch_size": 4})}
+    assert "constant_parameter" not in codes(audit(make_evidence(runs=main, arms=arms), QUESTIONS))
+    assert "constant_parameter" not in codes(audit(make_evidence(runs=main)))
+
+
+def test_one_value_in_every_run_is_degenerate():
+    found = audit(make_evidence([0.2025] * 24, [0.1] * 3))
+    assert codes(found)[:2] == ["degenerate_metric"] * 2
+    assert "+0.2025 in 24 of 24 runs of this sweep" in found[0].message
+    assert found[0].severity == "error"
+    assert "the baseline broad" in found[1].message
+
+
+@pytest.mark.parametrize("prompts", [50, None])
+def test_one_item_worth_two_points_is_coarse(prompts):
+    rng = np.random.default_rng(0)
+    deltas = rng.integers(-4, 5, 24) / 50
+    runs = make_results(deltas, se=None, prompts=prompts, curve=())
+    finding = only("coarse_metric", audit(make_evidence(runs=runs)))
+    assert "worth 2 points" in finding.message
+
+
+def test_an_evaluation_that_cannot_see_the_gain_is_coarse():
+    runs = make_results(np.linspace(0, 0.1, 24), se=0.03, curve=())
+    finding = only("coarse_metric", audit(make_evidence(runs=runs)))
+    assert "detects gains from 8.4 points on" in finding.message
+
+
+def test_training_reward_that_disagrees():
+    rng = np.random.default_rng(0)
+    runs = make_results(rng.normal(-0.016, 0.03, 24), train_delta_perf=0.2025, curve=())
+    finding = only("train_eval_divergence", audit(make_evidence(runs=runs)))
+    assert "+0.2025" in finding.message
+    assert "opposite signs" in finding.message
+
+
+def test_what_success_without_standard_errors_is_worth():
+    runs = make_results(np.linspace(-0.1, 0.1, 24), se=None, curve=())
+    finding = only("null_success_rule", audit(make_evidence(runs=runs)))
+    assert "24 useless runs show more than 50% success with probability 0.42" in finding.message
+
+
+def test_what_published_counts_are_worth():
+    evidence = make_evidence(np.linspace(0, 0.1, 24), PUBLISHED)
+    assert "null_success_rule" not in codes(audit(evidence, QUESTIONS))
+    finding = only("null_success_rule", audit(evidence, {"x": success_rate.above_baseline()}))
+    assert "published" in finding.message
+
+
+@pytest.mark.parametrize(("sign", "end"), [(1, "upper"), (-1, "lower")])
+def test_an_optimum_at_the_edge(sign, end):
+    finding = only("edge_optimum", audit(make_evidence(sign * np.linspace(0, 0.2, 24))))
+    assert f"towards the {end} end of learning_rate" in finding.message
+    assert finding.parameters == ("learning_rate",)
+
+
+def test_an_optimum_inside_is_no_finding():
+    hill = [*np.linspace(0, 0.2, 12), *np.linspace(0.2, 0, 12)]
+    assert "edge_optimum" not in codes(audit(make_evidence(hill)))
+
+
+def test_runs_lost_at_high_learning_rates():
+    finding = only("survivorship", audit(make_evidence([*np.linspace(0, 0.1, 18), *[None] * 6])))
+    assert "of 24 runs 6 diverged" in finding.message
+    assert "fall at high learning_rate" in finding.message
+    assert finding.parameters == ("learning_rate",)
+
+
+def test_failed_runs_are_missed():
+    runs = (*make_results(np.linspace(0, 0.1, 10)), make_result(id="x", status="oom"))
+    finding = only("survivorship", audit(make_evidence(runs=runs)))
+    assert "1 failed" in finding.message
+    assert finding.parameters == ()
+
+
+def test_mixed_conditions():
+    runs = make_results([0.1, 0.2, 0.3]) + make_results([0.1], prefix="j", backend="jax")
+    finding = only("mixed_conditions", audit(make_evidence(runs=runs)))
+    assert "backend (jax, torch)" in finding.message
+    main = make_results(np.linspace(0, 0.1, 24))
+    baseline = Baseline("broad", make_results(np.linspace(0, 0.1, 24), steps=50, prompts=50))
+    finding = only("mixed_conditions", audit(make_evidence(runs=main, baseline=baseline)))
+    assert "100 steps against 50; 512 prompts against 50" in finding.message
+    arms = {"null": make_arm("null", main, [0.0] * 3, model="other")}
+    finding = only("mixed_conditions", audit(make_evidence(runs=main, arms=arms)))
+    assert "the arm null" in finding.message
+    half = {"half": make_arm("half", main, [0.0, 0.1], steps=50)}
+    assert "mixed_conditions" not in codes(audit(make_evidence(runs=main, arms=half)))
+
+
+def test_an_annealed_window():
+    trace = make_trace(list(np.linspace(3e-7, 0, 100)))
+    main = make_results(np.linspace(0, 0.1, 24), trace=trace)
+    finding = only("annealed_window", audit(make_evidence(runs=main), QUESTIONS))
+    assert finding.severity == "warning"
+    assert "steps 50 to 100" in finding.message
+    assert "from 51% to 0% of its peak" in finding.message
+    arms = {"half": make_arm("half", main, [0.0, 0.1], steps=50)}
+    finding = only("annealed_window", audit(make_evidence(runs=main, arms=arms), QUESTIONS))
+    assert finding.severity == "info"
+    constant = make_results(np.linspace(0, 0.1, 24), trace=make_trace([3e-7] * 100))
+    assert "annealed_window" not in codes(audit(make_evidence(runs=constant), QUESTIONS))
+    assert "annealed_window" not in codes(
+        audit(make_evidence(runs=main), {"mean": mean_gain.above_baseline()})
+    )
+
+
+def test_a_placebo_that_moved():
+    main = make_results(np.linspace(0, 0.1, 24))
+    still = {"placebo": make_arm("placebo", main, [0.0, 0.0], {"learning_rate": 0.0})}
+    moved = {"placebo": make_arm("placebo", main, [0.0, 1e-9], {"learning_rate": 0.0})}
+    assert "placebo_moved" not in codes(audit(make_evidence(runs=main, arms=still)))
+    finding = audit(make_evidence(runs=main, arms=moved))[0]
+    assert (finding.code, finding.severity) == ("placebo_moved", "error")
+    assert "1 of 2 placebo runs" in finding.message
+
+
+def test_a_scaled_down_sweep():
+    runs = make_results([0.1, 0.2], steps=20)
+    assert "20 steps of the 100" in only("scaled_down", audit(make_evidence(runs=runs))).message
+
+
+def test_questions_changed_after_the_data():
+    found = [
+        f for f in audit(make_evidence([0.1, 0.2]), post_hoc=["b", "a"]) if f.code == "post_hoc"
+    ]
+    assert [finding.message.split()[0] for finding in found] == ["a", "b"]
+
+
+def test_an_equal_seed_gives_equal_findings():
+    evidence = clean(np.random.default_rng(3))
+    assert audit(evidence, QUESTIONS) == audit(evidence, QUESTIONS)
+
+
+def test_strange_configs_are_no_fuss():
+    values = [None, "a", 1, 2.5, True, -1] * 4
+    runs = make_results(
+        np.linspace(0, 0.1, 24), parameters={"odd": values, "id": [str(i) for i in range(24)]}
+    )
+    assert set(codes(audit(make_evidence(runs=runs), QUESTIONS))) <= set(CODES)

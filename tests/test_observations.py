@@ -1,0 +1,107 @@
+import math
+
+import pytest
+
+from harness import observations
+from tests.factories import make_arm, make_result, make_results
+
+
+def test_only_final_runs_are_observed():
+    runs = (
+        *make_results([0.1, None, 0.2]),
+        make_result(id="a", status="failed"),
+        make_result(id="b", status="interrupted"),
+        make_result(id="c", delta=math.nan),
+    )
+    observed = observations.observe(runs)
+    assert observed.delta.tolist() == [0.1, 0.2]
+    assert len(observed.diverged) == 1
+    assert observed.total == 3
+
+
+@pytest.mark.parametrize(
+    ("runs", "rule"),
+    [
+        (make_results([0.1, 0.2]), "shown"),
+        (make_results([0.1, 0.2], se=None), "above zero"),
+        (make_results([0.1]) + make_results([0.2], se=None), "above zero"),
+        (make_results([0.1, 0.2], se=math.nan), "above zero"),
+        (make_results([0.1, 0.2], se=0.0, prompts_changed=None), "above zero"),
+        (make_results([0.0, 0.0], se=0.0), "shown"),
+        (make_results([None, None]), "shown"),
+    ],
+)
+def test_the_rule_is_what_every_run_allows(runs, rule):
+    assert observations.observe(runs).rule == rule
+
+
+def test_successes_and_failures():
+    observed = observations.observe(make_results([0.1, 0.0, 0.04, None]))
+    count = observations.count_successes(observed, min_gain=0.05)
+    assert (count.successes, count.failures, count.runs) == (2, 2, 4)
+    assert count.improved == ("s-00", "s-02")
+    by_sign = observations.count_successes(observed, 0.05, "above zero")
+    assert (by_sign.successes, by_sign.failures, by_sign.rule) == (2, 2, "above zero")
+
+
+@pytest.mark.parametrize(
+    ("words", "rule"),
+    [
+        ("ΔPerf > 0", "above zero"),
+        ("delta_perf>0.0", "above zero"),
+        ("`Delta Perf > 0`", "above zero"),
+        ("ΔPerf > 0.1", None),
+        ("reward above zero", None),
+    ],
+)
+def test_published_rules_are_read(words, rule):
+    assert observations.rule_of_words(words) == rule
+
+
+def test_conditions_that_differ_are_named():
+    ours = make_results([0.1], steps=100)
+    theirs = make_results([0.1], steps=50, backend="jax", lr_transfer=12_000.0)
+    assert observations.mismatched(ours, theirs) == (
+        "100 steps against 50",
+        "backend torch against jax",
+        "lr transfer 1.0 against 12000.0",
+    )
+    assert observations.mismatched(ours, ours) == observations.mismatched(ours, ()) == ()
+    assert observations.mixed((*ours, *theirs))[0] == "steps (50, 100)"
+
+
+def test_evaluations_that_differ_are_named():
+    ours = observations.observe(make_results([0.1]))
+    for change, said in (
+        ({"prompts": 256}, "512 prompts against 256"),
+        ({"samples": 8}, "4 samples against 8"),
+        ({"task_version": "2"}, "held-out prompts of task version 1 against 2"),
+    ):
+        theirs = observations.observe(make_results([0.1], **change))
+        assert observations.evaluated_differently(ours, theirs) == said
+    assert observations.evaluated_differently(ours, ours) is None
+    # Recorded as alike, they are alike, whatever their standard errors.
+    noisy = observations.observe(make_results([0.1], se=0.05))
+    assert observations.evaluated_differently(ours, noisy) is None
+
+
+def test_pairs_are_matched_by_id():
+    main = make_results([0.1, 0.2, None, 0.4])
+    arm = make_arm("half", main, [0.0, None, 0.0, 0.1])
+    differences = observations.paired_differences(
+        observations.observe(main), observations.observe(arm[::-1])
+    )
+    assert sorted(differences.tolist()) == pytest.approx([0.1, 0.3])
+
+
+def test_the_worst_value_is_all_of_perf_or_worse():
+    sample = observations.observe(make_results([-0.05, None], before=0.12))
+    assert observations.worst_value(sample) == -0.12
+    assert observations.worst_value(observations.observe(make_results([-0.5, None]))) == -0.5
+    assert observations.worst_value(observations.observe(())) == 0.0
+
+
+def test_the_window_scales_with_the_steps():
+    assert observations.window_of(make_result(), 50) == (50, 100)
+    assert observations.window_of(make_result(steps=20, declared_steps=100), 50) == (10, 20)
+    assert observations.window_of(make_result(steps=20, declared_steps=100), None) == (10, 20)

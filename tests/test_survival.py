@@ -1,0 +1,119 @@
+"""Whole sessions that are killed or interrupted, and what the same command does next."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+
+from harness.errors import StoreError
+from harness.store import Store
+
+pytest_plugins = ["pytester"]
+ROOT = Path(__file__).parents[1]
+
+
+def command(folder, *options):
+    """Return the command and environment of a session on the experiments, writing to ``folder``."""
+    chosen = ["--sweep-store", str(folder / "store.db"), "--sweep-report", str(folder), *options]
+    return [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "experiments", *chosen]
+
+
+def finished(folder):
+    """Return the finished runs in a store that a session may be about to make."""
+    try:
+        store = Store.open(str(folder / "store.db"), create=False, read_only=True)
+    except StoreError:
+        return {}
+    with store:
+        return {r.run.id: r for r in store.results() if r.is_final}
+
+
+def wait_for_runs(folder, count, process, seconds=120):
+    deadline = time.monotonic() + seconds
+    while len(finished(folder)) < count:
+        assert process.poll() is None, "the session ended before it could be interrupted"
+        assert time.monotonic() < deadline, f"no {count} runs within {seconds} s"
+        time.sleep(0.05)
+
+
+@contextmanager
+def session(arguments, cwd):
+    """Run a session in a process group of its own, and leave nothing of it behind."""
+    process = subprocess.Popen(
+        arguments,
+        cwd=cwd,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        process.stdout.close()
+
+
+SMALL = ["--sweep", "focused", "--sweep-runs", "6", "--sweep-steps", "10", "--sweep-arms", "none"]
+
+
+@pytest.mark.slow
+@pytest.mark.torch
+def test_a_killed_session_resumes_to_the_same_results_bit_for_bit(tmp_path):
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    subprocess.run(command(whole, *SMALL), cwd=ROOT, stdout=subprocess.DEVNULL, check=False)
+
+    with session(command(killed, *SMALL), ROOT) as process:
+        wait_for_runs(killed, 2, process)
+        workers = psutil.Process(process.pid).children(recursive=True)
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+    _, alive = psutil.wait_procs(workers, timeout=20)
+    assert not alive, "workers outlived their session"
+    before = finished(killed)
+    assert 2 <= len(before) < 6
+
+    subprocess.run(command(killed, *SMALL), cwd=ROOT, stdout=subprocess.DEVNULL, check=False)
+    after, uninterrupted = finished(killed), finished(whole)
+    assert len(after) == 6
+    for id_, result in before.items():
+        assert after[id_].finished_at == result.finished_at, f"{id_} was trained again"
+    for id_, result in uninterrupted.items():
+        assert after[id_].outcome.delta_perf == result.outcome.delta_perf
+        assert after[id_].outcome.curve == result.outcome.curve
+        assert after[id_].outcome.trace == result.outcome.trace
+
+
+def test_an_interrupted_session_reports_and_leaves_no_worker(sweeps, monkeypatch):
+    sweeps.write(
+        body="""
+        import time
+        def slow(job, notify):
+            time.sleep(0 if job.run.index < 2 else 30)
+            return trainer(job, notify)
+        sweep = toy(trainer=slow, arms={})
+        """
+    )
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    options = ["-p", "harness.plugin", "experiments", "--sweep", "toy"]
+    with session([sys.executable, "-m", "pytest", *options], sweeps.path) as process:
+        wait_for_runs(sweeps.path / ".sweep", 2, process)
+        workers = psutil.Process(process.pid).children(recursive=True)
+        os.killpg(process.pid, signal.SIGINT)
+        printed, _ = process.communicate(timeout=30)
+    assert process.returncode == pytest.ExitCode.INTERRUPTED
+    assert "6 of 8 runs missing" in printed
+    _, alive = psutil.wait_procs(workers, timeout=20)
+    assert not alive
+    report = json.loads((sweeps.path / ".sweep/reports/toy-smoke/report.json").read_text())
+    assert report["complete"] is False
+    assert len(finished(sweeps.path / ".sweep")) == 2

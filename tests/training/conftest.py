@@ -1,0 +1,73 @@
+"""What the training tests share: jobs, and one warm start for all of them."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.records import Conditions, Config, Job, Run
+from harness.training.grpo import TRAINING_VERSION
+from harness.training.tasks import get_task
+
+CONFIG = {
+    "learning_rate": 1e-7,
+    "batch_size": 8,
+    "generations": 16,
+    "lr_schedule": "advanced",
+    "warmup_steps": 2,
+    "entropy_coef": 0.002,
+}
+
+
+@pytest.fixture(scope="session")
+def warm_cache(tmp_path_factory):
+    """A folder for warm starts: made by the first test that trains, read by the others."""
+    return tmp_path_factory.mktemp("warm-start")
+
+
+@pytest.fixture
+def make_job(warm_cache, tmp_path):
+    """Return a job of the embedded task; every part of it can be given."""
+
+    def make(
+        backend="torch",
+        *,
+        trainer="harness.training.grpo_torch:train",
+        arm="main",
+        seed=3,
+        steps=6,
+        declared_steps=None,
+        evaluate_every=3,
+        precision="float32",
+        device="cpu",
+        task="addition",
+        cache=warm_cache,
+        lr_transfer=10_000.0,
+        **config,
+    ):
+        declared = steps if declared_steps is None else declared_steps
+        run = Run(
+            id=f"toy-{arm}-0",
+            sweep="toy",
+            index=0,
+            arm=arm,
+            pair=None,
+            config=Config(CONFIG | config),
+            seed=seed,
+            steps=steps,
+            declared_steps=declared,
+            evaluate_every=evaluate_every,
+        )
+        conditions = Conditions(
+            trainer=trainer,
+            trainer_version=TRAINING_VERSION,
+            backend=backend,
+            precision=precision,
+            device=device,
+            task=task,
+            task_version=get_task(task).version,
+            model=get_task(task).model,
+            lr_transfer=lr_transfer,
+        )
+        return Job("key", run, conditions, cache=str(cache), log=str(tmp_path / "run.log"))
+
+    return make
