@@ -23,6 +23,6 @@ __all__ = [
     "Space",
     "Sweep",
     "SweepError",
-    "UsageError",
     "Uniform",
+    "UsageError",
 ]

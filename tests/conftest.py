@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import textwrap
 
-# pytest run inside a test forgets the modules it imported when it ends, and NumPy cannot be imported
-# twice in a process: what a session needs is imported out here.
+# pytest run inside a test forgets the modules it imported when it ends, and NumPy cannot be
+# imported twice in a process: what a session needs is imported out here.
 import numpy as np  # noqa: F401
 import pytest
 import scipy.stats  # noqa: F401

@@ -17,6 +17,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from multiprocessing.connection import Connection
 from typing import NoReturn
 
@@ -63,9 +64,9 @@ def main(pipe: int, lifeline: int, parent: int) -> NoReturn:
 
 
 def _attempt(job: Job, sender: _Sender) -> Outcome:
-    sender.begin(job.key)
+    sender.begin()
     try:
-        return train(job, sender.notify)
+        return train(job, partial(sender.notify, job.key))
     except BaseException as error:  # noqa: BLE001
         outcome = failure(error, job.log)
         # A trainer may have closed the stream, a disk be full: the outcome goes all the same.
@@ -83,10 +84,10 @@ class _Sender:
         self._lock = threading.Lock()
         self._writable = select.poll()
         self._writable.register(connection.fileno(), select.POLLOUT)
-        self.begin("")
+        self.begin()
 
-    def begin(self, key: str) -> None:
-        self._key = key
+    def begin(self) -> None:
+        """Forget the progress of the job before."""
         self._stage = ""
         self._next = 0.0
 
@@ -98,7 +99,7 @@ class _Sender:
             except OSError:
                 self._gone()
 
-    def notify(self, progress: Progress) -> None:
+    def notify(self, key: str, progress: Progress) -> None:
         """Send ``progress``, unless it carries no evaluation and comes too soon after another.
 
         An unimportant message is dropped, too, while the parent is behind with its reading.
@@ -108,7 +109,7 @@ class _Sender:
         if not important and (now < self._next or not self._writable.poll(0)):
             return
         self._stage, self._next = progress.stage, now + QUIET
-        self.send(Progressed(self._key, progress))
+        self.send(Progressed(key, progress))
 
 
 def _guard(lifeline: int, pipe: int, parent: int) -> None:

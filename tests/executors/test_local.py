@@ -188,6 +188,12 @@ class TestLocalExecutor(ExecutorContract):
         assert "sent what cannot be read (ValueError" in ended[0].error
         assert [ended[1].status, ended[2].status] == ["completed"] * 2
 
+    def test_what_a_run_leaves_running_does_not_speak_for_the_next(self, executor, job):
+        executor.submit([job(0, "leaves_a_thread"), job(1, "slow"), job(2, "slow")])
+        events = drain(executor, 3)
+        assert {p.stage for p in progress_of(events)} == {"train"}
+        assert [type(e) for e in events if e.key == "key-0"] == [Started, Finished]
+
     def test_workers_leave_interrupts_to_the_session(self, run, job):
         assert run(job(0, "ignores_interrupt"))[0].status == "completed"
 
@@ -328,11 +334,10 @@ def test_a_parent_that_does_not_read_holds_up_no_progress(monkeypatch):
     ours, theirs = Pipe()
     with ours, theirs:
         sender = worker._Sender(theirs, sys.exit)
-        sender.begin("key")
 
         def report():
             for step in range(20_000):  # far more than a pipe takes
-                sender.notify(Progress("train", step, 20_000))
+                sender.notify("key", Progress("train", step, 20_000))
 
         trainer = threading.Thread(target=report, daemon=True)
         trainer.start()

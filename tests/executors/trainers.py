@@ -208,6 +208,20 @@ def notifies_from_threads(job: Job, notify: Notify) -> Outcome:
     return completed(job)
 
 
+def leaves_a_thread(job: Job, notify: Notify) -> Outcome:
+    """Leaves a thread behind that goes on to report."""
+
+    def tell() -> None:
+        while True:
+            time.sleep(0.01)
+            notify(Progress("left behind", 1, 2, evaluation=point(1)))
+
+    thread = threading.Timer(0.1, tell)
+    thread.daemon = True
+    thread.start()
+    return completed(job)
+
+
 def sends_unreadable(job: Job, notify: Notify) -> Outcome:
     """Sends a progress whose content can be pickled, and not be read elsewhere."""
 
