@@ -1,5 +1,10 @@
 """Errors of a user's making: one clear line each, never a traceback."""
 
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
 
 class HarnessError(Exception):
     """What was given, what was expected, and what to do, in one line."""
@@ -19,3 +24,9 @@ class BackendError(UsageError):
 
 class StoreError(HarnessError):
     """The store cannot be opened, read or written."""
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return ``; did you mean 'x'?`` for the known name nearest to ``name``, or nothing."""
+    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return f"; did you mean {close[0]!r}?" if close else ""

@@ -156,6 +156,7 @@ def _verdict_properties(verdict: Verdict) -> list[tuple[str, object]]:
         "high",
         "level",
         "p_value",
+        "p_holm",
         "n",
         "method",
     )

@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from harness.errors import UsageError
+from harness.errors import UsageError, nearest
 from harness.planning import Plan, Selection, plan
 from harness.published import PUBLISHED
 from harness.records import MAIN, Baseline, Counts, Evidence, Result, Run, Verdict, digest, run_key
-from harness.sweep import Sweep, nearest
+from harness.sweep import Sweep
 
 if TYPE_CHECKING:
     from harness.report.model import Report
@@ -97,7 +97,10 @@ def gather(
     planned: Plan, lookup: Lookup, baseline: Baseline | Counts | None, baseline_name: str | None
 ) -> Evidence:
     """Return the finished runs of a plan as evidence beside its baseline."""
-    found = lookup(planned.runs)
+    # The plan's own runs: a stored one may have been named by an earlier version of the sweep file.
+    found = {
+        key: replace(result, run=planned.runs[key]) for key, result in lookup(planned.runs).items()
+    }
     arms: dict[str, list[Result]] = {}
     for key, run in planned.runs.items():
         if key in found and found[key].is_final:
@@ -109,6 +112,9 @@ def gather(
         arms={arm: tuple(results) for arm, results in arms.items()},
         baseline=baseline,
         baseline_name=baseline_name,
+        alpha=planned.sweep.alpha,
+        margin=planned.sweep.margin,
+        min_gain=planned.sweep.min_gain,
         seed=planned.sweep.seed,
     )
 
@@ -120,10 +126,11 @@ def judge(
 
     ``absent`` are runs of the baseline that this session has still to finish.
     """
-    from harness.claims import judge_all
+    from harness.claims import judge_all, with_holm
 
     verdicts = judge_all(planned.sweep.questions, evidence)
     judged = []
+    waiting = set()
     for verdict in verdicts:
         claim = planned.sweep.questions.get(verdict.id)
         lacking = None
@@ -133,8 +140,22 @@ def judge(
             lacking = shortfall(planned.of_arms(arms), lookup)
             if lacking is None and claim.uses_baseline:
                 lacking = absent
-        judged.append(verdict if lacking is None else _not_judged(verdict, lacking, planned))
-    return tuple(judged)
+        if lacking is None:
+            judged.append(verdict)
+        else:
+            judged.append(_not_judged(verdict, lacking, planned))
+            waiting.add(verdict.id)
+    # A question that waits counts in the correction as one that shows nothing, and has no figures.
+    return tuple(
+        replace(verdict, p_value=None, p_holm=None) if verdict.id in waiting else verdict
+        for verdict in with_holm(judged)
+    )
+
+
+def question_hashes(sweep: Sweep) -> dict[str, str]:
+    """Return what identifies each question of ``sweep``: its claim and all its thresholds."""
+    thresholds = [sweep.alpha, sweep.margin, sweep.min_gain]
+    return {id_: digest([claim.describe(), *thresholds]) for id_, claim in sweep.questions.items()}
 
 
 def report_on(
@@ -161,12 +182,12 @@ def report_on(
     from harness.audit import audit
     from harness.report.model import build
 
-    planned = plan(sweep, selection)
+    planned = plan(sweep, selection, trains=False)
     lookup = lookup or store.get
     named = baseline or sweep.baseline
     absent = None
     if isinstance(named, str) and named in set(running) and named in sweeps:
-        beside = plan(sweeps[named], selection)
+        beside = plan(sweeps[named], selection, trains=False)
         absent = shortfall(beside.of_arms(), lookup, f"runs of {named}")
         found = lookup(beside.of_arms())
         at_hand: Baseline | Counts | None = Baseline(
@@ -177,7 +198,13 @@ def report_on(
     name = named.name if isinstance(named, Counts) else named
     evidence = gather(planned, lookup, at_hand, name)
     verdicts = judge(planned, evidence, lookup, absent)
-    findings = audit(evidence, questions=sweep.questions, post_hoc=_changed(sweep, store))
+    findings = audit(
+        evidence,
+        questions=sweep.questions,
+        given=sweep.parameters.dependencies,
+        declared_runs=sweep.runs,
+        post_hoc=_changed(sweep, store) if evidence.runs else (),
+    )
     return build(
         evidence,
         verdicts,
@@ -188,6 +215,15 @@ def report_on(
         conditions=planned.conditions,
         steps=selection.steps or sweep.steps,
     )
+
+
+def report_folder(planned: Plan, report: Report) -> str:
+    """Return the name of the folder that ``report`` is written to.
+
+    What is less than the declared sweep never overwrites the report of the whole one.
+    """
+    whole = report.complete and not planned.is_scaled_down and not planned.lacks_arms
+    return planned.sweep.name if whole else f"{planned.sweep.name}-smoke"
 
 
 def _all_missing(planned: Plan, lookup: Lookup) -> tuple[Shortfall, ...]:
@@ -201,13 +237,12 @@ def _all_missing(planned: Plan, lookup: Lookup) -> tuple[Shortfall, ...]:
 
 
 def _changed(sweep: Sweep, store: Store) -> tuple[str, ...]:
+    """Return the questions that were not, or not so, before there were runs."""
     registered = store.registered(sweep.name, sweep.declaration)
-    if not registered:
-        return ()
     return tuple(
         id_
-        for id_, claim in sweep.questions.items()
-        if id_ not in registered or registered[id_].hash != digest(claim.describe())
+        for id_, hash_ in question_hashes(sweep).items()
+        if id_ not in registered or registered[id_].hash != hash_
     )
 
 
@@ -220,8 +255,7 @@ def _not_judged(verdict: Verdict, lacking: Shortfall, planned: Plan) -> Verdict:
         low=None,
         high=None,
         level=None,
-        p_value=None,
-        p_holm=None,
+        p_value=1.0,
         reason=str(lacking),
         needs=(f"pytest experiments/ --sweep {planned.sweep.name}",),
         beside=(),

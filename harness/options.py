@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
-
 import pytest
 
-from harness.errors import UsageError
+from harness.arguments import HOME, arms, at_least_one, names, seconds
+from harness.errors import UsageError, nearest
 from harness.planning import Selection
 from harness.session import Settings
-from harness.sweep import nearest
 
-HOME = ".sweep"
 FAIL_ON = ("failed", "refuted", "inconclusive", "unanswerable", "diverged")
 """What ``--sweep-fail-on`` can name."""
 DEFAULT_FAIL_ON = ("failed", "refuted")
@@ -153,14 +150,8 @@ def settings(config: pytest.Config) -> Settings:
         fresh=get("--sweep-fresh"),
         baseline=get("--sweep-baseline"),
         debug=bool(get("usepdb", False)),
+        stops=(pytest.exit.Exception,),
     )
-
-
-def arms(given: tuple[str, ...]) -> tuple[str, ...] | None:
-    """Return the arms that ``--sweep-arms`` names; None means all of them."""
-    if given == ("all",):
-        return None
-    return () if given == ("none",) else given
 
 
 def fail_on(given: tuple[str, ...]) -> frozenset[str]:
@@ -180,33 +171,3 @@ def fail_on(given: tuple[str, ...]) -> frozenset[str]:
                 f"{nearest(name, FAIL_ON)}"
             )
     return frozenset(given)
-
-
-def names(text: str) -> tuple[str, ...]:
-    """Return the names of a comma-separated list of at least one."""
-    parts = tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
-    if not parts:
-        raise argparse.ArgumentTypeError(f"{text!r} names nothing; give NAME or NAME,NAME")
-    return parts
-
-
-def at_least_one(text: str) -> int:
-    """Return a whole number of at least 1."""
-    try:
-        value = int(text)
-    except ValueError:
-        value = 0
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
-    return value
-
-
-def seconds(text: str) -> float:
-    """Return a positive, finite number of seconds."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds above 0")
-    return value

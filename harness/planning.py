@@ -8,9 +8,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.errors import UsageError
+from harness.errors import UsageError, nearest
 from harness.records import MAIN, Conditions, Run, run_key
-from harness.sweep import Sweep, nearest
+from harness.sweep import Sweep
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +27,6 @@ class Selection:
     backend: str = "auto"
     device: str = "auto"
     precision: str = "float32"
-
-    @property
-    def is_partial(self) -> bool:
-        """Whether this is less than, or other than, the declared sweep."""
-        return self.runs is not None or self.steps is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +50,11 @@ class Plan:
         other = self.selection.steps is not None and self.selection.steps != self.sweep.steps
         return fewer or other
 
+    @property
+    def lacks_arms(self) -> bool:
+        """Whether an arm that the sweep declares is left out."""
+        return bool(set(self.sweep.arms) - {run.arm for run in self.runs.values()})
+
 
 def planned(sweep: Sweep, selection: Selection) -> tuple[Run, ...]:
     """Return the runs of ``sweep`` that ``selection`` asks for, ignoring arms it does not have."""
@@ -62,7 +62,7 @@ def planned(sweep: Sweep, selection: Selection) -> tuple[Run, ...]:
     return sweep.plan(runs=selection.runs, steps=selection.steps, arms=arms)
 
 
-def plan(sweep: Sweep, selection: Selection) -> Plan:
+def plan(sweep: Sweep, selection: Selection, *, trains: bool = True) -> Plan:
     """Return the plan of ``sweep`` under ``selection``.
 
     Raises
@@ -70,15 +70,16 @@ def plan(sweep: Sweep, selection: Selection) -> Plan:
     UsageError
         Where the backend, the task or a value of a config cannot be used.
     """
-    conditions = conditions_of(sweep, selection)
+    conditions = conditions_of(sweep, selection, trains=trains)
     runs = planned(sweep, selection)
     return Plan(sweep, selection, conditions, {run_key(run, conditions): run for run in runs})
 
 
-def conditions_of(sweep: Sweep, selection: Selection) -> Conditions:
+def conditions_of(sweep: Sweep, selection: Selection, *, trains: bool = True) -> Conditions:
     """Return what the runs of ``sweep`` are trained under, without importing a trainer.
 
-    A sweep's own training function counts by the text of its file.
+    A sweep's own training function counts by the text of its file. Without ``trains`` the backend
+    need not be installed here: what was trained elsewhere is only looked up.
 
     Raises
     ------
@@ -93,21 +94,21 @@ def conditions_of(sweep: Sweep, selection: Selection) -> Conditions:
             backend="own",
             precision=selection.precision,
             device=selection.device,
-            task=sweep.task,
+            task=sweep.task or "own",
             task_version="",
             model=sweep.trainer.__qualname__,
         )
     from harness.training.backends import PRECISIONS, resolve_backend
     from harness.training.grpo import TRAINING_VERSION
-    from harness.training.tasks import get_task
+    from harness.training.tasks import DEFAULT_TASK, get_task
 
     if selection.precision not in PRECISIONS:
         raise UsageError(
             f"precision {selection.precision!r} is not one of {', '.join(PRECISIONS)}"
             f"{nearest(selection.precision, PRECISIONS)}"
         )
-    backend = resolve_backend(selection.backend)
-    task = get_task(sweep.task)
+    backend = resolve_backend(selection.backend, needed=trains)
+    task = get_task(sweep.task or DEFAULT_TASK)
     return Conditions(
         trainer=backend.trainer or "",
         trainer_version=TRAINING_VERSION,

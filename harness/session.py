@@ -8,10 +8,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.judging import Shortfall, report_on, require_baseline, shortfall
+from harness.judging import (
+    Shortfall,
+    question_hashes,
+    report_folder,
+    report_on,
+    require_baseline,
+    shortfall,
+)
 from harness.planning import Plan, Selection, plan
 from harness.protocols import Event, Executor, Finished, Progressed, Started
-from harness.records import Job, Outcome, Result, Run, Value, Verdict, digest
+from harness.records import Job, Outcome, Result, Run, Value, Verdict
 from harness.sweep import Sweep
 
 if TYPE_CHECKING:
@@ -27,7 +34,7 @@ class Settings:
 
     ``home`` is the folder that everything is written under; ``timeout`` is a run's, in seconds;
     ``offline`` trains nothing; ``fresh`` ignores stored runs; ``debug`` lets a trainer's exception
-    through, for a debugger.
+    through, for a debugger; ``stops`` are exceptions that end the session, not a run.
     """
 
     home: Path
@@ -41,6 +48,7 @@ class Settings:
     fresh: bool = False
     baseline: str | None = None
     debug: bool = False
+    stops: tuple[type[BaseException], ...] = ()
 
 
 @dataclass
@@ -135,7 +143,9 @@ class SweepSession:
         self.chosen = tuple(selected)
         self._selected = {name: list(runs) for name, runs in selected.items()}
         for name in self.chosen:
-            self._plans[name] = plan(self.sweeps[name], self.settings.selection)
+            self._plans[name] = plan(
+                self.sweeps[name], self.settings.selection, trains=not self.settings.offline
+            )
             self._keys.update({run.id: key for key, run in self._plans[name].runs.items()})
             self._check_trainable(self._plans[name])
         if not self.settings.offline:
@@ -214,13 +224,8 @@ class SweepSession:
         return self._reports[name]
 
     def report_folder(self, name: str) -> Path:
-        """Return where the report of a chosen sweep belongs.
-
-        What is less than the declared sweep never overwrites the report of the whole one.
-        """
-        report = self.report(name)
-        whole = report.complete and not report.scaled_down and not self.settings.selection.arms
-        return self.settings.reports / (name if whole else f"{name}-smoke")
+        """Return where the report of a chosen sweep belongs."""
+        return self.settings.reports / report_folder(self._plans[name], self.report(name))
 
     def missing(self, name: str) -> Shortfall | None:
         """Return the runs of a chosen sweep that have not finished, None where all have."""
@@ -245,6 +250,7 @@ class SweepSession:
             workers=self.settings.workers,
             on_event=self._count,
             debug=self.settings.debug,
+            stops=self.settings.stops,
         )
 
     def _check_trainable(self, planned: Plan) -> None:
@@ -286,7 +292,8 @@ class SweepSession:
             self.store.register(
                 name,
                 sweep.declaration,
-                {id_: digest(claim.describe()) for id_, claim in sweep.questions.items()},
+                question_hashes(sweep),
+                keys=self._plans[name].runs,
             )
         self._jobs = {job.key: job for job in jobs}
         self.tally = Tally(

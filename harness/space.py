@@ -264,6 +264,15 @@ class Space:
     def __contains__(self, name: object) -> bool:
         return name in self.distributions
 
+    @property
+    def dependencies(self) -> dict[str, str]:
+        """Return the parameters that are given another, with that other."""
+        return {
+            name: distribution.parameter
+            for name, distribution in self.distributions.items()
+            if isinstance(distribution, Given)
+        }
+
     def config(self, point: Sequence[float]) -> Config:
         """Return the config at a point of the unit cube: a coordinate a parameter, as declared."""
         coordinate = dict(zip(self.distributions, point, strict=True))

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import inspect
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from harness.errors import SweepError
+from harness.errors import SweepError, nearest
 from harness.protocols import Claim
 from harness.records import MAIN, Config, Counts, Outcome, Run, Value, digest
 from harness.sampling import SAMPLERS, unit_points
@@ -65,11 +64,14 @@ class Sweep:
     questions
         Id → claim.
     task
-        The name of the task to train on.
+        The name of the task to train on; the embedded addition task where None.
     trainer
         A module-level function that trains a run, in place of the harness's own backends.
     evaluate_every
         Steps between two points of the learning curve.
+    alpha, margin, min_gain
+        The level of a question; the difference that matters to one that names no margin; the gain
+        below which a run is shown to fail. Fixed here, before there are data.
     sampler
         ``random``, ``sobol`` or ``latin_hypercube``.
 
@@ -87,9 +89,12 @@ class Sweep:
     baseline: str | Counts | None = None
     arms: Mapping[str, int | Pairs] = field(default_factory=dict)
     questions: Mapping[str, Claim] = field(default_factory=dict)
-    task: str = "addition"
+    task: str | None = None
     trainer: Callable[..., Outcome] | None = None
     evaluate_every: int = 10
+    alpha: float = 0.05
+    margin: float = 0.02
+    min_gain: float = 0.05
     sampler: str = "random"
     parameters: Space = field(init=False, repr=False)
 
@@ -101,6 +106,8 @@ class Sweep:
             )
         for what in ("runs", "steps", "evaluate_every"):
             _check_count(f"sweep {self.name!r}: {what}", getattr(self, what))
+        for what, most in (("alpha", 0.5), ("margin", 1.0), ("min_gain", 1.0)):
+            _check_share(f"sweep {self.name!r}: {what}", getattr(self, what), most)
         if self.sampler not in SAMPLERS:
             raise SweepError(
                 f"sweep {self.name!r}: sampler {self.sampler!r} is not one of {', '.join(SAMPLERS)}"
@@ -177,7 +184,7 @@ class Sweep:
                 yield self._run(of.index, arm, of.config, of.steps, of)
 
     def _run(self, index: int, arm: str, config: Config, steps: int, of: Run | None = None) -> Run:
-        number = f"{index:0{max(2, len(str(self.runs - 1)))}d}"
+        number = f"{index:02d}"
         kind = "" if arm == MAIN else f"{arm}-"
         words = (_plain(SHORT_NAMES.get(n, f"{n}_")) + _plain(v) for n, v in config.items())
         seed = hashlib.sha256(f"{self.name}:{self.seed}:{index}".encode()).digest()
@@ -230,15 +237,15 @@ class Sweep:
             )
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
-    """Return ``; did you mean 'x'?`` for the known name nearest to ``name``, or nothing."""
-    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
-    return f"; did you mean {close[0]!r}?" if close else ""
-
-
 def _check_count(what: str, value: object) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise SweepError(f"{what} is {value!r}; expected a whole number of at least 1")
+
+
+def _check_share(what: str, value: object, most: float) -> None:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not number or not 0 < float(value) < most:  # type: ignore[arg-type]
+        raise SweepError(f"{what} is {value!r}; expected a number above 0 and below {most:g}")
 
 
 def _plain(value: Value) -> str:

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from harness.discovery import sweeps_in
-from harness.errors import HarnessError, UsageError
+from harness.errors import HarnessError, UsageError, nearest
 from harness.items import Item, QuestionItem, RunItem, SessionSlot, SweepItem
 from harness.options import fail_on, settings
 from harness.planning import check_arms, planned
 from harness.progress import LiveLine, LogLine
 from harness.records import MAIN, Run
 from harness.session import Observer, Settings, SweepSession
-from harness.sweep import Sweep, nearest
+from harness.sweep import Sweep
 
 if TYPE_CHECKING:
     from harness.report.model import Report

@@ -21,6 +21,7 @@ from harness.claims import (
     success_rate,
     with_holm,
 )
+from harness.errors import SweepError
 from harness.records import Baseline, Counts, Evaluation, Verdict
 from tests.factories import (
     PUBLISHED,
@@ -274,7 +275,7 @@ def test_the_null_arm_stands_beside():
 
 
 def test_a_rate_that_cannot_be_is_refused():
-    with pytest.raises(ValueError, match=r"between 0 and 1, got 1\.5"):
+    with pytest.raises(SweepError, match=r"between 0 and 1, got 1\.5"):
         success_rate.above(1.5)
 
 
@@ -650,19 +651,19 @@ def test_one_difference_in_every_pair_is_no_measurement():
 
 
 def test_claims_that_cannot_be_are_refused():
-    with pytest.raises(ValueError, match="other values"):
+    with pytest.raises(SweepError, match="other values"):
         no_worse("batch_size", 8, than=())
-    with pytest.raises(ValueError, match="other values"):
+    with pytest.raises(SweepError, match="other values"):
         no_worse("batch_size", 8, than=(8, 12))
-    with pytest.raises(ValueError, match="margin"):
+    with pytest.raises(SweepError, match="margin"):
         no_worse("batch_size", 8, than=(4,), margin=-1)
-    with pytest.raises(ValueError, match="margin"):
+    with pytest.raises(SweepError, match="margin"):
         still_improves(margin=0.0)
-    with pytest.raises(ValueError, match="since"):
+    with pytest.raises(SweepError, match="since"):
         still_improves(since=-1)
-    with pytest.raises(ValueError, match="within itself"):
+    with pytest.raises(SweepError, match="within itself"):
         best_inside("learning_rate", within="learning_rate")
-    with pytest.raises(ValueError, match="share"):
+    with pytest.raises(SweepError, match="share"):
         lower_tail.above_baseline(0.0)
 
 

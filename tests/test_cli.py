@@ -217,12 +217,20 @@ def test_plan_knows_the_time_from_runs_like_these(sweep, trained):
     assert data(sweep, "plan toy --precision bfloat16")["cost"]["seconds"] is None
 
 
-def test_plan_of_a_backend_that_is_not_there_has_no_time(sweep, monkeypatch):
-    monkeypatch.chdir(ROOT)
-    plan = data(sweep, "plan focused --backend tensorflow --store none.db")
+def test_plan_without_stored_runs_knows_no_time(sweep, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    plan = data(sweep, f"plan focused --experiments {ROOT / 'experiments'}")
     assert plan["cost"]["completions"] > 0
+    assert plan["cost"]["steps"] == 6_400
     assert plan["cost"]["seconds"] is None
-    assert "tensorflow" in sweep("plan focused --backend tensorflow --store none.db")[1]
+
+
+@pytest.mark.parametrize("option", ["--backend tensorflow", "--precision float8"])
+def test_plan_refuses_what_cannot_be_trained(sweep, monkeypatch, option):
+    monkeypatch.chdir(ROOT)
+    status, out, err = sweep(f"plan focused {option}")
+    assert (status, out) == (2, "")
+    assert option.split()[1] in err
 
 
 def test_plan_with_a_store_that_is_not_there_says_so(sweep, declared):

@@ -9,7 +9,7 @@ HARNESS = Path(__file__).parents[1] / "harness"
 
 LAYERS = [
     {"errors", "records"},
-    {"protocols", "published"},
+    {"protocols", "published", "arguments"},
     {"space", "sampling"},
     {"sweep"},
     {"strategies", "statistics", "store", "executors", "training", "environment", "discovery"},

@@ -64,7 +64,7 @@ def start(tmp_path, monkeypatch):
     def begin(*sweeps, outcomes=None, select=None, observer=None, **settings):
         fakes = []
 
-        def make_executor(name, *, workers, on_event, debug):
+        def make_executor(name, *, workers, on_event, debug, stops):
             fakes.append(FakeExecutor(outcomes, on_event))
             return fakes[-1]
 

@@ -22,6 +22,13 @@ def scaled_down(view: View) -> Iterator[Finding]:
             f"trained for {steps} steps of the {declared} declared: a check that it runs, not an "
             "answer to the sweep's questions",
         )
+    runs, declared_runs = len(view.evidence.runs), view.declared_runs
+    if declared_runs is not None and 0 < runs < declared_runs:
+        yield Finding(
+            "scaled_down",
+            "warning",
+            f"{runs} of the {declared_runs} runs declared: fewer runs show less",
+        )
 
 
 def mixed_conditions(view: View) -> Iterator[Finding]:

@@ -11,6 +11,7 @@ import numpy as np
 from harness import observations, statistics
 from harness.claims.base import BaseClaim, generator, level_of, margin_of, no_margin
 from harness.claims.wording import number, p_text, parameter_name, parameter_value, plural
+from harness.errors import SweepError
 from harness.observations import Observations
 from harness.records import Evidence, Value, Verdict, VerdictName
 from harness.statistics import Bracket
@@ -35,9 +36,9 @@ class BestInside(BaseClaim):
 
     def __post_init__(self) -> None:
         if self.within == self.parameter:
-            raise ValueError(f"{self.parameter!r} cannot be compared within itself")
+            raise SweepError(f"{self.parameter!r} cannot be compared within itself")
         if self.margin is not None and not self.margin > 0.0:
-            raise ValueError(f"margin must be positive, got {self.margin}")
+            raise SweepError(f"margin must be positive, got {self.margin}")
 
     @property
     def parameters(self) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ import numpy as np
 from harness import observations, statistics
 from harness.claims.base import BaseClaim, level_of, margin_of, no_margin
 from harness.claims.wording import interval, number, p_text, plural, signed
+from harness.errors import SweepError
 from harness.observations import Observations
 from harness.records import Evidence, Result, Verdict, VerdictName
 from harness.statistics import Comparison
@@ -32,9 +33,9 @@ class StillImproves(BaseClaim):
 
     def __post_init__(self) -> None:
         if self.since is not None and self.since < 0:
-            raise ValueError(f"since must be a step from 0 on, got {self.since}")
+            raise SweepError(f"since must be a step from 0 on, got {self.since}")
         if self.margin is not None and not self.margin > 0.0:
-            raise ValueError(f"margin must be positive, got {self.margin}")
+            raise SweepError(f"margin must be positive, got {self.margin}")
 
     @property
     def text(self) -> str:

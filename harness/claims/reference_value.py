@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from harness import observations, statistics
 from harness.claims.base import BaseClaim, level_of, margin_of, no_margin
 from harness.claims.wording import interval, number, p_text, parameter_name, plural, signed
+from harness.errors import SweepError
 from harness.observations import Observations
 from harness.records import Evidence, Result, Value, Verdict, VerdictName
 from harness.statistics import Comparison
@@ -33,12 +34,12 @@ class NoWorse(BaseClaim):
 
     def __post_init__(self) -> None:
         if not self.than or self.reference in self.than:
-            raise ValueError(
+            raise SweepError(
                 f"{self.parameter} {self.reference!r} needs other values to compare with, "
                 f"got {self.than!r}"
             )
         if self.margin is not None and not self.margin > 0.0:
-            raise ValueError(f"margin must be positive, got {self.margin}")
+            raise SweepError(f"margin must be positive, got {self.margin}")
 
     @property
     def parameters(self) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from harness.claims.base import (
     like_for_like,
 )
 from harness.claims.wording import interval, number, p_text, plural
+from harness.errors import SweepError
 from harness.observations import RULES, Observations, Rule, SuccessCount
 from harness.records import Counts, Evidence, Verdict, VerdictName
 
@@ -33,7 +34,7 @@ class SuccessAbove(BaseClaim):
 
     def __post_init__(self) -> None:
         if not 0.0 < self.rate < 1.0:
-            raise ValueError(f"the success rate to beat must lie between 0 and 1, got {self.rate}")
+            raise SweepError(f"the success rate to beat must lie between 0 and 1, got {self.rate}")
 
     @property
     def text(self) -> str:

@@ -17,6 +17,7 @@ from harness.claims.base import (
     survivors,
 )
 from harness.claims.wording import interval, number, p_text, signed
+from harness.errors import SweepError
 from harness.observations import Observations
 from harness.records import Counts, Evidence, Verdict, VerdictName
 from harness.statistics import Comparison
@@ -215,7 +216,7 @@ class LowerTailAboveBaseline(VersusBaseline):
 
     def __post_init__(self) -> None:
         if not 0.0 < self.share <= 0.5:
-            raise ValueError(f"the share of worst runs must lie in (0, 0.5], got {self.share}")
+            raise SweepError(f"the share of worst runs must lie in (0, 0.5], got {self.share}")
 
     @property
     def text(self) -> str:

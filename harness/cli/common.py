@@ -10,14 +10,14 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.errors import UsageError
+from harness.arguments import HOME, arms, at_least_one, names
+from harness.errors import UsageError, nearest
 from harness.planning import Selection, check_arms
-from harness.sweep import Sweep, nearest
+from harness.sweep import Sweep
 
 if TYPE_CHECKING:
     from harness.store import Store
 
-HOME = ".sweep"
 ROOTS = (HOME, "pytest.ini", "pyproject.toml", "tox.ini", "setup.cfg", "setup.py", ".git")
 """The nearest directory upwards with one of these is the root."""
 
@@ -47,19 +47,19 @@ def add_selection(parser: argparse.ArgumentParser) -> None:
     """Add the options that say how a sweep is asked for, as the plugin has them."""
     parser.add_argument(
         "--runs",
-        type=_at_least_one,
+        type=at_least_one,
         metavar="N",
         help="only the first N runs of the declared sample, and their arms",
     )
     parser.add_argument(
         "--steps",
-        type=_at_least_one,
+        type=at_least_one,
         metavar="N",
         help="steps of a run instead of the declared; warmups shrink in proportion",
     )
     parser.add_argument(
         "--arms",
-        type=_names,
+        type=names,
         metavar="all|none|NAME,…",
         default=("all",),
         help="control arms beside the main runs (default: all)",
@@ -86,12 +86,12 @@ def selection(options: argparse.Namespace, sweep: Sweep) -> Selection:
     UsageError
         Where it has no arm of a given name.
     """
-    arms = {("all",): None, ("none",): ()}.get(options.arms, options.arms)
-    check_arms(arms or (), [sweep])
+    kept = arms(options.arms)
+    check_arms(kept or (), [sweep])
     return Selection(
         runs=options.runs,
         steps=options.steps,
-        arms=arms,
+        arms=kept,
         backend=options.backend,
         precision=options.precision,
     )
@@ -160,20 +160,3 @@ def colour() -> bool:
 def print_json(data: object) -> None:
     """Print ``data`` as JSON."""
     print(json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False))
-
-
-def _at_least_one(text: str) -> int:
-    try:
-        number = int(text)
-    except ValueError:
-        number = 0
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
-    return number
-
-
-def _names(text: str) -> tuple[str, ...]:
-    parts = tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
-    if not parts:
-        raise argparse.ArgumentTypeError(f"{text!r} names nothing; give NAME or NAME,NAME")
-    return parts

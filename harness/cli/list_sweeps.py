@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections import Counter
 
 from harness.cli import common
-from harness.records import Counts
-from harness.sweep import Pairs, Sweep
+from harness.records import MAIN, Counts
+from harness.sweep import Sweep
 
 HELP = "list the sweeps that the experiments declare"
 
@@ -40,10 +41,7 @@ def _described(sweep: Sweep) -> dict[str, object]:
         "sweep": sweep.name,
         "runs": sweep.runs,
         "steps": sweep.steps,
-        "arms": {
-            name: size.count * len(size.values) if isinstance(size, Pairs) else size
-            for name, size in sweep.arms.items()
-        },
+        "arms": Counter(run.arm for run in sweep.plan() if run.arm != MAIN),
         "baseline": baseline.name if isinstance(baseline, Counts) else baseline,
         "questions": list(sweep.questions),
     }

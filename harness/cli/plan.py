@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.cli import common
-from harness.errors import HarnessError, StoreError
+from harness.errors import StoreError
 from harness.planning import Selection, conditions_of, planned
 from harness.records import MAIN, Result, Run
 from harness.sweep import Pairs, Sweep
@@ -90,10 +90,7 @@ def _timed(
     options: argparse.Namespace, sweep: Sweep, selection: Selection
 ) -> tuple[list[Result], str]:
     """Return the stored runs that tell how long these will take, or why there are none."""
-    try:
-        conditions = conditions_of(sweep, selection)
-    except HarnessError as error:
-        return [], str(error)
+    conditions = conditions_of(sweep, selection, trains=False)
     try:
         with common.open_store(options) as store:
             results = store.results(traces=False)
@@ -183,9 +180,9 @@ def _configs(sweep: Sweep, main: Sequence[Run], width: int) -> list[str]:
 
 def _transfer(sweep: Sweep) -> float:
     """Return the factor between the sweep's learning rates and those of the task it trains on."""
-    from harness.training.tasks import get_task
+    from harness.training.tasks import DEFAULT_TASK, get_task
 
-    return 1.0 if sweep.trainer is not None else get_task(sweep.task).lr_transfer
+    return 1.0 if sweep.trainer is not None else get_task(sweep.task or DEFAULT_TASK).lr_transfer
 
 
 def _arms(sweep: Sweep, runs: Sequence[Run], width: int) -> list[str]:

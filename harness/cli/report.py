@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from harness.arguments import HOME
 from harness.cli import common
 
 HELP = "judge what is stored of a sweep, print the report and write its files"
@@ -16,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--report",
         metavar="DIR",
-        help=f"write the files below DIR (default: {common.HOME}/reports at the root)",
+        help=f"write the files below DIR (default: {HOME}/reports at the root)",
     )
     parser.add_argument(
         "--baseline",
@@ -33,7 +34,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print the report and write its files; 1 where a claim is refuted and that is asked for."""
-    from harness.judging import report_on, require_baseline
+    from harness.judging import report_folder, report_on, require_baseline
+    from harness.planning import plan
     from harness.report import as_json, terminal
     from harness.report.write import write_report
 
@@ -44,9 +46,9 @@ def run(options: argparse.Namespace) -> int:
         if options.baseline is not None:
             require_baseline(options.baseline, sweeps, (), store)
         report = report_on(sweep, sweeps, store, selection, baseline=options.baseline)
-    whole = report.complete and not report.scaled_down and selection.arms is None
-    below = Path(options.report) if options.report else common.root() / common.HOME / "reports"
-    folder = write_report(report, below / (sweep.name if whole else f"{sweep.name}-smoke"))
+    below = Path(options.report) if options.report else common.root() / HOME / "reports"
+    planned = plan(sweep, selection, trains=False)
+    folder = write_report(report, below / report_folder(planned, report))
     if options.json:
         print(as_json.render(report), end="")
     else:

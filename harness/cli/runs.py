@@ -6,9 +6,8 @@ import argparse
 from typing import get_args
 
 from harness.cli import common
-from harness.errors import UsageError
+from harness.errors import UsageError, nearest
 from harness.records import Result, Status
-from harness.sweep import nearest
 
 HELP = "list stored runs, of one sweep or of all"
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable
 
-from harness.errors import BackendError, UsageError
+from harness.errors import BackendError, UsageError, nearest
 from harness.protocols import Event, Executor
 
 EXECUTORS = ("local", "inline", "ray")
@@ -43,6 +42,6 @@ def make_executor(
             "executor 'ray' is not available in this version: use 'local' (worker processes on "
             "this machine) or 'inline' (this process)"
         )
-    near = difflib.get_close_matches(name, EXECUTORS, n=1)
-    hint = f"did you mean '{near[0]}'? " if near else ""
-    raise UsageError(f"unknown executor '{name}': {hint}there are {', '.join(EXECUTORS)}")
+    raise UsageError(
+        f"executor {name!r} is not one of {', '.join(EXECUTORS)}{nearest(name, EXECUTORS)}"
+    )

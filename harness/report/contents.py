@@ -100,7 +100,7 @@ def _conditions(report: Report) -> str:
     prompts = {(r.outcome.prompts, r.outcome.samples) for r in report.main if r.outcome.prompts}
     if len(prompts) == 1:
         held_out, samples = next(iter(prompts))
-        each = f" × {samples} samples" if samples else ""
+        each = f" × {count(samples, 'sample')}" if samples else ""
         sentences.append(f"Perf is measured on {held_out} held-out prompts{each}.")
     seconds = [r.outcome.seconds for r in report.runs if r.outcome.seconds is not None]
     if seconds:

@@ -78,8 +78,8 @@ def _points(report: Report) -> tuple[Point, ...]:
 
 
 def _rate_answer(report: Report) -> tuple[Block, ...]:
-    """Return the bracket test's answer, to be read beside the picture."""
-    answers = [v for v in report.verdicts if v.id == "lr_sweet_spot"]
+    """Return the bracket test's answer, to be read beside the picture, where it was asked for."""
+    answers = [v for v in report.verdicts if v.id == "lr_sweet_spot" and v.claim]
     return tuple(Text(f"lr_sweet_spot is {v.verdict}: {v.answer}") for v in answers)
 
 

@@ -7,8 +7,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from harness.errors import BackendError, UsageError
-from harness.sweep import nearest
+from harness.errors import BackendError, UsageError, nearest
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +35,13 @@ def _installed(module: str) -> bool:
     return importlib.util.find_spec(module) is not None
 
 
-def resolve_backend(name: str, installed: Callable[[str], bool] = _installed) -> Backend:
+def resolve_backend(
+    name: str, installed: Callable[[str], bool] = _installed, *, needed: bool = True
+) -> Backend:
     """Return the backend called ``name``; ``auto`` is the first that is installed.
+
+    Where none is ``needed``, for looking up what was trained elsewhere, one that is not installed
+    will do.
 
     Raises
     ------
@@ -50,6 +54,8 @@ def resolve_backend(name: str, installed: Callable[[str], bool] = _installed) ->
         for backend in BACKENDS.values():
             if backend.trainer and installed(backend.module):
                 return backend
+        if not needed:
+            return next(iter(BACKENDS.values()))
         raise BackendError(
             'no training backend is installed; run: pip install "pytest-sweep[torch]"'
         )
@@ -61,7 +67,7 @@ def resolve_backend(name: str, installed: Callable[[str], bool] = _installed) ->
         raise BackendError(
             f"backend {name!r}: this version has no {name} trainer; use --sweep-backend torch"
         )
-    if not installed(backend.module):
+    if needed and not installed(backend.module):
         raise BackendError(
             f"backend {name!r}: {backend.module} is not installed; "
             f'run: pip install "pytest-sweep[{name}]"'

@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from harness.errors import UsageError
+from harness.errors import UsageError, nearest
 from harness.records import Job, Value
-from harness.sweep import nearest, scale_steps
+from harness.sweep import scale_steps
 from harness.training.schedules import SCHEDULES
 
 
