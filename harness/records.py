@@ -116,12 +116,15 @@ class Evaluation:
 
 @dataclass(frozen=True, slots=True)
 class StepTrace:
-    """What one training step measured."""
+    """What one training step measured.
+
+    ``kl`` is None where the KL penalty is off, and so not computed.
+    """
 
     step: int
     learning_rate: float
     reward: float
-    kl: float
+    kl: float | None
     entropy: float
     grad_norm: float
     loss: float

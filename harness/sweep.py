@@ -173,23 +173,36 @@ class Sweep:
             if isinstance(size, Pairs):
                 for value in size.values:
                     if value != of.config[arm]:
+                        config = of.config.replace(**{arm: value})
                         yield self._run(
-                            of.index, arm, of.config.replace(**{arm: value}), of.steps, of
+                            of.index, arm, config, of.steps, of=of, kind=f"{arm}_{value}"
                         )
             elif arm == "placebo":
-                yield self._run(of.index, arm, of.config.replace(learning_rate=0.0), of.steps, of)
+                yield self._run(
+                    of.index, arm, of.config.replace(learning_rate=0.0), of.steps, of=of
+                )
             elif arm == "half":
-                yield self._run(of.index, arm, of.config, max(1, of.steps // 2), of)
+                yield self._run(of.index, arm, of.config, max(1, of.steps // 2), of=of)
             else:
-                yield self._run(of.index, arm, of.config, of.steps, of)
+                yield self._run(of.index, arm, of.config, of.steps, of=of)
 
-    def _run(self, index: int, arm: str, config: Config, steps: int, of: Run | None = None) -> Run:
-        number = f"{index:02d}"
-        kind = "" if arm == MAIN else f"{arm}-"
-        words = (_plain(SHORT_NAMES.get(n, f"{n}_")) + _plain(v) for n, v in config.items())
+    def _run(
+        self,
+        index: int,
+        arm: str,
+        config: Config,
+        steps: int,
+        *,
+        of: Run | None = None,
+        kind: str | None = None,
+    ) -> Run:
+        words = [self.name, f"{index:02d}"]
+        if of is not None:
+            words.insert(1, kind or arm)
+        words += (SHORT_NAMES.get(n, f"{n}_") + _plain(v) for n, v in config.items())
         seed = hashlib.sha256(f"{self.name}:{self.seed}:{index}".encode()).digest()
         return Run(
-            id="-".join([f"{self.name}-{kind}{number}", *words]),
+            id="-".join(_plain(word) for word in words),
             sweep=self.name,
             index=index,
             arm=arm,

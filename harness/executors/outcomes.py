@@ -138,10 +138,11 @@ def _finite_points(points: Sequence[Point], kind: type[Point]) -> list[Point]:
     for point in points:
         if not isinstance(point, kind):
             raise TypeError(f"expected {kind.__name__} values, got {type(point).__name__}")
+        values = {field.name: getattr(point, field.name) for field in fields(point)}
         numbers: dict[str, Any] = {
-            field.name: float(getattr(point, field.name)) for field in fields(point)
+            name: None if value is None else float(value) for name, value in values.items()
         }
-        if all(map(math.isfinite, numbers.values())):
+        if all(value is None or math.isfinite(value) for value in numbers.values()):
             numbers["step"] = int(point.step)
             kept.append(kind(**numbers))
     return kept

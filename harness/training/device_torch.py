@@ -50,6 +50,21 @@ def peak_bytes(device: torch.device) -> int:
 
 
 @contextmanager
+def one_thread() -> Iterator[None]:
+    """Compute with one CPU thread.
+
+    Sums are then taken in one order, so that equal jobs give equal results bit for bit, whichever
+    executor runs them; and models as small as the embedded ones are no faster with more.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@contextmanager
 def out_of_memory() -> Iterator[None]:
     """Raise Torch's ways of running out of memory as ``MemoryError``."""
     try:

@@ -32,6 +32,7 @@ from harness.training import schedules, uniforms, warm_start_torch
 from harness.training.device_torch import (
     PRECISIONS,
     describe,
+    one_thread,
     open_device,
     out_of_memory,
     peak_bytes,
@@ -58,8 +59,8 @@ EVALUATION_BATCH = 1024
 def train(job: Job, notify: Notify) -> Outcome:
     """Train ``job``'s run with GRPO and measure it on its task's held-out prompts.
 
-    Satisfies `harness.protocols.Trainer`. The result depends on the job alone: on a CPU with one
-    thread, equal jobs give equal outcomes bit for bit, timings and memory apart. Steps are counted
+    Satisfies `harness.protocols.Trainer`. The result depends on the job alone: on a CPU equal
+    jobs give equal outcomes bit for bit, timings and memory apart. Steps are counted
     from 1 in the trace and in ``stopped_at``; the curve's step is how many were done.
 
     Raises
@@ -71,7 +72,7 @@ def train(job: Job, notify: Notify) -> Outcome:
     MemoryError
         Where host or device run out of memory.
     """
-    with out_of_memory():
+    with out_of_memory(), one_thread():
         return _train(job, notify)
 
 
@@ -121,7 +122,8 @@ def _train(job: Job, notify: Notify) -> Outcome:
             # Loss
             kl_coef = schedules.kl_coefficient(step, settings.kl_coef, settings.kl_warmup_steps)
             measured = policy.gradient(chosen, completions, mask, advantages, kl_coef)
-            loss, kl, entropy, grad_norm = measured
+            loss, penalty, entropy, grad_norm = measured
+            kl = penalty if kl_coef else None
             require_finite(loss=loss, gradient_norm=grad_norm)
 
             # Update

@@ -137,7 +137,8 @@ class TrainerContract:
         )
         rates = [entry.learning_rate for entry in outcome.trace]
         assert rates == pytest.approx([0.25e-3, 0.5e-3, 0.75e-3, 1e-3, 1e-3, 1e-3])
-        assert [entry.kl > 0 for entry in outcome.trace] == [False, False, True, True, True, True]
+        assert [bool(entry.kl) for entry in outcome.trace] == [False, False, True, True, True, True]
+        assert [entry.kl for entry in outcome.trace[:2]] == [None, None]
 
     @pytest.mark.parametrize("value", [math.nan, math.inf])
     def test_a_reward_that_is_no_number_ends_the_run(self, run, monkeypatch, value):

@@ -6,6 +6,7 @@ import multiprocessing
 import threading
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import filelock
 import numpy as np
@@ -87,6 +88,17 @@ def test_a_failed_making_leaves_nothing_behind(tmp_path):
         warm_start.warm_started(TASK, tmp_path, fail, quiet)
     assert list(tmp_path.glob("*.safetensors*")) == []
     assert warm_start.warm_started(TASK, tmp_path, Maker(), quiet)
+
+
+def test_a_file_appears_whole_or_not_at_all(tmp_path, monkeypatch):
+    def full(self, target):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "replace", full)
+        with pytest.raises(OSError, match="No space left"):
+            warm_start.warm_started(TASK, tmp_path, Maker(), quiet)
+    assert list(tmp_path.glob("*.safetensors*")) == []
 
 
 def test_the_name_says_what_made_it(tmp_path):
