@@ -21,7 +21,7 @@ broad = Sweep(
     ),
     questions=dict(
         success_above_half=success_rate.above(0.5),
-        plateau=still_improves(since=25, margin=0.02),
+        plateau=still_improves(since=30, margin=0.02),
         lr_sweet_spot=best_inside("learning_rate", within="batch_size", margin=0.02),
     ),
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, TextIO
 
 from harness.session import Observer, Tally
@@ -28,11 +29,8 @@ def clock(seconds: float | None) -> str:
 
 def describe(tally: Tally, now: float, width: int) -> str:
     """Return the state of a session in one line of at most ``width`` characters."""
-    if tally.stage and tally.stage != "train" and not tally.steps_now:
-        doing = tally.stage
-    else:
-        rate = tally.rate(now)
-        doing = f"{rate:.0f} steps/s" if rate else "starting"
+    rate = tally.rate(now)
+    doing = tally.preparing or (f"{rate:.0f} steps/s" if rate else "starting")
     parts = [
         f"{tally.done}/{tally.total} runs",
         f"{len(tally.running)} running",
@@ -53,12 +51,19 @@ class LiveLine(Observer):
     """A line below pytest's own output that rewrites itself, and leaves no trace when it goes.
 
     ``column`` tells how far pytest has written in its current line, so that the cursor can be put
-    back there.
+    back there. ``uncaptured`` makes a context in which the stream reaches the terminal.
     """
 
-    def __init__(self, stream: TextIO, width: int, column: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        stream: TextIO,
+        width: int,
+        column: Callable[[], int],
+        uncaptured: Callable[[], AbstractContextManager[None]] = nullcontext,
+    ) -> None:
         self._stream = stream
         self._width = width
+        self._uncaptured = uncaptured
         self._column = column
         self._since: float | None = None
         self._live: Live | None = None
@@ -73,20 +78,22 @@ class LiveLine(Observer):
         if now - self._since < SHOW_AFTER or now - self._drawn < REFRESH_SECONDS:
             return
         self._drawn = now
-        if self._live is None:
-            self._live = self._start()
-        self._live.update(self._render(tally, now), refresh=True)
+        with self._uncaptured():
+            if self._live is None:
+                self._live = self._start()
+            self._live.update(self._render(tally, now), refresh=True)
 
     def pause(self) -> None:
         """Erase the line and put the cursor back where pytest had left it."""
         self._since = None
         if self._live is None:
             return
-        self._live.stop()
-        self._live = None
-        if self._back:
-            self._stream.write(f"\x1b[1A\x1b[{self._back}C")
-            self._stream.flush()
+        with self._uncaptured():
+            self._live.stop()
+            self._live = None
+            if self._back:
+                self._stream.write(f"\x1b[1A\x1b[{self._back}C")
+                self._stream.flush()
 
     def _start(self) -> Live:
         from rich.console import Console
@@ -125,9 +132,15 @@ class LiveLine(Observer):
 class LogLine(Observer):
     """For output that is not a terminal: a plain line now and then."""
 
-    def __init__(self, stream: TextIO, width: int) -> None:
+    def __init__(
+        self,
+        stream: TextIO,
+        width: int,
+        uncaptured: Callable[[], AbstractContextManager[None]] = nullcontext,
+    ) -> None:
         self._stream = stream
         self._width = width
+        self._uncaptured = uncaptured
         self._next: float | None = None
 
     def update(self, tally: Tally) -> None:
@@ -137,5 +150,6 @@ class LogLine(Observer):
             self._next = now + LOG_SECONDS
         if now >= self._next:
             self._next = now + LOG_SECONDS
-            self._stream.write(f"\nsweep: {describe(tally, now, self._width - 7)}\n")
-            self._stream.flush()
+            with self._uncaptured():
+                self._stream.write(f"\nsweep: {describe(tally, now, self._width - 7)}\n")
+                self._stream.flush()

@@ -53,15 +53,19 @@ class Settings:
 
 @dataclass
 class Tally:
-    """How far the session's training is; what a progress display shows."""
+    """How far the session's training is; what a progress display shows.
+
+    ``preparing`` says what runs wait for that is no step of theirs, as a warm start. ``began`` is
+    when the first step was trained, so that the rate is that of training.
+    """
 
     total: int = 0
     done: int = 0
     running: dict[str, tuple[int, int]] = field(default_factory=dict)
-    stage: str = ""
+    preparing: str = ""
     steps_total: int = 0
     steps_done: int = 0
-    began: float = 0.0
+    began: float | None = None
     last: tuple[str, Outcome] | None = None
 
     @property
@@ -76,8 +80,9 @@ class Tally:
 
     def rate(self, now: float) -> float | None:
         """Return steps per second over the session, None before the first step."""
-        passed = now - self.began
-        return self.steps_now / passed if self.steps_now and passed > 0 else None
+        if self.began is None or not self.steps_now or now <= self.began:
+            return None
+        return self.steps_now / (now - self.began)
 
     def seconds_left(self, now: float) -> float | None:
         """Return the seconds that the remaining steps will take at the rate so far."""
@@ -296,11 +301,7 @@ class SweepSession:
                 keys=self._plans[name].runs,
             )
         self._jobs = {job.key: job for job in jobs}
-        self.tally = Tally(
-            total=len(jobs),
-            steps_total=sum(job.run.steps for job in jobs),
-            began=time.monotonic(),
-        )
+        self.tally = Tally(total=len(jobs), steps_total=sum(job.run.steps for job in jobs))
         assert self._executor is not None
         self._executor.submit(jobs)
 
@@ -343,9 +344,13 @@ class SweepSession:
         if isinstance(event, Started):
             tally.running[event.key] = (0, run.steps)
         elif isinstance(event, Progressed):
-            tally.stage = event.progress.stage
-            if event.progress.stage == "train":
-                tally.running[event.key] = (event.progress.step, run.steps)
+            progress = event.progress
+            if progress.stage == "train":
+                tally.preparing = ""
+                tally.began = time.monotonic() if tally.began is None else tally.began
+                tally.running[event.key] = (progress.step, run.steps)
+            else:
+                tally.preparing = f"{progress.stage} {progress.step / progress.steps:.0%}"
         else:
             tally.running.pop(event.key, None)
             tally.done += 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -304,9 +305,12 @@ def _observer(config: pytest.Config) -> Observer:
     if reporter is None or config.get_verbosity() < 0:
         return Observer()
     writer = reporter._tw
+    capture = config.pluginmanager.get_plugin("capturemanager")
+    uncaptured = capture.global_and_fixture_disabled if capture is not None else nullcontext
     if writer.hasmarkup:
-        return LiveLine(writer._file, writer.fullwidth, lambda: writer.width_of_current_line)
-    return LogLine(writer._file, writer.fullwidth)
+        column = lambda: writer.width_of_current_line  # noqa: E731
+        return LiveLine(writer._file, writer.fullwidth, column, uncaptured)
+    return LogLine(writer._file, writer.fullwidth, uncaptured)
 
 
 def _markup(config: pytest.Config) -> bool:

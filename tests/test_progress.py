@@ -28,7 +28,9 @@ def test_the_line_is_never_wider_than_the_terminal(width, running):
 
 
 def test_warm_starts_and_endings_are_named():
-    assert "warm start" in describe(tally(done=0, steps_done=0, stage="warm start"), 5.0, 80)
+    assert "warm start" in describe(
+        tally(done=0, steps_done=0, preparing="warm start 40%"), 5.0, 80
+    )
     assert "last diverged" in describe(tally(last=("s", Outcome(status="diverged"))), 5.0, 100)
 
 

@@ -51,7 +51,7 @@ def document(report: Report) -> Document:
         Section("Learning curve", curve_blocks(report, digits)),
         Section("Arms", arms_blocks(report, digits)),
         Section("Audit", _audit(report)),
-        Section("Questions", _questions(report.verdicts) if report.verdicts else ()),
+        Section("Questions", _questions(report)),
     )
     return Document(
         warning=warning(report),
@@ -62,7 +62,7 @@ def document(report: Report) -> Document:
 
 def headline(report: Report) -> str:
     """Return the sweep's name and how many of its questions came to which verdict."""
-    tally = Counter(verdict.verdict for verdict in report.verdicts)
+    tally = Counter(verdict.verdict for verdict in report.asked)
     said = ", ".join(f"{tally[name]} {name}" for name in VERDICT_NAMES if tally[name])
     return f"{report.sweep}: {said or 'no questions'}"
 
@@ -240,7 +240,18 @@ def _training(outcome: Outcome, digits: Digits) -> str:
     return digits.signed(train)
 
 
-def _questions(verdicts: tuple[Verdict, ...]) -> tuple[Block, ...]:
+def _questions(report: Report) -> tuple[Block, ...]:
+    verdicts = report.asked
+    left_out = [verdict.id for verdict in report.verdicts if not verdict.claim]
+    blocks: list[Block] = []
+    if left_out:
+        blocks.append(Text(f"Not asked of this sweep: {', '.join(left_out)}."))
+    if verdicts:
+        blocks.append(Verdicts(_verdict_table(verdicts), verdicts))
+    return tuple(blocks)
+
+
+def _verdict_table(verdicts: tuple[Verdict, ...]) -> Table:
     levels = {verdict.level for verdict in verdicts if verdict.level is not None}
     one = len(levels) <= 1
     columns = (
@@ -265,7 +276,7 @@ def _questions(verdicts: tuple[Verdict, ...]) -> tuple[Block, ...]:
         cells = [verdict.verdict, verdict.id, estimate, interval, *([] if one else [level])]
         cells += [str(verdict.n or ""), p_value(verdict.p_value), p_value(verdict.p_holm)]
         rows.append(tuple("" if cell == NONE else cell for cell in cells))
-    return (Verdicts(Table(columns, tuple(rows)), verdicts),)
+    return Table(columns, tuple(rows))
 
 
 def _audit(report: Report) -> tuple[Block, ...]:

@@ -64,6 +64,11 @@ class Report:
         return not self.missing
 
     @property
+    def asked(self) -> tuple[Verdict, ...]:
+        """The verdicts on what the sweep asks; the others are standard questions it leaves out."""
+        return tuple(verdict for verdict in self.verdicts if verdict.claim)
+
+    @property
     def main(self) -> tuple[Result, ...]:
         """The sweep's own runs that are finished."""
         return tuple(r for r in self.runs if r.run.arm == MAIN and r.is_final)

@@ -170,7 +170,7 @@ def test_pictures_are_drawings_with_a_mark_a_run():
 
 
 def test_what_comes_from_a_report_is_escaped():
-    nasty = Verdict("<script>x</script>", "<i>", "", "supported", "a & <b>b</b> | `c`")
+    nasty = Verdict("<script>x</script>", "<i>", "<b>", "supported", "a & <b>b</b> | `c`")
     report = sample(verdicts=(nasty,))
     page = html.render(report)
     assert "<script" not in page
