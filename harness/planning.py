@@ -84,8 +84,12 @@ def conditions_of(sweep: Sweep, selection: Selection, *, trains: bool = True) ->
     Raises
     ------
     UsageError
-        Where the backend, the precision or the task cannot be used.
+        Where the backend, the device's name, the precision or the task cannot be used.
     """
+    from harness.training.backends import check_device, check_precision, resolve_backend
+
+    check_precision(selection.precision)
+    check_device(selection.device)
     if sweep.trainer is not None:
         file = Path(inspect.getsourcefile(sweep.trainer) or "").resolve()
         return Conditions(
@@ -98,15 +102,9 @@ def conditions_of(sweep: Sweep, selection: Selection, *, trains: bool = True) ->
             task_version="",
             model=sweep.trainer.__qualname__,
         )
-    from harness.training.backends import PRECISIONS, resolve_backend
     from harness.training.grpo import TRAINING_VERSION
     from harness.training.tasks import DEFAULT_TASK, get_task
 
-    if selection.precision not in PRECISIONS:
-        raise UsageError(
-            f"precision {selection.precision!r} is not one of {', '.join(PRECISIONS)}"
-            f"{nearest(selection.precision, PRECISIONS)}"
-        )
     backend = resolve_backend(selection.backend, needed=trains)
     task = get_task(sweep.task or DEFAULT_TASK)
     return Conditions(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from pathlib import Path
 
 # pytest run inside a test forgets the modules it imported when it ends, and NumPy cannot be
 # imported twice in a process: what a session needs is imported out here.
@@ -16,6 +17,8 @@ import harness.claims
 import harness.executors
 import harness.report.write
 import harness.store  # noqa: F401
+
+ROOT = Path(__file__).parents[1]
 
 TRAINER = '''
 import os, random
@@ -83,6 +86,7 @@ class Sweeps:
     def __init__(self, pytester, monkeypatch):
         self.pytester = pytester
         self.path = pytester.path
+        self._monkeypatch = monkeypatch
         self._log = pytester.path / "trained.txt"
         monkeypatch.setenv("TRAINED", str(self._log))
         pytester.makeini("[pytest]\n")
@@ -97,6 +101,11 @@ class Sweeps:
         return self.pytester.runpytest_inprocess(
             "-p", "harness.plugin", "experiments", "--sweep-executor", executor, *options
         )
+
+    def run_apart(self, *options):
+        """Run in a process of its own, as what imports Torch must."""
+        self._monkeypatch.setenv("PYTHONPATH", str(ROOT))
+        return self.pytester.runpytest_subprocess("-p", "harness.plugin", "experiments", *options)
 
     @property
     def trained(self):

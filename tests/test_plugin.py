@@ -1,10 +1,8 @@
 import json
 import re
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
 pytest_plugins = ["pytester"]
 
 
@@ -398,6 +396,8 @@ def test_a_changed_question_is_reported_as_post_hoc(sweeps):
         (["--sweep", "toy", "--sweep-fail-on", "refutd"], "did you mean 'refuted'?"),
         (["--sweep", "toy", "--sweep-executor", "lokal"], "did you mean 'local'?"),
         (["--sweep", "toy", "--sweep-executor", "ray"], "'ray' is not available"),
+        (["--sweep", "toy", "--sweep-precision", "float8"], "'float8' is not one of float32"),
+        (["--sweep", "toy", "--sweep-device", "gpu"], "'gpu' is not auto, cpu, cuda or cuda:N"),
         (["--sweep", "toy", "--sweep-offline", "--sweep-fresh"], "give one of them"),
         (["--sweep", "toy", "-n", "2"], "a sweep has workers of its own"),
         (["--sweep", "toy", "--sweep-store", "/proc/nowhere/store.db"], "/proc/nowhere"),
@@ -411,6 +411,64 @@ def test_a_bad_option_is_one_line_and_a_usage_error(sweeps, options, said):
     assert said in text
     assert "Traceback" not in text
     assert sweeps.trained == []
+
+
+GRPO = """
+space = dict(learning_rate=LogUniform(1e-7, 1e-6), batch_size=8, generations=4)
+sweep = toy(trainer=None, space=space, arms={})
+"""
+
+
+@pytest.mark.parametrize(
+    ("body", "options", "said"),
+    [
+        (GRPO, ["--sweep-backend", "jax"], "this version has no jax trainer"),
+        (GRPO, ["--sweep-backend", "trch"], "backend 'trch' is not one of auto, torch, jax; did"),
+        (GRPO.replace("arms", "task='adition', arms"), [], "did you mean 'addition'?"),
+        (GRPO.replace("generations=4", "generations=1"), [], "generations is 1; expected a whole"),
+        (GRPO.replace("generations=4", "generation=4"), [], "did you mean 'generations'?"),
+        (GRPO.replace(", generations=4", ""), [], "a config of GRPO needs generations"),
+    ],
+)
+def test_what_the_trainer_cannot_train_is_refused_before_it_begins(
+    sweeps, monkeypatch, body, options, said
+):
+    monkeypatch.setattr("harness.training.backends._installed", lambda module: True)
+    sweeps.write(body=body)
+    result = sweeps.run("--sweep", "toy", *options)
+    assert result.ret == 4
+    assert said in result.stderr.str()
+    assert "Traceback" not in result.stderr.str() + result.stdout.str()
+
+
+def test_a_backend_that_is_not_installed_comes_with_the_line_that_installs_it(sweeps, monkeypatch):
+    monkeypatch.setattr("harness.training.backends._installed", lambda module: False)
+    sweeps.write(body=GRPO)
+    for options in ([], ["--sweep-backend", "torch"]):
+        result = sweeps.run("--sweep", "toy", *options)
+        assert result.ret == 4
+        assert 'pip install "pytest-sweep[torch]"' in result.stderr.str()
+    assert sweeps.run("--sweep", "toy", "--sweep-offline").ret == 0
+
+
+@pytest.mark.torch
+def test_a_device_that_is_not_here_is_refused_before_training(sweeps):
+    sweeps.write(body=GRPO)
+    result = sweeps.run_apart("--sweep", "toy", "--sweep-device", "cuda:93")
+    assert result.ret == 4
+    assert "device 'cuda:93' is not here; this machine has cpu" in result.stderr.str()
+
+
+@pytest.mark.torch
+def test_precision_and_device_reach_the_trainer(sweeps):
+    body = GRPO.replace("space=space", "space=space, runs=1, steps=2, questions={}")
+    sweeps.write(body=body)
+    options = ["--sweep-precision", "bfloat16", "--sweep-device", "cpu", "--sweep-backend", "torch"]
+    sweeps.run_apart("--sweep", "toy", *options).assert_outcomes(passed=1, skipped=1)
+    written = report(sweeps)
+    assert written["conditions"]["precision"] == "bfloat16"
+    assert written["runs"][0]["backend"] == "torch"
+    assert written["runs"][0]["device"].startswith("cpu")
 
 
 @pytest.mark.parametrize(
@@ -466,17 +524,14 @@ def test_a_store_that_is_no_database_is_named(sweeps):
 # ---- lightness ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "options", [["--help"], ["experiments", "--collect-only", "--sweep", "toy"]]
-)
-def test_help_and_collection_import_nothing_heavy(sweeps, monkeypatch, options):
+@pytest.mark.parametrize("options", [["--help"], ["--collect-only", "--sweep", "toy"]])
+def test_help_and_collection_import_nothing_heavy(sweeps, options):
     sweeps.write()
-    monkeypatch.setenv("PYTHONPATH", str(ROOT))
     (sweeps.path / "conftest.py").write_text(
         "import atexit, sys\n"
         "heavy = {'torch', 'jax', 'ray', 'scipy', 'sqlalchemy', 'tabulate', 'jinja2', 'rich'}\n"
         "atexit.register(lambda: print('HEAVY', sorted(heavy & set(sys.modules))))\n"
     )
-    result = sweeps.pytester.runpytest_subprocess("-p", "harness.plugin", "-s", *options)
+    result = sweeps.run_apart("-s", *options)
     assert result.ret == 0
     assert "HEAVY []" in result.stdout.str()

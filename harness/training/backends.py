@@ -36,7 +36,7 @@ def _installed(module: str) -> bool:
 
 
 def resolve_backend(
-    name: str, installed: Callable[[str], bool] = _installed, *, needed: bool = True
+    name: str, installed: Callable[[str], bool] | None = None, *, needed: bool = True
 ) -> Backend:
     """Return the backend called ``name``; ``auto`` is the first that is installed.
 
@@ -50,6 +50,7 @@ def resolve_backend(
     BackendError
         Where it cannot be used here; the message has the line that installs it.
     """
+    installed = installed or _installed
     if name == "auto":
         for backend in BACKENDS.values():
             if backend.trainer and installed(backend.module):
@@ -75,6 +76,35 @@ def resolve_backend(
     return backend
 
 
+def check_precision(name: str) -> None:
+    """Check that there is a precision called ``name``.
+
+    Raises
+    ------
+    UsageError
+        Where there is none.
+    """
+    if name not in PRECISIONS:
+        raise UsageError(
+            f"precision {name!r} is not one of {', '.join(PRECISIONS)}{nearest(name, PRECISIONS)}"
+        )
+
+
+def check_device(asked: str) -> None:
+    """Check that ``asked`` is a device's name, whether or not it is here.
+
+    Raises
+    ------
+    UsageError
+        Where it is not.
+    """
+    if re.fullmatch(r"auto|cpu|cuda(:\d+)?", asked) is None:
+        known = ("auto", "cpu", "cuda", "cuda:0")
+        raise UsageError(
+            f"device {asked!r} is not auto, cpu, cuda or cuda:N{nearest(asked, known)}"
+        )
+
+
 def resolve_device(asked: str, available: Sequence[str]) -> str:
     """Return which of the ``available`` devices ``asked`` means.
 
@@ -94,11 +124,7 @@ def resolve_device(asked: str, available: Sequence[str]) -> str:
     BackendError
         Where it is one, and not here.
     """
-    if re.fullmatch(r"auto|cpu|cuda(:\d+)?", asked) is None:
-        known = ("auto", "cpu", "cuda", "cuda:0")
-        raise UsageError(
-            f"device {asked!r} is not auto, cpu, cuda or cuda:N{nearest(asked, known)}"
-        )
+    check_device(asked)
     if asked in available:
         return asked
     others = [name for name in available if name != "cpu"]
