@@ -77,9 +77,9 @@ def start(tmp_path, monkeypatch):
         )
         session = SweepSession(settings, {sweep.name: sweep for sweep in sweeps}, observer)
         runs = {sweep.name: sweep.plan(steps=settings.selection.steps) for sweep in sweeps}
+        made.append(session)
         session.choose({name: r if select is None else select(r) for name, r in runs.items()})
         session.fakes = fakes
-        made.append(session)
         return session
 
     yield begin
