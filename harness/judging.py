@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from harness.errors import UsageError, nearest
 from harness.planning import Plan, Selection, plan
 from harness.published import PUBLISHED
-from harness.records import MAIN, Baseline, Counts, Evidence, Result, Run, Verdict, digest, run_key
+from harness.records import MAIN, Baseline, Counts, Evidence, Result, Run, Verdict, digest
 from harness.sweep import Sweep
 
 if TYPE_CHECKING:
@@ -47,26 +47,33 @@ def shortfall(wanted: Mapping[str, Run], lookup: Lookup, what: str = "runs") -> 
 
 
 def resolve_baseline(
-    name: str | Counts | None, sweeps: Mapping[str, Sweep], store: Store, selection: Selection
-) -> Baseline | Counts | None:
-    """Return the baseline that ``name`` means, None where its runs are not in the store.
+    name: str, sweeps: Mapping[str, Sweep], store: Store, planned: Plan
+) -> tuple[Baseline | None, Shortfall | None]:
+    """Return the finished runs of the baseline called ``name``, and what it still lacks.
 
-    Of a sweep that was run in more than one way, that with the most finished runs counts, those of
-    this session's own conditions before others. Runs of an older declaration are left out.
+    Runs of unequal declarations, steps or conditions are never pooled: of a sweep that was run in
+    more than one way, those that are most like ``planned`` count. Of a sweep that is declared here,
+    runs of another declaration are left out, and what is missing of its runs is told.
     """
-    if name is None or isinstance(name, Counts):
-        return name
-    if name == PUBLISHED.name:
-        return PUBLISHED
     groups: dict[tuple[object, ...], list[Result]] = {}
     for result in store.results(sweep=name, arm=MAIN, traces=False):
         if result.is_final:
             groups.setdefault(_circumstances(result), []).append(result)
     sweep = sweeps.get(name)
+    candidates = [
+        results
+        for results in groups.values()
+        if sweep is None or results[0].run.declaration == sweep.declaration
+    ]
+    if not candidates:
+        return None, None
+    best = max(candidates, key=lambda results: _likeness(results, planned))
+    lacking = None
     if sweep is not None:
-        groups = {of: _as_declared(sweep, results) for of, results in groups.items()}
-    best = max(groups.values(), key=lambda results: _preference(results, selection), default=[])
-    return Baseline(name, tuple(best)) if best else None
+        wanted = min(planned.selection.runs or sweep.runs, sweep.runs)
+        if len(best) < wanted:
+            lacking = Shortfall(wanted - len(best), wanted, f"runs of {name}", {})
+    return Baseline(name, tuple(best)), lacking
 
 
 def require_baseline(
@@ -153,7 +160,7 @@ def judge(
 
 
 def question_hashes(sweep: Sweep) -> dict[str, str]:
-    """Return what identifies each question of ``sweep``: its claim and all its thresholds."""
+    """Return what identifies each question of ``sweep``: claim, thresholds and baseline."""
     thresholds = [sweep.alpha, sweep.margin, sweep.min_gain]
     return {id_: digest([claim.describe(), *thresholds]) for id_, claim in sweep.questions.items()}
 
@@ -184,17 +191,18 @@ def report_on(
 
     planned = plan(sweep, selection, trains=False)
     lookup = lookup or store.get
-    named = baseline or sweep.baseline
-    absent = None
-    if isinstance(named, str) and named in set(running) and named in sweeps:
-        beside = plan(sweeps[named], selection, trains=False)
-        absent = shortfall(beside.of_arms(), lookup, f"runs of {named}")
-        found = lookup(beside.of_arms())
-        at_hand: Baseline | Counts | None = Baseline(
-            named, tuple(result for result in found.values() if result.is_final)
-        )
+    named = PUBLISHED if baseline == PUBLISHED.name else baseline or sweep.baseline
+    absent: Shortfall | None = None
+    at_hand: Baseline | Counts | None
+    if not isinstance(named, str):
+        at_hand = named
+    elif named in set(running) and named in sweeps:
+        beside = plan(sweeps[named], selection, trains=False).of_arms()
+        absent = shortfall(beside, lookup, f"runs of {named}")
+        found = lookup(beside)
+        at_hand = Baseline(named, tuple(result for result in found.values() if result.is_final))
     else:
-        at_hand = resolve_baseline(named, sweeps, store, selection)
+        at_hand, absent = resolve_baseline(named, sweeps, store, planned)
     name = named.name if isinstance(named, Counts) else named
     evidence = gather(planned, lookup, at_hand, name)
     verdicts = judge(planned, evidence, lookup, absent)
@@ -222,7 +230,8 @@ def report_folder(planned: Plan, report: Report) -> str:
 
     What is less than the declared sweep never overwrites the report of the whole one.
     """
-    whole = report.complete and not planned.is_scaled_down and not planned.lacks_arms
+    judged = all(verdict.verdict != "not judged" for verdict in report.verdicts)
+    whole = report.complete and judged and not planned.is_scaled_down and not planned.lacks_arms
     return planned.sweep.name if whole else f"{planned.sweep.name}-smoke"
 
 
@@ -263,27 +272,17 @@ def _not_judged(verdict: Verdict, lacking: Shortfall, planned: Plan) -> Verdict:
 
 
 def _circumstances(result: Result) -> tuple[object, ...]:
-    return (replace(result.conditions, device=""), result.run.steps, result.run.declared_steps)
+    conditions = replace(result.conditions, device="", trainer="")
+    run = result.run
+    return (run.declaration, run.steps, run.declared_steps, conditions)
 
 
-def _as_declared(sweep: Sweep, results: list[Result]) -> list[Result]:
-    first = results[0]
-    count = max(result.run.index for result in results) + 1
-    count = min(count, sweep.runs) if sweep.sampler == "latin_hypercube" else count
-    if first.run.declared_steps != sweep.steps:
-        return []
-    runs = sweep.plan(runs=count, steps=first.run.steps, arms=())
-    keys = {run_key(run, first.conditions) for run in runs}
-    return [result for result in results if result.key in keys]
-
-
-def _preference(results: list[Result], selection: Selection) -> tuple[bool, int, bool, str]:
-    if not results:
-        return (False, 0, False, "")
-    first = results[0]
-    alike = selection.backend in ("auto", first.conditions.backend) and (
-        selection.precision == first.conditions.precision
-    )
-    as_declared = first.run.steps == first.run.declared_steps
-    latest = max(result.finished_at or "" for result in results)
-    return (alike and as_declared, len(results), alike, latest)
+def _likeness(results: list[Result], planned: Plan) -> tuple[object, ...]:
+    """Return how well a group of results suits ``planned``, to be compared with that of others."""
+    run, theirs, ours = results[0].run, results[0].conditions, planned.conditions
+    alike = [
+        getattr(theirs, name) == getattr(ours, name)
+        for name in ("task", "task_version", "model", "backend", "precision", "trainer_version")
+    ]
+    asked = run.steps == (planned.selection.steps or run.declared_steps)
+    return (sum(alike), asked, len(results), max(r.finished_at or "" for r in results))

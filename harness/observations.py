@@ -27,7 +27,15 @@ RULES: dict[Rule, str] = {
 }
 """The success rules in words. "shown" needs SEs; half of useless runs pass "above zero"."""
 
-_CONDITIONS = ("task", "task_version", "model", "backend", "precision", "lr_transfer")
+_CONDITIONS = (
+    "task",
+    "task_version",
+    "model",
+    "backend",
+    "precision",
+    "lr_transfer",
+    "trainer_version",
+)
 
 SE_RATIO = 1.25
 """Median standard errors further apart than this are taken for different evaluations."""

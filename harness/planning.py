@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import inspect
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from harness.errors import UsageError, nearest
 from harness.records import MAIN, Conditions, Run, run_key
-from harness.sweep import Sweep
+from harness.sweep import Sweep, trainer_file
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +51,8 @@ class Plan:
     @property
     def lacks_arms(self) -> bool:
         """Whether an arm that the sweep declares is left out."""
-        return bool(set(self.sweep.arms) - {run.arm for run in self.runs.values()})
+        kept = self.selection.arms
+        return kept is not None and not set(self.sweep.arms) <= set(kept)
 
 
 def planned(sweep: Sweep, selection: Selection) -> tuple[Run, ...]:
@@ -91,7 +90,7 @@ def conditions_of(sweep: Sweep, selection: Selection, *, trains: bool = True) ->
     check_precision(selection.precision)
     check_device(selection.device)
     if sweep.trainer is not None:
-        file = Path(inspect.getsourcefile(sweep.trainer) or "").resolve()
+        file = trainer_file(sweep.trainer)
         return Conditions(
             trainer=f"{file}:{sweep.trainer.__qualname__}",
             trainer_version=hashlib.sha256(file.read_bytes()).hexdigest()[:16],

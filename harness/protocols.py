@@ -71,8 +71,11 @@ class Executor(Protocol):
         """Return what has happened, waiting up to ``timeout`` seconds for something to."""
         ...
 
-    def close(self) -> None:
-        """Stop at once and leave no process behind. Runs in flight are lost."""
+    def close(self) -> Sequence[Event]:
+        """Stop at once and leave no process behind. Runs in flight are lost.
+
+        Returns what had happened by then and `poll` has not told: what has finished is not lost.
+        """
         ...
 
 

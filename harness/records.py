@@ -1,4 +1,4 @@
-"""The values that travel between the rooms of the harness: frozen, picklable, free of code."""
+"""The values that travel between the rooms of the harness, frozen and picklable, and their keys."""
 
 from __future__ import annotations
 
@@ -54,7 +54,8 @@ class Run:
 
     ``declared_steps`` are the steps the sweep was written for; where ``steps`` differ from them,
     everything counted in steps (warmup, KL warmup, evaluation interval) is scaled in proportion.
-    ``pair`` is the id of the main run that an arm's run is matched with.
+    ``pair`` is the id of the main run that an arm's run is matched with, ``declaration`` a digest
+    of what the sweep draws: runs of unequal declarations are runs of different sweeps.
     """
 
     id: str
@@ -67,6 +68,7 @@ class Run:
     steps: int
     declared_steps: int
     evaluate_every: int
+    declaration: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,9 +219,9 @@ class Baseline:
 class Evidence:
     """All that a question may be judged on.
 
-    ``runs`` are the sweep's main runs, whatever their status; ``arms`` its other runs by arm.
-    ``missing`` counts the main runs that have not finished, by status or not at all.
-    ``baseline_name`` is the declared one, also where ``baseline`` is not at hand.
+    ``runs`` are the sweep's main runs, ``arms`` its other runs by arm: those of a stored sweep are
+    finished, those of a table may have any status. ``baseline_name`` is the declared one, also
+    where ``baseline`` is not at hand.
     """
 
     sweep: str

@@ -133,7 +133,8 @@ class SweepSession:
         if self._store is None:
             from harness.store import Store
 
-            self._store = Store.open(self.settings.store)
+            offline = self.settings.offline
+            self._store = Store.open(self.settings.store, create=not offline, read_only=offline)
         return self._store
 
     def choose(self, selected: Mapping[str, Iterable[Run]]) -> None:
@@ -157,9 +158,11 @@ class SweepSession:
             self._executor = self._make_executor()
         if self.settings.baseline is not None:
             require_baseline(self.settings.baseline, self.sweeps, self.chosen, self.store)
-        for planned in self._plans.values():
-            stored = self.store.get(planned.runs)
-            self._results.update(stored)
+        for name, planned in self._plans.items():
+            self._results.update(self.store.get(planned.runs))
+            if not self.settings.offline:
+                sweep = self.sweeps[name]
+                self.store.register(name, sweep.declaration, question_hashes(sweep))
 
     def stored(self, name: str) -> int:
         """Return how many runs of a chosen sweep need no training."""
@@ -176,7 +179,7 @@ class SweepSession:
         """
         key = self._keys[run.id]
         self._launch()
-        while key in self._jobs and key not in self._trained:
+        while self._executor and key in self._jobs and key not in self._trained:
             self._pump()
         self.observer.pause()
         if self.settings.fresh and not self.settings.offline and key not in self._trained:
@@ -188,7 +191,7 @@ class SweepSession:
         self._launch()
         wanted = self.chosen if names is None else [n for n in names if n in self._plans]
         keys = {key for name in wanted for key in self._plans[name].runs}
-        while any(key in keys and key not in self._trained for key in self._jobs):
+        while self._executor and any(k in keys and k not in self._trained for k in self._jobs):
             self._pump()
         self.observer.pause()
 
@@ -236,16 +239,30 @@ class SweepSession:
         """Return the runs of a chosen sweep that have not finished, None where all have."""
         return shortfall(self._plans[name].runs, self.lookup)
 
-    def close(self) -> None:
-        """Stop the workers and close the store. Runs in flight are lost, finished ones are not."""
+    def stop(self) -> None:
+        """Stop the workers. Runs in flight are lost; what has finished is saved."""
         self.observer.pause()
         if self._executor is not None:
-            self._executor.close()
-            self._executor = None
-        if self._store is not None:
-            self._flush()
-            self._store.close()
-            self._store = None
+            executor, self._executor = self._executor, None
+            for event in executor.close():
+                if isinstance(event, Finished):
+                    self._take(event)
+        self._flush()
+
+    def close(self) -> None:
+        """Stop the workers and close the store.
+
+        Raises
+        ------
+        StoreError
+            Where results could not be saved; the message counts them.
+        """
+        try:
+            self.stop()
+        finally:
+            if self._store is not None:
+                self._store.close()
+                self._store = None
 
     def _make_executor(self) -> Executor:
         from harness.executors import make_executor
@@ -291,15 +308,7 @@ class SweepSession:
             return
         from harness.environment import environment
 
-        self._environment = environment(self.settings.home)
-        for name in self.chosen:
-            sweep = self.sweeps[name]
-            self.store.register(
-                name,
-                sweep.declaration,
-                question_hashes(sweep),
-                keys=self._plans[name].runs,
-            )
+        self._environment = environment(self.settings.home.parent)
         self._jobs = {job.key: job for job in jobs}
         self.tally = Tally(total=len(jobs), steps_total=sum(job.run.steps for job in jobs))
         assert self._executor is not None
@@ -311,7 +320,7 @@ class SweepSession:
             run=run,
             conditions=planned.conditions,
             cache=str(self.settings.home / "cache"),
-            log=str(self.settings.home / "logs" / f"{run.id}.log"),
+            log=str(self.settings.home / "logs" / f"{run.id[:100]}-{key}.log"),
             timeout=self.settings.timeout,
         )
 

@@ -5,13 +5,16 @@ from __future__ import annotations
 import hashlib
 import inspect
 import re
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
 
 from harness.errors import SweepError, nearest
 from harness.protocols import Claim
 from harness.records import MAIN, Config, Counts, Outcome, Run, Value, digest
-from harness.sampling import SAMPLERS, unit_points
+from harness.sampling import FIXED_SIZE, SAMPLERS, unit_points
 from harness.space import Space
 
 SHORT_NAMES = {
@@ -22,6 +25,8 @@ SHORT_NAMES = {
     "warmup_steps": "w",
     "entropy_coef": "e",
 }
+DECLARED_BY = 16
+"""So many configurations identify what a sweep draws."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,10 +104,10 @@ class Sweep:
     parameters: Space = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        if not re.fullmatch(r"[A-Za-z0-9_.]+", self.name):
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.]*", self.name):
             raise SweepError(
-                f"sweep name {self.name!r}: use letters, digits, '_' and '.' only, "
-                f"since run ids and report folders are made of it"
+                f"sweep name {self.name!r}: use letters, digits, '_' and '.', a letter "
+                f"or digit first, since run ids and report folders are made of it"
             )
         for what in ("runs", "steps", "evaluate_every"):
             _check_count(f"sweep {self.name!r}: {what}", getattr(self, what))
@@ -117,6 +122,8 @@ class Sweep:
             object.__setattr__(self, "parameters", Space(self.space))
         except SweepError as error:
             raise SweepError(f"sweep {self.name!r}: {error}") from None
+        if self.baseline == self.name:
+            raise SweepError(f"sweep {self.name!r}: its baseline is itself; name another sweep")
         self._check_arms()
         self._check_questions()
         self._check_trainer()
@@ -153,19 +160,18 @@ class Sweep:
             run for name, size in kept.items() for run in self._arm_runs(name, size, main)
         )
 
-    @property
+    @cached_property
     def declaration(self) -> str:
-        """A digest of what decides the runs' configurations and seeds, whatever their number."""
-        return digest(
-            {
-                "name": self.name,
-                "seed": self.seed,
-                "sampler": self.sampler,
-                "space": {name: repr(d) for name, d in self.parameters.distributions.items()},
-                "task": self.task,
-                "fixed_size": self.runs if self.sampler == "latin_hypercube" else None,
-            }
-        )
+        """A digest of what decides the runs' configurations and seeds, whatever their number.
+
+        It is taken over the first configurations drawn, so that a space that is written otherwise
+        but draws the same is the same.
+        """
+        fixed = self.sampler in FIXED_SIZE
+        count = self.runs if fixed else DECLARED_BY
+        points = unit_points(self.sampler, count, count, len(self.parameters), self.seed)
+        drawn = [dict(self.parameters.config(point)) for point in points]
+        return digest([self.name, self.seed, self.task or "", self.steps, drawn])
 
     def _arm_runs(self, arm: str, size: int | Pairs, main: tuple[Run, ...]) -> Iterable[Run]:
         count = size.count if isinstance(size, Pairs) else size
@@ -212,6 +218,7 @@ class Sweep:
             steps=steps,
             declared_steps=self.steps,
             evaluate_every=scale_steps(self.evaluate_every, steps, self.steps),
+            declaration=self.declaration,
         )
 
     def _check_arms(self) -> None:
@@ -227,11 +234,18 @@ class Sweep:
             _check_count(f"{where}: runs", count)
             if count > self.runs:
                 raise SweepError(f"{where} has {count} runs, more than the sweep's {self.runs}")
+            if isinstance(size, Pairs) and not size.values:
+                raise SweepError(f"{where} is {size!r}; expected at least one other value")
             if arm == "placebo" and "learning_rate" not in self.parameters:
                 raise SweepError(f"{where} sets learning_rate to 0, but the space has none")
 
     def _check_questions(self) -> None:
         for id_, claim in self.questions.items():
+            if not callable(getattr(claim, "judge", None)):
+                raise SweepError(
+                    f"sweep {self.name!r}: question {id_!r} is {claim!r}, which is no claim; "
+                    f"use one of harness.claims, as success_rate.above(0.5)"
+                )
             for name in claim.parameters:
                 if name not in self.parameters:
                     raise SweepError(
@@ -243,11 +257,20 @@ class Sweep:
     def _check_trainer(self) -> None:
         if self.trainer is None:
             return
-        if not inspect.isfunction(self.trainer) or "<" in self.trainer.__qualname__:
+        named = getattr(self.trainer, "__qualname__", "<unnamed>")
+        module = sys.modules.get(getattr(self.trainer, "__module__", ""))
+        found = getattr(module, named, self.trainer if module is None else None)
+        if not inspect.isfunction(self.trainer) or "<" in named or found is not self.trainer:
             raise SweepError(
                 f"sweep {self.name!r}: trainer {self.trainer!r} must be a function at the top "
-                f"level of a file, since workers load it by name"
+                f"level of a file, under its own name, since workers load it by name"
             )
+
+
+def trainer_file(trainer: Callable[..., Outcome]) -> Path:
+    """Return the file that a training function is loaded from."""
+    module = sys.modules.get(trainer.__module__)
+    return Path(getattr(module, "__file__", None) or inspect.getfile(trainer)).resolve()
 
 
 def _check_count(what: str, value: object) -> None:

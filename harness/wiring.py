@@ -48,6 +48,7 @@ class State:
     collected: bool = False
     deselected: bool = False
     reports: list[tuple[Report, Path | str]] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
 
     @property
     def sweeps(self) -> dict[str, Sweep]:
@@ -67,7 +68,8 @@ def configure(config: pytest.Config) -> None:
         Where an option has a value that cannot be used.
     """
     wanted = config.getoption("--sweep") or ()
-    if wanted and (hasattr(config, "workerinput") or config.getoption("numprocesses", None)):
+    distributed = any(config.getoption(name, None) for name in ("numprocesses", "tx"))
+    if wanted and (hasattr(config, "workerinput") or distributed):
         raise pytest.UsageError(
             "--sweep with -n: a sweep has workers of its own; leave -n out, use --sweep-workers N"
         )
@@ -140,7 +142,9 @@ def start(session: pytest.Session) -> None:
     """
     config = session.config
     state = config.stash[STATE]
-    if not state.wanted or not state.collected or session.testsfailed:
+    if not state.wanted or not state.collected:
+        return
+    if session.testsfailed and not config.getoption("continue_on_collection_errors"):
         return
     for name in state.wanted:
         if name not in state.found:
@@ -212,25 +216,33 @@ def status(report: pytest.TestReport) -> tuple[str, str, Any] | None:
     return category, letter, (word, {colour: True})
 
 
-def finish(config: pytest.Config) -> None:
+def finish(session: pytest.Session) -> None:
     """Write the report of every chosen sweep and end the session."""
-    state = config.stash[STATE]
-    session = state.slot.session
-    if session is None:
+    state = session.config.stash[STATE]
+    sweeps = state.slot.session
+    if sweeps is None:
         return
     from harness.report.write import write_report
 
     try:
-        for name in state.wanted:
-            report = session.report(name)
-            try:
-                folder = session.report_folder(name)
-                write_report(report, folder)
-                state.reports.append((report, folder))
-            except UsageError as error:
-                state.reports.append((report, str(error)))
-    finally:
-        session.close()
+        sweeps.stop()
+    except HarnessError as error:
+        state.problems.append(f"results of this session could not be saved: {error}")
+    for name in state.wanted:
+        try:
+            report = sweeps.report(name)
+        except HarnessError as error:
+            state.problems.append(f"no report of sweep {name}: {error}")
+            continue
+        try:
+            folder = sweeps.report_folder(name)
+            write_report(report, folder)
+            state.reports.append((report, folder))
+        except UsageError as error:
+            state.reports.append((report, str(error)))
+    close(session.config)
+    if state.problems and session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 def summarise(terminalreporter: pytest.TerminalReporter) -> None:
@@ -241,6 +253,8 @@ def summarise(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.write_line("")
         for line in _offer(state):
             terminalreporter.write_line(line)
+    for problem in state.problems:
+        terminalreporter.write_line(f"sweep: error: {problem}", red=True)
     if not state.reports:
         return
     from harness.report.terminal import render
@@ -261,8 +275,12 @@ def summarise(terminalreporter: pytest.TerminalReporter) -> None:
 def close(config: pytest.Config) -> None:
     """Stop the workers where nothing else has."""
     state = config.stash.get(STATE, None)
-    if state is not None and state.slot.session is not None:
+    if state is None or state.slot.session is None:
+        return
+    try:
         state.slot.session.close()
+    except HarnessError as error:
+        state.problems.append(str(error))
 
 
 def _remember(state: State, sweep: Sweep, file: Path) -> None:

@@ -186,8 +186,9 @@ def test_runs_lost_at_high_learning_rates():
     assert finding.parameters == ("learning_rate",)
 
 
-def test_failed_runs_are_missed():
-    runs = (*make_results(np.linspace(0, 0.1, 10)), make_result(id="x", status="oom"))
+@pytest.mark.parametrize("status", ["failed", "timeout"])
+def test_failed_runs_of_a_table_are_missed(status):
+    runs = (*make_results(np.linspace(0, 0.1, 10)), make_result(id="x", status=status))
     finding = only("survivorship", audit(make_evidence(runs=runs)))
     assert "1 failed" in finding.message
     assert finding.parameters == ()
@@ -237,7 +238,14 @@ def test_a_placebo_that_moved():
 
 def test_a_scaled_down_sweep():
     runs = make_results([0.1, 0.2], steps=20)
-    assert "20 steps of the 100" in only("scaled_down", audit(make_evidence(runs=runs))).message
+    message = only("scaled_down", audit(make_evidence(runs=runs))).message
+    assert message.startswith("trained for 20 steps of the 100 declared: a check that it runs")
+
+
+def test_more_steps_than_declared_are_another_sweep_not_a_check():
+    runs = make_results([0.1, 0.2], steps=200)
+    message = only("scaled_down", audit(make_evidence(runs=runs))).message
+    assert message == "trained for 200 steps, 100 declared: not the declared sweep"
 
 
 def test_questions_changed_after_the_data():

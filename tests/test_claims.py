@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 
 from harness.claims import (
     STANDARD_IDS,
@@ -557,6 +558,14 @@ def test_diverged_runs_rank_worst_along_the_range():
     assert "6 diverged runs ranked worst" in verdict.beside
 
 
+def test_diverged_runs_rank_worst_where_every_run_lost():
+    # Nothing that a finished run can lose, on whatever scale, ranks below a diverged one.
+    deltas = np.array(spaced(0, 0.2, 10) + spaced(0.2, 0.1, 8)) - 30.0
+    verdict = judge("lr_sweet_spot", make_evidence([*deltas, *[None] * 6]))
+    assert verdict.verdict == "supported"
+    assert verdict.estimate < 3e-7
+
+
 def test_blocks_of_another_parameter():
     batch = [4, 8, 12] * 16
     rng = np.random.default_rng(0)
@@ -590,6 +599,10 @@ def test_fewer_than_eight_runs_are_too_few():
 
 # batch_size
 
+ARM_NEEDED = (
+    "an arm batch_size=Pairs(12, values=(4, 12)) in the sweep, run with --sweep-arms batch_size"
+)
+
 
 def test_the_worst_arm_is_shown():
     verdict = judge("batch_size", with_arms({4: noise(0.03), 12: noise(0.0, seed=1)}))
@@ -607,17 +620,37 @@ def test_a_worse_reference_is_refuted_at_a_shared_level():
     assert "against 4" in verdict.answer
 
 
+@pytest.mark.parametrize(
+    ("p_value", "alone", "of_two"),
+    [
+        (0.06, "inconclusive", "inconclusive"),
+        (0.04, "refuted", "inconclusive"),
+        (0.026, "refuted", "inconclusive"),
+        (0.024, "refuted", "refuted"),
+    ],
+)
+def test_one_value_of_two_refutes_at_half_of_alpha(p_value, alone, of_two):
+    spread = np.array(noise(0.0))
+    spread -= spread.mean()
+    error = spread.std(ddof=1) / math.sqrt(12)
+    worse = spread - 0.02 - stats.t.isf(p_value, 11) * error
+    evidence = with_arms({4: list(worse), 12: noise(0.0, seed=1)})
+    assert judge("batch_size", evidence).verdict == of_two
+    claim = no_worse("batch_size", 8, than=(4,), margin=0.02)
+    assert claim.judge("batch_size", evidence).verdict == alone
+
+
 def test_fewer_than_twelve_pairs_decide_nothing():
     verdict = judge("batch_size", with_arms({4: noise(0.0), 12: noise(0.0, n=11, seed=1)}))
     check(verdict)
     assert verdict.verdict == "inconclusive"
     assert verdict.reason == "fewer than 12 pairs with 12"
-    assert verdict.needs == ("pytest experiments/ --sweep focused --sweep-arms batch_size",)
+    assert verdict.needs == (ARM_NEEDED,)
 
 
-def test_missing_arms_name_the_command():
+def test_missing_arms_are_named_as_a_sweep_declares_and_runs_them():
     verdict = judge("batch_size", make_evidence(spaced(0, 0.1)))
-    assert verdict.needs == ("pytest experiments/ --sweep focused --sweep-arms batch_size",)
+    assert verdict.needs == (ARM_NEEDED,)
     assert verdict.p_value == 1.0
 
 

@@ -249,8 +249,13 @@ def test_fewer_steps_scale_the_curve(sweeps):
 def test_offline_judges_what_is_stored_and_trains_nothing(sweeps):
     sweeps.write()
     result = sweeps.run("--sweep", "toy", "--sweep-offline")
-    assert sweeps.trained == []
-    result.stdout.fnmatch_lines(["*11 not trained*"])
+    assert result.ret == 4
+    assert "there is no store at" in result.stderr.str()
+    assert not (sweeps.path / ".sweep").exists()
+    sweeps.run("--sweep", "toy", "--sweep-arms", "none")
+    result = sweeps.run("--sweep", "toy", "--sweep-offline")
+    result.stdout.fnmatch_lines(["*3 not trained*"])
+    assert len(sweeps.trained) == 8
     sweeps.run("--sweep", "toy")
     sweeps.run("--sweep", "toy", "--sweep-offline").assert_outcomes(passed=12)
     assert len(sweeps.trained) == 11
@@ -348,6 +353,110 @@ def test_a_baseline_run_beside_must_be_complete(sweeps, monkeypatch):
     result.stdout.fnmatch_lines(["*not judged: 8 of 8 runs of base missing*"])
 
 
+def test_a_baseline_that_is_half_done_is_not_judged_against(sweeps):
+    sweeps.write(body=BASE)
+    sweeps.run("--sweep", "base", "-k", "base-00 or base-01 or base-02")
+    result = sweeps.run("--sweep", "toy")
+    result.stdout.fnmatch_lines(["*not judged: 5 of 8 runs of base missing*"])
+
+
+def test_runs_of_two_declarations_of_a_baseline_are_never_pooled(sweeps):
+    sweeps.write(file="test_base", body="base = toy('base', questions={}, arms={}, seed=5)")
+    sweeps.run("--sweep", "base")
+    sweeps.write(file="test_base", body="base = toy('base', questions={}, arms={}, seed=6)")
+    sweeps.run("--sweep", "base")
+    sweeps.write(body=BASE.replace('base = toy("base", questions={}, arms={})', ""))
+    for where in ([], ["--ignore", "experiments/test_base.py"]):
+        sweeps.run("--sweep", "toy", *where)
+        question = {q["id"]: q for q in report(sweeps)["questions"]}["mean_vs_baseline"]
+        assert question["n"] == 16, where
+        assert "6" in (sweeps.path / "experiments/test_base.py").read_text()
+
+
+def test_the_baseline_most_like_this_session_counts(sweeps):
+    sweeps.write(body=BASE)
+    sweeps.run("--sweep", "base")
+    sweeps.run("--sweep", "base", "--sweep-steps", "4")
+    sweeps.run("--sweep", "toy", "--sweep-steps", "4")
+    codes = {finding["code"] for finding in report(sweeps, "toy-smoke")["audit"]}
+    assert "mixed_conditions" not in codes
+    trainer = sweeps.path / "experiments" / "toy_trainer.py"
+    trainer.write_text(trainer.read_text() + "# another version\n")
+    sweeps.run("--sweep", "toy")
+    findings = {f["code"]: f["message"] for f in report(sweeps)["audit"]}
+    assert "trainer version" in findings["mixed_conditions"]
+
+
+def test_a_changed_question_stays_so_whatever_is_run_in_between(sweeps):
+    sweeps.write()
+    sweeps.run("--sweep", "toy")
+    sweeps.write(body="sweep = toy(questions=dict(success_above_half=success_rate.above(0.25)))")
+    sweeps.run("--sweep", "toy", "--sweep-runs", "1", "--sweep-steps", "4", "--sweep-arms", "none")
+    sweeps.run("--sweep", "toy")
+    assert "post_hoc" in {finding["code"] for finding in report(sweeps)["audit"]}
+
+
+def test_a_space_written_otherwise_is_the_same_sweep(sweeps):
+    sweeps.write()
+    sweeps.run("--sweep", "toy")
+    space = "space=dict(learning_rate=LogUniform(1e-7, 1e-6), batch_size=Choice(8))"
+    sweeps.write(body=f"sweep = toy({space})")
+    sweeps.run("--sweep", "toy").stdout.fnmatch_lines(["*11 in the store*"])
+    assert "post_hoc" not in {finding["code"] for finding in report(sweeps)["audit"]}
+
+
+def test_fresh_keeps_what_a_failing_run_would_replace(sweeps, monkeypatch):
+    sweeps.write()
+    sweeps.run("--sweep", "toy")
+    monkeypatch.setenv("MODE_1", "fails")
+    sweeps.run("--sweep", "toy", "--sweep-fresh")
+    monkeypatch.delenv("MODE_1")
+    sweeps.run("--sweep", "toy", "--sweep-offline").assert_outcomes(passed=12)
+
+
+def test_the_whole_report_is_kept_from_lesser_ones(sweeps):
+    sweeps.write(body=BASE)
+    sweeps.run("--sweep", "base,toy")
+    whole = report(sweeps)
+    sweeps.run("--sweep", "base,toy", "-k", "toy-", "--sweep-fresh")
+    assert report(sweeps) == whole
+    sweeps.write(body="sweep = toy()")
+    sweeps.run("--sweep", "toy", "--sweep-store", "other.db")
+    whole = report(sweeps)
+    sweeps.run("--sweep", "toy", "--sweep-store", "other.db", "--sweep-arms", "none")
+    assert report(sweeps) == whole
+
+
+def test_a_store_that_cannot_be_written_at_the_end_is_one_line(sweeps, monkeypatch):
+    sweeps.write()
+    from harness.errors import StoreError
+    from harness.store import Store
+
+    def locked(self, result, *, fresh=False):
+        raise StoreError("the store is locked by another process")
+
+    monkeypatch.setattr(Store, "save", locked)
+    result = sweeps.run("--sweep", "toy")
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(["*sweep: error: results of this session could not be saved*"])
+    result.stdout.no_fnmatch_line("*Traceback*")
+    assert "Traceback" not in result.stderr.str()
+
+
+def test_ids_as_long_as_they_come_have_a_log(sweeps):
+    names = ", ".join(f"a_parameter_with_a_long_name_{i}=Choice('{'x' * 20}')" for i in range(12))
+    sweeps.write(body=f"sweep = toy(runs=5, space=dict(learning_rate=1e-6, {names}), arms={{}})")
+    sweeps.run("--sweep", "toy", executor="local").assert_outcomes(passed=6)
+
+
+def test_an_error_in_another_file_need_not_stop_a_sweep(sweeps):
+    sweeps.write()
+    (sweeps.path / "experiments" / "test_broken.py").write_text("1 / 0\n")
+    assert sweeps.run("--sweep", "toy").ret == 2
+    result = sweeps.run("--sweep", "toy", "--continue-on-collection-errors")
+    result.assert_outcomes(passed=12, errors=1)
+
+
 def test_what_fails_is_for_the_user_to_say(sweeps, monkeypatch):
     monkeypatch.setenv("GAIN", "-0.1")
     sweeps.write(body="sweep = toy(arms={})")
@@ -400,6 +509,7 @@ def test_a_changed_question_is_reported_as_post_hoc(sweeps):
         (["--sweep", "toy", "--sweep-device", "gpu"], "'gpu' is not auto, cpu, cuda or cuda:N"),
         (["--sweep", "toy", "--sweep-offline", "--sweep-fresh"], "give one of them"),
         (["--sweep", "toy", "-n", "2"], "a sweep has workers of its own"),
+        (["--sweep", "toy", "--dist", "load", "--tx", "popen"], "a sweep has workers of its own"),
         (["--sweep", "toy", "--sweep-store", "/proc/nowhere/store.db"], "/proc/nowhere"),
     ],
 )
@@ -448,7 +558,8 @@ def test_a_backend_that_is_not_installed_comes_with_the_line_that_installs_it(sw
         result = sweeps.run("--sweep", "toy", *options)
         assert result.ret == 4
         assert 'pip install "pytest-sweep[torch]"' in result.stderr.str()
-    assert sweeps.run("--sweep", "toy", "--sweep-offline").ret == 0
+    result = sweeps.run("--sweep", "toy", "--sweep-offline")
+    assert "there is no store at" in result.stderr.str()
 
 
 @pytest.mark.torch

@@ -28,6 +28,7 @@ class FakeExecutor:
 
     def __init__(self, outcomes=None, on_event=None):
         self.jobs, self.submitted, self.closed = [], [], False
+        self.untold = []
         self.outcomes = outcomes or {}
         self.on_event = on_event
 
@@ -48,6 +49,7 @@ class FakeExecutor:
 
     def close(self):
         self.closed = True
+        return self.untold
 
 
 def done(delta=0.1, **changes):
@@ -160,8 +162,12 @@ def test_a_question_waits_for_its_runs_and_its_baseline_s(start):
 
 def test_offline_trains_nothing(start):
     sweep = make()
+    trained = start(sweep)
+    trained.result(sweep.plan()[0])
+    trained.close()
     session = start(sweep, offline=True)
-    assert session.result(sweep.plan()[0]) is None
+    assert session.result(sweep.plan()[0]) is not None
+    assert session.result(sweep.plan()[1]) is None
     session.finish()
     assert session.fakes == []
 
@@ -210,6 +216,17 @@ def test_less_than_the_declared_sweep_is_a_smoke(start):
     session = start(sweep)
     session.finish()
     assert session.report_folder("s").name == "s"
+
+
+def test_what_finished_before_the_end_is_saved_though_nobody_waited_for_it(start):
+    sweep = make()
+    session = start(sweep)
+    session.result(sweep.plan()[0])
+    job = session.fakes[0].submitted[1]
+    session.fakes[0].untold = [Started(job.key), Finished(job.key, done(0.3))]
+    session.close()
+    stored = start(sweep).store.results()
+    assert sorted(result.outcome.delta_perf for result in stored) == [0.1, 0.3]
 
 
 def test_closing_stops_the_executor_and_may_be_repeated(start):

@@ -53,7 +53,8 @@ class StoreMachine(RuleBasedStateMachine):
         self.saved += 1
         result = make_result(f"{sweep}-{key}", sweep=sweep, key=key, status=status)
         result = replace(result, outcome=replace(result.outcome, seconds=float(self.saved)))
-        is_kept = fresh or key not in self.kept or not self.kept[key].is_final
+        is_new = key not in self.kept or not self.kept[key].is_final
+        is_kept = is_new or (fresh and result.is_final)
         assert self.store.save(result, fresh=fresh) == is_kept
         if is_kept:
             self.kept[key] = result

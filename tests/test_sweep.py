@@ -1,3 +1,4 @@
+import functools
 import json
 import subprocess
 import sys
@@ -177,6 +178,13 @@ def test_the_key_is_that_of_the_training_alone():
         ({"questions": {"q": best_inside("learning_rat")}}, "did you mean 'learning_rate'?"),
         ({"questions": {"q": no_worse("width", 8, than=(4,))}}, "names the parameter 'width'"),
         ({"space": {"w": Given("s", a=1)}}, "sweep 's': w: given 's'"),
+        ({"name": ".."}, "sweep name '..': use letters"),
+        ({"baseline": "s"}, "its baseline is itself"),
+        ({"arms": {"batch_size": Pairs(2, ())}}, "expected at least one other value"),
+        ({"questions": {"q": best_inside}}, "which is no claim"),
+        ({"alpha": 0.0}, "alpha is 0.0; expected a number above 0 and below 0.5"),
+        ({"margin": -1}, "margin is -1"),
+        ({"trainer": functools.wraps(len)(lambda job, notify: None)}, "under its own name"),
         ({"trainer": lambda job, notify: None}, "must be a function at the top level"),
     ],
 )

@@ -20,7 +20,9 @@ def scaled_down(view: View) -> Iterator[Finding]:
             "scaled_down",
             "warning",
             f"trained for {steps} steps of the {declared} declared: a check that it runs, not an "
-            "answer to the sweep's questions",
+            "answer to the sweep's questions"
+            if steps < declared
+            else f"trained for {steps} steps, {declared} declared: not the declared sweep",
         )
     runs, declared_runs = len(view.evidence.runs), view.declared_runs
     if declared_runs is not None and 0 < runs < declared_runs:

@@ -85,6 +85,11 @@ def edge_optimum(view: View) -> Iterator[Finding]:
 
 
 def survivorship(view: View) -> Iterator[Finding]:
+    """Say how many runs left no ΔPerf, and where they lie.
+
+    A stored sweep's evidence holds finished runs only, of which some diverged; that of a table may
+    hold failed ones, which nobody tries again.
+    """
     diverged = len(view.observed.diverged)
     failed = [r for r in view.evidence.runs if r.outcome.status in FAILED]
     if not diverged and not failed:

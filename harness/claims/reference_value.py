@@ -67,7 +67,10 @@ class NoWorse(BaseClaim):
 
     def _decide(self, id: str, evidence: Evidence, observed: Observations) -> Verdict:  # noqa: A002
         name, arm = parameter_name(self.parameter), evidence.arms.get(self.parameter, ())
-        command = f"pytest experiments/ --sweep {evidence.sweep} --sweep-arms {self.parameter}"
+        arm_needed = (
+            f"an arm {self.parameter}=Pairs({FEWEST_PAIRS}, values={self.than!r}) in the sweep, "
+            f"run with --sweep-arms {self.parameter}"
+        )
         reference = _having(evidence.runs, self.parameter, self.reference)
         if not reference:
             return self._unanswerable(
@@ -88,7 +91,7 @@ class NoWorse(BaseClaim):
                 id,
                 f"no finished run with {name} {others} is matched with one of this sweep",
                 n=observed.total,
-                needs=(command,),
+                needs=(arm_needed,),
             )
         if all(matched.is_constant for matched in arms if matched.pairs):
             return self._unanswerable(
@@ -97,14 +100,14 @@ class NoWorse(BaseClaim):
                 n=sum(matched.pairs for matched in arms),
                 needs=("an evaluation of the held-out prompts that differs between runs",),
             )
-        return self._compare(id, evidence, arms, command)
+        return self._compare(id, evidence, arms, arm_needed)
 
     def _compare(
         self,
         id: str,  # noqa: A002
         evidence: Evidence,
         arms: list[_Matched],
-        command: str,
+        arm_needed: str,
     ) -> Verdict:
         alpha, margin = evidence.alpha, margin_of(self.margin, evidence)
         name = f"{parameter_name(self.parameter)} {self.reference}"
@@ -137,7 +140,7 @@ class NoWorse(BaseClaim):
                 reason = f"the opposite is shown ({p_text(compared.p_less)} of .05/{len(arms)})"
                 reason = reason.replace(".05", f"{alpha:g}")
             elif lacking:
-                p_value, needs = 1.0, (command,)
+                p_value, needs = 1.0, (arm_needed,)
                 answer = f"too few pairs to tell: {shown.found(name)}"
                 reason = f"fewer than {FEWEST_PAIRS} pairs with {' and '.join(lacking)}"
             elif lost:

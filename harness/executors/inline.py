@@ -54,10 +54,12 @@ class InlineExecutor:
         events, self._events = self._events, []
         return events
 
-    def close(self) -> None:
-        """Forget the jobs that have not begun."""
+    def close(self) -> Sequence[Event]:
+        """Forget the jobs that have not begun; return what `poll` has not told."""
         self._closed = True
         self._queue.clear()
+        events, self._events = self._events, []
+        return events
 
     def _tell(self, event: Event) -> None:
         self._events.append(event)

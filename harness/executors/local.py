@@ -109,15 +109,23 @@ class LocalExecutor:
         events, self._events = self._events, []
         return events
 
-    def close(self) -> None:
-        """Kill every worker with all it has started, and wait until they are gone."""
-        self._closed = True
+    def close(self) -> Sequence[Event]:
+        """Kill every worker with all it has started, and wait until they are gone.
+
+        Returns what they had sent before, and `poll` has not told.
+        """
         self._queue.clear()
+        if not self._closed:
+            for worker in list(self._crew):
+                self._receive(worker)
+        self._closed = True
         crew, self._crew = self._crew, []
         for worker in crew:
             _kill(worker.process)
         for worker in crew:
             _reap(worker)
+        events, self._events = self._events, []
+        return events
 
     def _busy(self) -> list[_Worker]:
         return [worker for worker in self._crew if worker.job is not None]

@@ -42,7 +42,8 @@ def sound(outcome: object) -> Outcome:
     """Return ``outcome`` in plain, finite numbers; TypeError where it is no outcome at all.
 
     Numbers that are not finite become None, and points of the curve or the trace that hold one
-    are left out. A run said to be completed whose ΔPerf is not finite is a diverged run.
+    are left out, as is a negative standard error. A run said to be completed whose ΔPerf is not
+    finite is a diverged run; one that has no ΔPerf at all has failed.
     """
     if not isinstance(outcome, Outcome):
         raise TypeError(f"the trainer returned {type(outcome).__name__}, expected an Outcome")
@@ -69,6 +70,11 @@ def sound(outcome: object) -> Outcome:
             delta_perf_se=None,
             error=plain.error or "perf is not a finite number",
         )
+    if plain.status == "completed" and plain.delta_perf is None:
+        error = "the trainer returned 'completed' without a delta_perf"
+        return replace(plain, status="failed", error=plain.error or error)
+    if plain.delta_perf_se is not None and plain.delta_perf_se < 0:
+        return replace(plain, delta_perf_se=None)
     return plain
 
 

@@ -6,20 +6,16 @@ import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from statistics import NormalDist
 from typing import TYPE_CHECKING
 
 from harness.records import Counts, Result, Value, finite
 
 if TYPE_CHECKING:
-    from harness.observations import Observations, Rule
+    from harness.observations import Rule
     from harness.statistics import Estimate
 
 LEVEL = 0.95
 """Confidence of the intervals in tables; a verdict's own interval says its level."""
-
-FEWEST = 8
-"""Of fewer runs the worst quarter is a single one, and has no interval."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,11 +120,11 @@ def side(
         success=estimated(statistics.wilson(counted.successes, counted.runs, LEVEL)),
         positive=int((observed.delta > 0).sum()),
         mean=estimated(statistics.mean_interval(observed.delta, LEVEL)),
-        spread=_spread(observed),
+        spread=estimated(statistics.sd_interval(observed.delta, LEVEL)),
         spread_net=None
         if observed.se is None
         else finite(statistics.net_sd(observed.delta, observed.se)),
-        worst_quarter=_worst_quarter(ranked),
+        worst_quarter=estimated(statistics.cvar_interval(ranked, LEVEL)),
         middle_half=estimated(statistics.interquartile_mean(observed.delta, generator, LEVEL)),
         improved=frozenset(counted.improved),
     )
@@ -267,40 +263,3 @@ def _edges(low: float, high: float) -> list[float]:
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     inner = (float(f"{m}e{d}") for d in decades for m in (1, 3))
     return [low, *(edge for edge in inner if low < edge < high), high]
-
-
-def _worst_quarter(deltas: Sequence[float]) -> Estimated:
-    from harness import statistics
-
-    value = finite(statistics.cvar(deltas))
-    error = finite(statistics.cvar_standard_error(deltas))
-    if value is None or not error or len(deltas) < FEWEST:
-        return Estimated(value)
-    low, high = statistics.improvement_interval([value], [error], [len(deltas)], LEVEL)
-    return Estimated(value, float(low[0]), float(high[0]))
-
-
-def _spread(observed: Observations) -> Estimated:
-    """Return the standard deviation with the interval of Bonett (2006), which tails do not fool.
-
-    Comput. Stat. Data Anal. 50:775. It needs six values that are not all equal.
-    """
-    import numpy as np
-
-    x = np.sort(observed.delta)
-    n = x.size
-    if n < 2:
-        return Estimated()
-    deviation = float(np.std(x, ddof=1))
-    squares = float(((x - x.mean()) ** 2).sum())
-    if n < 6 or observed.is_degenerate or not squares:
-        return Estimated(deviation)
-    cut = int(n / (2 * math.sqrt(n - 4)))
-    trimmed = x[cut : n - cut].mean()
-    kurtosis = n * float(((x - trimmed) ** 4).sum()) / squares**2
-    z = NormalDist().inv_cdf((1 + LEVEL) / 2)
-    correction = n / (n - z)
-    error = correction * math.sqrt(max(0.0, kurtosis - (n - 3) / n) / (n - 1))
-    middle = math.log(correction) + 2 * math.log(deviation)
-    low, high = (math.exp((middle + sign * z * error) / 2) for sign in (-1, 1))
-    return Estimated(deviation, min(low, deviation), max(high, deviation))

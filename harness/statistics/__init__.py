@@ -31,12 +31,14 @@ if TYPE_CHECKING:
         bca_mean,
         clopper_pearson,
         cvar,
+        cvar_interval,
         cvar_standard_error,
         detectable_gain,
         improvement_interval,
         interquartile_mean,
         mean_interval,
         net_sd,
+        sd_interval,
         shown_to_fail,
         shown_to_improve,
         wilson,
@@ -52,8 +54,9 @@ _HOMES = {
     ),
     "curves": "gain nearest_point rate_in_window",
     "estimates": (
-        "bca_mean clopper_pearson cvar cvar_standard_error detectable_gain improvement_interval "
-        "interquartile_mean mean_interval net_sd shown_to_fail shown_to_improve wilson"
+        "bca_mean clopper_pearson cvar cvar_interval cvar_standard_error detectable_gain "
+        "improvement_interval interquartile_mean mean_interval net_sd sd_interval shown_to_fail "
+        "shown_to_improve wilson"
     ),
     "response": "bracket flat smallest_window",
     "values": "Bracket Comparison Estimate Window is_constant",
@@ -74,6 +77,7 @@ __all__ = [
     "brown_forsythe",
     "clopper_pearson",
     "cvar",
+    "cvar_interval",
     "cvar_permutation",
     "cvar_standard_error",
     "detectable_gain",
@@ -92,6 +96,7 @@ __all__ = [
     "paired",
     "rank_sum",
     "rate_in_window",
+    "sd_interval",
     "sd_ratio",
     "shown_to_fail",
     "shown_to_improve",

@@ -5,7 +5,9 @@ References
 Wilson (1927), JASA 22:209; Clopper & Pearson (1934), Biometrika 26:404; Efron (1987), "Better
 bootstrap confidence intervals", JASA 82:171 (BCa); Agarwal et al. (2021), "Deep reinforcement
 learning at the edge of the statistical precipice", NeurIPS (interquartile mean); Rockafellar &
-Uryasev (2002), J. Banking & Finance 26:1443, eq. 10 (CVaR).
+Uryasev (2002), J. Banking & Finance 26:1443, eq. 10 (CVaR); Manistre & Hancock (2005), "Variance of
+the CTE estimator", N. Am. Actuar. J. 9:129; Bonett (2006), "Approximate confidence interval for
+standard deviation of nonnormal distributions", Comput. Stat. Data Anal. 50:775.
 """
 
 from __future__ import annotations
@@ -95,7 +97,7 @@ def bca_mean(
         n_resamples=resamples,
         batch=max(1, _CHUNK // x.size),
         method="BCa",
-        random_state=rng,
+        rng=rng,
     ).confidence_interval
     low, high = centre + scale * float(interval.low), centre + scale * float(interval.high)
     if not (math.isfinite(low) and math.isfinite(high)):
@@ -142,6 +144,24 @@ def cvar_standard_error(values: ArrayLike, share: float = 0.25) -> float:
     return math.nan if x.size < 2 else math.sqrt(float(cvar_rows(x[None, :], share)[1][0]))
 
 
+def cvar_interval(values: ArrayLike, level: float = 0.95, share: float = 0.25) -> Estimate:
+    """Return the CVaR of ``values`` [n] with its interval: CVaR ± t·SE, n − 1 degrees of freedom.
+
+    The standard error is that of the influence function, as in Manistre & Hancock (2005), which
+    holds in large samples: at level 0.95 and n = 24 the interval covers in 83–86% of samples, 61%
+    at n = 8, 88–91% at n = 48. Unbounded where ``share`` is fewer than two values (a quarter:
+    n < 8), or where those that count are all equal.
+    """
+    x = as_values(values)
+    check_level(level)
+    method = "CVaR, influence function"
+    value, error = cvar(x, share), cvar_standard_error(x, share)
+    if x.size * share < 2 or error == 0.0:
+        return Estimate(value, -math.inf, math.inf, level, x.size, method)
+    half = float(stats.t.ppf((1 + level) / 2, x.size - 1)) * error
+    return Estimate(value, value - half, value + half, level, x.size, method)
+
+
 def cvar_rows(rows: FloatArray, share: float) -> tuple[FloatArray, FloatArray]:
     """Return the CVaR and its influence-function variance for each row of ``rows`` [m, n]."""
     n = rows.shape[1]
@@ -152,6 +172,29 @@ def cvar_rows(rows: FloatArray, share: float) -> tuple[FloatArray, FloatArray]:
     total = shortfall.sum(axis=1)
     spread = np.maximum(0.0, (shortfall**2).sum(axis=1) - total**2 / n) / max(1, n - 1)
     return quantile - total / (n * share), spread / (share**2 * n)
+
+
+def sd_interval(values: ArrayLike, level: float = 0.95) -> Estimate:
+    """Return the standard deviation of ``values`` [n] with the interval of Bonett (2006).
+
+    It takes the tails' weight from the data, so that values need not be normal: at level 0.95 and
+    n = 24 it covers in 95% of normal samples and 89% of exponential ones. Unbounded where n < 6 or
+    all values are equal.
+    """
+    x = np.sort(as_values(values))
+    check_level(level)
+    n, method = x.size, "Bonett"
+    deviation = float(np.std(x, ddof=1)) if n > 1 else math.nan
+    z = float(stats.norm.ppf((1 + level) / 2))
+    if n < 6 or n <= z or is_constant(x) or not deviation:
+        return Estimate(deviation, -math.inf, math.inf, level, n, method)
+    cut = int(n / (2 * math.sqrt(n - 4)))
+    trimmed = x[cut : n - cut].mean()
+    kurtosis = n * float((((x - trimmed) / deviation) ** 4).sum()) / (n - 1) ** 2
+    correction = n / (n - z)
+    half = z * correction * math.sqrt((kurtosis - (n - 3) / n) / (n - 1))
+    low, high = (deviation * math.sqrt(correction * math.exp(end)) for end in (-half, half))
+    return Estimate(deviation, low, high, level, n, method)
 
 
 def net_sd(values: ArrayLike, standard_errors: ArrayLike) -> float:

@@ -99,9 +99,9 @@ class Store:
     def save(self, result: Result, *, fresh: bool = False) -> bool:
         """Keep ``result`` under its key, and list its run in its sweep; True if it was kept.
 
-        A result that is not final gives way to the next one; a final one stays what it is, unless
-        ``fresh``. The run is listed in its sweep either way, so a training that two sweeps share
-        is found in both.
+        A result that is not final gives way to the next one; a final one stays what it is, except
+        that with ``fresh`` it gives way to another final one. The run is listed in its sweep either
+        way, so a training that two sweeps share is found in both.
         """
         outcome = result.outcome
         with self._database.writing() as connection:
@@ -122,7 +122,9 @@ class Store:
                     index_elements=["key"],
                     set_={name: new.excluded[name] for name in row if name != "key"}
                     | {"measured": sa.or_(OUTCOMES.c.measured, new.excluded.measured)},
-                    where=None if fresh else OUTCOMES.c.final.is_(False),
+                    where=sa.or_(OUTCOMES.c.final.is_(False), new.excluded.final)
+                    if fresh
+                    else OUTCOMES.c.final.is_(False),
                 )
             )
             run = result.run
@@ -201,23 +203,15 @@ class Store:
             for sweep, by in statuses.items()
         )
 
-    def register(
-        self,
-        sweep: str,
-        declaration: str,
-        questions: Mapping[str, str],
-        *,
-        keys: Iterable[str] | None = None,
-    ) -> None:
+    def register(self, sweep: str, declaration: str, questions: Mapping[str, str]) -> None:
         """Record what the questions of a sweep are, question id to the hash of its claim's line.
 
         While there are no data, the last word counts. Once there are, nothing is changed: only a
         question registered with the same hash before, under another declaration of the same sweep,
-        is taken over. Data are measurements of the runs with these ``keys``; without keys, of any
-        run of that sweep.
+        is taken over. Data are measurements of any run of that sweep, however small.
         """
         with self._database.writing() as connection:
-            have_data = self._have_data(connection, sweep, keys)
+            have_data = self._have_data(connection, sweep)
             before = connection.execute(
                 sa.select(QUESTIONS)
                 .where(QUESTIONS.c.sweep == sweep)
@@ -259,19 +253,13 @@ class Store:
                 for row in connection.execute(query)
             }
 
-    def _have_data(self, connection: sa.Connection, sweep: str, keys: Iterable[str] | None) -> bool:
-        measured = sa.select(OUTCOMES.c.key).where(OUTCOMES.c.measured.is_(True)).limit(1)
-        if keys is None:
-            of_sweep = RUNS.c.sweep == sweep
-            measured = measured.join(RUNS, RUNS.c.key == OUTCOMES.c.key).where(of_sweep)
-            return connection.execute(measured).first() is not None
-        wanted = list(keys)
-        return any(
-            connection.execute(
-                measured.where(OUTCOMES.c.key.in_(wanted[start : start + _PER_QUERY]))
-            ).first()
-            for start in range(0, len(wanted), _PER_QUERY)
+    def _have_data(self, connection: sa.Connection, sweep: str) -> bool:
+        measured = (
+            sa.select(OUTCOMES.c.key)
+            .join(RUNS, RUNS.c.key == OUTCOMES.c.key)
+            .where(OUTCOMES.c.measured.is_(True), RUNS.c.sweep == sweep)
         )
+        return connection.execute(measured.limit(1)).first() is not None
 
     def _select(self, query: sa.Select[Any]) -> tuple[Result, ...]:
         with self._database.reading() as connection:

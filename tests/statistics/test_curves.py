@@ -46,3 +46,15 @@ def test_rate_in_window_is_a_share_of_the_peak():
     assert (constant.start, constant.end, constant.annealed) == (1.0, 1.0, False)
     assert statistics.rate_in_window([], 50, 100) is None
     assert statistics.rate_in_window([(steps, np.zeros(100))], 50, 100) is None
+
+
+@pytest.mark.parametrize(("last", "annealed"), [(0.1, False), (0.04, False), (-0.04, True)])
+def test_annealed_is_a_mean_below_half_of_the_peak(last, annealed):
+    steps = np.arange(101)
+    window = statistics.rate_in_window([(steps, np.linspace(1, last, 101) * 3e-7)], 0, 100)
+    assert window.mean == pytest.approx((1 + last) / 2)
+    assert window.annealed is annealed
+
+
+def test_half_of_the_peak_is_not_annealed_yet():
+    assert not statistics.Window(start=0.75, end=0.25, mean=0.5, runs=1).annealed

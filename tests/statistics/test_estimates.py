@@ -146,6 +146,101 @@ def test_cvar_standard_error_matches_what_repetition_shows():
     assert np.mean(errors) == pytest.approx(np.std(estimates), rel=0.1)
 
 
+@pytest.mark.parametrize(
+    ("n", "low", "high"), [(8, 0.55, 0.70), (24, 0.80, 0.90), (200, 0.92, 0.97)]
+)
+def test_cvar_interval_covers_in_large_samples(n, low, high):
+    rng = np.random.default_rng(0)
+    # The mean of the worst quarter of a normal: −φ(z)/¼ at its quartile z.
+    true = -stats.norm.pdf(stats.norm.ppf(0.25)) / 0.25
+    found = [statistics.cvar_interval(rng.normal(size=n)) for _ in range(1000)]
+    assert low < np.mean([interval.low <= true <= interval.high for interval in found]) < high
+
+
+def test_cvar_interval_is_the_estimate_and_its_error():
+    values = np.random.default_rng(0).normal(size=24)
+    found = statistics.cvar_interval(values, 0.9)
+    half = stats.t.ppf(0.95, 23) * statistics.cvar_standard_error(values)
+    assert found.value == statistics.cvar(values)
+    assert (found.low, found.high) == pytest.approx((found.value - half, found.value + half))
+    assert (found.level, found.n) == (0.9, 24)
+
+
+@pytest.mark.parametrize("values", [[], [0.1], range(7), [0.1] * 24, [0.0] * 7 + [1.0] * 17])
+def test_a_worst_quarter_of_one_run_or_one_value_has_no_interval(values):
+    found = statistics.cvar_interval(values)
+    assert found.value == pytest.approx(statistics.cvar(values), nan_ok=True)
+    assert (found.low, found.high) == (-math.inf, math.inf)
+
+
+def test_a_worst_quarter_of_two_runs_has_an_interval():
+    assert math.isfinite(statistics.cvar_interval(range(8)).low)
+
+
+def test_sd_interval_of_an_example_by_hand():
+    # s² = 3.5, trimmed mean 3.5, n Σ(x − 3.5)⁴ / (Σ(x − 3.5)²)² = 6 · 88.375 / 17.5².
+    found = statistics.sd_interval([6, 2, 4, 1, 3, 5])
+    z = stats.norm.ppf(0.975)
+    c = 6 / (6 - z)
+    half = z * c * math.sqrt((6 * 88.375 / 17.5**2 - 0.5) / 5)
+    bounds = [math.sqrt(math.exp(math.log(c * 3.5) + end)) for end in (-half, half)]
+    assert found.value == pytest.approx(math.sqrt(3.5))
+    assert (found.low, found.high) == pytest.approx(bounds)
+
+
+def test_sd_interval_centres_the_fourth_moment_on_the_trimmed_mean():
+    # Of 24 two are cut at each end: ⌊24 / 2√20⌋.
+    x = np.random.default_rng(0).exponential(size=24)
+    trimmed = stats.trim_mean(x, 2 / 24)
+    kurtosis = 24 * ((x - trimmed) ** 4).sum() / ((x - x.mean()) ** 2).sum() ** 2
+    z = stats.norm.ppf(0.95)
+    c = 24 / (24 - z)
+    half = z * c * math.sqrt((kurtosis - 21 / 24) / 23)
+    bounds = [math.sqrt(c * x.var(ddof=1) * math.exp(end)) for end in (-half, half)]
+    found = statistics.sd_interval(x, 0.9)
+    assert (found.low, found.high) == pytest.approx(bounds)
+
+
+@pytest.mark.parametrize(
+    ("draw", "true", "low", "high"),
+    [
+        (lambda rng: rng.normal(size=24), 1.0, 0.93, 0.97),
+        (lambda rng: rng.gamma(4, size=24), 2.0, 0.90, 0.95),
+        (lambda rng: rng.exponential(size=24), 1.0, 0.86, 0.92),
+    ],
+)
+def test_sd_interval_covers_under_normal_and_skewed_data(draw, true, low, high):
+    rng = np.random.default_rng(0)
+    found = [statistics.sd_interval(draw(rng)) for _ in range(2000)]
+    assert low < np.mean([interval.low <= true <= interval.high for interval in found]) < high
+
+
+@given(
+    values=st.lists(FINITE, min_size=6, max_size=30),
+    level=st.sampled_from([0.1, 0.9, 0.95, 0.999]),
+    shift=FINITE,
+    scale=st.floats(0.1, 50),
+)
+def test_sd_interval_holds_the_sd_and_scales_with_it(values, level, shift, scale):
+    one = statistics.sd_interval(values, level)
+    assert one.low <= one.value <= one.high
+    if math.isfinite(one.high):
+        assert 0.0 < one.low
+        two = statistics.sd_interval(np.array(values[::-1]) * scale + shift, level)
+        wanted = [scale * end for end in (one.value, one.low, one.high)]
+        assert [two.value, two.low, two.high] == pytest.approx(wanted, rel=1e-4)
+
+
+@pytest.mark.parametrize("values", [[], [0.1], range(5), [0.1] * 24])
+def test_an_sd_of_few_or_equal_values_has_no_interval(values):
+    found = statistics.sd_interval(values)
+    assert found.value == pytest.approx(
+        np.std(values, ddof=1) if len(values) > 1 else math.nan, abs=1e-12, nan_ok=True
+    )
+    assert (found.low, found.high) == (-math.inf, math.inf)
+    assert found.n == len(values)
+
+
 def test_net_sd_takes_the_noise_out():
     rng = np.random.default_rng(0)
     values = rng.normal(0, 0.03, 4000) + rng.normal(0, 0.04, 4000)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import psutil
 import pytest
 
 from harness.errors import UsageError
-from harness.training import schedules, tasks
+from harness.training import reference, schedules, tasks
 from harness.training.tasks import Addition
 
 
@@ -29,6 +29,21 @@ class BrokenReward(Addition):
 
     def score(self, prompts, completions):
         return super().reward(prompts, completions)
+
+
+@dataclass(frozen=True)
+class OneSuccess(Addition):
+    """The addition task, warm start and all, where the first completion of each prompt succeeds.
+
+    ``batches`` keeps the completions of every call of the reward.
+    """
+
+    batches: list = field(default_factory=list, compare=False)
+
+    def reward(self, prompts, completions):
+        self.batches.append(completions)
+        first = np.any(prompts != np.roll(prompts, 1, axis=0), axis=1)
+        return first.astype(np.float32)
 
 
 def timeless(outcome):
@@ -189,6 +204,21 @@ class TrainerContract:
             for name in ("loss", "kl", "entropy", "grad_norm"):
                 got, wanted = (getattr(o.trace[0], name) for o in (parts, whole))
                 assert got == pytest.approx(wanted, rel=1e-4, abs=1e-6), (name, microbatch)
+
+    @pytest.mark.parametrize(
+        ("given", "clip"), [({}, 2.0), ({"advantage_clip": 0.5}, 0.5), ({"advantage_clip": 9}, 9.0)]
+    )
+    def test_advantages_are_clipped_as_the_config_says(self, run, monkeypatch, given, clip):
+        # One success among 16: a normalised advantage of √15, and of −1/√15 for the others.
+        task = OneSuccess()
+        monkeypatch.setitem(tasks.TASKS, "one success", task)
+        outcome = run(task="one success", steps=1, entropy_coef=0.0, kl_coef=0.0, **given)
+        (completions,) = (batch for batch in task.batches if len(batch) == 8 * 16)
+        mask = reference.completion_mask(completions, task.end).reshape(8, 16, -1)
+        advantages = np.full((8, 16), max(-clip, -1 / math.sqrt(15)))
+        advantages[:, 0] = min(clip, math.sqrt(15))
+        expected = -(advantages[..., None] * mask).sum() / mask.sum()
+        assert outcome.trace[0].loss == pytest.approx(expected, abs=1e-5)
 
     def test_memory_is_held_constant_over_steps(self, run):
         process, held = psutil.Process(), []

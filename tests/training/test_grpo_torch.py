@@ -63,6 +63,32 @@ class TestGRPOTorch(TrainerContract):
         fresh = run(steps=3, cache=tmp_path)
         assert run(steps=3, cache=tmp_path).trace == fresh.trace
 
+    def test_updates_are_adamw_s_written_by_hand(self, run, monkeypatch):
+        seen = []
+
+        class Watched(grpo_torch.Policy):
+            def update(self, learning_rate):
+                vector = self.weights.vector
+                before, gradient = (part.numpy().copy() for part in (vector.detach(), vector.grad))
+                super().update(learning_rate)
+                seen.append((before, gradient, vector.detach().numpy().copy()))
+
+        monkeypatch.setattr(grpo_torch, "Policy", Watched)
+        rate, decay = 0.1, 0.5
+        constant = dict(lr_schedule="constant", warmup_steps=0)
+        run(steps=2, learning_rate=1e-7, lr_transfer=1e6, weight_decay=decay, **constant)
+        assert len(seen) == 2
+        weights = seen[0][0].astype(np.float64)
+        first = second = np.zeros_like(weights)
+        for step, (_, gradient, after) in enumerate(seen, 1):
+            # Loshchilov & Hutter (2019), algorithm 2, with β = (0.9, 0.999) and ε = 1e-8.
+            gradient = gradient.astype(np.float64)
+            first = 0.9 * first + 0.1 * gradient
+            second = 0.999 * second + 0.001 * gradient**2
+            root = np.sqrt(second / (1 - 0.999**step)) + 1e-8
+            weights = weights - rate * (first / (1 - 0.9**step) / root + decay * weights)
+            np.testing.assert_allclose(after, weights, rtol=0, atol=1e-5)
+
 
 def make_policy(precision="float32", noise=0.0, **settings):
     given = dict(learning_rate=1e-3, batch_size=ROWS, generations=GROUP) | settings
