@@ -92,12 +92,13 @@ class QuestionItem(Item):
         self.properties += _verdict_properties(verdict)
         if verdict.verdict == "supported":
             return verdict
-        message = f"{verdict.verdict}: {verdict.answer}"
-        if verdict.verdict == "not judged":
-            message = verdict.answer
-        elif verdict.reason and verdict.reason not in message:
+        message = verdict.answer
+        if verdict.reason and verdict.reason not in message:
             message += f" ({verdict.reason})"
-        self.end(verdict.verdict, message, fails=verdict.verdict in self.slot.fail_on)
+        fails = verdict.verdict in self.slot.fail_on
+        if fails:
+            message = f"{verdict.verdict}: {message}"
+        self.end(verdict.verdict, message, fails=fails)
 
 
 @dataclass(kw_only=True)

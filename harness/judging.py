@@ -77,7 +77,11 @@ def resolve_baseline(
 
 
 def require_baseline(
-    name: str, sweeps: Mapping[str, Sweep], running: Iterable[str], store: Store
+    name: str,
+    sweeps: Mapping[str, Sweep],
+    running: Iterable[str],
+    store: Store,
+    judged: Iterable[str] = (),
 ) -> None:
     """Check that an explicitly named baseline is at hand or about to be.
 
@@ -86,6 +90,8 @@ def require_baseline(
     UsageError
         Where it is neither published, nor in the store, nor among the sweeps being run.
     """
+    if name in set(judged):
+        raise UsageError(f"baseline {name!r} is the sweep itself; name another, or published")
     stored = {summary.sweep for summary in store.sweeps()}
     known = {PUBLISHED.name, *running, *stored}
     if name not in known:
@@ -210,6 +216,7 @@ def report_on(
         evidence,
         questions=sweep.questions,
         given=sweep.parameters.dependencies,
+        planned_runs=len(planned.of_arms()),
         declared_runs=sweep.runs,
         post_hoc=_changed(sweep, store) if evidence.runs else (),
     )
@@ -218,6 +225,7 @@ def report_on(
         verdicts,
         findings,
         scaled_down=planned.is_scaled_down,
+        scale=planned.scale,
         missing=_all_missing(planned, lookup),
         unfinished=tuple(r for r in lookup(planned.runs).values() if not r.is_final),
         conditions=planned.conditions,
@@ -225,14 +233,16 @@ def report_on(
     )
 
 
-def report_folder(planned: Plan, report: Report) -> str:
+def report_folder(planned: Plan, report: Report, baseline: str | None = None) -> str:
     """Return the name of the folder that ``report`` is written to.
 
-    What is less than the declared sweep never overwrites the report of the whole one.
+    What is less than the declared sweep never overwrites the report of the whole one, and neither
+    does a comparison with a ``baseline`` named in place of the declared one.
     """
+    name = planned.sweep.name + (f"-vs-{baseline}" if baseline else "")
     judged = all(verdict.verdict != "not judged" for verdict in report.verdicts)
     whole = report.complete and judged and not planned.is_scaled_down and not planned.lacks_arms
-    return planned.sweep.name if whole else f"{planned.sweep.name}-smoke"
+    return name if whole else f"{name}-smoke"
 
 
 def _all_missing(planned: Plan, lookup: Lookup) -> tuple[Shortfall, ...]:

@@ -21,6 +21,7 @@ def add_options(parser: pytest.Parser) -> None:
     option(
         "--sweep",
         metavar="NAME[,NAME]",
+        action="extend",
         type=names,
         help="run these sweeps; without it their items are deselected",
     )

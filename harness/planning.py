@@ -49,6 +49,14 @@ class Plan:
         return fewer or other
 
     @property
+    def scale(self) -> str:
+        """How much of the declared sweep this is, in words; nothing where it is all of it."""
+        if not self.is_scaled_down:
+            return ""
+        runs, steps = len(self.of_arms()), self.selection.steps or self.sweep.steps
+        return f"{runs} of {self.sweep.runs} runs, {steps} of {self.sweep.steps} steps"
+
+    @property
     def lacks_arms(self) -> bool:
         """Whether an arm that the sweep declares is left out."""
         kept = self.selection.arms

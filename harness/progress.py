@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -118,7 +119,7 @@ class LiveLine(Observer):
         from rich.progress_bar import ProgressBar
         from rich.table import Table
 
-        bar = max(0, min(30, self._width - 72))
+        bar = 0 if os.environ.get("NO_COLOR") else max(0, min(30, self._width - 72))
         grid = Table.grid(padding=(0, 1))
         text = describe(tally, now, self._width - bar - 2)
         if bar < 6:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from harness.errors import UsageError
 from harness.judging import (
     Shortfall,
     question_hashes,
@@ -146,6 +147,8 @@ class SweepSession:
             Where a backend, a device, a task, a value of a config, the store or an explicit
             baseline cannot be used: before anything is trained.
         """
+        if self.settings.reports.is_file():
+            raise UsageError(f"{self.settings.reports} is a file; give a folder for the reports")
         self.chosen = tuple(selected)
         self._selected = {name: list(runs) for name, runs in selected.items()}
         for name in self.chosen:
@@ -157,7 +160,8 @@ class SweepSession:
         if not self.settings.offline:
             self._executor = self._make_executor()
         if self.settings.baseline is not None:
-            require_baseline(self.settings.baseline, self.sweeps, self.chosen, self.store)
+            judged = self.chosen if len(self.chosen) == 1 else ()
+            require_baseline(self.settings.baseline, self.sweeps, self.chosen, self.store, judged)
         for name, planned in self._plans.items():
             self._results.update(self.store.get(planned.runs))
             if not self.settings.offline:
@@ -233,7 +237,9 @@ class SweepSession:
 
     def report_folder(self, name: str) -> Path:
         """Return where the report of a chosen sweep belongs."""
-        return self.settings.reports / report_folder(self._plans[name], self.report(name))
+        return self.settings.reports / report_folder(
+            self._plans[name], self.report(name), self.settings.baseline
+        )
 
     def missing(self, name: str) -> Shortfall | None:
         """Return the runs of a chosen sweep that have not finished, None where all have."""

@@ -104,7 +104,16 @@ class Sweep:
     parameters: Space = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.]*", self.name):
+        for what in ("space", "arms", "questions"):
+            given = getattr(self, what)
+            if not isinstance(given, Mapping):
+                where = f"sweep {self.name!r}: {what} is {given!r}"
+                raise SweepError(f"{where}; expected {what}=dict(…)")
+        if isinstance(self.seed, bool) or not isinstance(self.seed, int) or self.seed < 0:
+            where = f"sweep {self.name!r}: seed is {self.seed!r}"
+            raise SweepError(f"{where}; expected a whole number of at least 0")
+        known = isinstance(self.name, str)
+        if not known or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.]*", self.name):
             raise SweepError(
                 f"sweep name {self.name!r}: use letters, digits, '_' and '.', a letter "
                 f"or digit first, since run ids and report folders are made of it"
@@ -122,6 +131,13 @@ class Sweep:
             object.__setattr__(self, "parameters", Space(self.space))
         except SweepError as error:
             raise SweepError(f"sweep {self.name!r}: {error}") from None
+        if isinstance(self.baseline, Counts):
+            successes, runs = self.baseline.successes, self.baseline.runs
+            if not (0 <= successes <= runs and runs >= 1):
+                raise SweepError(
+                    f"sweep {self.name!r}: baseline {self.baseline.name!r} has {successes} "
+                    f"successes in {runs} runs; expected at most as many, in at least one"
+                )
         if self.baseline == self.name:
             raise SweepError(f"sweep {self.name!r}: its baseline is itself; name another sweep")
         self._check_arms()

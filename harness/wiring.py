@@ -67,7 +67,7 @@ def configure(config: pytest.Config) -> None:
     pytest.UsageError
         Where an option has a value that cannot be used.
     """
-    wanted = config.getoption("--sweep") or ()
+    wanted = tuple(dict.fromkeys(config.getoption("--sweep") or ()))
     distributed = any(config.getoption(name, None) for name in ("numprocesses", "tx"))
     if wanted and (hasattr(config, "workerinput") or distributed):
         raise pytest.UsageError(
@@ -179,10 +179,10 @@ def announce(config: pytest.Config) -> list[str]:
     lines = []
     for name in state.wanted:
         steps = state.settings.selection.steps or state.sweeps[name].steps
-        lines.append(
-            f"sweep {name}: {session.planned(name)} runs of up to {steps} steps, "
-            f"{session.stored(name)} in the store"
-        )
+        stored = f"{session.stored(name)} in the store"
+        if state.settings.fresh:
+            stored = "all to be trained anew"
+        lines.append(f"sweep {name}: {session.planned(name)} runs of up to {steps} steps, {stored}")
     return lines
 
 
@@ -325,7 +325,7 @@ def _observer(config: pytest.Config) -> Observer:
     writer = reporter._tw
     capture = config.pluginmanager.get_plugin("capturemanager")
     uncaptured = capture.global_and_fixture_disabled if capture is not None else nullcontext
-    if writer.hasmarkup:
+    if writer._file.isatty():
         column = lambda: writer.width_of_current_line  # noqa: E731
         return LiveLine(writer._file, writer.fullwidth, column, uncaptured)
     return LogLine(writer._file, writer.fullwidth, uncaptured)

@@ -74,6 +74,12 @@ def test_question(question):
 """
 
 
+def pytest_collection_modifyitems(items):
+    """Take every warning in a test of ours for an error; a user's sweep is not ours."""
+    for item in items:
+        item.add_marker(pytest.mark.filterwarnings("error"), append=False)
+
+
 @pytest.fixture
 def sweeps(pytester, monkeypatch):
     """Write sweep files and run pytest over them: ``sweeps.run("--sweep", "toy")``."""

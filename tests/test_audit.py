@@ -5,7 +5,7 @@ import pytest
 
 from harness.audit import CODES, audit
 from harness.claims import best_inside, mean_gain, no_worse, still_improves, success_rate
-from harness.records import Baseline, Finding
+from harness.records import Baseline, Evidence, Finding
 from tests.factories import (
     PUBLISHED,
     make_arm,
@@ -266,3 +266,14 @@ def test_strange_configs_are_no_fuss():
         np.linspace(0, 0.1, 24), parameters={"odd": values, "id": [str(i) for i in range(24)]}
     )
     assert set(codes(audit(make_evidence(runs=runs), QUESTIONS))) <= set(CODES)
+
+
+@pytest.mark.parametrize(("gain", "expected"), [(0.0, 0), (0.1, 1)])
+def test_a_null_arm_that_succeeds_is_found(gain, expected):
+    main = make_results([0.1] * 8)
+    null = make_results([gain] * 8, arm="null")
+    evidence = Evidence("s", runs=main, arms={"null": null})
+    found = [finding for finding in audit(evidence) if finding.code == "null_success_rule"]
+    assert len(found) == expected
+    if expected:
+        assert "8 of 8 runs of the null arm" in found[0].message

@@ -335,14 +335,14 @@ def test_report_goes_where_it_is_sent(sweep, trained):
 def test_a_report_on_less_is_marked_and_kept_apart(sweep, trained):
     status, out, _ = sweep("report toy --runs 2 --arms none")
     assert status == 0
-    assert out.startswith("SCALED DOWN: only the first 2 runs; ")
+    assert out.startswith("SCALED DOWN: 2 of 8 runs, 20 of 20 steps; ")
     assert (trained.path / ".sweep" / "reports" / "toy-smoke").is_dir()
     report = data(sweep, "report toy --steps 10")
     assert (report["scaled_down"], report["complete"]) == (True, False)
 
 
 def test_strict_is_for_claims_that_are_refuted(sweep, declared, monkeypatch):
-    monkeypatch.setenv("GAIN", "-0.1")
+    monkeypatch.setenv("GAIN", "-0.05")
     declared.run("--sweep", "toy", "--sweep-fail-on", "failed")
     assert sweep("report toy")[0] == 0
     status, out, _ = sweep("report toy --strict")

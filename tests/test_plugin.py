@@ -315,7 +315,7 @@ def test_published_counts_as_a_baseline(sweeps):
         """
     )
     sweeps.run("--sweep", "toy", "--sweep-baseline", "published")
-    written = report(sweeps)
+    written = report(sweeps, "toy-vs-published")
     assert written["baseline"] == "published"
     verdicts = {q["id"]: q["verdict"] for q in written["questions"]}
     assert verdicts["mean_vs_baseline"] == "unanswerable"
@@ -458,7 +458,7 @@ def test_an_error_in_another_file_need_not_stop_a_sweep(sweeps):
 
 
 def test_what_fails_is_for_the_user_to_say(sweeps, monkeypatch):
-    monkeypatch.setenv("GAIN", "-0.1")
+    monkeypatch.setenv("GAIN", "-0.05")
     sweeps.write(body="sweep = toy(arms={})")
     assert sweeps.run("--sweep", "toy").ret == 1
     result = sweeps.run("--sweep", "toy", "--sweep-fail-on", "failed", "-v")

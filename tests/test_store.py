@@ -157,7 +157,7 @@ class TestWhatIsWrongWithIt:
         (tmp_path / "file").touch()
         message = refusal(tmp_path / "file" / "deeper" / "store.db")
         assert f"store {tmp_path}/file/deeper/store.db cannot be created" in message
-        assert "--sweep-store" in message
+        assert "name a place that can be written" in message
 
     @pytest.mark.parametrize("what", ["file", "directory"])
     def test_what_may_not_be_written(self, what):
@@ -181,7 +181,7 @@ class TestWhatIsWrongWithIt:
             )
             Path(folder).chmod(0o777)
         assert f"store {path} cannot be written" in done.stdout, done.stderr
-        assert "--sweep-store" in done.stdout
+        assert "another store" in done.stdout
         assert done.stdout.endswith("\nread\n"), done.stderr
         assert done.stdout.count("\n") == 2
 

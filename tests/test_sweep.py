@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness import Choice, Given, LogUniform, Pairs, Sweep, SweepError, Uniform
+from harness import Choice, Counts, Given, LogUniform, Pairs, Sweep, SweepError, Uniform
 from harness.claims import best_inside, no_worse
 from harness.discovery import discover
 from harness.records import Conditions, digest, run_key
@@ -178,6 +178,12 @@ def test_the_key_is_that_of_the_training_alone():
         ({"questions": {"q": best_inside("learning_rat")}}, "did you mean 'learning_rate'?"),
         ({"questions": {"q": no_worse("width", 8, than=(4,))}}, "names the parameter 'width'"),
         ({"space": {"w": Given("s", a=1)}}, "sweep 's': w: given 's'"),
+        ({"name": 5}, "sweep name 5: use letters"),
+        ({"seed": "x"}, "seed is 'x'; expected a whole number"),
+        ({"space": [1]}, "space is [1]; expected space=dict(…)"),
+        ({"questions": [1]}, "questions is [1]; expected questions=dict(…)"),
+        ({"questions": {"q": 5}}, "question 'q' is 5, which is no claim"),
+        ({"baseline": Counts("x", 30, 19, "ΔPerf > 0", "nowhere")}, "30 successes in 19 runs"),
         ({"name": ".."}, "sweep name '..': use letters"),
         ({"baseline": "s"}, "its baseline is itself"),
         ({"arms": {"batch_size": Pairs(2, ())}}, "expected at least one other value"),

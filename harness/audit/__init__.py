@@ -35,21 +35,24 @@ def audit(
     questions: Mapping[str, Claim] | None = None,
     *,
     given: Mapping[str, str] | None = None,
+    planned_runs: int | None = None,
     declared_runs: int | None = None,
     post_hoc: Collection[str] = (),
 ) -> tuple[Finding, ...]:
     """Return what is to be known about a sweep before its verdicts are believed.
 
     ``questions`` are the sweep's claims by id. ``given`` names, for a parameter whose values depend
-    on another's by the declaration of the space, that other. ``declared_runs`` is how many main
-    runs the sweep declares. ``post_hoc`` are the ids of questions that changed after data existed.
-    An equal seed gives equal findings; errors come first.
+    on another's by the declaration of the space, that other. ``planned_runs`` are the main runs
+    asked for, ``declared_runs`` those that the sweep declares. ``post_hoc`` are the ids of
+    questions that changed after data existed. An equal seed gives equal findings; errors come
+    first.
     """
     view = View(
         evidence,
         observations.observe(evidence.runs),
         questions or {},
         given or {},
+        planned_runs,
         declared_runs,
         post_hoc,
     )

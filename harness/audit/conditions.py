@@ -24,8 +24,8 @@ def scaled_down(view: View) -> Iterator[Finding]:
             if steps < declared
             else f"trained for {steps} steps, {declared} declared: not the declared sweep",
         )
-    runs, declared_runs = len(view.evidence.runs), view.declared_runs
-    if declared_runs is not None and 0 < runs < declared_runs:
+    runs, declared_runs = view.planned_runs, view.declared_runs
+    if runs is not None and declared_runs is not None and runs < declared_runs:
         yield Finding(
             "scaled_down",
             "warning",

@@ -11,6 +11,9 @@ from harness import observations, statistics
 from harness.audit.view import ALARM, View
 from harness.records import Baseline, Counts, Finding
 
+USELESS_RATE = 0.025
+"""The share of useless runs that the success rule lets pass: the upper tail of a 95% interval."""
+
 
 def degenerate_metric(view: View) -> Iterator[Finding]:
     baseline = view.evidence.baseline
@@ -93,11 +96,12 @@ def train_eval_divergence(view: View) -> Iterator[Finding]:
             "warning",
             f"training reward changed by {train.mean():+.4g} on average, held-out perf by "
             f"{held_out.mean():+.4g}; in {opposite} of {len(pairs)} runs they have opposite signs: "
-            "the reward of training batches says nothing about improvement",
+            "the reward of training batches is no measure of improvement",
         )
 
 
 def null_success_rule(view: View) -> Iterator[Finding]:
+    yield from _useless_successes(view)
     n, baseline = view.observed.total, view.evidence.baseline
     published = isinstance(baseline, Counts) and any(
         claim.uses_baseline for claim in view.questions.values()
@@ -114,3 +118,20 @@ def null_success_rule(view: View) -> Iterator[Finding]:
         f"a success is ΔPerf > 0 here, for {why}: half of useless runs pass that, so that "
         f"{n} useless runs show more than 50% success with probability {chance:.2f}",
     )
+
+
+def _useless_successes(view: View) -> Iterator[Finding]:
+    """Find a null arm that succeeds more often than its rule lets useless training do."""
+    null = observations.observe(view.evidence.arms.get("null", ()))
+    if null.rule != "shown" or not null.total:
+        return
+    count = observations.count_successes(null, view.evidence.min_gain)
+    chance = statistics.binomial(count.successes, count.runs, USELESS_RATE).p_greater
+    if chance <= ALARM:
+        yield Finding(
+            "null_success_rule",
+            "warning",
+            f"{count.successes} of {count.runs} runs of the null arm are shown to improve, where "
+            f"useless training should in {USELESS_RATE:.1%}: the task rewards something other than "
+            "learning, or the standard errors are too small; do not believe the success rates",
+        )

@@ -28,6 +28,7 @@ class View:
     observed: Observations
     questions: Mapping[str, Claim]
     given: Mapping[str, str]
+    planned_runs: int | None
     declared_runs: int | None
     post_hoc: Collection[str]
 

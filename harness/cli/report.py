@@ -44,11 +44,11 @@ def run(options: argparse.Namespace) -> int:
     selection = common.selection(options, sweep)
     with common.open_store(options) as store:
         if options.baseline is not None:
-            require_baseline(options.baseline, sweeps, (), store)
+            require_baseline(options.baseline, sweeps, (), store, [sweep.name])
         report = report_on(sweep, sweeps, store, selection, baseline=options.baseline)
     below = Path(options.report) if options.report else common.root() / HOME / "reports"
     planned = plan(sweep, selection, trains=False)
-    folder = write_report(report, below / report_folder(planned, report))
+    folder = write_report(report, below / report_folder(planned, report, options.baseline))
     if options.json:
         print(as_json.render(report), end="")
     else:

@@ -26,6 +26,9 @@ _FLOATS = (
     "evaluation_seconds",
 )
 _INTEGERS = ("prompts", "samples", "prompts_changed", "tokens", "peak_memory", "stopped_at")
+TOLERANCE = 1e-6
+"""How far ΔPerf may lie from the difference of the two perfs that a trainer reports."""
+
 _OUT_OF_MEMORY = (
     "out of memory",  # CUDA, ROCm, MPS
     "can't allocate memory",  # Torch's CPU allocator
@@ -42,8 +45,8 @@ def sound(outcome: object) -> Outcome:
     """Return ``outcome`` in plain, finite numbers; TypeError where it is no outcome at all.
 
     Numbers that are not finite become None, and points of the curve or the trace that hold one
-    are left out, as is a negative standard error. A run said to be completed whose ΔPerf is not
-    finite is a diverged run; one that has no ΔPerf at all has failed.
+    are left out. A run said to be completed whose ΔPerf is not
+    finite is a diverged run; one without a ΔPerf, or with figures that cannot be, has failed.
     """
     if not isinstance(outcome, Outcome):
         raise TypeError(f"the trainer returned {type(outcome).__name__}, expected an Outcome")
@@ -73,9 +76,30 @@ def sound(outcome: object) -> Outcome:
     if plain.status == "completed" and plain.delta_perf is None:
         error = "the trainer returned 'completed' without a delta_perf"
         return replace(plain, status="failed", error=plain.error or error)
-    if plain.delta_perf_se is not None and plain.delta_perf_se < 0:
-        return replace(plain, delta_perf_se=None)
+    wrong = _inconsistency(plain)
+    if plain.status == "completed" and wrong is not None:
+        return replace(plain, status="failed", error=f"the trainer returned {wrong}")
     return plain
+
+
+def _inconsistency(outcome: Outcome) -> str | None:
+    """Return what cannot be true of a completed run's figures; None where they agree."""
+    before, after, delta = outcome.perf_before, outcome.perf_after, outcome.delta_perf
+    for name, perf in (("perf_before", before), ("perf_after", after)):
+        if perf is not None and not 0.0 <= perf <= 1.0:
+            return f"{name} {perf:g}, expected a score from 0 to 1"
+    if before is not None and after is not None and delta is not None:
+        gained = after - before
+        if abs(gained - delta) > TOLERANCE:
+            return f"delta_perf {delta:g}, but perf_after - perf_before is {gained:g}"
+    if outcome.delta_perf_se is not None and outcome.delta_perf_se < 0:
+        return f"delta_perf_se {outcome.delta_perf_se:g}, expected at least 0"
+    prompts, changed = outcome.prompts, outcome.prompts_changed
+    if prompts is not None and prompts < 1:
+        return f"prompts {prompts}, expected at least 1"
+    if changed is not None and not 0 <= changed <= (changed if prompts is None else prompts):
+        return f"prompts_changed {changed} of {prompts} prompts"
+    return None
 
 
 def failure(error: BaseException, log: str | None) -> Outcome:

@@ -71,12 +71,7 @@ def warning(report: Report) -> str:
     """Return what must be said before anything else, or nothing."""
     said = []
     if report.scaled_down:
-        runs = count(report.own.runs, "run")
-        declared = {r.run.declared_steps for r in report.main} - {report.steps}
-        less = f"only the first {runs}"
-        if declared and report.steps:
-            less = f"{runs} of {count(report.steps, 'step')} instead of {max(declared)}"
-        said.append(f"SCALED DOWN: {less}; this is not the declared sweep")
+        said.append(f"SCALED DOWN: {report.scale or 'less'}; this is not the declared sweep")
     if report.missing:
         said.append(f"INCOMPLETE: {'; '.join(report.missing)}")
     return ". ".join(said)

@@ -67,6 +67,7 @@ def _verdicts(verdicts: tuple[Verdict, ...]) -> Iterator[str]:
         lines = [f"### {_text(verdict.id)}: {verdict.verdict}", f"*{_text(verdict.question)}*"]
         lines.append(_text(verdict.answer))
         items = [f"Method: {_text(verdict.method)}"] if verdict.method else []
+        items += [f"Why: {_text(verdict.reason)}"] if verdict.verdict == "refuted" else []
         items += [f"Claim: {_text(verdict.claim)}"] if verdict.claim else []
         items += [_text(line) for line in verdict.beside]
         items += [f"Needs: {_text(need)}" for need in verdict.needs]

@@ -57,6 +57,7 @@ class Report:
     baseline_ranges: tuple[Range, ...] = ()
     curves: tuple[Curve, ...] = ()
     arms: tuple[Arm, ...] = ()
+    scale: str = ""
 
     @property
     def complete(self) -> bool:
@@ -85,6 +86,7 @@ def build(
     findings: Iterable[Finding],
     *,
     scaled_down: bool = False,
+    scale: str = "",
     missing: Iterable[object] = (),
     unfinished: Iterable[Result] = (),
     conditions: Conditions | None = None,
@@ -96,8 +98,8 @@ def build(
     ----------
     verdicts, findings
         What the questions and the audit came to.
-    scaled_down
-        Whether the runs are fewer or shorter than the sweep declares.
+    scaled_down, scale
+        Whether the runs are fewer or shorter than the sweep declares, and by how much in words.
     missing
         What has not finished, each an object whose text says it, as "4 of 24 runs missing".
     unfinished
@@ -121,6 +123,7 @@ def build(
         sweep=evidence.sweep,
         baseline=baseline.name if baseline else evidence.baseline_name,
         scaled_down=scaled_down,
+        scale=scale,
         missing=tuple(str(short) for short in missing),
         conditions=conditions or (main[0].conditions if main else None),
         steps=steps if steps is not None else (main[0].run.steps if main else None),

@@ -55,6 +55,7 @@ VERDICTS = """\
 {{ ", " if not loop.last }}{% endfor %}</p>{% endif %}
 {% if verdict.method or verdict.beside %}<ul class="note">
 {% if verdict.method %}<li>{{ verdict.method }}</li>{% endif %}
+{% if verdict.verdict == "refuted" %}<li>{{ verdict.reason }}</li>{% endif %}
 {% for line in verdict.beside %}<li>{{ line }}</li>{% endfor %}
 </ul>{% endif %}
 </article>

@@ -106,6 +106,8 @@ def _verdict(verdict: Verdict, width: int, colour: bool) -> Iterator[str]:
     yield first + head[0]
     below = [*head[1:], *wrap(verdict.answer, room)]
     below += wrap(", ".join(tests), room) if tests else []
+    if word == "refuted" and verdict.reason:
+        below += wrap(f"· {verdict.reason}", room, hanging=2)
     for line in verdict.beside:
         below += wrap(f"· {line}", room, hanging=2)
     for need in verdict.needs:

@@ -145,11 +145,13 @@ def cvar_standard_error(values: ArrayLike, share: float = 0.25) -> float:
 
 
 def cvar_interval(values: ArrayLike, level: float = 0.95, share: float = 0.25) -> Estimate:
-    """Return the CVaR of ``values`` [n] with its interval: CVaR ± t·SE, n − 1 degrees of freedom.
+    """Return the CVaR of ``values`` [n] with its interval: CVaR ± t·SE.
 
     The standard error is that of the influence function, as in Manistre & Hancock (2005), which
-    holds in large samples: at level 0.95 and n = 24 the interval covers in 83–86% of samples, 61%
-    at n = 8, 88–91% at n = 48. Unbounded where ``share`` is fewer than two values (a quarter:
+    holds in large samples. The degrees of freedom are those of the values in the tail, ⌈n·share⌉ −
+    1, since they alone carry the error: at level 0.95 the interval covers in 89–90% of samples at
+    n = 8, 87–91% at n = 24 and 90–94% at n = 48 (59–63%, 83–86% and 88–91% with n − 1). Unbounded
+    where ``share`` is fewer than two values (a quarter:
     n < 8), or where those that count are all equal.
     """
     x = as_values(values)
@@ -158,7 +160,8 @@ def cvar_interval(values: ArrayLike, level: float = 0.95, share: float = 0.25) -
     value, error = cvar(x, share), cvar_standard_error(x, share)
     if x.size * share < 2 or error == 0.0:
         return Estimate(value, -math.inf, math.inf, level, x.size, method)
-    half = float(stats.t.ppf((1 + level) / 2, x.size - 1)) * error
+    tail = math.ceil(x.size * share - 1e-9)
+    half = float(stats.t.ppf((1 + level) / 2, tail - 1)) * error
     return Estimate(value, value - half, value + half, level, x.size, method)
 
 

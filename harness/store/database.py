@@ -104,7 +104,7 @@ class Database:
         if int(value) > SCHEMA:
             raise StoreError(
                 f"store {self._path} was written by a newer version (schema {value}, this one "
-                f"knows {SCHEMA}): upgrade pytest-sweep, or name another with --sweep-store"
+                f"knows {SCHEMA}): upgrade pytest-sweep, or name another store"
             )
 
     @contextmanager

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from harness.errors import StoreError
 
-REPLACE = "move it away (a new one is made), or name another with --sweep-store"
+REPLACE = "move it away (a new one is made), or name another store"
 
 
 def locate(url: str) -> Path:
@@ -56,7 +56,7 @@ def check_there(path: Path, *, create: bool) -> None:
         reason = error.strerror or type(error).__name__
         raise StoreError(
             f"store {path} cannot be created ({reason}: {error.filename}): "
-            "name a place that can be written with --sweep-store"
+            "name a place that can be written"
         ) from error
     raise StoreError(f"there is no store at {path}: run a sweep first, or name another store")
 
@@ -106,14 +106,14 @@ def explain(error: BaseException | None, path: Path, busy_timeout: float) -> str
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return (
             f"store {path} is locked by another process (waited {busy_timeout:g} s): "
-            "wait for it or end it, or name another with --sweep-store"
+            "wait for it or end it, or name another store"
         )
     if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
         return f"store {path} is damaged or not a database ({error}): {REPLACE}"
     if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM):
         return (
             f"store {path} cannot be written ({error}): make it and its directory writable, "
-            "or name another with --sweep-store"
+            "or name another store"
         )
     if code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
         return f"store {path} cannot be written ({error}): make room on its disk and run again"

@@ -66,7 +66,7 @@ def resolve_backend(
     backend = BACKENDS[name]
     if backend.trainer is None:
         raise BackendError(
-            f"backend {name!r}: this version has no {name} trainer; use --sweep-backend torch"
+            f"backend {name!r}: this version has no {name} trainer; use the backend torch"
         )
     if needed and not installed(backend.module):
         raise BackendError(

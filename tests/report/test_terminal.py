@@ -59,8 +59,8 @@ def test_the_headline_counts_the_verdicts():
 
 def test_what_is_less_than_the_declared_sweep_says_so_first():
     main = make_results(deltas(4), steps=20, declared_steps=100)
-    lines = render(sample(main=main, scaled_down=True, steps=20)).splitlines()
-    assert lines[0].startswith("SCALED DOWN: 4 runs of 20 steps instead of 100; ")
+    lines = render(sample(main=main, scaled_down=True, scale="4 of 24 runs", steps=20)).splitlines()
+    assert lines[0].startswith("SCALED DOWN: 4 of 24 runs; ")
     lines = render(sample(missing=["4 of 24 runs missing (2 failed)"])).splitlines()
     assert lines[0] == "INCOMPLETE: 4 of 24 runs missing (2 failed)"
 

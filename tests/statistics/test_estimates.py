@@ -147,9 +147,9 @@ def test_cvar_standard_error_matches_what_repetition_shows():
 
 
 @pytest.mark.parametrize(
-    ("n", "low", "high"), [(8, 0.55, 0.70), (24, 0.80, 0.90), (200, 0.92, 0.97)]
+    ("n", "low", "high"), [(8, 0.85, 0.94), (24, 0.84, 0.93), (200, 0.92, 0.98)]
 )
-def test_cvar_interval_covers_in_large_samples(n, low, high):
+def test_cvar_interval_covers(n, low, high):
     rng = np.random.default_rng(0)
     # The mean of the worst quarter of a normal: −φ(z)/¼ at its quartile z.
     true = -stats.norm.pdf(stats.norm.ppf(0.25)) / 0.25
@@ -160,7 +160,7 @@ def test_cvar_interval_covers_in_large_samples(n, low, high):
 def test_cvar_interval_is_the_estimate_and_its_error():
     values = np.random.default_rng(0).normal(size=24)
     found = statistics.cvar_interval(values, 0.9)
-    half = stats.t.ppf(0.95, 23) * statistics.cvar_standard_error(values)
+    half = stats.t.ppf(0.95, 5) * statistics.cvar_standard_error(values)
     assert found.value == statistics.cvar(values)
     assert (found.low, found.high) == pytest.approx((found.value - half, found.value + half))
     assert (found.level, found.n) == (0.9, 24)
@@ -225,7 +225,7 @@ def test_sd_interval_holds_the_sd_and_scales_with_it(values, level, shift, scale
     one = statistics.sd_interval(values, level)
     assert one.low <= one.value <= one.high
     if math.isfinite(one.high):
-        assert 0.0 < one.low
+        assert one.low > 0.0
         two = statistics.sd_interval(np.array(values[::-1]) * scale + shift, level)
         wanted = [scale * end for end in (one.value, one.low, one.high)]
         assert [two.value, two.low, two.high] == pytest.approx(wanted, rel=1e-4)

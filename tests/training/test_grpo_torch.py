@@ -69,20 +69,19 @@ class TestGRPOTorch(TrainerContract):
         class Watched(grpo_torch.Policy):
             def update(self, learning_rate):
                 vector = self.weights.vector
-                before, gradient = (part.numpy().copy() for part in (vector.detach(), vector.grad))
+                before, gradient = vector.detach().clone(), vector.grad.clone()
                 super().update(learning_rate)
-                seen.append((before, gradient, vector.detach().numpy().copy()))
+                seen.append([part.double().numpy() for part in (before, gradient, vector.detach())])
 
         monkeypatch.setattr(grpo_torch, "Policy", Watched)
         rate, decay = 0.1, 0.5
         constant = dict(lr_schedule="constant", warmup_steps=0)
         run(steps=2, learning_rate=1e-7, lr_transfer=1e6, weight_decay=decay, **constant)
         assert len(seen) == 2
-        weights = seen[0][0].astype(np.float64)
+        weights = seen[0][0]
         first = second = np.zeros_like(weights)
         for step, (_, gradient, after) in enumerate(seen, 1):
             # Loshchilov & Hutter (2019), algorithm 2, with β = (0.9, 0.999) and ε = 1e-8.
-            gradient = gradient.astype(np.float64)
             first = 0.9 * first + 0.1 * gradient
             second = 0.999 * second + 0.001 * gradient**2
             root = np.sqrt(second / (1 - 0.999**step)) + 1e-8
