@@ -123,7 +123,10 @@ def check_counts(successes: int, n: int) -> None:
 
 
 def is_constant(values: NDArray[Any]) -> bool:
-    """Whether all values are equal, up to rounding in the last digits."""
+    """Whether all values are equal, up to rounding in the last digits.
+
+    Values closer than 1e-150 are, whatever their size: the squares of their differences are 0.
+    """
     if values.size == 0:
         return True
-    return bool(np.ptp(values) <= 1e-12 * max(1e-300, float(np.max(np.abs(values)))))
+    return bool(np.ptp(values) <= max(1e-150, 1e-12 * float(np.max(np.abs(values)))))
