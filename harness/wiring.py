@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -259,9 +260,10 @@ def summarise(terminalreporter: pytest.TerminalReporter) -> None:
         return
     from harness.report.terminal import render
 
+    writer = config.get_terminal_writer()
     for report, where in state.reports:
         terminalreporter.write_sep("=", f"sweep {report.sweep}")
-        text = render(report, width=terminalreporter._tw.fullwidth, colour=_markup(config))
+        text = render(report, width=writer.fullwidth, colour=writer.hasmarkup)
         for line in text.splitlines():
             terminalreporter.write_line(line)
         if isinstance(where, Path):
@@ -322,18 +324,13 @@ def _observer(config: pytest.Config) -> Observer:
     reporter = config.pluginmanager.get_plugin("terminalreporter")
     if reporter is None or config.get_verbosity() < 0:
         return Observer()
-    writer = reporter._tw
+    writer = config.get_terminal_writer()
     capture = config.pluginmanager.get_plugin("capturemanager")
     uncaptured = capture.global_and_fixture_disabled if capture is not None else nullcontext
     if writer._file.isatty():
-        column = lambda: writer.width_of_current_line  # noqa: E731
+        column = partial(getattr, writer, "width_of_current_line")
         return LiveLine(writer._file, writer.fullwidth, column, uncaptured)
     return LogLine(writer._file, writer.fullwidth, uncaptured)
-
-
-def _markup(config: pytest.Config) -> bool:
-    reporter = config.pluginmanager.get_plugin("terminalreporter")
-    return bool(reporter is not None and reporter._tw.hasmarkup)
 
 
 def _shown(path: Path, config: pytest.Config) -> str:

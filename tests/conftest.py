@@ -16,7 +16,10 @@ import harness.audit
 import harness.claims
 import harness.executors
 import harness.report.write
-import harness.store  # noqa: F401
+import harness.store
+import harness.training.backends
+import harness.training.settings
+import harness.training.tasks  # noqa: F401
 
 ROOT = Path(__file__).parents[1]
 

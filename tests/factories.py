@@ -55,7 +55,7 @@ def make_trace(rates: Sequence[float], **values: float) -> tuple[StepTrace, ...]
 
 
 def make_result(
-    id: str = "s-00",  # noqa: A002
+    id: str = "s-00",
     arm: str = "main",
     pair: str | None = None,
     delta: float | None = 0.05,

@@ -1,4 +1,4 @@
-# ruff: noqa: A001, A002
+# ruff: noqa: A001
 import math
 import subprocess
 import sys

@@ -48,7 +48,7 @@ class BaseClaim:
         """Return the claim and its thresholds in one line."""
         raise NotImplementedError
 
-    def judge(self, id: str, evidence: Evidence) -> Verdict:  # noqa: A002
+    def judge(self, id: str, evidence: Evidence) -> Verdict:
         """Judge the claim on ``evidence``. Equal evidence and id give an equal verdict."""
         observed = observations.observe(evidence.runs)
         if observed.total == 0:
@@ -63,12 +63,12 @@ class BaseClaim:
             return self._unanswerable(id, constant, n=observed.total, needs=needs)
         return self._decide(id, evidence, observed)
 
-    def _decide(self, id: str, evidence: Evidence, observed: Observations) -> Verdict:  # noqa: A002
+    def _decide(self, id: str, evidence: Evidence, observed: Observations) -> Verdict:
         raise NotImplementedError
 
     def _verdict(
         self,
-        id: str,  # noqa: A002
+        id: str,
         verdict: VerdictName,
         answer: str,
         *,
@@ -104,7 +104,7 @@ class BaseClaim:
 
     def _unanswerable(
         self,
-        id: str,  # noqa: A002
+        id: str,
         reason: str,
         *,
         by_design: bool = False,
@@ -142,7 +142,7 @@ class BaselineClaim(BaseClaim):
         """Whether the claim compares with a baseline."""
         return True
 
-    def _decide(self, id: str, evidence: Evidence, observed: Observations) -> Verdict:  # noqa: A002
+    def _decide(self, id: str, evidence: Evidence, observed: Observations) -> Verdict:
         baseline, n, needs = evidence.baseline, observed.total, (baseline_command(evidence),)
         if isinstance(baseline, Counts):
             return self._against_counts(id, evidence, observed, baseline)
@@ -166,7 +166,7 @@ class BaselineClaim(BaseClaim):
 
     def _against_counts(
         self,
-        id: str,  # noqa: A002
+        id: str,
         evidence: Evidence,
         observed: Observations,
         counts: Counts,
@@ -175,7 +175,7 @@ class BaselineClaim(BaseClaim):
 
     def _against(
         self,
-        id: str,  # noqa: A002
+        id: str,
         evidence: Evidence,
         observed: Observations,
         other: Observations,
@@ -207,7 +207,7 @@ def no_margin() -> str:
     return "no margin is stated for this metric, so nothing can be supported or refuted by it"
 
 
-def generator(evidence: Evidence, id: str) -> np.random.Generator:  # noqa: A002
+def generator(evidence: Evidence, id: str) -> np.random.Generator:
     """Return the generator of a question: the same for the same seed and id, everywhere."""
     key = int.from_bytes(hashlib.sha256(id.encode()).digest()[:8], "big")
     return np.random.default_rng([abs(evidence.seed), key])

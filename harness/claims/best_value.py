@@ -59,7 +59,7 @@ class BestInside(BaseClaim):
             f"falling to the upper{within}; refuted where thirds agree within margin: {margin}"
         )
 
-    def _decide(self, id: str, evidence: Evidence, observed: Observations) -> Verdict:  # noqa: A002
+    def _decide(self, id: str, evidence: Evidence, observed: Observations) -> Verdict:
         name = parameter_name(self.parameter)
         runs = (*observed.completed, *observed.diverged)
         outcomes = [*observed.delta.tolist(), *[-math.inf] * len(observed.diverged)]

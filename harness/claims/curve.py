@@ -52,7 +52,7 @@ class StillImproves(BaseClaim):
             f"supported where L > 0 and U >= margin, refuted where U < margin; margin: {margin}"
         )
 
-    def _decide(self, id: str, evidence: Evidence, observed: Observations) -> Verdict:  # noqa: A002
+    def _decide(self, id: str, evidence: Evidence, observed: Observations) -> Verdict:
         margin = margin_of(self.margin, evidence)
         start, end, used = _ends(observed.completed, self.since)
         if not used:

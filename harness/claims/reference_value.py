@@ -65,7 +65,7 @@ class NoWorse(BaseClaim):
             f"non-inferiority over at least {FEWEST_PAIRS} pairs each; margin: {margin}"
         )
 
-    def _decide(self, id: str, evidence: Evidence, observed: Observations) -> Verdict:  # noqa: A002
+    def _decide(self, id: str, evidence: Evidence, observed: Observations) -> Verdict:
         name, arm = parameter_name(self.parameter), evidence.arms.get(self.parameter, ())
         arm_needed = (
             f"an arm {self.parameter}=Pairs({FEWEST_PAIRS}, values={self.than!r}) in the sweep, "
@@ -104,7 +104,7 @@ class NoWorse(BaseClaim):
 
     def _compare(
         self,
-        id: str,  # noqa: A002
+        id: str,
         evidence: Evidence,
         arms: list[_Matched],
         arm_needed: str,

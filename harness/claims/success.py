@@ -52,7 +52,7 @@ class SuccessAbove(BaseClaim):
     def _target(self) -> str:
         return f"{100 * self.rate:.4g}%"
 
-    def _decide(self, id: str, evidence: Evidence, observed: Observations) -> Verdict:  # noqa: A002
+    def _decide(self, id: str, evidence: Evidence, observed: Observations) -> Verdict:
         level = level_of(evidence)
         count = observations.count_successes(observed, evidence.min_gain)
         rate = statistics.binomial(count.successes, count.runs, self.rate, level)
@@ -124,7 +124,7 @@ class SuccessAboveBaseline(BaselineClaim):
 
     def _against_counts(
         self,
-        id: str,  # noqa: A002
+        id: str,
         evidence: Evidence,
         observed: Observations,
         counts: Counts,
@@ -143,7 +143,7 @@ class SuccessAboveBaseline(BaselineClaim):
 
     def _against(
         self,
-        id: str,  # noqa: A002
+        id: str,
         evidence: Evidence,
         observed: Observations,
         other: Observations,
@@ -158,7 +158,7 @@ class SuccessAboveBaseline(BaselineClaim):
 
     def _compare(
         self,
-        id: str,  # noqa: A002
+        id: str,
         evidence: Evidence,
         observed: Observations,
         counts: tuple[SuccessCount, SuccessCount],

@@ -32,7 +32,7 @@ class VersusBaseline(BaselineClaim):
 
     def _against_counts(
         self,
-        id: str,  # noqa: A002
+        id: str,
         evidence: Evidence,
         observed: Observations,
         counts: Counts,
@@ -52,7 +52,7 @@ class VersusBaseline(BaselineClaim):
 
     def _compared(
         self,
-        id: str,  # noqa: A002
+        id: str,
         evidence: Evidence,
         compared: Comparison,
         *,
@@ -91,7 +91,7 @@ class VersusBaseline(BaselineClaim):
 
     def _too_few(
         self,
-        id: str,  # noqa: A002
+        id: str,
         evidence: Evidence,
         observed: Observations,
         other: Observations,
@@ -131,7 +131,7 @@ class MeanAboveBaseline(VersusBaseline):
 
     def _against(
         self,
-        id: str,  # noqa: A002
+        id: str,
         evidence: Evidence,
         observed: Observations,
         other: Observations,
@@ -181,7 +181,7 @@ class SpreadBelowBaseline(VersusBaseline):
 
     def _against(
         self,
-        id: str,  # noqa: A002
+        id: str,
         evidence: Evidence,
         observed: Observations,
         other: Observations,
@@ -236,7 +236,7 @@ class LowerTailAboveBaseline(VersusBaseline):
 
     def _against(
         self,
-        id: str,  # noqa: A002
+        id: str,
         evidence: Evidence,
         observed: Observations,
         other: Observations,
@@ -270,7 +270,7 @@ class LowerTailAboveBaseline(VersusBaseline):
 
 def _rescore(
     claim: VersusBaseline,
-    id: str,  # noqa: A002
+    id: str,
     evidence: Evidence,
     observed: Observations,
     differs: str,
