@@ -361,16 +361,24 @@ def test_a_baseline_that_is_half_done_is_not_judged_against(sweeps):
 
 
 def test_runs_of_two_declarations_of_a_baseline_are_never_pooled(sweeps):
-    sweeps.write(file="test_base", body="base = toy('base', questions={}, arms={}, seed=5)")
-    sweeps.run("--sweep", "base")
-    sweeps.write(file="test_base", body="base = toy('base', questions={}, arms={}, seed=6)")
-    sweeps.run("--sweep", "base")
+    base = "base = toy('base', questions={{}}, arms={{}}, runs={}, seed={})"
     sweeps.write(body=BASE.replace('base = toy("base", questions={}, arms={})', ""))
-    for where in ([], ["--ignore", "experiments/test_base.py"]):
-        sweeps.run("--sweep", "toy", *where)
-        question = {q["id"]: q for q in report(sweeps)["questions"]}["mean_vs_baseline"]
-        assert question["n"] == 16, where
-        assert "6" in (sweeps.path / "experiments/test_base.py").read_text()
+    estimates = []
+    for runs, seed in ((8, 5), (9, 6)):
+        sweeps.write(file="test_base", body=base.format(runs, seed))
+        sweeps.run("--sweep", "base,toy")
+        estimates.append(compared(sweeps)["estimate"])
+    assert estimates[0] != estimates[1]
+    # The runs of seed 6 are more, and those of seed 5 are what is declared.
+    sweeps.write(file="test_base", body=base.format(8, 5))
+    sweeps.run("--sweep", "toy")
+    assert compared(sweeps)["estimate"] == estimates[0]
+    sweeps.run("--sweep", "toy", "--ignore", "experiments/test_base.py")
+    assert compared(sweeps)["n"] == 8 + 9, "not 8 + 8 + 9"
+
+
+def compared(sweeps):
+    return {q["id"]: q for q in report(sweeps)["questions"]}["mean_vs_baseline"]
 
 
 def test_the_baseline_most_like_this_session_counts(sweeps):
@@ -441,6 +449,21 @@ def test_a_store_that_cannot_be_written_at_the_end_is_one_line(sweeps, monkeypat
     result.stdout.fnmatch_lines(["*sweep: error: results of this session could not be saved*"])
     result.stdout.no_fnmatch_line("*Traceback*")
     assert "Traceback" not in result.stderr.str()
+
+
+def test_results_lost_after_the_last_item_fail_the_session(sweeps, monkeypatch):
+    sweeps.write()
+    from harness.errors import StoreError
+    from harness.session import SweepSession
+
+    def full(self):
+        raise StoreError("the disk is full")
+
+    monkeypatch.setattr(SweepSession, "stop", full)
+    result = sweeps.run("--sweep", "toy")
+    result.assert_outcomes(passed=12)
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(["*could not be saved: the disk is full*"])
 
 
 def test_ids_as_long_as_they_come_have_a_log(sweeps):
