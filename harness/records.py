@@ -92,7 +92,11 @@ class Conditions:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A run on its way to a worker."""
+    """A run on its way to a worker.
+
+    ``program`` names what its trainer compiles for it: a worker that has trained one job of a
+    program has it ready for the next. Empty where nothing is compiled.
+    """
 
     key: str
     run: Run
@@ -100,6 +104,7 @@ class Job:
     cache: str
     log: str
     timeout: float | None = None
+    program: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +125,8 @@ class Evaluation:
 class StepTrace:
     """What one training step measured.
 
-    ``kl`` is None where the KL penalty is off, and so not computed.
+    ``kl`` is None where the KL penalty is off, and so not computed. ``completions`` is a CRC-32 of
+    the completions that the step sampled: where it is equal, two runs drew the same tokens.
     """
 
     step: int
@@ -130,6 +136,7 @@ class StepTrace:
     entropy: float
     grad_norm: float
     loss: float
+    completions: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,7 +66,9 @@ outcomes = st.builds(
     **dict.fromkeys(("prompts", "samples", "prompts_changed", "tokens"), maybe(counts)),
     **dict.fromkeys(("peak_memory", "stopped_at"), maybe(counts)),
     curve=st.lists(st.builds(Evaluation, counts, finite, finite, finite), max_size=4).map(tuple),
-    trace=st.lists(st.builds(StepTrace, counts, *[finite] * 6), max_size=4).map(tuple),
+    trace=st.lists(st.builds(StepTrace, counts, *[finite] * 6, st.none() | counts), max_size=4).map(
+        tuple
+    ),
     device=maybe(text),
     error=maybe(text),
 )

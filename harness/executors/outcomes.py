@@ -26,6 +26,9 @@ _FLOATS = (
     "evaluation_seconds",
 )
 _INTEGERS = ("prompts", "samples", "prompts_changed", "tokens", "peak_memory", "stopped_at")
+_WHOLE = ("step", "completions")
+"""Fields of a point of the curve or the trace that are integers."""
+
 TOLERANCE = 1e-6
 """How far ΔPerf may lie from the difference of the two perfs that a trainer reports."""
 
@@ -173,6 +176,10 @@ def _finite_points(points: Sequence[Point], kind: type[Point]) -> list[Point]:
             name: None if value is None else float(value) for name, value in values.items()
         }
         if all(value is None or math.isfinite(value) for value in numbers.values()):
-            numbers["step"] = int(point.step)
-            kept.append(kind(**numbers))
+            whole = {
+                name: int(number)
+                for name, number in numbers.items()
+                if name in _WHOLE and number is not None
+            }
+            kept.append(kind(**numbers | whole))
     return kept

@@ -41,6 +41,7 @@ from harness.training.grpo import (
     ADAM_BETAS,
     ADAM_EPSILON,
     Diverged,
+    fingerprint,
     group_advantages,
     in_groups,
     microbatches,
@@ -135,7 +136,8 @@ def _train(job: Job, notify: Notify) -> Outcome:
                 warmup=settings.warmup_steps,
             )
             policy.update(learning_rate)
-            trace.append(StepTrace(now, learning_rate, reward, kl, entropy, grad_norm, loss))
+            drawn = fingerprint(completions)
+            trace.append(StepTrace(now, learning_rate, reward, kl, entropy, grad_norm, loss, drawn))
 
             # Evaluate
             point = None
