@@ -1,0 +1,77 @@
+"""How a batch is cut for a compiled trainer: equal tiles, so that few shapes are ever compiled.
+
+A program is compiled for one shape. A batch of any number of prompts is computed as a number of
+tiles of that shape, counted as the step runs, so that all batch sizes share their programs, and so
+do numbers of generations that are rounded up to the same one. What is over in a tile is padding: it
+is computed and counts nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+ROWS = 4
+"""The most prompts of a tile: all batch sizes of the seed sweeps are multiples of it."""
+
+MEMBERS = 8
+"""Generations are rounded up to a multiple of it."""
+
+Cut = tuple[slice, slice]
+"""Which rows and which members of each group a tile holds; fewer than its shape at the edges."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """The shape of a tile: ``rows`` prompts with ``members`` completions each."""
+
+    rows: int
+    members: int
+
+    @property
+    def name(self) -> str:
+        """The shape in one word, as ``4x16``."""
+        return f"{self.rows}x{self.members}"
+
+    def cuts(self, rows: int, group: int) -> Iterator[Cut]:
+        """Yield the tiles that cover a batch of ``rows`` prompts with ``group`` completions."""
+        for row in range(0, rows, self.rows):
+            for member in range(0, group, self.members):
+                last_row, last_member = (
+                    min(rows, row + self.rows),
+                    min(group, member + self.members),
+                )
+                yield slice(row, last_row), slice(member, last_member)
+
+    def fill(self, part: npt.NDArray[Any], *, grouped: bool = True) -> npt.NDArray[Any]:
+        """Return ``part`` padded with zeros to the tile's shape.
+
+        ``part`` is ``[rows, members, …]``, or ``[rows, …]`` where it is not ``grouped``, with at
+        most as many of both as the tile has.
+        """
+        leading = (self.rows, self.members) if grouped else (self.rows,)
+        if part.shape[: len(leading)] == leading:
+            return part
+        full = np.zeros((*leading, *part.shape[len(leading) :]), dtype=part.dtype)
+        full[tuple(slice(0, size) for size in part.shape)] = part
+        return full
+
+
+def training_tile(batch_size: int, generations: int, microbatch: int | None = None) -> Tile:
+    """Return the tile of a training step: at most ``microbatch`` sequences, where that is given."""
+    members = -(-generations // MEMBERS) * MEMBERS
+    rows = min(ROWS, batch_size)
+    if microbatch is not None and rows * members > microbatch:
+        members = min(generations, microbatch)
+        rows = min(rows, max(1, microbatch // members))
+    return Tile(rows, members)
+
+
+def evaluation_tile(prompts: int, samples: int, most: int) -> Tile:
+    """Return the tile of an evaluation: at most ``most`` sequences, samples kept together."""
+    members = min(samples, most)
+    return Tile(min(prompts, max(1, most // members)), members)
