@@ -47,7 +47,7 @@ from harness.training.grpo import (
     microbatches,
     require_finite,
 )
-from harness.training.measurement import HeldOut, train_difference
+from harness.training.measurement import HeldOut, outcome
 from harness.training.model_torch import FlatWeights, completion_logits, generate
 from harness.training.settings import GRPOSettings
 from harness.training.tasks import Scores, Task, Tokens, completion_mask, get_task
@@ -148,26 +148,16 @@ def _train(job: Job, notify: Notify) -> Outcome:
     except Diverged as reason:
         stopped_at = now
         error = f"{reason} at step {now} of {run.steps}"
-    difference = held_out.difference() if error is None else None
-    return Outcome(
-        status="completed" if difference else "diverged",
-        perf_before=held_out.curve[0].perf if held_out.curve else None,
-        perf_after=held_out.curve[-1].perf if difference else None,
-        delta_perf=difference.delta if difference else None,
-        delta_perf_se=difference.se if difference else None,
-        prompts=len(held_out.prompts),
-        samples=task.samples,
-        prompts_changed=difference.prompts_changed if difference else None,
-        train_delta_perf=train_difference([entry.reward for entry in trace], run.evaluate_every),
-        curve=tuple(held_out.curve),
-        trace=tuple(trace),
-        seconds=time.perf_counter() - began,
-        evaluation_seconds=held_out.seconds,
+    return outcome(
+        held_out,
+        trace,
+        run.evaluate_every,
+        began=began,
         tokens=tokens,
-        peak_memory=peak_bytes(device),
+        peak=peak_bytes(device),
         device=describe(device),
-        error=error,
         stopped_at=stopped_at,
+        error=error,
     )
 
 

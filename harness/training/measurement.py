@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from harness.records import Evaluation
+from harness.records import Evaluation, Outcome, StepTrace
 from harness.training.grpo import in_groups, require_finite
 from harness.training.tasks import Scores, Task, Tokens
 from harness.training.uniforms import Uniforms, eval_uniforms
@@ -101,6 +101,58 @@ def train_difference(rewards: Sequence[float], interval: int) -> float | None:
     if interval == 0:
         return None
     return float(np.mean(rewards[-interval:]) - np.mean(rewards[:interval]))
+
+
+def outcome(
+    held_out: HeldOut,
+    trace: Sequence[StepTrace],
+    interval: int,
+    *,
+    began: float,
+    tokens: int,
+    peak: int,
+    device: str,
+    stopped_at: int | None = None,
+    error: str | None = None,
+) -> Outcome:
+    """Return what came of a run: measured, or diverged where there is an ``error``.
+
+    Parameters
+    ----------
+    held_out
+        With all evaluations made.
+    trace
+        An entry a step.
+    interval
+        How many steps at either end ``train_delta_perf`` compares.
+    began
+        When the run did, by `time.perf_counter`.
+    tokens, peak, device
+        Completion tokens sampled in training, bytes of memory, and where, in words.
+    stopped_at, error
+        The step that diverged, counted from 1, and how.
+    """
+    difference = held_out.difference() if error is None else None
+    return Outcome(
+        status="completed" if difference else "diverged",
+        perf_before=held_out.curve[0].perf if held_out.curve else None,
+        perf_after=held_out.curve[-1].perf if difference else None,
+        delta_perf=difference.delta if difference else None,
+        delta_perf_se=difference.se if difference else None,
+        prompts=len(held_out.prompts),
+        samples=held_out.task.samples,
+        prompts_changed=difference.prompts_changed if difference else None,
+        train_delta_perf=train_difference([entry.reward for entry in trace], interval),
+        curve=tuple(held_out.curve),
+        trace=tuple(trace),
+        seconds=time.perf_counter() - began,
+        evaluation_seconds=held_out.seconds,
+        tokens=tokens,
+        peak_memory=peak,
+        device=device,
+        error=error,
+        stopped_at=stopped_at,
+    )
 
 
 def peak_memory() -> int:

@@ -5,6 +5,7 @@ Nothing here is used in training. Everything is computed in float64, with gradie
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,46 @@ def log_softmax(logits: npt.NDArray[Any]) -> Array:
     shifted = np.asarray(logits, dtype=np.float64)
     shifted = shifted - shifted.max(axis=-1, keepdims=True)
     return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True)))
+
+
+def decoder_logits(
+    weights: Mapping[str, npt.NDArray[Any]], layers: int, heads: int, tokens: Integers
+) -> Array:
+    """Return the decoder's logits after each token of one sequence, by the textbook.
+
+    Pre-norm blocks as in GPT-2 (Radford et al., 2019, section 2.3) over learned positions, causal
+    attention softmax(QKᵀ/√d)V (Vaswani et al., 2017, arXiv:1706.03762, equation 1), ReLU and no
+    biases.
+
+    Parameters
+    ----------
+    weights
+        As `harness.training.warm_start` names them.
+    layers, heads
+        How many of each.
+    tokens
+        ``[n]``; the result is ``[n, vocabulary]``.
+    """
+    w = {name: np.asarray(array, dtype=np.float64) for name, array in weights.items()}
+    x = np.array([w["embed"][token] + w["position"][at] for at, token in enumerate(tokens)])
+    size = x.shape[1] // heads
+    for layer in range(layers):
+        own = {name.split(".")[2]: w[name] for name in w if name.startswith(f"layers.{layer}.")}
+        query, key, value = np.split(_layer_norm(x, own["attention_norm"]) @ own["qkv"], 3, axis=1)
+        mixed = np.zeros_like(x)
+        for head in range(heads):
+            part = slice(head * size, (head + 1) * size)
+            for at in range(len(tokens)):
+                scores = key[: at + 1, part] @ query[at, part] / np.sqrt(size)
+                mixed[at, part] = np.exp(log_softmax(scores)) @ value[: at + 1, part]
+        x = x + mixed @ own["out"]
+        x = x + np.maximum(_layer_norm(x, own["mlp_norm"]) @ own["up"], 0.0) @ own["down"]
+    return np.asarray(_layer_norm(x, w["norm"]) @ w["head"])
+
+
+def _layer_norm(x: Array, scale: Array, epsilon: float = 1e-5) -> Array:
+    rows = [(row - row.mean()) / np.sqrt(row.var() + epsilon) * scale for row in x]
+    return np.array(rows)
 
 
 def sample(logits: npt.NDArray[Any], uniforms: npt.NDArray[Any]) -> Integers:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -10,6 +11,8 @@ import psutil
 import pytest
 
 from harness.errors import UsageError
+from harness.executors.local import LocalExecutor
+from harness.protocols import Finished
 from harness.training import reference, schedules, tasks
 from harness.training.tasks import Addition
 
@@ -85,6 +88,19 @@ class TrainerContract:
         np.random.default_rng().random(7)
         np.random.seed(0)
         assert timeless(run()) == timeless(first)
+
+    def test_what_a_process_did_before_does_not_matter(self, run, make_job):
+        """So a run that is trained again after a crash is the run that was lost."""
+        run(steps=2, generations=24)
+        here = run()
+        job = make_job(self.backend, trainer=self.trainer)
+        with closing(LocalExecutor(workers=1)) as executor:
+            executor.submit([job])
+            events = []
+            while not any(isinstance(event, Finished) for event in events):
+                events = executor.poll(60.0)
+        (elsewhere,) = (event.outcome for event in events if isinstance(event, Finished))
+        assert timeless(elsewhere) == timeless(here)
 
     def test_seeds_and_arms_differ(self, run):
         outcomes = {timeless(run(seed=seed)).trace for seed in (1, 2, 3)}
