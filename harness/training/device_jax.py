@@ -55,7 +55,7 @@ def open_device(asked: str, available: Sequence[str] | None = None) -> jax.Devic
 def describe(device: jax.Device) -> str:
     """Return the device in words, for the record of a run."""
     if device.platform == "cpu":
-        return "cpu (1 threads)"
+        return "cpu (1 thread)"
     return f"{_KINDS.get(device.platform, device.platform)}:{device.id} ({device.device_kind})"
 
 

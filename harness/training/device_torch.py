@@ -39,7 +39,8 @@ def describe(device: torch.device) -> str:
     """Return the device in words, for the record of a run."""
     if device.type == "cuda":
         return f"{device} ({torch.cuda.get_device_name(device)})"
-    return f"{device} ({torch.get_num_threads()} threads)"
+    threads = torch.get_num_threads()
+    return f"{device} ({threads} {'thread' if threads == 1 else 'threads'})"
 
 
 def peak_bytes(device: torch.device) -> int:

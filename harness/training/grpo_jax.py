@@ -47,7 +47,15 @@ from harness.training.grpo import (
     require_finite,
 )
 from harness.training.measurement import HeldOut, outcome
-from harness.training.model_jax import Decoder, Parameters, completion_logits, flat, generate, named
+from harness.training.model_jax import (
+    Decoder,
+    Parameters,
+    completion_logits,
+    flat,
+    generate,
+    named,
+    vector_of,
+)
 from harness.training.settings import GRPOSettings
 from harness.training.tasks import Scores, Task, Tokens, completion_mask, get_task
 from harness.training.tiles import Tile, evaluation_tile, training_tile
@@ -249,7 +257,7 @@ class Policy:
         self.settings = settings
         self.tile = training_tile(settings.batch_size, settings.generations, settings.microbatch)
         self.decoder = Decoder.of(task.shape, weights, dtype)
-        vector = np.concatenate([array.ravel() for array in weights.values()])
+        vector = vector_of(weights)
         self.weights, self.reference = jnp.array(vector), jnp.array(vector)
         self.moments = _moments(self.weights)
         self.total = _nothing(self.weights)

@@ -7,8 +7,9 @@ the same completion. Scores against the prompt are products for each prompt and 
 a completion, of which there are few to a token, are elementwise products summed over each head's
 features by a product with a matrix of zeros and ones.
 
-Weights are one flat vector outside and arrays by name inside (see `named`). The block is that of
-GPT-2 (pre-norm, learned positions) with ReLU, without biases.
+Weights are one flat vector outside and arrays by name inside (see `named`), with matrices turned to
+``[out, in]``: they then multiply from the left as they lie. The block is that of GPT-2 (pre-norm,
+learned positions) with ReLU, without biases.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from dataclasses import dataclass
 import jax
 import jax.numpy as jnp
 import numpy as np
+import numpy.typing as npt
 from jax import Array, lax
 from jax.typing import DTypeLike
 
@@ -27,6 +29,11 @@ from harness.training.tasks import ModelShape
 from harness.training.warm_start import Weights
 
 Parameters = dict[str, Array]
+"""Weights by name, as the warm start has them but turned: ``embed`` is ``[width, vocabulary]``."""
+
+FEW_TOKENS = 512
+"""Up to so large a vocabulary tokens are embedded by a product with zeros and ones."""
+
 Pair = tuple[Array, Array]
 """Keys and values: ``[width, rows, tokens]`` of prompts, ``[width, tokens, rows, group]`` else."""
 
@@ -45,8 +52,13 @@ class Decoder:
     @classmethod
     def of(cls, shape: ModelShape, weights: Weights, dtype: DTypeLike = jnp.float32) -> Decoder:
         """Return the decoder that has ``weights``."""
-        layout = tuple((name, array.shape) for name, array in weights.items())
+        layout = tuple((name, array.T.shape) for name, array in weights.items())
         return cls(shape, layout, jnp.dtype(dtype).name)
+
+
+def vector_of(weights: Weights) -> npt.NDArray[np.float32]:
+    """Return all weights in one vector, matrices turned."""
+    return np.concatenate([array.T.ravel() for array in weights.values()])
 
 
 def flat(parameters: Parameters, decoder: Decoder) -> Array:
@@ -67,9 +79,18 @@ def named(vector: Array, decoder: Decoder) -> Parameters:
 
 
 def _linear(x: Array, weight: Array) -> Array:
-    """Return ``weightᵀ x``: ``[in, …]`` and ``[in, out]`` to ``[out, …]``."""
-    product = weight.T @ x.reshape(x.shape[0], -1)
+    """Return ``[out, …]`` of ``[in, …]`` and ``[out, in]``."""
+    product = weight @ x.reshape(x.shape[0], -1)
     return product.reshape(-1, *x.shape[1:])
+
+
+def _embed(table: Array, tokens: Array) -> Array:
+    """Return the columns of ``table`` ``[width, vocabulary]`` for ``tokens`` ``[…]``."""
+    if table.shape[1] > FEW_TOKENS:
+        return table[:, tokens]
+    # The gradient of an index is a scatter, done number by number; that of a product is a product.
+    is_token = jnp.arange(table.shape[1])[:, None] == tokens.reshape(-1)
+    return (table @ is_token.astype(table.dtype)).reshape(-1, *tokens.shape)
 
 
 def _norm(x: Array, scale: Array) -> Array:
@@ -128,7 +149,7 @@ def read_prompts(
     """
     rows, length = prompts.shape
     split = (shape.heads, shape.width // shape.heads, rows)
-    x = parameters["embed"].T[:, prompts] + parameters["position"].T[:, None, :length]
+    x = _embed(parameters["embed"], prompts) + parameters["position"][:, None, :length]
     causal = np.where(np.tri(length), 0.0, -np.inf).T.astype(np.float32)
     cache = []
     for layer in range(shape.layers):
@@ -232,11 +253,9 @@ def generate(
     ) -> tuple[Array, Array, list[Pair]]:
         tokens, ended, caches = state
         caches = list(caches)
-        position = lax.dynamic_index_in_dim(
-            parameters["position"], prompt + step - 1, keepdims=False
-        )
+        position = lax.dynamic_slice_in_dim(parameters["position"], prompt + step - 1, 1, axis=1)
         last = lax.dynamic_index_in_dim(tokens, step - 1, keepdims=False)
-        x = (parameters["embed"].T[:, last] + position[:, None, None])[:, None]
+        x = _embed(parameters["embed"], last)[:, None] + position[:, :, None, None]
         mask = jnp.where(jnp.arange(room) < step, 0.0, -jnp.inf)[:, None]
         for layer in range(shape.layers):
 
@@ -276,8 +295,8 @@ def completion_logits(
     if length == 1:
         return logits
     tokens = completions[:, :, :-1].transpose(2, 0, 1)
-    x = parameters["embed"].T[:, tokens]
-    x = x + parameters["position"].T[:, prompt : prompt + length - 1, None, None]
+    x = _embed(parameters["embed"], tokens)
+    x = x + parameters["position"][:, prompt : prompt + length - 1, None, None]
     mask = jnp.where(np.tri(length - 1).T > 0, 0.0, -jnp.inf)
     for layer in range(shape.layers):
 

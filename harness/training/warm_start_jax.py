@@ -22,23 +22,24 @@ State = tuple[Parameters, optax.OptState]
 
 
 def make(task: Task, notify: Notify) -> warm_start.Weights:
-    """Return the warm-started weights of ``task``, trained here from its own seed.
+    """Return the warm-started weights of ``task``, trained here on the CPU from its own seed.
 
     Minimises the cross-entropy of the policy against the noisy demonstrations' distribution, mean
     over the tokens up to the end.
     """
     recipe = task.warm_start
-    weights: Parameters = {
-        name: jnp.array(array) for name, array in warm_start.initial_weights(task).items()
-    }
-    state: State = weights, _optimizer(0.0, recipe.weight_decay).init(weights)
-    for step in range(recipe.steps):
-        prompts, completions, targets, mask = warm_start.demonstration_batch(task, step)
-        batch = prompts.astype(np.int32), completions.astype(np.int32)[:, None], targets, mask
-        rate = np.float32(warm_start.learning_rate(task, step))
-        state = _learn(state, rate, batch, shape=task.shape, decay=recipe.weight_decay)
-        notify(Progress(stage=warm_start.STAGE, step=step + 1, steps=recipe.steps))
-    return {name: np.asarray(array) for name, array in state[0].items()}
+    with jax.default_device(jax.devices("cpu")[0]):
+        weights: Parameters = {
+            name: jnp.array(array.T) for name, array in warm_start.initial_weights(task).items()
+        }
+        state: State = weights, _optimizer(0.0, recipe.weight_decay).init(weights)
+        for step in range(recipe.steps):
+            prompts, completions, targets, mask = warm_start.demonstration_batch(task, step)
+            batch = prompts.astype(np.int32), completions.astype(np.int32)[:, None], targets, mask
+            rate = np.float32(warm_start.learning_rate(task, step))
+            state = _learn(state, rate, batch, shape=task.shape, decay=recipe.weight_decay)
+            notify(Progress(stage=warm_start.STAGE, step=step + 1, steps=recipe.steps))
+        return {name: np.array(array).T.copy() for name, array in state[0].items()}
 
 
 def _optimizer(rate: np.float32 | float, decay: float) -> optax.GradientTransformation:

@@ -14,7 +14,7 @@ from harness.training.grpo import group_advantages
 from harness.training.settings import GRPOSettings
 from harness.training.tasks import completion_mask, get_task
 from harness.training.tiles import Tile
-from tests.training.contract import TrainerContract
+from tests.training.contract import TrainerContract, timeless
 
 # Without JAX these tests are deselected by their mark; where they are not, they must fail.
 with contextlib.suppress(ModuleNotFoundError):
@@ -36,7 +36,7 @@ def compiled():
     """Return a list that has an entry for each program compiled from now on."""
     seen = []
 
-    def listen(event, seconds, **details):
+    def listen(event, duration_secs, **details):
         if event == COMPILED:
             seen.append(details)
 
@@ -132,6 +132,23 @@ class TestGRPOJax(TrainerContract):
         assert made == []
         assert len(loaded) >= 4
 
+    def test_a_damaged_program_is_compiled_again(self, run, tmp_path, warm_cache):
+        (weights,) = warm_cache.glob("*.safetensors")
+        (tmp_path / weights.name).write_bytes(weights.read_bytes())
+        jax.clear_caches()
+        whole = run(steps=2, cache=tmp_path)
+        programs = list((tmp_path / "programs").iterdir())
+        assert programs
+        for program in programs:
+            program.write_bytes(program.read_bytes()[:100])
+        jax.clear_caches()
+        try:
+            with pytest.warns(UserWarning, match="persistent compilation cache"):
+                again = run(steps=2, cache=tmp_path)
+        finally:
+            device_jax.keep_programs(warm_cache / "programs")
+        assert timeless(again) == timeless(whole)
+
 
 def make_policy(precision="float32", **settings):
     given = dict(learning_rate=1e-3, batch_size=ROWS, generations=GROUP) | settings
@@ -222,7 +239,7 @@ def test_the_gradient_of_the_weights_is_the_slope_of_the_reference_s_loss():
     weights = {name: np.float64(array) for name, array in warm_start.initial_weights(TASK).items()}
     draws = np.random.default_rng(2)
     other = {n: a + 0.1 * a.std() * draws.standard_normal(a.shape) for n, a in weights.items()}
-    policy.reference = jnp.asarray(np.concatenate([a.ravel() for a in other.values()]), jnp.float32)
+    policy.reference = jnp.asarray(model_jax.vector_of(other), jnp.float32)
     policy.gradient(*batch, 0.2)
     gradient = np.asarray(policy.total.vector, dtype=np.float64)
     for seed in range(3):
@@ -235,7 +252,7 @@ def test_the_gradient_of_the_weights_is_the_slope_of_the_reference_s_loss():
             )
             for s in (step, -step)
         )
-        slope = gradient @ np.concatenate([array.ravel() for array in along.values()])
+        slope = gradient @ model_jax.vector_of(along)
         size = np.linalg.norm(gradient) * np.sqrt(len(gradient))
         assert slope == pytest.approx((ahead - behind) / (2 * step), abs=1e-5 * size)
     assert float(policy.total.sums[0]) == pytest.approx(

@@ -31,7 +31,7 @@ def weights():
 
 @pytest.fixture(scope="module")
 def parameters(weights):
-    return {name: jnp.asarray(array) for name, array in weights.items()}
+    return {name: jnp.asarray(array.T) for name, array in weights.items()}
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +63,14 @@ def test_logits_are_the_reference_s_of_each_sequence_alone(weights, parameters, 
             np.testing.assert_allclose(got[row, member], wanted, atol=1e-5 * np.abs(wanted).max())
 
 
+def test_a_large_vocabulary_is_indexed(parameters, prompts, monkeypatch):
+    draws = np.random.default_rng(3)
+    completions = draws.integers(TASK.vocabulary, size=(ROWS, GROUP, LENGTH)).astype(np.int32)
+    by_product = logits_of(parameters, prompts, completions)
+    monkeypatch.setattr(model_jax, "FEW_TOKENS", TASK.vocabulary - 1)
+    np.testing.assert_allclose(logits_of(parameters, prompts, completions), by_product, atol=1e-6)
+
+
 def test_generated_tokens_are_those_drawn_from_the_logits(parameters, prompts, uniforms):
     tokens = model_jax.generate(parameters, TASK.shape, prompts, uniforms, end=TASK.vocabulary)
     drawn = reference.sample(logits_of(parameters, prompts, tokens), uniforms)
@@ -92,11 +100,11 @@ def test_completions_of_one_token_need_no_more_than_the_prompt(parameters, promp
 
 def test_the_vector_has_all_weights_in_their_order(weights):
     decoder = model_jax.Decoder.of(TASK.shape, weights)
-    vector = np.concatenate([array.ravel() for array in weights.values()])
+    vector = model_jax.vector_of(weights)
     parameters = model_jax.named(jnp.asarray(vector), decoder)
     assert list(parameters) == list(weights)
     for name, array in weights.items():
-        np.testing.assert_array_equal(parameters[name], array)
+        np.testing.assert_array_equal(parameters[name], array.T)
     # JAX hands dicts back in the order of their keys.
     turned = dict(sorted(parameters.items()))
     assert list(turned) != list(parameters)
