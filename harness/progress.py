@@ -131,17 +131,23 @@ class LiveLine(Observer):
 
 
 class LogLine(Observer):
-    """For output that is not a terminal: a plain line now and then."""
+    """For output that is not a terminal: a plain line now and then.
+
+    ``lead`` goes before each: what ends the line that pytest is in, or nothing.
+    """
 
     def __init__(
         self,
         stream: TextIO,
         width: int,
         uncaptured: Callable[[], AbstractContextManager[None]] = nullcontext,
+        *,
+        lead: str = "\n",
     ) -> None:
         self._stream = stream
         self._width = width
         self._uncaptured = uncaptured
+        self._lead = lead
         self._next: float | None = None
 
     def update(self, tally: Tally) -> None:
@@ -152,5 +158,5 @@ class LogLine(Observer):
         if now >= self._next:
             self._next = now + LOG_SECONDS
             with self._uncaptured():
-                self._stream.write(f"\nsweep: {describe(tally, now, self._width - 7)}\n")
+                self._stream.write(f"{self._lead}sweep: {describe(tally, now, self._width - 7)}\n")
                 self._stream.flush()

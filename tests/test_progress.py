@@ -62,3 +62,13 @@ def test_a_log_gets_a_plain_line_now_and_then(monkeypatch):
         line.update(tally())
     assert stream.getvalue().count("sweep: 12/46 runs") == 2
     assert "\x1b" not in stream.getvalue()
+
+
+def test_a_log_of_its_own_has_no_empty_lines(monkeypatch):
+    now = iter([0.0, 31.0])
+    monkeypatch.setattr(progress.time, "monotonic", lambda: next(now))
+    stream = io.StringIO()
+    line = LogLine(stream, 80, lead="")
+    line.update(tally())
+    line.update(tally())
+    assert stream.getvalue().startswith("sweep: 12/46 runs")

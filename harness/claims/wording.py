@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from harness.statistics import Comparison, Estimate
+from harness.statistics import Comparison, Equivalence, Estimate
 
 
 def signed(value: float) -> str:
@@ -35,7 +35,7 @@ def parameter_value(value: float) -> str:
     return f"{mantissa}e{int(exponent)}" if exponent else mantissa
 
 
-def interval(estimate: Estimate | Comparison, *, percent: bool = False) -> str:
+def interval(estimate: Estimate | Comparison | Equivalence, *, percent: bool = False) -> str:
     """Return "90% +0.01 to +0.05", with "…" for an unbounded end."""
     ends = [
         "…" if not math.isfinite(end) else (f"{end:.0%}" if percent else signed(end))

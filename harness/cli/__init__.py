@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from harness import __version__
-from harness.cli import list_sweeps, plan, report, runs
+from harness.cli import list_sweeps, parity, plan, report, runs
 from harness.errors import HarnessError
 
 VERBS = {
@@ -16,6 +16,7 @@ VERBS = {
     "plan": plan,
     "runs": runs,
     "report": report,
+    "parity": parity,
 }
 """Each has ``HELP``, ``add_arguments(parser)`` and ``run(options)``, which returns the status."""
 
@@ -43,7 +44,8 @@ def parser() -> argparse.ArgumentParser:
     """Return the parser of the command and of all its verbs."""
     command = argparse.ArgumentParser(
         prog="sweep",
-        description="Plan sweeps, list what is stored, and report what it shows.",
+        description="Plan sweeps, list what is stored, report what it shows, and compare the "
+        "training backends.",
         epilog="Sweeps are trained by pytest: pytest experiments/ --sweep NAME",
         allow_abbrev=False,
     )

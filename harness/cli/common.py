@@ -8,7 +8,7 @@ import os
 import shutil
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from harness.arguments import HOME, arms, at_least_one, names
 from harness.errors import UsageError, nearest
@@ -68,7 +68,8 @@ def add_selection(parser: argparse.ArgumentParser) -> None:
         "--backend",
         metavar="auto|torch|jax",
         default="auto",
-        help="what trains or trained the runs (default: auto, the first that is installed)",
+        help="what trains or trained the runs (default: auto, the first that is installed with "
+        "all it needs)",
     )
     parser.add_argument(
         "--precision",
@@ -142,8 +143,12 @@ def open_store(options: argparse.Namespace) -> Store:
     """
     from harness.store import Store
 
-    url = options.store or f"sqlite:///{root() / HOME / 'store.db'}"
-    return Store.open(url, create=False, read_only=True)
+    return Store.open(store_url(options), create=False, read_only=True)
+
+
+def store_url(options: argparse.Namespace) -> str:
+    """Return where the store is: as given, or at the root."""
+    return options.store or f"sqlite:///{root() / HOME / 'store.db'}"
 
 
 def width() -> int:
@@ -153,8 +158,12 @@ def width() -> int:
 
 def colour() -> bool:
     """Return whether to use colour: on a terminal that has it, unless NO_COLOR is set."""
-    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
-    return sys.stdout.isatty() and not plain
+    return rewrites(sys.stdout) and not os.environ.get("NO_COLOR")
+
+
+def rewrites(stream: TextIO) -> bool:
+    """Return whether ``stream`` is a terminal that does what it is told by escape codes."""
+    return stream.isatty() and os.environ.get("TERM") != "dumb"
 
 
 def print_json(data: object) -> None:

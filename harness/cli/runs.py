@@ -63,10 +63,13 @@ def _print(results: list[Result]) -> None:
         print("no runs")
         return
     digits = Digits.of(r.outcome.delta_perf for r in results)
+    mixed = len({r.conditions.backend for r in results}) > 1
     columns = (
         Column("run", right=False),
         Column("arm", right=False),
         Column("status", right=False),
+        # Trained on more than one, a run is listed once for each, under the same name.
+        *([Column("backend", right=False)] if mixed else []),
         Column("ΔPerf"),
         Column("time"),
         Column("finished", right=False, drop=1),
@@ -76,6 +79,8 @@ def _print(results: list[Result]) -> None:
         outcome = r.outcome
         change = digits.with_error(outcome.delta_perf, outcome.delta_perf_se)
         time = duration(outcome.seconds)
-        rows.append((r.run.id, r.run.arm, outcome.status, change, time, r.finished_at or NONE))
+        under = [r.conditions.backend] if mixed else []
+        words = [r.run.id, r.run.arm, outcome.status, *under, change, time]
+        rows.append((*words, r.finished_at or NONE))
     print("\n".join(table_text(Table(columns, tuple(rows)), common.width())))
     print(count(len(rows), "run"))

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
         holm,
         non_inferiority,
         paired,
+        paired_equivalence,
+        pairs_to_decide,
         rank_sum,
         sd_ratio,
         welch,
@@ -44,13 +46,20 @@ if TYPE_CHECKING:
         wilson,
     )
     from harness.statistics.response import bracket, flat, smallest_window
-    from harness.statistics.values import Bracket, Comparison, Estimate, Window, is_constant
+    from harness.statistics.values import (
+        Bracket,
+        Comparison,
+        Equivalence,
+        Estimate,
+        Window,
+        is_constant,
+    )
 
 _HOMES = {
     "association": "association lattice_step",
     "comparisons": (
         "binomial binomial_threshold boschloo brown_forsythe cvar_permutation equivalent holm "
-        "non_inferiority paired rank_sum sd_ratio welch"
+        "non_inferiority paired paired_equivalence pairs_to_decide rank_sum sd_ratio welch"
     ),
     "curves": "gain nearest_point rate_in_window",
     "estimates": (
@@ -59,13 +68,14 @@ _HOMES = {
         "shown_to_improve wilson"
     ),
     "response": "bracket flat smallest_window",
-    "values": "Bracket Comparison Estimate Window is_constant",
+    "values": "Bracket Comparison Equivalence Estimate Window is_constant",
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names.split()}
 
 __all__ = [
     "Bracket",
     "Comparison",
+    "Equivalence",
     "Estimate",
     "Window",
     "association",
@@ -94,6 +104,8 @@ __all__ = [
     "net_sd",
     "non_inferiority",
     "paired",
+    "paired_equivalence",
+    "pairs_to_decide",
     "rank_sum",
     "rate_in_window",
     "sd_interval",

@@ -7,7 +7,8 @@ Boschloo (1970), Statistica Neerlandica 24:1; Newcombe (1998), Stat. Med. 17:873
 JASA 69:364; Janssen (1997), Stat. Probab. Lett. 36:9 and Chung & Romano (2013), Ann. Stat. 41:484
 (studentised permutation); Phipson & Smyth (2010), Stat. Appl. Genet. 9:39 (the +1 rule);
 Schuirmann (1987), J. Pharmacokin. Biopharm. 15:657 (two one-sided tests); Berger (1982),
-Technometrics 24:295 (intersection–union); Holm (1979), Scand. J. Stat. 6:65.
+Technometrics 24:295 (intersection–union); Hodges & Lehmann (1954), J. R. Stat. Soc. B 16:261 (a
+null hypothesis that is an interval); Holm (1979), Scand. J. Stat. 6:65.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from scipy import stats
 from harness.statistics.estimates import chunks, clopper_pearson, cvar_rows, net_sd, wilson
 from harness.statistics.values import (
     Comparison,
+    Equivalence,
     FloatArray,
     as_values,
     check_counts,
@@ -32,6 +34,7 @@ from harness.statistics.values import (
 )
 
 _BOSCHLOO_LIMIT = 40_000
+_MOST_PAIRS = 1_000
 
 
 def binomial(successes: int, n: int, rate: float = 0.5, level: float = 0.90) -> Comparison:
@@ -240,8 +243,7 @@ def non_inferiority(differences: ArrayLike, margin: float, level: float = 0.90) 
     ValueError
         If ``margin`` is not positive.
     """
-    if not margin > 0.0:
-        raise ValueError(f"margin must be positive, got {margin}")
+    _check_margin(margin)
     return paired(differences, -margin, level)
 
 
@@ -249,6 +251,69 @@ def equivalent(values: ArrayLike, others: ArrayLike, margin: float, level: float
     """Return whether two means are shown to differ by less than ``margin`` (TOST by Welch)."""
     compared = welch(values, others, level)
     return -margin < compared.low and compared.high < margin
+
+
+def paired_equivalence(differences: ArrayLike, margin: float, level: float = 0.90) -> Equivalence:
+    """Test whether the mean of paired ``differences`` [n] lies within ±``margin``, and beyond it.
+
+    Within: by two one-sided t tests (Schuirmann 1987), which the interval at ``level`` = 1 − 2α
+    agrees with. Beyond: the p value is that of a mean as far out, on either side, where the true
+    one lies at the margin (Hodges & Lehmann 1954, with the standard error as estimated). Where the
+    margin is wide for the noise this is the one-sided test on the far side of the margin, which the
+    interval agrees with; where it is narrow, both sides count, and as it goes to 0 it becomes the
+    two-sided t test. "Interval outside of the margin" alone would then say "beyond" up to 2α of the
+    time.
+
+    Unknown where n < 2 or all differences are equal.
+
+    Raises
+    ------
+    ValueError
+        If ``margin`` is not positive.
+    """
+    _check_margin(margin)
+    d = as_values(differences, "differences")
+    compared = paired(d, level=level)
+    method = "paired t, two one-sided tests"
+    estimate, low, high, n = compared.estimate, compared.low, compared.high, compared.n
+    if not math.isfinite(low):
+        return Equivalence(estimate, low, high, level, margin, 1.0, 1.0, n, method)
+    error, freedom = float(np.std(d, ddof=1)) / math.sqrt(n), n - 1
+    near, far = (margin - abs(estimate)) / error, (margin + abs(estimate)) / error
+    within = float(stats.t.sf(near, freedom))
+    beyond = float(stats.t.cdf(near, freedom) + stats.t.sf(far, freedom))
+    return Equivalence(estimate, low, high, level, margin, within, min(1.0, beyond), n, method)
+
+
+def pairs_to_decide(
+    differences: ArrayLike, margin: float, level: float = 0.90, power: float = 0.8
+) -> int | None:
+    """Return how many pairs `paired_equivalence` would decide on with a chance of ``power``.
+
+    Were their mean and spread those of ``differences`` [n]. Either decision counts that this mean
+    calls for: within ±``margin``, or beyond. None where that takes more than 1,000 pairs, or where
+    the data do not say.
+
+    Raises
+    ------
+    ValueError
+        If ``margin`` is not positive.
+    """
+    _check_margin(margin)
+    d = as_values(differences, "differences")
+    check_level(level)
+    if d.size < 2 or is_constant(d):
+        return None
+    mean, spread = abs(float(d.mean())), float(np.std(d, ddof=1))
+    n = np.arange(2, _MOST_PAIRS + 1)
+    error = spread / np.sqrt(n)
+    needed = stats.t.ppf((1 + level) / 2, n - 1)
+    beyond = stats.t.cdf((mean - margin) / error - needed, n - 1)
+    low, high = (
+        stats.t.cdf(room / error - needed, n - 1) for room in (margin - mean, margin + mean)
+    )
+    enough = np.asarray(beyond if mean > margin else low + high - 1.0) >= power
+    return int(n[np.argmax(enough)]) if np.any(enough) else None
 
 
 def rank_sum(values: ArrayLike, others: ArrayLike) -> tuple[float, float]:
@@ -298,6 +363,11 @@ def _student(
         n,
         method,
     )
+
+
+def _check_margin(margin: float) -> None:
+    if not margin > 0.0:
+        raise ValueError(f"margin must be positive, got {margin}")
 
 
 def _difference(a: FloatArray, b: FloatArray) -> float:

@@ -48,6 +48,27 @@ class Comparison:
 
 
 @dataclass(frozen=True, slots=True)
+class Equivalence:
+    """A mean compared with the range from −``margin`` to ``margin``, with its two-sided interval.
+
+    ``p_within`` is the p value of "the true mean lies inside that range", ``p_beyond`` of "it lies
+    outside". At ``level`` 1 − 2α the interval lies inside the range exactly when ``p_within`` ≤ α,
+    and outside of it wherever ``p_beyond`` ≤ α. Where the data cannot tell, both p values are 1 and
+    the interval is unbounded.
+    """
+
+    estimate: float
+    low: float
+    high: float
+    level: float
+    margin: float
+    p_within: float
+    p_beyond: float
+    n: int
+    method: str
+
+
+@dataclass(frozen=True, slots=True)
 class Bracket:
     """What the bracket test found along n runs.
 

@@ -204,6 +204,77 @@ def test_equivalence_is_shown_not_assumed():
     assert not statistics.equivalent(tight[0], tight[1] + 0.05, margin=0.02)
 
 
+@given(differences=SAMPLES, margin=st.floats(0.01, 0.6), level=st.sampled_from([0.8, 0.9, 0.98]))
+def test_paired_equivalence_agrees_with_its_interval(differences, margin, level):
+    found = statistics.paired_equivalence(differences, margin, level)
+    alpha = (1 - level) / 2
+    # Where an end of the interval is the margin, rounding decides.
+    clear = min(abs(abs(end) - margin) for end in (found.low, found.high)) > 1e-9
+    if clear:
+        assert (found.p_within <= alpha) == (-margin < found.low and found.high < margin)
+    if clear and found.p_beyond <= alpha:
+        assert found.low > margin or found.high < -margin
+    mirrored = statistics.paired_equivalence([-d for d in differences], margin, level)
+    assert (found.p_within, found.p_beyond) == (mirrored.p_within, mirrored.p_beyond)
+    assert 0.0 <= found.p_within <= 1.0
+    assert 0.0 <= found.p_beyond <= 1.0
+
+
+def test_paired_equivalence_is_two_one_sided_tests():
+    differences = np.random.default_rng(0).normal(0.01, 0.02, 12)
+    found = statistics.paired_equivalence(differences, 0.02)
+    above = stats.ttest_1samp(differences, -0.02, alternative="greater").pvalue
+    below = stats.ttest_1samp(differences, 0.02, alternative="less").pvalue
+    assert found.p_within == pytest.approx(max(above, below))
+    interval = stats.ttest_1samp(differences, 0.0).confidence_interval(0.9)
+    assert (found.low, found.high) == pytest.approx((interval.low, interval.high))
+
+
+def test_beyond_a_wide_margin_is_one_sided_and_beyond_none_two_sided():
+    differences = np.random.default_rng(0).normal(0.05, 0.01, 8)
+    wide = statistics.paired_equivalence(differences, 0.04)
+    assert wide.p_beyond == pytest.approx(
+        stats.ttest_1samp(differences, 0.04, alternative="greater").pvalue, rel=1e-4
+    )
+    none = statistics.paired_equivalence(differences - 0.045, 1e-12)
+    assert none.p_beyond == pytest.approx(stats.ttest_1samp(differences, 0.045).pvalue)
+
+
+@pytest.mark.parametrize("differences", [[], [0.01], [0.01, 0.01, 0.01]])
+def test_of_noise_that_was_not_seen_no_equivalence_is_known(differences):
+    found = statistics.paired_equivalence(differences, 0.02)
+    assert (found.p_within, found.p_beyond) == (1.0, 1.0)
+    assert (found.low, found.high) == (-math.inf, math.inf)
+    assert statistics.pairs_to_decide(differences, 0.02) is None
+
+
+def test_pairs_to_decide_are_few_where_the_answer_is_plain():
+    noise = np.random.default_rng(0).normal(0, 1, 8)
+    noise = (noise - noise.mean()) / noise.std(ddof=1)
+    sizes = [statistics.pairs_to_decide(mean + 0.03 * noise, 0.02) for mean in (0.0, 0.01, 0.017)]
+    assert sizes == sorted(sizes)
+    assert statistics.pairs_to_decide(0.02 + 0.03 * noise, 0.02) is None
+    far = [statistics.pairs_to_decide(mean + 0.03 * noise, 0.02) for mean in (0.03, 0.06, 0.3)]
+    assert far == sorted(far, reverse=True)
+    assert far[-1] == 2
+
+
+@pytest.mark.parametrize(("mean", "spread"), [(0.0, 0.03), (0.01, 0.02), (0.05, 0.05)])
+def test_pairs_to_decide_decide_four_times_in_five(mean, spread):
+    rng = np.random.default_rng(1)
+    noise = np.array([-1.0, 1.0, -1.0, 1.0]) * math.sqrt(3 / 4)
+    n = statistics.pairs_to_decide(mean + spread * noise, 0.02)
+    found = [statistics.paired_equivalence(rng.normal(mean, spread, n), 0.02) for _ in range(400)]
+    right = [f.p_within if mean < 0.02 else f.p_beyond for f in found]
+    assert float(np.mean([p <= ALPHA for p in right])) == pytest.approx(0.8, abs=0.06)
+
+
+@pytest.mark.parametrize("rule", [statistics.paired_equivalence, statistics.pairs_to_decide])
+def test_a_margin_of_equivalence_must_be_positive(rule):
+    with pytest.raises(ValueError, match="margin"):
+        rule([0.1, 0.2], 0.0)
+
+
 def test_holm_reference():
     assert statistics.holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
     assert statistics.holm([]) == []

@@ -183,6 +183,53 @@ def test_equal_means_are_seldom_told_apart(ours, theirs):
         assert at_most_alpha(rate, simulations), rate
 
 
+EQUIVALENCE = {
+    # (pairs, margin in standard deviations of a difference)
+    "two_pairs": (2, 2.0),
+    "six_pairs": (6, 1.0),
+    "many_pairs": (24, 0.5),
+    # The noise hides the margin: there the interval lies outside of it twice as often as α.
+    "narrow_margin": (6, 0.05),
+    "margin_of_an_error": (6, 0.4),
+}
+
+
+def equivalence_rates(pairs, margin, simulations, side=1.0, seed=0):
+    """The rates of "within" and of "beyond" where the true mean lies exactly at the margin."""
+    rng = np.random.default_rng(seed)
+    found = [
+        statistics.paired_equivalence(rng.normal(side * margin, 1.0, pairs), margin)
+        for _ in range(simulations)
+    ]
+    return [
+        float(np.mean([getattr(one, name) <= ALPHA for one in found]))
+        for name in ("p_within", "p_beyond")
+    ]
+
+
+@pytest.mark.parametrize("side", [1.0, -1.0])
+@pytest.mark.parametrize("name", EQUIVALENCE)
+def test_a_difference_of_the_margin_is_seldom_called_less_or_more(name, side):
+    rates = equivalence_rates(*EQUIVALENCE[name], 2_000, side)
+    assert all(at_most_alpha(rate, 2_000) for rate in rates), rates
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", EQUIVALENCE)
+def test_a_difference_of_the_margin_is_seldom_called_less_or_more_at_size(name):
+    rates = equivalence_rates(*EQUIVALENCE[name], 8_000, seed=7)
+    assert all(at_most_alpha(rate, 8_000) for rate in rates), rates
+
+
+def test_an_interval_outside_of_a_narrow_margin_is_not_enough():
+    """The reason why "beyond" is not read off the interval: at .098 it is α twice over."""
+    rng, beyond = np.random.default_rng(0), 0
+    for _ in range(1000):
+        found = statistics.paired_equivalence(rng.normal(0.01, 1.0, 6), 0.01)
+        beyond += found.low > 0.01 or found.high < -0.01
+    assert not at_most_alpha(beyond / 1000, 1000)
+
+
 def test_the_verdict_on_means_is_welchs():
     rng = np.random.default_rng(0)
     for _ in range(8):

@@ -1,0 +1,184 @@
+"""``sweep parity``: train the same runs on two backends, and say whether they are the same."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+from harness.arguments import HOME, at_least_one, share
+from harness.cli import common
+from harness.errors import UsageError
+from harness.records import Outcome, Run
+from harness.sweep import Sweep
+
+if TYPE_CHECKING:
+    from harness.planning import Selection
+    from harness.session import Observer, SweepSession
+
+HELP = "train runs of a sweep on Torch and on JAX, and say whether they are the same experiment"
+
+FIRST, SECOND = "torch", "jax"
+RUNS = 6
+"""How many runs are compared unless told otherwise."""
+
+INTERRUPTED = 130
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the verb's arguments and options."""
+    parser.add_argument("name", metavar="NAME", help="the sweep whose main runs are trained")
+    parser.add_argument(
+        "--runs",
+        type=at_least_one,
+        metavar="N",
+        help="the first N runs of the declared sample "
+        f"(default: {RUNS}, or all of a sweep that has fewer)",
+    )
+    parser.add_argument(
+        "--steps",
+        type=at_least_one,
+        metavar="N",
+        help="steps of a run instead of the declared; warmups shrink in proportion",
+    )
+    parser.add_argument(
+        "--precision",
+        metavar="float32|bfloat16",
+        default="float32",
+        help="number format of training (default: float32)",
+    )
+    parser.add_argument(
+        "--margin",
+        type=share,
+        metavar="X",
+        help="the difference in mean ΔPerf below which backends count as the same "
+        "(default: declared, as the sweep has it)",
+    )
+    parser.add_argument(
+        "--workers",
+        type=at_least_one,
+        metavar="N",
+        default=2,
+        help="runs trained at the same time (default: 2)",
+    )
+    parser.add_argument(
+        "--strict", action="store_true", help="exit with status 1 when parity is refuted"
+    )
+    common.add_experiments(parser)
+    common.add_store(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Train what is not stored and print the comparison; 1 where a run failed.
+
+    Also 1 where parity is refuted and that is asked for.
+
+    Raises
+    ------
+    UsageError
+        Where the sweep, a backend or a value cannot be used: before anything is trained.
+    """
+    from harness.parity import compare
+    from harness.planning import Selection, plan
+    from harness.report.parity import as_data, as_text
+
+    sweep = common.chosen(options.name, common.sweeps(options))
+    if sweep.trainer is not None:
+        raise UsageError(
+            f"parity compares the harness's own backends; sweep {sweep.name!r} has a training "
+            f"function of its own"
+        )
+    selections = [
+        Selection(
+            runs=options.runs or min(RUNS, sweep.runs),
+            steps=options.steps,
+            arms=(),
+            backend=backend,
+            precision=options.precision,
+        )
+        for backend in (FIRST, SECOND)
+    ]
+    for selection in selections:
+        plan(sweep, selection)
+    trained = _trained(options, sweep, selections)
+    if trained is None:
+        return INTERRUPTED
+    found = compare(
+        sweep.name,
+        (FIRST, SECOND),
+        options.precision,
+        trained,
+        margin=options.margin or sweep.margin,
+        alpha=sweep.alpha,
+    )
+    if options.json:
+        common.print_json(as_data(found))
+    else:
+        print("\n".join(as_text(found, common.width(), colour=common.colour())))
+    refuted = options.strict and found.verdict.verdict == "refuted"
+    return 1 if refuted or found.unfinished else 0
+
+
+def _trained(
+    options: argparse.Namespace, sweep: Sweep, selections: list[Selection]
+) -> list[tuple[Run, Outcome, Outcome]] | None:
+    """Return every run with what came of it on each backend; None where it was interrupted.
+
+    All is checked before the first run is trained: both sessions are made before either begins.
+    """
+    from harness.planning import planned
+    from harness.session import Settings, SweepSession
+
+    home = common.root() / HOME
+    observer = _observer()
+    sessions: list[SweepSession] = []
+    runs = planned(sweep, selections[0])
+    try:
+        with ExitStack() as stack:
+            for selection in selections:
+                settings = Settings(
+                    home=home,
+                    store=common.store_url(options),
+                    reports=home / "reports",
+                    selection=selection,
+                    workers=options.workers,
+                )
+                session = SweepSession(settings, {sweep.name: sweep}, observer)
+                stack.callback(session.close)
+                session.choose({sweep.name: runs})
+                sessions.append(session)
+            for selection, session in zip(selections, sessions, strict=True):
+                _announce(selection.backend, session, sweep.name, runs)
+                session.finish()
+                session.stop()  # its workers hold memory that the next backend's may need
+            ours, theirs = (
+                [result.outcome for result in session.results(sweep.name)] for session in sessions
+            )
+        return list(zip(runs, ours, theirs, strict=True))
+    except KeyboardInterrupt:
+        stored = sum(session.stored(sweep.name) for session in sessions)
+        print(
+            f"sweep: interrupted; {stored} of {len(selections) * len(runs)} runs are stored, the "
+            f"same command goes on from there",
+            file=sys.stderr,
+        )
+        return None
+
+
+def _announce(backend: str, session: SweepSession, name: str, runs: tuple[Run, ...]) -> None:
+    from harness.report.digits import count
+
+    size = f"{count(len(runs), 'run')} of {count(runs[0].steps, 'step')}"
+    stored = session.stored(name)
+    print(f"sweep: {backend}: {size}, {stored} in the store", file=sys.stderr, flush=True)
+
+
+def _observer() -> Observer:
+    """Return what shows live progress on stderr, so that the output is the table or JSON alone."""
+    from harness.progress import LiveLine, LogLine
+
+    stream, width = sys.stderr, common.width()
+    if common.rewrites(stream):
+        return LiveLine(stream, width, lambda: 0)
+    return LogLine(stream, width, lead="")
