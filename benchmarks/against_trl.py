@@ -1,7 +1,7 @@
 """Our GRPO trainers beside TRL's, on the same weights, prompts, reward and number of tokens.
 
     python benchmarks/against_trl.py [--env DIR] [--rounds 12] [--block 10]
-                                     [--sweep-runs 4] [--sweep-steps 30] [--sweep-repeats 3]
+                                     [--sweep-runs 8] [--sweep-steps 30] [--sweep-repeats 3]
 
 A step is everything from prompts to new weights: generate, reward, advantage, gradient, update. All
 trainers have one thread of one core, the same one: each is a process that takes a block of steps
@@ -339,7 +339,7 @@ def main() -> None:
     parser.add_argument("--env", type=Path, metavar="DIR", default=CACHE)
     parser.add_argument("--rounds", type=int, default=12)
     parser.add_argument("--block", type=int, default=10)
-    parser.add_argument("--sweep-runs", type=int, default=4)
+    parser.add_argument("--sweep-runs", type=int, default=8)
     parser.add_argument("--sweep-steps", type=int, default=30)
     parser.add_argument("--sweep-repeats", type=int, default=3)
     parser.add_argument("--serve", help=argparse.SUPPRESS)

@@ -11,7 +11,7 @@ from pathlib import Path
 import harness
 from harness.records import Value
 
-_PACKAGES = ("numpy", "scipy", "torch", "jax", "jaxlib")
+_PACKAGES = ("numpy", "scipy", "torch", "jax", "jaxlib", "optax")
 _PATIENCE = 5.0
 
 

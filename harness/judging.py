@@ -10,7 +10,17 @@ from typing import TYPE_CHECKING
 from harness.errors import UsageError, nearest
 from harness.planning import Plan, Selection, plan
 from harness.published import PUBLISHED
-from harness.records import MAIN, Baseline, Counts, Evidence, Result, Run, Verdict, digest
+from harness.records import (
+    MAIN,
+    Baseline,
+    Counts,
+    Evidence,
+    Result,
+    Run,
+    Verdict,
+    digest,
+    run_key,
+)
 from harness.sweep import Sweep
 
 if TYPE_CHECKING:
@@ -18,6 +28,9 @@ if TYPE_CHECKING:
     from harness.store import Store
 
 Lookup = Callable[[Iterable[str]], Mapping[str, Result]]
+
+COMMAND = "pytest experiments/ --sweep"
+"""How a command begins that trains the sweeps whose names follow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +65,8 @@ def resolve_baseline(
     """Return the finished runs of the baseline called ``name``, and what it still lacks.
 
     Runs of unequal declarations, steps or conditions are never pooled: of a sweep that was run in
-    more than one way, those that are most like ``planned`` count. Of a sweep that is declared here,
+    more than one way, those that are most like ``planned`` count. Runs of another backend count
+    only where they are all there and those of this one are not. Of a sweep that is declared here,
     runs of another declaration are left out, and what is missing of its runs is told.
     """
     groups: dict[tuple[object, ...], list[Result]] = {}
@@ -67,12 +81,11 @@ def resolve_baseline(
     ]
     if not candidates:
         return None, None
-    best = max(candidates, key=lambda results: _likeness(results, planned))
+    wanted = 0 if sweep is None else min(planned.selection.runs or sweep.runs, sweep.runs)
+    best = max(candidates, key=lambda results: _likeness(results, planned, wanted))
     lacking = None
-    if sweep is not None:
-        wanted = min(planned.selection.runs or sweep.runs, sweep.runs)
-        if len(best) < wanted:
-            lacking = Shortfall(wanted - len(best), wanted, f"runs of {name}", {})
+    if len(best) < wanted:
+        lacking = Shortfall(wanted - len(best), wanted, f"runs of {name}", {})
     return Baseline(name, tuple(best)), lacking
 
 
@@ -146,18 +159,17 @@ def judge(
     waiting = set()
     for verdict in verdicts:
         claim = planned.sweep.questions.get(verdict.id)
-        lacking = None
+        lacking, whose = None, [planned.sweep.name]
         if claim is not None:
             enabled = {run.arm for run in planned.runs.values()}
             arms = (MAIN, *(arm for arm in claim.arms if arm in enabled))
             lacking = shortfall(planned.of_arms(arms), lookup)
-            if lacking is None and claim.uses_baseline:
-                lacking = absent
-        if lacking is None:
-            judged.append(verdict)
-        else:
-            judged.append(_not_judged(verdict, lacking, planned))
+            if lacking is None and claim.uses_baseline and absent is not None:
+                lacking, whose = absent, [evidence.baseline_name or "", *whose]
+        if lacking is not None:
             waiting.add(verdict.id)
+        said = verdict if lacking is None else _not_judged(verdict, lacking, whose)
+        judged.append(_as_asked(said, planned.selection))
     # A question that waits counts in the correction as one that shows nothing, and has no figures.
     return tuple(
         replace(verdict, p_value=None, p_holm=None) if verdict.id in waiting else verdict
@@ -245,6 +257,19 @@ def report_folder(planned: Plan, report: Report, baseline: str | None = None) ->
     return name if whole else f"{name}-smoke"
 
 
+def not_counted(planned: Plan, store: Store) -> str:
+    """Say how many of the planned runs are in the store by another backend; empty without any."""
+    from harness.training.backends import BACKENDS
+
+    found = {}
+    for name in BACKENDS.keys() - {planned.conditions.backend}:
+        under = replace(planned.conditions, backend=name)
+        keys = (run_key(run, under) for run in planned.runs.values())
+        found[name] = sum(r.is_final for r in store.get(keys, traces=False).values())
+    more = " and ".join(f"{count} more by {name}" for name, count in sorted(found.items()) if count)
+    return f" ({more}, not counted)" if more else ""
+
+
 def _all_missing(planned: Plan, lookup: Lookup) -> tuple[Shortfall, ...]:
     lacking = []
     for arm in dict.fromkeys(run.arm for run in planned.runs.values()):
@@ -265,7 +290,7 @@ def _changed(sweep: Sweep, store: Store) -> tuple[str, ...]:
     )
 
 
-def _not_judged(verdict: Verdict, lacking: Shortfall, planned: Plan) -> Verdict:
+def _not_judged(verdict: Verdict, lacking: Shortfall, whose: list[str]) -> Verdict:
     return replace(
         verdict,
         verdict="not judged",
@@ -276,9 +301,18 @@ def _not_judged(verdict: Verdict, lacking: Shortfall, planned: Plan) -> Verdict:
         level=None,
         p_value=1.0,
         reason=str(lacking),
-        needs=(f"pytest experiments/ --sweep {planned.sweep.name}",),
+        needs=(f"{COMMAND} {','.join(whose)}",),
         beside=(),
     )
+
+
+def _as_asked(verdict: Verdict, selection: Selection) -> Verdict:
+    """Return ``verdict`` with the commands it needs training as ``selection`` does.
+
+    By another backend they would make runs that are not those which it lacks.
+    """
+    needs = (need + selection.means * need.startswith(COMMAND) for need in verdict.needs)
+    return replace(verdict, needs=tuple(needs))
 
 
 def _circumstances(result: Result) -> tuple[object, ...]:
@@ -287,12 +321,17 @@ def _circumstances(result: Result) -> tuple[object, ...]:
     return (run.declaration, run.steps, run.declared_steps, conditions)
 
 
-def _likeness(results: list[Result], planned: Plan) -> tuple[object, ...]:
-    """Return how well a group of results suits ``planned``, to be compared with that of others."""
+def _likeness(results: list[Result], planned: Plan, wanted: int) -> tuple[object, ...]:
+    """Return how well a group of results suits ``planned``, to be compared with that of others.
+
+    ``wanted`` is how many runs a whole group has at least.
+    """
     run, theirs, ours = results[0].run, results[0].conditions, planned.conditions
     alike = [
         getattr(theirs, name) == getattr(ours, name)
-        for name in ("task", "task_version", "model", "backend", "precision", "trainer_version")
+        for name in ("task", "task_version", "model", "precision", "trainer_version")
     ]
     asked = run.steps == (planned.selection.steps or run.declared_steps)
-    return (sum(alike), asked, len(results), max(r.finished_at or "" for r in results))
+    whole, same = len(results) >= wanted, theirs.backend == ours.backend
+    latest = max(r.finished_at or "" for r in results)
+    return (sum(alike), asked, whole, same, len(results), latest)

@@ -261,16 +261,29 @@ def worst_value(*samples: Observations) -> float:
     return min([*seen, *lost], default=0.0)
 
 
+def identity(result: Result) -> tuple[str | None, str]:
+    """Return what a main run is matched by: its id, and the backend that trained it."""
+    return result.run.id, result.conditions.backend
+
+
+def partner(result: Result) -> tuple[str | None, str]:
+    """Return the `identity` of the main run that an arm's run is matched with.
+
+    It was trained by the same backend: between backends, a difference is not the arm's alone.
+    """
+    return result.run.pair, result.conditions.backend
+
+
 def paired_differences(main: Observations, arm: Observations) -> FloatArray:
     """Return ΔPerf of main runs minus that of the arm's runs matched with them [pairs]."""
-    by_id = {
-        result.run.id: float(delta)
+    mains = {
+        identity(result): float(delta)
         for result, delta in zip(main.completed, main.delta, strict=True)
     }
     differences = [
-        by_id[result.run.pair] - float(delta)
+        mains[partner(result)] - float(delta)
         for result, delta in zip(arm.completed, arm.delta, strict=True)
-        if result.run.pair in by_id
+        if partner(result) in mains
     ]
     return np.array(differences, dtype=np.float64)
 

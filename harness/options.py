@@ -36,13 +36,14 @@ def add_options(parser: pytest.Parser) -> None:
         "--sweep-backend",
         metavar="auto|torch|jax",
         default="auto",
-        help="what trains (default: auto, the first that is installed)",
+        help="what trains (default: auto, the first that is installed with all it needs)",
     )
     option(
         "--sweep-device",
         metavar="DEVICE",
         default="auto",
-        help="auto, cpu, cuda or cuda:N (default: auto, a GPU where there is one)",
+        help="auto, cpu, cuda, cuda:N, tpu or tpu:N (default: auto, a GPU or TPU where the backend "
+        "finds one)",
     )
     option(
         "--sweep-precision",

@@ -10,6 +10,9 @@ from harness.errors import UsageError, nearest
 from harness.records import MAIN, Conditions, Run, run_key
 from harness.sweep import Sweep, trainer_file
 
+OWN = "own"
+"""The backend of a sweep that brings its own training function."""
+
 
 @dataclass(frozen=True, slots=True)
 class Selection:
@@ -25,6 +28,12 @@ class Selection:
     backend: str = "auto"
     device: str = "auto"
     precision: str = "float32"
+
+    @property
+    def means(self) -> str:
+        """The options of pytest that train as this does, where it was said how; or nothing."""
+        said = (("backend", self.backend, "auto"), ("precision", self.precision, "float32"))
+        return "".join(f" --sweep-{name} {given}" for name, given, usual in said if given != usual)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +111,7 @@ def conditions_of(sweep: Sweep, selection: Selection, *, trains: bool = True) ->
         return Conditions(
             trainer=f"{file}:{sweep.trainer.__qualname__}",
             trainer_version=hashlib.sha256(file.read_bytes()).hexdigest()[:16],
-            backend="own",
+            backend=OWN,
             precision=selection.precision,
             device=selection.device,
             task=sweep.task or "own",
@@ -115,7 +124,7 @@ def conditions_of(sweep: Sweep, selection: Selection, *, trains: bool = True) ->
     backend = resolve_backend(selection.backend, needed=trains)
     task = get_task(sweep.task or DEFAULT_TASK)
     return Conditions(
-        trainer=backend.trainer or "",
+        trainer=backend.trainer,
         trainer_version=TRAINING_VERSION,
         backend=backend.name,
         precision=selection.precision,
@@ -125,6 +134,21 @@ def conditions_of(sweep: Sweep, selection: Selection, *, trains: bool = True) ->
         model=task.model,
         lr_transfer=task.lr_transfer,
     )
+
+
+def trained_with(conditions: Conditions, selection: Selection, *, device: bool = True) -> str:
+    """Return by what runs under ``conditions`` are trained, in words.
+
+    Of ``auto`` it says what came of it. Empty for a sweep's own training function, which sees to
+    all of that itself. Without ``device``, for what is only looked up, that is left out.
+    """
+    from harness.training.backends import choice
+
+    if conditions.backend == OWN:
+        return ""
+    words = [f"backend {choice(selection.backend, conditions.backend)}"]
+    words += [f"device {conditions.device}"] if device else []
+    return ", ".join([*words, conditions.precision])
 
 
 def check_arms(names: Iterable[str], sweeps: Iterable[Sweep]) -> None:

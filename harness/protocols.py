@@ -64,7 +64,11 @@ class Executor(Protocol):
     workers: int
 
     def submit(self, jobs: Sequence[Job]) -> None:
-        """Queue ``jobs``, to be begun in this order."""
+        """Queue ``jobs``, to be begun in this order.
+
+        But that a worker keeps to jobs of one program while there are some, where workers are
+        processes of their own. Nothing overtakes a job without a program.
+        """
         ...
 
     def poll(self, timeout: float) -> Sequence[Event]:

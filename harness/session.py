@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING
 from harness.errors import UsageError
 from harness.judging import (
     Shortfall,
+    not_counted,
     question_hashes,
     report_folder,
     report_on,
     require_baseline,
     shortfall,
 )
-from harness.planning import Plan, Selection, plan
+from harness.planning import Plan, Selection, plan, trained_with
 from harness.protocols import Event, Executor, Finished, Progressed, Started
 from harness.records import Job, Outcome, Result, Run, Value, Verdict
 from harness.sweep import Sweep
@@ -172,9 +173,30 @@ class SweepSession:
         """Return how many runs of a chosen sweep need no training."""
         return sum(self._is_done(key) for key in self._plans[name].runs)
 
+    def not_counted(self, name: str) -> str:
+        """Say how many runs of a chosen sweep another backend has trained; empty without any."""
+        return not_counted(self._plans[name], self.store)
+
     def planned(self, name: str) -> int:
         """Return how many runs a chosen sweep has, arms and all."""
         return len(self._plans[name].runs)
+
+    def trained_with(self) -> str:
+        """Return by what the chosen sweeps are trained; empty where each brings its own function.
+
+        Where only some do, those that do not are named.
+        """
+        said = {
+            name: trained_with(
+                planned.conditions, planned.selection, device=not self.settings.offline
+            )
+            for name, planned in self._plans.items()
+        }
+        ours = [name for name, words in said.items() if words]
+        if not ours:
+            return ""
+        which = "sweep" if len(ours) == len(said) else f"sweep {', '.join(ours)}"
+        return f"{which}: {said[ours[0]]}"
 
     def result(self, run: Run) -> Result | None:
         """Return the result of ``run``, training it and the others selected where needed.
@@ -284,12 +306,10 @@ class SweepSession:
     def _check_trainable(self, planned: Plan) -> None:
         if planned.sweep.trainer is not None or self.settings.offline:
             return
+        from harness.training.backends import require_device
         from harness.training.settings import check_config
 
-        if planned.conditions.device not in ("auto", "cpu"):
-            from harness.training.device_torch import open_device
-
-            open_device(planned.conditions.device)
+        require_device(planned.conditions.device, planned.conditions.backend)
         for config in {run.config for run in planned.runs.values()}:
             check_config(config)
 
@@ -321,6 +341,8 @@ class SweepSession:
         self._executor.submit(jobs)
 
     def _job(self, key: str, run: Run, planned: Plan) -> Job:
+        from harness.training.settings import program
+
         return Job(
             key=key,
             run=run,
@@ -328,6 +350,7 @@ class SweepSession:
             cache=str(self.settings.home / "cache"),
             log=str(self.settings.home / "logs" / f"{run.id[:100]}-{key}.log"),
             timeout=self.settings.timeout,
+            program=program(planned.conditions.backend, run.config),
         )
 
     def _pump(self) -> None:

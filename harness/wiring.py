@@ -172,15 +172,15 @@ def start(session: pytest.Session) -> None:
 
 
 def announce(config: pytest.Config) -> list[str]:
-    """Return a line for each chosen sweep: its size, what is stored, and where."""
+    """Return what the session trains with, and for each sweep its size and what is stored."""
     state = config.stash[STATE]
     session = state.slot.session
     if session is None:
         return []
-    lines = []
+    lines = [line for line in [session.trained_with()] if line]
     for name in state.wanted:
         steps = state.settings.selection.steps or state.sweeps[name].steps
-        stored = f"{session.stored(name)} in the store"
+        stored = f"{session.stored(name)} in the store{session.not_counted(name)}"
         if state.settings.fresh:
             stored = "all to be trained anew"
         lines.append(f"sweep {name}: {session.planned(name)} runs of up to {steps} steps, {stored}")

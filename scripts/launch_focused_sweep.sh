@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Sets up a virtual environment, installs the harness, trains the focused sweep beside its broad
 # baseline and its control arms, and prints the report. Run again, it resumes what is unfinished or
-# reports what is done. Further arguments go to pytest: --sweep-workers 4, --sweep-runs 4, -v, …
+# reports what is done. Further arguments go to pytest: --sweep-workers 4, --sweep-backend jax, -v, …
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -23,11 +23,17 @@ if command -v nvidia-smi >/dev/null 2>&1 && nvidia-smi -L 2>/dev/null | grep -q 
     constraints=()
 fi
 
-stamp="$venv/.installed-$(cat pyproject.toml constraints-cpu.txt | cksum | cut -d' ' -f1)"
+# The backend that the arguments name, or the one that the harness takes by itself.
+extra=torch
+case " $* " in
+    *" --sweep-backend jax "* | *" --sweep-backend=jax "*) extra=jax ;;
+esac
+
+stamp="$venv/.installed-$extra-$(cat pyproject.toml constraints-cpu.txt | cksum | cut -d' ' -f1)"
 if [ ! -e "$stamp" ]; then
-    echo "installing pytest-sweep with Torch into $venv (a minute or two)"
+    echo "installing pytest-sweep[$extra] into $venv (a minute or two)"
     "$venv/bin/python" -m pip install --quiet --disable-pip-version-check \
-        ${constraints[@]+"${constraints[@]}"} -e '.[torch]'
+        ${constraints[@]+"${constraints[@]}"} -e ".[$extra]"
     touch "$stamp"
 fi
 

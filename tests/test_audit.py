@@ -209,6 +209,27 @@ def test_mixed_conditions():
     assert "mixed_conditions" not in codes(audit(make_evidence(runs=main, arms=half)))
 
 
+def test_a_baseline_of_another_backend_comes_with_the_way_to_train_both_by_one():
+    main = make_results(np.linspace(0, 0.1, 24), backend="jax")
+    theirs = make_results(np.linspace(0, 0.1, 24))
+    evidence = make_evidence(runs=main, baseline=Baseline("broad", theirs))
+    finding = only("mixed_conditions", audit(evidence))
+    assert "not like for like: backend jax against torch; " in finding.message
+    assert finding.message.endswith(
+        "(to train both by one backend: --sweep broad,focused --sweep-backend jax)"
+    )
+    own = Baseline("broad", make_results(np.linspace(0, 0.1, 24), backend="own"))
+    finding = only("mixed_conditions", audit(make_evidence(runs=main, baseline=own)))
+    assert "--sweep-backend" not in finding.message
+
+
+def test_an_arm_of_another_backend_is_told():
+    main = make_results(np.linspace(0, 0.1, 24))
+    arms = {"half": make_arm("half", main, [0.0, 0.1], steps=50, backend="jax")}
+    message = only("mixed_conditions", audit(make_evidence(runs=main, arms=arms))).message
+    assert message == "the arm half is not like the main runs: backend torch against jax"
+
+
 def test_an_annealed_window():
     trace = make_trace(list(np.linspace(3e-7, 0, 100)))
     main = make_results(np.linspace(0, 0.1, 24), trace=trace)

@@ -672,6 +672,24 @@ def test_a_reference_that_diverges_where_others_do_not_is_not_supported():
     assert "diverged" in verdict.reason
 
 
+def test_an_arm_of_another_backend_is_matched_with_nothing():
+    def by_jax(results):
+        return tuple(replace(r, conditions=replace(r.conditions, backend="jax")) for r in results)
+
+    twelve = noise(0.0, n=13, seed=1)
+    evidence = with_arms({4: [None, *noise(0.0, n=13)], 12: [twelve[0], None, *twelve[1:]]})
+    second = evidence.runs[1]
+    lost = replace(second, outcome=replace(second.outcome, status="diverged", delta_perf=None))
+    runs = (evidence.runs[0], lost, *evidence.runs[2:])
+    arm = by_jax(evidence.arms["batch_size"])
+    other = replace(evidence, runs=runs, arms={"batch_size": arm})
+    verdict = judge("batch_size", other)
+    assert verdict.verdict == "unanswerable"
+    assert verdict.answer.startswith("no finished run with batch size 4 or 12 is matched")
+    both = judge("batch_size", replace(other, runs=by_jax(runs)))
+    assert both.n == 28
+
+
 def test_an_arm_that_diverges_speaks_for_the_reference():
     evidence = with_arms({4: noise(0.0, n=14), 12: [None, None, *noise(0.0, n=12, seed=1)]})
     verdict = judge("batch_size", evidence)

@@ -5,12 +5,16 @@ import re
 import shlex
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from harness import cli
 from harness.cli.plan import estimate
+from harness.discovery import discover
+from harness.planning import Selection, plan
+from harness.store import Store
 from tests.factories import make_result
 
 ROOT = Path(__file__).parents[1]
@@ -199,6 +203,27 @@ def test_plan_in_words(sweep, declared):
     assert "Time is not known yet: no run is stored." in out
 
 
+@pytest.fixture
+def both_installed(monkeypatch):
+    monkeypatch.setattr("harness.training.backends._installed", lambda module: True)
+
+
+def test_plan_says_which_backend_it_is_about(sweep, monkeypatch, tmp_path, both_installed):
+    monkeypatch.chdir(tmp_path)
+    line = f"plan focused --experiments {ROOT / 'experiments'}"
+    said = "\ntrained with backend torch (auto; jax is installed too), float32\n"
+    assert said in sweep(line)[1]
+    assert (
+        "\ntrained with backend jax, bfloat16\n"
+        in sweep(f"{line} --backend jax --precision bfloat16")[1]
+    )
+
+
+def test_a_sweep_with_its_own_function_names_no_backend(sweep, trained, both_installed):
+    assert "trained with" not in sweep("plan toy")[1]
+    assert "runs looked up" not in sweep("report toy")[1]
+
+
 def test_plan_of_less(sweep, declared):
     plan = data(sweep, "plan toy --runs 2 --steps 10 --arms none")
     assert [(run["arm"], run["steps"]) for run in plan["runs"]] == [("main", 10)] * 2
@@ -360,6 +385,21 @@ def test_report_beside_another_baseline(sweep, trained):
     status, _, err = sweep("report toy --baseline none_such")
     assert status == 2
     assert "baseline 'none_such' is not in the store, which has toy, wide" in err
+
+
+def test_report_says_whose_runs_it_looked_up(sweep, monkeypatch, tmp_path, both_installed):
+    monkeypatch.chdir(tmp_path)
+    focused = discover([ROOT / "experiments"])["focused"]
+    planned = plan(focused, Selection(backend="jax"), trains=False)
+    with Store.open("s.db") as store:
+        for key, run in list(planned.runs.items())[:2]:
+            store.save(replace(make_result(key=key), run=run, conditions=planned.conditions))
+    line = f"report focused --experiments {ROOT / 'experiments'} --store s.db --report out"
+    out = sweep(line)[1].split("\n\n")[-1]
+    said = "backend torch (auto; jax is installed too), float32 (2 more by jax, not counted)"
+    assert " ".join(out.split()).startswith(f"runs looked up: {said} report: ")
+    assert "\nruns looked up: backend jax, float32\n" in sweep(f"{line} --backend jax")[1]
+    assert json.loads(sweep(f"{line} --json")[1])["sweep"] == "focused"
 
 
 # ---- terminals and pipes ------------------------------------------------------------------------

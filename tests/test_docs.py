@@ -250,6 +250,18 @@ def test_every_field_of_a_verb_s_json_is_documented(command, capsys, monkeypatch
     assert fields - set(re.findall(r"`(\w+)`", row[1])) == set()
 
 
+def test_every_field_of_parity_s_json_is_documented():
+    from harness.parity import compare
+    from harness.report.parity import as_data
+
+    result = make_result()
+    backends = ("torch", "jax")
+    sides = (result.run, result.outcome, result.outcome)
+    found = as_data(compare("s", backends, "float32", [sides, sides], margin=0.02))
+    row = next(row for row in tables(DOCS / "options.md") if row[0] == "`parity`")
+    assert set(keys(found)) - {*backends, *re.findall(r"`(\w+)`", row[1])} == set()
+
+
 def test_every_code_of_the_audit_is_documented():
     assert set(audit.CODES) <= {row[0].strip("`") for row in tables(DOCS / "report.md")}
 

@@ -37,7 +37,7 @@ def test_versions_are_those_installed(tmp_path):
     assert found["python"] == ".".join(map(str, sys.version_info[:3]))
     assert isinstance(found["harness"], str)
     assert 1 <= found["cpus"] <= os.cpu_count()
-    assert {"platform", "machine", "torch", "jax"} <= set(found)
+    assert {"platform", "machine", "torch", "jax", "jaxlib", "optax"} <= set(found)
 
 
 def test_outside_of_a_repository_there_is_no_commit(tmp_path):

@@ -15,6 +15,7 @@ LAYERS = [
     {"strategies", "statistics", "store", "executors", "training", "environment", "discovery"},
     {"observations"},
     {"claims", "audit"},
+    {"parity"},
     {"report"},
     {"planning"},
     {"judging"},
@@ -39,7 +40,13 @@ HEAVY = {
     "tabulate": {"report", "cli"},
     "jinja2": {"report"},
     "rich": {"progress"},
-    "jax": set(),
+    "jax": {
+        "training/device_jax",
+        "training/grpo_jax",
+        "training/model_jax",
+        "training/warm_start_jax",
+    },
+    "optax": {"training/grpo_jax", "training/warm_start_jax"},
     "ray": set(),
 }
 

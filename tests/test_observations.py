@@ -94,6 +94,17 @@ def test_pairs_are_matched_by_id():
     assert sorted(differences.tolist()) == pytest.approx([0.1, 0.3])
 
 
+def test_a_run_is_never_paired_with_one_of_another_backend():
+    main = make_results([0.1, 0.2]) + make_results([0.5], backend="jax")
+    arm = make_arm("half", main[:2], [0.0, 0.0]) + make_arm("half", main[:2], [0.1], backend="jax")
+    ours, theirs = observations.observe(main), observations.observe(arm)
+    differences = observations.paired_differences(ours, theirs)
+    assert sorted(differences.tolist()) == pytest.approx([0.1, 0.2, 0.4])
+    other = observations.observe(make_arm("half", main[:2], [0.0, 0.0], backend="jax"))
+    torch_only = observations.observe(main[:2])
+    assert observations.paired_differences(torch_only, other).size == 0
+
+
 def test_the_worst_value_is_all_of_perf_or_worse():
     sample = observations.observe(make_results([-0.05, None], before=0.12))
     assert observations.worst_value(sample) == -0.12

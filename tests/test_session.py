@@ -89,6 +89,21 @@ def start(tmp_path, monkeypatch):
         session.close()
 
 
+GRPO = {
+    "trainer": None,
+    "space": {
+        "learning_rate": LogUniform(1e-7, 1e-6),
+        "batch_size": 8,
+        "generations": Choice(16, 32),
+    },
+}
+
+
+@pytest.fixture
+def both_installed(monkeypatch):
+    monkeypatch.setattr("harness.training.backends._installed", lambda module: True)
+
+
 def test_the_first_run_submits_all_and_each_waits_for_its_own(start):
     sweep = make()
     session = start(sweep)
@@ -200,6 +215,65 @@ def test_a_result_that_cannot_be_saved_is_saved_later(start, monkeypatch):
         session.result(sweep.plan()[0])
     session.finish()
     assert len(session.store.results()) == 3
+
+
+def test_a_job_names_the_program_that_its_backend_compiles(start, both_installed):
+    session = start(make(**GRPO, runs=8), selection=Selection(backend="jax"))
+    session.finish()
+    jobs = session.fakes[0].submitted
+    programs = {job.run.config["generations"]: job.program for job in jobs}
+    assert len(programs) == len(set(programs.values())) == 2
+    assert "" not in programs.values()
+    for sweep, backend in ((make("t", **GRPO), "torch"), (make("own"), "jax")):
+        session = start(sweep, selection=Selection(backend=backend))
+        session.finish()
+        assert {job.program for job in session.fakes[0].submitted} == {""}
+
+
+def test_runs_of_one_backend_do_not_count_for_another(start, both_installed):
+    sweep = make(**GRPO)
+    failed = {2: Outcome(status="failed", error="no")}
+    start(sweep, selection=Selection(backend="torch"), outcomes=failed).finish()
+    session = start(sweep, selection=Selection(backend="jax"))
+    assert session.stored("s") == 0
+    session.result(sweep.plan()[0])
+    assert len(session.store.results()) == 4
+    assert {r.conditions.backend for r in session.report("s").runs} == {"jax"}
+    assert len(session.report("s").runs) == 1
+    assert session.not_counted("s") == " (2 more by torch, not counted)"
+    again = start(sweep)
+    assert (again.stored("s"), again.not_counted("s")) == (2, " (1 more by jax, not counted)")
+    assert start(make("own")).not_counted("own") == ""
+
+
+def test_a_session_says_what_it_trains_with(start, both_installed):
+    both = "backend torch (auto; jax is installed too), device auto, float32"
+    assert start(make(**GRPO)).trained_with() == f"sweep: {both}"
+    mixed = start(make("mine"), make("s", **GRPO), make("t", **GRPO))
+    assert mixed.trained_with() == f"sweep s, t: {both}"
+    assert start(make()).trained_with() == ""
+    chosen = Selection(backend="jax", device="cpu", precision="bfloat16")
+    session = start(make(**GRPO), selection=chosen)
+    assert session.trained_with() == "sweep: backend jax, device cpu, bfloat16"
+    session = start(make(**GRPO), offline=True)
+    assert "device" not in session.trained_with()
+
+
+def test_a_device_is_looked_for_by_the_backend_that_trains(start, both_installed, monkeypatch):
+    asked = []
+
+    def devices_here(backend):
+        asked.append(backend)
+        return ("cpu", "tpu:0")
+
+    monkeypatch.setattr("harness.training.backends.devices_here", devices_here)
+    start(make(**GRPO), selection=Selection(backend="jax", device="tpu"))
+    assert asked == ["jax"]
+    with pytest.raises(UsageError, match="device 'cuda' is not here"):
+        start(make(**GRPO), selection=Selection(backend="torch", device="cuda"))
+    start(make(), selection=Selection(device="cuda"))
+    start(make(**GRPO), selection=Selection(device="cuda"), offline=True)
+    assert asked == ["jax", "torch"]
 
 
 def test_an_explicit_baseline_must_be_there(start):

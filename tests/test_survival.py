@@ -66,13 +66,20 @@ def session(arguments, cwd):
 SMALL = ["--sweep", "focused", "--sweep-runs", "6", "--sweep-steps", "10", "--sweep-arms", "none"]
 
 
-@pytest.mark.slow
-@pytest.mark.torch
-def test_a_killed_session_resumes_to_the_same_results_bit_for_bit(tmp_path):
-    whole, killed = tmp_path / "whole", tmp_path / "killed"
-    subprocess.run(command(whole, *SMALL), cwd=ROOT, stdout=subprocess.DEVNULL, check=False)
+BACKENDS = [
+    pytest.param("torch", marks=pytest.mark.torch),
+    pytest.param("jax", marks=pytest.mark.jax),
+]
 
-    with session(command(killed, *SMALL), ROOT) as process:
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_killed_session_resumes_to_the_same_results_bit_for_bit(tmp_path, backend):
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    small = [*SMALL, "--sweep-backend", backend]
+    subprocess.run(command(whole, *small), cwd=ROOT, stdout=subprocess.DEVNULL, check=False)
+
+    with session(command(killed, *small), ROOT) as process:
         wait_for_runs(killed, 2, process)
         workers = psutil.Process(process.pid).children(recursive=True)
         os.kill(process.pid, signal.SIGKILL)
@@ -82,7 +89,7 @@ def test_a_killed_session_resumes_to_the_same_results_bit_for_bit(tmp_path):
     before = finished(killed)
     assert 2 <= len(before) < 6
 
-    subprocess.run(command(killed, *SMALL), cwd=ROOT, stdout=subprocess.DEVNULL, check=False)
+    subprocess.run(command(killed, *small), cwd=ROOT, stdout=subprocess.DEVNULL, check=False)
     after, uninterrupted = finished(killed), finished(whole)
     assert len(after) == 6
     for id_, result in before.items():

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from harness import observations, statistics
 from harness.audit.view import View
 from harness.records import Baseline, Finding
+from harness.training.backends import BACKENDS
 
 
 def scaled_down(view: View) -> Iterator[Finding]:
@@ -51,6 +52,7 @@ def mixed_conditions(view: View) -> Iterator[Finding]:
             yield _mixed(
                 f"the baseline {evidence.baseline.name} is not like for like: "
                 f"{'; '.join(differences)}; a difference may come from these"
+                + _same_backend(view, evidence.baseline)
             )
 
 
@@ -87,6 +89,18 @@ def post_hoc(view: View) -> Iterator[Finding]:
             f"{name} changed after data existed: its verdict is a suggestion for the next sweep, "
             "not a test",
         )
+
+
+def _same_backend(view: View, baseline: Baseline) -> str:
+    """Say how to have the baseline trained by the backend of the runs; nothing where it was."""
+    ours, theirs = (
+        {result.conditions.backend for result in results}
+        for results in (view.final, baseline.results)
+    )
+    if ours == theirs or len(ours) != 1 or not (ours | theirs) <= set(BACKENDS):
+        return ""
+    names = f"{baseline.name},{view.evidence.sweep}"
+    return f" (to train both by one backend: --sweep {names} --sweep-backend {ours.pop()})"
 
 
 def _mixed(message: str) -> Finding:

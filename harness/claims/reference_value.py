@@ -184,10 +184,11 @@ class _Matched:
     def of(cls, value: Value, main: Observations, arm: Sequence[Result], level: float) -> _Matched:
         other = observations.observe(arm)
         differences = observations.paired_differences(main, other)
-        ours, theirs = ({r.run.id for r in side} for side in (main.completed, main.diverged))
-        lost = sum(result.run.pair in theirs for result in other.completed)
-        won = sum(result.run.pair in ours for result in other.diverged)
-        both = sum(result.run.pair in theirs for result in other.diverged)
+        sides = (main.completed, main.diverged)
+        ours, theirs = ({observations.identity(result) for result in side} for side in sides)
+        lost = sum(observations.partner(result) in theirs for result in other.completed)
+        won = sum(observations.partner(result) in ours for result in other.diverged)
+        both = sum(observations.partner(result) in theirs for result in other.diverged)
         return cls(
             label=str(value),
             differences=differences,

@@ -9,8 +9,8 @@ from typing import Any
 
 from harness.cli import common
 from harness.errors import StoreError
-from harness.planning import Selection, conditions_of, planned
-from harness.records import MAIN, Result, Run
+from harness.planning import conditions_of, planned, trained_with
+from harness.records import MAIN, Conditions, Result, Run
 from harness.sweep import Pairs, Sweep
 
 HELP = "print the configurations of a sweep, its arms and its cost, and train nothing"
@@ -45,11 +45,13 @@ def run(options: argparse.Namespace) -> int:
     sweep = common.chosen(options.name, common.sweeps(options))
     selection = common.selection(options, sweep)
     runs = planned(sweep, selection)
-    cost = estimate(runs, *_timed(options, sweep, selection))
+    conditions = conditions_of(sweep, selection, trains=False)
+    cost = estimate(runs, *_timed(options, conditions))
     if options.json:
         common.print_json(_data(sweep, runs, cost))
     else:
-        print("\n".join(_lines(sweep, runs, cost, common.width())))
+        means = trained_with(conditions, selection, device=False)
+        print("\n".join(_lines(sweep, runs, cost, means, common.width())))
     return 0
 
 
@@ -86,11 +88,8 @@ def completions(run: Run) -> int | None:
     return run.steps * batch * group
 
 
-def _timed(
-    options: argparse.Namespace, sweep: Sweep, selection: Selection
-) -> tuple[list[Result], str]:
+def _timed(options: argparse.Namespace, conditions: Conditions) -> tuple[list[Result], str]:
     """Return the stored runs that tell how long these will take, or why there are none."""
-    conditions = conditions_of(sweep, selection, trains=False)
     try:
         with common.open_store(options) as store:
             results = store.results(traces=False)
@@ -134,7 +133,7 @@ def _data(sweep: Sweep, runs: Sequence[Run], cost: Cost) -> dict[str, Any]:
     }
 
 
-def _lines(sweep: Sweep, runs: Sequence[Run], cost: Cost, width: int) -> list[str]:
+def _lines(sweep: Sweep, runs: Sequence[Run], cost: Cost, means: str, width: int) -> list[str]:
     from harness.report.digits import count
     from harness.report.layout import wrap
 
@@ -144,6 +143,8 @@ def _lines(sweep: Sweep, runs: Sequence[Run], cost: Cost, width: int) -> list[st
     less = "" if declared else f" (declared: {sweep.runs} of {count(sweep.steps, 'step')})"
     title = f"{sweep.name}: {count(len(main), 'run')} of {count(steps, 'step')}{less}"
     lines = wrap(f"{title}, {sweep.sampler.replace('_', ' ')} sample, seed {sweep.seed}", width)
+    if means:
+        lines += wrap(f"trained with {means}", width)
     lines += ["", *_space(sweep, width), "", *_configs(sweep, main, width)]
     if len(runs) > len(main):
         lines += ["", *_arms(sweep, runs, width)]

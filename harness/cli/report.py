@@ -34,9 +34,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print the report and write its files; 1 where a claim is refuted and that is asked for."""
-    from harness.judging import report_folder, report_on, require_baseline
-    from harness.planning import plan
+    from harness.judging import not_counted, report_folder, report_on, require_baseline
+    from harness.planning import plan, trained_with
     from harness.report import as_json, terminal
+    from harness.report.layout import wrap
     from harness.report.write import write_report
 
     sweeps = common.sweeps(options)
@@ -46,13 +47,18 @@ def run(options: argparse.Namespace) -> int:
         if options.baseline is not None:
             require_baseline(options.baseline, sweeps, (), store, [sweep.name])
         report = report_on(sweep, sweeps, store, selection, baseline=options.baseline)
+        planned = plan(sweep, selection, trains=False)
+        others = not_counted(planned, store)
     below = Path(options.report) if options.report else common.root() / HOME / "reports"
-    planned = plan(sweep, selection, trains=False)
     folder = write_report(report, below / report_folder(planned, report, options.baseline))
     if options.json:
         print(as_json.render(report), end="")
     else:
         print(terminal.render(report, common.width(), colour=common.colour()), end="")
-        print(f"\nreport: {folder}/report.{{html,md,json}}")
+        print()
+        means = trained_with(planned.conditions, selection, device=False)
+        if means:
+            print("\n".join(wrap(f"runs looked up: {means}{others}", common.width())))
+        print(f"report: {folder}/report.{{html,md,json}}")
     refuted = any(verdict.verdict == "refuted" for verdict in report.verdicts)
     return 1 if options.strict and refuted else 0

@@ -9,13 +9,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, Pipe, wait
 
 from harness.executors.logs import append, begin_log, tail
 from harness.executors.outcomes import crash, filled, one_line, overdue
+from harness.executors.waiting import Waiting
 from harness.executors.worker import BOOT
 from harness.protocols import Event, Finished, Progressed, Started
 from harness.records import Evaluation, Job, Outcome
@@ -39,13 +39,17 @@ _THREADS = (
 
 @dataclass
 class _Worker:
-    """A worker process with its end of the pipe, and the job it has, if any."""
+    """A worker process with its end of the pipe, and the job it has, if any.
+
+    ``program`` is that of the last job which had one.
+    """
 
     process: subprocess.Popen[bytes]
     pipe: Connection
     lifeline: Connection
     proven: bool = False
     job: Job | None = None
+    program: str = ""
     started: bool = False
     began: float = 0.0
     curve: list[Evaluation] = field(default_factory=list)
@@ -66,7 +70,8 @@ class LocalExecutor:
     A worker's imports and caches stay warm from one job to the next. What it prints goes to the
     log of its job. The death of a worker costs its own job, which ends as ``crashed`` with the
     signal or exit code and the end of its log; a job past its timeout is killed; either way the
-    worker is replaced when there is more to do. ``threads`` is set by environment variables that
+    worker is replaced when there is more to do. A worker takes jobs of the program it trained last
+    as long as there are any (see `Waiting`). ``threads`` is set by environment variables that
     the numerical libraries read. Not to be used from several threads at once.
     """
 
@@ -80,17 +85,17 @@ class LocalExecutor:
         self.workers = workers
         self._threads = threads
         self._on_event = on_event
-        self._queue: deque[Job] = deque()
+        self._queue = Waiting()
         self._crew: list[_Worker] = []
         self._events: list[Event] = []
         self._failed_starts = 0
         self._closed = False
 
     def submit(self, jobs: Sequence[Job]) -> None:
-        """Queue ``jobs``, to be begun in this order, and set the workers to it."""
+        """Queue ``jobs``, in this order but for their programs, and set the workers to them."""
         if self._closed:
             raise RuntimeError("the executor is closed")
-        self._queue.extend(jobs)
+        self._queue.add(jobs)
         self._assign()
 
     def poll(self, timeout: float) -> Sequence[Event]:
@@ -138,10 +143,11 @@ class LocalExecutor:
     def _assign(self) -> None:
         """Give queued jobs to idle workers, starting workers while there are too few."""
         while self._queue and not self._closed:
-            worker = next((worker for worker in self._crew if worker.job is None), None)
+            worker = self._idle()
             if worker is None and len(self._crew) >= self.workers:
                 return
-            job = self._queue.popleft()
+            others = {other.program for other in self._crew if other is not worker}
+            job = self._queue.take(worker.program if worker else "", others)
             try:
                 begin_log(job.log)
                 if worker is None:
@@ -151,11 +157,18 @@ class LocalExecutor:
                 self._tell(Finished(job.key, Outcome(status="failed", error=text)))
                 continue
             worker.job, worker.started = job, False
+            worker.program = job.program or worker.program
             worker.began, worker.curve = time.monotonic(), []
             try:
                 worker.pipe.send(job)
             except OSError:
                 self._bury(worker)
+
+    def _idle(self) -> _Worker | None:
+        """Return a worker without a job, one that has its program waiting before any other."""
+        idle = [worker for worker in self._crew if worker.job is None]
+        ready = (worker for worker in idle if self._queue.has(worker.program))
+        return next(ready, idle[0] if idle else None)
 
     def _start(self, log: str) -> _Worker:
         """Start a worker as a program of its own, in a process group of its own."""
@@ -260,7 +273,7 @@ class LocalExecutor:
         if worker.job is None:
             return
         if worker.proven and not worker.started:  # it died idle, which is not this job's doing
-            self._queue.appendleft(worker.job)
+            self._queue.put_back(worker.job)
             return
         log = worker.job.log
         if what is None:
@@ -281,7 +294,7 @@ class LocalExecutor:
         said = " | ".join(tail(log))
         text = f"workers cannot start on this machine; the last one said: {said} (log: {log})"
         while self._queue:
-            self._tell(Finished(self._queue.popleft().key, Outcome(status="failed", error=text)))
+            self._tell(Finished(self._queue.take().key, Outcome(status="failed", error=text)))
 
 
 def _death(code: int) -> str:

@@ -201,9 +201,10 @@ def arms(
     by_arm: Mapping[str, Sequence[Result]], main: Sequence[Result], seed: int, rule: Rule
 ) -> tuple[Arm, ...]:
     """Return each arm beside its main runs; an arm of a parameter by the values it sets."""
+    from harness.observations import identity, partner
     from harness.statistics import mean_interval
 
-    matched = {result.run.id: result.outcome.delta_perf for result in main}
+    matched = {identity(result): result.outcome.delta_perf for result in main}
     rows = []
     for name, all_results in by_arm.items():
         groups: dict[Value, list[Result]] = {}
@@ -215,7 +216,7 @@ def arms(
                 delta - other
                 for result in results
                 if (delta := result.outcome.delta_perf) is not None
-                and (other := matched.get(result.run.pair or "")) is not None
+                and (other := matched.get(partner(result))) is not None
             ]
             rows.append(
                 Arm(

@@ -3,32 +3,63 @@
 from __future__ import annotations
 
 import importlib.util
+import json
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 from harness.errors import BackendError, UsageError, nearest
 
 
 @dataclass(frozen=True, slots=True)
 class Backend:
-    """A trainer with the library it needs.
+    """A trainer with the libraries it needs.
 
-    ``trainer`` is the reference that a worker loads; None where the harness has none yet.
+    ``trainer`` is the reference that a worker loads, ``devices`` the module whose
+    ``available_devices`` names what is here. ``compiles`` says whether a worker has a program to
+    compile for each new shape of batch.
     """
 
     name: str
-    module: str
-    trainer: str | None
+    libraries: tuple[str, ...]
+    trainer: str
+    devices: str
+    compiles: bool = False
 
 
 BACKENDS = {
-    "torch": Backend("torch", "torch", "harness.training.grpo_torch:train"),
-    "jax": Backend("jax", "jax", None),
+    "torch": Backend(
+        "torch",
+        ("torch", "safetensors"),
+        "harness.training.grpo_torch:train",
+        "harness.training.device_torch",
+    ),
+    "jax": Backend(
+        "jax",
+        ("jax", "optax", "safetensors"),
+        "harness.training.grpo_jax:train",
+        "harness.training.device_jax",
+        compiles=True,
+    ),
 }
-"""In the order in which ``auto`` prefers them."""
+"""In the order in which ``auto`` prefers them. Each has an extra of its name."""
 
 PRECISIONS = ("float32", "bfloat16")
+
+KINDS = ("cuda", "tpu")
+"""Kinds of devices, beside the CPU."""
+
+_PATIENCE = 120.0
+"""Seconds that a backend may take to say which devices are here."""
+
+_ASK = (
+    "import sys, json, importlib; sys.path[:] = json.loads(sys.argv[1]); "
+    "print(json.dumps(importlib.import_module(sys.argv[2]).available_devices()))"
+)
 
 
 def _installed(module: str) -> bool:
@@ -38,7 +69,7 @@ def _installed(module: str) -> bool:
 def resolve_backend(
     name: str, installed: Callable[[str], bool] | None = None, *, needed: bool = True
 ) -> Backend:
-    """Return the backend called ``name``; ``auto`` is the first that is installed.
+    """Return the backend called ``name``; ``auto`` is the first whose libraries are all installed.
 
     Where none is ``needed``, for looking up what was trained elsewhere, one that is not installed
     will do.
@@ -50,30 +81,42 @@ def resolve_backend(
     BackendError
         Where it cannot be used here; the message has the line that installs it.
     """
-    installed = installed or _installed
     if name == "auto":
-        for backend in BACKENDS.values():
-            if backend.trainer and installed(backend.module):
-                return backend
-        if not needed:
-            return next(iter(BACKENDS.values()))
-        raise BackendError(
-            'no training backend is installed; run: pip install "pytest-sweep[torch]"'
+        usable = _usable(installed)
+        if usable or not needed:
+            return (usable or list(BACKENDS.values()))[0]
+        lacking = "; ".join(
+            f"{backend.name} lacks {_listed(_missing(backend, installed))}"
+            for backend in BACKENDS.values()
         )
+        offers = " or ".join(_pip(backend.name) for backend in BACKENDS.values())
+        raise BackendError(f"no training backend is installed ({lacking}); run: {offers}")
     if name not in BACKENDS:
         known = ("auto", *BACKENDS)
         raise UsageError(f"backend {name!r} is not one of {', '.join(known)}{nearest(name, known)}")
     backend = BACKENDS[name]
-    if backend.trainer is None:
+    missing = _missing(backend, installed) if needed else []
+    if missing:
+        verb = "is" if len(missing) == 1 else "are"
         raise BackendError(
-            f"backend {name!r}: this version has no {name} trainer; use the backend torch"
-        )
-    if needed and not installed(backend.module):
-        raise BackendError(
-            f"backend {name!r}: {backend.module} is not installed; "
-            f'run: pip install "pytest-sweep[{name}]"'
+            f"backend {name!r}: {_listed(missing)} {verb} not installed; run: {_pip(name)}"
         )
     return backend
+
+
+def choice(asked: str, name: str, installed: Callable[[str], bool] | None = None) -> str:
+    """Return the backend called ``name`` with how it came to be: ``torch (auto)``.
+
+    Where it was ``asked`` for as ``auto``, the text says which others could have been it.
+    """
+    if asked != "auto":
+        return name
+    usable = [backend.name for backend in _usable(installed)]
+    if name not in usable:
+        return f"{name} (auto; none is installed here)"
+    others = [other for other in usable if other != name]
+    verb = "is" if len(others) == 1 else "are"
+    return f"{name} (auto; {_listed(others)} {verb} installed too)" if others else f"{name} (auto)"
 
 
 def check_precision(name: str) -> None:
@@ -98,22 +141,24 @@ def check_device(asked: str) -> None:
     UsageError
         Where it is not.
     """
-    if re.fullmatch(r"auto|cpu|cuda(:\d+)?", asked) is None:
-        known = ("auto", "cpu", "cuda", "cuda:0")
+    if re.fullmatch(rf"auto|cpu|({'|'.join(KINDS)})(:\d+)?", asked) is None:
+        known = ("auto", "cpu", *(name for kind in KINDS for name in (kind, f"{kind}:0")))
         raise UsageError(
-            f"device {asked!r} is not auto, cpu, cuda or cuda:N{nearest(asked, known)}"
+            f"device {asked!r} is not auto, cpu, cuda or cuda:N, tpu or tpu:N"
+            f"{nearest(asked, known)}"
         )
 
 
 def resolve_device(asked: str, available: Sequence[str]) -> str:
     """Return which of the ``available`` devices ``asked`` means.
 
-    ``auto`` is the first that is not the CPU, or the CPU; ``cuda`` is the first CUDA device.
+    ``auto`` is the first that is not the CPU, or the CPU; ``cuda`` and ``tpu`` are the first of
+    their kind.
 
     Parameters
     ----------
     asked
-        ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        ``auto``, ``cpu``, ``cuda``, ``cuda:N``, ``tpu`` or ``tpu:N``.
     available
         The names of the devices that a backend finds here, such as ``("cpu", "cuda:0")``.
 
@@ -127,9 +172,80 @@ def resolve_device(asked: str, available: Sequence[str]) -> str:
     check_device(asked)
     if asked in available:
         return asked
-    others = [name for name in available if name != "cpu"]
     if asked == "auto":
-        return (others or list(available))[0]
-    if asked == "cuda" and others:
-        return others[0]
-    raise BackendError(f"device {asked!r} is not here; this machine has {', '.join(available)}")
+        return next((name for name in available if name != "cpu"), available[0])
+    found = next((name for name in available if name.startswith(f"{asked}:")), None)
+    if found is None:
+        raise BackendError(f"device {asked!r} is not here; this machine has {', '.join(available)}")
+    return found
+
+
+def require_device(asked: str, backend: str) -> None:
+    """Check that ``backend`` finds the device ``asked`` here; ``auto`` and ``cpu`` are everywhere.
+
+    Raises
+    ------
+    UsageError
+        Where ``asked`` is no device's name.
+    BackendError
+        Where it is one and not here, or where the backend cannot say.
+    """
+    check_device(asked)
+    if asked not in ("auto", "cpu"):
+        resolve_device(asked, devices_here(backend))
+
+
+def devices_here(backend: str) -> tuple[str, ...]:
+    """Return the devices that ``backend`` finds on this machine.
+
+    It is asked in a process of its own: one that has looked at a TPU keeps it from every other,
+    and one that has looked at a GPU with JAX takes most of its memory. Neither may be this
+    process, whose workers are to have them.
+
+    Raises
+    ------
+    BackendError
+        Where the backend cannot say.
+    """
+    try:
+        return _found(BACKENDS[backend].devices)
+    except subprocess.CalledProcessError as error:
+        said = (error.stderr.strip() or f"exit code {error.returncode}").splitlines()[-1]
+    except subprocess.TimeoutExpired:
+        said = f"no answer in {_PATIENCE:g} s"
+    raise BackendError(f"backend {backend!r} cannot say which devices are here: {said}")
+
+
+@cache
+def _found(module: str) -> tuple[str, ...]:
+    path = json.dumps([os.path.abspath(entry) for entry in sys.path])  # noqa: PTH100
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", _ASK, path, module],
+        env=os.environ | {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        timeout=_PATIENCE,
+        check=True,
+    )
+    # Libraries may have printed before it.
+    return tuple(json.loads(done.stdout.splitlines()[-1]))
+
+
+def _usable(installed: Callable[[str], bool] | None) -> list[Backend]:
+    return [backend for backend in BACKENDS.values() if not _missing(backend, installed)]
+
+
+def _missing(backend: Backend, installed: Callable[[str], bool] | None) -> list[str]:
+    here = installed or _installed
+    return [library for library in backend.libraries if not here(library)]
+
+
+def _pip(extra: str) -> str:
+    return f'pip install "pytest-sweep[{extra}]"'
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Return "a", "a and b", or "a, b and c"."""
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)

@@ -10,7 +10,9 @@ from typing import Any
 from harness.errors import UsageError, nearest
 from harness.records import Job, Value
 from harness.sweep import scale_steps
+from harness.training.backends import BACKENDS
 from harness.training.schedules import SCHEDULES
+from harness.training.tiles import training_tile
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,3 +124,16 @@ def check_config(config: Mapping[str, Value]) -> None:
     missing = [name for name in _NEEDED if name not in config]
     if missing:
         raise UsageError(f"a config of GRPO needs {', '.join(missing)}; got {', '.join(config)}")
+
+
+def program(backend: str, config: Mapping[str, Value]) -> str:
+    """Return a word for what the trainer of ``backend`` compiles to train ``config``.
+
+    Runs of equal words share what a worker has compiled, whatever their steps. Empty where nothing
+    is compiled, as for a sweep's own training function.
+    """
+    if backend not in BACKENDS or not BACKENDS[backend].compiles:
+        return ""
+    sizes = ("batch_size", "generations", "microbatch")
+    given: dict[str, Any] = {name: config[name] for name in sizes if name in config}
+    return training_tile(**given).name

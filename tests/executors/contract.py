@@ -18,7 +18,7 @@ from tests.executors import trainers
 HERE = Path(__file__).parent
 
 
-def make_job(folder, index, trainer="quick", timeout=None, steps=20, **config):
+def make_job(folder, index, trainer="quick", timeout=None, steps=20, program="", **config):
     """A job for a trainer of `trainers`, or for a whole reference."""
     reference = trainer if ":" in trainer else f"{trainers.FILE}:{trainer}"
     run = Run(
@@ -35,7 +35,7 @@ def make_job(folder, index, trainer="quick", timeout=None, steps=20, **config):
     )
     under = Conditions(reference, "1", "torch", "float32", "cpu", "addition", "1", "tiny")
     log = str(folder / "logs" / f"{run.id}.log")
-    return Job(f"key-{index}", run, under, cache=str(folder), log=log, timeout=timeout)
+    return Job(f"key-{index}", run, under, str(folder), log, timeout, program)
 
 
 def drain(executor, count, seconds=30.0):
@@ -122,15 +122,21 @@ class ExecutorContract:
             seen = [event.progress.evaluation for event in middle if event.progress.evaluation]
             assert seen == [trainers.point(step) for step in (10, 20, 30, 40, 50)]
 
-    def test_jobs_begin_in_the_order_submitted(self, job):
+    @pytest.mark.parametrize("program", ["", "4x16"])
+    def test_jobs_begin_in_the_order_submitted(self, job, program):
         executor = self.make(workers=1)
         try:
-            executor.submit([job(index) for index in (3, 1, 2)])
-            executor.submit([job(index) for index in (5, 4)])
+            executor.submit([job(index, program=program) for index in (3, 1, 2)])
+            executor.submit([job(index, program=program) for index in (5, 4)])
             began = [e.key for e in drain(executor, 5) if isinstance(e, Started)]
         finally:
             executor.close()
         assert began == [f"key-{index}" for index in (3, 1, 2, 5, 4)]
+
+    def test_every_job_ends_whatever_its_program(self, run, job):
+        ended = run(*[job(index, program="abc "[index % 4].strip()) for index in range(24)])
+        assert sorted(ended) == list(range(24))
+        assert {outcome.status for outcome in ended.values()} == {"completed"}
 
     def test_the_callback_hears_the_same_events_in_the_same_order(self, job):
         heard = []

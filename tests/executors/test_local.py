@@ -8,6 +8,8 @@ import subprocess
 import sys
 import threading
 import time
+from collections import defaultdict
+from itertools import pairwise
 from multiprocessing import Pipe
 from pathlib import Path
 
@@ -73,6 +75,61 @@ class TestLocalExecutor(ExecutorContract):
         assert len(set(pids)) == 2
         again = run(*[job(index, "slow") for index in range(4, 6)])
         assert {outcome.device for outcome in again.values()} == set(pids)
+
+    def programs_by_worker(self, executor, jobs):
+        """The programs that each worker trained, in its order."""
+        executor.submit(jobs)
+        programs = {job.key: job.program for job in jobs}
+        by_worker = defaultdict(list)
+        for event in drain(executor, len(jobs)):
+            if isinstance(event, Finished):
+                by_worker[event.outcome.device].append(programs[event.key])
+        return list(by_worker.values())
+
+    def test_a_worker_keeps_to_a_program_while_there_are_jobs_of_it(self, executor, job):
+        jobs = [job(index, "brief", program="abc"[index % 3]) for index in range(30)]
+        trained = self.programs_by_worker(executor, jobs)
+        assert sorted(programs[0] for programs in trained) == ["a", "b"]
+        for programs in trained:
+            changes = sum(one != other for one, other in pairwise(programs))
+            assert changes == len(set(programs)) - 1, "a program was left and taken up again"
+            assert changes <= 2
+
+    def test_the_first_jobs_of_programs_are_on_different_workers(self, job):
+        executor = self.make(workers=3)
+        try:
+            jobs = [job(index, "slow", program="aaaabc"[index]) for index in range(6)]
+            trained = self.programs_by_worker(executor, jobs)
+        finally:
+            executor.close()
+        assert sorted(programs[0] for programs in trained) == ["a", "b", "c"]
+
+    def test_an_idle_worker_is_given_what_it_has_ready(self, run, job):
+        first = run(job(0, "slow", program="a"), job(1, "slow", program="b"))
+        pids = [first[index].device for index in range(2)]
+        assert len(set(pids)) == 2
+        for index, ready in ((2, 1), (3, 0), (4, 1)):
+            again = run(job(index, program="ab"[ready]))
+            assert again[index].device == pids[ready]
+
+    def test_a_job_without_a_program_leaves_a_worker_the_one_it_has(self, run, job):
+        first = run(job(0, "slow", program="a"), job(1, "slow", program="b"))
+        run(job(2, "slow"), job(3, "slow"))
+        assert run(job(4, program="b"))[4].device == first[1].device
+
+    def test_a_job_that_a_worker_died_with_before_it_began_is_next(self, job):
+        executor = self.make(workers=1)
+        try:
+            executor.submit([job(1, program="b")])
+            drain(executor, 1)
+            workers()[0].kill()
+            executor.submit([job(2, program="a"), job(3, program="b"), job(4, program="b")])
+            events = drain(executor, 3)
+        finally:
+            executor.close()
+        assert {outcome.status for outcome in outcomes(events).values()} == {"completed"}
+        began = [event.key for event in events if isinstance(event, Started)]
+        assert began == ["key-3", "key-4", "key-2"]
 
     @pytest.mark.parametrize(
         ("how", "says"),

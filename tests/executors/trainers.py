@@ -50,6 +50,12 @@ def chatty(job: Job, notify: Notify) -> Outcome:
     return completed(job)
 
 
+def brief(job: Job, notify: Notify) -> Outcome:
+    """Long enough for other workers to have their share."""
+    time.sleep(0.02)
+    return completed(job)
+
+
 def slow(job: Job, notify: Notify) -> Outcome:
     """Half a second's work, in ten steps."""
     for step in range(10):

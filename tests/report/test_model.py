@@ -66,6 +66,13 @@ def test_arms_are_compared_with_their_own_main_runs():
     assert twelve.difference.error is None
 
 
+def test_an_arm_of_another_backend_has_no_pairs():
+    main = make_results([0.1, 0.2, 0.3])
+    arm = make_arm("half", main, [0.05, 0.1, 0.2], backend="jax")
+    (half,) = build(make_evidence(runs=main, arms={"half": arm}), (), ()).arms
+    assert (half.pairs, half.difference.value) == (0, None)
+
+
 def test_a_placebo_that_moved_is_counted():
     main = make_results([0.1, 0.2])
     arm = make_arm("placebo", main, [0.0, 1e-9], {"learning_rate": 0.0})

@@ -101,6 +101,7 @@ class TrainerContract:
                 events = executor.poll(60.0)
         (elsewhere,) = (event.outcome for event in events if isinstance(event, Finished))
         assert timeless(elsewhere) == timeless(here)
+        assert elsewhere.peak_memory < 1.5 * 2**30
 
     def test_seeds_and_arms_differ(self, run):
         outcomes = {timeless(run(seed=seed)).trace for seed in (1, 2, 3)}
@@ -129,7 +130,7 @@ class TrainerContract:
         assert 6 <= outcome.prompts_changed <= 512
         assert 0 < outcome.evaluation_seconds < outcome.seconds
         assert 6 * 8 * 16 * 2 <= outcome.tokens <= 6 * 8 * 16 * 4
-        assert 2**26 < outcome.peak_memory < 1.5 * 2**30
+        assert outcome.peak_memory > 2**26
         assert "cpu" in outcome.device
         for entry in outcome.trace:
             assert 0 < entry.entropy < math.log(16)

@@ -19,7 +19,7 @@ from harness.training.tiles import Tile
 with contextlib.suppress(ModuleNotFoundError):
     import torch
 
-    from harness.training import grpo_torch, model_torch, warm_start_torch
+    from harness.training import device_torch, grpo_torch, model_torch, warm_start_torch
 with contextlib.suppress(ModuleNotFoundError):
     import jax.numpy as jnp
 
@@ -34,9 +34,10 @@ RELATIVE = 1e-5
 
 @pytest.fixture(scope="module")
 def weights(warm_cache):
-    return warm_start.warm_started(
-        TASK, Path(warm_cache), warm_start_torch.make, lambda progress: None
-    )
+    with device_torch.one_thread():
+        return warm_start.warm_started(
+            TASK, Path(warm_cache), warm_start_torch.make, lambda progress: None
+        )
 
 
 @pytest.fixture(scope="module")

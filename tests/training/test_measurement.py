@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -12,6 +16,7 @@ from harness.training.grpo import Diverged
 from harness.training.measurement import HeldOut
 from harness.training.tasks import get_task
 
+ROOT = Path(__file__).parents[2]
 TASK = get_task("addition")
 
 
@@ -108,3 +113,14 @@ def test_peak_memory_is_in_bytes_and_never_falls():
     after = measurement.peak_memory()
     assert after >= before
     assert after >= block.nbytes
+
+
+def test_peak_memory_is_this_process_s_own():
+    """A process begins with what it holds itself, not with what the one that started it held."""
+    ours = np.ones(2**26)  # 512 MiB
+    command = "from harness.training.measurement import peak_memory; print(peak_memory())"
+    done = subprocess.run(
+        [sys.executable, "-c", command], check=True, capture_output=True, text=True, cwd=ROOT
+    )
+    assert ours.nbytes < measurement.peak_memory()
+    assert 2**22 < int(done.stdout) < ours.nbytes
