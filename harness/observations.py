@@ -174,6 +174,9 @@ def mismatched(
             ours, theirs = _values(runs, name), _values(others, name)
             if ours != theirs:
                 found.append(f"{name.replace('_', ' ')} {ours} against {theirs}")
+        ours, theirs = (_listed(_recorded(sample, "weights")) for sample in (runs, others))
+        if ours != theirs and "none" not in (ours, theirs):
+            found.append(f"starting weights {ours} against {theirs}")
     return tuple(found)
 
 
@@ -184,10 +187,11 @@ def mixed(runs: Sequence[Result]) -> tuple[str, ...]:
         for name in ("steps", *_CONDITIONS)
         if len({_field(result, name) for result in runs}) > 1
     ]
-    for name in ("prompts", "samples"):
-        known = {getattr(result.outcome, name) for result in runs} - {None}
+    for name in ("prompts", "samples", "weights"):
+        known = _recorded(runs, name)
         if len(known) > 1:
-            found.append(f"{name} ({_listed(known)})")
+            words = "starting weights" if name == "weights" else name
+            found.append(f"{words} ({_listed(known)})")
     return tuple(found)
 
 
@@ -306,6 +310,11 @@ def _field(result: Result, name: str) -> object:
     """Return a field of the run, or else of its conditions."""
     home = result.run if name == "steps" else result.conditions
     return getattr(home, name)
+
+
+def _recorded(results: Iterable[Result], name: str) -> set[Any]:
+    """Return the distinct values of a field of the outcomes that have it."""
+    return {getattr(result.outcome, name) for result in results} - {None}
 
 
 def _listed(values: Iterable[Any]) -> str:

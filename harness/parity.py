@@ -161,6 +161,12 @@ class Parity:
         ]
         return sum(one == other for one, other in known), len(known)
 
+    @property
+    def apart_at_the_start(self) -> int:
+        """How many runs are known to have started from other weights on each backend."""
+        starts = ((pair.first.weights, pair.second.weights) for pair in self.pairs)
+        return sum(None not in start and len(set(start)) > 1 for start in starts)
+
 
 def compare(
     sweep: str,

@@ -160,7 +160,8 @@ class Outcome:
     A run that is not ``completed`` has no ``delta_perf``, but keeps the curve it has.
     ``seconds`` is wall time in all, ``evaluation_seconds`` the part spent evaluating,
     ``tokens`` the completion tokens generated in training, ``peak_memory`` bytes.
-    ``stopped_at`` is the step at which a diverged run stopped.
+    ``stopped_at`` is the step at which a diverged run stopped. ``weights`` is a digest of those it
+    started from: runs that started from others are not of one experiment.
     """
 
     status: Status
@@ -181,6 +182,7 @@ class Outcome:
     device: str | None = None
     error: str | None = None
     stopped_at: int | None = None
+    weights: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,6 +70,7 @@ outcomes = st.builds(
         tuple
     ),
     device=maybe(text),
+    weights=maybe(text),
     error=maybe(text),
 )
 results = st.builds(

@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -68,6 +69,18 @@ def test_conditions_that_differ_are_named():
     )
     assert observations.mismatched(ours, ours) == observations.mismatched(ours, ()) == ()
     assert observations.mixed((*ours, *theirs))[0] == "steps (50, 100)"
+
+
+def test_starting_weights_that_differ_are_named_where_they_are_known():
+    def started(weights):
+        (result,) = make_results([0.1])
+        return (replace(result, outcome=replace(result.outcome, weights=weights)),)
+
+    ours, theirs, unknown = started("a1"), started("b2"), started(None)
+    assert observations.mismatched(ours, theirs) == ("starting weights a1 against b2",)
+    assert observations.mismatched(ours, unknown) == observations.mismatched(unknown, ours) == ()
+    assert observations.mixed((*ours, *theirs, *unknown)) == ("starting weights (a1, b2)",)
+    assert observations.mixed((*ours, *unknown)) == ()
 
 
 def test_evaluations_that_differ_are_named():

@@ -164,6 +164,11 @@ def _words(found: Parity) -> list[tuple[str, str]]:
             if side.status not in FINAL:
                 text = f"{_number(pair.run)} on {backend}: {side.error or 'no error was recorded'}"
                 said.append((side.status, text))
+    if found.apart_at_the_start:
+        which = f"{found.apart_at_the_start} of {count(len(found.pairs), 'run')}"
+        said.append(
+            ("starting weights", f"other ones on each backend in {which}: train those anew")
+        )
     same, known = found.before
     agreed = found.agreement
     said += [

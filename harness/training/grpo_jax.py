@@ -59,7 +59,7 @@ from harness.training.model_jax import (
 from harness.training.settings import GRPOSettings
 from harness.training.tasks import Scores, Task, Tokens, completion_mask, get_task
 from harness.training.tiles import Tile, evaluation_tile, training_tile
-from harness.training.warm_start import Weights, warm_started
+from harness.training.warm_start import Weights, checksum, warm_started
 
 Argument = Any
 """An array of NumPy's outside of a program, one of JAX's within."""
@@ -166,6 +166,7 @@ def _train(job: Job, notify: Notify, device: jax.Device) -> Outcome:
         tokens=tokens,
         peak=peak_bytes(device),
         device=describe(device),
+        weights=checksum(weights)[:16],
         stopped_at=stopped_at,
         error=error,
     )

@@ -51,7 +51,7 @@ from harness.training.measurement import HeldOut, outcome
 from harness.training.model_torch import FlatWeights, completion_logits, generate
 from harness.training.settings import GRPOSettings
 from harness.training.tasks import Scores, Task, Tokens, completion_mask, get_task
-from harness.training.warm_start import Weights, warm_started
+from harness.training.warm_start import Weights, checksum, warm_started
 
 EVALUATION_BATCH = 1024
 """The most sequences of one generation at an evaluation."""
@@ -156,6 +156,7 @@ def _train(job: Job, notify: Notify) -> Outcome:
         tokens=tokens,
         peak=peak_bytes(device),
         device=describe(device),
+        weights=checksum(weights)[:16],
         stopped_at=stopped_at,
         error=error,
     )

@@ -113,6 +113,7 @@ def outcome(
     tokens: int,
     peak: int,
     device: str,
+    weights: str,
     stopped_at: int | None = None,
     error: str | None = None,
 ) -> Outcome:
@@ -128,8 +129,9 @@ def outcome(
         How many steps at either end ``train_delta_perf`` compares.
     began
         When the run did, by `time.perf_counter`.
-    tokens, peak, device
-        Completion tokens sampled in training, bytes of memory, and where, in words.
+    tokens, peak, device, weights
+        Completion tokens sampled in training, bytes of memory, where, in words, and a digest of the
+        weights that it started from.
     stopped_at, error
         The step that diverged, counted from 1, and how.
     """
@@ -153,6 +155,7 @@ def outcome(
         device=device,
         error=error,
         stopped_at=stopped_at,
+        weights=weights,
     )
 
 

@@ -172,7 +172,8 @@ def _in_order(weights: Weights, task: Task) -> Weights:
     return {name: weights[name] for name in parameter_shapes(task)}
 
 
-def _checksum(weights: Weights) -> str:
+def checksum(weights: Weights) -> str:
+    """Return a digest of ``weights``, equal for equal names and numbers."""
     content = hashlib.sha256()
     for name in sorted(weights):
         content.update(name.encode())
@@ -184,7 +185,7 @@ def _save(path: Path, weights: Weights) -> None:
     """Write ``weights`` so that ``path`` is at no time half a file."""
     from safetensors.numpy import save
 
-    content = save(dict(weights), metadata={"checksum": _checksum(weights)})
+    content = save(dict(weights), metadata={"checksum": checksum(weights)})
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name)
     try:
         with os.fdopen(handle, "wb") as file:
@@ -202,9 +203,9 @@ def _load(path: Path, task: Task) -> Weights | None:
     try:
         with safe_open(path, framework="numpy") as file:
             weights: dict[str, Array] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            checksum = (file.metadata() or {}).get("checksum")
+            stated = (file.metadata() or {}).get("checksum")
     except (OSError, SafetensorError):
         return None
     shapes = {name: array.shape for name, array in weights.items()}
-    sound = shapes == parameter_shapes(task) and checksum == _checksum(weights)
+    sound = shapes == parameter_shapes(task) and stated == checksum(weights)
     return _in_order(weights, task) if sound else None

@@ -132,6 +132,7 @@ class TrainerContract:
         assert 6 * 8 * 16 * 2 <= outcome.tokens <= 6 * 8 * 16 * 4
         assert outcome.peak_memory > 2**26
         assert "cpu" in outcome.device
+        assert len(outcome.weights) == 16
         for entry in outcome.trace:
             assert 0 < entry.entropy < math.log(16)
             assert entry.grad_norm > 0

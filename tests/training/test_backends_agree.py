@@ -165,6 +165,7 @@ def test_one_file_starts_both(make_job, tmp_path, monkeypatch):
         for trainer, job in zip((grpo_jax.train, grpo_torch.train), jobs, strict=True)
     )
     assert made == ["harness.training.warm_start_jax"]
+    assert first.weights == second.weights
     assert second.perf_before == pytest.approx(first.perf_before, abs=0.001)
     assert len(list(tmp_path.glob("*.safetensors"))) == 1
 
