@@ -203,6 +203,20 @@ class Result:
 
 
 @dataclass(frozen=True, slots=True)
+class Metric:
+    """What a run is judged by, as ``delta_perf`` of its outcome: more is better.
+
+    ``zero`` says what the value 0 means: "no change" from before training, which half of useless
+    runs exceed; a "target" of the user's; or nothing ("arbitrary"), so that no run is a success by
+    itself. A ``minimised`` metric is held with its sign turned, and its name begins with "−".
+    """
+
+    name: str = "ΔPerf"
+    zero: Literal["no change", "target", "arbitrary"] = "no change"
+    minimised: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Counts:
     """A baseline of which only the counts were published.
 
@@ -242,6 +256,7 @@ class Evidence:
     margin: float | None = 0.02
     min_gain: float = 0.05
     seed: int = 0
+    metric: Metric = Metric()
 
 
 @dataclass(frozen=True, slots=True)
