@@ -1,0 +1,86 @@
+"""Learning curves in a long table: a row for each point, by run and step."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from harness.errors import UsageError
+from harness.records import Evaluation
+from harness.tables import rows
+from harness.tables.cells import identity
+from harness.tables.naming import Name, parsed
+from harness.tables.reading import read_table
+from harness.tables.table import Table
+
+_RUN = ("run", "run_id", "id", "trial_id", "number", "name")
+_STEP = ("step", "_step", "steps", "global_step", "iteration", "training_iteration", "epoch")
+_SE = ("se", "stderr", "sem")
+
+
+def read_curves(
+    path: Path, ids: Sequence[str], measure: str, sign: int
+) -> tuple[dict[str, tuple[Evaluation, ...]], str]:
+    """Return run id → learning curve in the order of its steps, and a line on what was read.
+
+    ``ids`` are those of the runs, ``measure`` the canonical name of the metric, which the column
+    may have instead of ``perf``; perf is multiplied by ``sign``. A missing standard error is NaN, a
+    point without perf is left out.
+
+    Raises
+    ------
+    UsageError
+        Where a column is missing, a run is unknown, or a run has two points at a step.
+    """
+    table = read_table(path)
+    names = parsed(table.columns)
+    run = _column(table, names, "run", _RUN)
+    step = _column(table, names, "step", _STEP)
+    perf = _column(table, names, "perf", ("perf", measure))
+    ends = {f"{names[perf].canonical}_{end}" for end in _SE}
+    se = next((n.raw for n in names.values() if n.canonical in {*_SE, *ends}), None)
+    every = range(len(table))
+    perfs, errors = rows.numbers(table, perf, every), rows.errors(table, se, every)
+    steps = rows.counts(table, step, "the step", every)
+    known = set(ids)
+    points: dict[str, dict[int, Evaluation]] = defaultdict(dict)
+    for row, cell in enumerate(table.columns[run]):
+        id_, value = identity(cell), perfs[row]
+        if id_ not in known:
+            some = ", ".join(map(repr, ids[:3])) + (", …" if len(ids) > 3 else "")
+            raise UsageError(
+                f"{table.where(row)}: there is no run {id_!r} in the table of runs, whose ids are "
+                f"{some}"
+            )
+        if row not in steps:
+            raise UsageError(f"{table.where(row)}: no step in column {step!r}")
+        if steps[row] in points[id_]:
+            raise UsageError(
+                f"{table.where(row)}: run {id_!r} has a second point at step {steps[row]}; a curve "
+                "has one for each step"
+            )
+        if value is not None and math.isfinite(value):
+            points[id_][steps[row]] = Evaluation(
+                steps[row], sign * value, errors.get(row, math.nan), sign * value
+            )
+    curves = {
+        id_: tuple(found[at] for at in sorted(found)) for id_, found in points.items() if found
+    }
+    number, without = sum(map(len, curves.values())), len(table) - sum(map(len, points.values()))
+    said = f"curves: {number} points of {perf} over {step}, of {len(curves)} runs, from {path.name}"
+    if without:
+        said += f"; {without} without a number left out"
+    return curves, said
+
+
+def _column(table: Table, names: Mapping[str, Name], what: str, called: tuple[str, ...]) -> str:
+    for name in called:
+        found = [raw for raw, parts in names.items() if parts.canonical == name]
+        if found:
+            return found[0]
+    raise UsageError(
+        f"{table.path.name} has no column {what!r}: learning curves are a long table with the "
+        f"columns run, step, perf and optionally se; it has {', '.join(list(table.columns)[:6])}"
+    )

@@ -1,0 +1,140 @@
+"""What the name of a column says: whose column it is, and what it is called among us."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+Kind = Literal["plain", "parameter", "measurement", "attribute", "bookkeeping"]
+
+PREFIXES: dict[str, Kind] = {
+    "config": "parameter",
+    "params": "parameter",
+    "param": "parameter",
+    "hparams": "parameter",
+    "hyperparameters": "parameter",
+    "metrics": "measurement",
+    "summary": "measurement",
+    "user_attrs": "attribute",
+    "userattribute": "attribute",
+    "tags": "bookkeeping",
+    "system_attrs": "bookkeeping",
+}
+"""What stands before a dot, slash or colon in the names of a tracker's columns."""
+
+_UNDERSCORING = {"datetime_start", "mean_test_score", "mean_fit_time"}
+"""Columns of exports that write ``params_x``: of Optuna and scikit-learn."""
+
+ALIASES = {
+    alias: name
+    for name, aliases in {
+        "learning_rate": "lr learningrate learn_rate",
+        "batch_size": "bs batchsize",
+        "generations": "num_generations n_generations",
+        "lr_schedule": "lr_scheduler lr_scheduler_type scheduler learning_rate_schedule",
+        "warmup_steps": "warmup num_warmup_steps n_warmup_steps",
+        "entropy_coef": "ent_coef entropy_coeff entropy_coefficient",
+        "kl_coef": "kl_coeff kl_coefficient",
+        "weight_decay": "wd",
+        "delta_perf": "δperf δ_perf deltaperf",
+        "delta_perf_se": "δperf_se δ_perf_se delta_perf_stderr",
+    }.items()
+    for alias in aliases.split()
+}
+"""Other names of what this project has a name for."""
+
+_COMMON = """
+    adam_beta1 adam_beta2 adam_epsilon beta1 beta2 clip_range cliprange dropout epochs epsilon
+    eval_batch_size gae_lambda gamma grad_clip gradient_accumulation_steps hidden_dim hidden_size
+    img_size init_kl_coef label_smoothing lora_alpha lora_dropout lora_r max_grad_norm max_length
+    max_seq_length max_steps max_tokens min_lr momentum n_epochs n_heads n_layers num_epochs
+    num_heads num_layers num_train_epochs num_workers optimizer per_device_eval_batch_size
+    per_device_train_batch_size seq_len seq_length temperature top_k top_p train_batch_size
+    vf_coef warmup_ratio
+"""
+KNOWN = frozenset(ALIASES.values()) | frozenset(_COMMON.split())
+"""Names that are hyperparameters wherever they occur."""
+
+_SPLIT = r"train|training|val|valid|validation|eval|evaluation|test|dev|rollout|charts|losses"
+_MEASURE = (
+    r"loss|acc|accuracy|reward|rewards|return|perplexity|ppl|f1|auc|mse|rmse|mae|nll|score|"
+    r"exact_match|win_rate|pass_rate|success_rate|error_rate|grad_norm"
+)
+_MEASURED = re.compile(
+    rf"(({_SPLIT})[._])?((best|final|mean|avg|min|max|last)_)?({_MEASURE})([._](mean|std|se))?"
+)
+_LOGGED = re.compile(rf"({_SPLIT}|time|timing|perf|system|gradients)/.+", re.IGNORECASE)
+_MINIMISED = re.compile(
+    r"(^|[._])(loss|losses|error|errors|err|perplexity|ppl|nll|mse|rmse|mae|regret|wer|cer|fid|"
+    r"cost|latency)([._]|$)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """A column's name: as it stands (``raw``), without its prefix (``bare``), and among us."""
+
+    raw: str
+    bare: str
+    canonical: str
+    kind: Kind
+
+
+def canonical(text: str) -> str:
+    """Return the name by which a parameter is known here, however it is written.
+
+    >>> [canonical(text) for text in ("learningRate", "Batch Size", "optimizer/lr", "bs")]
+    ['learning_rate', 'batch_size', 'optimizer.learning_rate', 'batch_size']
+    """
+    text = text.replace("∆", "Δ")
+    text = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", text)
+    parts = (re.sub(r"\W+", " ", part).strip().replace(" ", "_") for part in re.split("[./]", text))
+    name = re.sub(r"(?<=\w)__+", "_", ".".join(filter(None, parts)).lower())
+    above, dot, last = name.rpartition(".")
+    return above + dot + ALIASES.get(last, last) or text
+
+
+def parsed(names: Iterable[str]) -> dict[str, Name]:
+    """Return what each of a table's column names says, by the name as it stands.
+
+    ``params_x`` is a parameter x in an export that writes them so, and where the table has a known
+    one beside: ``params_total`` alone is a name like another.
+    """
+    names = tuple(names)
+    begun = [name.split("_", 1)[1] for name in names if re.match(r"params?_.", name)]
+    underscored = bool(_UNDERSCORING & set(names) or KNOWN & set(map(canonical, begun)))
+    found: dict[str, Name] = {}
+    for raw in names:
+        prefix, bare = _divided(raw, underscored)
+        kind = PREFIXES[prefix] if prefix else "plain"
+        found[raw] = Name(raw, bare, canonical(bare), kind)
+    return found
+
+
+def is_measured(name: Name) -> bool:
+    """Whether a name without a prefix is one that measurements have: ``val/x``, ``accuracy``."""
+    return bool(_LOGGED.fullmatch(name.bare) or _MEASURED.fullmatch(name.canonical))
+
+
+def is_known(name: Name) -> bool:
+    """Whether a name is a hyperparameter's wherever it occurs; ``actor/lr`` may be logged."""
+    last = name.canonical if "/" in name.bare else name.canonical.rpartition(".")[2]
+    return last in KNOWN
+
+
+def is_minimised(name: Name) -> bool:
+    """Whether less of what has this name is usually better."""
+    return _MINIMISED.search(name.canonical) is not None
+
+
+def _divided(raw: str, underscored: bool) -> tuple[str, str]:
+    """Return the prefix of a name in small letters, empty where it has none, and the rest."""
+    forms = [r"(\w+?)[./:](.+)", r"(Param|UserAttribute) (.+)", r"((?:user|system)_attrs)_(.+)"]
+    forms += [r"(params?)_(.+)"] if underscored else []
+    for form in forms:
+        match = re.match(form, raw)
+        if match is not None and match[1].lower() in PREFIXES:
+            return match[1].lower(), match[2]
+    return "", raw

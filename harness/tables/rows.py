@@ -1,0 +1,198 @@
+"""The cells of a column as what its role needs, each row checked."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+
+from harness.errors import UsageError, nearest
+from harness.records import MAIN, Value
+from harness.tables.cells import BLANK, identity, is_number
+from harness.tables.naming import canonical
+from harness.tables.table import Table
+from harness.tables.trackers import STATES, State, state
+
+
+def ids(table: Table, column: str | None) -> list[str]:
+    """Return the id of each row [rows]; where no column has them, the file's name and a number.
+
+    Raises
+    ------
+    UsageError
+        Where a row has none, or two rows have the same.
+    """
+    if column is None:
+        width = len(str(len(table)))
+        return [f"{table.path.stem}-{row:0{width}d}" for row in range(1, len(table) + 1)]
+    found = [identity(cell) for cell in table.columns[column]]
+    first: dict[str, int] = {}
+    for row, name in enumerate(found):
+        if not name:
+            raise UsageError(
+                f"{table.where(row)}: no run id in column {column!r}; give every run one, or leave "
+                "the column out"
+            )
+        if (earlier := first.setdefault(name, row)) != row:
+            places = f"{table.unit}s {table.places[earlier]} and {table.places[row]}"
+            raise UsageError(
+                f"{table.path.name}: {places} have the same run id {name!r} in column {column!r}; "
+                "every run needs its own: leave the column out, or name it seed if it counts "
+                "repeats"
+            )
+    return found
+
+
+def arms(table: Table, column: str | None, parameters: Iterable[str]) -> list[str]:
+    """Return the arm of each row [rows], by the name of the parameter where it is one.
+
+    "null" is an arm here, and no blank.
+    """
+    if column is None:
+        return [MAIN] * len(table)
+    known = set(parameters)
+    words = [identity(cell) for cell in table.columns[column]]
+    found: dict[str, str] = {}
+    for word in set(words):
+        name = canonical(word)
+        is_main = word.lower() in BLANK - {"null"} | {MAIN, "nan"}
+        found[word] = MAIN if is_main else name if name in known else word
+    return [found[word] for word in words]
+
+
+def pairs(table: Table, column: str | None) -> list[str | None]:
+    """Return the id of the main run that each row [rows] names as its own, None where it does not.
+
+    Read as the ids themselves are.
+    """
+    if column is None:
+        return [None] * len(table)
+    named = zip(table.columns[column], table.values(column), strict=True)
+    return [None if item is None else identity(cell) for cell, item in named]
+
+
+def states(table: Table, column: str | None) -> list[State]:
+    """Return the state of the run of each row [rows]; a blank is a completed one.
+
+    Raises
+    ------
+    UsageError
+        Where a word for it is unknown.
+    """
+    if column is None:
+        return ["completed"] * len(table)
+    words: dict[Value, State] = {None: "completed"}
+    found: list[State] = []
+    for row, item in enumerate(table.values(column)):
+        if item not in words:
+            known = state(item) if isinstance(item, str) else None
+            if known is None:
+                raise UsageError(
+                    f"{table.where(row)}: the status {str(item)!r} in column {column!r} is not "
+                    "known; expected completed, diverged, failed or timeout, or a tracker's word "
+                    f"for one{nearest(str(item), STATES)}"
+                )
+            words[item] = known
+        found.append(words[item])
+    return found
+
+
+def numbers(table: Table, column: str, rows: Iterable[int]) -> dict[int, float | None]:
+    """Return row → the number in ``column``, None for a blank; it may be nan or infinite.
+
+    Raises
+    ------
+    UsageError
+        Where one of ``rows`` has anything else.
+    """
+    cells = table.values(column)
+    found: dict[int, float | None] = {}
+    for row in rows:
+        item = cells[row]
+        if item is None:
+            found[row] = None
+        elif is_number(item):
+            found[row] = _float(item)
+        else:
+            hint = _decimal_hint(item)
+            raise UsageError(
+                f"{table.where(row)}: {item!r} in column {column!r} is no number{hint}"
+            )
+    return found
+
+
+def errors(table: Table, column: str | None, rows: Iterable[int]) -> dict[int, float]:
+    """Return row → standard error, for those of ``rows`` that have one.
+
+    Raises
+    ------
+    UsageError
+        Where one is negative or infinite, or no number.
+    """
+    if column is None:
+        return {}
+    found: dict[int, float] = {}
+    for row, item in numbers(table, column, rows).items():
+        if item is None or math.isnan(item):
+            continue
+        if not 0.0 <= item < math.inf:
+            raise UsageError(
+                f"{table.where(row)}: the standard error {item:g} in column {column!r} must be a "
+                "finite number of at least 0, or blank"
+            )
+        found[row] = item
+    return found
+
+
+def counts(
+    table: Table, column: str | None, what: str, rows: Iterable[int], least: int | None = 0
+) -> dict[int, int]:
+    """Return row → whole number, for those of ``rows`` that have one.
+
+    Raises
+    ------
+    UsageError
+        Where one is not whole, or less than ``least``.
+    """
+    if column is None:
+        return {}
+    cells = table.values(column)
+    found: dict[int, int] = {}
+    for row in rows:
+        item = cells[row]
+        if item is None or (isinstance(item, float) and math.isnan(item)):
+            continue
+        whole = isinstance(item, float) and item.is_integer()
+        if isinstance(item, bool) or not (isinstance(item, int) or whole):
+            raise UsageError(
+                f"{table.where(row)}: {what} {item!r} in column {column!r} is not a whole number; "
+                "if the column is something else, name the parameters with --params"
+            )
+        number = int(item)
+        if least is not None and number < least:
+            raise UsageError(
+                f"{table.where(row)}: {what} {number} in column {column!r} must be at least {least}"
+            )
+        found[row] = number
+    return found
+
+
+def finite_numbers(cells: Sequence[Value]) -> list[float | None]:
+    """Return the finite numbers of a column [rows], None for anything else."""
+    found = [_float(item) if is_number(item) else math.nan for item in cells]
+    return [item if math.isfinite(item) else None for item in found]
+
+
+def _float(item: Value) -> float:
+    """Return a number as a float, an infinite one where it is too large for one."""
+    try:
+        return float(item)  # type: ignore[arg-type]
+    except OverflowError:
+        return math.inf
+
+
+def _decimal_hint(item: Value) -> str:
+    if isinstance(item, str) and item.replace(",", "", 1).lstrip("+-").isdigit():
+        return ": write it with a decimal point"
+    if isinstance(item, str) and item.endswith("%"):
+        return ": write it as a share, without a sign"
+    return "; a blank cell is a run without one"

@@ -1,0 +1,165 @@
+"""The exports of trackers: how each is known, and which of its columns are bookkeeping."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from harness.tables.naming import Name
+
+State = Literal["completed", "diverged", "failed", "timeout", "oom", "pruned", "unfinished"]
+"""What a table may say of a run: a status, or that it was stopped early, or is not done yet."""
+
+_WORDS: dict[State, str] = {
+    "completed": "completed complete finished terminated success succeeded ok done",
+    "diverged": "diverged",
+    "failed": "failed fail failure error errored crashed crash killed interrupted preempted "
+    "preempting cancelled canceled aborted",
+    "timeout": "timeout timed_out timedout",
+    "oom": "oom out_of_memory",
+    "pruned": "pruned",
+    "unfinished": "running waiting pending scheduled queued starting paused unfinished",
+}
+STATES: dict[str, State] = {
+    word: state for state, words in _WORDS.items() for word in words.split()
+}
+"""What trackers call the state of a run, and what we do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tracker:
+    """A tracker whose export a table is.
+
+    ``keeps`` are its own columns, by their names as they stand. ``mixes`` says that its parameters
+    and its measurements look alike in it. ``iterations`` is the column that counts how far a run
+    got, ``ids`` those that may name a run.
+    """
+
+    name: str
+    known_by: str
+    keeps: frozenset[str] = frozenset()
+    mixes: bool = False
+    iterations: str | None = None
+    ids: tuple[str, ...] = ()
+
+
+def _words(text: str, separator: str | None = None) -> frozenset[str]:
+    return frozenset(word.strip() for word in text.split(separator))
+
+
+WANDB = Tracker(
+    "W&B",
+    "Name, State, Created",
+    _words(
+        "Name, State, Notes, User, Tags, Created, Runtime, Sweep, ID, Agent, Group, Job Type, "
+        "Hostname, Host, Commit, GitHub, Git State, End Time, Updated, Relative Time, "
+        "Relative Time (Process), Relative Time (Wall), Wall Time, Description, GPU Count, "
+        "GPU Type, CPU Count, OS, Python Version, Path, URL, Entity, Project, Program, Command",
+        ",",
+    ),
+    mixes=True,
+    ids=("ID", "Name"),
+)
+MLFLOW = Tracker(
+    "MLflow",
+    "run_id, experiment_id, artifact_uri",
+    _words("run_id experiment_id artifact_uri start_time end_time status"),
+    ids=("run_id",),
+)
+MLFLOW_PAGE = Tracker(
+    "MLflow (from its web page)",
+    "Run ID, Start Time, Duration",
+    _words(
+        "Start Time, Duration, Run ID, Name, Run Name, Source Type, Source Name, Source, User, "
+        "Status, Version, Models, Dataset, Created, Experiment ID, Experiment Name, Description",
+        ",",
+    ),
+    mixes=True,
+    ids=("Run ID", "Name"),
+)
+OPTUNA = Tracker(
+    "Optuna",
+    "number, state, params_…",
+    _words("number state value datetime_start datetime_complete duration Number State Value"),
+    ids=("number", "Number"),
+)
+RAY_TUNE = Tracker(
+    "Ray Tune",
+    "trial_id, training_iteration, config/…",
+    _words(
+        "trial_id date timestamp time_this_iter_s time_total_s time_since_restore pid hostname "
+        "node_ip logdir checkpoint_dir_name done training_iteration iterations_since_restore "
+        "experiment_id experiment_tag trial_name should_checkpoint episodes_total timesteps_total "
+        "timesteps_since_restore trial_log_path"
+    ),
+    iterations="training_iteration",
+    ids=("trial_id",),
+)
+
+BOOKKEEPING = _words(
+    "run run_id run_uuid run_name run_number id uid uuid trial trial_id trial_name name "
+    "display_name experiment experiment_id experiment_name experiment_tag sweep sweep_id group_id "
+    "job_id job_name slurm_job_id session_id project project_id parent_run_id key index host "
+    "hostname node node_ip ip machine pid ppid user username user_id author notes note tags tag "
+    "comment comments description created created_at updated updated_at started started_at "
+    "finished finished_at completed_at start_time end_time start_date end_date date datetime "
+    "timestamp time runtime duration elapsed wall_time walltime wall_clock seconds minutes hours "
+    "train_time training_time peak_memory stopped_at error exception traceback curve commit sha "
+    "branch entity logdir log_dir checkpoint checkpoint_dir_name path url uri done declared_steps "
+    "evaluate_every"
+)
+"""Names of columns that say which run it was, where, when and how long, in any table."""
+
+_BOOKKEPT = re.compile(
+    r"_.*|.*_(uuid|hash|path|paths|dir|dirs|folder|file|filename|uri|url|timestamp|datetime|"
+    r"duration|elapsed|runtime|hostname|walltime|wall_time|time_s|time_ms|seconds|started_at|"
+    r"created_at|updated_at|finished_at)|(artifact|git|slurm|wandb|mlflow)[._].*|checkpoint\..*"
+)
+_PATH = re.compile(r"(/|\./|\.\./|~/|[A-Za-z]:[\\/]|\w+://).+")
+_TIME = re.compile(r"\d{4}-\d\d-\d\d([T _]\d\d[:-]\d\d.*)?")
+
+
+def recognised(names: Mapping[str, Name]) -> Tracker | None:
+    """Return the tracker whose export has these columns; None where it is none that is known."""
+    raw = set(names)
+    prefixed = {name.kind for name in names.values()}
+    if {"Name", "State"} <= raw and raw & {"Created", "Runtime", "Sweep", "User"}:
+        return WANDB
+    if {"run_id", "experiment_id"} <= raw and (
+        raw & {"artifact_uri"} or prefixed & {"parameter", "measurement"}
+    ):
+        return MLFLOW
+    if "Run ID" in raw and raw & {"Start Time", "Duration", "Source Type", "Source Name"}:
+        return MLFLOW_PAGE
+    if {"number", "state"} <= {name.lower() for name in raw} and (
+        "parameter" in prefixed or any(re.match(r"values?(_|$)", name.lower()) for name in raw)
+    ):
+        return OPTUNA
+    if "trial_id" in raw and raw & {"training_iteration", "time_total_s"}:
+        return RAY_TUNE
+    return None
+
+
+def is_bookkeeping(name: Name, tracker: Tracker | None) -> bool:
+    """Whether a column with this name, which has no prefix, says which, where or when, not what."""
+    if tracker is not None and name.raw in tracker.keeps:
+        return True
+    return name.canonical in BOOKKEEPING or _BOOKKEPT.fullmatch(name.canonical) is not None
+
+
+def place_or_time(texts: Iterable[str]) -> str | None:
+    """Return "paths" or "time stamps" where every one of the texts is one; None where not."""
+    known = list(texts)
+    if known and all(_PATH.fullmatch(text) for text in known):
+        return "paths"
+    if known and all(_TIME.fullmatch(text) for text in known):
+        return "time stamps"
+    return None
+
+
+def state(text: str) -> State | None:
+    """Return what a tracker's word for the state of a run means; None where it is unknown."""
+    word = re.sub(r"\W+", "_", text.strip().lower()).removeprefix("trialstate_")
+    return STATES.get(word.removeprefix("trialstatus_"))

@@ -1,0 +1,131 @@
+"""Exports that the trackers themselves write, and one of W&B by hand.
+
+What is missing here fails: the environment that runs the slow tests has the trackers.
+"""
+
+import math
+
+import pytest
+
+from harness.tables import Asked, read_runs
+from tests.tables.tables import WANDB, configs, deltas, statuses, write
+
+pytestmark = [
+    pytest.mark.slow,
+    # Warnings of the trackers are theirs to mend.
+    pytest.mark.filterwarnings("ignore"),
+]
+
+RATES = [1e-7, 2e-7, 4e-7, 8e-7]
+
+
+def test_optuna(tmp_path):
+    import optuna
+
+    def objective(trial):
+        rate = trial.suggest_float("lr", 1e-7, 1e-6, log=True)
+        schedule = trial.suggest_categorical("lr_schedule", ["cosine", "linear"])
+        if schedule == "cosine":
+            trial.suggest_int("warmup_steps", 0, 20)
+        trial.set_user_attr("seed", 7)
+        trial.set_user_attr("delta_perf_se", 0.01)
+        trial.report(0.0, 1)
+        if trial.number == 2:
+            raise ValueError
+        if trial.number == 3:
+            raise optuna.TrialPruned
+        return math.log10(rate)
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    study.optimize(objective, n_trials=8, catch=(ValueError,))
+    study.enqueue_trial({"lr": 1e-7})
+    frame = study.trials_dataframe()
+    frame.to_csv(tmp_path / "optuna.csv", index=False)
+    frame.to_csv(tmp_path / "indexed.csv")
+    frame.to_parquet(tmp_path / "optuna.parquet")
+    asked = Asked(metric="value", direction="min")
+    reading = read_runs(tmp_path / "optuna.csv", asked)
+    assert "an export of Optuna" in reading.said[0]
+    assert reading.parameters == ("learning_rate", "lr_schedule", "warmup_steps")
+    assert statuses(reading) == ["completed"] * 2 + ["failed"] * 2 + ["completed"] * 4
+    assert [result.run.id for result in reading.results] == [str(n) for n in range(8)]
+    assert "not finished yet, left out: 1 row" in reading.said
+    for result in reading.results:
+        config = result.run.config
+        assert (config["warmup_steps"] is None) == (config["lr_schedule"] == "linear")
+        if result.outcome.status == "completed":
+            assert result.outcome.delta_perf == pytest.approx(-math.log10(config["learning_rate"]))
+        assert result.run.seed == 7
+    for other in ("indexed.csv", "optuna.parquet"):
+        again = read_runs(tmp_path / other, asked)
+        assert (configs(again), deltas(again)) == (configs(reading), deltas(reading))
+
+
+def test_mlflow(tmp_path, monkeypatch):
+    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
+    import mlflow
+
+    mlflow.set_tracking_uri((tmp_path / "mlruns").as_uri())
+    mlflow.set_experiment("sweep")
+    with mlflow.start_run():  # the parent of the others, which is no run of the sweep
+        for seed, rate in enumerate(RATES):
+            with mlflow.start_run(nested=True) as run:
+                settings = {"lr": rate, "bs": 8, "clip": None, "amp": True, "seed": seed}
+                mlflow.log_params(settings)
+                mlflow.log_metric("perf/before", 0.25)
+                mlflow.log_metric("perf/after", 0.25 + rate * 1e6)
+                mlflow.log_metric("val/loss", 2.0, step=1)
+            if seed == 3:
+                mlflow.MlflowClient().set_terminated(run.info.run_id, "FAILED")
+    mlflow.search_runs().to_csv(tmp_path / "mlflow.csv", index=False)
+    reading = read_runs(
+        tmp_path / "mlflow.csv", Asked(before="perf/before", after="metrics.perf/after")
+    )
+    assert "an export of MLflow" in reading.said[0]
+    assert set(reading.parameters) == {"learning_rate", "batch_size", "amp"}
+    assert "neither parameters nor an outcome, left out: 1 row" in reading.said
+    assert sorted(statuses(reading)) == ["completed"] * 3 + ["failed"]
+    for result in reading.results:
+        assert result.run.config["learning_rate"] == RATES[result.run.seed]
+        assert (result.run.config["batch_size"], result.run.config["amp"]) == (8, True)
+        if result.outcome.status == "completed":
+            expected = result.run.config["learning_rate"] * 1e6
+            assert result.outcome.delta_perf == pytest.approx(expected)
+            assert result.outcome.perf_before == 0.25
+
+
+def test_ray_tune(tmp_path, monkeypatch):
+    monkeypatch.setenv("RAY_AIR_NEW_OUTPUT", "0")
+    monkeypatch.setenv("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    import ray
+    from ray import tune
+
+    def train(config):
+        for step in range(1, 1 + config["model"]["depth"]):
+            tune.report({"delta_perf": config["lr"] * step, "val_loss": 1.0})
+
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+    try:
+        space = {"lr": tune.grid_search(RATES), "model": {"depth": 2}, "flag": True, "none": None}
+        where = tune.RunConfig(storage_path=str(tmp_path / "ray"), verbose=0)
+        grid = tune.Tuner(train, param_space=space, run_config=where).fit()
+        grid.get_dataframe().to_csv(tmp_path / "ray.csv", index=False)
+    finally:
+        ray.shutdown()
+    reading = read_runs(tmp_path / "ray.csv")
+    assert "an export of Ray Tune" in reading.said[0]
+    assert reading.parameters == ("learning_rate", "model.depth", "flag")
+    assert sorted(config["learning_rate"] for config in configs(reading)) == RATES
+    for result in reading.results:
+        assert result.outcome.delta_perf == 2 * result.run.config["learning_rate"]
+        assert result.run.steps == 2
+
+
+def test_wandb_by_hand(tmp_path):
+    reading = read_runs(
+        write(tmp_path / "wandb.csv", WANDB), Asked(metric="val/accuracy", direction="max")
+    )
+    assert "an export of W&B" in reading.said[0]
+    assert deltas(reading) == [0.71, 0.73, None]
+    assert reading.parameters == ("batch_size", "epochs", "learning_rate", "optimizer")
