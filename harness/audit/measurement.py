@@ -103,6 +103,8 @@ def train_eval_divergence(view: View) -> Iterator[Finding]:
 def null_success_rule(view: View) -> Iterator[Finding]:
     yield from _useless_successes(view)
     n, baseline = view.observed.total, view.evidence.baseline
+    if view.evidence.metric.zero != "no change":
+        return
     published = isinstance(baseline, Counts) and any(
         claim.uses_baseline for claim in view.questions.values()
     )

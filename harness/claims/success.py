@@ -16,7 +16,7 @@ from harness.claims.base import (
 from harness.claims.wording import interval, number, p_text, plural
 from harness.errors import SweepError
 from harness.observations import RULES, Observations, Rule, SuccessCount
-from harness.records import Counts, Evidence, Verdict, VerdictName
+from harness.records import Counts, Evidence, Metric, Verdict, VerdictName
 
 NULL_RATE = 0.5
 """The share of useless runs whose ΔPerf is above zero."""
@@ -53,6 +53,8 @@ class SuccessAbove(BaseClaim):
         return f"{100 * self.rate:.4g}%"
 
     def _decide(self, id: str, evidence: Evidence, observed: Observations) -> Verdict:
+        if evidence.metric.zero == "arbitrary":
+            return _no_success(self, id, observed)
         level = level_of(evidence)
         count = observations.count_successes(observed, evidence.min_gain)
         rate = statistics.binomial(count.successes, count.runs, self.rate, level)
@@ -66,12 +68,12 @@ class SuccessAbove(BaseClaim):
         verdict: VerdictName = "inconclusive"
         needs: tuple[str, ...] = ()
         if rate.p_greater <= evidence.alpha:
-            verdict, answer = "supported", self._supported(count)
+            verdict, answer = "supported", self._supported(count, evidence.metric)
         elif failed.p_greater <= evidence.alpha:
             verdict, answer = "refuted", _refuted(count, evidence.min_gain)
             reason = f"the opposite is shown ({p_text(failed.p_greater)}); {reason}"
         else:
-            answer = f"not shown: {_shown(count)}{_undecided(count, observed)}"
+            answer = f"not shown: {_shown(count)}{_undecided(count, observed, evidence.metric)}"
             needs = ("more runs, or an evaluation of more prompts",)
         return self._verdict(
             id,
@@ -89,8 +91,8 @@ class SuccessAbove(BaseClaim):
             beside=_beside(evidence, observed, count),
         )
 
-    def _supported(self, count: SuccessCount) -> str:
-        if count.rule == "shown":
+    def _supported(self, count: SuccessCount, metric: Metric) -> str:
+        if count.rule == "shown" or metric.zero == "target":
             return f"yes: {_shown(count)}, more than {self._target}"
         if self.rate == NULL_RATE:
             return f"median above zero, if measurements are independent: {_shown(count)}"
@@ -129,6 +131,8 @@ class SuccessAboveBaseline(BaselineClaim):
         observed: Observations,
         counts: Counts,
     ) -> Verdict:
+        if evidence.metric.zero == "arbitrary":
+            return _no_success(self, id, observed)
         rule = observations.rule_of_words(counts.rule)
         ours = observations.count_successes(observed, evidence.min_gain, rule)
         failures = counts.runs - counts.successes
@@ -148,10 +152,12 @@ class SuccessAboveBaseline(BaselineClaim):
         observed: Observations,
         other: Observations,
     ) -> Verdict:
+        if evidence.metric.zero == "arbitrary":
+            return _no_success(self, id, observed)
         rule: Rule = "shown" if observed.rule == other.rule == "shown" else "above zero"
         ours = observations.count_successes(observed, evidence.min_gain, rule)
         theirs = observations.count_successes(other, evidence.min_gain, rule)
-        differs = observations.evaluated_differently(observed, other)
+        differs = evidence.apart or observations.evaluated_differently(observed, other)
         if differs is not None:
             differs = f"the two were evaluated differently ({differs})"
         return self._compare(id, evidence, observed, (ours, theirs), differs=differs)
@@ -172,7 +178,7 @@ class SuccessAboveBaseline(BaselineClaim):
             ours.successes, ours.runs, theirs.successes, theirs.runs, level
         )
         against_null = statistics.binomial(ours.successes, ours.runs, NULL_RATE, level)
-        counts_by_sign = ours.rule == "above zero"
+        counts_by_sign = ours.rule == "above zero" and evidence.metric.zero == "no change"
         p_value = compared.p_greater
         if counts_by_sign:
             p_value = max(p_value, against_null.p_greater)
@@ -221,6 +227,16 @@ class SuccessAboveBaseline(BaselineClaim):
         )
 
 
+def _no_success(claim: BaseClaim, id: str, observed: Observations) -> Verdict:
+    return claim._unanswerable(
+        id,
+        "a final metric alone does not say which run is a success",
+        by_design=True,
+        n=observed.total,
+        needs=("the metric before training, or a target to reach",),
+    )
+
+
 def _of(count: SuccessCount) -> str:
     share = f" ({count.successes / count.runs:.0%})" if count.runs else ""
     return f"{count.successes} of {count.runs}{share}"
@@ -239,10 +255,10 @@ def _refuted(count: SuccessCount, min_gain: float) -> str:
     )
 
 
-def _undecided(count: SuccessCount, observed: Observations) -> str:
+def _undecided(count: SuccessCount, observed: Observations, metric: Metric) -> str:
     """Return what follows the count of successes where neither direction is shown."""
     if count.rule == "above zero":
-        return ", as half of useless runs would"
+        return ", as half of useless runs would" if metric.zero == "no change" else ""
     text = f" and {count.failures} to fail"
     if observed.se is not None and observed.se.size:
         smallest = number(statistics.detectable_gain(observed.se))
@@ -257,13 +273,15 @@ def _beside(evidence: Evidence, observed: Observations, count: SuccessCount) -> 
     if count.rule == "shown":
         lines.append(f"shown to fail: {count.failures} of {count.runs}")
         above = int(np.sum(observed.delta > 0.0))
+        useless = "; about half of useless runs would pass that"
         lines.append(
-            f"ΔPerf > 0 in {above} of {count.runs}; about half of useless runs would pass that"
+            f"ΔPerf > 0 in {above} of {count.runs}"
+            + (useless if evidence.metric.zero == "no change" else "")
         )
     if observed.diverged:
         lines.append(f"{plural(len(observed.diverged), 'diverged run')} counted as no success")
     null = observations.observe(evidence.arms.get("null", ()))
     if null.total:
-        useless = observations.count_successes(null, evidence.min_gain, count.rule)
-        lines.append(f"null arm (rewards permuted): {_shown(useless)}")
+        permuted = observations.count_successes(null, evidence.min_gain, count.rule)
+        lines.append(f"null arm (rewards permuted): {_shown(permuted)}")
     return tuple(lines)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from harness.records import Metric
 from harness.statistics import Comparison, Equivalence, Estimate
 
 
@@ -22,6 +23,11 @@ def number(value: float) -> str:
     else:
         text = f"{size:.3f}"
     return f"−{text}" if value < 0 else text
+
+
+def outcome(value: float, metric: Metric) -> str:
+    """Return a value of ``metric``: as a change where 0 means something, else as it is."""
+    return number(value) if metric.zero == "arbitrary" else signed(value)
 
 
 def exact(value: float) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from harness.records import Finding, Result, Verdict, finite
+from harness.records import Decision, Finding, Result, Verdict, finite
 from harness.report.model import Report
 
 SCHEMA = 1
@@ -25,6 +25,7 @@ def as_data(report: Report) -> dict[str, Any]:
         "scaled_down": report.scaled_down,
         "complete": report.complete,
         "missing": list(report.missing),
+        "answered_early": _spared(report),
         "environment": {name: _value(v) for name, v in report.environment.items()},
         "conditions": _conditions(report),
         "runs": [run_data(result) for result in report.runs],
@@ -89,6 +90,32 @@ def _question(verdict: Verdict) -> dict[str, Any]:
         "reason": verdict.reason,
         "needs": list(verdict.needs),
         "beside": list(verdict.beside),
+        "decided": _decided(verdict.decided),
+    }
+
+
+def _spared(report: Report) -> dict[str, Any] | None:
+    spared = report.spared
+    if spared is None:
+        return None
+    return {
+        "trained": spared.trained,
+        "planned": spared.planned,
+        "not_needed": spared.left,
+        "seconds_saved": finite(spared.seconds),
+    }
+
+
+def _decided(decision: Decision | None) -> dict[str, Any] | None:
+    if decision is None:
+        return None
+    return {
+        "by": decision.by,
+        "runs": decision.runs,
+        "planned": decision.planned,
+        "look": decision.look,
+        "looks": decision.looks,
+        "alpha": finite(decision.alpha),
     }
 
 

@@ -58,10 +58,14 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Scatter:
-    """ΔPerf against learning rate, a mark a run; ``transfer`` turns a rate into the task's own."""
+    """ΔPerf against learning rate, a mark a run; ``transfer`` turns a rate into the task's own.
+
+    ``judged`` is whether runs are marked as successes or not.
+    """
 
     points: tuple[Point, ...]
     transfer: float = 1.0
+    judged: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
-from harness.records import Outcome, Result, Verdict, VerdictName
+from harness.records import Outcome, Result, Spared, Verdict, VerdictName
 from harness.report.blocks import Block, Bullets, Column, Document, Section, Table, Text, Verdicts
 from harness.report.digits import (
     NONE,
@@ -21,6 +22,7 @@ from harness.report.model import Report
 from harness.report.pictures import DIVERGED, OTHER, SUCCESS
 from harness.report.sections import arms_blocks, curve_blocks, rate_blocks
 from harness.report.tables import Estimated, Side, learning_rate_of
+from harness.report.worded import worded
 
 VERDICT_NAMES: tuple[VerdictName, ...] = (
     "supported",
@@ -41,7 +43,7 @@ LEVELS = ("exact one-sided binomial", "bracket test")
 
 def document(report: Report) -> Document:
     """Return the report as a document, the questions last, where a terminal leaves the eye."""
-    digits = Digits.of(r.outcome.delta_perf for r in report.main)
+    digits = digits_of(report)
     sections = (
         Section("", (Text(_conditions(report)),)),
         _side_by_side(report, digits),
@@ -53,11 +55,18 @@ def document(report: Report) -> Document:
         Section("Audit", _audit(report)),
         Section("Questions", _questions(report)),
     )
-    return Document(
+    page = Document(
         warning=warning(report),
         headline=headline(report),
         sections=tuple(section for section in sections if section.blocks),
     )
+    return worded(page, report.metric)
+
+
+def digits_of(report: Report) -> Digits:
+    """Return how the outcomes of ``report`` are written."""
+    digits = Digits.of(r.outcome.delta_perf for r in report.main)
+    return replace(digits, plus=report.metric.zero != "arbitrary")
 
 
 def headline(report: Report) -> str:
@@ -74,13 +83,24 @@ def warning(report: Report) -> str:
         said.append(f"SCALED DOWN: {report.scale or 'less'}; this is not the declared sweep")
     if report.missing:
         said.append(f"INCOMPLETE: {'; '.join(report.missing)}")
+    if report.spared:
+        said.append(_answered_early(report.spared))
     return ". ".join(said)
+
+
+def _answered_early(spared: Spared) -> str:
+    saved = spared.seconds
+    time = "" if saved is None else f", which saved about {duration(saved)} of training"
+    return (
+        f"ANSWERED EARLY: {spared.trained} of {count(spared.planned, 'run')}; the other "
+        f"{spared.left} were not needed{time}"
+    )
 
 
 def _conditions(report: Report) -> str:
     known = report.conditions
     parts = []
-    if known:
+    if known and known.task:
         parts = [f"Task {known.task}", f"model {known.model}"]
         parts += [f"backend {known.backend}", known.precision]
     devices = sorted({r.outcome.device for r in report.main if r.outcome.device})
@@ -109,6 +129,7 @@ def _side_by_side(report: Report, digits: Digits) -> Section:
     own, against = report.own, report.against
     if not own.runs:
         return Section("", ())
+    successes = report.metric.zero != "arbitrary"
     columns = [Column("", right=False), Column(own.name), Column("95% interval", right=False)]
     rows = _figures(own, digits)
     if against:
@@ -120,7 +141,7 @@ def _side_by_side(report: Report, digits: Digits) -> Section:
         Table(
             tuple(columns),
             tuple(row for row in rows if any(cell not in ("", NONE) for cell in row[1:])),
-            note=f"A run is a success when {own.rule}. {METHODS}",
+            note=f"A run is a success when {own.rule}. {METHODS}" if successes else METHODS,
         )
     ]
     if report.counts:
@@ -146,7 +167,7 @@ def _figures(side: Side, digits: Digits) -> list[tuple[str, ...]]:
     positive = NONE if side.positive is None else f"{side.positive} of {side.runs}"
     return [
         ("runs", str(side.runs), ""),
-        ("steps", ", ".join(map(str, side.steps)) or NONE, ""),
+        ("steps", ", ".join(str(steps) for steps in side.steps if steps) or NONE, ""),
         (
             "successes",
             f"{side.successes} of {side.runs}",
@@ -186,11 +207,14 @@ def _runs(report: Report, digits: Digits) -> Section:
             title = name.replace("_", " ")
             columns[Column(title, drop=3, wrap=True)] = [value(c.get(name)) for c in configs]
     disagrees = [_training(r.outcome, digits) for r in main]
-    notes = [f"{SUCCESS} success; ± is the standard error of ΔPerf over held-out prompts."]
+    notes = [f"{SUCCESS} success."] if report.own.improved else []
+    if any(r.outcome.delta_perf_se is not None for r in main):
+        notes.append("± is the standard error of ΔPerf over held-out prompts.")
     if any(disagrees):
         columns[Column("in training", drop=1)] = disagrees
         notes.append("In training: ΔPerf of the training batches, where its sign disagrees.")
-    columns[Column("time", drop=4)] = [duration(r.outcome.seconds) for r in main]
+    if any(r.outcome.seconds is not None for r in main):
+        columns[Column("time", drop=4)] = [duration(r.outcome.seconds) for r in main]
     if same:
         said = ", ".join(f"{name.replace('_', ' ')} {shown}" for name, shown in same.items())
         notes.append(f"The same in every run: {said}.")

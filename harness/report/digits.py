@@ -17,9 +17,13 @@ NONE = "–"
 
 @dataclass(frozen=True, slots=True)
 class Digits:
-    """Writes scores with a fixed number of decimals, so that a column of them is aligned."""
+    """Writes scores with a fixed number of decimals, so that a column of them is aligned.
+
+    Without ``plus`` a positive number has no sign: it is no change.
+    """
 
     places: int = 3
+    plus: bool = True
 
     @classmethod
     def of(cls, values: Iterable[float | None]) -> Digits:
@@ -47,7 +51,9 @@ class Digits:
     def signed(self, value: float | None) -> str:
         """Return ``+0.072``, and plain ``0`` with its decimals where nothing is left to sign."""
         text = self.plain(value)
-        return text if value is None or text.startswith("−") or not float(text) else f"+{text}"
+        if value is None or not self.plus or text.startswith("−") or not float(text):
+            return text
+        return f"+{text}"
 
     def with_error(self, value: float | None, error: float | None) -> str:
         """Return ``+0.072 ± 0.011``."""

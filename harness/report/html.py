@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from harness.records import DELTA_PERF
 from harness.report import svg
 from harness.report.blocks import (
     Bars,
@@ -16,8 +17,7 @@ from harness.report.blocks import (
     Text,
     Verdicts,
 )
-from harness.report.contents import VERDICT_NAMES, document
-from harness.report.digits import Digits
+from harness.report.contents import VERDICT_NAMES, digits_of, document
 from harness.report.model import Report
 from harness.report.page import PAGE, STYLE, TABLE, VERDICTS
 
@@ -41,7 +41,7 @@ class _Page:
         from jinja2 import Environment
 
         self.report = report
-        self.digits = Digits.of(r.outcome.delta_perf for r in report.main)
+        self.digits = digits_of(report)
         self.environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
         self.environment.filters["kind"] = lambda word: str(word).replace(" ", "-")
         self.environment.filters["draw"] = self.draw
@@ -65,7 +65,7 @@ class _Page:
 
     def draw(self, block: Block) -> Markup:
         """Return a block as HTML."""
-        from markupsafe import Markup
+        from markupsafe import Markup, escape
 
         drawn = Markup("")
         match block:
@@ -77,7 +77,7 @@ class _Page:
                 items = (Markup("<li><b>{}</b>: {}</li>").format(*item) for item in block.items)
                 drawn = Markup("<ul>{}</ul>").format(Markup("").join(items))
             case Scatter():
-                keys = [("good", "success"), ("other", "no success")]
+                keys = [("good", "success"), ("other", "no success")] * block.judged
                 lost = any(point.y is None for point in block.points)
                 drawn = _figure(svg.scatter(block, self.digits), keys, "× diverged" if lost else "")
             case Curves():
@@ -88,7 +88,8 @@ class _Page:
             case Verdicts():
                 words = self.environment.from_string(VERDICTS).render(verdicts=block.verdicts)
                 drawn = self._table(block.table) + Markup(words)
-        return drawn
+        # The pictures' own titles speak of ΔPerf.
+        return Markup(str(drawn).replace(DELTA_PERF.name, escape(self.report.metric.name)))
 
     def _table(self, table: Table) -> Markup:
         from markupsafe import Markup

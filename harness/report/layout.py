@@ -71,7 +71,7 @@ def _fit(laid: list[_Laid], width: int) -> None:
     if _total(laid) > width:
         for one in laid:
             one.title = _broken(one.title, max(one.body, 1), words=True)
-    while _total(laid) > width and any(one.column.drop for one in laid):
+    while len(laid) > 1 and _total(laid) > width and any(one.column.drop for one in laid):
         most = max(one.column.drop for one in laid)
         laid.remove([one for one in laid if one.column.drop == most][-1])
     for one in laid:

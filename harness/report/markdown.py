@@ -15,11 +15,11 @@ from harness.report.blocks import (
     Text,
     Verdicts,
 )
-from harness.report.contents import document
+from harness.report.contents import digits_of, document
 from harness.report.digits import Digits
 from harness.report.layout import clean
 from harness.report.model import Report
-from harness.report.pictures import DIVERGED, OTHER, SUCCESS, curves_text, scatter_text
+from harness.report.pictures import curves_text, legend, scatter_text
 
 PICTURE_WIDTH = 80
 SPECIAL = r"\`*_{}[]<>#|~"
@@ -28,7 +28,7 @@ SPECIAL = r"\`*_{}[]<>#|~"
 def render(report: Report) -> str:
     """Return the report as Markdown."""
     page = document(report)
-    digits = Digits.of(r.outcome.delta_perf for r in report.main)
+    digits = digits_of(report)
     parts = [f"# {_text(page.headline)}"]
     if page.warning:
         parts.append(f"> **{_text(page.warning)}**")
@@ -50,11 +50,10 @@ def _block(block: Block, digits: Digits) -> Iterator[str]:
         case Bullets():
             yield "\n".join(f"- **{_text(lead)}**: {_text(text)}" for lead, text in block.items)
         case Scatter():
-            legend = f"{SUCCESS} success, {OTHER} not, {DIVERGED} diverged"
-            yield _fenced([*scatter_text(block, PICTURE_WIDTH, digits), legend])
+            yield _fenced([*scatter_text(block, PICTURE_WIDTH, digits), legend(block)])
         case Curves():
-            legend = ", ".join(f"{line.mark} {line.label}" for line in block.lines)
-            yield _fenced([*curves_text(block, PICTURE_WIDTH, digits), legend])
+            said = ", ".join(f"{line.mark} {line.label}" for line in block.lines)
+            yield _fenced([*curves_text(block, PICTURE_WIDTH, digits), said])
         case Verdicts():
             yield _table(block.table)
             yield from _verdicts(block.verdicts)

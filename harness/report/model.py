@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from harness.records import (
+    DELTA_PERF,
     MAIN,
     Baseline,
     Conditions,
     Counts,
     Evidence,
     Finding,
+    Metric,
     Result,
+    Spared,
     Value,
     Verdict,
 )
@@ -36,7 +39,7 @@ class Report:
 
     ``missing`` says in words which runs have not finished, ``runs`` are all that have a result,
     whatever their arm and status. ``own`` are the figures of the main runs, ``against`` those of
-    the baseline where it is at hand.
+    the baseline where it is at hand. ``spared`` are runs that the sweep was answered without.
     """
 
     sweep: str
@@ -58,10 +61,12 @@ class Report:
     curves: tuple[Curve, ...] = ()
     arms: tuple[Arm, ...] = ()
     scale: str = ""
+    metric: Metric = DELTA_PERF
+    spared: Spared | None = None
 
     @property
     def complete(self) -> bool:
-        """Whether every run that was asked for has finished."""
+        """Whether every run that was asked for has finished, or is not needed."""
         return not self.missing
 
     @property
@@ -89,6 +94,7 @@ def build(
     scale: str = "",
     missing: Iterable[object] = (),
     unfinished: Iterable[Result] = (),
+    spared: Spared | None = None,
     conditions: Conditions | None = None,
     steps: int | None = None,
 ) -> Report:
@@ -104,6 +110,8 @@ def build(
         What has not finished, each an object whose text says it, as "4 of 24 runs missing".
     unfinished
         Results that are no evidence: failed, timed out, interrupted.
+    spared
+        The runs that are not needed, where every question was answered without them.
     conditions, steps
         What the runs were trained under and for; taken from the first run where not given.
     """
@@ -113,6 +121,8 @@ def build(
     theirs = baseline.results if isinstance(baseline, Baseline) else ()
     rule = common_rule(main, theirs)
     own = side(evidence.sweep, main, evidence.seed, rule, theirs)
+    if evidence.metric.zero == "arbitrary":
+        own = replace(own, improved=frozenset())
     by_arm = arms(evidence.arms, main, evidence.seed, rule)
     against: Side | None = None
     if isinstance(baseline, Baseline):
@@ -139,6 +149,8 @@ def build(
         baseline_ranges=ranges(theirs, against.improved) if against else (),
         curves=_curves(evidence.sweep, main, evidence.arms, theirs, evidence.baseline_name),
         arms=by_arm,
+        metric=evidence.metric,
+        spared=spared,
     )
 
 

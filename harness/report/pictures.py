@@ -48,6 +48,13 @@ def padded(values: Sequence[float], *, zero: bool = False) -> tuple[float, float
     return low - air, high + air
 
 
+def legend(block: Scatter) -> str:
+    """Return what the marks of a scatter say; empty where they say nothing."""
+    said = [f"{SUCCESS} success, {OTHER} not"] * block.judged
+    said += [f"{DIVERGED} diverged"] * any(point.y is None for point in block.points)
+    return ", ".join(said)
+
+
 def scatter_text(picture: Scatter, width: int, digits: Digits) -> list[str]:
     """Draw ΔPerf against learning rate in lines of at most ``width`` characters."""
     rates = [point.x for point in picture.points]

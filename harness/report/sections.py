@@ -45,7 +45,7 @@ def rate_blocks(report: Report, digits: Digits) -> tuple[Block, ...]:
     ]
     return (
         Table(tuple(columns), tuple(rows), note="± is half of the 95% interval of the mean."),
-        Scatter(_points(report), report.lr_transfer),
+        Scatter(_points(report), report.lr_transfer, report.metric.zero != "arbitrary"),
         *_rate_answer(report),
     )
 

@@ -16,11 +16,11 @@ from harness.report.blocks import (
     Text,
     Verdicts,
 )
-from harness.report.contents import document
+from harness.report.contents import digits_of, document
 from harness.report.digits import Digits, p_value
 from harness.report.layout import table_text, wrap
 from harness.report.model import Report
-from harness.report.pictures import DIVERGED, OTHER, SUCCESS, curves_text, scatter_text
+from harness.report.pictures import curves_text, legend, scatter_text
 
 NARROWEST = 40
 LONGEST = 32
@@ -40,9 +40,14 @@ def render(report: Report, width: int = 80, *, colour: bool = False) -> str:
 
     With ``colour`` the words of the verdicts are coloured, and nothing else.
     """
-    width = max(NARROWEST, width)
-    digits = Digits.of(r.outcome.delta_perf for r in report.main)
-    return "\n".join(_lines(document(report), width, digits, colour)) + "\n"
+    return render_document(document(report), digits_of(report), width, colour=colour)
+
+
+def render_document(
+    page: Document, digits: Digits, width: int = 80, *, colour: bool = False
+) -> str:
+    """Return ``page`` in lines of at most ``width`` characters, as a report is."""
+    return "\n".join(_lines(page, max(NARROWEST, width), digits, colour)) + "\n"
 
 
 def _lines(page: Document, width: int, digits: Digits, colour: bool) -> Iterator[str]:
@@ -74,8 +79,8 @@ def _block(block: Block, width: int, digits: Digits, colour: bool) -> Iterator[s
                 yield from wrap(f"{lead}: {text}", width, hanging=2)
         case Scatter():
             yield from scatter_text(block, width, digits)
-            diverged = f", {DIVERGED} diverged" if any(p.y is None for p in block.points) else ""
-            yield from wrap(f"{SUCCESS} success, {OTHER} not{diverged}", width)
+            if legend(block):
+                yield from wrap(legend(block), width)
         case Curves():
             yield from curves_text(block, width, digits)
             yield from wrap(", ".join(f"{ln.mark} {ln.label}" for ln in block.lines), width)

@@ -1,0 +1,182 @@
+"""The finished runs that a verb looks at: those of a sweep in the store, or of a table."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness.cli import common, tables
+from harness.errors import StoreError, UsageError, nearest
+from harness.records import DELTA_PERF, MAIN, Metric, Result
+
+if TYPE_CHECKING:
+    from harness.store import Store
+    from harness.sweep import Sweep
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """Runs with what is known of them.
+
+    ``results`` are main runs, ``arms`` the others by arm. ``given`` names, for a parameter whose
+    values depend on another's by declaration, that other. ``sweep`` is the declaration, where there
+    is one, and ``said`` is what the user should know of how the runs were found or read.
+    """
+
+    name: str
+    results: tuple[Result, ...]
+    arms: Mapping[str, tuple[Result, ...]] = field(default_factory=dict)
+    metric: Metric = DELTA_PERF
+    given: Mapping[str, str] = field(default_factory=dict)
+    seed: int = 0
+    alpha: float = 0.05
+    sweep: Sweep | None = None
+    said: tuple[str, ...] = ()
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what names the runs, and how they are looked up or read."""
+    parser.add_argument(
+        "name",
+        metavar="NAME",
+        help="a sweep whose runs are stored, or a table of finished runs: CSV, TSV, JSON lines, "
+        "JSON or Parquet",
+    )
+    tables.add_table_options(parser)
+    common.add_selection(parser)
+    common.add_experiments(parser)
+    common.add_store(parser)
+
+
+def finished(options: argparse.Namespace) -> Finished:
+    """Return the runs that ``options`` name: a declared or stored sweep, else a table.
+
+    Raises
+    ------
+    UsageError
+        Where there is no such sweep or table, or no run of it has finished.
+    """
+    name = options.name
+    if tables.is_table(name):
+        chosen = [f"--{of}" for of in ("runs", "steps") if getattr(options, of) is not None]
+        if chosen:
+            raise UsageError(f"{chosen[0]} chooses runs of the store; a table is read whole")
+        return _of_table(options)
+    given = tables.given(options)
+    if given:
+        raise UsageError(
+            f"{given} says how a table is read, and {name!r} is none: a table's name ends in "
+            f"{', '.join(tables.ENDINGS)}"
+        )
+    sweeps = _declared(options)
+    if name in sweeps:
+        return _of_sweep(sweeps[name], options)
+    try:
+        store = common.open_store(options)
+    except StoreError as error:
+        endings = ", ".join(tables.ENDINGS)
+        raise UsageError(f"{name!r} is no table, whose name ends in {endings}; {error}") from None
+    with store:
+        return of_store(name, sweeps, store)
+
+
+def _of_table(options: argparse.Namespace) -> Finished:
+    from harness.tables import read_runs
+
+    read = read_runs(Path(options.name), tables.asked(options))
+    arms: dict[str, list[Result]] = {}
+    for result in read.results:
+        arms.setdefault(result.run.arm, []).append(result)
+    return Finished(
+        name=read.name,
+        results=tuple(arms.pop(MAIN, ())),
+        arms={arm: tuple(results) for arm, results in arms.items()},
+        metric=read.metric,
+        said=read.said,
+    )
+
+
+def _of_sweep(sweep: Sweep, options: argparse.Namespace) -> Finished:
+    """Return the runs of a declared sweep that are stored as it would train them."""
+    from harness.gathering import gather
+    from harness.judging import COMMAND, not_counted
+    from harness.planning import plan, trained_with
+
+    selection = common.selection(options, sweep)
+    planned = plan(sweep, selection, trains=False)
+    with common.open_store(options) as store:
+        evidence = gather(planned, store.get, None, None)
+        others = not_counted(planned, store)
+    if not evidence.runs:
+        raise UsageError(
+            f"no run of sweep {sweep.name!r} has finished{others}; train it: "
+            f"{COMMAND} {sweep.name}{selection.means}"
+        )
+    means = trained_with(planned.conditions, selection, device=False)
+    said = [f"runs looked up: {means}{others}"] if means else []
+    missing = len(planned.of_arms()) - len(evidence.runs)
+    if missing:
+        said.append(f"INCOMPLETE: {missing} of {len(planned.of_arms())} runs have not finished")
+    return Finished(
+        name=sweep.name,
+        results=evidence.runs,
+        arms=evidence.arms,
+        given=sweep.parameters.dependencies,
+        seed=sweep.seed,
+        alpha=sweep.alpha,
+        sweep=sweep,
+        said=tuple(said),
+    )
+
+
+def of_store(name: str, sweeps: Mapping[str, Sweep], store: Store) -> Finished:
+    """Return the runs of a sweep that is stored and not declared here.
+
+    Runs of unequal declarations, steps or conditions are never pooled: the most that agree count.
+    """
+    from harness.report.digits import count
+
+    groups: dict[object, list[Result]] = {}
+    final = [result for result in store.results(sweep=name, traces=False) if result.is_final]
+    for result in final:
+        if result.run.arm == MAIN:
+            groups.setdefault((result.run.steps, *_circumstances(result)), []).append(result)
+    if not groups:
+        stored = {summary.sweep for summary in store.sweeps()}
+        known = sorted({*sweeps, *stored})
+        there = f"there are {', '.join(known)}" if known else "there is none"
+        raise UsageError(
+            f"no sweep {name!r} is declared or stored; {there}; a table's name ends in "
+            f"{', '.join(tables.ENDINGS)}{nearest(name, known)}"
+        )
+    best = max(groups.values(), key=len)
+    steps, alike = best[0].run.steps, _circumstances(best[0])
+    arms: dict[str, list[Result]] = {}
+    for result in final:
+        of_these = result.run.arm != MAIN and _circumstances(result) == alike
+        if of_these and result.run.steps in (steps, max(1, steps // 2)):
+            arms.setdefault(result.run.arm, []).append(result)
+    others = len(final) - len(best) - sum(map(len, arms.values()))
+    said = f"{count(others, 'stored run')} of it, trained otherwise, left out" if others else ""
+    return Finished(
+        name=name,
+        results=tuple(best),
+        arms={arm: tuple(results) for arm, results in arms.items()},
+        said=(said,) if said else (),
+    )
+
+
+def _circumstances(result: Result) -> tuple[object, ...]:
+    """Return what runs that are pooled agree on, the number of steps apart."""
+    conditions = replace(result.conditions, device="", trainer="")
+    return (result.run.declaration, result.run.declared_steps, conditions)
+
+
+def _declared(options: argparse.Namespace) -> dict[str, Sweep]:
+    """Return the declared sweeps; none where there is no folder of experiments to look in."""
+    if not options.experiments and not any(path.exists() for path in common.experiments(options)):
+        return {}
+    return common.sweeps(options)

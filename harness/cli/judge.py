@@ -1,0 +1,242 @@
+"""``sweep judge``: the verdicts and the audit for any table of finished runs."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness.arguments import names, share
+from harness.cli import common, tables
+from harness.errors import UsageError
+from harness.published import PUBLISHED
+from harness.records import DELTA_PERF, Baseline, Counts, Value
+
+if TYPE_CHECKING:
+    from harness.table_judging import Judged
+    from harness.tables import Asked, Reading
+
+HELP = "judge a table of finished runs: the verdicts and the audit, without training"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the verb's arguments and options."""
+    parser.add_argument(
+        "table", metavar="TABLE", help="a row a run: CSV, TSV, JSON lines, JSON or Parquet"
+    )
+    parser.add_argument(
+        "--baseline",
+        metavar="TABLE|NAME|K/N|published",
+        help="compare with another table, a sweep of the store, or K successes in N runs",
+    )
+    tables.add_table_options(parser)
+    parser.add_argument(
+        "--curves",
+        metavar="TABLE",
+        type=Path,
+        help="learning curves: a table with the columns run, step, perf and optionally se",
+    )
+    parser.add_argument(
+        "--by",
+        metavar="COL[,COL]",
+        type=names,
+        help="judge within groups of equal values of these columns",
+    )
+    parser.add_argument(
+        "--success-above",
+        metavar="RATE",
+        type=share,
+        default=0.5,
+        help="the success rate to be above, from 0 to 1 (default: 0.5)",
+    )
+    parser.add_argument(
+        "--reference",
+        metavar="COL=VALUE",
+        action="append",
+        type=_reference,
+        default=[],
+        help="ask whether this value of a parameter is no worse than its others; may be given more "
+        "than once",
+    )
+    parser.add_argument(
+        "--inside",
+        metavar="COL[,COL]",
+        type=names,
+        default=(),
+        help="ask of these parameters too whether their best value lies inside their range "
+        "(default: those with 8 numbers or more, and the learning rate)",
+    )
+    parser.add_argument(
+        "--margin",
+        metavar="X",
+        type=tables.positive,
+        help="the difference that matters (default: 0.02 for ΔPerf and for scores from 0 to 1)",
+    )
+    parser.add_argument(
+        "--min-gain",
+        metavar="X",
+        type=tables.positive,
+        help="a run is shown to fail when it is shown to gain less (default: 0.05 for ΔPerf and "
+        "for scores from 0 to 1, else 0)",
+    )
+    parser.add_argument(
+        "--report", metavar="DIR", help="also write report.html, report.md and report.json here"
+    )
+    parser.add_argument(
+        "--strict", action="store_true", help="exit with status 1 when a claim is refuted"
+    )
+    common.add_store(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Judge the table and print its report; 1 where a claim is refuted and that is asked for."""
+    from harness.table_judging import judge_table
+    from harness.table_questions import Terms
+    from harness.tables import read_runs
+
+    asked = tables.asked(options)
+    reading = read_runs(Path(options.table), asked)
+    against, said = _against(options, asked, reading)
+    terms = Terms(
+        margin=options.margin,
+        min_gain=options.min_gain,
+        success_above=options.success_above,
+        references={_canonical(name, reading): value for name, value in options.reference},
+        inside=tuple(_canonical(name, reading) for name in options.inside),
+    )
+    judged = judge_table(reading, against, terms)
+    lines = (*reading.said, *said, *judged.said)
+    if options.report:
+        _write(judged, Path(options.report))
+    if options.json:
+        common.print_json(_data(judged, lines, reading))
+    else:
+        print("\n".join(_text(judged, lines)))
+        if options.report:
+            print(f"\nreport: {options.report}/report.{{html,md,json}}")
+    refuted = any(v.verdict == "refuted" for g in judged.groups for v in g.report.verdicts)
+    return 1 if options.strict and refuted else 0
+
+
+def _against(
+    options: argparse.Namespace, asked: Asked, reading: Reading
+) -> tuple[Reading | Baseline | Counts | None, tuple[str, ...]]:
+    """Return what the runs are compared with, and what is to be said of it."""
+    from harness.tables import read_runs
+
+    given = options.baseline
+    if given is None:
+        return None, ()
+    if given == PUBLISHED.name:
+        return PUBLISHED, ()
+    if counted := re.fullmatch(r"(\d+)/(\d+)", given):
+        successes, runs = map(int, counted.groups())
+        if not 0 <= successes <= runs or runs < 1:
+            raise UsageError(
+                f"--baseline {given}: expected SUCCESSES/RUNS, at most as many successes as runs"
+            )
+        return Counts(given, successes, runs, "ΔPerf > 0", "given on the command line"), ()
+    if tables.is_table(given):
+        # The groups are looked for among its parameters: a baseline may have none of them.
+        other = read_runs(Path(given), replace(asked, by=(), curves=None))
+        if other.metric != reading.metric:
+            raise UsageError(
+                f"{given} is judged by {other.metric.name}, {options.table} by "
+                f"{reading.metric.name}: name one metric for both, as --metric COL"
+            )
+        return other, tuple(f"baseline: {line}" for line in other.said)
+    return _stored(options, given, reading), ()
+
+
+def _stored(options: argparse.Namespace, name: str, reading: Reading) -> Baseline:
+    """Return the runs of a stored sweep, to compare those of a table with."""
+    from harness.cli.finished import of_store
+
+    if reading.metric != DELTA_PERF:
+        raise UsageError(
+            f"--baseline {name}: stored sweeps are judged by {DELTA_PERF.name}, "
+            f"{options.table} by {reading.metric.name}; give a table of the same metric"
+        )
+    with common.open_store(options) as store:
+        return Baseline(name, of_store(name, {}, store).results)
+
+
+def _canonical(name: str, reading: Reading) -> str:
+    from harness.tables import canonical
+
+    return name if name in reading.parameters else canonical(name)
+
+
+def _text(judged: Judged, lines: tuple[str, ...]) -> Iterator[str]:
+    from harness.report import terminal
+    from harness.report.layout import wrap
+
+    width = common.width()
+    for line in lines:
+        yield from wrap(line, width, hanging=2)
+    for group in judged.groups:
+        yield ""
+        yield terminal.render(group.report, width, colour=common.colour()).rstrip("\n")
+    if len(judged.groups) > 1:
+        yield ""
+        yield from _compared(judged, width)
+
+
+def _compared(judged: Judged, width: int) -> Iterator[str]:
+    """Yield the verdicts of all groups side by side, and what pooling them would have said."""
+    from harness.report.blocks import Column, Table
+    from harness.report.layout import table_text, wrap
+
+    ids = dict.fromkeys(v.id for group in judged.groups for v in group.report.asked)
+    rows = {id_: [id_] for id_ in ids}
+    columns = [Column(", ".join(judged.groups[0].by), right=False)]
+    for group in judged.groups:
+        label = ", ".join(map(str, group.by.values()))
+        columns.append(Column(label, right=False, wrap=True))
+        found = {verdict.id: verdict.verdict for verdict in group.report.asked}
+        for id_, row in rows.items():
+            row.append(found.get(id_, ""))
+    yield from wrap("Groups side by side, Holm's correction over all of their questions", width)
+    yield from table_text(Table(tuple(columns), tuple(map(tuple, rows.values()))), width)
+    for finding in judged.pooling:
+        yield from wrap(f"{finding.severity}: {finding.code}: {finding.message}", width, hanging=2)
+    if not judged.pooling:
+        yield from wrap("Pooling the groups would not have changed an answer.", width)
+
+
+def _data(judged: Judged, lines: tuple[str, ...], reading: Reading) -> dict[str, Any]:
+    from harness.report import as_json
+
+    read = {"table": reading.source, "metric": reading.metric.name, "read": list(lines)}
+    if not reading.by:
+        return {**as_json.as_data(judged.groups[0].report), **read}
+    return {
+        "schema": as_json.SCHEMA,
+        "sweep": reading.name,
+        **read,
+        "groups": [{"by": dict(g.by), **as_json.as_data(g.report)} for g in judged.groups],
+        "pooling": [as_json.finding_data(finding) for finding in judged.pooling],
+    }
+
+
+def _write(judged: Judged, folder: Path) -> None:
+    """Write the report of each group: of several, each into a folder of its own."""
+    from harness.report.write import write_report
+
+    for group in judged.groups:
+        parts = [f"{name}={value}" for name, value in group.by.items()]
+        below = re.sub(r"[^A-Za-z0-9_.=,+-]", "_", ",".join(parts))
+        write_report(group.report, folder / below)
+
+
+def _reference(text: str) -> tuple[str, Value]:
+    from harness.tables import value
+
+    name, equals, written = text.partition("=")
+    if not (name.strip() and equals and written.strip()):
+        raise argparse.ArgumentTypeError(f"{text!r} is not COL=VALUE, as batch_size=8")
+    found = value(written)
+    return name.strip(), found

@@ -1,0 +1,94 @@
+"""What the verbs that read a table of finished runs share: how it is to be read."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from typing import TYPE_CHECKING
+
+from harness.arguments import names
+
+if TYPE_CHECKING:
+    from harness.tables import Asked
+
+ENDINGS = (".csv", ".tsv", ".jsonl", ".json", ".parquet")
+"""How the name of a table ends."""
+
+
+def add_table_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say what the columns of a table are."""
+    group = parser.add_argument_group(
+        "a table", "how a table of finished runs is read; what was read as what is printed"
+    )
+    group.add_argument(
+        "--before", metavar="COL", help="the column with perf before training, beside --after"
+    )
+    group.add_argument(
+        "--after", metavar="COL", help="the column with perf after training, beside --before"
+    )
+    group.add_argument(
+        "--metric",
+        metavar="COL",
+        help="the column that runs are judged by, where there is no before (default: delta_perf)",
+    )
+    group.add_argument(
+        "--direction",
+        choices=("max", "min"),
+        help="whether more or less of the metric is better (default: max for ΔPerf; "
+        "any other metric must say)",
+    )
+    group.add_argument(
+        "--target", type=number, metavar="X", help="the value of the metric that a success passes"
+    )
+    group.add_argument(
+        "--params",
+        type=names,
+        metavar="COL[,COL]",
+        help="the columns that are parameters (default: recognised)",
+    )
+
+
+def asked(options: argparse.Namespace) -> Asked:
+    """Return how the table is to be read, by the options that the verb has."""
+    from harness.tables import Asked
+
+    return Asked(
+        params=options.params or (),
+        before=options.before,
+        after=options.after,
+        metric=options.metric,
+        direction=options.direction,
+        target=options.target,
+        by=getattr(options, "by", None) or (),
+        curves=getattr(options, "curves", None),
+    )
+
+
+def given(options: argparse.Namespace) -> str:
+    """Return the first option given that says how a table is read; empty where none is."""
+    names_ = ("before", "after", "metric", "direction", "target", "params")
+    return next((f"--{name}" for name in names_ if getattr(options, name) is not None), "")
+
+
+def is_table(name: str) -> bool:
+    """Whether ``name`` reads like the path of a table, not like the name of a sweep."""
+    return name.lower().endswith(ENDINGS) or "/" in name or "\\" in name
+
+
+def positive(text: str) -> float:
+    """Return a positive, finite number."""
+    value = number(text)
+    if not value > 0.0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
+    return value
+
+
+def number(text: str) -> float:
+    """Return a finite number."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number")
+    return value

@@ -1,0 +1,119 @@
+"""Repeated runs of one configuration, read as what they are: one configuration, measured well."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from statistics import fmean, median
+
+from harness.records import Config, Evaluation, Outcome, Result
+
+
+@dataclass(frozen=True, slots=True)
+class Repeats:
+    """A sample of runs with the repeats of each configuration merged into one result.
+
+    ``merged`` is False where there was nothing to merge: each configuration occurs once, or all
+    runs are of one configuration, which then are the sample. ``each`` is the median number of
+    repeats, ``configurations`` how many there are.
+    """
+
+    results: tuple[Result, ...]
+    configurations: int
+    each: float
+    merged: bool
+
+    def said(self, whose: str) -> str:
+        """Return in words what counts once; empty where every run does."""
+        if self.merged:
+            return (
+                f"{whose}: {self.configurations} configurations with {self.each:g} repeats each "
+                "(median); a configuration counts once, by the mean of its repeats"
+            )
+        if self.configurations == 1 and len(self.results) > 1:
+            return (
+                f"{whose}: {len(self.results)} runs of one configuration; each counts, and what "
+                "is found holds for that configuration"
+            )
+        return ""
+
+
+def merge(results: Sequence[Result]) -> Repeats:
+    """Merge the finished repeats of each configuration; others are left as they are.
+
+    Runs of one configuration share what it does to them, so that they are no independent draws of
+    a sweep's configurations. A configuration's ΔPerf is the mean of its completed repeats, its
+    standard error √(Σ SE²)/k; where half of its repeats diverged, it diverged.
+    """
+    places: dict[Config, list[Result]] = {}
+    for result in results:
+        if result.is_final:
+            places.setdefault(result.run.config, []).append(result)
+    final = sum(map(len, places.values()))
+    each = median(map(len, places.values())) if places else 0.0
+    if len(places) in (1, final):
+        return Repeats(tuple(results), len(places), each, False)
+    others = [result for result in results if not result.is_final]
+    merged = [_merged(repeats) for repeats in places.values()]
+    return Repeats((*merged, *others), len(places), each, True)
+
+
+def _merged(repeats: Sequence[Result]) -> Result:
+    first = repeats[0]
+    if len(repeats) == 1:
+        return first
+    completed = [r.outcome for r in repeats if r.outcome.status == "completed"]
+    if 2 * len(completed) <= len(repeats):
+        lost = next(r.outcome for r in repeats if r.outcome.status == "diverged")
+        return replace(first, outcome=lost)
+    errors = [outcome.delta_perf_se for outcome in completed]
+    error = None
+    if all(known is not None for known in errors):
+        error = math.sqrt(sum(e * e for e in errors if e is not None)) / len(errors)
+    return replace(
+        first,
+        outcome=Outcome(
+            status="completed",
+            perf_before=_mean(outcome.perf_before for outcome in completed),
+            perf_after=_mean(outcome.perf_after for outcome in completed),
+            delta_perf=_mean(outcome.delta_perf for outcome in completed),
+            delta_perf_se=error,
+            prompts=_same(outcome.prompts for outcome in completed),
+            samples=_same(outcome.samples for outcome in completed),
+            prompts_changed=_most(outcome.prompts_changed for outcome in completed),
+            train_delta_perf=_mean(outcome.train_delta_perf for outcome in completed),
+            curve=_mean_curve([outcome.curve for outcome in completed]),
+        ),
+    )
+
+
+def _mean(values: Iterable[float | None]) -> float | None:
+    listed = list(values)
+    known = [value for value in listed if value is not None]
+    return fmean(known) if known and len(known) == len(listed) else None
+
+
+def _same(values: Iterable[int | None]) -> int | None:
+    distinct = set(values)
+    return distinct.pop() if len(distinct) == 1 else None
+
+
+def _most(values: Iterable[int | None]) -> int | None:
+    known = [value for value in values if value is not None]
+    return max(known) if known else None
+
+
+def _mean_curve(curves: Sequence[tuple[Evaluation, ...]]) -> tuple[Evaluation, ...]:
+    """Return the mean of the curves over the steps at which all of them have a point."""
+    points = [{point.step: point for point in curve} for curve in curves]
+    shared = sorted(set.intersection(*(set(steps) for steps in points)))
+    return tuple(
+        Evaluation(
+            step,
+            fmean(at[step].perf for at in points),
+            math.sqrt(sum(at[step].se ** 2 for at in points)) / len(points),
+            fmean(at[step].reward for at in points),
+        )
+        for step in shared
+    )

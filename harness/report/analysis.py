@@ -1,0 +1,333 @@
+"""The patterns in a sweep as a document for a terminal."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import replace
+
+from harness.analysis import Analysis, Effect, Interaction, LevelMean, Ranges
+from harness.records import DELTA_PERF, Metric, Value, finite
+from harness.report.analysis_words import (
+    chance,
+    conclusion_text,
+    listed,
+    number,
+    parameter_value,
+    pattern_text,
+    scale,
+    threshold_text,
+)
+from harness.report.blocks import Block, Bullets, Column, Document, Section, Table, Text
+from harness.report.digits import NONE, Digits, count, p_value, percent_between
+
+
+def document(found: Analysis) -> Document:
+    """Return an analysis as a document, what is to be concluded last."""
+    digits = digits_of(found)
+    sections = (
+        Section("", _about(found)),
+        Section("High performers", _patterns(found)),
+        *([] if found.ranges is None else [_ranges(found.ranges, found, digits)]),
+        Section("Effects, one parameter at a time", _effects(found, digits)),
+        Section("Interactions", _interactions(found, digits)),
+        Section("Conclusions", _conclusions(found)),
+    )
+    return Document(
+        warning="",
+        headline=f"{found.sweep}: {_size(found)}, "
+        f"{count(found.high.count, 'high performer')} ({threshold_text(found)})",
+        sections=tuple(section for section in sections if section.blocks),
+    )
+
+
+def digits_of(found: Analysis) -> Digits:
+    """Return how the outcomes of an analysis are written."""
+    means = [level.mean.value for effect in found.effects for level in effect.levels]
+    means += [row.mean.value for row in found.ranges.rows] if found.ranges else []
+    spreads = [row.spread for row in found.ranges.rows] if found.ranges else []
+    digits = Digits.of([*means, *spreads])
+    return replace(digits, plus=found.metric.zero != "arbitrary")
+
+
+def _size(found: Analysis) -> str:
+    runs = count(found.runs, "run")
+    return f"{count(found.units, 'configuration')} in {runs}" if found.merged else runs
+
+
+def _about(found: Analysis) -> tuple[Block, ...]:
+    said = []
+    if found.merged:
+        said.append("Runs of one configuration are repeats: they are averaged, and count as one.")
+    if found.diverged:
+        said.append(
+            f"{count(found.diverged, 'run')} diverged: ranked worst, no high performer, and left "
+            "out of means."
+        )
+    same = [name for name, why in found.left_out.items() if why.startswith("the same")]
+    said += [f"The same in every run: {', '.join(same)}."] if same else []
+    said += [
+        f"Left out: {name}, {why}." for name, why in found.left_out.items() if name not in same
+    ]
+    return (Text(" ".join(said)),) if said else ()
+
+
+# ---- high performers ----------------------------------------------------------------------------
+
+
+def _patterns(found: Analysis) -> tuple[Block, ...]:
+    high, what = found.high, "configurations" if found.merged else "runs"
+    blocks: list[Block] = []
+    if not high.patterns:
+        which = "No" if not high.count else "Every"
+        one = "configuration" if found.merged else "run"
+        blocks.append(
+            Text(
+                f"{which} {one} is a high performer ({threshold_text(found)}), so that they have "
+                "nothing in common that others lack. --high VALUE sets another threshold."
+            )
+        )
+    else:
+        columns = (
+            Column("parameter", right=False),
+            Column("value", right=False, wrap=True),
+            Column(f"of {high.count} high"),
+            Column(f"of all {found.units}"),
+            Column("by chance"),
+            Column("equal values", drop=1),
+            Column("Holm's p"),
+        )
+        rows, last = [], ""
+        for pattern in high.patterns:
+            name = "" if pattern.parameter == last else pattern.parameter
+            last = pattern.parameter
+            cells = [name, pattern_text(pattern), str(pattern.high), str(pattern.runs)]
+            cells += [chance(pattern.p_margins)]
+            cells += ["" if pattern.p_equal is None else chance(pattern.p_equal)]
+            rows.append((*cells, chance(pattern.p_holm)))
+        note = (
+            f"By chance: how likely at least as many of the {high.count} have the value, were they "
+            f"any {high.count} of the {found.units} {what}; of several values or a range, how "
+            "likely so few lie in it. Equal values: the same, were each value of the parameter "
+            f"equally likely. Holm's p is corrected for {count(len(high.patterns), 'pattern')} "
+            "looked at, and for the parameters that this one goes with."
+        )
+        blocks.append(Table(columns, tuple(rows), note=note))
+    if high.null is not None:
+        some, runs = high.null
+        blocks.append(Text(f"Of the null arm, which cannot learn, {some} of {runs} are as high."))
+    return tuple(blocks)
+
+
+# ---- ranges -------------------------------------------------------------------------------------
+
+
+def _ranges(ranges: Ranges, found: Analysis, digits: Digits) -> Section:
+    name, metric = ranges.parameter, found.metric
+    knows_success = metric.zero != "arbitrary"
+    two_rules = knows_success and ranges.rule == "shown"
+    columns = [Column(name, right=False), Column("runs"), Column(f"mean {metric.name}")]
+    columns += [Column("95% interval", right=False), Column("SD")]
+    if knows_success:
+        columns += [Column("success"), Column("95% interval", right=False)]
+    if two_rules:
+        columns += [Column("above 0", drop=2), Column("95% interval", right=False, drop=2)]
+    rows = []
+    for row in ranges.rows:
+        span = number(row.low) if row.low == row.high else f"{number(row.low)} to "
+        span += "" if row.low == row.high else number(row.high)
+        cells = [span, str(row.runs), digits.signed(finite(row.mean.value))]
+        cells += [_between(digits, row.mean.low, row.mean.high), digits.plain(finite(row.spread))]
+        if knows_success:
+            cells += [_rate(row.successes, row.runs)]
+            cells += [percent_between(row.success.low, row.success.high)]
+        if two_rules:
+            cells += [_rate(row.positive, row.runs)]
+            cells += [percent_between(row.positive_share.low, row.positive_share.high)]
+        rows.append(tuple(cells))
+    notes = []
+    if knows_success:
+        rule = "ΔPerf > 0" if ranges.rule == "above zero" else "ΔPerf is shown to be above 0"
+        notes.append(f"A success: {rule.replace(DELTA_PERF.name, metric.name)}.")
+    if ranges.outside:
+        notes.append(f"{count(ranges.outside, 'run')} outside of these ranges.")
+    blocks: list[Block] = [Table(tuple(columns), tuple(rows), note=" ".join(notes))]
+    blocks += [Text(_trend(effect, digits)) for effect in _of(found.effects, name) if effect.slope]
+    return Section(f"By {name}", tuple(blocks))
+
+
+def _of(effects: Iterable[Effect], name: str) -> list[Effect]:
+    return [effect for effect in effects if effect.parameter == name]
+
+
+def _trend(effect: Effect, digits: Digits) -> str:
+    shown = "a trend" if effect.p_value <= 0.05 else "no trend is shown"
+    return f"Along all of it: {_slope(effect, digits)}, {p_value(effect.p_value, 'p')}: {shown}."
+
+
+def _rate(successes: int, runs: int) -> str:
+    return f"{100 * successes / runs:.1f}% ({successes})"
+
+
+# ---- effects ------------------------------------------------------------------------------------
+
+
+def _effects(found: Analysis, digits: Digits) -> tuple[Block, ...]:
+    bound = any(effect.goes_with for effect in found.effects)
+    columns = [
+        Column("parameter", right=False),
+        Column("slope, or best from the rest", right=False, wrap=True),
+        Column("p"),
+        *[Column("p apart")] * bound,
+        Column("Holm's p"),
+        Column("importance"),
+        Column("share", drop=1),
+    ]
+    rows = []
+    for effect in found.effects:
+        cells = [effect.parameter, _difference(effect, digits), p_value(effect.p_value)]
+        if bound:
+            cells.append(p_value(effect.p_apart) if effect.goes_with else "")
+        cells += [p_value(effect.p_holm), _share(effect.importance), _share(effect.share)]
+        rows.append(tuple(cells))
+    notes = [
+        "p: by permutation of ranks, that the parameter does anything.",
+        f"p apart: that, among runs that agree on what it goes with ({_bonds(found.effects)})."
+        if bound
+        else "",
+        f"Holm's p is corrected for {count(len(found.effects), 'parameter')}.",
+        "Importance: how much worse held-out runs are predicted when its values are swapped at "
+        "random; share: what lies between its values; both in units of the variance.",
+        _predicted(found.predicted),
+    ]
+    blocks: list[Block] = [
+        Table(tuple(columns), tuple(rows), note=" ".join(note for note in notes if note))
+    ]
+    means = _level_means(found.effects, digits, found.metric)
+    return (*blocks, *([means] if means.rows else []))
+
+
+def _bonds(effects: Iterable[Effect]) -> str:
+    """Return which parameters go together, each pair once."""
+    pairs = {
+        frozenset((effect.parameter, bond.parameter)): f"{effect.parameter} with {bond.parameter}"
+        for effect in reversed(tuple(effects))
+        for bond in effect.goes_with
+    }
+    return ", ".join(reversed(pairs.values()))
+
+
+def _difference(effect: Effect, digits: Digits) -> str:
+    if effect.slope is not None:
+        return _slope(effect, digits)
+    known = [level for level in effect.levels if math.isfinite(level.difference.low)]
+    if not known:
+        return NONE
+    best = max(known, key=lambda level: level.mean.value)
+    between = _between(digits, best.difference.low, best.difference.high)
+    told = f"{parameter_value(best.value)}: {digits.signed(best.difference.estimate)}"
+    return f"{told} ({between})"
+
+
+def _slope(effect: Effect, digits: Digits) -> str:
+    assert effect.slope is not None
+    slope, per = effect.slope, "per decade" if effect.is_log else "per unit"
+    if not math.isfinite(slope.value):
+        return NONE
+    fine = scale(digits, slope)
+    between = _between(fine, slope.low, slope.high)
+    return f"{fine.signed(slope.value)} {per} ({between})"
+
+
+def _between(digits: Digits, low: float, high: float) -> str:
+    return digits.between(finite(low), finite(high))
+
+
+def _share(share: float | None) -> str:
+    return NONE if share is None else Digits(2).plain(share)
+
+
+def _predicted(share: float | None) -> str:
+    if share is None:
+        return ""
+    if share <= 0.0:
+        return "Together the parameters predict held-out runs no better than their mean does."
+    return f"Together the parameters predict {100 * share:.0f}% of the variance of held-out runs."
+
+
+def _level_means(effects: Iterable[Effect], digits: Digits, metric: Metric) -> Table:
+    columns = (
+        Column("parameter", right=False),
+        Column("value", right=False, wrap=True),
+        Column("runs"),
+        Column(f"mean {metric.name}"),
+        Column("95% interval", right=False),
+        Column("from the rest"),
+        Column("95% interval", right=False, drop=1),
+    )
+    rows = [
+        (effect.parameter if place == 0 else "", *_level_row(level, digits))
+        for effect in effects
+        for place, level in enumerate(effect.levels)
+    ]
+    return Table(columns, tuple(rows), note="From the rest: the difference from all other runs.")
+
+
+def _level_row(level: LevelMean, digits: Digits) -> tuple[str, ...]:
+    return (
+        parameter_value(level.value),
+        str(level.runs),
+        digits.signed(finite(level.mean.value)),
+        _between(digits, level.mean.low, level.mean.high),
+        digits.signed(finite(level.difference.estimate)),
+        _between(digits, level.difference.low, level.difference.high),
+    )
+
+
+# ---- interactions and conclusions ---------------------------------------------------------------
+
+
+def _interactions(found: Analysis, digits: Digits) -> tuple[Block, ...]:
+    looked = found.interactions
+    if not looked.pairs:
+        return ()
+    pairs = count(looked.pairs, "pair")
+    if not looked.shown:
+        return (
+            Text(
+                f"None is shown: of {pairs} of parameters the least p is "
+                f"{p_value(looked.smallest)}, where {chance(found.alpha / looked.pairs)} would be "
+                "needed."
+            ),
+        )
+    items = [(" × ".join(one.parameters), _interaction(one, digits)) for one in looked.shown]
+    return (Bullets(tuple(items)), Text(f"Worth a look, of {pairs} looked at."))
+
+
+def _interaction(one: Interaction, digits: Digits) -> str:
+    where = " and ".join(
+        f"{name} {_cell(value)}" for name, value in zip(one.parameters, one.values, strict=True)
+    )
+    return (
+        f"{100 * one.share:.0f}% of the variance beyond what the two add up to (Holm's "
+        f"{p_value(one.p_holm, 'p')}), most of all with {where}: "
+        f"{replace(digits, plus=True).signed(one.beyond)} in {count(one.runs, 'run')}"
+    )
+
+
+def _cell(value: Value | tuple[float, float]) -> str:
+    if isinstance(value, tuple):
+        return f"{number(value[0])} to {number(value[1])}"
+    return parameter_value(value)
+
+
+def _conclusions(found: Analysis) -> tuple[Block, ...]:
+    if not found.high.conclusions:
+        return ()
+    items = [(one.standing, conclusion_text(one, found)) for one in found.high.conclusions]
+    shown = [one.parameter for one in found.high.conclusions if one.standing == "evidence"]
+    rest = len(items) - len(shown)
+    last = f"The high performers are evidence about {listed(shown) or 'no parameter'}"
+    if shown and rest:
+        last += f", and not about the other {count(rest, 'parameter')}"
+    return (Bullets(tuple(items)), Text(f"{last}."))

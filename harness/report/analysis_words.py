@@ -1,0 +1,176 @@
+"""What is to be concluded from the patterns of a sweep, in sentences."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+from harness.analysis import Analysis, Conclusion, Pattern
+from harness.records import Metric, Value
+from harness.report.digits import Digits, count, learning_rate, p_value, value
+from harness.statistics import Estimate
+
+MEASURED_BY = ("batch_size", "generations")
+"""Parameters that change the reward of a training batch by what the batch holds."""
+
+
+def conclusion_text(found: Conclusion, analysis: Analysis) -> str:
+    """Return what a parameter's values among the high performers are, and why they are worth it."""
+    pattern = found.pattern
+    if found.implied_by is not None:
+        why = _implied(found, analysis)
+    elif found.standing == "evidence":
+        why = f"{_by_chance(pattern, analysis)}. {_corrected(pattern, analysis)}"
+        why += _unmeasured(found, analysis)
+    elif found.standing == "cannot be told apart":
+        why = f"{_by_chance(pattern, analysis)}, but {_rivals(found)}"
+    else:
+        why = _by_chance(pattern, analysis)
+    return f"{_statement(found, analysis)}. {why}."
+
+
+def _statement(found: Conclusion, analysis: Analysis) -> str:
+    pattern, name, total = found.pattern, found.parameter, analysis.high.count
+    if pattern.kind == "range":
+        return f"{name} {pattern_text(pattern)} among the high performers"
+    said = f"{name} {listed(map(parameter_value, pattern.values))}"
+    if pattern.high == total:
+        never = [parameter_value(level) for level, high, _ in found.counts if not high]
+        rest = f", never {listed(never, 'or')}" if pattern.kind == "only" else ""
+        return f"{said} in 100% of the high performers ({total} of {total}){rest}"
+    if found.standing == "not evidence":
+        shares = [f"{parameter_value(level)} in {high}" for level, high, _ in found.counts]
+        return f"{name} {listed(shares)} of the {total} high performers"
+    return f"{said} in {pattern.high} of the {total} high performers"
+
+
+def _by_chance(pattern: Pattern, analysis: Analysis) -> str:
+    total, units = analysis.high.count, analysis.units
+    what = "configurations" if analysis.merged else "runs"
+    if pattern.kind == "range":
+        return (
+            f"{pattern.runs} of {units} {what} lie in that range, and any {pattern.high} of them "
+            f"span so few with probability {chance(pattern.p_margins)}"
+        )
+    if pattern.kind == "only":
+        return (
+            f"{pattern.runs} of {units} {what} have these values, and any {total} of them leave "
+            f"out as many with probability {chance(pattern.p_margins)}"
+        )
+    which = "all" if pattern.high == total else f"at least {pattern.high}"
+    text = f"{pattern.runs} of {units} {what} have {_value_of(pattern)}, and {which} of any {total}"
+    text += f" do with probability {chance(pattern.p_margins)}"
+    if pattern.high == total and pattern.p_equal is not None:
+        equal = f"one given value of {_in_words(pattern.levels)}, all equally likely"
+        text += f" ({equal}: {chance(pattern.p_equal)})"
+    return text
+
+
+def _corrected(pattern: Pattern, analysis: Analysis) -> str:
+    """Return the p value that counts, and what it is corrected for."""
+    within = [f"{name} ({chance(p)})" for name, p in pattern.p_within.items() if p is not None]
+    apart = f"Among runs of equal {listed(within)}, and c" if within else "C"
+    looked = count(len(analysis.high.patterns), "pattern")
+    return f"{apart}orrected for {looked} looked at, it is {chance(pattern.p_holm)}"
+
+
+def _unmeasured(found: Conclusion, analysis: Analysis) -> str:
+    if not analysis.unmeasured or found.parameter not in MEASURED_BY:
+        return ""
+    return (
+        f". So {analysis.metric.name} goes with it; that it trains better is another matter: it is "
+        "not known on which prompts it was measured, and the reward of a training batch changes "
+        "with what the batch holds"
+    )
+
+
+def _implied(found: Conclusion, analysis: Analysis) -> str:
+    assert found.implied_by is not None
+    cause = f"{found.implied_by.parameter} {listed(map(parameter_value, found.implied_by.values))}"
+    ours = listed([parameter_value(level) for level, high, _ in found.counts if high])
+    what = "configurations" if analysis.merged else "runs"
+    return (
+        f"{cause}, which all of them have, implies it: {what} with {cause} have {found.parameter} "
+        f"{ours} and no other. It says nothing by itself"
+    )
+
+
+def _rivals(found: Conclusion) -> str:
+    said = []
+    for name in found.apart_from:
+        p_within = found.pattern.p_within[name]
+        if p_within is None:
+            said.append(f"it comes and goes with {name}")
+        else:
+            said.append(f"among runs of equal {name} with probability {chance(p_within)}")
+    return f"{listed(said)}: {listed(found.apart_from, 'or')} may be the cause as well"
+
+
+def _value_of(pattern: Pattern) -> str:
+    return f"{pattern.parameter} {parameter_value(pattern.values[0])}"
+
+
+# ---- numbers and names --------------------------------------------------------------------------
+
+
+def pattern_text(pattern: Pattern) -> str:
+    """Return the values of a pattern: ``8``, ``16, 24, 32 only``, ``1.02e-7 to 1.37e-6``."""
+    if pattern.kind == "range":
+        return " to ".join(parameter_value(end) for end in pattern.values)
+    values = ", ".join(map(parameter_value, pattern.values))
+    return f"{values} only" if pattern.kind == "only" else values
+
+
+def threshold_text(found: Analysis) -> str:
+    """Return what makes a high performer, in the metric's own direction."""
+    metric, high = found.metric, found.high
+    bound = -high.threshold if metric.minimised else high.threshold
+    if high.rule == "above":
+        return f"{_own_name(metric)} {'<' if metric.minimised else '>'} {number(bound)}"
+    side = "up to" if metric.minimised else "from"
+    return f"the best third, {_own_name(metric)} {side} {number(bound)}"
+
+
+def parameter_value(item: Value) -> str:
+    """Return a parameter's value as it is read."""
+    if item is None:
+        return "not set"
+    return number(item) if isinstance(item, float) else value(item)
+
+
+def number(x: float) -> str:
+    """Return a number to three digits: ``1.02e-7``, ``0.005``, ``−0.25``."""
+    size = abs(x)
+    small = 0.0 < size < 1e-3 or size >= 1e6
+    text = learning_rate(size, 3) if small else f"{size:.3g}"
+    return f"−{text}" if x < 0 else text
+
+
+def chance(p: float) -> str:
+    """Return a probability to two digits, however small: ``0.46``, ``2.3e-8``."""
+    return learning_rate(p, 2) if 0.0 < p < 0.001 else p_value(p)
+
+
+def scale(digits: Digits, estimate: Estimate) -> Digits:
+    """Return ``digits`` with decimals enough for an estimate of another unit."""
+    size = abs(estimate.value)
+    if not math.isfinite(size) or size == 0.0 or size >= 10.0**-digits.places:
+        return digits
+    return Digits(min(12, 1 - math.floor(math.log10(size))), digits.plus)
+
+
+def listed(words: Iterable[str], last: str = "and") -> str:
+    """Return ``a``, ``a and b`` or ``a, b and c``."""
+    words = list(words)
+    if len(words) < 2:
+        return "".join(words)
+    return f"{', '.join(words[:-1])} {last} {words[-1]}"
+
+
+def _own_name(metric: Metric) -> str:
+    return metric.name.removeprefix("−") if metric.minimised else metric.name
+
+
+def _in_words(number_: int) -> str:
+    words = ("zero", "one", "two", "three", "four", "five", "six")
+    return words[number_] if number_ < len(words) else str(number_)

@@ -1,0 +1,286 @@
+"""The plan of a sweep, as text for a terminal and as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from harness.audit.coverage import Coverage, coverage, duplicates
+from harness.records import MAIN, Finding, Power, Run, finite
+from harness.report.as_json import finding_data
+from harness.report.blocks import Block, Bullets, Column, Document, Section, Table, Text
+from harness.report.digits import NONE, Digits, count, duration, learning_rate, percent, value
+from harness.report.terminal import render_document
+from harness.sweep import Pairs, Sweep
+
+KINDS = {
+    "placebo": "the first {size} runs with a learning rate of 0: must measure exactly 0",
+    "null": "the first {size} runs with rewards permuted: what useless training measures",
+    "half": "the first {size} runs in half of the steps, their schedule fitted to them",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What runs cost: training steps, completions where configs say how many, estimated seconds.
+
+    ``stored`` is the number of stored runs that the estimate rests on; ``why`` says why there is
+    none.
+    """
+
+    runs: int
+    steps: int
+    completions: int | None
+    seconds: float | None
+    stored: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """All that there is to say of a plan.
+
+    ``means`` says by what the runs are trained; empty for a training function of the user's.
+    ``transfer`` is the factor from the sweep's learning rates to the task's.
+    """
+
+    sweep: Sweep
+    runs: tuple[Run, ...]
+    cost: Cost
+    power: tuple[Power, ...]
+    findings: tuple[Finding, ...]
+    means: str = ""
+    transfer: float = 1.0
+
+    @property
+    def main(self) -> tuple[Run, ...]:
+        """The main runs."""
+        return tuple(run for run in self.runs if run.arm == MAIN)
+
+    @property
+    def coverage(self) -> tuple[Coverage, ...]:
+        """What the main runs have of each parameter."""
+        return coverage(self.sweep.parameters, [run.config for run in self.main])
+
+
+def as_data(page: Page) -> dict[str, Any]:
+    """Return a plan as what JSON can hold; what is not known is null."""
+    return {
+        "sweep": page.sweep.name,
+        "runs": [
+            {
+                "id": run.id,
+                "arm": run.arm,
+                "pair": run.pair,
+                "seed": run.seed,
+                "steps": run.steps,
+                "config": dict(run.config),
+            }
+            for run in page.runs
+        ],
+        "coverage": [_coverage_data(of) for of in page.coverage],
+        "duplicates": [[run.id for run in group] for group in duplicates(page.main)],
+        "cost": {
+            "runs": page.cost.runs,
+            "steps": page.cost.steps,
+            "completions": page.cost.completions,
+            "seconds": page.cost.seconds,
+            "stored_runs": page.cost.stored,
+        },
+        "power": [power_data(power) for power in page.power],
+        "audit": [finding_data(finding) for finding in page.findings],
+    }
+
+
+def power_data(power: Power) -> dict[str, Any]:
+    """Return the power of a question at one effect as JSON has it."""
+    return {
+        "question": power.question,
+        "effect": power.effect,
+        "size": finite(power.size),
+        "n": power.n,
+        "unit": power.unit,
+        "power": finite(power.power),
+        "needed": power.needed,
+        "most": power.most,
+        "says": power.says,
+        "given": power.given,
+        "why": power.why,
+    }
+
+
+def as_text(page: Page, width: int) -> str:
+    """Return a plan in lines of at most ``width`` characters (40 at least)."""
+    return render_document(document(page), Digits(), width)
+
+
+def document(page: Page) -> Document:
+    """Return a plan as a document: configs and arms, what they cost, and what they can show."""
+    sweep, main = page.sweep, page.main
+    steps = main[0].steps
+    declared = (len(main), steps) == (sweep.runs, sweep.steps)
+    less = "" if declared else f" (declared: {sweep.runs} of {count(sweep.steps, 'step')})"
+    title = f"{sweep.name}: {count(len(main), 'run')} of {count(steps, 'step')}{less}"
+    sections = [
+        Section("Parameters", (_space(page), *_covered(page))),
+        Section("Configs", (_configs(page), Text(_repeats(main)))),
+    ]
+    if len(page.runs) > len(main):
+        sections.append(Section("Arms", (_arms(page),)))
+    sections.append(Section("", tuple(Text(line) for line in cost_text(page.cost))))
+    if page.power:
+        sections.append(Section("Power", power_blocks(page.power)))
+    if page.findings:
+        items = tuple((f"{found.severity}: {found.code}", found.message) for found in page.findings)
+        sections.append(Section("Audit of the design", (Bullets(items),)))
+    if page.means:
+        sections.insert(0, Section("", (Text(f"trained with {page.means}"),)))
+    sample = f"{sweep.sampler.replace('_', ' ')} sample, seed {sweep.seed}"
+    return Document("", f"{title}, {sample}", tuple(sections))
+
+
+def probability(chance: float | None) -> str:
+    """Return ``0.57``; what rounds to certainty is "> 0.99"."""
+    if chance is None:
+        return NONE
+    return "> 0.99" if chance > 0.995 else f"{chance:.2f}"
+
+
+def _needed(power: Power) -> str:
+    if not power.effect:
+        return NONE
+    return f"> {power.most:,}" if power.needed is None else f"{power.needed:,}"
+
+
+def power_blocks(powers: Sequence[Power]) -> tuple[Block, ...]:
+    """Return the power of questions as a table, how to read it, and what it rests on."""
+    columns = (
+        Column("question", right=False),
+        Column("if this is true", right=False, wrap=True),
+        Column("n"),
+        Column("power"),
+        Column("n for 0.8", wrap=True),
+    )
+    rows = []
+    before = ""
+    for power in powers:
+        rows.append(
+            (
+                "" if power.question == before else power.question,
+                power.effect or power.why or power.says,
+                f"{power.n:,}",
+                probability(power.power),
+                _needed(power),
+            )
+        )
+        before = power.question
+    blocks: list[Block] = [Table(columns, tuple(rows))]
+    said = next((power.says for power in powers if power.effect), "")
+    if said:
+        blocks.append(Text(f"Read: {said}."))
+    rests: dict[str, list[str]] = {}
+    for power in powers:
+        if power.given and power.question not in rests.setdefault(power.given, []):
+            rests[power.given].append(power.question)
+    if rests:
+        blocks.append(Bullets(tuple((", ".join(ids), given) for given, ids in rests.items())))
+    return tuple(blocks)
+
+
+def _space(page: Page) -> Table:
+    columns = (Column("parameter", right=False), Column("drawn from", right=False, wrap=True))
+    return Table(columns, tuple(page.sweep.parameters.describe().items()))
+
+
+def _covered(page: Page) -> list[Block]:
+    """Return the table of what the runs have of each parameter, where one varies."""
+    runs = f"in {count(len(page.main), 'run')}"
+    columns = (Column("parameter", right=False), Column(runs, right=False, wrap=True))
+    varied = [of for of in page.coverage if of.gap is not None or len(of.levels) > 1]
+    return [Table(columns, tuple((of.parameter, _found(of)) for of in varied))] if varied else []
+
+
+def _found(of: Coverage) -> str:
+    if of.gap is None:
+        return ", ".join(f"{value(level)}: {count(runs, 'run')}" for level, runs in of.levels)
+    rate = of.parameter == "learning_rate"
+    low, high, start, end = (value(x, rate=rate) for x in (of.low, of.high, *of.gap))
+    spanned = f"{percent(of.share)} of the range"
+    if of.orders is not None:
+        spanned = f"{of.orders:.2f} of {of.declared:.2f} orders of magnitude"
+    return (
+        f"{low} to {high}, {spanned}; the widest gap, {start} to {end}, is "
+        f"{percent(of.gap_share)} of the range"
+    )
+
+
+def _coverage_data(of: Coverage) -> dict[str, Any]:
+    return {
+        "parameter": of.parameter,
+        "levels": [{"value": level, "runs": runs} for level, runs in of.levels],
+        "low": of.low,
+        "high": of.high,
+        "share": of.share,
+        "orders": of.orders,
+        "orders_declared": of.declared,
+        "gap": None if of.gap is None else list(of.gap),
+        "gap_share": of.gap_share,
+    }
+
+
+def _configs(page: Page) -> Table:
+    configs = [run.config for run in page.main]
+    varied = [n for n in page.sweep.parameters if len({config[n] for config in configs}) > 1]
+    columns = {Column("run", right=False): [f"{run.index:02d}" for run in page.main]}
+    for name in varied:
+        rate = name == "learning_rate"
+        title = Column(name.replace("_", " "), wrap=True)
+        columns[title] = [value(config[name], rate=rate) for config in configs]
+        if rate and page.transfer != 1:
+            rates = [float(config[name] or 0) for config in configs]
+            own = [learning_rate(rate * page.transfer) for rate in rates]
+            columns[Column("the task's", drop=1)] = own
+    columns[Column("seed", drop=2)] = [str(run.seed) for run in page.main]
+    return Table(tuple(columns), tuple(zip(*columns.values(), strict=True)))
+
+
+def _repeats(main: Sequence[Run]) -> str:
+    groups = duplicates(main)
+    if not groups:
+        return "No config occurs twice."
+    distinct = len(main) - sum(len(group) - 1 for group in groups)
+    return f"{distinct} of {count(len(main), 'config')} are distinct."
+
+
+def _arms(page: Page) -> Table:
+    columns = (
+        Column("arm", right=False),
+        Column("runs"),
+        Column("steps"),
+        Column("what it is", right=False, wrap=True),
+    )
+    rows = []
+    for arm in dict.fromkeys(run.arm for run in page.runs if run.arm != MAIN):
+        of = [run for run in page.runs if run.arm == arm]
+        size = page.sweep.arms[arm]
+        if isinstance(size, Pairs):
+            values = ", ".join(map(str, size.values))
+            said = f"the first {size.count} runs with {arm.replace('_', ' ')} {values}"
+        else:
+            said = KINDS[arm].format(size=len(of))
+        rows.append((arm, str(len(of)), str(of[0].steps), said))
+    return Table(columns, tuple(rows))
+
+
+def cost_text(cost: Cost) -> list[str]:
+    """Return what runs cost, and how long they take, in a sentence each."""
+    sizes = [count(cost.runs, "run"), count(cost.steps, "step")]
+    if cost.completions is not None:
+        sizes.append(count(cost.completions, "completion"))
+    if cost.seconds is None:
+        time = f"Time is not known yet: {cost.why}."
+    else:
+        by = count(cost.stored, "stored run")
+        time = f"About {duration(cost.seconds)} with one worker, judging by {by}."
+    return [f"Cost: {', '.join(sizes)}.", time]

@@ -1,0 +1,188 @@
+"""The next sweep and its reasons, as a document for a terminal and as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from harness.records import Power
+from harness.refine import Proposal, Revision
+from harness.report.blocks import Block, Bullets, Column, Document, Section, Table, Text
+from harness.report.digits import Digits, count
+from harness.report.layout import wrap
+from harness.report.plan import Cost, cost_text, power_blocks, power_data
+from harness.report.terminal import NARROWEST, render_document
+from harness.space import Distribution, Given
+from harness.sweep import Pairs
+
+SCHEMA = 1
+
+SAID: Mapping[str, str] = {
+    "keep": "kept",
+    "narrow": "narrower",
+    "widen": "wider",
+    "move": "narrower and wider",
+    "fix": "fixed, with pairs",
+    "reopen": "free again",
+}
+"""What becomes of a parameter, in words."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A proposal with what it costs, what it can show, and the file that declares it."""
+
+    proposal: Proposal
+    cost: Cost
+    power: tuple[Power, ...]
+    python: str
+    said: tuple[str, ...] = ()
+
+
+def as_data(page: Page) -> dict[str, Any]:
+    """Return a proposal as what JSON can hold; what is not known is null."""
+    proposal = page.proposal
+    sweep = proposal.sweep
+    return {
+        "schema": SCHEMA,
+        "source": proposal.source,
+        "runs": proposal.runs,
+        "tests": proposal.tests,
+        "alpha": proposal.alpha,
+        "sweep": {
+            "name": sweep.name,
+            "runs": sweep.runs,
+            "steps": sweep.steps,
+            "sizes": list(proposal.sizes),
+        },
+        "parameters": [_revision_data(revision) for revision in proposal.revisions],
+        "arms": [
+            {"arm": arm, "size": _size(sweep.arms[arm]), "purpose": purpose}
+            for arm, purpose in proposal.arms
+        ],
+        "questions": [asked.id for asked in proposal.questions],
+        "beside": list(proposal.beside),
+        "cost": {
+            "runs": page.cost.runs,
+            "steps": page.cost.steps,
+            "completions": page.cost.completions,
+            "seconds": page.cost.seconds,
+            "stored_runs": page.cost.stored,
+        },
+        "power": [power_data(power) for power in page.power],
+        "said": list(page.said),
+        "python": page.python,
+    }
+
+
+def _revision_data(revision: Revision) -> dict[str, Any]:
+    figure = revision.figure
+    return {
+        "parameter": revision.parameter,
+        "action": revision.action,
+        "before": drawn_from(revision.before),
+        "after": drawn_from(revision.after),
+        "why": revision.why,
+        "gives_up": revision.gives_up,
+        "figure": None if figure is None else asdict(figure),
+        "pairs": None if revision.pairs is None else list(revision.pairs.values),
+    }
+
+
+def as_text(page: Page, width: int) -> str:
+    """Return a proposal's reasons in lines of at most ``width`` characters (40 at least)."""
+    read = [line for said in page.said for line in wrap(said, max(NARROWEST, width), hanging=2)]
+    lead = "\n".join([*read, "", ""]) if read else ""
+    return lead + render_document(document(page), Digits(), width)
+
+
+def document(page: Page) -> Document:
+    """Return a proposal as a document: parameters and why, arms, sizes, power, what is given up."""
+    proposal = page.proposal
+    sweep = proposal.sweep
+    changed = sum(revision.action != "keep" for revision in proposal.revisions)
+    size = f"{count(sweep.runs, 'run')} of {count(sweep.steps, 'step')}"
+    sections = [
+        Section("", (Text(_held(proposal)),)),
+        Section("Parameters", (_table(proposal), _reasons(proposal.revisions))),
+        Section("What it gives up", _given_up(proposal.revisions)),
+        Section("Arms", (_arms(proposal),)),
+        Section("Size and cost", (Bullets(_sizes(page)), *map(Text, cost_text(page.cost)))),
+        Section("Power", power_blocks(page.power)),
+    ]
+    if proposal.beside:
+        items = tuple(("note", f"{line}.") for line in proposal.beside)
+        sections.append(Section("", (Bullets(items),)))
+    headline = f"{proposal.source} → {sweep.name}: {size}, {count(changed, 'parameter')} changed"
+    return Document("", headline, tuple(s for s in sections if s.blocks))
+
+
+def says(power: Sequence[Power]) -> dict[str, str]:
+    """Return the power of each question at the least of its effects in a sentence, by its id."""
+    found: dict[str, str] = {}
+    for one in power:
+        found.setdefault(one.question, one.says)
+    return found
+
+
+def drawn_from(drawn: Distribution) -> str:
+    """Return a distribution in words, with the parameter that it is given."""
+    by = f"by {drawn.parameter}: " if isinstance(drawn, Given) else ""
+    return by + drawn.describe()
+
+
+def _held(proposal: Proposal) -> str:
+    runs = count(proposal.runs, "finished run")
+    if not proposal.tests:
+        return f"From {runs}. Nothing could be tested, and nothing is left out."
+    return (
+        f"From {runs}. {count(proposal.tests, 'test')} could leave something out; each is held "
+        f"against {proposal.alpha:g}/{proposal.tests} = {proposal.alpha / proposal.tests:.2g}, so "
+        f"that a sweep in which nothing matters loses something in at most {proposal.alpha:.0%} of "
+        "cases."
+    )
+
+
+def _table(proposal: Proposal) -> Table:
+    columns = (
+        Column("parameter", right=False),
+        Column("was", right=False, wrap=True),
+        Column("next", right=False, wrap=True),
+        Column("what", right=False, wrap=True),
+    )
+    rows = []
+    for revision in proposal.revisions:
+        same = revision.after == revision.before
+        after = "the same" if same else drawn_from(revision.after)
+        rows.append((revision.parameter, drawn_from(revision.before), after, SAID[revision.action]))
+    return Table(columns, tuple(rows))
+
+
+def _reasons(revisions: Sequence[Revision]) -> Bullets:
+    return Bullets(tuple((revision.parameter, f"{revision.why}.") for revision in revisions))
+
+
+def _given_up(revisions: Sequence[Revision]) -> tuple[Block, ...]:
+    items = tuple((r.parameter, f"{r.gives_up}.") for r in revisions if r.gives_up)
+    return (Bullets(items),) if items else (Text("Nothing."),)
+
+
+def _arms(proposal: Proposal) -> Table:
+    columns = (
+        Column("arm", right=False),
+        Column("of the runs"),
+        Column("what for", right=False, wrap=True),
+    )
+    arms = proposal.sweep.arms
+    rows = tuple((arm, str(_size(arms[arm])), purpose) for arm, purpose in proposal.arms)
+    return Table(columns, rows)
+
+
+def _sizes(page: Page) -> tuple[tuple[str, str], ...]:
+    runs, steps = page.proposal.sizes
+    return (("runs", f"{runs}."), ("steps", f"{steps}."))
+
+
+def _size(arm: int | Pairs) -> int:
+    return arm.count if isinstance(arm, Pairs) else arm

@@ -1,0 +1,144 @@
+"""`sweep judge`: what it prints of a table, its JSON, its exit status, and lines for mistakes."""
+
+import json
+import shlex
+
+import numpy as np
+import pytest
+
+from harness import cli
+from harness.claims import STANDARD_IDS
+from tests import published_broad
+
+
+@pytest.fixture
+def judge(capsys, tmp_path, monkeypatch):
+    """Run the verb in an empty folder; return status, output and errors."""
+    monkeypatch.chdir(tmp_path)
+
+    def judge(line):
+        capsys.readouterr()
+        try:
+            status = cli.main(["judge", *shlex.split(line)])
+        except SystemExit as left:
+            status = left.code
+        said = capsys.readouterr()
+        return status, said.out, said.err
+
+    return judge
+
+
+@pytest.fixture
+def tables(tmp_path):
+    """A sweep and its baseline as tables, a group of each model."""
+    rng = np.random.default_rng(8)
+    for name, mean in (("runs", 0.08), ("before", 0.03)):
+        rows = ["run,model,lr,batch_size,delta_perf,delta_perf_se"]
+        rows += [
+            f"{name}{i},{('s', 'l')[i % 2]},{10 ** rng.uniform(-7, -6):.6g},{(4, 8, 12)[i % 3]},"
+            f"{mean + 0.02 * rng.normal():.5f},0.01"
+            for i in range(24)
+        ]
+        (tmp_path / f"{name}.csv").write_text("\n".join(rows))
+    return tmp_path
+
+
+def test_it_prints_what_was_read_and_the_report(judge, tables):
+    status, out, err = judge("runs.csv --baseline before.csv --reference bs=8")
+    assert (status, err) == (0, "")
+    assert max(map(len, out.splitlines())) <= 80
+    first, rest = out.split("\n\n", 1)
+    assert "runs.csv: 24 rows" in first
+    assert "learning_rate (lr)" in first
+    assert "margin 0.02, least gain 0.05" in first
+    assert "not pre-registered" in " ".join(rest.split())
+    assert "mean_vs_baseline" in rest
+    assert "Is batch size 8 no worse than 4 and 12?" in rest
+    assert "Task" not in rest
+
+
+def test_json_has_all_standard_questions(judge, tables):
+    status, out, _ = judge("runs.csv --baseline before.csv --json")
+    data = json.loads(out)
+    assert status == 0
+    assert set(STANDARD_IDS) <= {question["id"] for question in data["questions"]}
+    assert data["metric"] == "ΔPerf"
+    assert data["table"] == "runs.csv"
+    assert data["read"]
+    assert len(data["runs"]) == 24
+    assert data["baseline"] == "before"
+
+
+def test_groups_have_a_report_each_and_a_table_beside_each_other(judge, tables):
+    status, out, _ = judge("runs.csv --baseline before.csv --by model")
+    assert status == 0
+    assert "Groups side by side" in out
+    assert "runs, model s" in out
+    _, out, _ = judge("runs.csv --baseline before.csv --by model --json")
+    data = json.loads(out)
+    assert [group["by"] for group in data["groups"]] == [{"model": "s"}, {"model": "l"}]
+    assert "questions" not in data
+
+
+def test_reports_are_written_where_asked(judge, tables):
+    judge("runs.csv --report out")
+    assert {path.name for path in (tables / "out").iterdir()} == {
+        "report.html",
+        "report.json",
+        "report.md",
+    }
+    judge("runs.csv --by model --report groups")
+    assert {path.name for path in (tables / "groups").iterdir()} == {"model=s", "model=l"}
+
+
+def test_strict_fails_on_a_refuted_claim(judge, tables):
+    assert judge("before.csv --baseline runs.csv")[0] == 0
+    assert judge("before.csv --baseline runs.csv --strict")[0] == 1
+    assert judge("runs.csv --baseline before.csv --strict")[0] == 0
+
+
+def test_counts_and_the_published_ones_are_baselines(judge, tmp_path):
+    published_broad.write(tmp_path / "broad.csv")
+    _, out, _ = judge("broad.csv --baseline published --json")
+    by_id = {q["id"]: q for q in json.loads(out)["questions"]}
+    assert by_id["success_vs_baseline"]["verdict"] == "inconclusive"
+    assert "6 of 19" in by_id["success_vs_baseline"]["answer"]
+    _, again, _ = judge("broad.csv --baseline 6/19 --json")
+    same = {q["id"]: q for q in json.loads(again)["questions"]}["success_vs_baseline"]
+    assert same["estimate"] == by_id["success_vs_baseline"]["estimate"]
+
+
+def test_a_minimised_metric_is_shown_with_its_sign_turned(judge, tmp_path):
+    rng = np.random.default_rng(3)
+    rows = [f"{(i + 1) * 1e-5:.3g},{2 + 0.1 * rng.normal():.4f}" for i in range(12)]
+    (tmp_path / "runs.csv").write_text("\n".join(["lr,loss", *rows]))
+    status, out, _ = judge("runs.csv --metric loss --direction min")
+    assert status == 0
+    assert "mean −loss" in out
+    assert "ΔPerf" not in out
+    assert "success" not in out.split("Questions")[0].split("Runs by")[1]
+    judge("runs.csv --metric loss --direction min --report out")
+    assert "ΔPerf" not in (tmp_path / "out" / "report.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("nowhere.csv", "nowhere.csv"),
+        ("runs.csv --baseline 20/19", "at most as many successes as runs"),
+        ("runs.csv --baseline broda", "no store"),
+        ("runs.csv --baseline nowhere.csv", "nowhere.csv"),
+        ("runs.csv --by modell", "modell"),
+        ("runs.csv --reference batch_size=7", "no run has that value"),
+        ("runs.csv --reference batch_size", "is not COL=VALUE"),
+        ("runs.csv --margin -1", "not a number above 0"),
+        ("runs.csv --success-above 2", "not a number above 0 and below 1"),
+        ("runs.csv --metric lr --direction max --baseline broad", "give a table of the same"),
+    ],
+)
+def test_mistakes_are_one_line(judge, tables, line, said):
+    status, out, err = judge(line)
+    assert status == 2
+    assert out == ""
+    assert said in err
+    assert "Traceback" not in err
