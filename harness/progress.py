@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, TextIO
 
-from harness.session import Observer, Tally
+from harness.tally import Observer, Tally
 
 if TYPE_CHECKING:
     from rich.live import Live

@@ -175,7 +175,7 @@ def test_the_root_is_found_from_below(sweep, declared, monkeypatch):
 
 def test_plan_as_json_is_the_plan_of_the_sweep(sweep, declared):
     plan = data(sweep, "plan toy")
-    assert list(plan) == ["sweep", "runs", "cost", "power", "audit"]
+    assert list(plan) == ["sweep", "runs", "coverage", "duplicates", "cost", "power", "audit"]
     arms = [run["arm"] for run in plan["runs"]]
     assert arms == ["main"] * 8 + ["placebo"] + ["batch_size"] * 2
     first = plan["runs"][0]

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from harness import Outcome, progress
 from harness.progress import LiveLine, LogLine, clock, describe
-from harness.session import Tally
+from harness.tally import Tally
 
 
 def tally(**changes):

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from harness import observations, statistics
 from harness.audit.view import View
 from harness.records import Baseline, Finding
+from harness.statistics import Window
 from harness.training.backends import BACKENDS
 
 
@@ -65,20 +66,29 @@ def annealed_window(view: View) -> Iterator[Finding]:
         spans = [observations.window_of(result, claim.since) for result in view.observed.completed]
         if not rates or not spans:
             continue
-        window = statistics.rate_in_window(rates, *spans[0])
-        if window is not None and window.annealed:
-            yield Finding(
-                "annealed_window",
-                "info" if half else "warning",
-                f"{name} looks at steps {spans[0][0]:g} to {spans[0][1]:g}, in which the learning "
-                f"rate goes from {window.start:.0%} to {window.end:.0%} of its peak: a gain there "
-                "may be annealing, not longer training"
-                + (
-                    "; the half arm separates the two"
-                    if half
-                    else "; runs given half of the steps separate the two (--sweep-arms half)"
-                ),
-            )
+        yield from annealing(name, spans[0], statistics.rate_in_window(rates, *spans[0]), half)
+
+
+def annealing(
+    name: str, span: tuple[float, float], window: Window | None, half: bool
+) -> Iterator[Finding]:
+    """Say of the question ``name`` that the learning rate falls in the steps it looks at.
+
+    ``half`` is whether there is an arm that separates annealing from longer training.
+    """
+    if window is not None and window.annealed:
+        yield Finding(
+            "annealed_window",
+            "info" if half else "warning",
+            f"{name} looks at steps {span[0]:g} to {span[1]:g}, in which the learning "
+            f"rate goes from {window.start:.0%} to {window.end:.0%} of its peak: a gain there "
+            "may be annealing, not longer training"
+            + (
+                "; the half arm separates the two"
+                if half
+                else "; runs given half of the steps separate the two (--sweep-arms half)"
+            ),
+        )
 
 
 def post_hoc(view: View) -> Iterator[Finding]:

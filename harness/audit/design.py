@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import combinations
 
 import numpy as np
@@ -11,36 +11,45 @@ from numpy.typing import NDArray
 
 from harness import observations, statistics
 from harness.audit.view import ALARM, MANY, View
-from harness.records import Finding, Result, Value
+from harness.records import Finding, Value
 
 FAILED = ("failed", "timeout", "oom", "crashed")
 
 
 def confounded(view: View) -> Iterator[Finding]:
     runs = view.final
+    columns = {name: view.column(name, runs) for name in observations.parameter_names(runs)}
+    yield from confounding(columns, view.given, view.generator())
+
+
+def confounding(
+    columns: Mapping[str, list[Value]], given: Mapping[str, str], rng: np.random.Generator
+) -> Iterator[Finding]:
+    """Find the pairs of parameters that go together, by declaration or in the runs.
+
+    ``columns`` are the values [n] of each parameter; ``given`` names, for one whose values depend
+    on another's by declaration, that other.
+    """
     levels = {
-        name: codes
-        for name in observations.parameter_names(runs)
-        if (codes := _levels(view.column(name, runs))) is not None
+        name: codes for name, values in columns.items() if (codes := _levels(values)) is not None
     }
     pairs = list(combinations(levels, 2))
-    rng = view.generator()
     threshold = ALARM / 4 / max(1, len(pairs))
     resamples = min(19_999, max(1_999, math.ceil(4 / threshold)))
     for one, two in pairs:
-        by_design = view.given.get(one) == two or view.given.get(two) == one
+        by_design = given.get(one) == two or given.get(two) == one
         strength, p_value = statistics.association(levels[one], levels[two], rng, resamples)
         if not by_design and (p_value > threshold or strength < 0.3):
             continue
-        cause, effect = (two, one) if view.given.get(one) == two else (one, two)
+        cause, effect = (two, one) if given.get(one) == two else (one, two)
         if not by_design and np.unique(levels[cause]).size > np.unique(levels[effect]).size:
             cause, effect = effect, cause
         yield Finding(
             "confounded",
             "warning",
-            f"{effect} depends on {cause} ({_implied(view, cause, effect, runs)}): the effect of "
-            "one cannot be told from that of the other, so a share of either among the best runs "
-            "says nothing by itself",
+            f"{effect} depends on {cause} ({_implied(cause, columns[cause], columns[effect])}): "
+            "the effect of one cannot be told from that of the other, so a share of either among "
+            "the best runs says nothing by itself",
             (effect, cause),
         )
 
@@ -127,15 +136,15 @@ def _levels(values: list[Value]) -> NDArray[np.intp] | None:
     return np.array([distinct.index(value) for value in values], dtype=np.intp)
 
 
-def _implied(view: View, cause: str, effect: str, runs: tuple[Result, ...]) -> str:
-    """Say which values of ``effect`` occur with each value of ``cause``."""
+def _implied(name: str, causes: list[Value], effects: list[Value]) -> str:
+    """Say which values of an effect [n] occur with each value of its cause ``name`` [n]."""
     seen: dict[Value, set[Value]] = {}
-    for value, other in zip(view.column(cause, runs), view.column(effect, runs), strict=True):
+    for value, other in zip(causes, effects, strict=True):
         seen.setdefault(value, set()).add(other)
     if len(seen) >= MANY or any(len(values) >= MANY for values in seen.values()):
         return "they rise or fall together"
     return "; ".join(
-        f"{cause} {value}: {', '.join(map(str, sorted(seen[value], key=_sortable)))}"
+        f"{name} {value}: {', '.join(map(str, sorted(seen[value], key=_sortable)))}"
         for value in sorted(seen, key=_sortable)
     )
 

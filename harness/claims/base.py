@@ -15,6 +15,9 @@ from harness.records import Baseline, Counts, Evidence, Verdict, VerdictName, fi
 
 NOT_LIKE_FOR_LIKE = "not like for like"
 
+COLLAPSING = 0.15
+"""The share of collapsing runs that a sample should be large enough to hold one of."""
+
 
 @dataclass(frozen=True)
 class BaseClaim:
@@ -232,6 +235,20 @@ def like_for_like(evidence: Evidence, answer: str) -> str:
     if not differences:
         return answer
     return f"{NOT_LIKE_FOR_LIKE} ({'; '.join(differences)}): {answer}"
+
+
+def unseen(runs: int) -> str:
+    """Return the line on what so few runs may not show at all; empty where they are enough.
+
+    No test on a mean knows of a kind of run that none of its values is.
+    """
+    chance = (1.0 - COLLAPSING) ** runs
+    if chance <= 0.05:
+        return ""
+    return (
+        f"{plural(runs, 'run')}: a collapse that befalls {COLLAPSING:.0%} of runs is in none of "
+        f"them with probability {chance:.2f}, and then not in this answer"
+    )
 
 
 def survivors(observed: Observations, whose: str) -> str:

@@ -66,7 +66,7 @@ class BestInside(BaseClaim):
         kept = [
             (float(value), outcome, run.run.config.get(self.within or ""))
             for run, outcome in zip(runs, outcomes, strict=True)
-            if _is_number(value := run.run.config.get(self.parameter))
+            if is_number(value := run.run.config.get(self.parameter))
         ]
         distinct = len({value for value, _, _ in kept})
         if distinct < 3:
@@ -156,5 +156,5 @@ def _what_helps(tested: Bracket, alpha: float, parameter: str) -> str:
     return f"a range of {parameter} that goes {'higher' if rising else 'lower'}"
 
 
-def _is_number(value: Value) -> TypeGuard[int | float]:
+def is_number(value: Value) -> TypeGuard[int | float]:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from harness import observations, statistics
-from harness.claims.base import BaseClaim, level_of, margin_of, no_margin
+from harness.claims.base import BaseClaim, level_of, margin_of, no_margin, unseen
 from harness.claims.wording import interval, number, p_text, plural, signed
 from harness.errors import SweepError
 from harness.observations import Observations
@@ -24,8 +24,9 @@ class StillImproves(BaseClaim):
     """Perf still improves from step ``since`` to the last, by the paired gain of the runs.
 
     ``since`` counts the steps that the sweep declares, and is scaled with them; None is half of
-    them. With the two-sided interval [L, U] of the mean gain the claim is supported where L > 0 and
-    U ≥ ``margin``, and refuted where U < ``margin``. ``margin`` None is the sweep's.
+    them. With the two-sided interval [L, U] of the mean gain, the wider of Student's and of the one
+    corrected for skewness, the claim is supported where L > 0 and U ≥ ``margin``, and refuted where
+    U < ``margin``. ``margin`` None is the sweep's.
     """
 
     since: int | None = None
@@ -48,13 +49,14 @@ class StillImproves(BaseClaim):
         since = "half of the steps" if self.since is None else f"step {self.since}"
         margin = "the sweep's margin" if self.margin is None else repr(self.margin)
         return (
-            f"perf improves from {since} to the last: paired t interval [L, U] of the gain, "
-            f"supported where L > 0 and U >= margin, refuted where U < margin; margin: {margin}"
+            f"perf improves from {since} to the last: paired t interval [L, U] of the gain, also "
+            "corrected for skewness, supported where L > 0 and U >= margin, refuted where U < "
+            f"margin; margin: {margin}"
         )
 
     def _decide(self, id: str, evidence: Evidence, observed: Observations) -> Verdict:
         margin = margin_of(self.margin, evidence)
-        start, end, used = _ends(observed.completed, self.since)
+        start, end, used = ends_of(observed.completed, self.since)
         if not used:
             return self._unanswerable(
                 id,
@@ -82,7 +84,7 @@ class StillImproves(BaseClaim):
                 f"; the learning rate went {went} {window.start:.0%} {joint} {window.end:.0%} of "
                 "its peak in that window"
             )
-        beside = [_longer_training(observed, evidence)]
+        beside = [_longer_training(observed, evidence), unseen(len(used))]
         if len(used) < observed.total:
             beside.append(
                 f"{len(used)} of {plural(observed.total, 'run')} have both points of the curve; "
@@ -99,7 +101,7 @@ class StillImproves(BaseClaim):
             level=gained.level,
             p_value=gained.p_greater if supported or verdict == "inconclusive" else 1.0,
             n=gained.n,
-            method="paired t interval of the gain",
+            method="paired t interval of the gain, corrected for skewness",
             reason=_reason(gained, margin),
             needs=() if verdict != "inconclusive" else (_what_helps(margin),),
             beside=beside,
@@ -126,7 +128,7 @@ def _decided(gained: Comparison, margin: float | None, found: str) -> tuple[Verd
     return "inconclusive", f"not shown: {found}"
 
 
-def _ends(
+def ends_of(
     results: Sequence[Result], since: int | None
 ) -> tuple[observations.FloatArray, observations.FloatArray, list[Result]]:
     """Return perf at the start and at the end of the window [n], and the n runs that have both."""

@@ -192,7 +192,7 @@ class _Matched:
         return cls(
             label=str(value),
             differences=differences,
-            compared=statistics.paired(differences, level=level),
+            compared=statistics.matched(differences, level=level),
             pairs=int(differences.size) + lost + won + both,
             lost=lost,
             won=won,

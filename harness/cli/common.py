@@ -64,6 +64,11 @@ def add_selection(parser: argparse.ArgumentParser) -> None:
         default=("all",),
         help="control arms beside the main runs (default: all)",
     )
+    add_means(parser)
+
+
+def add_means(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say by what runs are trained."""
     parser.add_argument(
         "--backend",
         metavar="auto|torch|jax",

@@ -1,35 +1,28 @@
-"""``sweep plan``: configurations and cost, before anything is spent."""
+"""``sweep plan``: configs, cost, and what they can show, before anything is spent."""
 
 from __future__ import annotations
 
 import argparse
+import sys
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, TextIO
 
+from harness.arguments import HOME
 from harness.cli import common
 from harness.errors import StoreError
-from harness.planning import conditions_of, planned, trained_with
-from harness.records import MAIN, Conditions, Result, Run
-from harness.sweep import Pairs, Sweep
+from harness.planning import Plan, plan, trained_with
+from harness.records import Conditions, Power, Result, Run
+from harness.sweep import Sweep
 
-HELP = "print the configurations of a sweep, its arms and its cost, and train nothing"
+if TYPE_CHECKING:
+    from harness.report.plan import Cost
 
+HELP = "print the configs of a sweep, its arms, its cost and what it can show, and train nothing"
 
-@dataclass(frozen=True, slots=True)
-class Cost:
-    """What runs cost: training steps, completions where configs say how many, estimated seconds.
-
-    ``stored`` is the number of stored runs that the estimate rests on; ``why`` says why there is
-    none.
-    """
-
-    runs: int
-    steps: int
-    completions: int | None
-    seconds: float | None
-    stored: int
-    why: str
+SHOW_AFTER = 2.0
+LOG_SECONDS = 30.0
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -42,22 +35,39 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print the plan of a sweep."""
-    sweep = common.chosen(options.name, common.sweeps(options))
+    from harness.audit.plan import audit_plan
+    from harness.report.plan import Page, as_data, as_text
+
+    sweeps = common.sweeps(options)
+    sweep = common.chosen(options.name, sweeps)
     selection = common.selection(options, sweep)
-    runs = planned(sweep, selection)
-    conditions = conditions_of(sweep, selection, trains=False)
-    cost = estimate(runs, *_timed(options, conditions))
+    asked = plan(sweep, selection, trains=False)
+    runs = tuple(asked.runs.values())
+    stored = _stored(options)
+    ours, theirs = _beside(options, asked, sweeps) if stored is not None else ((), ())
+    baseline = sweeps.get(sweep.baseline) if isinstance(sweep.baseline, str) else None
+    power = _power(sweep, runs, (*ours, *theirs), baseline)
+    page = Page(
+        sweep=sweep,
+        runs=runs,
+        cost=estimate(runs, *_timed(stored, asked.conditions)),
+        power=power,
+        findings=audit_plan(sweep, runs, power, baseline=baseline, baseline_stored=bool(theirs)),
+        means=trained_with(asked.conditions, selection, device=False),
+        transfer=asked.conditions.lr_transfer,
+    )
     if options.json:
-        common.print_json(_data(sweep, runs, cost))
+        common.print_json(as_data(page))
     else:
-        means = trained_with(conditions, selection, device=False)
-        print("\n".join(_lines(sweep, runs, cost, means, common.width())))
+        print(as_text(page, common.width()), end="")
     return 0
 
 
 def estimate(runs: Sequence[Run], stored: Sequence[Result], why: str) -> Cost:
     """Return what ``runs`` cost, by the time that ``stored`` ones took for a completion or step."""
     from statistics import median
+
+    from harness.report.plan import Cost
 
     works = [completions(run) for run in runs]
     counted = [work for work in works if work is not None]
@@ -88,143 +98,98 @@ def completions(run: Run) -> int | None:
     return run.steps * batch * group
 
 
-def _timed(options: argparse.Namespace, conditions: Conditions) -> tuple[list[Result], str]:
-    """Return the stored runs that tell how long these will take, or why there are none."""
+class Waiting:
+    """Says on ``stream`` what is being computed and for how long still, of ``total`` parts.
+
+    After two seconds on a terminal, in one line that is gone in the end; elsewhere every half
+    minute.
+    """
+
+    def __init__(self, stream: TextIO, total: int, *, rewrites: bool) -> None:
+        self._stream = stream
+        self._total = total
+        self._rewrites = rewrites
+        self._start = time.monotonic()
+        self._next = self._start + (SHOW_AFTER if rewrites else LOG_SECONDS)
+        self._begun = 0
+        self._shown = False
+
+    def __call__(self, part: str) -> None:
+        """Begin a part."""
+        now, done = time.monotonic(), self._begun
+        self._begun += 1
+        if now < self._next or not done:
+            return
+        left = (now - self._start) / done * (self._total - done)
+        said = f"sweep: power of {part}, {done} of {self._total} done, about {left:.0f} s to go"
+        self._next = now if self._rewrites else now + LOG_SECONDS
+        self._shown = True
+        self._stream.write(f"\r\x1b[K{said}" if self._rewrites else f"{said}\n")
+        self._stream.flush()
+
+    def end(self) -> None:
+        """Take the line away."""
+        if self._shown and self._rewrites:
+            self._stream.write("\r\x1b[K")
+            self._stream.flush()
+
+
+def _power(
+    sweep: Sweep, runs: Sequence[Run], stored: Sequence[Result], baseline: Sweep | None
+) -> tuple[Power, ...]:
+    from harness.claims.power import sweep_power
+
+    waiting = Waiting(sys.stderr, len(sweep.questions), rewrites=common.rewrites(sys.stderr))
+    try:
+        return sweep_power(
+            sweep,
+            stored,
+            runs=runs,
+            baseline_runs=None if baseline is None else baseline.runs,
+            notify=waiting,
+        )
+    finally:
+        waiting.end()
+
+
+def _stored(options: argparse.Namespace) -> list[Result] | None:
+    """Return all that is stored; None where there is no store and none was named."""
+    if not options.store and not (common.root() / HOME / "store.db").exists():
+        return None
     try:
         with common.open_store(options) as store:
-            results = store.results(traces=False)
+            return list(store.results(traces=False))
     except StoreError:
         if options.store:
             raise
-        return [], "no run is stored"
+        return None
+
+
+def _beside(
+    options: argparse.Namespace, asked: Plan, sweeps: dict[str, Sweep]
+) -> tuple[tuple[Result, ...], tuple[Result, ...]]:
+    """Return the stored runs of the plan itself, and those of its baseline."""
+    from harness.gathering import resolve_baseline
+
+    name = asked.sweep.baseline
+    with common.open_store(options) as store:
+        # The plan's own runs: one may have been stored by a sweep of another name.
+        found = store.get(asked.runs, traces=False).items()
+        ours = tuple(replace(result, run=asked.runs[key]) for key, result in found)
+        if not isinstance(name, str):
+            return ours, ()
+        theirs, _ = resolve_baseline(name, sweeps, store, asked)
+    return ours, () if theirs is None else theirs.results
+
+
+def _timed(stored: list[Result] | None, conditions: Conditions) -> tuple[list[Result], str]:
+    """Return the stored runs that tell how long these will take, or why there are none."""
     alike = ("backend", "precision", "task", "model")
     found = [
         result
-        for result in results
+        for result in stored or ()
         if result.outcome.status == "completed"
         and all(getattr(result.conditions, n) == getattr(conditions, n) for n in alike)
     ]
-    return found, f"no run of {conditions.model} on {conditions.backend} is stored"
-
-
-def _data(sweep: Sweep, runs: Sequence[Run], cost: Cost) -> dict[str, Any]:
-    return {
-        "sweep": sweep.name,
-        "runs": [
-            {
-                "id": run.id,
-                "arm": run.arm,
-                "pair": run.pair,
-                "seed": run.seed,
-                "steps": run.steps,
-                "config": dict(run.config),
-            }
-            for run in runs
-        ],
-        "cost": {
-            "runs": cost.runs,
-            "steps": cost.steps,
-            "completions": cost.completions,
-            "seconds": cost.seconds,
-            "stored_runs": cost.stored,
-        },
-        "power": [],
-        "audit": [],
-    }
-
-
-def _lines(sweep: Sweep, runs: Sequence[Run], cost: Cost, means: str, width: int) -> list[str]:
-    from harness.report.digits import count
-    from harness.report.layout import wrap
-
-    main = [run for run in runs if run.arm == MAIN]
-    steps = main[0].steps
-    declared = (len(main), steps) == (sweep.runs, sweep.steps)
-    less = "" if declared else f" (declared: {sweep.runs} of {count(sweep.steps, 'step')})"
-    title = f"{sweep.name}: {count(len(main), 'run')} of {count(steps, 'step')}{less}"
-    lines = wrap(f"{title}, {sweep.sampler.replace('_', ' ')} sample, seed {sweep.seed}", width)
-    if means:
-        lines += wrap(f"trained with {means}", width)
-    lines += ["", *_space(sweep, width), "", *_configs(sweep, main, width)]
-    if len(runs) > len(main):
-        lines += ["", *_arms(sweep, runs, width)]
-    return [*lines, "", *(part for line in _cost(cost) for part in wrap(line, width))]
-
-
-def _space(sweep: Sweep, width: int) -> list[str]:
-    from harness.report.blocks import Column, Table
-    from harness.report.layout import table_text
-
-    columns = (Column("parameter", right=False), Column("drawn from", right=False, wrap=True))
-    return table_text(Table(columns, tuple(sweep.parameters.describe().items())), width)
-
-
-def _configs(sweep: Sweep, main: Sequence[Run], width: int) -> list[str]:
-    from harness.report.blocks import Column, Table
-    from harness.report.digits import learning_rate, value
-    from harness.report.layout import table_text
-
-    configs = [run.config for run in main]
-    varied = [n for n in sweep.parameters if len({config[n] for config in configs}) > 1]
-    columns = {Column("run", right=False): [f"{run.index:02d}" for run in main]}
-    for name in varied:
-        rate = name == "learning_rate"
-        title = Column(name.replace("_", " "), wrap=True)
-        columns[title] = [value(config[name], rate=rate) for config in configs]
-        transfer = _transfer(sweep) if rate else 1.0
-        if transfer != 1:
-            rates = [float(config[name] or 0) for config in configs]
-            columns[Column("the task's", drop=1)] = [learning_rate(r * transfer) for r in rates]
-    columns[Column("seed", drop=2)] = [str(run.seed) for run in main]
-    return table_text(Table(tuple(columns), tuple(zip(*columns.values(), strict=True))), width)
-
-
-def _transfer(sweep: Sweep) -> float:
-    """Return the factor between the sweep's learning rates and those of the task it trains on."""
-    from harness.training.tasks import DEFAULT_TASK, get_task
-
-    return 1.0 if sweep.trainer is not None else get_task(sweep.task or DEFAULT_TASK).lr_transfer
-
-
-def _arms(sweep: Sweep, runs: Sequence[Run], width: int) -> list[str]:
-    from harness.report.blocks import Column, Table
-    from harness.report.layout import table_text
-
-    columns = (
-        Column("arm", right=False),
-        Column("runs"),
-        Column("steps"),
-        Column("what it is", right=False, wrap=True),
-    )
-    rows = []
-    for arm in dict.fromkeys(run.arm for run in runs if run.arm != MAIN):
-        of = [run for run in runs if run.arm == arm]
-        size = sweep.arms[arm]
-        if isinstance(size, Pairs):
-            values = ", ".join(map(str, size.values))
-            said = f"the first {size.count} runs with {arm.replace('_', ' ')} {values}"
-        else:
-            said = KINDS[arm].format(size=len(of))
-        rows.append((arm, str(len(of)), str(of[0].steps), said))
-    return table_text(Table(columns, tuple(rows)), width)
-
-
-KINDS = {
-    "placebo": "the first {size} runs with a learning rate of 0: must measure exactly 0",
-    "null": "the first {size} runs with rewards permuted: what useless training measures",
-    "half": "the first {size} runs in half of the steps, their schedule fitted to them",
-}
-
-
-def _cost(cost: Cost) -> list[str]:
-    from harness.report.digits import count, duration
-
-    sizes = [count(cost.runs, "run"), count(cost.steps, "step")]
-    if cost.completions is not None:
-        sizes.append(count(cost.completions, "completion"))
-    if cost.seconds is None:
-        time = f"Time is not known yet: {cost.why}."
-    else:
-        by = count(cost.stored, "stored run")
-        time = f"About {duration(cost.seconds)} with one worker, judging by {by}."
-    return [f"Cost: {', '.join(sizes)}.", time]
+    none = f"no run of {conditions.model} on {conditions.backend} is stored"
+    return found, "no run is stored" if stored is None else none

@@ -31,6 +31,7 @@ def as_data(report: Report) -> dict[str, Any]:
         "runs": [run_data(result) for result in report.runs],
         "questions": [_question(verdict) for verdict in report.verdicts],
         "audit": [finding_data(finding) for finding in report.findings],
+        "reference": _compared(report),
     }
 
 
@@ -49,6 +50,9 @@ def run_data(result: Result) -> dict[str, Any]:
         "perf_after": finite(outcome.perf_after),
         "delta_perf": finite(outcome.delta_perf),
         "delta_perf_se": finite(outcome.delta_perf_se),
+        "prompts": outcome.prompts,
+        "samples": outcome.samples,
+        "prompts_changed": outcome.prompts_changed,
         "train_delta_perf": finite(outcome.train_delta_perf),
         "curve": [
             {"step": point.step, "perf": finite(point.perf), "se": finite(point.se)}
@@ -103,6 +107,27 @@ def _spared(report: Report) -> dict[str, Any] | None:
         "planned": spared.planned,
         "not_needed": spared.left,
         "seconds_saved": finite(spared.seconds),
+    }
+
+
+def _compared(report: Report) -> dict[str, Any] | None:
+    compared = report.compared
+    if compared is None:
+        return None
+    return {
+        "path": compared.path,
+        "questions": [
+            {
+                "id": regression.id,
+                "was": "supported",
+                "now": regression.now,
+                "regressed": regression.regressed,
+                "p_value": finite(regression.p_value),
+                "level": regression.level,
+                "answer": regression.answer,
+            }
+            for regression in compared.questions
+        ],
     }
 
 

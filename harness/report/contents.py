@@ -53,6 +53,7 @@ def document(report: Report) -> Document:
         Section("Learning curve", curve_blocks(report, digits)),
         Section("Arms", arms_blocks(report, digits)),
         Section("Audit", _audit(report)),
+        Section("Reference", _reference(report)),
         Section("Questions", _questions(report)),
     )
     page = Document(
@@ -85,6 +86,9 @@ def warning(report: Report) -> str:
         said.append(f"INCOMPLETE: {'; '.join(report.missing)}")
     if report.spared:
         said.append(_answered_early(report.spared))
+    if report.compared and any(one.regressed for one in report.compared.questions):
+        lost = [one.id for one in report.compared.questions if one.regressed]
+        said.append(f"REGRESSED: {', '.join(lost)}")
     return ". ".join(said)
 
 
@@ -296,6 +300,18 @@ def _verdict_table(verdicts: tuple[Verdict, ...]) -> Table:
         cells += [str(verdict.n or ""), p_value(verdict.p_value), p_value(verdict.p_holm)]
         rows.append(tuple("" if cell == NONE else cell for cell in cells))
     return Table(columns, tuple(rows))
+
+
+def _reference(report: Report) -> tuple[Block, ...]:
+    compared = report.compared
+    if compared is None:
+        return ()
+    if not compared.questions:
+        return (Text(f"The reference {compared.path} supports no question."),)
+    items = tuple(
+        (("regressed: " * one.regressed) + one.id, one.answer) for one in compared.questions
+    )
+    return (Text(f"Compared with {compared.path}, question by question:"), Bullets(items))
 
 
 def _audit(report: Report) -> tuple[Block, ...]:

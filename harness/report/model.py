@@ -9,6 +9,7 @@ from harness.records import (
     DELTA_PERF,
     MAIN,
     Baseline,
+    Compared,
     Conditions,
     Counts,
     Evidence,
@@ -40,6 +41,7 @@ class Report:
     ``missing`` says in words which runs have not finished, ``runs`` are all that have a result,
     whatever their arm and status. ``own`` are the figures of the main runs, ``against`` those of
     the baseline where it is at hand. ``spared`` are runs that the sweep was answered without.
+    ``compared`` has the questions of a reference report.
     """
 
     sweep: str
@@ -63,6 +65,7 @@ class Report:
     scale: str = ""
     metric: Metric = DELTA_PERF
     spared: Spared | None = None
+    compared: Compared | None = None
 
     @property
     def complete(self) -> bool:
@@ -95,6 +98,7 @@ def build(
     missing: Iterable[object] = (),
     unfinished: Iterable[Result] = (),
     spared: Spared | None = None,
+    compared: Compared | None = None,
     conditions: Conditions | None = None,
     steps: int | None = None,
 ) -> Report:
@@ -112,6 +116,8 @@ def build(
         Results that are no evidence: failed, timed out, interrupted.
     spared
         The runs that are not needed, where every question was answered without them.
+    compared
+        What became of the questions that a reference report supports, where there is one.
     conditions, steps
         What the runs were trained under and for; taken from the first run where not given.
     """
@@ -151,6 +157,7 @@ def build(
         arms=by_arm,
         metric=evidence.metric,
         spared=spared,
+        compared=compared,
     )
 
 

@@ -11,6 +11,9 @@ from harness.errors import UsageError
 from harness.report import as_json, html, markdown
 from harness.report.model import Report
 
+REFERENCE = "reference.json"
+"""The name of a report that later ones are compared with."""
+
 
 def write_report(report: Report, directory: Path) -> Path:
     """Write ``report.json``, ``report.md`` and ``report.html`` into ``directory``.
@@ -41,6 +44,33 @@ def write_report(report: Report, directory: Path) -> Path:
             f"cannot write the report to {directory}: {reason}; name another directory"
         ) from error
     return directory
+
+
+def write_reference(report: Report, directory: Path) -> Path:
+    """Keep ``report`` in ``directory`` as the one that later reports are compared with.
+
+    Returns
+    -------
+    the file
+
+    Raises
+    ------
+    UsageError
+        Where the report is of an unfinished sweep, or cannot be written.
+    """
+    waiting = [verdict.id for verdict in report.verdicts if verdict.verdict == "not judged"]
+    lacking = [*report.missing, *(f"{id_} is not judged" for id_ in waiting)]
+    if lacking:
+        raise UsageError(
+            f"sweep {report.sweep!r} is no reference yet ({'; '.join(lacking)}): finish it first"
+        )
+    path = directory / REFERENCE
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        _replace(path, as_json.render(report))
+    except OSError as error:
+        raise UsageError(f"cannot write {path}: {error.strerror or error}") from error
+    return path
 
 
 def _replace(path: Path, text: str) -> None:

@@ -7,12 +7,14 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
-from harness.statistics.comparisons import paired
+from harness.statistics.agreement import skewed_paired
 from harness.statistics.values import Comparison, Window, as_values
 
 
 def gain(start: ArrayLike, end: ArrayLike, level: float = 0.90) -> Comparison:
     """Return the mean gain of the same runs from ``start`` to ``end`` (perf, each [n]), paired.
+
+    By `skewed_paired`.
 
     Raises
     ------
@@ -24,7 +26,7 @@ def gain(start: ArrayLike, end: ArrayLike, level: float = 0.90) -> Comparison:
         raise ValueError(f"start and end must match, got {first.size} and {last.size} runs")
     differences = last - first
     differences[np.abs(differences) < 1e-12] = 0.0
-    return paired(differences, level=level)
+    return skewed_paired(differences, level=level)
 
 
 def nearest_point(steps: ArrayLike, target: float, tolerance: float) -> int | None:

@@ -15,7 +15,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 from harness.statistics.estimates import chunks
-from harness.statistics.values import FloatArray, as_values
+from harness.statistics.groups import one_hot
+from harness.statistics.values import as_values
 
 _PERMUTED_UP_TO = 500
 
@@ -30,7 +31,7 @@ def association(
 
     Beyond 500 rows the χ² distribution gives the p value. (0, 1) where a column is constant.
     """
-    a, b = _one_hot(codes), _one_hot(others)
+    a, b = one_hot(codes), one_hot(others)
     n, smaller = a.shape[0], min(a.shape[1], b.shape[1])
     if n < 2 or smaller < 2:
         return 0.0, 1.0
@@ -63,8 +64,3 @@ def lattice_step(values: ArrayLike) -> float | None:
     step = float(gaps.min())
     multiples = (x - x[0]) / step
     return step if np.allclose(multiples, np.round(multiples), atol=0.01) else None
-
-
-def _one_hot(codes: NDArray[np.intp]) -> FloatArray:
-    levels, index = np.unique(codes, return_inverse=True)
-    return np.eye(levels.size)[index.ravel()]

@@ -58,9 +58,7 @@ def bracket(
     if y.shape != x.shape or np.isnan(y).any():
         raise ValueError(f"outcomes must be {x.size} numbers, got shape {y.shape}")
     label = _labels(blocks, x.size)
-    order = np.argsort(x, kind="stable")
-    if order.size > MAX_RUNS:
-        order = order[np.linspace(0, order.size - 1, MAX_RUNS).round().astype(np.intp)]
+    order = _along(x)
     x, y, label = x[order], y[order], label[order]
     sizes = np.bincount(label) if x.size else np.zeros(0, dtype=np.intp)
     windows = _Windows.of(x, label)
@@ -83,6 +81,44 @@ def bracket(
         n=x.size,
         blocks=int((sizes > 1).sum()),
     )
+
+
+def bracket_p_values(
+    values: ArrayLike,
+    outcomes: ArrayLike,
+    rng: np.random.Generator,
+    blocks: Sequence[Hashable] | None = None,
+    resamples: int = 1999,
+) -> FloatArray:
+    """Return the p values of rising and of falling [m, 2] for m arrangements of outcomes [m, n].
+
+    Of outcomes without ties on the same ``values`` [n]: their permutation distribution is then the
+    same for all, and is drawn once. All 1 where no window fits. Of more than 500 runs, 500 at even
+    ranks along the range are taken.
+    """
+    x, y = as_values(values), np.asarray(outcomes, dtype=np.float64)
+    if y.ndim != 2 or y.shape[1] != x.size:
+        raise ValueError(f"outcomes must be rows of {x.size} numbers, got shape {y.shape}")
+    order = _along(x)
+    x, label = x[order], _labels(blocks, x.size)[order]
+    windows = _Windows.of(x, label)
+    if windows is None:
+        return np.ones((y.shape[0], 2))
+    ranks = np.argsort(np.argsort(y[:, order], axis=1), axis=1).astype(np.int16)
+    p_values = np.empty((y.shape[0], 2))
+    drawn = [
+        windows.largest(_permuted(ranks[0], label, size, rng))
+        for size in _pieces(resamples, x.size)
+    ]
+    null = np.sort(np.concatenate(drawn), axis=0)
+    start = 0
+    for size in _pieces(y.shape[0], x.size):
+        seen = windows.largest(ranks[start : start + size])
+        for side in range(2):
+            reached = resamples - np.searchsorted(null[:, side], seen[:, side] - 1e-9)
+            p_values[start : start + size, side] = (1 + reached) / (resamples + 1)
+        start += size
+    return p_values
 
 
 def flat(values: ArrayLike, outcomes: ArrayLike, margin: float, level: float = 0.90) -> bool:
@@ -138,6 +174,18 @@ class _Windows:
         left = np.cumsum(signs.sum(axis=1, dtype=np.int32), axis=1)
         right = np.cumsum(signs.sum(axis=2, dtype=np.int32)[:, ::-1], axis=1)[:, ::-1]
         return left[:, self.ends] / self.prefix_sd, -right[:, self.starts] / self.suffix_sd
+
+    def largest(self, ranks: NDArray[np.int16]) -> FloatArray:
+        """Return the largest z of rising and of falling [m, 2] for ``ranks`` [m, n]."""
+        return np.stack([scores.max(axis=1) for scores in self.scores(ranks)], axis=1)
+
+
+def _along(x: FloatArray) -> NDArray[np.intp]:
+    """Return the runs in the order of ``x``, at most 500 of them."""
+    order = np.argsort(x, kind="stable")
+    if order.size > MAX_RUNS:
+        order = order[np.linspace(0, order.size - 1, MAX_RUNS).round().astype(np.intp)]
+    return order
 
 
 def _null_sd(x: FloatArray, label: NDArray[np.intp]) -> float:

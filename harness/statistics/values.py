@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -113,6 +113,23 @@ class Window:
 def unknown(method: str, level: float, n: int, estimate: float = math.nan) -> Comparison:
     """Return the comparison that says nothing."""
     return Comparison(estimate, -math.inf, math.inf, level, 1.0, 1.0, n, method)
+
+
+def strictest(method: str, first: Comparison, *others: Comparison) -> Comparison:
+    """Return what the tests show together: each must show it, and the widest interval is theirs.
+
+    All are tests of one null value at one level; the estimate is that of the ``first``. Where one
+    says nothing, nothing is shown.
+    """
+    compared = (first, *others)
+    return replace(
+        first,
+        low=min(one.low for one in compared),
+        high=max(one.high for one in compared),
+        p_greater=max(one.p_greater for one in compared),
+        p_less=max(one.p_less for one in compared),
+        method=method,
+    )
 
 
 def as_values(values: ArrayLike, name: str = "values") -> FloatArray:

@@ -288,3 +288,14 @@ def test_detectable_gain():
     assert statistics.detectable_gain([0.01, 0.02, 0.01]) == pytest.approx(0.028)
     # The factor is what a two-sided test at .05 detects four times in five.
     assert stats.norm.ppf(0.975) + stats.norm.ppf(0.8) == pytest.approx(2.8, abs=0.01)
+
+
+def test_the_interval_of_a_large_sample_s_middle_half_is_the_bootstrap_s_for_less():
+    rng = np.random.default_rng(4)
+    sample = rng.standard_t(3, 2_000)
+    bootstrapped = statistics.interquartile_mean(sample, rng)
+    doubled = statistics.interquartile_mean(np.repeat(sample, 2), rng)
+    assert doubled.value == pytest.approx(bootstrapped.value)
+    width = (bootstrapped.high - bootstrapped.low) / math.sqrt(2)
+    assert doubled.high - doubled.low == pytest.approx(width, rel=0.05)
+    assert "winsorised" in doubled.method

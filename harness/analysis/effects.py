@@ -1,0 +1,244 @@
+"""What each parameter does to the outcome, and which pairs do more than they add up to."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness import statistics
+from harness.analysis.columns import Bond, Column
+from harness.analysis.ranges import LEVEL
+from harness.analysis.units import Units
+from harness.observations import FloatArray
+from harness.records import Value, finite
+from harness.statistics import Comparison, Estimate
+
+MOST_PAIRED = 12
+"""So many parameters are looked at in pairs, those of the greatest importance."""
+
+FEW_LEVELS = 8
+"""A parameter of more levels than this is not looked at in pairs: too few runs share a cell."""
+
+MANY_RUNS = 500
+"""From so many runs on importance needs fewer repetitions."""
+
+Cell = Value | tuple[float, float]
+"""A level, or the two ends of a third of a range."""
+
+
+@dataclass(frozen=True, slots=True)
+class LevelMean:
+    """The completed runs at a level: their mean, and its difference from all other runs."""
+
+    value: Value
+    runs: int
+    mean: Estimate
+    difference: Comparison
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """What a parameter does to the outcome, whatever the others are.
+
+    Of a range ``rho`` is Spearman's correlation and ``slope`` the change per unit, or per factor
+    of ten where it ``is_log``; of a parameter of few values ``levels`` are the means. ``p_value``
+    is that of "it does something", ``p_within`` that among runs that agree on a parameter it goes
+    with (None where they then all agree on this one), ``p_holm`` the largest of these, corrected
+    for the number of parameters. ``importance`` and ``share`` are shares of the variance: what a
+    prediction of held-out runs loses without the parameter, and what lies between its levels.
+    """
+
+    parameter: str
+    is_log: bool
+    rho: float | None
+    slope: Estimate | None
+    levels: tuple[LevelMean, ...]
+    p_value: float
+    p_within: Mapping[str, float | None]
+    goes_with: tuple[Bond, ...]
+    share: float | None
+    importance: float | None = None
+    p_holm: float = 1.0
+
+    @property
+    def p_apart(self) -> float:
+        """The p value of "it does something that what it goes with does not explain"."""
+        within = (1.0 if p is None else p for p in self.p_within.values())
+        return max(self.p_value, *within, 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Interaction:
+    """Two parameters that do more together than they add up to.
+
+    ``share`` is a share of the variance. The cell of ``values`` has ``runs`` runs, whose mean is
+    ``beyond`` above what the two add up to: the one that stands out most.
+    """
+
+    parameters: tuple[str, str]
+    share: float
+    p_value: float
+    values: tuple[Cell, Cell]
+    runs: int
+    beyond: float
+    p_holm: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Interactions:
+    """The interactions that are shown, of so many ``pairs`` looked at, and the least of all p."""
+
+    shown: tuple[Interaction, ...]
+    pairs: int
+    smallest: float | None
+
+
+def find_effects(
+    columns: Mapping[str, Column],
+    bonds: Mapping[str, tuple[Bond, ...]],
+    units: Units,
+    rng: np.random.Generator,
+) -> tuple[tuple[Effect, ...], float | None]:
+    """Return each parameter's effect, and the share of the variance that all predict together."""
+    done = units.finished
+    importance, predicted = statistics.permutation_importance(
+        [column.codes[done] for column in columns.values()],
+        units.outcomes[done],
+        rng,
+        repeats=10 if done.sum() <= MANY_RUNS else 2,
+    )
+    found = [
+        replace(_effect(column, columns, bonds[name], units, rng), importance=finite(worth))
+        for (name, column), worth in zip(columns.items(), importance, strict=True)
+    ]
+    holm = statistics.holm([effect.p_apart for effect in found])
+    corrected = (replace(one, p_holm=p) for one, p in zip(found, holm, strict=True))
+    return tuple(corrected), finite(predicted)
+
+
+def find_interactions(
+    columns: Mapping[str, Column],
+    effects: Sequence[Effect],
+    units: Units,
+    rng: np.random.Generator,
+    alpha: float,
+) -> Interactions:
+    """Return the pairs of parameters whose interaction is shown, at ``alpha`` over all pairs."""
+    order = sorted(effects, key=lambda effect: -(effect.importance or 0.0))
+    among = [
+        columns[effect.parameter]
+        for effect in order
+        if len(columns[effect.parameter].levels) <= FEW_LEVELS
+    ][:MOST_PAIRED]
+    pairs = list(itertools.combinations(among, 2))
+    done = units.finished
+    outcomes = units.outcomes[done]
+    resamples = min(19_999, max(1_999, math.ceil(4 * len(pairs) / alpha)))
+    tested = []
+    for one, two in pairs:
+        codes = one.codes[done], two.codes[done]
+        share, p_value = statistics.interaction(*codes, outcomes, rng, resamples)
+        cell, runs, beyond = _outstanding(*codes, outcomes)
+        values = (one.levels[cell[0]], two.levels[cell[1]])
+        names = (one.name, two.name)
+        tested.append(Interaction(names, share, p_value, values, runs, beyond))
+    holm = statistics.holm([one.p_value for one in tested])
+    corrected = [replace(one, p_holm=p) for one, p in zip(tested, holm, strict=True)]
+    shown = sorted(
+        (one for one in corrected if one.p_holm <= alpha), key=lambda one: (one.p_holm, -one.share)
+    )
+    smallest = min((one.p_value for one in tested), default=None)
+    return Interactions(tuple(shown), len(pairs), smallest)
+
+
+def _effect(
+    column: Column,
+    columns: Mapping[str, Column],
+    bonds: tuple[Bond, ...],
+    units: Units,
+    rng: np.random.Generator,
+) -> Effect:
+    known = np.ones(column.codes.size, dtype=bool)
+    if column.numbers is not None:
+        known = np.isfinite(column.numbers)
+    within: dict[str, float | None] = {}
+    for bond in bonds:
+        blocks = columns[bond.parameter].codes
+        varies = column.numbers is not None or column.varies_within(blocks)
+        within[bond.parameter] = (
+            _test(column, units.outcomes, known, rng, blocks)[1] if varies else None
+        )
+    done = known & units.finished
+    rho, p_value = _test(column, units.outcomes, known, rng)
+    gain: Estimate | None = None
+    if column.numbers is not None:
+        numbers = column.numbers[done]
+        gain = statistics.slope(
+            np.log10(numbers) if column.is_log else numbers, units.outcomes[done], LEVEL
+        )
+    return Effect(
+        parameter=column.name,
+        is_log=column.is_log,
+        rho=rho,
+        slope=gain,
+        levels=() if column.numbers is not None else _level_means(column, units),
+        p_value=p_value,
+        p_within=within,
+        goes_with=bonds,
+        share=finite(
+            statistics.variance_share(column.codes[units.finished], units.outcomes[units.finished])
+        ),
+    )
+
+
+def _test(
+    column: Column,
+    outcomes: FloatArray,
+    known: NDArray[np.bool_],
+    rng: np.random.Generator,
+    blocks: NDArray[np.intp] | None = None,
+) -> tuple[float | None, float]:
+    """Return Spearman's ρ of a range, and the p value of "the outcome depends on the parameter"."""
+    inside = None if blocks is None else blocks[known]
+    if column.numbers is not None:
+        return statistics.trend(column.numbers[known], outcomes[known], rng, inside)
+    return None, statistics.levels_differ(column.codes, outcomes, rng, inside)
+
+
+def _level_means(column: Column, units: Units) -> tuple[LevelMean, ...]:
+    means = []
+    for code, level in enumerate(column.levels):
+        there = units.outcomes[units.finished & (column.codes == code)]
+        rest = units.outcomes[units.finished & (column.codes != code)]
+        means.append(
+            LevelMean(
+                value=level if not isinstance(level, tuple) else None,
+                runs=int(there.size),
+                mean=statistics.mean_interval(there, LEVEL),
+                difference=statistics.welch(there, rest, LEVEL),
+            )
+        )
+    return tuple(means)
+
+
+def _outstanding(
+    codes: NDArray[np.intp], others: NDArray[np.intp], outcomes: FloatArray
+) -> tuple[tuple[int, int], int, float]:
+    """Return the cell furthest from the sum of both parameters, for its runs, and by how much."""
+    width = int(others.max()) + 1
+    one, two = np.eye(int(codes.max()) + 1)[codes], np.eye(width)[others]
+    design = np.hstack([one, two])
+    weights, *_ = np.linalg.lstsq(design, outcomes, rcond=None)
+    cells, index, sizes = np.unique(codes * width + others, return_inverse=True, return_counts=True)
+    beyond = np.bincount(index.ravel(), outcomes - design @ weights) / sizes
+    place = int(np.argmax(np.abs(beyond) * np.sqrt(sizes)))
+    return (
+        (int(cells[place]) // width, int(cells[place]) % width),
+        int(sizes[place]),
+        float(beyond[place]),
+    )

@@ -1,0 +1,106 @@
+"""How the configs of a sweep cover what they are drawn from, and which of them occur twice."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from harness.records import Config, Run, Value
+from harness.space import Choice, Constant, Distribution, Given, LogUniform, Space, Uniform
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """What the runs have of a parameter.
+
+    Of a range: the ends ``low`` and ``high`` that were drawn, which share (0 to 1) of the declared
+    range lies between them, and the largest gap without a run, to an end of the range too, as a
+    share of it and as ``gap`` from a value to another. All on a logarithmic scale where it is drawn
+    on one, and then also ``orders``, the orders of magnitude between the ends, of ``declared``
+    ones. Of a choice: ``levels``, how many runs have each of its values.
+    """
+
+    parameter: str
+    levels: tuple[tuple[Value, int], ...] = ()
+    low: float | None = None
+    high: float | None = None
+    share: float | None = None
+    orders: float | None = None
+    declared: float | None = None
+    gap: tuple[float, float] | None = None
+    gap_share: float | None = None
+
+
+def coverage(space: Space, configs: Sequence[Config]) -> tuple[Coverage, ...]:
+    """Return what ``configs`` have of each parameter of ``space``, in its order."""
+    found = []
+    for name, distribution in space.distributions.items():
+        values = [config[name] for config in configs]
+        ends = _range(distribution)
+        if ends is None:
+            found.append(Coverage(name, _levels(distribution, values)))
+        else:
+            numbers = sorted(float(v) for v in values if isinstance(v, int | float))
+            found.append(_covered(name, numbers, *ends))
+    return tuple(found)
+
+
+def duplicates(runs: Sequence[Run]) -> tuple[tuple[Run, ...], ...]:
+    """Return the groups of two or more ``runs`` that have the same config."""
+    groups: dict[Config, list[Run]] = {}
+    for run in runs:
+        groups.setdefault(run.config, []).append(run)
+    return tuple(tuple(group) for group in groups.values() if len(group) > 1)
+
+
+def _covered(name: str, values: list[float], low: float, high: float, log: bool) -> Coverage:
+    """Return what sorted ``values`` [n ≥ 1] have of the range from ``low`` to ``high``."""
+    scale = math.log10 if log else float
+    width = scale(high) - scale(low)
+    points = [low, *values, high]
+    gaps = [scale(two) - scale(one) for one, two in pairwise(points)]
+    widest = max(range(len(gaps)), key=gaps.__getitem__)
+    spanned = scale(values[-1]) - scale(values[0])
+    return Coverage(
+        parameter=name,
+        low=values[0],
+        high=values[-1],
+        share=spanned / width,
+        orders=spanned if log else None,
+        declared=width if log else None,
+        gap=(points[widest], points[widest + 1]),
+        gap_share=gaps[widest] / width,
+    )
+
+
+def _range(distribution: Distribution) -> tuple[float, float, bool] | None:
+    """Return the ends of a range and whether its scale is logarithmic; None of what has levels."""
+    cases = _cases(distribution)
+    ranges = [case for case in cases if isinstance(case, Uniform | LogUniform)]
+    if not ranges or len(ranges) < len(cases):
+        return None
+    log = all(isinstance(case, LogUniform) for case in ranges)
+    return min(case.low for case in ranges), max(case.high for case in ranges), log
+
+
+def _levels(distribution: Distribution, values: Sequence[Value]) -> tuple[tuple[Value, int], ...]:
+    """Return each value with the number of runs that have it, those of no run as well."""
+    counted = Counter(values)
+    finite = [case for case in _cases(distribution) if isinstance(case, Choice | Constant)]
+    known = [value for case in finite for value in case.values()]
+    ordered = sorted(dict.fromkeys([*known, *values]), key=_rank)
+    return tuple((value, counted[value]) for value in ordered)
+
+
+def _cases(distribution: Distribution) -> list[Distribution]:
+    """Return what a parameter is drawn from, in every case."""
+    if not isinstance(distribution, Given):
+        return [distribution]
+    return [one for case in distribution.cases.values() for one in _cases(case)]
+
+
+def _rank(value: Value) -> float:
+    return float(value) if isinstance(value, int | float) else math.inf

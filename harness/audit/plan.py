@@ -1,0 +1,309 @@
+"""What the design of a sweep will leave unsaid, before a run is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from harness import statistics
+from harness.audit.conditions import annealing
+from harness.audit.coverage import coverage, duplicates
+from harness.audit.design import confounding
+from harness.records import MAIN, Config, Finding, Power, Run
+from harness.sweep import Sweep, scale_steps
+from harness.training.schedules import SCHEDULES, learning_rate
+
+PLAN_CODES = (
+    "confounded",
+    "constant_parameter",
+    "mixed_conditions",
+    "annealed_window",
+    "missing_baseline",
+    "unanswerable",
+    "underpowered",
+    "long_warmup",
+    "off_grid",
+    "not_drawn",
+    "duplicate_config",
+    "no_control",
+)
+"""The codes of what a plan may show. The first four are also found in finished sweeps."""
+
+LITTLE = 0.5
+"""A question with less power than this at all of its standard effects is underpowered."""
+
+NAMED = 6
+"""So many runs are named one by one."""
+
+CONTROLS = {
+    "null": "what useless training measures (rewards permuted) is then not known",
+    "placebo": "that a run which learns nothing measures 0 is then not checked",
+}
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A plan as the checks look at it.
+
+    ``baseline`` is the sweep declared under the baseline's name, ``baseline_stored`` whether runs
+    of it are stored.
+    """
+
+    sweep: Sweep
+    runs: tuple[Run, ...]
+    power: tuple[Power, ...]
+    baseline: Sweep | None
+    baseline_stored: bool
+
+    @cached_property
+    def main(self) -> tuple[Run, ...]:
+        """The planned main runs."""
+        return tuple(run for run in self.runs if run.arm == MAIN)
+
+    @cached_property
+    def configs(self) -> tuple[Config, ...]:
+        """Their configs."""
+        return tuple(run.config for run in self.main)
+
+    @cached_property
+    def arms(self) -> frozenset[str]:
+        """The arms of which a run is planned."""
+        return frozenset(run.arm for run in self.runs) - {MAIN}
+
+    def constants(self, id: str) -> list[str]:
+        """Return the parameters that a question asks about and that no run varies."""
+        return [
+            name
+            for name in self.sweep.questions[id].parameters
+            if name not in self.arms and len({config[name] for config in self.configs}) == 1
+        ]
+
+
+def audit_plan(
+    sweep: Sweep,
+    runs: Sequence[Run],
+    power: Sequence[Power] = (),
+    *,
+    baseline: Sweep | None = None,
+    baseline_stored: bool = False,
+) -> tuple[Finding, ...]:
+    """Return what is to be known about a design before anything is spent on it.
+
+    Parameters
+    ----------
+    runs
+        The planned runs of all arms.
+    power
+        That of the sweep's questions; where it says what a question lacks, so does a finding.
+    baseline
+        The sweep that is declared under the baseline's name, where one is.
+    baseline_stored
+        Whether runs of the baseline are stored.
+
+    An equal plan gives equal findings; warnings come first.
+    """
+    draft = Draft(sweep, tuple(runs), tuple(power), baseline, baseline_stored)
+    checks: tuple[Callable[[Draft], Iterator[Finding]], ...] = (
+        unanswerable,
+        missing_baseline,
+        mixed_conditions,
+        confounded,
+        underpowered,
+        long_warmup,
+        annealed_window,
+        off_grid,
+        not_drawn,
+        duplicate_config,
+        no_control,
+    )
+    findings = [finding for check in checks for finding in check(draft)]
+    order = ("error", "warning", "info")
+    return tuple(sorted(findings, key=lambda finding: order.index(finding.severity)))
+
+
+def unanswerable(draft: Draft) -> Iterator[Finding]:
+    """Say what a question lacks, and where that is a parameter that does not vary."""
+    lacking = {power.question: power.why for power in draft.power if power.why}
+    for id_ in draft.sweep.questions:
+        for name in draft.constants(id_):
+            value = draft.configs[0][name]
+            value = f"{value:.3g}" if isinstance(value, float) else value
+            yield Finding(
+                "constant_parameter",
+                "warning",
+                f"{id_} asks about {name}, which is {value} in every run: it needs an arm with "
+                f"other values, or a space that varies it",
+                (name,),
+            )
+        if id_ in lacking and not draft.constants(id_):
+            yield Finding("unanswerable", "warning", f"{id_} cannot be supported: {lacking[id_]}")
+
+
+def missing_baseline(draft: Draft) -> Iterator[Finding]:
+    name = draft.sweep.baseline
+    asking = [id_ for id_, claim in draft.sweep.questions.items() if claim.uses_baseline]
+    if not isinstance(name, str) or not asking or draft.baseline_stored:
+        return
+    said = f"no run of the baseline {name} is stored"
+    if draft.baseline is None:
+        yield Finding(
+            "missing_baseline",
+            "warning",
+            f"{said}, and no sweep of that name is declared: {', '.join(asking)} cannot be "
+            "answered",
+        )
+    else:
+        yield Finding(
+            "missing_baseline",
+            "info",
+            f"{said} yet: run it first or beside (--sweep {name},{draft.sweep.name})",
+        )
+
+
+def mixed_conditions(draft: Draft) -> Iterator[Finding]:
+    sweep, other = draft.sweep, draft.baseline
+    if other is None or not any(claim.uses_baseline for claim in sweep.questions.values()):
+        return
+    steps = draft.main[0].steps
+    differences = [f"{steps} steps against {other.steps}"] if steps != other.steps else []
+    if sweep.task != other.task:
+        differences.append(f"task {sweep.task or 'default'} against {other.task or 'default'}")
+    if sweep.trainer is not other.trainer:
+        differences.append("trained by another function")
+    if differences:
+        yield Finding(
+            "mixed_conditions",
+            "warning",
+            f"the baseline {other.name} is not like for like: {'; '.join(differences)}; a "
+            "difference may come from these",
+        )
+
+
+def confounded(draft: Draft) -> Iterator[Finding]:
+    space = draft.sweep.parameters
+    columns = {name: [config[name] for config in draft.configs] for name in space}
+    rng = np.random.default_rng([draft.sweep.seed, 0xA0D17])
+    yield from confounding(columns, space.dependencies, rng)
+
+
+def underpowered(draft: Draft) -> Iterator[Finding]:
+    best: dict[str, Power] = {}
+    for power in draft.power:
+        known = best.get(power.question)
+        if power.power is not None and (known is None or power.power >= (known.power or 0.0)):
+            best[power.question] = power
+    for id_, power in best.items():
+        if not power.why and (power.power or 0.0) < LITTLE:
+            yield Finding(
+                "underpowered",
+                "warning",
+                f"{id_} is likely to stay open: at the largest standard effect, {power.says}",
+            )
+
+
+def long_warmup(draft: Draft) -> Iterator[Finding]:
+    short = []
+    for run in draft.main:
+        warmup = run.config.get("warmup_steps")
+        if isinstance(warmup, int) and not isinstance(warmup, bool):
+            scaled = scale_steps(warmup, run.steps, run.declared_steps)
+            short += [(run, scaled)] if scaled >= run.steps else []
+    if short:
+        longest = max(warmup for _, warmup in short)
+        yield Finding(
+            "long_warmup",
+            "warning",
+            f"{_named([run for run, _ in short])} of {draft.main[0].steps} steps warm up for as "
+            f"many or more (up to {longest}): the learning rate is never that of the config for "
+            "longer than a step",
+            ("warmup_steps",),
+        )
+
+
+def annealed_window(draft: Draft) -> Iterator[Finding]:
+    if draft.sweep.trainer is not None:
+        return
+    rates = []
+    for run in draft.main:
+        schedule, warmup = run.config.get("lr_schedule"), run.config.get("warmup_steps", 0)
+        if schedule in SCHEDULES and isinstance(warmup, int):
+            scaled = scale_steps(warmup, run.steps, run.declared_steps)
+            at = [
+                learning_rate(str(schedule), step, run.steps, 1.0, scaled)
+                for step in range(run.steps)
+            ]
+            rates.append((np.arange(1, run.steps + 1), np.array(at)))
+    for id_, start in _windows(draft):
+        span = start, float(draft.main[0].steps)
+        window = statistics.rate_in_window(rates, *span)
+        yield from annealing(id_, span, window, "half" in draft.arms)
+
+
+def off_grid(draft: Draft) -> Iterator[Finding]:
+    lacking = {power.question for power in draft.power if power.why}
+    run = draft.main[0]
+    points = [*range(0, run.steps, run.evaluate_every), run.steps]
+    for id_, start in _windows(draft):
+        if id_ not in lacking and start not in points:
+            nearest = min(points, key=lambda step: abs(step - start))
+            yield Finding(
+                "off_grid",
+                "info",
+                f"{id_} looks from step {start:g} on, and perf is evaluated every "
+                f"{run.evaluate_every} steps: it is judged from step {nearest}",
+            )
+
+
+def not_drawn(draft: Draft) -> Iterator[Finding]:
+    for of in coverage(draft.sweep.parameters, draft.configs):
+        absent = [str(value) for value, runs in of.levels if not runs]
+        if absent:
+            yield Finding(
+                "not_drawn",
+                "warning",
+                f"no run has {of.parameter} {' or '.join(absent)}, though the space does: nothing "
+                "is learnt of it",
+                (of.parameter,),
+            )
+
+
+def duplicate_config(draft: Draft) -> Iterator[Finding]:
+    groups = duplicates(draft.main)
+    if groups:
+        extra = sum(len(group) - 1 for group in groups)
+        some = "; ".join(_named(group) for group in groups[:NAMED])
+        more = f"; and {len(groups) - NAMED} more" if len(groups) > NAMED else ""
+        yield Finding(
+            "duplicate_config",
+            "info",
+            f"{len(draft.main) - extra} of {len(draft.main)} configs are distinct: {some}{more} "
+            "repeat one with another seed",
+        )
+
+
+def no_control(draft: Draft) -> Iterator[Finding]:
+    for arm, why in CONTROLS.items():
+        if arm not in draft.arms and (
+            arm != "placebo" or "learning_rate" in draft.sweep.parameters
+        ):
+            yield Finding("no_control", "info", f"there is no {arm} arm: {why}")
+
+
+def _windows(draft: Draft) -> Iterator[tuple[str, float]]:
+    """Yield the questions on a part of the learning curve, and the step at which that begins."""
+    run = draft.main[0]
+    for id_, claim in draft.sweep.questions.items():
+        if hasattr(claim, "since"):
+            since = run.declared_steps / 2 if claim.since is None else claim.since
+            yield id_, since * run.steps / run.declared_steps
+
+
+def _named(runs: Sequence[Run]) -> str:
+    """Return "runs 03, 17"."""
+    names = [f"{run.index:02d}" for run in runs[:NAMED]]
+    if len(runs) > NAMED:
+        names.append(f"{len(runs) - NAMED} more")
+    return f"run{'s' * (len(runs) > 1)} {', '.join(names)}"

@@ -1,0 +1,100 @@
+"""How likely each question of a sweep is to be supported, before anything is spent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cache
+
+from harness import statistics
+from harness.claims.design import Asked, Design, Effect
+from harness.claims.pricing import asked
+from harness.protocols import Claim
+from harness.records import Power, Result, Run
+from harness.sweep import Sweep
+
+
+def sweep_power(
+    sweep: Sweep,
+    stored: Sequence[Result] = (),
+    *,
+    runs: Sequence[Run] | None = None,
+    baseline_runs: int | None = None,
+    notify: Callable[[str], None] | None = None,
+) -> tuple[Power, ...]:
+    """Return the power of every question of ``sweep`` at standard effects, in their order.
+
+    Parameters
+    ----------
+    stored
+        Runs of the sweep, its arms and its baseline, which tell how much runs spread. Without any,
+        effects are in units of that spread.
+    runs
+        What is planned, of all arms; all that the sweep declares where None.
+    baseline_runs
+        How many main runs the baseline is to have; where None, as many as are stored, or else as
+        the sweep has.
+    notify
+        Called with the id of each question before it is priced.
+
+    Equal arguments give equal numbers: what is simulated is drawn from the sweep's seed.
+    """
+    planned = sweep.plan() if runs is None else tuple(runs)
+    design = Design(sweep, planned, tuple(stored), baseline_runs)
+    found: list[Power] = []
+    for id_, claim in sweep.questions.items():
+        if notify is not None:
+            notify(id_)
+        found += power_of(id_, claim, design)
+    return tuple(found)
+
+
+def power_of(id: str, claim: Claim, design: Design) -> tuple[Power, ...]:
+    """Return the power of a question at each of its claim's standard effects.
+
+    One entry without an effect where the design lacks what the question needs, or where the claim
+    does not say its power.
+    """
+    found = asked(claim, design)
+    if found is None:
+        return (Power(id, n=design.n, says="this claim does not say its power"),)
+    if found.why:
+        says = f"cannot be supported as planned: {found.why}"
+        return (Power(id, n=found.n, unit=found.unit, power=0.0, says=says, why=found.why),)
+    return tuple(_priced(id, found, effect) for effect in found.effects)
+
+
+def _priced(id: str, found: Asked, effect: Effect) -> Power:
+    power_at = cache(effect.power)
+    power = power_at(found.n)
+    needed = statistics.runs_needed(
+        power_at, found.least, found.most, start=found.n, every=found.every
+    )
+    enough = f"a probability of {statistics.TARGET:g} "
+    enough += (
+        f"is not reached with {_sized(found.most, found.unit)}"
+        if needed is None
+        else f"needs {_sized(needed, found.unit)}"
+    )
+    return Power(
+        question=id,
+        effect=effect.words,
+        size=effect.size,
+        n=found.n,
+        unit=found.unit,
+        power=power,
+        needed=needed,
+        most=found.most,
+        says=f"with {_sized(found.n, found.unit)}, {effect.shown} with probability "
+        f"{_probability(power)}; {enough}",
+        given=found.given,
+    )
+
+
+def _sized(count: int, unit: str) -> str:
+    return f"{count:,} {unit.removesuffix('s') if count == 1 else unit}"
+
+
+def _probability(value: float) -> str:
+    if value > 0.995:
+        return "above 0.99"
+    return "below 0.01" if value < 0.005 else f"{value:.2f}"

@@ -1,0 +1,87 @@
+"""``sweep analyze``: the patterns in a finished sweep, and which of them are evidence."""
+
+from __future__ import annotations
+
+import argparse
+
+from harness.cli import common, finished
+from harness.cli.tables import number
+from harness.records import MAIN, Metric
+
+HELP = "say what the best runs of a finished sweep share, and what of it is more than chance"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the verb's arguments and options."""
+    finished.add_arguments(parser)
+    parser.add_argument(
+        "--high",
+        type=number,
+        metavar="X",
+        help="a run above X is a high performer, or below X where less is better "
+        "(default: 0.1 of a ΔPerf, the best third of the runs by another metric)",
+    )
+    parser.add_argument(
+        "--parameter",
+        metavar="NAME",
+        help="the parameter whose ranges are shown "
+        "(default: learning_rate, or the one that spans most)",
+    )
+    parser.add_argument(
+        "--ranges",
+        type=edges,
+        metavar="X,X,…",
+        help="edges of its ranges (default: 1–3–10 of every decade)",
+    )
+
+
+def edges(text: str) -> tuple[float, ...]:
+    """Return the numbers of a comma-separated list."""
+    return tuple(number(part.strip()) for part in text.split(","))
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print the analysis of a stored sweep or of a table."""
+    from harness.analysis import analyze
+
+    found = finished.finished(options)
+    analysis = analyze(
+        found.name,
+        found.results,
+        arms=found.arms,
+        metric=found.metric,
+        given=found.given,
+        seed=found.seed,
+        high=_threshold(options, found.metric),
+        parameter=options.parameter,
+        ranges=options.ranges,
+        alpha=found.alpha,
+    )
+    if options.json:
+        from harness.report.analysis_json import as_data
+
+        common.print_json(as_data(analysis) | {"said": list(found.said)})
+        return 0
+    from harness.report.analysis import digits_of, document
+    from harness.report.layout import wrap
+    from harness.report.terminal import render_document
+
+    width = common.width()
+    for line in found.said:
+        print("\n".join(wrap(line, width, hanging=2)))
+    if found.said:
+        print()
+    print(render_document(document(analysis), digits_of(analysis), width), end="")
+    left = {arm: len(runs) for arm, runs in found.arms.items() if arm not in (MAIN, "null")}
+    if left:
+        which = ", ".join(f"{arm} {size}" for arm, size in left.items())
+        print("\n" + "\n".join(wrap(f"Runs of other arms are not analysed: {which}.", width)))
+    return 0
+
+
+def _threshold(options: argparse.Namespace, metric: Metric) -> float | None:
+    """Return ``--high`` on the scale of the outcomes, on which more is better."""
+    if options.high is None:
+        return None
+    past = float(options.high) - float(options.target or 0.0)
+    return -past if metric.minimised else past

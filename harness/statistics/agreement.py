@@ -1,0 +1,228 @@
+"""Comparisons whose level holds where values are skewed: several tests must agree.
+
+A sweep in which some runs collapse is skewed to the left. Its mean is then overrated just where its
+spread is underrated, by samples that hold few of the collapsed runs, and a t test says "higher" too
+often. Here an ordinary test is joined by tests that fail differently, and shows what all of them
+show: the largest p value decides, and the widest interval agrees with it.
+
+*Corrected for skewness* is the t statistic in the cubic form of Hall (1992), with the unbiased
+third moments of the samples. It sees the collapsed runs that a sample holds, not those that it
+might have held: of runs that collapse in 15% of cases, n hold none with probability .85ⁿ.
+
+References
+----------
+Hall (1992), "On the removal of skewness by transformation", J. R. Stat. Soc. B 54:221; Zhou & Dinh
+(2005), "Nonparametric confidence intervals for the one- and two-sample problems", Biostatistics
+6:187 (its two-sample form); Janssen (1997), Stat. Probab. Lett. 36:9 (permuting Welch's
+statistic); Brown & Forsythe (1974), JASA 69:364; Manistre & Hancock (2005), N. Am. Actuar. J. 9:129
+(influence function of the CVaR); Miller (1974), "The jackknife – a review", Biometrika 61:1 (its
+correction for bias); Berger (1982), Technometrics 24:295 (tests that must all reject).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy import stats
+
+from harness.statistics.comparisons import brown_forsythe, paired, welch
+from harness.statistics.estimates import cvar, cvar_standard_error
+from harness.statistics.permutation import cvar_permutation, welch_permutation
+from harness.statistics.values import (
+    Comparison,
+    FloatArray,
+    as_values,
+    strictest,
+)
+
+PERMUTED_UP_TO = 2_000
+"""From more values on a permutation of Welch's statistic says what the t distribution does."""
+
+SKEWNESS_KNOWN_FROM = 16
+"""Fewer matched pairs than this say too little of their skewness to correct for it."""
+
+
+def compare_means(
+    values: ArrayLike,
+    others: ArrayLike,
+    rng: np.random.Generator,
+    level: float = 0.90,
+    resamples: int = 4999,
+) -> Comparison:
+    """Compare two means ([n] against [m]).
+
+    By Welch's t test, by that test corrected for skewness, and by permuting its statistic. The last
+    is exact where the two have one distribution, however skewed, and of unequal numbers.
+    """
+    a, b = as_values(values), as_values(others, "others")
+    ordinary = welch(a, b, level)
+    if not math.isfinite(ordinary.low):
+        return ordinary
+    found = [ordinary, _by_hall(_mean(a), _mean(b), level)]
+    if a.size + b.size <= PERMUTED_UP_TO:
+        found.append(welch_permutation(a, b, rng, level=level, resamples=resamples))
+    return strictest("Welch's t test, corrected for skewness, and permuted", *found)
+
+
+def compare_spreads(values: ArrayLike, others: ArrayLike, level: float = 0.90) -> Comparison:
+    """Compare the spread of two samples ([n] against [m]) by their absolute deviations.
+
+    Those are taken from each sample's median, and their means compared by the Brown–Forsythe test,
+    and by Welch's t test as it is and corrected for skewness.
+    """
+    a, b = as_values(values), as_values(others, "others")
+    pooled = brown_forsythe(a, b, level)
+    if not math.isfinite(pooled.low):
+        return pooled
+    one, two = np.abs(a - np.median(a)), np.abs(b - np.median(b))
+    return strictest(
+        "one-sided Brown–Forsythe test, and Welch's of the deviations, corrected for skewness",
+        pooled,
+        welch(one, two, level),
+        _by_hall(_mean(one), _mean(two), level),
+    )
+
+
+def compare_tails(
+    values: ArrayLike,
+    others: ArrayLike,
+    rng: np.random.Generator,
+    *,
+    share: float = 0.25,
+    level: float = 0.90,
+    resamples: int = 4999,
+) -> Comparison:
+    """Compare the mean of the worst ``share`` of two samples ([n] against [m]).
+
+    By a studentised permutation test, and by the t statistic of jackknifed CVaRs corrected for
+    skewness. A CVaR is the mean of its influence values, and as skewed as they are; only the values
+    in the tail count as degrees of freedom. Without any spread in either tail the first decides.
+    """
+    a, b = as_values(values), as_values(others, "others")
+    permuted = cvar_permutation(a, b, rng, share=share, level=level, resamples=resamples)
+    if min(a.size, b.size) < 2:
+        return permuted
+    ours, theirs = _tail(a, share), _tail(b, share)
+    if not (ours.error or theirs.error):
+        return permuted
+    method = f"{permuted.method}, and t test corrected for skewness"
+    return strictest(method, permuted, _by_hall(ours, theirs, level))
+
+
+def skewed_paired(differences: ArrayLike, null: float = 0.0, level: float = 0.90) -> Comparison:
+    """Compare the mean of paired ``differences`` [n] with ``null``.
+
+    By Student's t test, as it is and corrected for skewness.
+    """
+    d = as_values(differences, "differences")
+    ordinary = paired(d, null, level)
+    if not math.isfinite(ordinary.low):
+        return ordinary
+    method = f"{ordinary.method}, corrected for skewness"
+    return strictest(method, ordinary, _by_hall(_mean(d), None, level, null))
+
+
+def matched(differences: ArrayLike, null: float = 0.0, level: float = 0.90) -> Comparison:
+    """Compare the mean of ``differences`` [n] of matched runs with ``null``.
+
+    Such differences are symmetric where both runs of a pair are as likely to collapse. From 16 on
+    they are corrected for skewness all the same; fewer say too little of it.
+    """
+    enough = as_values(differences, "differences").size >= SKEWNESS_KNOWN_FROM
+    return (skewed_paired if enough else paired)(differences, null, level)
+
+
+def non_inferiority(differences: ArrayLike, margin: float, level: float = 0.90) -> Comparison:
+    """Test whether the mean of matched ``differences`` [n] lies above −``margin``.
+
+    ``p_greater`` ≤ α shows "no worse by ``margin``", ``p_less`` ≤ α shows "worse by more".
+
+    Raises
+    ------
+    ValueError
+        If ``margin`` is not positive.
+    """
+    if not margin > 0.0:
+        raise ValueError(f"margin must be positive, got {margin}")
+    return matched(differences, -margin, level)
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """An estimate from one sample: what it adds to the cumulants of a difference."""
+
+    value: float
+    error: float
+    """Its standard error."""
+    third: float
+    """The cube root of its third cumulant."""
+    freedom: float
+    n: int
+
+
+def _mean(x: FloatArray) -> _Part:
+    return _part(float(x.mean()), x, x.size - 1)
+
+
+def _tail(x: FloatArray, share: float) -> _Part:
+    """Return the jackknifed CVaR of ``x`` [n], with the cumulants of its influence values."""
+    n, tail = x.size, math.ceil(x.size * share - 1e-9)
+    ordered = np.sort(x)
+    influence = ordered[tail - 1] - np.maximum(0.0, ordered[tail - 1] - x) / share
+    # Without one value of the tail, the next one joins those that count; without any other, none.
+    size = (n - 1) * share
+    count = math.ceil(size - 1e-9)
+    lowest = np.cumsum(ordered)[count]
+    without = ordered[count] - (count * ordered[count] - (lowest - ordered[:count])) / size
+    rest = ordered[count - 1] - (count * ordered[count - 1] - (lowest - ordered[count])) / size
+    left_out = (float(without.sum()) + (n - count) * float(rest)) / n
+    value = n * cvar(x, share) - (n - 1) * left_out
+    part = _part(value, influence, max(1, tail - 1))
+    return replace(part, error=cvar_standard_error(x, share))
+
+
+def _part(value: float, x: FloatArray, freedom: float) -> _Part:
+    """Return an estimate that is the mean of ``x`` [n], up to its bias."""
+    n, centred = x.size, x - x.mean()
+    size = float(np.max(np.abs(centred)))
+    if size == 0.0:
+        return _Part(value, 0.0, 0.0, freedom, n)
+    z = centred / size
+    third = float((z**3).sum()) / (n * (n - 1) * (n - 2)) if n > 2 else 0.0
+    error = math.sqrt(float((z**2).sum()) / (n * (n - 1)))
+    return _Part(value, size * error, size * float(np.cbrt(third)), freedom, n)
+
+
+def _by_hall(one: _Part, two: _Part | None, level: float, null: float = 0.0) -> Comparison:
+    """Compare an estimate, or the difference of two, with ``null``, corrected for skewness."""
+    other = _Part(0.0, 0.0, 0.0, math.inf, 0) if two is None else two
+    estimate, error = one.value - other.value, math.hypot(one.error, other.error)
+    skewness = (one.third / error) ** 3 - (other.third / error) ** 3
+    shares = (one.error / error) ** 2, (other.error / error) ** 2
+    freedom = 1.0 / (shares[0] ** 2 / one.freedom + shares[1] ** 2 / other.freedom)
+    statistic = _hall((estimate - null) / error, skewness)
+    critical = float(stats.t.ppf((1 + level) / 2, freedom))
+    return Comparison(
+        estimate,
+        estimate - error * _hall_inverse(critical, skewness),
+        estimate - error * _hall_inverse(-critical, skewness),
+        level,
+        float(stats.t.sf(statistic, freedom)),
+        float(stats.t.cdf(statistic, freedom)),
+        one.n + other.n,
+        "corrected for skewness",
+    )
+
+
+def _hall(t: float, skewness: float) -> float:
+    """Return a t statistic less its skewness: rising in ``t``, whatever the skewness."""
+    return t + skewness * t**2 / 3 + skewness**2 * t**3 / 27 + skewness / 6
+
+
+def _hall_inverse(z: float, skewness: float) -> float:
+    if abs(skewness) < 1e-6:
+        return z
+    return 3.0 / skewness * (float(np.cbrt(1.0 + skewness * (z - skewness / 6))) - 1.0)
