@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from harness import __version__
-from harness.cli import list_sweeps, parity, plan, report, runs
+from harness.cli import analyze, judge, list_sweeps, parity, plan, refine, report, runs
 from harness.errors import HarnessError
 
 VERBS = {
@@ -16,6 +16,9 @@ VERBS = {
     "plan": plan,
     "runs": runs,
     "report": report,
+    "judge": judge,
+    "analyze": analyze,
+    "refine": refine,
     "parity": parity,
 }
 """Each has ``HELP``, ``add_arguments(parser)`` and ``run(options)``, which returns the status."""

@@ -27,6 +27,7 @@ FEWEST_COMPARED = 4
 """Runs on a side below which nothing is shown to be worse."""
 
 _WIDEST_WINDOW = 24
+_FINEST_WINDOW = 1 / 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +85,12 @@ def worse_end(
 ) -> WorseEnd | None:
     """Return how much of the ``upper`` or lower end of a range is shown to be worse; None if none.
 
-    A window of runs (a quarter of them, 4 to 24) moves inwards from the end. Each position is
-    compared with every quarter of the runs further in, at α over their number, and the first that
-    is not shown to be worse than any of them ends the search: positions are tested in a fixed
-    order, so that one that is no worse is taken for worse in at most α of all cases. Of the last
-    window found worse only the outer quarter goes, since it may reach into what is good.
+    A window of runs (a quarter of them, 4 to 24, or a fiftieth where that is more) moves inwards
+    from the end. Each position is compared with every quarter of the runs further in, at α over
+    their number, and the first that is not shown to be worse than any of them ends the search:
+    positions are tested in a fixed order, so that one that is no worse is taken for worse in at
+    most α of all cases. Of the last window found worse only the outer quarter goes, since it may
+    reach into what is good.
 
     That there is a fall at all is for `bracket` to say, which pays for the choice between ends.
     """
@@ -97,10 +99,10 @@ def worse_end(
         raise ValueError(f"outcomes must be {x.size} numbers, got shape {y.shape}")
     order = np.argsort(x if upper else -x, kind="stable")
     x, y, n = x[order], y[order], x.size
-    width = min(smallest_window(n), _WIDEST_WINDOW)
+    width = min(smallest_window(n), max(_WIDEST_WINDOW, int(n * _FINEST_WINDOW)))
     quarters = np.linspace(0, n, 5).round().astype(np.intp)
     kept, found = n, None
-    for start in range(n - width, -1, -max(1, width // 12)):
+    for start in range(n - width, -1, -max(1, width // 8)):
         tried = _worse_than_a_quarter(y, start, width, quarters, margin)
         if tried is None or tried[1].p_value > alpha:
             break

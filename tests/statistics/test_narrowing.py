@@ -76,6 +76,16 @@ def test_either_end_is_found_alike():
     assert lower.inside == (-upper.inside[1], -upper.inside[0])
 
 
+def test_the_choice_of_a_quarter_is_paid_for():
+    """Four runs worse than four others: 1 in 70 by ranks, and three quarters were looked at."""
+    x = np.arange(16.0)
+    y = np.where(x >= 12, -1.0, 0.0) + 0.001 * np.arange(16)[::-1] % 0.0047
+    found = worse_end(x, y, 0.0, upper=True, alpha=0.045)
+    assert found.removed == 1
+    assert found.compared.p_value == pytest.approx(3 / 70)
+    assert worse_end(x, y, 0.0, upper=True, alpha=0.04) is None
+
+
 def test_a_fall_within_the_margin_is_not_cut():
     x = along(48)
     y = -0.015 * x + np.random.default_rng(2).normal(0, 0.001, 48)

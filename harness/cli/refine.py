@@ -1,0 +1,190 @@
+"""``sweep refine``: the next, narrower sweep, as code."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness.arguments import at_least_one
+from harness.cli import common, tables
+from harness.cli.finished import Finished, finished
+from harness.cli.plan import Waiting, estimate
+from harness.discovery import PATTERNS
+from harness.errors import UsageError
+from harness.records import DELTA_PERF
+
+if TYPE_CHECKING:
+    from harness.records import Power
+    from harness.refine import Proposal
+
+HELP = "propose the next sweep as Python, narrower only where the runs of this one support it"
+
+SALT = 0x4EF1
+"""Keeps the permutations apart from what else is drawn from a sweep's seed."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the verb's arguments and options."""
+    parser.add_argument(
+        "name",
+        metavar="NAME",
+        help="a sweep whose runs are stored, or a table of finished runs",
+    )
+    parser.add_argument(
+        "--name",
+        dest="new",
+        metavar="NEW",
+        help="what the next sweep is called (default: NAME_refined)",
+    )
+    parser.add_argument(
+        "--runs",
+        type=at_least_one,
+        metavar="N",
+        help="main runs of the next sweep (default: declared, or 24 to 48 after a table)",
+    )
+    parser.add_argument(
+        "--steps",
+        type=at_least_one,
+        metavar="N",
+        help="steps of its runs (default: declared, or those of the table)",
+    )
+    parser.add_argument(
+        "--output",
+        type=Path,
+        metavar="PATH",
+        help="write the Python to this file, as experiments/test_NEW.py, which must not exist yet; "
+        "without it the Python is printed",
+    )
+    parser.add_argument(
+        "--margin",
+        type=tables.positive,
+        metavar="X",
+        help="what is worse by more than X may be left out (default: declared, as the sweep has "
+        "it; 0.02 for a ΔPerf and a score from 0 to 1 of a table)",
+    )
+    tables.add_table_options(parser)
+    common.add_means(parser)
+    common.add_experiments(parser)
+    common.add_store(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print the next sweep and its reasons, or write it and print its reasons."""
+    import numpy as np
+
+    from harness.refine import python, refine
+    from harness.report.plan import cost_text
+    from harness.report.refine import Page, as_data, as_text, says
+
+    found = _found(options)
+    is_table = tables.is_table(options.name)
+    proposal = refine(
+        options.name if is_table else found.name,
+        [*found.results, *(result for arm in found.arms.values() for result in arm)],
+        rng=np.random.default_rng([found.seed, SALT]),
+        sweep=found.sweep,
+        is_table=is_table,
+        metric=found.metric,
+        margin=options.margin or _margin(found),
+        alpha=found.alpha,
+        name=options.new,
+        runs=options.runs,
+        steps=options.steps,
+    )
+    _check_name(options, proposal.sweep.name)
+    runs = proposal.sweep.plan()
+    cost = estimate(runs, found.results, f"the runs of {proposal.source} do not say how long")
+    power = _power(proposal, found)
+    text = python(proposal, command=_command(options), cost=cost_text(cost), power=says(power))
+    page = Page(proposal, cost, power, text, found.said)
+    if options.output is not None:
+        _write(options.output, text)
+    if options.json:
+        common.print_json(as_data(page))
+        return 0
+    reasons = as_text(page, common.width())
+    if options.output is None:
+        print(reasons, file=sys.stderr)
+        print(text, end="")
+    else:
+        print(reasons)
+        print(f"written: {options.output}")
+    return 0
+
+
+def _found(options: argparse.Namespace) -> Finished:
+    """Return the runs to refine, after what is asked of the next sweep has been checked.
+
+    Raises
+    ------
+    UsageError
+        Where the file to write exists or would not be found, or there are no runs.
+    """
+    file = options.output
+    if file is not None:
+        if file.exists():
+            raise UsageError(f"--output {file} exists, and refine overwrites nothing: name another")
+        if not file.parent.is_dir():
+            raise UsageError(f"--output {file}: there is no folder {file.parent}; make it first")
+        if not any(file.match(pattern) for pattern in PATTERNS):
+            raise UsageError(
+                f"--output {file}: neither pytest nor sweep looks for sweeps in a file of that "
+                f"name; call it test_….py"
+            )
+    # How the runs are looked up is not what the next sweep is to be.
+    asked = vars(options) | {"runs": None, "steps": None, "arms": ("all",)}
+    return finished(argparse.Namespace(**asked))
+
+
+def _check_name(options: argparse.Namespace, name: str) -> None:
+    """Check that no sweep is called ``name`` yet."""
+    if not options.experiments and not any(path.exists() for path in common.experiments(options)):
+        return
+    if name in common.sweeps(options):
+        raise UsageError(f"a sweep {name!r} is declared already; name the next one by --name NEW")
+
+
+def _margin(found: Finished) -> float | None:
+    """Return the difference that matters of a metric that has a usual one; None where not."""
+    from harness.table_judging import MARGIN
+
+    if found.sweep is not None:
+        return found.sweep.margin
+    deltas = [r.outcome.delta_perf for r in found.results if r.outcome.delta_perf is not None]
+    score = not found.metric.minimised and all(0.0 <= delta <= 1.0 for delta in deltas)
+    return MARGIN if found.metric == DELTA_PERF or score else None
+
+
+def _power(proposal: Proposal, found: Finished) -> tuple[Power, ...]:
+    """Return the power of the questions, saying on the error stream where it takes long."""
+    from harness.claims.power import sweep_power
+
+    sweep = proposal.sweep
+    waiting = Waiting(sys.stderr, len(sweep.questions), rewrites=common.rewrites(sys.stderr))
+    try:
+        return sweep_power(sweep, found.results, baseline_runs=len(found.results), notify=waiting)
+    finally:
+        waiting.end()
+
+
+def _command(options: argparse.Namespace) -> str:
+    """Return the command that makes this proposal again."""
+    words = ["sweep", "refine", options.name]
+    named = ("runs", "steps", "margin", "before", "after", "metric", "direction", "target")
+    for name in named:
+        if getattr(options, name) is not None:
+            words += [f"--{name}", str(getattr(options, name))]
+    if options.params:
+        words += ["--params", ",".join(options.params)]
+    return shlex.join(words + (["--name", options.new] if options.new else []))
+
+
+def _write(file: Path, text: str) -> None:
+    try:
+        with file.open("x", encoding="utf-8") as output:
+            output.write(text)
+    except OSError as error:
+        raise UsageError(f"--output {file} cannot be written: {error.strerror}") from None

@@ -1,0 +1,138 @@
+"""The space that finished runs were drawn from, as far as the runs themselves show it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+
+from harness.analysis.columns import DECADE, RANGE_FROM, RATE, Bond, is_number
+from harness.errors import UsageError
+from harness.records import Config, Value
+from harness.refine.terms import rounded
+from harness.space import Choice, Constant, Distribution, Given, LogUniform, Uniform
+
+MOST_OPTIONS = 12
+"""So many of the whole numbers that a parameter took become options, at even ranks."""
+
+MOST_LEVELS = 100
+"""A parameter of more values than this that are no numbers cannot be drawn from."""
+
+DIGITS = 3
+"""The ends of a range are rounded to so many significant digits, outwards."""
+
+FEWEST_DRAWN = 4
+"""So many numbers, no two the same, are taken for draws from a range."""
+
+
+def infer(
+    configs: Sequence[Config], bonds: Mapping[str, Sequence[Bond]]
+) -> dict[str, Distribution]:
+    """Return what each parameter of ``configs`` may have been drawn from.
+
+    Few values are levels, many numbers a range, on a logarithmic scale where they are positive and
+    span an order of magnitude. A parameter whose values depend on another's level, in the runs and
+    by more than chance (``bonds``), is given by it.
+
+    Raises
+    ------
+    UsageError
+        Where a parameter has too many values that are no numbers.
+    """
+    names = list(dict.fromkeys(name for config in configs for name in config))
+    columns = {name: [config.get(name) for config in configs] for name in names}
+    plain = {name: distribution_of(name, values) for name, values in columns.items()}
+    given: dict[str, str] = {}
+    for effect in names:
+        for bond in sorted(bonds.get(effect, ()), key=lambda bond: -bond.strength):
+            cause = bond.parameter
+            if effect in given or not _may_cause(cause, effect, plain, names):
+                continue
+            if _root(cause, given) != effect and _implies(columns[cause], columns[effect]):
+                given[effect] = cause
+    return plain | {
+        effect: Given(
+            cause,
+            {
+                level: distribution_of(effect, _at(level, columns[cause], columns[effect]))
+                for level in plain[cause].values()
+            },
+        )
+        for effect, cause in given.items()
+    }
+
+
+def distribution_of(name: str, values: Iterable[Value]) -> Distribution:
+    """Return what the ``values`` of a parameter may have been drawn from."""
+    listed = list(values)
+    distinct = list(dict.fromkeys(listed))
+    if len(distinct) == 1:
+        return Constant(distinct[0])
+    numbers = [value for value in distinct if is_number(value)]
+    others = [value for value in distinct if not is_number(value)]
+    drawn = len(numbers) == len(listed) >= FEWEST_DRAWN and any(
+        isinstance(number, float) for number in numbers
+    )
+    if not set(others) <= {None} or (len(numbers) < RANGE_FROM and not drawn):
+        if len(distinct) > MOST_LEVELS:
+            raise UsageError(
+                f"parameter {name!r} has {len(distinct)} values in {len(listed)} runs, such as "
+                f"{others[0]!r}: nothing to draw from; name the parameters by --params"
+            )
+        return Choice(*sorted(numbers), *sorted(others, key=_order))
+    ordered = sorted(numbers)
+    if all(isinstance(number, int) for number in ordered):
+        ranks = np.linspace(0, len(ordered) - 1, min(MOST_OPTIONS, len(ordered))).round()
+        return Choice(*(ordered[int(rank)] for rank in ranks))
+    low = rounded(float(ordered[0]), up=False, digits=DIGITS)
+    high = rounded(float(ordered[-1]), up=True, digits=DIGITS)
+    is_log = low > 0.0 and (name == RATE or high >= DECADE * low)
+    return LogUniform(low, high) if is_log else Uniform(low, high)
+
+
+def is_levels(distribution: Distribution) -> bool:
+    """Whether a distribution has few values, each of which stands for itself."""
+    if not isinstance(distribution, Choice):
+        return False
+    numeric = all(is_number(option) for option in distribution.options)
+    return not numeric or len(distribution.options) < RANGE_FROM
+
+
+def _may_cause(
+    cause: str, effect: str, plain: Mapping[str, Distribution], names: Sequence[str]
+) -> bool:
+    """Whether ``effect`` could be given by ``cause``: that of fewer levels, or else the first."""
+    if not is_levels(plain[cause]):
+        return False
+    if not is_levels(plain[effect]):
+        return True
+    sizes = [(len(plain[name].values()), names.index(name)) for name in (cause, effect)]
+    return sizes[0] < sizes[1]
+
+
+def _implies(causes: Sequence[Value], effects: Sequence[Value]) -> bool:
+    """Whether another level of the cause means other values of the effect, both [n]."""
+    parts = [_at(level, causes, effects) for level in dict.fromkeys(causes)]
+    if len({value for part in parts for value in part if is_number(value)}) < RANGE_FROM:
+        return len({frozenset(part) for part in parts}) > 1
+    ends = []
+    for part in parts:
+        numbers = [float(value) for value in part if is_number(value)]
+        if len(numbers) < len(part):
+            return True
+        ends.append((min(numbers), max(numbers)))
+    return max(low for low, _ in ends) > min(high for _, high in ends)
+
+
+def _at(level: Value, causes: Sequence[Value], effects: Sequence[Value]) -> list[Value]:
+    return [effect for cause, effect in zip(causes, effects, strict=True) if cause == level]
+
+
+def _root(name: str, given: Mapping[str, str]) -> str:
+    while name in given:
+        name = given[name]
+    return name
+
+
+def _order(value: Value) -> tuple[bool, str]:
+    return value is None, str(value)

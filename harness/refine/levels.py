@@ -1,0 +1,242 @@
+"""What becomes of a set of values: those shown to be worse go; one alone stays only with pairs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import permutations
+
+import numpy as np
+
+from harness import statistics
+from harness.analysis.columns import is_number
+from harness.claims.reference_value import FEWEST_PAIRS
+from harness.claims.wording import interval, number, p_text, parameter_name, signed
+from harness.observations import FloatArray
+from harness.records import Value
+from harness.refine.sample import Sample
+from harness.refine.terms import Terms, figure_of, listed, of_runs, said
+from harness.refine.values import Figure, Revision
+from harness.space import Choice, Constant
+from harness.statistics import FEWEST_COMPARED, Worse
+from harness.sweep import Pairs
+
+FEWEST_HIGH = 4
+"""High performers below which what they have in common says nothing."""
+
+MOST_PAIRED = 4
+"""A fixed value is paired with so many others at most: those with the best means."""
+
+Pair = tuple[Value, Value]
+"""A value, and one that it is compared with."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Shared:
+    """A value that all high performers have, with the chance of that (of any value, corrected)."""
+
+    value: Value
+    mark: str
+    count: int
+    runs: int
+    p_value: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Levels:
+    """A parameter of few values with the outcomes at each, and what is shown of them.
+
+    ``worse`` says how much worse the first value of a pair is than the second, ``p_values`` are
+    corrected for their number by Holm's procedure.
+    """
+
+    name: str
+    before: Choice
+    at: Mapping[Value, FloatArray]
+    worse: Mapping[Pair, Worse]
+    p_values: Mapping[Pair, float]
+    terms: Terms
+
+    @property
+    def runs(self) -> int:
+        return sum(outcomes.size for outcomes in self.at.values())
+
+    @property
+    def shown(self) -> list[Pair]:
+        """The pairs whose first value is shown to be worse, the clearest first."""
+        clear = [pair for pair, p_value in self.p_values.items() if p_value <= self.terms.level]
+        return sorted(clear, key=lambda pair: self.p_values[pair])
+
+    @property
+    def kept(self) -> list[Value]:
+        """The values that are not shown to be worse than another."""
+        gone = {one for one, _ in self.shown}
+        return [option for option in self.before.options if option not in gone]
+
+
+def decide_levels(
+    name: str, before: Choice, sample: Sample, terms: Terms, *, may_fix: bool = True
+) -> Revision:
+    """Return what becomes of a parameter of few values.
+
+    Without ``may_fix`` it is never left with one value, which only pairs of runs could test.
+    """
+    levels = _compared(name, before, sample, terms)
+    shared = _shared(levels, sample)
+    alone = levels.kept[0] if len(levels.kept) == 1 else None
+    if shared is not None and shared.value in levels.kept:
+        alone = shared.value
+    else:
+        shared = None
+    if alone is not None and may_fix:
+        return _fixed(levels, alone, shared)
+    if levels.shown and len(levels.kept) > 1:
+        return _narrowed(levels)
+    return _kept(levels)
+
+
+def _compared(name: str, before: Choice, sample: Sample, terms: Terms) -> _Levels:
+    column = sample.column(name)
+    at = {
+        option: sample.outcomes[[found == option for found in column]] for option in before.options
+    }
+    known = [option for option, outcomes in at.items() if outcomes.size >= FEWEST_COMPARED]
+    margin = 0.0 if terms.margin is None else terms.margin
+    worse = {
+        (one, other): statistics.worse_by(at[one], at[other], margin)
+        for one, other in permutations(known, 2)
+    }
+    corrected = statistics.holm([found.p_value for found in worse.values()]) if worse else []
+    if terms.margin is None:  # how much worse is worse enough is not said
+        corrected = [1.0] * len(worse)
+    return _Levels(name, before, at, worse, dict(zip(worse, corrected, strict=True)), terms)
+
+
+def _shared(levels: _Levels, sample: Sample) -> _Shared | None:
+    """Return the value that all high performers have, where chance does not explain it."""
+    high, n, terms = int(sample.high.sum()), len(sample), levels.terms
+    column = sample.column(levels.name)
+    best = {value for value, is_high in zip(column, sample.high, strict=True) if is_high}
+    if terms.margin is None or high < FEWEST_HIGH or 2 * high > n or len(best) != 1:
+        return None
+    value = best.pop()
+    runs = sum(found == value for found in column)
+    chance = statistics.all_of_one(high, runs, n)
+    p_value = min(1.0, len(levels.before.options) * chance)
+    if p_value > terms.level:
+        return None
+    return _Shared(value, sample.mark.words, high, runs, p_value)
+
+
+def _fixed(levels: _Levels, value: Value, shared: _Shared | None) -> Revision:
+    at, terms = levels.at, levels.terms
+    others = [option for option in levels.before.options if option != value]
+    ranked = sorted(others, key=lambda option: -_mean(at[option]))
+    best = set(ranked[:MOST_PAIRED])
+    paired = tuple(option for option in others if option in best)
+    p_values = {option: levels.p_values.get((option, value), 1.0) for option in others}
+    words = []
+    if shared is not None:
+        words.append(
+            f"all {shared.count} high performers ({shared.mark}) have {said(value)}, as "
+            f"{of_runs(shared.runs, levels.runs)} do: by chance {p_text(shared.p_value)} "
+            f"({terms.needed})"
+        )
+    words += [
+        f"against {said(option)} {_difference(at[value], at[option])}"
+        + ("" if shared else f", worse by more than the margin {p_text(p_values[option])}")
+        for option in paired
+    ]
+    given_up = f"{parameter_name(levels.name)} {listed(others)}, but for the pairs of the arm"
+    seen = [float(at[option].max()) for option in others if at[option].size]
+    if seen:
+        given_up += f"; the best run with {'it' if len(others) == 1 else 'one of them'} had "
+        given_up += signed(max(seen))
+    compared = statistics.welch(at[value], at[ranked[0]])
+    p_value = shared.p_value if shared else max(p_values.values())
+    return Revision(
+        parameter=levels.name,
+        action="fix",
+        before=levels.before,
+        after=Constant(value),
+        why="; ".join(words) + _at_an_end(levels.before, value),
+        gives_up=given_up,
+        figure=figure_of(compared, p_value, terms.level),
+        pairs=Pairs(FEWEST_PAIRS, paired),
+    )
+
+
+def _narrowed(levels: _Levels) -> Revision:
+    kept, before, terms = levels.kept, levels.before, levels.terms
+    gone = [option for option in before.options if option not in kept]
+    words = []
+    for option in gone:
+        pair = next(pair for pair in levels.shown if pair[0] == option)
+        words.append(
+            f"{said(option)} is worse than {said(pair[1])}, by more than "
+            f"{number(terms.margin or 0.0)}: {_difference(levels.at[option], levels.at[pair[1]])}, "
+            f"{p_text(levels.p_values[pair])} ({terms.needed})"
+        )
+    best = max(kept, key=lambda option: _mean(levels.at[option]))
+    weights = [w for o, w in zip(before.options, before.weights, strict=True) if o in kept]
+    lost = np.concatenate([levels.at[option] for option in gone])
+    return Revision(
+        parameter=levels.name,
+        action="narrow",
+        before=before,
+        after=Choice(*kept, weights=weights),
+        why="; ".join(words) + _at_an_end(before, best),
+        gives_up=f"{parameter_name(levels.name)} {listed(gone)}: "
+        f"{of_runs(lost.size, levels.runs)}, the best of them {signed(float(lost.max()))}",
+        figure=_figure(levels, levels.shown[0]),
+    )
+
+
+def _kept(levels: _Levels) -> Revision:
+    name, before, terms = levels.name, levels.before, levels.terms
+    count = len(before.options)
+    kept = "both kept" if count == 2 else "all kept"
+    if not levels.worse:
+        why = f"too few runs to compare any two values ({FEWEST_COMPARED} of each); {kept}"
+        return Revision(name, "keep", before, before, why)
+    pair = min(levels.worse, key=lambda p: (levels.p_values[p], levels.worse[p].estimate))
+    one, other = pair
+    found = f"{said(other)} over {said(one)} {_difference(levels.at[other], levels.at[one])}"
+    if terms.margin is None:
+        why = f"{found}; how much worse a value must be to be left out is not said (--margin)"
+    elif len(levels.kept) == 1:
+        why = f"{found}; one value would be left, which only pairs of runs could test"
+    else:
+        gap = "" if count == 2 else ", the clearest difference"
+        why = (
+            f"none is shown to be worse by {number(terms.margin)}: {found}{gap}, "
+            f"{p_text(levels.p_values[pair])} ({terms.needed})"
+        )
+    return Revision(name, "keep", before, before, f"{why}; {kept}", figure=_figure(levels, pair))
+
+
+def _figure(levels: _Levels, pair: Pair) -> Figure:
+    return figure_of(levels.worse[pair], levels.p_values[pair], levels.terms.level)
+
+
+def _mean(outcomes: FloatArray) -> float:
+    return float(outcomes.mean()) if outcomes.size else -np.inf
+
+
+def _difference(ours: FloatArray, theirs: FloatArray) -> str:
+    """Return the difference of two means as "+0.120, 90% interval +0.050 to +0.190"."""
+    if not (ours.size and theirs.size):
+        return "no runs to compare"
+    compared = statistics.welch(ours, theirs)
+    estimate = signed(compared.estimate)
+    return f"{estimate}, {interval(compared)}" if np.isfinite(compared.low) else estimate
+
+
+def _at_an_end(before: Choice, value: Value) -> str:
+    """Say that nothing beyond the best number was tried, where that is the largest or smallest."""
+    numbers: Sequence[float] = [option for option in before.options if is_number(option)]
+    if len(numbers) < max(3, len(before.options)) or not is_number(value):
+        return ""
+    if value == max(numbers):
+        return f"; nothing above {said(value)} was tried"
+    return f"; nothing below {said(value)} was tried" if value == min(numbers) else ""

@@ -1,0 +1,222 @@
+"""What becomes of a range: cut where it is shown worse, wider where the best is at an edge."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness import statistics
+from harness.analysis.columns import is_number
+from harness.claims.wording import number, p_text, parameter_name, plural, signed
+from harness.observations import FloatArray
+from harness.refine.sample import Sample
+from harness.refine.terms import Terms, figure_of, of_runs, rounded, said
+from harness.refine.values import Action, Figure, Revision
+from harness.space import Choice, LogUniform, Uniform
+from harness.statistics import Bracket, WorseEnd
+
+Ordered = Uniform | LogUniform | Choice
+"""What a numeric parameter of many values is drawn from; the options of a choice are its range."""
+
+FEWEST_RUNS = 8
+"""Runs below which the two windows of the bracket test, of four runs each, overlap."""
+
+MOST_WIDER = 10.0
+"""A logarithmic range is widened by an order of magnitude at most."""
+
+_RESAMPLES = (1_999, 9_999)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Range:
+    """A numeric parameter of many values, at n runs [n]."""
+
+    name: str
+    before: Ordered
+    x: FloatArray
+    y: FloatArray
+    terms: Terms
+
+
+@dataclass(frozen=True, slots=True)
+class _Side:
+    """One end of a range.
+
+    ``falls`` says that the outcome is shown to fall to it, ``best`` that it is shown to fall to the
+    other end alone, with the best runs at this one. ``worse`` is how much of it is shown worse.
+    """
+
+    name: str
+    p_value: float
+    falls: bool
+    best: bool
+    worse: WorseEnd | None
+
+    @property
+    def is_lower(self) -> bool:
+        return self.name == "lower"
+
+
+def decide_range(name: str, before: Ordered, sample: Sample, terms: Terms) -> Revision:
+    """Return what becomes of a numeric parameter of many values."""
+    values = sample.column(name)
+    x = np.array([float(value) for value in values if is_number(value)], dtype=np.float64)
+    found = _Range(name, before, x, sample.outcomes[[is_number(v) for v in values]], terms)
+    distinct = np.unique(x).size
+    if x.size < FEWEST_RUNS or distinct < 3:
+        few = f"too few to tell: {plural(x.size, 'run')} with {plural(distinct, 'value')}; kept"
+        return Revision(name, "keep", before, before, few)
+    lower, upper = _sides(found)
+    after = _changed(before, lower, upper)
+    return Revision(
+        parameter=name,
+        action=_action(before, after),
+        before=before,
+        after=after,
+        why="; ".join(_why(found, after, lower, upper)),
+        gives_up=_gives_up(found, after),
+        figure=_figure(found, after, min(lower.p_value, upper.p_value)),
+    )
+
+
+def _sides(found: _Range) -> tuple[_Side, _Side]:
+    """Return the lower and the upper end.
+
+    Neither is cut where each is worse only than what the other would leave out.
+    """
+    x, y, terms = found.x, found.y, found.terms
+    resamples = min(max(_RESAMPLES[0], math.ceil(10 / terms.level)), _RESAMPLES[1])
+    tested = statistics.bracket(x, y, terms.rng, resamples=resamples)
+    lower, upper = _side(found, tested, "lower"), _side(found, tested, "upper")
+    if lower.worse and upper.worse:
+        inside = (x >= lower.worse.kept_to) & (x <= upper.worse.kept_to)
+        if int(inside.sum()) < statistics.smallest_window(x.size):
+            return replace(lower, worse=None), replace(upper, worse=None)
+    return lower, upper
+
+
+def _side(found: _Range, tested: Bracket, name: str) -> _Side:
+    terms, ordered = found.terms, np.sort(found.x)
+    window = statistics.smallest_window(ordered.size)
+    if name == "lower":
+        p_value, other = tested.p_rising, tested.p_falling
+        at_edge = tested.peak <= ordered[window - 1]
+    else:
+        p_value, other = tested.p_falling, tested.p_rising
+        at_edge = tested.peak >= ordered[-window]
+    falls, worse = p_value <= terms.level, None
+    if falls and terms.margin is not None:
+        worse = statistics.worse_end(
+            found.x, found.y, terms.margin, upper=name == "upper", alpha=terms.alpha
+        )
+    best = other <= terms.level and p_value > terms.alpha and at_edge
+    return _Side(name, p_value, falls, best, worse)
+
+
+def _changed(before: Ordered, lower: _Side, upper: _Side) -> Ordered:
+    """Return the range without what is shown to be worse, and wider where the best is at an edge.
+
+    Ends are rounded to two digits, outwards, so that no more goes than is shown.
+    """
+    low = lower.worse.kept_to if lower.worse else -math.inf
+    high = upper.worse.kept_to if upper.worse else math.inf
+    if isinstance(before, Choice):
+        kept = {
+            option: weight
+            for option, weight in zip(before.options, before.weights, strict=True)
+            if is_number(option) and low <= option <= high
+        }
+        same = len(kept) == len(before.options)
+        return before if same else Choice(*kept, weights=list(kept.values()))
+    low = max(before.low, rounded(low, up=False) if lower.worse else low)
+    high = min(before.high, rounded(high, up=True) if upper.worse else high)
+    if isinstance(before, LogUniform):
+        factor = min(high / low, MOST_WIDER)
+        ends = low / factor, high * factor
+    else:  # a range that does not go below 0, or within 0 to 1, stays there
+        ends = low - (high - low), high + (high - low)
+        ends = max(ends[0], 0.0) if before.low >= 0.0 else ends[0], ends[1]
+        ends = ends[0], min(ends[1], 1.0) if before.low >= 0.0 and before.high <= 1.0 else ends[1]
+    low = rounded(ends[0], up=False) if lower.best else low
+    high = rounded(ends[1], up=True) if upper.best else high
+    return before if (low, high) == (before.low, before.high) else type(before)(low, high)
+
+
+def _ends(drawn: Ordered) -> tuple[float, float]:
+    numbers = [float(value) for value in drawn.values() if is_number(value)]
+    return min(numbers), max(numbers)
+
+
+def _action(before: Ordered, after: Ordered) -> Action:
+    (low, high), (new_low, new_high) = _ends(before), _ends(after)
+    wider = new_low < low or new_high > high
+    if new_low > low or new_high < high:
+        return "move" if wider else "narrow"
+    return "widen" if wider else "keep"
+
+
+def _outside(found: _Range, after: Ordered) -> NDArray[np.bool_]:
+    """Return which runs [n] lie outside of what is kept."""
+    low, high = _ends(after)
+    return np.asarray((found.x < low) | (found.x > high))
+
+
+def _figure(found: _Range, after: Ordered, p_value: float) -> Figure:
+    outside = _outside(found, after)
+    if not outside.any():
+        return Figure(p_value, found.terms.level)
+    compared = statistics.welch(found.y[outside], found.y[~outside])
+    return figure_of(compared, p_value, found.terms.level)
+
+
+def _why(found: _Range, after: Ordered, lower: _Side, upper: _Side) -> list[str]:
+    ends, edges = _ends(after), _ends(found.before)
+    words = []
+    for side, end in zip((lower, upper), ends, strict=True):
+        words += _why_cut(found, side, end)
+    for side, edge, end in zip((lower, upper), edges, ends, strict=True):
+        if side.best:
+            shown = f"{said(edge)}, where no fall is shown ({p_text(side.p_value)})"
+            tried = f"nothing {'below' if side.is_lower else 'above'} it was tried"
+            wider = f"as far again, to {said(end)}" if end != edge else tried
+            words.append(f"the best runs lie at the {side.name} edge, {shown}: {wider}")
+    return words or [
+        f"no end is shown to be worse: falling to the lower {p_text(lower.p_value)}, to the upper "
+        f"{p_text(upper.p_value)} ({found.terms.needed}); kept as it is"
+    ]
+
+
+def _why_cut(found: _Range, side: _Side, end: float) -> list[str]:
+    """Say that the outcome falls to an end, and what comes of it; nothing where it does not."""
+    if not side.falls:
+        return []
+    y, terms = found.y, found.terms
+    shown = f"{terms.metric.name} falls to the {side.name} end ({p_text(side.p_value)}, "
+    shown += f"{terms.needed})"
+    beyond = found.x < end if side.is_lower else found.x > end
+    if terms.margin is None:
+        return [f"{shown}; how much worse a run must be to be left out is not said (--margin)"]
+    if side.worse is None or not beyond.any():
+        return [f"{shown}, but no part of it is shown to be worse by {number(terms.margin)}: kept"]
+    gone, left = float(y[beyond].mean()), float(y[~beyond].mean())
+    count = int(beyond.sum())
+    return [
+        f"{shown}, and the {plural(count, 'run')} {'below' if side.is_lower else 'above'} "
+        f"{said(end)} average {signed(gone)} against {signed(left)} of the other {y.size - count}"
+    ]
+
+
+def _gives_up(found: _Range, after: Ordered) -> str:
+    (low, high), edges, outside = _ends(after), _ends(found.before), _outside(found, after)
+    parts = [f"below {said(low)}"] if low > edges[0] else []
+    parts += [f"above {said(high)}"] if high < edges[1] else []
+    if not parts:
+        return ""
+    where = f"{parameter_name(found.name)} {' and '.join(parts)}"
+    if not outside.any():
+        return where
+    seen = of_runs(int(outside.sum()), outside.size)
+    return f"{where}: {seen}, the best of them {signed(float(found.y[outside].max()))}"

@@ -1,0 +1,198 @@
+"""The next sweep as the text of a Python file: complete, and its reasons with it."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import keyword
+import re
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields
+
+from harness import claims
+from harness.claims.wording import plural
+from harness.records import Counts
+from harness.refine.code import INDENT, WIDTH, call, distribution, enclosed, literal
+from harness.refine.values import Asked, Proposal, Revision
+from harness.sweep import Pairs, Sweep
+
+_NAMES = ("Choice", "Counts", "Given", "LogUniform", "Pairs", "Sweep", "Uniform")
+
+_STUB = '''
+def train(job, notify):
+    """Train a run and return its harness.Outcome: still to be written.
+
+    job.run has the config, the seed, the arm and the steps.
+    """
+    raise NotImplementedError("train a run with job.run.config")
+
+
+'''
+
+_TESTS = """
+
+def test_run(run):
+    run.train()
+
+
+def test_question(question):
+    question.judge()
+"""
+
+
+def python(
+    proposal: Proposal,
+    *,
+    command: str,
+    cost: Sequence[str] = (),
+    power: Mapping[str, str] | None = None,
+) -> str:
+    """Return the file that declares the next sweep, with its reasons as comments.
+
+    ``command`` is what it was made by, ``cost`` sentences on what it costs, ``power`` a sentence on
+    each question by its id.
+    """
+    sweep = proposal.sweep
+    body = [*_STUB.splitlines()] if proposal.stub else []
+    body += [f"{_variable(sweep.name)} = Sweep(", f"{INDENT}{literal(sweep.name)},"]
+    for sentence in (*proposal.sizes, *cost):
+        body += _comment(sentence, 1)
+    body += [f"{INDENT}{name}={value}," for name, value in _settings(proposal)]
+    body.append(f"{INDENT}space={_space(proposal)},")
+    if sweep.arms:
+        body.append(f"{INDENT}arms={_arms(proposal)},")
+    body.append(f"{INDENT}questions={_questions(proposal.questions, power or {})},")
+    text = "\n".join([*body, ")"]) + "\n" + _TESTS
+    head = [*_docstring(proposal, command), "", *_imports(proposal, text), "", ""]
+    return "\n".join(head) + text
+
+
+def _docstring(proposal: Proposal, command: str) -> list[str]:
+    runs = plural(proposal.runs, "finished run")
+    held = "Nothing could be tested, and nothing is left out."
+    if proposal.tests:
+        held = (
+            f"It leaves out only what is shown to be worse. Each of {proposal.tests} tests is held "
+            f"against {proposal.alpha:g}/{proposal.tests}: of sweeps in which nothing matters, at "
+            f"most {proposal.alpha:.0%} lose something."
+        )
+    paragraphs = [
+        f"The sweep after {proposal.source}: what its {runs} support.",
+        f"Made by `{command}`. {held}",
+        *(_sentence(line) for line in proposal.beside),
+    ]
+    wrapped = [_wrapped(text.replace("\\", "\\\\").replace('"', "'")) for text in paragraphs]
+    lines = [line for paragraph in wrapped for line in ("", *paragraph)][1:]
+    return [f'"""{lines[0]}', *lines[1:], '"""']
+
+
+def _imports(proposal: Proposal, body: str) -> list[str]:
+    """Return the lines that import what ``body`` uses."""
+    used = {node.id for node in ast.walk(ast.parse(body)) if isinstance(node, ast.Name)}
+    lines = [
+        enclosed(f"from {module} import ", sorted(names), "", depth=0)
+        for module, names in (
+            ("harness", used & set(_NAMES)),
+            ("harness.claims", used & set(claims.__all__)),
+        )
+        if names
+    ]
+    if proposal.trainer is not None:
+        module, name = proposal.trainer
+        lines.append(f"from {module} import {name}")
+    opened = [line.replace("import \n", "import (\n") for line in lines]
+    return [f"{line})" if "\n" in line else line for line in opened]
+
+
+def _settings(proposal: Proposal) -> Iterator[tuple[str, str]]:
+    """Yield what the sweep has beside space, arms and questions, where it is not the default."""
+    sweep = proposal.sweep
+    for field in fields(Sweep):
+        value = getattr(sweep, field.name)
+        if field.name in ("name", "space", "arms", "questions", "parameters"):
+            continue
+        if field.name not in ("runs", "steps", "seed") and value == field.default:
+            continue
+        yield field.name, _setting(value)
+    if proposal.stub:
+        yield "trainer", "train"
+
+
+def _setting(value: object) -> str:
+    if isinstance(value, Counts):
+        parts = [f"{f.name}={literal(getattr(value, f.name))}" for f in fields(Counts)]
+        return enclosed("Counts(", parts, ")", depth=1, room=len("baseline=,"))
+    return value.__name__ if inspect.isfunction(value) else literal(value)
+
+
+def _space(proposal: Proposal) -> str:
+    items = {}
+    for revision in proposal.revisions:
+        name = revision.parameter
+        code = distribution(revision.after, depth=2, room=_beside(name))
+        items[name] = code, _reasons(revision)
+    return _commented(items)
+
+
+def _reasons(revision: Revision) -> list[str]:
+    lines = [f"{revision.action}: {revision.why}."]
+    if revision.gives_up:
+        lines.append(f"Gives up {revision.gives_up}.")
+    return lines
+
+
+def _arms(proposal: Proposal) -> str:
+    purposes = dict(proposal.arms)
+    items = {}
+    for arm, size in proposal.sweep.arms.items():
+        code = literal(size)
+        if isinstance(size, Pairs):
+            parts = [literal(size.count), f"values={literal(size.values)}"]
+            code = call("Pairs", parts, depth=2, room=_beside(arm))
+        items[arm] = code, [_sentence(purposes[arm])]
+    return _commented(items)
+
+
+def _questions(questions: Sequence[Asked], power: Mapping[str, str]) -> str:
+    items = {}
+    for asked in questions:
+        code = call(asked.function, asked.arguments, depth=2, room=_beside(asked.id))
+        items[asked.id] = code, [_sentence(power[asked.id])] if asked.id in power else []
+    return _commented(items)
+
+
+def _commented(items: Mapping[str, tuple[str, Sequence[str]]]) -> str:
+    """Return a mapping of names to code, each under its comment."""
+    lines = ["{"]
+    for name, (code, comments) in items.items():
+        for comment in comments:
+            lines += _comment(comment, 2)
+        lines.append(f"{INDENT * 2}{literal(name)}: {code},")
+    return "\n".join([*lines, INDENT + "}"])
+
+
+def _beside(name: str) -> int:
+    """Return how many characters stand on a line beside the value of ``name``."""
+    return len(literal(name)) + len(": ,")
+
+
+def _sentence(text: str) -> str:
+    return f"{text[0].upper()}{text[1:]}."
+
+
+def _comment(text: str, depth: int) -> list[str]:
+    return [f"{INDENT * depth}# {line}" for line in _wrapped(text, WIDTH - len(INDENT) * depth - 2)]
+
+
+def _wrapped(text: str, width: int = WIDTH - 3) -> list[str]:
+    return textwrap.wrap(
+        " ".join(text.split()), width, break_on_hyphens=False, break_long_words=False
+    )
+
+
+def _variable(name: str) -> str:
+    """Return a sweep's name as that of a variable."""
+    plain = re.sub(r"\W", "_", name)
+    taken = plain in (*_NAMES, *claims.__all__, "train") or keyword.iskeyword(plain)
+    return f"sweep_{plain}" if taken or plain[0].isdigit() else plain
