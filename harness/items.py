@@ -64,6 +64,9 @@ class RunItem(Item):
         """
         run = self.planned
         result = self.slot.ready.result(run)
+        if result is None and self.slot.ready.not_needed(run):
+            message = f"{run.id}: not needed, every question of {run.sweep} is answered without it"
+            self.end("not needed", message, fails=False)
         if result is None:
             message = f"{run.id}: not in the store, and nothing is trained offline"
             self.end("not trained", message, fails=False)
@@ -86,7 +89,7 @@ class QuestionItem(Item):
         """Judge this question, once the runs it needs are finished here or in the store.
 
         Supported passes; refuted, inconclusive and unanswerable fail where ``--sweep-fail-on``
-        names them.
+        names them, and what a reference report had shown where it names ``regressed``.
         """
         verdict = self.slot.ready.verdict(self.sweep.name, self.id)
         self.properties += _verdict_properties(verdict)
@@ -95,9 +98,18 @@ class QuestionItem(Item):
         message = verdict.answer
         if verdict.reason and verdict.reason not in message:
             message += f" ({verdict.reason})"
-        fails = verdict.verdict in self.slot.fail_on
+        if verdict.decided:
+            message += f"; {verdict.decided}"
+        regression = self.slot.ready.regression(self.sweep.name, self.id)
+        regressed = regression is not None and regression.regressed
+        if regression is not None:
+            message += f"; {regression.answer}"
+            self.properties.append(("sweep.regressed", regressed))
+        gone = ["regressed"] if regressed and "regressed" in self.slot.fail_on else []
+        named = [verdict.verdict] if verdict.verdict in self.slot.fail_on else []
+        fails = bool(gone or named)
         if fails:
-            message = f"{verdict.verdict}: {message}"
+            message = f"{', '.join([*gone, verdict.verdict])}: {message}"
         self.end(verdict.verdict, message, fails=fails)
 
 
@@ -161,5 +173,6 @@ def _verdict_properties(verdict: Verdict) -> list[tuple[str, object]]:
         "n",
         "method",
     )
-    values = ((name, getattr(verdict, name)) for name in names)
+    values = [(name, getattr(verdict, name)) for name in names]
+    values += [("decided", str(verdict.decided))] if verdict.decided else []
     return [(f"sweep.{name}", value) for name, value in values if value is not None]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -232,20 +232,49 @@ def evaluated_differently(ours: Observations, theirs: Observations) -> str | Non
         one, two = _values(ours.completed, name), _values(theirs.completed, name)
         if one != two:
             return f"held-out prompts of {name.replace('_', ' ')} {one} against {two}"
-    recorded = True
     for name in ("prompts", "samples"):
         one_known, two_known = _known(ours, name), _known(theirs, name)
-        if not (one_known and two_known):
-            recorded = False
-        elif one_known != two_known:
+        if one_known and two_known and one_known != two_known:
             return f"{_listed(one_known)} {name} against {_listed(two_known)}"
+    if (errors := _unexplained_errors(ours, theirs)) is None:
+        return None
+    low, high = sorted(errors)
+    if high > SE_RATIO * low:
+        return f"median standard error {errors[0]:.3g} against {errors[1]:.3g}"
+    return None
+
+
+def at_equal_noise(
+    ours: Observations, theirs: Observations
+) -> tuple[Observations, Observations] | None:
+    """Return the two with the standard errors of the quieter raised to those of the noisier.
+
+    Where the evaluation is not recorded, a quieter one may be why more runs are shown to improve:
+    what it shows must be shown at equal noise as well. None where the evaluation is recorded, where
+    standard errors are not known, or where their medians are the same.
+    """
+    errors = _unexplained_errors(ours, theirs)
+    if errors is None or errors[0] == errors[1] or not min(errors) > 0.0:
+        return None
+    one, two = (
+        replace(sample, se=sample.se * max(errors) / error)
+        for sample, error in zip((ours, theirs), errors, strict=True)
+        if sample.se is not None
+    )
+    return one, two
+
+
+def _unexplained_errors(ours: Observations, theirs: Observations) -> tuple[float, float] | None:
+    """Return the median standard errors of two samples of which it is not recorded how they came.
+
+    None where the prompts and samples of both are known, or a standard error is not.
+    """
+    recorded = all(_known(one, name) for one in (ours, theirs) for name in ("prompts", "samples"))
     if recorded or ours.se is None or theirs.se is None:
         return None
-    one_se, two_se = float(np.median(ours.se)), float(np.median(theirs.se))
-    low, high = sorted((one_se, two_se))
-    if high > SE_RATIO * low:
-        return f"median standard error {one_se:.3g} against {two_se:.3g}"
-    return None
+    if not (ours.se.size and theirs.se.size):
+        return None
+    return float(np.median(ours.se)), float(np.median(theirs.se))
 
 
 def parameter_names(results: Iterable[Result]) -> tuple[str, ...]:

@@ -6,10 +6,10 @@ import pytest
 
 from harness.arguments import HOME, arms, at_least_one, names, seconds
 from harness.errors import UsageError, nearest
-from harness.planning import Selection
-from harness.session import Settings
+from harness.planning import UNTIL, Selection, check_until
+from harness.settings import Settings
 
-FAIL_ON = ("failed", "refuted", "inconclusive", "unanswerable", "diverged")
+FAIL_ON = ("failed", "refuted", "inconclusive", "unanswerable", "diverged", "regressed")
 """What ``--sweep-fail-on`` can name."""
 DEFAULT_FAIL_ON = ("failed", "refuted")
 
@@ -87,6 +87,13 @@ def add_options(parser: pytest.Parser) -> None:
         help="steps of a run instead of the declared; warmups shrink in proportion",
     )
     option(
+        "--sweep-until",
+        metavar="all|answered",
+        default=UNTIL[0],
+        help="answered: stop a sweep once no further run can change what is answered "
+        "(default: all, every run)",
+    )
+    option(
         "--sweep-timeout",
         metavar="SECONDS",
         type=seconds,
@@ -106,6 +113,13 @@ def add_options(parser: pytest.Parser) -> None:
         "--sweep-report",
         metavar="DIR",
         help=f"where reports are written (default: {HOME}/reports at the rootdir)",
+    )
+    option(
+        "--sweep-reference",
+        metavar="PATH",
+        action="append",
+        help="the report.json that regressed compares with; may be given more than once "
+        "(default: reference.json beside the sweep's reports)",
     )
     option(
         "--sweep-fail-on",
@@ -130,13 +144,13 @@ def settings(config: pytest.Config) -> Settings:
         raise UsageError(
             "--sweep-offline trains nothing and --sweep-fresh trains everything; give one of them"
         )
-    home = config.rootpath / HOME
+    home, here = config.rootpath / HOME, config.invocation_params.dir
     store = get("--sweep-store")
     folder = get("--sweep-report")
     return Settings(
         home=home,
         store=store or f"sqlite:///{home / 'store.db'}",
-        reports=config.invocation_params.dir / folder if folder else home / "reports",
+        reports=here / folder if folder else home / "reports",
         selection=Selection(
             runs=get("--sweep-runs"),
             steps=get("--sweep-steps"),
@@ -144,6 +158,7 @@ def settings(config: pytest.Config) -> Settings:
             backend=get("--sweep-backend"),
             device=get("--sweep-device"),
             precision=get("--sweep-precision"),
+            until=check_until(get("--sweep-until")),
         ),
         executor=get("--sweep-executor"),
         workers=get("--sweep-workers"),
@@ -151,6 +166,8 @@ def settings(config: pytest.Config) -> Settings:
         offline=get("--sweep-offline"),
         fresh=get("--sweep-fresh"),
         baseline=get("--sweep-baseline"),
+        references=tuple(here / path for path in get("--sweep-reference") or ()),
+        needs_references="regressed" in fail_on(get("--sweep-fail-on")),
         debug=bool(get("usepdb", False)),
         stops=(pytest.exit.Exception,),
     )

@@ -10,6 +10,10 @@ from harness.errors import UsageError, nearest
 from harness.records import MAIN, Conditions, Run, run_key
 from harness.sweep import Sweep, trainer_file
 
+ANSWERED = "answered"
+UNTIL = ("all", ANSWERED)
+"""How long runs are trained: all of them, or until every question is answered."""
+
 OWN = "own"
 """The backend of a sweep that brings its own training function."""
 
@@ -19,7 +23,7 @@ class Selection:
     """How a sweep is asked for: None means as declared.
 
     ``runs`` keeps the first so many of the sample, ``steps`` replaces the declared steps, ``arms``
-    are the names of the arms to keep.
+    are the names of the arms to keep. ``until`` is one of `UNTIL`.
     """
 
     runs: int | None = None
@@ -28,6 +32,7 @@ class Selection:
     backend: str = "auto"
     device: str = "auto"
     precision: str = "float32"
+    until: str = UNTIL[0]
 
     @property
     def means(self) -> str:
@@ -149,6 +154,19 @@ def trained_with(conditions: Conditions, selection: Selection, *, device: bool =
     words = [f"backend {choice(selection.backend, conditions.backend)}"]
     words += [f"device {conditions.device}"] if device else []
     return ", ".join([*words, conditions.precision])
+
+
+def check_until(given: str) -> str:
+    """Return ``given``, which says how long runs are trained.
+
+    Raises
+    ------
+    UsageError
+        Where it is not one of `UNTIL`.
+    """
+    if given not in UNTIL:
+        raise UsageError(f"until {given!r} is not one of {', '.join(UNTIL)}{nearest(given, UNTIL)}")
+    return given
 
 
 def check_arms(names: Iterable[str], sweeps: Iterable[Sweep]) -> None:

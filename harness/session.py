@@ -4,102 +4,27 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.errors import UsageError
-from harness.judging import (
-    Shortfall,
-    not_counted,
-    question_hashes,
-    report_folder,
-    report_on,
-    require_baseline,
-    shortfall,
-)
-from harness.planning import Plan, Selection, plan, trained_with
-from harness.protocols import Event, Executor, Finished, Progressed, Started
-from harness.records import Job, Outcome, Result, Run, Value, Verdict
+from harness.gathering import Shortfall, gathered, require_baseline, shortfall
+from harness.judging import not_counted, question_hashes, report_folder, report_on
+from harness.launching import Launches, in_order, users
+from harness.planning import ANSWERED, Plan, plan, trained_with
+from harness.protocols import Event, Executor, Finished
+from harness.records import Job, Regression, Result, Run, Value, Verdict
+from harness.settings import Settings
 from harness.sweep import Sweep
+from harness.tally import Observer, Tally
 
 if TYPE_CHECKING:
+    from harness.early import EarlyAnswers
+    from harness.regressions import Reference
     from harness.report.model import Report
     from harness.store import Store
 
 POLL_SECONDS = 0.25
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """Where a session works and how.
-
-    ``home`` is the folder that everything is written under; ``timeout`` is a run's, in seconds;
-    ``offline`` trains nothing; ``fresh`` ignores stored runs; ``debug`` lets a trainer's exception
-    through, for a debugger; ``stops`` are exceptions that end the session, not a run.
-    """
-
-    home: Path
-    store: str
-    reports: Path
-    selection: Selection = field(default_factory=Selection)
-    executor: str = "local"
-    workers: int = 2
-    timeout: float | None = None
-    offline: bool = False
-    fresh: bool = False
-    baseline: str | None = None
-    debug: bool = False
-    stops: tuple[type[BaseException], ...] = ()
-
-
-@dataclass
-class Tally:
-    """How far the session's training is; what a progress display shows.
-
-    ``preparing`` says what runs wait for that is no step of theirs, as a warm start. ``began`` is
-    when the first step was trained, so that the rate is that of training.
-    """
-
-    total: int = 0
-    done: int = 0
-    running: dict[str, tuple[int, int]] = field(default_factory=dict)
-    preparing: str = ""
-    steps_total: int = 0
-    steps_done: int = 0
-    began: float | None = None
-    last: tuple[str, Outcome] | None = None
-
-    @property
-    def left(self) -> int:
-        """Runs not begun."""
-        return self.total - self.done - len(self.running)
-
-    @property
-    def steps_now(self) -> int:
-        """Steps trained in this session so far."""
-        return self.steps_done + sum(step for step, _ in self.running.values())
-
-    def rate(self, now: float) -> float | None:
-        """Return steps per second over the session, None before the first step."""
-        if self.began is None or not self.steps_now or now <= self.began:
-            return None
-        return self.steps_now / (now - self.began)
-
-    def seconds_left(self, now: float) -> float | None:
-        """Return the seconds that the remaining steps will take at the rate so far."""
-        rate = self.rate(now)
-        return (self.steps_total - self.steps_now) / rate if rate else None
-
-
-class Observer:
-    """Is told of the session's progress; this one does nothing."""
-
-    def update(self, tally: Tally) -> None:
-        """Show ``tally``; called a few times a second while the session waits."""
-
-    def pause(self) -> None:
-        """Clear what is shown: something else is about to print."""
 
 
 class SweepSession:
@@ -122,8 +47,13 @@ class SweepSession:
         self._results: dict[str, Result] = {}
         self._trained: set[str] = set()
         self._jobs: dict[str, Job] = {}
+        self._launches = Launches()
+        self._early: dict[str, EarlyAnswers] = {}
+        self._answered: set[str] = set()
+        self._asked: dict[str, int] = {}  # after how many trained runs it was last looked at
         self._unsaved: list[Result] = []
         self._reports: dict[str, Report] = {}
+        self._references: Mapping[str, Reference] = {}
         self._environment: Mapping[str, Value] = {}
         self._store: Store | None = None
         self._executor: Executor | None = None
@@ -145,8 +75,8 @@ class SweepSession:
         Raises
         ------
         HarnessError
-            Where a backend, a device, a task, a value of a config, the store or an explicit
-            baseline cannot be used: before anything is trained.
+            Where a backend, a device, a task, a value of a config, the store, an explicit baseline
+            or a reference cannot be used: before anything is trained.
         """
         if self.settings.reports.is_file():
             raise UsageError(f"{self.settings.reports} is a file; give a folder for the reports")
@@ -158,6 +88,7 @@ class SweepSession:
             )
             self._keys.update({run.id: key for key, run in self._plans[name].runs.items()})
             self._check_trainable(self._plans[name])
+        self._references = self._find_references()
         if not self.settings.offline:
             self._executor = self._make_executor()
         if self.settings.baseline is not None:
@@ -201,7 +132,8 @@ class SweepSession:
     def result(self, run: Run) -> Result | None:
         """Return the result of ``run``, training it and the others selected where needed.
 
-        None where it is not in the store and this session trains nothing.
+        None where it is not in the store and this session trains nothing, or not this run: see
+        `not_needed`.
         """
         key = self._keys[run.id]
         self._launch()
@@ -210,7 +142,35 @@ class SweepSession:
         self.observer.pause()
         if self.settings.fresh and not self.settings.offline and key not in self._trained:
             return None
-        return self._results.get(key)
+        return None if self.not_needed(run) else self._results.get(key)
+
+    def not_needed(self, run: Run) -> bool:
+        """Whether ``run`` has not finished, and its sweep is answered without it."""
+        key = self._keys[run.id]
+        ended = key in self._trained or self._is_done(key)
+        return not ended and key not in self._jobs and self.is_answered(run.sweep)
+
+    def is_answered(self, name: str) -> bool:
+        """Whether a chosen sweep trains until it is answered, and every question of it is."""
+        known = name in self._answered or self._asked.get(name) == len(self._trained)
+        if known or self.settings.selection.until != ANSWERED:
+            return name in self._answered
+        self._asked[name] = len(self._trained)
+        from harness.early import EarlyAnswers
+
+        found = gathered(
+            self.sweeps[name],
+            self.sweeps,
+            self.store,
+            self.settings.selection,
+            baseline=self.settings.baseline,
+            lookup=self.lookup,
+            running=self.chosen,
+        )
+        early = self._early.setdefault(name, EarlyAnswers(found.planned))
+        if early.all_answered(found.evidence, baseline_ready=found.absent is None):
+            self._answered.add(name)
+        return name in self._answered
 
     def finish(self, names: Iterable[str] | None = None) -> None:
         """Wait for every selected run of some sweeps (all, by default)."""
@@ -254,8 +214,19 @@ class SweepSession:
                 baseline=self.settings.baseline,
                 lookup=self.lookup,
                 running=self.chosen,
+                reference=self._references.get(name),
             )
         return self._reports[name]
+
+    def regression(self, name: str, question: str) -> Regression | None:
+        """Return what became of a question that the reference of a sweep supports."""
+        compared = self.report(name).compared
+        found = compared.questions if compared else ()
+        return next((one for one in found if one.id == question), None)
+
+    def references(self) -> dict[str, tuple[Path, int]]:
+        """Return the references by sweep, with how many questions each supports."""
+        return {name: (r.path, len(r.supported)) for name, r in self._references.items()}
 
     def report_folder(self, name: str) -> Path:
         """Return where the report of a chosen sweep belongs."""
@@ -264,7 +235,9 @@ class SweepSession:
         )
 
     def missing(self, name: str) -> Shortfall | None:
-        """Return the runs of a chosen sweep that have not finished, None where all have."""
+        """Return the runs of a chosen sweep that have not finished and are needed; None without."""
+        if self.is_answered(name):
+            return None
         return shortfall(self._plans[name].runs, self.lookup)
 
     def stop(self) -> None:
@@ -291,6 +264,18 @@ class SweepSession:
             if self._store is not None:
                 self._store.close()
                 self._store = None
+
+    def _find_references(self) -> Mapping[str, Reference]:
+        given, needed = self.settings.references, self.settings.needs_references
+        if not (given or needed):
+            return {}
+        from harness.regressions import references
+
+        folders = {
+            name: self.settings.reports / report_folder(planned, None, self.settings.baseline)
+            for name, planned in self._plans.items()
+        }
+        return references(self._plans, folders, given, required=needed)
 
     def _make_executor(self) -> Executor:
         from harness.executors import make_executor
@@ -325,10 +310,9 @@ class SweepSession:
         if self.settings.offline:
             return
         jobs = [
-            self._job(self._keys[run.id], run, self._plans[name])
-            for name in self.chosen
-            for run in self._selected[name]
-            if not self._is_done(self._keys[run.id])
+            self._job(key, self._plans[name].runs[key], self._plans[name])
+            for name, key in self._in_order()
+            if not self._is_done(key)
         ]
         if not jobs:
             return
@@ -337,8 +321,32 @@ class SweepSession:
         self._environment = environment(self.settings.home.parent)
         self._jobs = {job.key: job for job in jobs}
         self.tally = Tally(total=len(jobs), steps_total=sum(job.run.steps for job in jobs))
+        self._launches.add(jobs)
+        self._advance()
+
+    def _in_order(self) -> list[tuple[str, str]]:
+        """Return sweep and key of the selected runs in the order in which they are begun."""
+        chosen = [(n, self._keys[run.id]) for n in self.chosen for run in self._selected[n]]
+        if self.settings.selection.until != ANSWERED:
+            return chosen
+        selected = set(chosen)
+        return [one for one in in_order(self._plans, self.settings.baseline) if one in selected]
+
+    def _advance(self) -> None:
+        """Begin what waits: all of it, or as much as there are workers while answers may come."""
         assert self._executor is not None
-        self._executor.submit(jobs)
+        all_at_once = self.settings.selection.until != ANSWERED
+        for name in () if all_at_once else self._launches.sweeps:
+            if self._is_over(name):
+                for job in self._launches.drop(name):
+                    del self._jobs[job.key]
+                    self.tally.spare(job.run)
+        self._launches.begin(self._executor, all_at_once=all_at_once)
+
+    def _is_over(self, name: str) -> bool:
+        """Whether a sweep is answered, and so is each that is compared with it."""
+        others = users(name, self._plans, self.settings.baseline)
+        return all(self.is_answered(other) for other in (name, *others))
 
     def _job(self, key: str, run: Run, planned: Plan) -> Job:
         from harness.training.settings import program
@@ -358,6 +366,8 @@ class SweepSession:
         for event in self._executor.poll(POLL_SECONDS):
             if isinstance(event, Finished):
                 self._take(event)
+        if self._launches:
+            self._advance()
         self._flush()
         self.observer.update(self.tally)
 
@@ -373,28 +383,14 @@ class SweepSession:
         )
         self._results[event.key] = result
         self._trained.add(event.key)
+        self._launches.end(event.key)
         self._unsaved.append(result)
         self._reports.clear()
 
     def _count(self, event: Event) -> None:
         """Count an event as it happens, and show it; results are taken from ``poll`` alone."""
-        tally, run = self.tally, self._jobs[event.key].run
-        if isinstance(event, Started):
-            tally.running[event.key] = (0, run.steps)
-        elif isinstance(event, Progressed):
-            progress = event.progress
-            if progress.stage == "train":
-                tally.preparing = ""
-                tally.began = time.monotonic() if tally.began is None else tally.began
-                tally.running[event.key] = (progress.step, run.steps)
-            else:
-                tally.preparing = f"{progress.stage} {progress.step / progress.steps:.0%}"
-        else:
-            tally.running.pop(event.key, None)
-            tally.done += 1
-            tally.steps_done += run.steps
-            tally.last = (run.id, event.outcome)
-        self.observer.update(tally)
+        self.tally.count(event, self._jobs[event.key].run)
+        self.observer.update(self.tally)
 
     def _flush(self) -> None:
         """Save what came back; what cannot be saved now is tried again at the next call."""

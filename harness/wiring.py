@@ -14,12 +14,15 @@ import pytest
 from harness.discovery import sweeps_in
 from harness.errors import HarnessError, UsageError, nearest
 from harness.items import Item, QuestionItem, RunItem, SessionSlot, SweepItem
-from harness.options import fail_on, settings
-from harness.planning import check_arms, planned
+from harness.options import fail_on
+from harness.options import settings as settings_of
+from harness.planning import ANSWERED, check_arms, planned
 from harness.progress import LiveLine, LogLine
 from harness.records import MAIN, Run
-from harness.session import Observer, Settings, SweepSession
+from harness.session import SweepSession
+from harness.settings import Settings
 from harness.sweep import Sweep
+from harness.tally import Observer
 
 if TYPE_CHECKING:
     from harness.report.model import Report
@@ -29,6 +32,7 @@ LETTERS = {
     "unanswerable": ("u", "UNANSWERABLE", "yellow"),
     "not judged": ("n", "NOT JUDGED", "yellow"),
     "not trained": ("n", "NOT TRAINED", "yellow"),
+    "not needed": ("-", "NOT NEEDED", "green"),
     "refuted": ("r", "REFUTED", "red"),
     "diverged": ("d", "DIVERGED", "red"),
 }
@@ -76,7 +80,7 @@ def configure(config: pytest.Config) -> None:
         )
     try:
         slot = SessionSlot(fail_on(config.getoption("--sweep-fail-on")))
-        config.stash[STATE] = State(tuple(wanted), settings(config), slot)
+        config.stash[STATE] = State(tuple(wanted), settings_of(config), slot)
     except UsageError as error:
         raise pytest.UsageError(str(error)) from None
 
@@ -178,12 +182,21 @@ def announce(config: pytest.Config) -> list[str]:
     if session is None:
         return []
     lines = [line for line in [session.trained_with()] if line]
+    settings = state.settings
     for name in state.wanted:
-        steps = state.settings.selection.steps or state.sweeps[name].steps
+        steps = settings.selection.steps or state.sweeps[name].steps
         stored = f"{session.stored(name)} in the store{session.not_counted(name)}"
-        if state.settings.fresh:
+        if settings.fresh:
             stored = "all to be trained anew"
-        lines.append(f"sweep {name}: {session.planned(name)} runs of up to {steps} steps, {stored}")
+        until = ", trained until all is answered" * (settings.selection.until == ANSWERED)
+        lines.append(
+            f"sweep {name}: {session.planned(name)} runs of up to {steps} steps, {stored}{until}"
+        )
+    for name, (path, supported) in session.references().items():
+        lines.append(
+            f"sweep {name}: compared with {_shown(path, config)}, which supports {supported} of "
+            f"its questions"
+        )
     return lines
 
 

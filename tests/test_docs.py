@@ -22,6 +22,7 @@ from harness import Sweep, audit, claims
 from harness.cli import VERBS
 from harness.cli import main as sweep_main
 from harness.cli import parser as sweep_parser
+from harness.cli.tables import is_table
 from harness.options import add_options
 from harness.records import Finding, Status, Verdict, VerdictName
 from harness.report import as_json
@@ -425,7 +426,8 @@ def check_command(command, said, names, files):
         check_pytest(rest, names, files)
     elif program == "sweep":
         sweep_parser().parse_args(rest)
-        assert rest[0] == "list" or rest[1] in names, f"there is no sweep {rest[1]}"
+        known = rest[0] == "list" or rest[1] in names or is_table(rest[1])
+        assert known, f"there is no sweep {rest[1]}"
     elif program == "python" and rest[0] == "-c":
         done = subprocess.run(
             [sys.executable, "-c", rest[1]], cwd=ROOT, capture_output=True, text=True, check=False

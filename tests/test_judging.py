@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from harness import LogUniform, Sweep
-from harness.judging import resolve_baseline
+from harness.gathering import resolve_baseline
 from harness.planning import Selection, plan
 from harness.store import Store
 from tests.factories import make_result

@@ -269,6 +269,107 @@ def test_fresh_trains_again(sweeps):
     assert len(sweeps.trained) == 22
 
 
+EARLY = ("--sweep", "toy", "--sweep-until", "answered")
+LARGE = "sweep = toy(runs=24, arms=dict(placebo=24))"
+
+
+def test_a_sweep_stops_once_it_is_answered_and_says_so(sweeps):
+    sweeps.write(body=LARGE)
+    result = sweeps.run(*EARLY, "-v")
+    assert result.ret == 0
+    assert len(sweeps.trained) == 2 * 17 - 1
+    result.assert_outcomes(passed=2 * 17, skipped=0)
+    result.stdout.fnmatch_lines(
+        [
+            "*48 runs of up to 20 steps, 0 in the store, trained until all is answered*",
+            "*test_run?toy-*NOT NEEDED*",
+            "*ANSWERED EARLY: 33 of 48 runs; the other 15 were not needed, which*",
+            "0.* s of training*",
+            "*15 not needed*",
+        ]
+    )
+    written = report(sweeps)
+    early = {"trained": 33, "planned": 48, "not_needed": 15, "seconds_saved": 0.15}
+    assert written["answered_early"] == pytest.approx(early)
+    assert (written["complete"], written["missing"], len(written["runs"])) == (True, [], 33)
+    question = written["questions"][0]
+    assert question["verdict"] == "supported"
+    assert question["decided"] == {
+        "by": "curtailment",
+        "runs": 17,
+        "planned": 24,
+        "look": None,
+        "looks": None,
+        "alpha": None,
+    }
+    trained = list(sweeps.trained)
+    assert sweeps.run(*EARLY).ret == 0
+    assert (sweeps.trained, report(sweeps)) == (trained, written)
+    sweeps.run(*EARLY, "--sweep-offline").stdout.fnmatch_lines(["*15 not needed*"])
+    assert report(sweeps) == written
+    sweeps.run("--sweep", "toy").assert_outcomes(passed=49)
+    assert len(sweeps.trained) == len(set(sweeps.trained)) == 48
+    whole = report(sweeps)
+    assert whole["answered_early"] is None
+    assert (whole["questions"][0]["n"], whole["questions"][0]["decided"]) == (24, None)
+
+
+def test_fewer_runs_are_answered_by_fewer(sweeps):
+    sweeps.write(body="sweep = toy(runs=24, arms={})")
+    result = sweeps.run(*EARLY, "--sweep-runs", "20")
+    assert len(sweeps.trained) == 15
+    result.stdout.fnmatch_lines(["*SCALED DOWN: 20 of 24 runs*", "*ANSWERED EARLY: 15 of 20 runs*"])
+    assert report(sweeps, "toy-smoke")["questions"][0]["decided"]["planned"] == 20
+
+
+def test_a_report_of_an_answered_sweep_is_made_again_as_it_was(sweeps, monkeypatch, capsys):
+    from harness.cli import main
+
+    sweeps.write(body="sweep = toy(runs=24, arms={})")
+    sweeps.run(*EARLY)
+    written = report(sweeps)
+    monkeypatch.chdir(sweeps.path)
+    assert main(["report", "toy", "--until", "answered", "--save-reference"]) == 0
+    assert report(sweeps) == written
+    kept = sweeps.path / ".sweep/reports/toy/reference.json"
+    assert json.loads(kept.read_text()) == written
+    capsys.readouterr()
+    assert main(["report", "toy", "--save-reference"]) == 2
+    error = capsys.readouterr().err
+    assert "sweep 'toy' is no reference yet (7 of 24 runs missing" in error
+    assert json.loads(kept.read_text()) == written
+    assert main(["report", "toy", "--until", "answerd"]) == 2
+    assert "did you mean 'answered'?" in capsys.readouterr().err
+
+
+def test_a_run_that_is_not_needed_is_skipped_with_its_reason(sweeps):
+    sweeps.write(body="sweep = toy(runs=24, arms={})")
+    sweeps.run(*EARLY, "--junit-xml", "junit.xml")
+    xml = (sweeps.path / "junit.xml").read_text()
+    assert xml.count(": not needed, every question of toy is answered without it") >= 7
+    assert 'skipped="7"' in xml
+    assert 'name="sweep.decided" value="17 of 24 in, and the others cannot change it"' in xml
+
+
+def test_asserts_on_a_sweep_that_is_answered_see_what_was_trained(sweeps):
+    sweeps.write(
+        body="""
+        answered = toy(runs=24, arms={})
+        def test_all(sweep):
+            assert len(sweep.runs) == 17
+        """
+    )
+    sweeps.run(*EARLY).assert_outcomes(passed=17 + 2)
+
+
+def test_workers_train_what_is_in_flight_and_no_more(sweeps):
+    sweeps.write(body="sweep = toy(runs=24, arms={})")
+    result = sweeps.run(*EARLY, "--sweep-workers", "3", executor="local")
+    assert result.ret == 0
+    assert 17 <= len(sweeps.trained) <= 19
+    assert report(sweeps)["questions"][0]["verdict"] == "supported"
+
+
 def test_the_local_executor_gives_the_same_report(sweeps):
     sweeps.write()
     sweeps.run("--sweep", "toy", executor="inline")
@@ -493,6 +594,112 @@ def test_what_fails_is_for_the_user_to_say(sweeps, monkeypatch):
     assert sweeps.run("--sweep", "toy", "--sweep-fail-on", "inconclusive").ret == 1
 
 
+# ---- what has regressed -------------------------------------------------------------------------
+
+GATE = ("--sweep", "toy", "--sweep-fail-on", "regressed")
+GATED = "sweep = toy(arms={}, runs=12)"
+
+
+@pytest.fixture
+def gated(sweeps, monkeypatch):
+    """A sweep that gains 0.1, with its report kept as the reference."""
+    sweeps.write(body=GATED)
+    sweeps.run("--sweep", "toy")
+    monkeypatch.chdir(sweeps.path)
+    from harness.cli import main
+
+    assert main(["report", "toy", "--save-reference"]) == 0
+    return sweeps
+
+
+def test_what_the_reference_had_shown_and_is_gone_fails(gated, monkeypatch):
+    result = gated.run(*GATE)
+    assert result.ret == 0
+    kept = ".sweep/reports/toy/reference.json"
+    result.stdout.fnmatch_lines([f"*compared with {kept}, which supports 1 of its questions*"])
+    before = report(gated)["reference"]
+    assert before["path"].endswith(kept)
+    (question,) = before["questions"]
+    assert (question["now"], question["regressed"]) == ("supported", False)
+    monkeypatch.setenv("GAIN", "0.01")
+    result = gated.run(*GATE, "--sweep-fresh", "--junit-xml", "junit.xml")
+    assert result.ret == 1
+    result.assert_outcomes(passed=12, failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "*regressed, *: *; the reference supports it (yes: 12 of 12 (100%) *more than their*",
+            "*REGRESSED: success_above_half*",
+        ]
+    )
+    question = report(gated)["reference"]["questions"][0]
+    assert question["regressed"] is True
+    assert question["p_value"] <= question["level"] == 0.005
+    xml = (gated.path / "junit.xml").read_text()
+    assert 'name="sweep.regressed" value="True"' in xml
+    assert gated.run(*GATE[:2], "--sweep-reference", kept, "--sweep-fail-on", "none").ret == 0
+    assert report(gated)["reference"]["questions"][0]["regressed"] is True
+    assert gated.run("--sweep", "toy", "--sweep-fail-on", "failed").ret == 0
+    assert report(gated)["reference"] is None
+
+
+def test_what_is_refuted_and_had_not_been_shown_before_is_no_regression(gated, monkeypatch):
+    monkeypatch.setenv("GAIN", "-0.05")
+    gated.run("--sweep", "toy", "--sweep-fresh")
+    from harness.cli import main
+
+    assert main(["report", "toy", "--save-reference"]) == 0
+    result = gated.run(*GATE)
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(["*which supports 0 of its questions*", "*1 refuted*"])
+    assert gated.run(*GATE[:3], "regressed,refuted").ret == 1
+
+
+def test_what_is_within_noise_is_said_and_does_not_fail(gated, monkeypatch):
+    body = (
+        "sweep = toy(arms={}, runs=12, questions=dict(success_above_half=success_rate.above(0.5)))"
+    )
+    gated.write(body=body)
+    path = gated.path / ".sweep/reports/toy/reference.json"
+    data = json.loads(path.read_text())
+    data["runs"] = [run | {"delta_perf": run["delta_perf"] - 0.1} for run in data["runs"]]
+    path.write_text(json.dumps(data))
+    monkeypatch.setenv("GAIN", "0")
+    result = gated.run(*GATE, "--sweep-fresh", "--junit-xml", "junit.xml")
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(["*differ by no more than their noise*"])
+    assert "no more than their noise" in (gated.path / "junit.xml").read_text()
+
+
+def test_a_reference_is_asked_for_before_anything_is_trained(sweeps):
+    sweeps.write(body=GATED)
+    bad = sweeps.path / "bad.json"
+    bad.write_text("{}")
+    for options, said in (
+        ((), "no reference of sweep 'toy' at "),
+        (("--sweep-reference", "nowhere.json"), "there is no reference "),
+        (("--sweep-reference", "bad.json"), "is JSON, but no report of a sweep"),
+    ):
+        result = sweeps.run(*GATE, *options)
+        assert result.ret == 4
+        text = result.stderr.str() + result.stdout.str()
+        assert said in text
+        assert "Traceback" not in text
+    assert sweeps.trained == []
+    assert not (sweeps.path / ".sweep").exists()
+
+
+def test_a_reference_is_of_the_steps_and_sweep_that_are_run(gated):
+    path = ".sweep/reports/toy/reference.json"
+    result = gated.run(*GATE, "--sweep-reference", path, "--sweep-steps", "4")
+    assert result.ret == 4
+    assert "is of 20 steps, and this sweep trains 4" in result.stderr.str()
+    result = gated.run(*GATE, "--sweep-steps", "4")
+    assert "toy-smoke/reference.json" in result.stderr.str()
+    gated.write(file="test_too", body="other = toy('other', arms={})")
+    result = gated.run("--sweep", "other", *GATE[2:], "--sweep-reference", path)
+    assert "is of sweep 'toy'; expected one of other" in result.stderr.str()
+
+
 def test_junit_carries_each_item_s_figures(sweeps):
     sweeps.write()
     sweeps.run("--sweep", "toy", "--junit-xml", "junit.xml")
@@ -532,6 +739,7 @@ def test_a_changed_question_is_reported_as_post_hoc(sweeps):
         (["--sweep", "toy", "--sweep-precision", "float8"], "'float8' is not one of float32"),
         (["--sweep", "toy", "--sweep-device", "gpu"], "'gpu' is not auto, cpu, cuda or cuda:N"),
         (["--sweep", "toy", "--sweep-offline", "--sweep-fresh"], "give one of them"),
+        (["--sweep", "toy", "--sweep-until", "answerd"], "did you mean 'answered'?"),
         (["--sweep", "toy", "-n", "2"], "a sweep has workers of its own"),
         (["--sweep", "toy", "--dist", "load", "--tx", "popen"], "a sweep has workers of its own"),
         (["--sweep", "toy", "--sweep-store", "/proc/nowhere/store.db"], "/proc/nowhere"),

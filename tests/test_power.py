@@ -235,7 +235,7 @@ def test_published_counts_have_no_runs_to_compare(asks):
     assert why(asks, baseline=PUBLISHED) == "published counts have no ΔPerf of each run"
 
 
-@pytest.mark.parametrize(("asks", "fewest"), [*zip(VERSUS, (2, 3, 8), strict=True)])
+@pytest.mark.parametrize(("asks", "fewest"), [*zip(VERSUS, (2, 3, 16), strict=True)])
 def test_too_few_runs_on_a_side_say_how_many_it_takes(asks, fewest):
     said = f"it needs {fewest} runs on each side, not {fewest - 1} against 48"
     assert why(asks, runs=fewest - 1, arms={}) == said

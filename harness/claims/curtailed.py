@@ -7,13 +7,17 @@ from dataclasses import dataclass, replace
 from harness import observations, statistics
 from harness.claims.base import level_of, like_for_like
 from harness.claims.best_value import FEWEST_RUNS, BestInside
+from harness.claims.curve import StillImproves
 from harness.claims.reference_value import FEWEST_PAIRS, NoWorse
 from harness.claims.success import NULL_RATE, SuccessAbove, SuccessAboveBaseline
-from harness.claims.versus import FEWEST_IN_TAIL, LowerTailAboveBaseline, SpreadBelowBaseline
+from harness.claims.versus import LowerTailAboveBaseline, SpreadBelowBaseline
 from harness.claims.wording import p_text
 from harness.observations import Observations, Rule
 from harness.protocols import Claim
 from harness.records import Counts, Decision, Evidence, Verdict, VerdictName
+
+FEWEST_GAINS = 16
+"""Gains below which their skewness is not told: a collapse of some runs is then often in none."""
 
 _VERDICTS: dict[statistics.Direction, VerdictName] = {
     "greater": "supported",
@@ -28,13 +32,18 @@ def counts(claim: Claim) -> bool:
 
 
 def fewest(claim: Claim) -> int:
-    """Return the runs, or pairs, below which ``claim`` comes to no verdict whatever they are."""
+    """Return the runs, or pairs, below which ``claim`` is not judged before all are in.
+
+    It would come to no verdict, or to one that too few runs can be mistaken in.
+    """
     if isinstance(claim, NoWorse):
         return FEWEST_PAIRS
     if isinstance(claim, BestInside):
         return FEWEST_RUNS
     if isinstance(claim, LowerTailAboveBaseline):
-        return FEWEST_IN_TAIL
+        return claim.fewest
+    if isinstance(claim, StillImproves):
+        return FEWEST_GAINS
     return 3 if isinstance(claim, SpreadBelowBaseline) else 2
 
 
@@ -68,7 +77,7 @@ def curtailed(claim: Claim, id: str, evidence: Evidence, planned: int) -> Verdic
         high=found.high,
         level=level_of(evidence),
         p_value=found.p_value,
-        reason=f"{decided}; at worst {p_text(found.p_value)}",
+        reason=verdict.reason if name == "refuted" else f"at worst {p_text(found.p_value)}",
         needs=("more runs than planned",) if found.said == "neither" else (),
         beside=(str(decided), *verdict.beside),
         decided=decided,
@@ -115,7 +124,7 @@ def _above_baseline(evidence: Evidence, observed: Observations, planned: int) ->
     else:
         other = observations.observe(baseline.results if baseline else ())
         unlike = evidence.apart or observations.evaluated_differently(observed, other)
-        if other.total == 0 or unlike:
+        if other.total == 0 or unlike or observations.at_equal_noise(observed, other):
             return None
         rule = "shown" if observed.rule == other.rule == "shown" else "above zero"
         theirs = observations.count_successes(other, evidence.min_gain, rule)

@@ -17,7 +17,6 @@ from harness.claims.design import MOST, Asked, Design, Effect, spread_of
 from harness.claims.reference_value import FEWEST_PAIRS, NoWorse
 from harness.claims.success import NULL_RATE, SuccessAbove, SuccessAboveBaseline
 from harness.claims.versus import (
-    FEWEST_IN_TAIL,
     LowerTailAboveBaseline,
     MeanAboveBaseline,
     SpreadBelowBaseline,
@@ -171,7 +170,7 @@ def _(claim: SpreadBelowBaseline, design: Design) -> Asked:
 @asked.register
 def _(claim: LowerTailAboveBaseline, design: Design) -> Asked:
     def power(n: int, effect: float) -> float:
-        if n < FEWEST_IN_TAIL:
+        if n < claim.fewest:
             return 0.0
         n, m = min(n, MOST_SIMULATED), min(design.other_n, MOST_SIMULATED)
         return statistics.cvar_power(
@@ -187,7 +186,7 @@ def _(claim: LowerTailAboveBaseline, design: Design) -> Asked:
     worst = f"worst {_percent(claim.share)}"
     return _versus(
         design,
-        FEWEST_IN_TAIL,
+        claim.fewest,
         tuple(
             Effect(
                 f"{worst} better by {words}",

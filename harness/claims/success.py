@@ -109,7 +109,9 @@ class SuccessAboveBaseline(BaselineClaim):
     Supported by Boschloo's one-sided exact test, both sides uncertain, with the same success rule
     on both. Where that rule is ΔPerf > 0, which half of useless runs pass, the runs must also be
     shown to succeed more often than one half. Refuted by the mirrored test. Sides that were
-    evaluated differently, or counted by another rule, cannot be compared by counts.
+    evaluated differently, or counted by another rule, cannot be compared by counts; where that is
+    not recorded and their standard errors differ somewhat, it must be shown as well with those of
+    the noisier side on both.
     """
 
     @property
@@ -160,7 +162,13 @@ class SuccessAboveBaseline(BaselineClaim):
         differs = evidence.apart or observations.evaluated_differently(observed, other)
         if differs is not None:
             differs = f"the two were evaluated differently ({differs})"
-        return self._compare(id, evidence, observed, (ours, theirs), differs=differs)
+        alike = observations.at_equal_noise(observed, other) if rule == "shown" else None
+        again = alike and tuple(
+            observations.count_successes(side, evidence.min_gain, rule) for side in alike
+        )
+        return self._compare(
+            id, evidence, observed, (ours, theirs), differs=differs, at_equal_noise=again
+        )
 
     def _compare(
         self,
@@ -171,12 +179,18 @@ class SuccessAboveBaseline(BaselineClaim):
         *,
         differs: str | None,
         lines: tuple[str, ...] = (),
+        at_equal_noise: tuple[SuccessCount, ...] | None = None,
     ) -> Verdict:
         ours, theirs = counts
         alpha, level = evidence.alpha, level_of(evidence)
         compared = statistics.boschloo(
             ours.successes, ours.runs, theirs.successes, theirs.runs, level
         )
+        if at_equal_noise is not None:
+            one, two = at_equal_noise
+            again = statistics.boschloo(one.successes, one.runs, two.successes, two.runs, level)
+            compared = statistics.strictest(compared.method, compared, again)
+            lines = (*lines, f"at the standard error of the noisier: {_of(one)} against {_of(two)}")
         against_null = statistics.binomial(ours.successes, ours.runs, NULL_RATE, level)
         counts_by_sign = ours.rule == "above zero" and evidence.metric.zero == "no change"
         p_value = compared.p_greater

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -24,8 +25,8 @@ from harness.observations import FloatArray, Observations
 from harness.records import Counts, Evidence, Verdict, VerdictName
 from harness.statistics import Comparison
 
-FEWEST_IN_TAIL = 8
-"""Runs a side below which the worst quarter is fewer than two runs."""
+FEWEST_IN_TAIL = 4
+"""Runs of a tail below which its own spread says too little: with a quarter, of 16 a side."""
 
 SIZE_OF_TAILS = (
     "where one spread is twice the other, this test says so wrongly in at most 6% of cases at a "
@@ -246,6 +247,11 @@ class LowerTailAboveBaseline(VersusBaseline):
             raise SweepError(f"the share of worst runs must lie in (0, 0.5], got {self.share}")
 
     @property
+    def fewest(self) -> int:
+        """The runs that each side needs."""
+        return math.ceil(FEWEST_IN_TAIL / self.share - 1e-9)
+
+    @property
     def text(self) -> str:
         """The question in plain words."""
         return f"Are the worst {100 * self.share:.4g}% of the runs better than the baseline's?"
@@ -278,8 +284,8 @@ class LowerTailAboveBaseline(VersusBaseline):
             np.concatenate([side.delta, worst])
             for side, worst in zip((observed, other), lost, strict=True)
         )
-        if min(ours.size, theirs.size) < FEWEST_IN_TAIL:
-            return self._too_few(id, evidence, observed, other, FEWEST_IN_TAIL)
+        if min(ours.size, theirs.size) < self.fewest:
+            return self._too_few(id, evidence, observed, other, self.fewest)
         rng, level = generator(evidence, id), level_of(evidence)
         compared = statistics.compare_tails(ours, theirs, rng, share=self.share, level=level)
         if (alike := _at_equal_noise(observed, other)) is not None:

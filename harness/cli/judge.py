@@ -57,7 +57,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="COL=VALUE",
         action="append",
         type=_reference,
-        default=[],
         help="ask whether this value of a parameter is no worse than its others; may be given more "
         "than once",
     )
@@ -65,7 +64,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--inside",
         metavar="COL[,COL]",
         type=names,
-        default=(),
         help="ask of these parameters too whether their best value lies inside their range "
         "(default: those with 8 numbers or more, and the learning rate)",
     )
@@ -104,8 +102,8 @@ def run(options: argparse.Namespace) -> int:
         margin=options.margin,
         min_gain=options.min_gain,
         success_above=options.success_above,
-        references={_canonical(name, reading): value for name, value in options.reference},
-        inside=tuple(_canonical(name, reading) for name in options.inside),
+        references={_canonical(name, reading): value for name, value in options.reference or ()},
+        inside=tuple(_canonical(name, reading) for name in options.inside or ()),
     )
     judged = judge_table(reading, against, terms)
     lines = (*reading.said, *said, *judged.said)

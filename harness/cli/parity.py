@@ -15,7 +15,8 @@ from harness.sweep import Sweep
 
 if TYPE_CHECKING:
     from harness.planning import Selection
-    from harness.session import Observer, SweepSession
+    from harness.session import SweepSession
+    from harness.tally import Observer
 
 HELP = "train runs of a sweep on Torch and on JAX, and say whether they are the same experiment"
 
@@ -128,7 +129,8 @@ def _trained(
     All is checked before the first run is trained: both sessions are made before either begins.
     """
     from harness.planning import planned
-    from harness.session import Settings, SweepSession
+    from harness.session import SweepSession
+    from harness.settings import Settings
 
     home = common.root() / HOME
     observer = _observer()

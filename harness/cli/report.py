@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 from harness.arguments import HOME
 from harness.cli import common
+from harness.planning import UNTIL, check_until
 
 HELP = "judge what is stored of a sweep, print the report and write its files"
 
@@ -27,6 +29,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--strict", action="store_true", help="exit with status 1 when a claim is refuted"
     )
+    parser.add_argument(
+        "--until",
+        metavar="all|answered",
+        default=UNTIL[0],
+        help="answered: the runs were to stop once no further one can change what is answered "
+        "(default: all, every run)",
+    )
+    parser.add_argument(
+        "--save-reference",
+        action="store_true",
+        help="keep this report as the one that pytest's --sweep-fail-on regressed compares with",
+    )
     common.add_selection(parser)
     common.add_experiments(parser)
     common.add_store(parser)
@@ -34,15 +48,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print the report and write its files; 1 where a claim is refuted and that is asked for."""
-    from harness.judging import not_counted, report_folder, report_on, require_baseline
+    from harness.gathering import require_baseline
+    from harness.judging import not_counted, report_folder, report_on
     from harness.planning import plan, trained_with
     from harness.report import as_json, terminal
     from harness.report.layout import wrap
-    from harness.report.write import write_report
+    from harness.report.write import write_reference, write_report
 
     sweeps = common.sweeps(options)
     sweep = common.chosen(options.name, sweeps)
-    selection = common.selection(options, sweep)
+    selection = replace(common.selection(options, sweep), until=check_until(options.until))
     with common.open_store(options) as store:
         if options.baseline is not None:
             require_baseline(options.baseline, sweeps, (), store, [sweep.name])
@@ -50,7 +65,9 @@ def run(options: argparse.Namespace) -> int:
         planned = plan(sweep, selection, trains=False)
         others = not_counted(planned, store)
     below = Path(options.report) if options.report else common.root() / HOME / "reports"
-    folder = write_report(report, below / report_folder(planned, report, options.baseline))
+    folder = below / report_folder(planned, report, options.baseline)
+    reference = write_reference(report, folder) if options.save_reference else None
+    write_report(report, folder)
     if options.json:
         print(as_json.render(report), end="")
     else:
@@ -60,5 +77,7 @@ def run(options: argparse.Namespace) -> int:
         if means:
             print("\n".join(wrap(f"runs looked up: {means}{others}", common.width())))
         print(f"report: {folder}/report.{{html,md,json}}")
+        if reference is not None:
+            print(f"reference: {reference}")
     refuted = any(verdict.verdict == "refuted" for verdict in report.verdicts)
     return 1 if options.strict and refuted else 0

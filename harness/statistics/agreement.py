@@ -29,7 +29,7 @@ from numpy.typing import ArrayLike
 from scipy import stats
 
 from harness.statistics.comparisons import brown_forsythe, paired, welch
-from harness.statistics.estimates import cvar, cvar_standard_error
+from harness.statistics.estimates import cvar
 from harness.statistics.permutation import cvar_permutation, welch_permutation
 from harness.statistics.values import (
     Comparison,
@@ -43,6 +43,12 @@ PERMUTED_UP_TO = 2_000
 
 SKEWNESS_KNOWN_FROM = 16
 """Fewer matched pairs than this say too little of their skewness to correct for it."""
+
+CLUSTER_KNOWN_FROM = 4
+"""Fewer values in a tail than this do not show whether it is a cluster."""
+
+CLUSTERED = 6.0
+"""A tail is a cluster where its variance grows by so much at a rank that may be the true one."""
 
 
 def compare_means(
@@ -97,19 +103,39 @@ def compare_tails(
 ) -> Comparison:
     """Compare the mean of the worst ``share`` of two samples ([n] against [m]).
 
-    By a studentised permutation test, and by the t statistic of jackknifed CVaRs corrected for
-    skewness. A CVaR is the mean of its influence values, and as skewed as they are; only the values
-    in the tail count as degrees of freedom. Without any spread in either tail the first decides.
+    By a studentised permutation test, and by the t statistic of the CVaRs, as they are and
+    jackknifed, corrected for skewness. A CVaR is the mean of its influence values, and as skewed as
+    they are; only the values in the tail count as degrees of freedom. Without any spread in either
+    tail the first decides.
     """
     a, b = as_values(values), as_values(others, "others")
     permuted = cvar_permutation(a, b, rng, share=share, level=level, resamples=resamples)
-    if min(a.size, b.size) < 2:
+    by_t = tails_by_t(a, b, share, level)
+    if by_t is None:
         return permuted
+    return strictest(f"{permuted.method}, and {by_t.method}", permuted, by_t)
+
+
+def tails_by_t(
+    values: ArrayLike, others: ArrayLike, share: float = 0.25, level: float = 0.90
+) -> Comparison | None:
+    """Compare the mean of the worst ``share`` of two samples ([n] against [m]) by t tests.
+
+    Of the CVaRs as they are and jackknifed, both corrected for skewness, which must agree. None
+    where a side has fewer than two values, or neither tail any spread.
+    """
+    a, b = as_values(values), as_values(others, "others")
+    if min(a.size, b.size) < 2:
+        return None
     ours, theirs = _tail(a, share), _tail(b, share)
     if not (ours.error or theirs.error):
-        return permuted
-    method = f"{permuted.method}, and t test corrected for skewness"
-    return strictest(method, permuted, _by_hall(ours, theirs, level))
+        return None
+    unbiased = [replace(part, value=_jackknifed(x, share)) for part, x in ((ours, a), (theirs, b))]
+    return strictest(
+        "t test corrected for skewness",
+        _by_hall(ours, theirs, level),
+        _by_hall(unbiased[0], unbiased[1], level),
+    )
 
 
 def skewed_paired(differences: ArrayLike, null: float = 0.0, level: float = 0.90) -> Comparison:
@@ -168,10 +194,30 @@ def _mean(x: FloatArray) -> _Part:
 
 
 def _tail(x: FloatArray, share: float) -> _Part:
-    """Return the jackknifed CVaR of ``x`` [n], with the cumulants of its influence values."""
+    """Return the CVaR of ``x`` [n], with the cumulants of its influence values.
+
+    The quantile that these are taken from has a rank that is itself uncertain. Where the tail is a
+    cluster, one more run in it or one fewer would change everything, and its own spread says
+    nothing of that: where a rank that is higher by its standard error makes the variance several
+    times as large, the influence values are those of that rank.
+    """
     n, tail = x.size, math.ceil(x.size * share - 1e-9)
-    ordered = np.sort(x)
-    influence = ordered[tail - 1] - np.maximum(0.0, ordered[tail - 1] - x) / share
+    ordered, freedom = np.sort(x), max(1, tail - 1)
+
+    def at(rank: int) -> _Part:
+        quantile = ordered[min(rank, n) - 1]
+        return _part(cvar(x, share), quantile - np.maximum(0.0, quantile - x) / share, freedom)
+
+    found = at(tail)
+    if tail < CLUSTER_KNOWN_FROM:
+        return found
+    higher = at(tail + math.ceil(math.sqrt(n * share * (1.0 - share))))
+    return higher if higher.error**2 > CLUSTERED * found.error**2 else found
+
+
+def _jackknifed(x: FloatArray, share: float) -> float:
+    """Return the CVaR of ``x`` [n] less its bias, which flatters a wide sample."""
+    n, ordered = x.size, np.sort(x)
     # Without one value of the tail, the next one joins those that count; without any other, none.
     size = (n - 1) * share
     count = math.ceil(size - 1e-9)
@@ -179,9 +225,7 @@ def _tail(x: FloatArray, share: float) -> _Part:
     without = ordered[count] - (count * ordered[count] - (lowest - ordered[:count])) / size
     rest = ordered[count - 1] - (count * ordered[count - 1] - (lowest - ordered[count])) / size
     left_out = (float(without.sum()) + (n - count) * float(rest)) / n
-    value = n * cvar(x, share) - (n - 1) * left_out
-    part = _part(value, influence, max(1, tail - 1))
-    return replace(part, error=cvar_standard_error(x, share))
+    return n * cvar(x, share) - (n - 1) * left_out
 
 
 def _part(value: float, x: FloatArray, freedom: float) -> _Part:

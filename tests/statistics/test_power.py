@@ -236,7 +236,7 @@ def test_the_power_of_the_spread_is_how_often_its_test_rejects(ratio, n, other_n
 def test_the_power_of_the_lower_tail_is_how_often_its_test_rejects(effect, n, other_n):
     def rejects(draw):
         ours, theirs = draw.normal(effect, 1, n), draw.normal(0, 1, other_n)
-        found = statistics.cvar_permutation(ours, theirs, draw, resamples=399)
+        found = statistics.compare_tails(ours, theirs, draw, resamples=399)
         return found.p_greater <= ALPHA
 
     found = statistics.cvar_power(effect, n, other_n, rng())

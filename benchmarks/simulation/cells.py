@@ -1,0 +1,129 @@
+"""A cell of a table: what is simulated, how often it happens, and how often it may."""
+
+from __future__ import annotations
+
+import math
+import zlib
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from harness import statistics
+from harness.claims import BaseClaim
+from harness.records import Evidence
+from harness.statistics import Estimate
+
+ALPHA = 0.05
+
+Trial = Callable[[np.random.Generator], Collection[str]]
+"""What is simulated once: from a generator to the names of all that happened."""
+
+
+@dataclass(frozen=True, eq=False)
+class Cell:
+    """What is simulated, for one entry of a table.
+
+    ``wrong`` are the happenings that are errors, each to be had with a probability of α at most;
+    ``limit`` says up to where it is known to be more. ``shown`` are the others worth a figure.
+    ``weight`` scales the number of simulations, for what takes long.
+    """
+
+    table: str
+    row: str
+    column: str
+    trial: Trial
+    wrong: tuple[str, ...] = ()
+    shown: tuple[str, ...] = ()
+    weight: float = 1.0
+    limit: float | None = None
+
+    @property
+    def key(self) -> str:
+        return f"{self.table}: {self.row}: {self.column}"
+
+    @property
+    def allowed(self) -> float:
+        return ALPHA if self.limit is None else self.limit
+
+
+@dataclass(frozen=True)
+class Measured:
+    """How often things happened in ``simulations`` of a cell."""
+
+    counts: Counter[str]
+    simulations: int
+    again: bool = False
+
+    def rate(self, name: str) -> float:
+        return self.counts[name] / self.simulations
+
+    def above(self, name: str, allowed: float = ALPHA, errors: float = 2.0) -> bool:
+        """Whether the rate is more than ``errors`` simulation errors above what is allowed."""
+        return self.rate(name) > allowed + errors * error_of(allowed, self.simulations)
+
+
+def error_of(rate: float, simulations: int) -> float:
+    """Return the simulation error of a rate: its standard error."""
+    return math.sqrt(rate * (1.0 - rate) / simulations)
+
+
+def judged(claim: BaseClaim, draw: Callable[[np.random.Generator], Evidence]) -> Trial:
+    """Return the trial that judges a claim; what happens is its verdict."""
+
+    def trial(rng: np.random.Generator) -> tuple[str]:
+        return (claim.judge("question", draw(rng)).verdict,)
+
+    return trial
+
+
+def measure(cell: Cell, simulations: int, *, seed: int = 0, twice: bool = False) -> Measured:
+    """Simulate a cell; equal arguments give equal counts.
+
+    With ``twice``, a rate above α by more than two simulation errors is measured anew, with four
+    times the simulations and another seed, and the second measurement stands: of hundreds of rates
+    that are α exactly, one in fifty would otherwise be above by chance.
+    """
+    found = _counted(cell, max(50, round(cell.weight * simulations)), seed)
+    if twice and any(found.above(name) for name in cell.wrong):
+        again = _counted(cell, 4 * found.simulations, seed + 1)
+        return Measured(again.counts, again.simulations, again=True)
+    return found
+
+
+def _counted(cell: Cell, simulations: int, seed: int) -> Measured:
+    rng = np.random.default_rng([seed, zlib.crc32(cell.key.encode())])
+    counts: Counter[str] = Counter()
+    with undistracted():
+        for _ in range(simulations):
+            counts.update(set(cell.trial(rng)))
+    return Measured(counts, simulations)
+
+
+@contextmanager
+def undistracted() -> Iterator[None]:
+    """Judge without the bootstraps that are printed beside a verdict and decide nothing.
+
+    What depends on counts alone is computed once for each count.
+    """
+    unmade = Estimate(math.nan, -math.inf, math.inf, 0.95, 0, "not made")
+    changed: dict[str, Any] = {
+        "bca_mean": lambda *given, **named: unmade,
+        "interquartile_mean": lambda *given, **named: unmade,
+        **{name: _remembered(name) for name in ("binomial", "boschloo", "wilson")},
+    }
+    before = {name: getattr(statistics, name) for name in changed}
+    vars(statistics).update(changed)
+    try:
+        yield
+    finally:
+        vars(statistics).update(before)
+
+
+@lru_cache
+def _remembered(name: str) -> Callable[..., Any]:
+    return lru_cache(maxsize=None)(getattr(statistics, name))

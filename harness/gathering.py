@@ -1,0 +1,206 @@
+"""What a sweep is judged on: its finished runs, and those of its baseline."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from harness.errors import UsageError, nearest
+from harness.planning import Plan, Selection, plan
+from harness.published import PUBLISHED
+from harness.records import MAIN, Baseline, Counts, Evidence, Result, Run
+from harness.sweep import Sweep
+
+if TYPE_CHECKING:
+    from harness.store import Store
+
+Lookup = Callable[[Iterable[str]], Mapping[str, Result]]
+
+
+@dataclass(frozen=True, slots=True)
+class Shortfall:
+    """Runs that a question needs and that have not finished."""
+
+    missing: int
+    needed: int
+    what: str
+    statuses: Mapping[str, int]
+
+    def __str__(self) -> str:
+        states = ", ".join(f"{count} {status}" for status, count in self.statuses.items())
+        return f"{self.missing} of {self.needed} {self.what} missing" + (
+            f" ({states})" if states else ""
+        )
+
+
+def shortfall(wanted: Mapping[str, Run], lookup: Lookup, what: str = "runs") -> Shortfall | None:
+    """Return which of ``wanted`` runs have not finished, None where all have."""
+    found = lookup(wanted)
+    missing = [key for key in wanted if key not in found or not found[key].is_final]
+    if not missing:
+        return None
+    states: Counter[str] = Counter(found[key].outcome.status for key in missing if key in found)
+    return Shortfall(len(missing), len(wanted), what, states)
+
+
+def resolve_baseline(
+    name: str, sweeps: Mapping[str, Sweep], store: Store, planned: Plan
+) -> tuple[Baseline | None, Shortfall | None]:
+    """Return the finished runs of the baseline called ``name``, and what it still lacks.
+
+    Runs of unequal declarations, steps or conditions are never pooled: of a sweep that was run in
+    more than one way, those that are most like ``planned`` count. Runs of another backend count
+    only where they are all there and those of this one are not. Of a sweep that is declared here,
+    runs of another declaration are left out, and what is missing of its runs is told.
+    """
+    groups: dict[tuple[object, ...], list[Result]] = {}
+    for result in store.results(sweep=name, arm=MAIN, traces=False):
+        if result.is_final:
+            groups.setdefault(_circumstances(result), []).append(result)
+    sweep = sweeps.get(name)
+    candidates = [
+        results
+        for results in groups.values()
+        if sweep is None or results[0].run.declaration == sweep.declaration
+    ]
+    if not candidates:
+        return None, None
+    wanted = 0 if sweep is None else min(planned.selection.runs or sweep.runs, sweep.runs)
+    best = max(candidates, key=lambda results: _likeness(results, planned, wanted))
+    lacking = None
+    if len(best) < wanted:
+        lacking = Shortfall(wanted - len(best), wanted, f"runs of {name}", {})
+    return Baseline(name, tuple(best)), lacking
+
+
+def require_baseline(
+    name: str,
+    sweeps: Mapping[str, Sweep],
+    running: Iterable[str],
+    store: Store,
+    judged: Iterable[str] = (),
+) -> None:
+    """Check that an explicitly named baseline is at hand or about to be.
+
+    Raises
+    ------
+    UsageError
+        Where it is neither published, nor in the store, nor among the sweeps being run.
+    """
+    if name in set(judged):
+        raise UsageError(f"baseline {name!r} is the sweep itself; name another, or published")
+    stored = {summary.sweep for summary in store.sweeps()}
+    known = {PUBLISHED.name, *running, *stored}
+    if name not in known:
+        run_it = (
+            f"; run it first or beside: --sweep {name},…"
+            if name in sweeps
+            else nearest(name, known)
+        )
+        raise UsageError(
+            f"baseline {name!r} is not in the store, which has "
+            f"{', '.join(sorted(stored)) or 'no sweeps yet'}{run_it}"
+        )
+
+
+def gather(
+    planned: Plan, lookup: Lookup, baseline: Baseline | Counts | None, baseline_name: str | None
+) -> Evidence:
+    """Return the finished runs of a plan as evidence beside its baseline."""
+    # The plan's own runs: a stored one may have been named by an earlier version of the sweep file.
+    found = {
+        key: replace(result, run=planned.runs[key]) for key, result in lookup(planned.runs).items()
+    }
+    arms: dict[str, list[Result]] = {}
+    for key, run in planned.runs.items():
+        if key in found and found[key].is_final:
+            arms.setdefault(run.arm, []).append(found[key])
+    main = arms.pop(MAIN, [])
+    return Evidence(
+        sweep=planned.sweep.name,
+        runs=tuple(main),
+        arms={arm: tuple(results) for arm, results in arms.items()},
+        baseline=baseline,
+        baseline_name=baseline_name,
+        alpha=planned.sweep.alpha,
+        margin=planned.sweep.margin,
+        min_gain=planned.sweep.min_gain,
+        seed=planned.sweep.seed,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """What there is to judge a sweep on; ``absent`` are runs of its baseline still to finish."""
+
+    planned: Plan
+    evidence: Evidence
+    absent: Shortfall | None
+
+
+def gathered(
+    sweep: Sweep,
+    sweeps: Mapping[str, Sweep],
+    store: Store,
+    selection: Selection,
+    *,
+    baseline: str | None = None,
+    lookup: Lookup | None = None,
+    running: Iterable[str] = (),
+) -> Gathered:
+    """Return the finished runs of ``sweep`` beside its baseline's.
+
+    Parameters
+    ----------
+    baseline
+        The name of a baseline in place of the declared one.
+    lookup
+        Where to find runs by key, in place of the store.
+    running
+        Names of the sweeps that this session runs: a baseline among them must be complete.
+    """
+    planned = plan(sweep, selection, trains=False)
+    lookup = lookup or store.get
+    named = baseline_of(sweep, baseline)
+    absent: Shortfall | None = None
+    at_hand: Baseline | Counts | None
+    if not isinstance(named, str):
+        at_hand = named
+    elif named in set(running) and named in sweeps:
+        beside = plan(sweeps[named], selection, trains=False).of_arms()
+        absent = shortfall(beside, lookup, f"runs of {named}")
+        found = lookup(beside)
+        at_hand = Baseline(named, tuple(result for result in found.values() if result.is_final))
+    else:
+        at_hand, absent = resolve_baseline(named, sweeps, store, planned)
+    name = named.name if isinstance(named, Counts) else named
+    return Gathered(planned, gather(planned, lookup, at_hand, name), absent)
+
+
+def baseline_of(sweep: Sweep, named: str | None = None) -> str | Counts | None:
+    """Return what ``sweep`` is compared with: what is ``named``, or else what it declares."""
+    return PUBLISHED if named == PUBLISHED.name else named or sweep.baseline
+
+
+def _circumstances(result: Result) -> tuple[object, ...]:
+    conditions = replace(result.conditions, device="", trainer="")
+    run = result.run
+    return (run.declaration, run.steps, run.declared_steps, conditions)
+
+
+def _likeness(results: list[Result], planned: Plan, wanted: int) -> tuple[object, ...]:
+    """Return how well a group of results suits ``planned``, to be compared with that of others.
+
+    ``wanted`` is how many runs a whole group has at least.
+    """
+    run, theirs, ours = results[0].run, results[0].conditions, planned.conditions
+    alike = [
+        getattr(theirs, name) == getattr(ours, name)
+        for name in ("task", "task_version", "model", "precision", "trainer_version")
+    ]
+    asked = run.steps == (planned.selection.steps or run.declared_steps)
+    whole, same = len(results) >= wanted, theirs.backend == ours.backend
+    latest = max(r.finished_at or "" for r in results)
+    return (sum(alike), asked, whole, same, len(results), latest)

@@ -1,0 +1,34 @@
+"""Where a session works, and how."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from harness.planning import Selection
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Where a session works and how.
+
+    ``home`` is the folder that everything is written under; ``timeout`` is a run's, in seconds;
+    ``offline`` trains nothing; ``fresh`` ignores stored runs; ``debug`` lets a trainer's exception
+    through, for a debugger; ``stops`` are exceptions that end the session, not a run.
+    ``references`` are reports to compare with; with ``needs_references`` there must be some.
+    """
+
+    home: Path
+    store: str
+    reports: Path
+    selection: Selection = field(default_factory=Selection)
+    executor: str = "local"
+    workers: int = 2
+    timeout: float | None = None
+    offline: bool = False
+    fresh: bool = False
+    baseline: str | None = None
+    references: tuple[Path, ...] = ()
+    needs_references: bool = False
+    debug: bool = False
+    stops: tuple[type[BaseException], ...] = ()
