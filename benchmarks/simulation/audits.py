@@ -64,7 +64,7 @@ def designs() -> dict[str, Design]:
         "lr_schedule": Choice("advanced", "cosine", weights=(65, 35)),
     }
     choices = {f"choice_{k}": Choice(*range(k)) for k in (2, 3, 4, 5)} | {"name": Choice("a", "b")}
-    ranges = {name: Uniform(0.0, 1.0) for name in ("alpha", "beta", "gamma")}
+    ranges: dict[str, object] = {name: Uniform(0.0, 1.0) for name in ("alpha", "beta", "gamma")}
     ranges |= {"learning_rate": LogUniform(1e-6, 1e-3), "decay": LogUniform(1e-4, 1e-1)}
     batch: dict[str, Claim] = {"batch_size": no_worse("batch_size", 8, than=(4, 12), margin=0.02)}
     return {

@@ -65,7 +65,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="COL[,COL]",
         type=names,
         help="ask of these parameters too whether their best value lies inside their range "
-        "(default: those with 8 numbers or more, and the learning rate)",
+        "beside those with 8 numbers or more, and the learning rate",
     )
     parser.add_argument(
         "--margin",
