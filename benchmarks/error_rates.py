@@ -18,9 +18,9 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from multiprocessing import get_context
 
-# One thread a worker: the matrices are too small to be shared.
-for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ.setdefault(_name, "1")
+if "numpy" not in sys.modules:  # one thread a worker: the matrices are too small to be shared
+    for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ.setdefault(_name, "1")
 
 from simulation.cells import Cell, Measured, measure
 from simulation.tables import TABLES, cells, liberal, written
