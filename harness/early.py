@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from harness import statistics
-from harness.claims import curtailed
+from harness.claims import curtailed, judge_all
 from harness.planning import Plan
 from harness.protocols import Claim
 from harness.records import MAIN, Decision, Evidence, Result, Run, Spared, Verdict
@@ -122,12 +122,12 @@ class EarlyAnswers:
     def _verdict(self, id: str, question: _Question, evidence: Evidence) -> Verdict | None:
         claim = question.claim
         if question.lacks_arms or (claim.uses_baseline and evidence.baseline is None):
-            verdict = claim.judge(id, evidence)  # nothing that this sweep trains can answer it
+            verdict = _judged(claim, id, evidence)  # nothing that this sweep trains can answer it
             return verdict if verdict.verdict == "unanswerable" else None
         if curtailed.counts(claim):
             main = self.planned.of_arms()
             if len(evidence.runs) == len(main):
-                return claim.judge(id, evidence)
+                return _judged(claim, id, evidence)
             return curtailed.curtailed(claim, id, evidence, len(main))
         return self._at_looks(id, question, evidence)
 
@@ -166,7 +166,7 @@ class EarlyAnswers:
             },
             alpha=level,
         )
-        verdict = question.claim.judge(id, seen)
+        verdict = _judged(question.claim, id, seen)
         return replace(verdict, beside=(str(decision), *verdict.beside), decided=decision)
 
 
@@ -187,6 +187,10 @@ def spared(planned: Plan, results: Iterable[Result]) -> Spared | None:
     return Spared(len(planned.runs) - len(left), len(planned.runs), seconds)
 
 
+def _judged(claim: Claim, id: str, evidence: Evidence) -> Verdict:
+    return judge_all({id: claim}, evidence)[0]
+
+
 def _samples(evidence: Evidence) -> Iterable[tuple[Result, ...]]:
     return (evidence.runs, *evidence.arms.values())
 
@@ -198,7 +202,7 @@ def _by_design(verdict: Verdict, claim: Claim) -> bool:
 
 def _with_all(verdict: Verdict, claim: Claim, evidence: Evidence) -> Verdict:
     """Return ``verdict`` with a line on all runs that are in, where those are more than it took."""
-    now = claim.judge(verdict.id, evidence)
+    now = _judged(claim, verdict.id, evidence)
     if now.n == verdict.n:
         return verdict
     line = f"with the runs that came in after that look: {now.answer}"

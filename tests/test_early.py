@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from harness import Choice, LogUniform, Pairs, Sweep
 from harness.claims import (
@@ -23,7 +24,7 @@ from harness.claims.curtailed import curtailed
 from harness.early import EarlyAnswers, launch_order, spared
 from harness.gathering import gather
 from harness.planning import ANSWERED, Selection, plan
-from harness.records import Baseline, Counts
+from harness.records import Baseline, Counts, Verdict
 from harness.statistics import p_over_looks
 from tests.factories import make_evidence, make_result, make_results
 
@@ -336,6 +337,31 @@ def test_every_other_claim_comes_to_a_verdict_at_looks():
     }
     assert verdicts["tail"].verdict == verdicts["plateau"].verdict == "supported"
     assert count in (12, 18, 24)
+
+
+class Positive:
+    """A claim of a user's own, that looks at nothing but the sign and takes its level."""
+
+    parameters = arms = ()
+    uses_baseline = False
+    text = "Is the mean above zero?"
+
+    def describe(self):
+        return "mean > 0"
+
+    def judge(self, id, evidence):
+        values = [r.outcome.delta_perf for r in evidence.runs]
+        p_value = float(stats.ttest_1samp(values, 0, alternative="greater").pvalue)
+        name = "supported" if p_value <= evidence.alpha else "inconclusive"
+        return Verdict(id, self.text, self.describe(), name, name, p_value=p_value, n=len(values))
+
+
+def test_a_claim_of_one_s_own_is_judged_at_looks_and_not_on_a_constant():
+    planned = planned_of(questions={"own": Positive()})
+    count, verdicts = after(planned, lambda run: 0.2 + 0.001 * run.index)
+    assert (count, verdicts["own"].verdict, verdicts["own"].decided.look) == (12, "supported", 1)
+    count, verdicts = after(planned, lambda run: 0.2)
+    assert (count, verdicts["own"].verdict) == (None, "unanswerable")
 
 
 # ---- what cannot be answered --------------------------------------------------------------------

@@ -1,7 +1,6 @@
 """Refining: what is narrowed, what is not, and that the Python it writes declares just that."""
 
 import ast
-import importlib.util
 import subprocess
 import sys
 from collections import Counter
@@ -711,7 +710,6 @@ def test_no_line_is_too_long(written):
     assert max(map(len, written[1].splitlines())) <= WIDTH
 
 
-@pytest.mark.skipif(importlib.util.find_spec("ruff") is None, reason="ruff is not installed")
 @pytest.mark.parametrize("width", ["88", "100"])
 def test_the_python_is_clean_and_formatted(written, width, tmp_path):
     (tmp_path / "test_next.py").write_text(written[1])
