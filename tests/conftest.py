@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import textwrap
 from pathlib import Path
 
@@ -81,6 +82,25 @@ def pytest_collection_modifyitems(items):
     """Take every warning in a test of ours for an error; a user's sweep is not ours."""
     for item in items:
         item.add_marker(pytest.mark.filterwarnings("error"), append=False)
+
+
+@pytest.fixture
+def sweep(capsys, monkeypatch):
+    """Run the command in a terminal of 80 columns; return status, output and errors."""
+    from harness import cli
+
+    monkeypatch.setenv("COLUMNS", "80")
+
+    def run(line):
+        capsys.readouterr()
+        try:
+            status = cli.main(shlex.split(line))
+        except SystemExit as left:
+            status = left.code
+        said = capsys.readouterr()
+        return status, said.out, said.err
+
+    return run
 
 
 @pytest.fixture

@@ -22,22 +22,6 @@ pytest_plugins = ["pytester"]
 
 
 @pytest.fixture
-def sweep(capsys):
-    """Run the command; return status, output and errors."""
-
-    def run(line):
-        capsys.readouterr()
-        try:
-            status = cli.main(shlex.split(line))
-        except SystemExit as left:
-            status = left.code
-        said = capsys.readouterr()
-        return status, said.out, said.err
-
-    return run
-
-
-@pytest.fixture
 def declared(sweeps):
     """A project with two declared sweeps and nothing trained."""
     sweeps.write(

@@ -1,31 +1,19 @@
 """`sweep judge`: what it prints of a table, its JSON, its exit status, and lines for mistakes."""
 
 import json
-import shlex
 
 import numpy as np
 import pytest
 
-from harness import cli
 from harness.claims import STANDARD_IDS
 from tests import published_broad
 
 
 @pytest.fixture
-def judge(capsys, tmp_path, monkeypatch):
+def judge(sweep, tmp_path, monkeypatch):
     """Run the verb in an empty folder; return status, output and errors."""
     monkeypatch.chdir(tmp_path)
-
-    def judge(line):
-        capsys.readouterr()
-        try:
-            status = cli.main(["judge", *shlex.split(line)])
-        except SystemExit as left:
-            status = left.code
-        said = capsys.readouterr()
-        return status, said.out, said.err
-
-    return judge
+    return lambda line: sweep(f"judge {line}")
 
 
 @pytest.fixture

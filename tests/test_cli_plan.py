@@ -13,7 +13,7 @@ from harness.discovery import discover
 from harness.planning import Selection, plan
 from harness.store import Store
 from tests.factories import make_curve, make_result
-from tests.test_cli import data, sweep  # noqa: F401
+from tests.test_cli import data
 from tests.test_docs import DOCS, blocks
 
 ROOT = Path(__file__).parents[1]
@@ -30,7 +30,7 @@ def power_of(found, question):
     return [power for power in found["power"] if power["question"] == question]
 
 
-def test_the_power_of_every_question(sweep, elsewhere):  # noqa: F811
+def test_the_power_of_every_question(sweep, elsewhere):
     found = data(sweep, FOCUSED)
     questions = discover([ROOT / "experiments"])["focused"].questions
     assert list(dict.fromkeys(power["question"] for power in found["power"])) == list(questions)
@@ -44,7 +44,7 @@ def test_the_power_of_every_question(sweep, elsewhere):  # noqa: F811
     assert power_of(found, "batch_size")[0]["unit"] == "pairs"
 
 
-def test_the_audit_of_the_design(sweep, elsewhere):  # noqa: F811
+def test_the_audit_of_the_design(sweep, elsewhere):
     codes = [finding["code"] for finding in data(sweep, FOCUSED)["audit"]]
     assert codes == ["mixed_conditions", "confounded", "missing_baseline", "annealed_window"]
     codes = [finding["code"] for finding in data(sweep, f"{FOCUSED} --arms none")["audit"]]
@@ -52,7 +52,7 @@ def test_the_audit_of_the_design(sweep, elsewhere):  # noqa: F811
     assert codes[0] == "constant_parameter"
 
 
-def test_coverage_and_duplicates(sweep, elsewhere):  # noqa: F811
+def test_coverage_and_duplicates(sweep, elsewhere):
     found = data(sweep, FOCUSED)
     rate, batch = found["coverage"][:2]
     assert list(rate) == [
@@ -65,7 +65,7 @@ def test_coverage_and_duplicates(sweep, elsewhere):  # noqa: F811
     assert found["duplicates"] == []
 
 
-def test_configs_that_occur_twice(sweep, sweeps):  # noqa: F811
+def test_configs_that_occur_twice(sweep, sweeps):
     sweeps.write(
         body="sweep = toy(space=dict(learning_rate=Choice(1e-7, 2e-7), batch_size=8), arms={})"
     )
@@ -75,14 +75,14 @@ def test_configs_that_occur_twice(sweep, sweeps):  # noqa: F811
     assert "No config occurs twice." in sweep(FOCUSED)[1]
 
 
-def test_a_sweep_that_varies_nothing(sweep, sweeps):  # noqa: F811
+def test_a_sweep_that_varies_nothing(sweep, sweeps):
     sweeps.write(body="sweep = toy(space=dict(learning_rate=1e-7, batch_size=8), arms={})")
     out = sweep("plan toy")[1]
     assert "1 of 8 configs are distinct." in out
     assert "in 8 runs" not in out
 
 
-def test_the_plan_in_words(sweep, elsewhere):  # noqa: F811
+def test_the_plan_in_words(sweep, elsewhere):
     out = sweep(FOCUSED)[1]
     assert re.search(r"^success_above_half +70% of runs succeed +24 +0\.56 +37$", out, re.M)
     assert re.search(r"^ +80% of runs succeed +24 +0\.91 +18$", out, re.M)
@@ -97,7 +97,7 @@ def test_the_plan_in_words(sweep, elsewhere):  # noqa: F811
     assert "warning: confounded: warmup_steps depends on lr_schedule" in said
 
 
-def test_the_documentation_shows_what_is_printed(sweep, elsewhere):  # noqa: F811
+def test_the_documentation_shows_what_is_printed(sweep, elsewhere):
     shown = blocks(DOCS / "plan.md", "text")[0].splitlines()
     printed = set(sweep(FOCUSED)[1].splitlines())
     lacking = [line for line in shown if line not in printed and line != "…"]
@@ -105,12 +105,12 @@ def test_the_documentation_shows_what_is_printed(sweep, elsewhere):  # noqa: F81
     assert len(shown) > 60
 
 
-def test_a_question_that_cannot_be_answered_says_why_in_its_row(sweep, elsewhere):  # noqa: F811
+def test_a_question_that_cannot_be_answered_says_why_in_its_row(sweep, elsewhere):
     out = sweep(f"{FOCUSED} --arms none")[1]
     assert re.search(r"^batch_size +no batch_size arm: unanswerable +0 +0\.00 +–$", out, re.M)
 
 
-def test_the_power_of_less_is_that_of_less(sweep, elsewhere):  # noqa: F811
+def test_the_power_of_less_is_that_of_less(sweep, elsewhere):
     found = data(sweep, f"{FOCUSED} --runs 8")
     assert power_of(found, "success_above_half")[0]["power"] == pytest.approx(
         statistics.binomial_power(8, 0.7)
@@ -135,7 +135,7 @@ def stored(elsewhere):
     return "--backend torch --store s.db"
 
 
-def test_stored_runs_tell_the_spread(sweep, stored):  # noqa: F811
+def test_stored_runs_tell_the_spread(sweep, stored):
     found = data(sweep, f"{FOCUSED} {stored}")
     mean = power_of(found, "mean_vs_baseline")[0]
     assert re.fullmatch(
@@ -153,14 +153,14 @@ def test_stored_runs_tell_the_spread(sweep, stored):  # noqa: F811
     assert found["cost"]["stored_runs"] > 0
 
 
-def test_runs_of_another_backend_tell_nothing(sweep, stored):  # noqa: F811
+def test_runs_of_another_backend_tell_nothing(sweep, stored):
     other = stored.replace("torch", "jax")
     mean = power_of(data(sweep, f"{FOCUSED} {other}"), "mean_vs_baseline")[0]
     assert mean["given"].endswith("48 stored runs of broad")
 
 
 @pytest.mark.parametrize("width", [50, 80, 120])
-def test_a_plan_fits_the_terminal(sweep, elsewhere, monkeypatch, width):  # noqa: F811
+def test_a_plan_fits_the_terminal(sweep, elsewhere, monkeypatch, width):
     monkeypatch.setenv("COLUMNS", str(width))
     assert max(map(len, sweep(FOCUSED)[1].splitlines())) <= width
 

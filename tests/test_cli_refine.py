@@ -2,12 +2,11 @@
 
 import json
 import re
-import shlex
 from pathlib import Path
 
 import pytest
 
-from harness import Pairs, cli
+from harness import Pairs
 from harness.discovery import discover
 from harness.store import Store
 from tests import published_broad
@@ -15,23 +14,6 @@ from tests.factories import make_results
 
 pytest_plugins = ["pytester"]
 PAGE = Path(__file__).parents[1] / "docs" / "refine.md"
-
-
-@pytest.fixture
-def sweep(capsys, monkeypatch):
-    """Run the command in a terminal of 80 columns; return status, output and errors."""
-    monkeypatch.setenv("COLUMNS", "80")
-
-    def run(line):
-        capsys.readouterr()
-        try:
-            status = cli.main(shlex.split(line))
-        except SystemExit as left:
-            status = left.code
-        said = capsys.readouterr()
-        return status, said.out, said.err
-
-    return run
 
 
 @pytest.fixture

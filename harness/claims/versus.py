@@ -30,7 +30,7 @@ FEWEST_IN_TAIL = 4
 
 SIZE_OF_TAILS = (
     "where one spread is twice the other, this test says so wrongly in at most 6% of cases at a "
-    "level of .05 (its permutation alone: .07 to .08)"
+    "level of .05 (its permutation alone: up to .11)"
 )
 
 
