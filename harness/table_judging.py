@@ -20,6 +20,7 @@ from harness.records import (
     Evidence,
     Finding,
     Metric,
+    Outcome,
     Result,
     Value,
     Verdict,
@@ -261,10 +262,7 @@ def _thresholds(
     metric: Metric, results: Sequence[Result], terms: Terms
 ) -> tuple[float | None, float, str]:
     """Return the margin, the least gain, and what is said of them."""
-    values = [r.outcome.delta_perf for r in results if r.outcome.delta_perf is not None]
-    score = metric == DELTA_PERF or (
-        not metric.minimised and all(0.0 <= value <= 1.0 for value in values)
-    )
+    score = metric == DELTA_PERF or _is_score(metric, [result.outcome for result in results])
     margin = terms.margin if terms.margin is not None else (MARGIN if score else None)
     min_gain = terms.min_gain if terms.min_gain is not None else (MIN_GAIN if score else 0.0)
     if margin is None:
@@ -274,6 +272,18 @@ def _thresholds(
     if metric.zero != "arbitrary":
         said += f", least gain {min_gain:g}"
     return margin, min_gain, f"level {terms.alpha:g} a question, {said}"
+
+
+def _is_score(metric: Metric, outcomes: Sequence[Outcome]) -> bool:
+    """Whether perf lies between 0 and 1, and more of it is better."""
+    if metric.minimised:
+        return False
+    least = -1.0 if metric.zero == "target" else 0.0
+    levels = [o.delta_perf for o in outcomes]
+    if metric.zero == "no change":
+        levels = [perf for o in outcomes for perf in (o.perf_before, o.perf_after)]
+    known = [level for level in levels if level is not None]
+    return bool(known) and all(least <= level <= 1.0 for level in known)
 
 
 def _pooled(pooled: _Part, groups: Sequence[Group], by: str) -> Iterable[Finding]:

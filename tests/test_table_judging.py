@@ -311,3 +311,50 @@ def test_however_little_there_is_each_question_has_an_answer_and_no_figure_is_na
         assert verdict.answer
         for value in (verdict.estimate, verdict.low, verdict.high, verdict.p_value):
             assert value is None or np.isfinite(value)
+
+
+def test_groups_that_disagree_are_told(table):
+    asked = {"metric": "score", "direction": "max"}
+    ours = table(two_models(0.30, 0.60, 20, 20, 1), by=("model",), **asked)
+    theirs = table(two_models(0.20, 0.70, 20, 20, 2), name="before", **asked)
+    found = judge_table(ours, theirs).pooling
+    assert any("mean_vs_baseline differs between groups of model" in f.message for f in found)
+
+
+@pytest.mark.parametrize(
+    ("asked", "usual"),
+    [
+        ({"metric": "acc", "direction": "max"}, True),
+        ({"metric": "acc", "direction": "max", "target": 0.7}, True),
+        ({"metric": "acc", "direction": "min"}, False),
+        ({"before": "start", "after": "acc"}, True),
+        ({"before": "start", "after": "acc", "direction": "min"}, False),
+        ({"metric": "points", "direction": "max"}, False),
+        ({"before": "start", "after": "points"}, False),
+    ],
+)
+def test_only_scores_from_0_to_1_have_a_usual_margin(table, asked, usual):
+    rows = [
+        {"lr": (i + 1) * 1e-5, "start": 0.5, "acc": 0.3 + 0.05 * i, "points": 20 + i}
+        for i in range(12)
+    ]
+    said = judge_table(table(rows, **asked)).said[0]
+    assert ("margin 0.02" in said) == usual
+    assert ("no margin" in said) != usual
+
+
+def test_of_repeats_every_lost_run_is_counted_and_once(table):
+    """Four configurations in three seeds, of which one seed or all of one diverged."""
+    rows = [
+        {"lr": lr, "wd": lr * 1e6, "seed": seed, "delta_perf": 0.1 + 1e5 * lr + 0.01 * seed,
+         "status": "diverged" if (lr, seed) == (4e-7, 2) else "completed"}
+        for lr in (1e-7, 2e-7, 3e-7, 4e-7)
+        for seed in range(3)
+    ]  # fmt: skip
+    report, _ = judged(table(rows))
+    (finding,) = [f for f in report.findings if f.code == "survivorship"]
+    assert "of 12 runs 1 diverged" in finding.message
+    rows = [row | {"status": "diverged" if row["lr"] == 4e-7 else "completed"} for row in rows]
+    report, _ = judged(table(rows))
+    (finding,) = [f for f in report.findings if f.code == "survivorship"]
+    assert "of 12 runs 3 diverged" in finding.message
