@@ -1,10 +1,10 @@
 """How often verdicts and findings are wrong, and what they see: the tables of docs/statistics.md.
 
-    python benchmarks/error_rates.py [--repeats 2000] [--only TABLE …] [--seed 1] [--workers 1]
+    python benchmarks/error_rates.py [--repeats 1000] [--only TABLE …] [--seed 1] [--workers 1]
 
 Every entry is a share of simulations, each judged through the claim itself. What is the slower to
-judge is simulated the less often: an entry's simulation error is √(.05·.95/simulations), .005 at
-2,000. A rate above .05 by more than two of these is simulated again, four times as often and with
+judge is simulated the less often: an entry's simulation error is √(.05·.95/simulations), .007 at
+1,000. A rate above .05 by two to six of these is simulated again, four times as often and with
 another seed, and the second one stands; it is bold where it is still above.
 """
 
@@ -66,7 +66,7 @@ def show(done: int, total: int, began: float) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--repeats", type=int, default=2_000, help="simulations of an entry")
+    parser.add_argument("--repeats", type=int, default=1_000, help="simulations of an entry")
     parser.add_argument("--only", nargs="+", choices=TABLES, metavar="TABLE", default=list(TABLES))
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--workers", type=int, default=1)

@@ -332,11 +332,18 @@ def test_every_other_claim_comes_to_a_verdict_at_looks():
     )
     assert {id_: v.decided.looks for id_, v in verdicts.items()} == {
         **dict.fromkeys(asked, 3),
-        "tail": 2,  # these two take 16 runs
-        "plateau": 2,
+        "tail": 2,  # it takes 16 runs
+        "plateau": 1,  # it takes 28 to look at before the end
     }
     assert verdicts["tail"].verdict == verdicts["plateau"].verdict == "supported"
     assert count in (12, 18, 24)
+
+
+def test_gains_are_looked_at_where_a_collapse_would_have_been_met():
+    planned = planned_of(questions={"plateau": still_improves(margin=0.01)}, runs=48)
+    _, verdicts = after(planned, lambda run: 0.2 + 0.001 * run.index)
+    decided = verdicts["plateau"].decided
+    assert (decided.look, decided.looks, decided.runs) == (1, 2, 36)
 
 
 class Positive:
