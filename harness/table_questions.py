@@ -17,12 +17,13 @@ from harness.claims import (
     success_rate,
 )
 from harness.errors import UsageError, nearest
+from harness.levels import in_order, is_range
 from harness.observations import parameter_names
 from harness.records import Evidence, Result, Value
 
 RATE = "learning_rate"
-MANY = 8
-"""From so many values on a numeric parameter counts as a range that is asked about."""
+NAMED = 8
+"""So many values are named one by one."""
 
 REST = "the other parameters"
 BLOCKED = 0.8
@@ -83,7 +84,8 @@ def questions_of(
         standard["plateau"] = still_improves()
     asked = [Question(id_, claim, evidence) for id_, claim in standard.items()]
     for parameter in parameter_names(raw):
-        if parameter == RATE or parameter in terms.inside or _is_range(parameter, raw):
+        values = {result.run.config.get(parameter) for result in raw}
+        if parameter == RATE or parameter in terms.inside or is_range(values):
             asked.append(_sweet_spot(parameter, evidence, raw))
     for parameter, value in _references(evidence, terms).items():
         asked.append(_reference(parameter, value, evidence, raw, has_seed=has_seed))
@@ -109,10 +111,10 @@ def check_terms(terms: Terms, raw: Sequence[Result], arms: Iterable[Result]) -> 
         values = {result.run.config[name] for result in raw}
         if value not in values:
             there = sorted(map(str, values))
-            more = ", …" if len(there) > MANY else ""
+            more = ", …" if len(there) > NAMED else ""
             raise UsageError(
                 f"--reference {name}={value}: no run has that value; the table has "
-                f"{', '.join(there[:MANY])}{more}"
+                f"{', '.join(there[:NAMED])}{more}"
             )
         if len(values | {result.run.config.get(name) for result in arms}) < 2:
             raise UsageError(
@@ -176,7 +178,8 @@ def _reference(
     )
     matched = {result.run.config.get(parameter) for result in arm}
     than = [other for other in others if other in matched] or list(others)
-    return Question(parameter, NoWorse(parameter, value, tuple(sorted(than, key=_order))), evidence)
+    claim = NoWorse(parameter, value, tuple(sorted(than, key=in_order)))
+    return Question(parameter, claim, evidence)
 
 
 def _matched(
@@ -201,16 +204,5 @@ def _matched(
     return replace(evidence, runs=reference, arms={**evidence.arms, parameter: arm})
 
 
-def _is_range(parameter: str, raw: Sequence[Result]) -> bool:
-    values = {result.run.config.get(parameter) for result in raw}
-    numbers = [v for v in values if isinstance(v, int | float) and not isinstance(v, bool)]
-    return len(numbers) >= MANY and len(numbers) == len(values - {None})
-
-
 def _rest(result: Result, parameter: str) -> Hashable:
     return tuple(item for item in result.run.config.items() if item[0] != parameter)
-
-
-def _order(value: Value) -> tuple[bool, float, str]:
-    number = isinstance(value, int | float)
-    return (not number, float(value) if isinstance(value, int | float) else 0.0, str(value))

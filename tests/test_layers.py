@@ -22,7 +22,7 @@ LAYERS = [
         "discovery",
         "tables",
     },
-    {"observations", "repeats"},
+    {"levels", "observations", "repeats"},
     {"claims", "audit", "analysis"},
     {"parity", "refine", "table_questions"},
     {"report"},

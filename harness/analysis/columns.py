@@ -6,20 +6,14 @@ import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
 
 from harness import statistics
+from harness.levels import Levels, is_number, levels_of
 from harness.observations import FloatArray
 from harness.records import Config, Value
-
-RANGE_FROM = 8
-"""From so many values on a numeric parameter counts as a range, not as a set of levels."""
-
-MOST_LEVELS = 50
-"""A parameter with more values than this that are no numbers is an identifier."""
 
 DECADE = 10.0
 """A range whose ends are this factor apart, or more, is read on a logarithmic scale."""
@@ -37,9 +31,7 @@ STRONG = 0.3
 class Column:
     """A parameter that varies, over n runs.
 
-    ``levels`` are its values in order; of a range they are the thirds of the runs, each by its two
-    ends, and None stands for runs that do not set it. ``codes`` [n] number the levels. ``numbers``
-    [n] are the values of a range, NaN where not set, and None for a parameter of few levels.
+    ``levels``, ``codes`` [n] and ``numbers`` [n] are those of `Levels`.
     """
 
     name: str
@@ -75,18 +67,13 @@ def read_columns(configs: Sequence[Config]) -> tuple[dict[str, Column], dict[str
     left_out: dict[str, str] = {}
     for name in dict.fromkeys(name for config in configs for name in config):
         values = [config.get(name) for config in configs]
-        distinct = sorted(set(values), key=_order)
-        others = [value for value in distinct if not is_number(value)]
-        if len(distinct) < 2:
+        found, distinct = levels_of(values), len(set(values))
+        if found is not None:
+            columns[name] = _column(name, found)
+        elif distinct < 2:
             left_out[name] = "the same in every run"
-        elif others in ([], [None]) and len(distinct) - len(others) >= RANGE_FROM:
-            columns[name] = _range(name, values)
-        elif len(distinct) > max(RANGE_FROM, min(MOST_LEVELS, len(values) // 2)):
-            left_out[name] = f"{len(distinct)} values in {len(values)} runs, too many to compare"
         else:
-            number = {value: code for code, value in enumerate(distinct)}
-            codes = np.array([number[value] for value in values], dtype=np.intp)
-            columns[name] = Column(name, tuple(distinct), codes, None, False)
+            left_out[name] = f"{distinct} values in {len(values)} runs, too many to compare"
     return columns, left_out
 
 
@@ -115,30 +102,12 @@ def find_bonds(
     return {name: tuple(found) for name, found in bonds.items()}
 
 
-def is_number(value: object) -> TypeGuard[int | float]:
-    """Whether ``value`` is a finite number, and no truth value."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+def is_log(name: str, low: float, high: float) -> bool:
+    """Whether the range of a parameter is read on a logarithmic scale."""
+    return low > 0.0 and (name == RATE or high >= DECADE * low)
 
 
-def _range(name: str, values: Sequence[Value]) -> Column:
-    numbers = np.array([value if is_number(value) else math.nan for value in values])
-    known = numbers[np.isfinite(numbers)]
-    cuts = np.quantile(known, [1 / 3, 2 / 3])
-    codes = np.searchsorted(cuts, numbers).astype(np.intp)
-    codes[np.isnan(numbers)] = 3
-    _, codes = np.unique(codes, return_inverse=True)
-    thirds: list[Value | tuple[float, float]] = []
-    for code in range(int(codes.max()) + 1):
-        part = numbers[codes == code]
-        whole = bool(np.isfinite(part).all())
-        thirds.append((float(part.min()), float(part.max())) if whole else None)
-    low, high = float(known.min()), float(known.max())
-    is_log = low > 0.0 and (name == RATE or high >= DECADE * low)
-    return Column(name, tuple(thirds), codes.astype(np.intp), numbers, is_log)
-
-
-def _order(value: Value) -> tuple[int, float, str]:
-    """Sort numbers by size, then truth values and words, then what is not set."""
-    if is_number(value):
-        return (0, float(value), "")
-    return (2, 0.0, "") if value is None else (1, 0.0, str(value))
+def _column(name: str, found: Levels) -> Column:
+    numbers = found.numbers
+    log = numbers is not None and is_log(name, float(np.nanmin(numbers)), float(np.nanmax(numbers)))
+    return Column(name, found.values, found.codes, numbers, log)

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from harness import observations, statistics
-from harness.analysis.columns import RATE, Column, is_number
+from harness.analysis.columns import RATE, Column
 from harness.errors import UsageError, nearest
+from harness.levels import is_number
 from harness.observations import FloatArray, Observations, Rule
 from harness.statistics import Estimate
 

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping
 from itertools import combinations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from harness import observations, statistics
-from harness.audit.view import ALARM, MANY, View
+from harness.audit.view import ALARM, View
+from harness.levels import RANGE_FROM, in_order, levels_of
 from harness.records import Finding, Value
 
 FAILED = ("failed", "timeout", "oom", "crashed")
@@ -31,7 +31,9 @@ def confounding(
     on another's by declaration, that other.
     """
     levels = {
-        name: codes for name, values in columns.items() if (codes := _levels(values)) is not None
+        name: found.codes
+        for name, values in columns.items()
+        if (found := levels_of(values)) is not None
     }
     pairs = list(combinations(levels, 2))
     threshold = ALARM / 4 / max(1, len(pairs))
@@ -74,7 +76,7 @@ def constant_parameter(view: View) -> Iterator[Finding]:
 def edge_optimum(view: View) -> Iterator[Finding]:
     runs = view.final
     columns = view.numeric(runs)
-    if view.observed.is_degenerate or len(runs) < MANY:
+    if view.observed.is_degenerate or len(runs) < statistics.FEWEST_BRACKETED:
         return
     outcomes = np.concatenate([view.observed.delta, np.full(len(view.observed.diverged), -np.inf)])
     rng, alpha = view.generator(), ALARM / 2 / max(1, len(columns))
@@ -121,33 +123,14 @@ def survivorship(view: View) -> Iterator[Finding]:
     yield Finding("survivorship", "warning", text, tuple(where))
 
 
-def _levels(values: list[Value]) -> NDArray[np.intp] | None:
-    """Return the level numbers of a column [n]; many numbers as thirds; None where it is no use."""
-    distinct = list(dict.fromkeys(values))
-    if len(distinct) < 2:
-        return None
-    if all(isinstance(v, int | float) and not isinstance(v, bool) for v in values):
-        numbers = np.array(values, dtype=np.float64)
-        if len(distinct) >= MANY:
-            cuts = np.quantile(numbers, [1 / 3, 2 / 3])
-            return np.asarray(np.searchsorted(cuts, numbers), dtype=np.intp)
-    elif len(distinct) > max(MANY, len(values) // 2):
-        return None
-    return np.array([distinct.index(value) for value in values], dtype=np.intp)
-
-
 def _implied(name: str, causes: list[Value], effects: list[Value]) -> str:
     """Say which values of an effect [n] occur with each value of its cause ``name`` [n]."""
     seen: dict[Value, set[Value]] = {}
     for value, other in zip(causes, effects, strict=True):
         seen.setdefault(value, set()).add(other)
-    if len(seen) >= MANY or any(len(values) >= MANY for values in seen.values()):
+    if max(len(seen), *map(len, seen.values())) >= RANGE_FROM:
         return "they rise or fall together"
     return "; ".join(
-        f"{name} {value}: {', '.join(map(str, sorted(seen[value], key=_sortable)))}"
-        for value in sorted(seen, key=_sortable)
+        f"{name} {value}: {', '.join(map(str, sorted(seen[value], key=in_order)))}"
+        for value in sorted(seen, key=in_order)
     )
-
-
-def _sortable(value: Value) -> tuple[float, str]:
-    return (float(value), "") if isinstance(value, int | float) else (math.inf, str(value))

@@ -9,15 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness import observations
+from harness.levels import is_range
 from harness.observations import Observations
 from harness.protocols import Claim
 from harness.records import Evidence, Result, Value
 
 ALARM = 0.04
 """Rate of false alarms that a code may have on a clean random design, split over its tests."""
-
-MANY = 8
-"""From so many values on a numeric parameter counts as a range, not as a set of levels."""
 
 
 @dataclass(frozen=True)
@@ -47,10 +45,8 @@ class View:
         columns: dict[str, NDArray[np.float64]] = {}
         for name in observations.parameter_names(results):
             values = self.column(name, results)
-            if all(isinstance(v, int | float) and not isinstance(v, bool) for v in values):
-                array = np.array(values, dtype=np.float64)
-                if np.isfinite(array).all() and np.unique(array).size >= MANY:
-                    columns[name] = array
+            if None not in values and is_range(values):
+                columns[name] = np.array(values, dtype=np.float64)
         return columns
 
     def generator(self) -> np.random.Generator:

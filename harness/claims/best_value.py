@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TypeGuard
 
 import numpy as np
 
@@ -12,12 +11,10 @@ from harness import observations, statistics
 from harness.claims.base import BaseClaim, generator, level_of, margin_of, no_margin
 from harness.claims.wording import number, p_text, parameter_name, parameter_value, plural
 from harness.errors import SweepError
+from harness.levels import is_number
 from harness.observations import Observations
-from harness.records import Evidence, Value, Verdict, VerdictName
-from harness.statistics import Bracket
-
-FEWEST_RUNS = 8
-"""Runs below which the two windows of the bracket test, of four runs each, overlap."""
+from harness.records import Evidence, Verdict, VerdictName
+from harness.statistics import FEWEST_BRACKETED, Bracket
 
 
 @dataclass(frozen=True)
@@ -107,7 +104,7 @@ class BestInside(BaseClaim):
             verdict,
             answer,
             estimate=tested.peak,
-            p_value=tested.p_value if tested.n >= FEWEST_RUNS else 1.0,
+            p_value=tested.p_value if tested.n >= FEWEST_BRACKETED else 1.0,
             n=tested.n,
             method="bracket test (Kendall's S, 1,999 permutations)"
             + ("" if self.within is None else f" within {self.within}"),
@@ -122,7 +119,7 @@ def _bracketed(
 ) -> tuple[VerdictName, str]:
     """Return the verdict and answer of a bracket test; ``margin`` where the range is flat in it."""
     peak = parameter_value(tested.peak)
-    if tested.n < FEWEST_RUNS:
+    if tested.n < FEWEST_BRACKETED:
         return "inconclusive", f"too few runs to tell: {plural(tested.n, 'run')}, best near {peak}"
     if tested.p_value <= alpha:
         return "supported", f"yes: rises to about {peak} and falls beyond it"
@@ -151,10 +148,6 @@ def _at_edge(tested: Bracket, ordered: observations.FloatArray) -> str:
 
 def _what_helps(tested: Bracket, alpha: float, parameter: str) -> str:
     rising, falling = tested.p_rising <= alpha, tested.p_falling <= alpha
-    if tested.n < FEWEST_RUNS or rising == falling:
+    if tested.n < FEWEST_BRACKETED or rising == falling:
         return "more runs"
     return f"a range of {parameter} that goes {'higher' if rising else 'lower'}"
-
-
-def is_number(value: Value) -> TypeGuard[int | float]:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

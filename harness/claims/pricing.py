@@ -11,7 +11,7 @@ from functools import partial, singledispatch
 import numpy as np
 
 from harness import observations, statistics
-from harness.claims.best_value import FEWEST_RUNS, BestInside, is_number
+from harness.claims.best_value import BestInside
 from harness.claims.curve import TOLERANCE, StillImproves, ends_of
 from harness.claims.design import MOST, Asked, Design, Effect, spread_of
 from harness.claims.reference_value import FEWEST_PAIRS, NoWorse
@@ -22,8 +22,10 @@ from harness.claims.versus import (
     SpreadBelowBaseline,
 )
 from harness.claims.wording import number, parameter_name, plural
+from harness.levels import is_number
 from harness.records import MAIN, Config, Counts
 from harness.space import LogUniform, Uniform
+from harness.statistics import FEWEST_BRACKETED
 
 SUCCESSES = (0.4, 0.6)
 """Standard success rates, as shares of the way from the rate to beat to 1: 0.7 and 0.8 for ½."""
@@ -240,8 +242,8 @@ def _(claim: BestInside, design: Design) -> Asked:
         return Asked(
             design.n, why=f"{name} has {plural(distinct, 'number')} in this sweep; it needs three"
         )
-    if design.n < FEWEST_RUNS:
-        return Asked(design.n, why=f"the bracket test needs {FEWEST_RUNS} runs, of {design.n}")
+    if design.n < FEWEST_BRACKETED:
+        return Asked(design.n, why=f"the bracket test needs {FEWEST_BRACKETED} runs, of {design.n}")
 
     def power(n: int, drop: float) -> float:
         n = min(n, MOST_SIMULATED)
@@ -267,7 +269,7 @@ def _(claim: BestInside, design: Design) -> Asked:
         for drop in DROPS
     )
     given = f"the SD is that of runs of equal {name}; at the values that are drawn"
-    return Asked(design.n, effects, given=given, least=FEWEST_RUNS, most=MOST_SIMULATED)
+    return Asked(design.n, effects, given=given, least=FEWEST_BRACKETED, most=MOST_SIMULATED)
 
 
 @asked.register

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from harness.analysis.columns import RANGE_FROM, RATE, is_number
+from harness.analysis.columns import RATE
 from harness.claims import (
     BestInside,
     best_inside,
@@ -16,6 +16,7 @@ from harness.claims import (
     still_improves,
     success_rate,
 )
+from harness.levels import RANGE_FROM, is_number
 from harness.protocols import Claim
 from harness.records import Counts
 from harness.refine.code import literal

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from harness.analysis.columns import DECADE, RANGE_FROM, RATE, Bond, is_number
+from harness.analysis.columns import Bond, is_log
 from harness.errors import UsageError
+from harness.levels import RANGE_FROM, in_order, is_number
 from harness.records import Config, Value
 from harness.refine.terms import rounded
 from harness.space import Choice, Constant, Distribution, Given, LogUniform, Uniform
@@ -79,15 +80,14 @@ def distribution_of(name: str, values: Iterable[Value]) -> Distribution:
                 f"parameter {name!r} has {len(distinct)} values in {len(listed)} runs, such as "
                 f"{others[0]!r}: nothing to draw from; name the parameters by --params"
             )
-        return Choice(*sorted(numbers), *sorted(others, key=_order))
+        return Choice(*sorted(distinct, key=in_order))
     ordered = sorted(numbers)
     if all(isinstance(number, int) for number in ordered):
         ranks = np.linspace(0, len(ordered) - 1, min(MOST_OPTIONS, len(ordered))).round()
         return Choice(*(ordered[int(rank)] for rank in ranks))
     low = rounded(float(ordered[0]), up=False, digits=DIGITS)
     high = rounded(float(ordered[-1]), up=True, digits=DIGITS)
-    is_log = low > 0.0 and (name == RATE or high >= DECADE * low)
-    return LogUniform(low, high) if is_log else Uniform(low, high)
+    return LogUniform(low, high) if is_log(name, low, high) else Uniform(low, high)
 
 
 def is_levels(distribution: Distribution) -> bool:
@@ -132,7 +132,3 @@ def _root(name: str, given: Mapping[str, str]) -> str:
     while name in given:
         name = given[name]
     return name
-
-
-def _order(value: Value) -> tuple[bool, str]:
-    return value is None, str(value)

@@ -9,9 +9,9 @@ from itertools import permutations
 import numpy as np
 
 from harness import statistics
-from harness.analysis.columns import is_number
 from harness.claims.reference_value import FEWEST_PAIRS
 from harness.claims.wording import interval, number, p_text, parameter_name, signed
+from harness.levels import is_number
 from harness.observations import FloatArray
 from harness.records import Value
 from harness.refine.sample import Sample

@@ -9,20 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness import statistics
-from harness.analysis.columns import is_number
 from harness.claims.wording import number, p_text, parameter_name, plural, signed
+from harness.levels import is_number
 from harness.observations import FloatArray
 from harness.refine.sample import Sample
 from harness.refine.terms import Terms, figure_of, of_runs, rounded, said
 from harness.refine.values import Action, Figure, Revision
 from harness.space import Choice, LogUniform, Uniform
-from harness.statistics import Bracket, WorseEnd
+from harness.statistics import FEWEST_BRACKETED, Bracket, WorseEnd
 
 Ordered = Uniform | LogUniform | Choice
 """What a numeric parameter of many values is drawn from; the options of a choice are its range."""
-
-FEWEST_RUNS = 8
-"""Runs below which the two windows of the bracket test, of four runs each, overlap."""
 
 MOST_WIDER = 10.0
 """A logarithmic range is widened by an order of magnitude at most."""
@@ -66,7 +63,7 @@ def decide_range(name: str, before: Ordered, sample: Sample, terms: Terms) -> Re
     x = np.array([float(value) for value in values if is_number(value)], dtype=np.float64)
     found = _Range(name, before, x, sample.outcomes[[is_number(v) for v in values]], terms)
     distinct = np.unique(x).size
-    if x.size < FEWEST_RUNS or distinct < 3:
+    if x.size < FEWEST_BRACKETED or distinct < 3:
         few = f"too few to tell: {plural(x.size, 'run')} with {plural(distinct, 'value')}; kept"
         return Revision(name, "keep", before, before, few)
     lower, upper = _sides(found)

@@ -25,8 +25,8 @@ from harness.claims import (
     SuccessAboveBaseline,
 )
 from harness.claims.base import generator
-from harness.claims.best_value import is_number
 from harness.claims.curve import ends_of
+from harness.levels import is_number
 from harness.observations import Observations
 from harness.protocols import Claim
 from harness.records import Evidence, Result, Verdict

@@ -85,7 +85,13 @@ if TYPE_CHECKING:
         runs_needed,
         welch_power,
     )
-    from harness.statistics.response import bracket, bracket_p_values, flat, smallest_window
+    from harness.statistics.response import (
+        FEWEST_BRACKETED,
+        bracket,
+        bracket_p_values,
+        flat,
+        smallest_window,
+    )
     from harness.statistics.sequential import (
         Direction,
         boschloo_bounds,
@@ -129,7 +135,7 @@ _HOMES = {
         "runs_needed welch_power"
     ),
     "permutation": "cvar_permutation welch_permutation",
-    "response": "bracket bracket_p_values flat smallest_window",
+    "response": "FEWEST_BRACKETED bracket bracket_p_values flat smallest_window",
     "sequential": (
         "Direction boschloo_bounds curtailed_binomial curtailed_boschloo look_levels p_over_looks "
         "spent"
@@ -139,6 +145,7 @@ _HOMES = {
 _HOME = {name: module for module, names in _HOMES.items() for name in names.split()}
 
 __all__ = [
+    "FEWEST_BRACKETED",
     "FEWEST_COMPARED",
     "TARGET",
     "Bracket",

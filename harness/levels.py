@@ -1,0 +1,81 @@
+"""The values of a parameter over runs: a few levels, or a range of numbers cut in thirds."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import TypeGuard
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.records import Value
+
+RANGE_FROM = 8
+"""From so many values on a numeric parameter counts as a range, not as a set of levels."""
+
+MOST_LEVELS = 50
+"""A parameter with more values than this that are no numbers is an identifier."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Levels:
+    """The levels of a parameter that varies, over n runs.
+
+    ``values`` are its values in order; of a range they are the thirds of the runs, each by its two
+    ends, and None stands for runs that do not set it. ``codes`` [n] number them. ``numbers`` [n]
+    are the values of a range, NaN where not set, and None for a parameter of few levels.
+    """
+
+    values: tuple[Value | tuple[float, float], ...]
+    codes: NDArray[np.intp]
+    numbers: NDArray[np.float64] | None = None
+
+
+def levels_of(values: Sequence[Value]) -> Levels | None:
+    """Return the levels of a parameter's ``values`` [n].
+
+    None where they do not vary, and where they are too many to compare though they are no range.
+    """
+    distinct = sorted(set(values), key=in_order)
+    if len(distinct) < 2:
+        return None
+    if is_range(distinct):
+        return _thirds(values)
+    if len(distinct) > max(RANGE_FROM, min(MOST_LEVELS, len(values) // 2)):
+        return None
+    number = {value: code for code, value in enumerate(distinct)}
+    return Levels(tuple(distinct), np.array([number[value] for value in values], dtype=np.intp))
+
+
+def is_range(values: Collection[Value]) -> bool:
+    """Whether ``values`` are many numbers, and nothing else but None for what is not set."""
+    known = set(values) - {None}
+    return len(known) >= RANGE_FROM and all(map(is_number, known))
+
+
+def is_number(value: object) -> TypeGuard[int | float]:
+    """Whether ``value`` is a finite number, and no truth value."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def in_order(value: Value) -> tuple[int, float, str]:
+    """Sort numbers by size, then truth values and words, then what is not set."""
+    if is_number(value):
+        return (0, float(value), "")
+    return (2, 0.0, "") if value is None else (1, 0.0, str(value))
+
+
+def _thirds(values: Sequence[Value]) -> Levels:
+    numbers = np.array([value if is_number(value) else math.nan for value in values])
+    cuts = np.quantile(numbers[np.isfinite(numbers)], [1 / 3, 2 / 3])
+    codes = np.searchsorted(cuts, numbers)
+    codes[np.isnan(numbers)] = 3
+    _, codes = np.unique(codes, return_inverse=True)
+    thirds: list[Value | tuple[float, float]] = []
+    for code in range(int(codes.max()) + 1):
+        part = numbers[codes == code]
+        whole = bool(np.isfinite(part).all())
+        thirds.append((float(part.min()), float(part.max())) if whole else None)
+    return Levels(tuple(thirds), codes.astype(np.intp), numbers)
