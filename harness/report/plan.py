@@ -81,15 +81,20 @@ def as_data(page: Page) -> dict[str, Any]:
         ],
         "coverage": [_coverage_data(of) for of in page.coverage],
         "duplicates": [[run.id for run in group] for group in duplicates(page.main)],
-        "cost": {
-            "runs": page.cost.runs,
-            "steps": page.cost.steps,
-            "completions": page.cost.completions,
-            "seconds": page.cost.seconds,
-            "stored_runs": page.cost.stored,
-        },
+        "cost": cost_data(page.cost),
         "power": [power_data(power) for power in page.power],
         "audit": [finding_data(finding) for finding in page.findings],
+    }
+
+
+def cost_data(cost: Cost) -> dict[str, Any]:
+    """Return what runs cost as JSON has it."""
+    return {
+        "runs": cost.runs,
+        "steps": cost.steps,
+        "completions": cost.completions,
+        "seconds": cost.seconds,
+        "stored_runs": cost.stored,
     }
 
 

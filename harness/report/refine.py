@@ -11,7 +11,7 @@ from harness.refine import Proposal, Revision
 from harness.report.blocks import Block, Bullets, Column, Document, Section, Table, Text
 from harness.report.digits import Digits, count
 from harness.report.layout import wrap
-from harness.report.plan import Cost, cost_text, power_blocks, power_data
+from harness.report.plan import Cost, cost_data, cost_text, power_blocks, power_data
 from harness.report.terminal import NARROWEST, render_document
 from harness.space import Distribution, Given
 from harness.sweep import Pairs
@@ -63,13 +63,7 @@ def as_data(page: Page) -> dict[str, Any]:
         ],
         "questions": [asked.id for asked in proposal.questions],
         "beside": list(proposal.beside),
-        "cost": {
-            "runs": page.cost.runs,
-            "steps": page.cost.steps,
-            "completions": page.cost.completions,
-            "seconds": page.cost.seconds,
-            "stored_runs": page.cost.stored,
-        },
+        "cost": cost_data(page.cost),
         "power": [power_data(power) for power in page.power],
         "said": list(page.said),
         "python": page.python,
