@@ -116,7 +116,7 @@ class Evaluation:
     """A point of the learning curve: held-out perf after ``step`` steps, with its standard error.
 
     ``perf`` is the mean score (0 to 1) over prompts and samples, ``se`` its standard error over
-    prompts, ``reward`` the mean reward of the same completions.
+    prompts (NaN where it is not known), ``reward`` the mean reward of the same completions.
     """
 
     step: int

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 import sys
 from dataclasses import replace
 from typing import get_args
@@ -22,8 +24,10 @@ from harness.records import (
     Status,
     StepTrace,
 )
+from harness.report import as_json
+from harness.report.model import build
 from harness.store import Store
-from tests.factories import make_result, make_trace
+from tests.factories import make_evidence, make_result, make_trace
 
 STATUSES: tuple[Status, ...] = get_args(Status)
 FLEETING = tuple(status for status in STATUSES if status not in FINAL)
@@ -135,6 +139,20 @@ class StoreContract:
             with pytest.raises(StoreError, match=f"run s-00 cannot be stored: .*{where} is"):
                 store.save(result)
         assert store.results() == ()
+
+    def test_a_point_of_a_curve_without_a_standard_error_comes_back_without_one(self, store):
+        points = (Evaluation(0, 0.1, math.nan, 0.1), Evaluation(10, 0.2, 0.01, 0.2))
+        store.save(make_result(curve=points))
+        (found,) = store.results()
+        assert repr(found.outcome.curve) == repr(points)
+        report = build(make_evidence(runs=(found,)), (), ())
+        (run,) = json.loads(as_json.render(report), parse_constant=pytest.fail)["runs"]
+        assert [point["se"] for point in run["curve"]] == [None, 0.01]
+
+    @pytest.mark.parametrize("bad", [math.inf, -math.inf])
+    def test_a_standard_error_without_bounds_is_not_stored(self, store, bad):
+        with pytest.raises(StoreError, match=r"curve\.0\.2 is"):
+            store.save(make_result(curve=(Evaluation(3, 0.1, bad, 0.1),)))
 
     def test_a_value_that_is_no_plain_one_is_named(self, store):
         with pytest.raises(StoreError, match=r"environment\.x is "):

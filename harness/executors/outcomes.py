@@ -29,6 +29,9 @@ _INTEGERS = ("prompts", "samples", "prompts_changed", "tokens", "peak_memory", "
 _WHOLE = ("step", "completions")
 """Fields of a point of the curve or the trace that are integers."""
 
+_MAY_LACK = ("se",)
+"""Fields of a point that it need not have; NaN stands for what is not known."""
+
 TOLERANCE = 1e-6
 """How far ΔPerf may lie from the difference of the two perfs that a trainer reports."""
 
@@ -48,8 +51,9 @@ def sound(outcome: object) -> Outcome:
     """Return ``outcome`` in plain, finite numbers; TypeError where it is no outcome at all.
 
     Numbers that are not finite become None, and points of the curve or the trace that hold one
-    are left out. A run said to be completed whose ΔPerf is not
-    finite is a diverged run; one without a ΔPerf, or with figures that cannot be, has failed.
+    are left out; a point of the curve without a standard error stays. A run said to be completed
+    whose ΔPerf is not finite is a diverged run; one without a ΔPerf, or with figures that cannot
+    be, has failed.
     """
     if not isinstance(outcome, Outcome):
         raise TypeError(f"the trainer returned {type(outcome).__name__}, expected an Outcome")
@@ -175,7 +179,10 @@ def _finite_points(points: Sequence[Point], kind: type[Point]) -> list[Point]:
         numbers: dict[str, Any] = {
             name: None if value is None else float(value) for name, value in values.items()
         }
-        if all(value is None or math.isfinite(value) for value in numbers.values()):
+        lacking = {name for name in numbers if name in _MAY_LACK and finite(numbers[name]) is None}
+        numbers |= dict.fromkeys(lacking, math.nan)
+        needed = (numbers[name] for name in numbers if name not in lacking)
+        if all(value is None or math.isfinite(value) for value in needed):
             whole = {
                 name: int(number)
                 for name, number in numbers.items()

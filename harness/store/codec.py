@@ -1,4 +1,7 @@
-"""Results as JSON documents and back, every number to the bit."""
+"""Results as JSON documents and back, every number to the bit.
+
+A point of a learning curve need not have a standard error: NaN, which JSON does not have, is null.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +38,7 @@ def encode_outcome(result: Result) -> tuple[str, bytes | None]:
     record = {
         "conditions": {name: getattr(result.conditions, name) for name in _CONDITIONS},
         "outcome": {name: getattr(outcome, name) for name in _OUTCOME},
-        "curve": [(p.step, p.perf, p.se, p.reward) for p in outcome.curve],
+        "curve": [(p.step, p.perf, _or_null(p.se), p.reward) for p in outcome.curve],
         "environment": dict(result.environment),
     }
     text = _text(record, result.run.id)
@@ -73,7 +76,10 @@ def decode(key: str, run: str, finished_at: str | None, record: str, trace: byte
             conditions=Conditions(**came["conditions"]),
             outcome=Outcome(
                 **came["outcome"],
-                curve=tuple(Evaluation(*point) for point in came["curve"]),
+                curve=tuple(
+                    Evaluation(step, perf, math.nan if se is None else se, reward)
+                    for step, perf, se, reward in came["curve"]
+                ),
                 trace=tuple(steps),
             ),
             environment=came["environment"],
@@ -84,6 +90,10 @@ def decode(key: str, run: str, finished_at: str | None, record: str, trace: byte
             f"the store is damaged: the run with key {key} cannot be read "
             f"({type(error).__name__}: {error})"
         ) from error
+
+
+def _or_null(number: float) -> float | None:
+    return None if isinstance(number, float) and math.isnan(number) else number
 
 
 def _text(document: dict[str, Any], id_: str) -> str:

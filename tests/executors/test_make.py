@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from dataclasses import replace
 
@@ -95,6 +96,14 @@ def test_numbers_of_libraries_become_plain():
     )
     numbers = [plain.perf_before, plain.delta_perf, plain.prompts, plain.curve[0].step]
     assert [type(number) for number in numbers] == [float, float, int, int]
+
+
+@pytest.mark.parametrize("unknown", [None, math.nan, math.inf])
+def test_a_point_of_a_curve_needs_no_standard_error(unknown):
+    points = (Evaluation(0, 0.1, unknown, 0.1), Evaluation(9, math.nan, 0.01, 0.1))
+    (kept,) = sound(Outcome("completed", delta_perf=0.1, curve=points)).curve
+    assert (kept.step, kept.perf) == (0, 0.1)
+    assert math.isnan(kept.se)
 
 
 def test_a_sound_outcome_stays_as_it_is():
