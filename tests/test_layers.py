@@ -1,11 +1,13 @@
 """Imports point one way, and heavy libraries stay in the rooms made for them."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
 
-HARNESS = Path(__file__).parents[1] / "harness"
+ROOT = Path(__file__).parents[1]
+HARNESS, CONTRIBUTING = ROOT / "harness", ROOT / "CONTRIBUTING.md"
 
 LAYERS = [
     {"errors", "records"},
@@ -70,6 +72,18 @@ def found():
 
 
 MODULES = list(found())
+
+
+def written():
+    """Return the layers as the table of rooms in CONTRIBUTING.md has them, the lowest first."""
+    rows = re.findall(r"^\|[^|]+\|(.*`.*)\|$", CONTRIBUTING.read_text(), re.MULTILINE)
+    parts = [part for row in rows for part in row.split(", over ")]
+    return [set(re.findall(r"`(\w+)`", part)) for part in reversed(parts)]
+
+
+def test_the_table_of_rooms_has_every_module_in_its_layer():
+    assert written() == LAYERS
+    assert {name.split("/")[0] for name, _ in MODULES} == set(RANK)
 
 
 def imported(file):
