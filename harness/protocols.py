@@ -45,7 +45,17 @@ class Finished:
     outcome: Outcome
 
 
-Event = Started | Progressed | Finished
+@dataclass(frozen=True, slots=True)
+class Withheld:
+    """The run is not begun here: another session has it."""
+
+    key: str
+
+
+Event = Started | Progressed | Finished | Withheld
+
+MayBegin = Callable[[Job], bool]
+"""Whether a job is this session's to begin, asked when a worker is free for it."""
 
 
 class Executor(Protocol):
@@ -53,6 +63,11 @@ class Executor(Protocol):
 
     Every submitted job ends in exactly one ``Finished``, whatever becomes of its worker, unless
     the executor is closed first. Events of one job come in order.
+
+    An executor is made with a question ``may_begin``, or None. It is asked right before a job is
+    handed to a worker, from inside ``poll`` or ``submit``; a job that it says False of is dropped,
+    and ``Withheld`` is all that is told of it. What it raises leaves ``poll`` or ``submit``, and
+    the job stays queued, before all others.
 
     An executor is made with a callback ``on_event``, or None. It is called with each event as soon
     as the executor knows of it, from inside ``poll`` or ``submit``, and the next ``poll`` to

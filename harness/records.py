@@ -99,7 +99,9 @@ class Job:
     """A run on its way to a worker.
 
     ``program`` names what its trainer compiles for it: a worker that has trained one job of a
-    program has it ready for the next. Empty where nothing is compiled.
+    program has it ready for the next. Empty where nothing is compiled. ``memory`` are the bytes
+    that its process, with all it starts, may have; ``alone`` says that it is to have its device to
+    itself, which executors without devices ignore.
     """
 
     key: str
@@ -109,6 +111,8 @@ class Job:
     log: str
     timeout: float | None = None
     program: str = ""
+    memory: int | None = None
+    alone: bool = False
 
 
 @dataclass(frozen=True, slots=True)

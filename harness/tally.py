@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 
-from harness.protocols import Event, Progressed, Started
+from harness.protocols import Event, Progressed, Started, Withheld
 from harness.records import Outcome, Run
 
 
@@ -48,7 +48,7 @@ class Tally:
         return (self.steps_total - self.steps_now) / rate if rate else None
 
     def count(self, event: Event, run: Run) -> None:
-        """Count an event of ``run``."""
+        """Count an event of ``run``; one that another session has is none of this session's."""
         if isinstance(event, Started):
             self.running[event.key] = (0, run.steps)
         elif isinstance(event, Progressed):
@@ -59,6 +59,8 @@ class Tally:
                 self.running[event.key] = (progress.step, run.steps)
             else:
                 self.preparing = f"{progress.stage} {progress.step / progress.steps:.0%}"
+        elif isinstance(event, Withheld):
+            self.spare(run)
         else:
             self.running.pop(event.key, None)
             self.done += 1

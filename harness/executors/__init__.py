@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from harness.errors import BackendError, UsageError, nearest
-from harness.protocols import Event, Executor
+from harness.protocols import Event, Executor, MayBegin
 
 EXECUTORS = ("local", "inline", "ray")
 
@@ -18,12 +18,14 @@ def make_executor(
     debug: bool = False,
     stops: tuple[type[BaseException], ...] = (),
     on_event: Callable[[Event], None] | None = None,
+    may_begin: MayBegin | None = None,
 ) -> Executor:
     """Return the executor called ``name``; no process is started before its first job.
 
     ``workers`` and ``threads`` (per worker) are those of ``local``; ``debug`` lets a trainer's
     exceptions out of ``inline``'s ``poll``, and ``stops`` are exceptions that always leave it.
-    ``on_event`` hears of every event as it happens, see `harness.protocols.Executor`.
+    ``on_event`` hears of every event as it happens, and ``may_begin`` is asked before each job is
+    begun, see `harness.protocols.Executor`.
     """
     if workers < 1:
         raise UsageError(f"the number of workers must be at least 1, not {workers}")
@@ -32,11 +34,11 @@ def make_executor(
     if name == "inline":
         from harness.executors.inline import InlineExecutor
 
-        return InlineExecutor(on_event=on_event, debug=debug, stops=stops)
+        return InlineExecutor(on_event=on_event, may_begin=may_begin, debug=debug, stops=stops)
     if name == "local":
         from harness.executors.local import LocalExecutor
 
-        return LocalExecutor(workers, threads=threads, on_event=on_event)
+        return LocalExecutor(workers, threads=threads, on_event=on_event, may_begin=may_begin)
     if name == "ray":
         raise BackendError(
             "executor 'ray' is not available in this version: use 'local' (worker processes on "

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 from harness.executors.logs import append
 from harness.executors.outcomes import failure, filled, overdue, traceback_text, train
-from harness.protocols import Event, Finished, Progressed, Started
+from harness.protocols import Event, Finished, MayBegin, Progressed, Started, Withheld
 from harness.records import Evaluation, Job, Outcome, Progress
 
 
@@ -31,10 +31,12 @@ class InlineExecutor:
         self,
         *,
         on_event: Callable[[Event], None] | None = None,
+        may_begin: MayBegin | None = None,
         debug: bool = False,
         stops: tuple[type[BaseException], ...] = (),
     ) -> None:
         self._on_event = on_event
+        self._may_begin = may_begin
         self._debug = debug
         self._stops: tuple[type[BaseException], ...] = (KeyboardInterrupt, bdb.BdbQuit, *stops)
         self._queue: deque[Job] = deque()
@@ -50,7 +52,7 @@ class InlineExecutor:
     def poll(self, timeout: float) -> Sequence[Event]:
         """Train the next job and return its events; without one, return what is left to tell."""
         if not self._events and self._queue and not self._closed:
-            self._train(self._queue.popleft())
+            self._begin_next()
         events, self._events = self._events, []
         return events
 
@@ -65,6 +67,16 @@ class InlineExecutor:
         self._events.append(event)
         if self._on_event is not None:
             self._on_event(event)
+
+    def _begin_next(self) -> None:
+        """Train the first job, if it is this session's; where that cannot be told it stays."""
+        job = self._queue[0]
+        mine = self._may_begin is None or self._may_begin(job)
+        self._queue.popleft()
+        if mine:
+            self._train(job)
+        else:
+            self._tell(Withheld(job.key))
 
     def _train(self, job: Job) -> None:
         begun = time.monotonic()

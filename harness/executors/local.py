@@ -17,7 +17,7 @@ from harness.executors.logs import append, begin_log, tail
 from harness.executors.outcomes import crash, filled, one_line, overdue
 from harness.executors.waiting import Waiting
 from harness.executors.worker import BOOT
-from harness.protocols import Event, Finished, Progressed, Started
+from harness.protocols import Event, Finished, MayBegin, Progressed, Started, Withheld
 from harness.records import Evaluation, Job, Outcome
 
 LOOK = 0.2
@@ -81,10 +81,12 @@ class LocalExecutor:
         *,
         threads: int = 1,
         on_event: Callable[[Event], None] | None = None,
+        may_begin: MayBegin | None = None,
     ) -> None:
         self.workers = workers
         self._threads = threads
         self._on_event = on_event
+        self._may_begin = may_begin
         self._queue = Waiting()
         self._crew: list[_Worker] = []
         self._events: list[Event] = []
@@ -148,6 +150,9 @@ class LocalExecutor:
                 return
             others = {other.program for other in self._crew if other is not worker}
             job = self._queue.take(worker.program if worker else "", others)
+            if not self._is_ours(job):
+                self._tell(Withheld(job.key))
+                continue
             try:
                 begin_log(job.log)
                 if worker is None:
@@ -163,6 +168,14 @@ class LocalExecutor:
                 worker.pipe.send(job)
             except OSError:
                 self._bury(worker)
+
+    def _is_ours(self, job: Job) -> bool:
+        """Ask whether ``job`` may begin; where that cannot be told, it is the next as before."""
+        try:
+            return self._may_begin is None or self._may_begin(job)
+        except BaseException:
+            self._queue.put_back(job)
+            raise
 
     def _idle(self) -> _Worker | None:
         """Return a worker without a job, one that has its program waiting before any other."""

@@ -11,7 +11,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from harness.protocols import Finished, Progressed, Started
+from harness.errors import StoreError
+from harness.protocols import Finished, Progressed, Started, Withheld
 from harness.records import Conditions, Config, Job, Outcome, Run
 from tests.executors import trainers
 
@@ -241,6 +242,80 @@ class ExecutorContract:
     def test_a_timeout_is_a_run_s_own(self, run, job):
         ended = run(*[job(index, "slow", timeout=20) for index in range(3)])
         assert {outcome.status for outcome in ended.values()} == {"completed"}
+
+    def test_a_job_of_another_session_is_withheld(self, job):
+        asked, heard = [], []
+
+        def may_begin(job):
+            asked.append((job.key, job.key in {event.key for event in heard}))
+            return job.run.index % 2 == 0
+
+        executor = self.make(may_begin=may_begin, on_event=heard.append)
+        try:
+            executor.submit([job(index) for index in range(6)])
+            events = []
+            until = time.monotonic() + 30
+            while len({event.key for event in events if not isinstance(event, Started)}) < 6:
+                assert time.monotonic() < until, events
+                events += executor.poll(0.5)
+        finally:
+            executor.close()
+        assert events == heard
+        assert sorted(outcomes(events)) == [0, 2, 4]
+        of_others = [event for event in events if event.key in ("key-1", "key-3", "key-5")]
+        assert of_others == [Withheld("key-1"), Withheld("key-3"), Withheld("key-5")]
+        assert asked == [(f"key-{index}", False) for index in range(6)]
+
+    def test_it_is_asked_only_when_a_worker_is_free(self, job):
+        asked = []
+        executor = self.make(workers=1, may_begin=lambda job: not asked.append(job.key))
+        try:
+            executor.submit([job(index) for index in range(3)])
+            assert len(asked) <= 1
+            for event in drain(executor, 3):
+                assert event.key in asked
+        finally:
+            executor.close()
+        assert asked == ["key-0", "key-1", "key-2"]
+
+    def test_the_log_of_another_session_s_run_is_left_alone(self, job):
+        submitted = job()
+        Path(submitted.log).parent.mkdir(exist_ok=True)
+        Path(submitted.log).write_text("what the other prints")
+        executor = self.make(may_begin=lambda job: False)
+        try:
+            executor.submit([submitted])
+            assert list(executor.poll(5)) == [Withheld("key-0")]
+        finally:
+            executor.close()
+        assert Path(submitted.log).read_text() == "what the other prints"
+
+    def test_where_it_cannot_be_told_whose_a_job_is_the_session_hears_why(self, job):
+        asked = []
+
+        def may_begin(job):
+            asked.append(job.key)
+            if len(asked) < 3:
+                raise StoreError("the store is gone")
+            return True
+
+        executor = self.make(workers=1, may_begin=may_begin)
+        jobs = [job(index) for index in range(3)]
+        try:
+            raised = 0
+            for call in (lambda: executor.submit(jobs), *[lambda: executor.poll(5)] * 3):
+                try:
+                    call()
+                except StoreError:
+                    raised += 1
+                if raised == 2:
+                    break
+            assert raised == 2
+            began = [event.key for event in drain(executor, 3) if isinstance(event, Started)]
+        finally:
+            executor.close()
+        assert began == ["key-0", "key-1", "key-2"]
+        assert asked == ["key-0", "key-0", "key-0", "key-1", "key-2"]
 
     def test_more_can_be_submitted_later(self, run, job):
         assert run(job(0))[0].status == "completed"
