@@ -100,6 +100,12 @@ def add_options(parser: pytest.Parser) -> None:
         help="stop a run that takes longer",
     )
     option(
+        "--sweep-checkpoint-every",
+        metavar="N",
+        type=at_least_one,
+        help="save every run's state every N steps, and resume from there what was interrupted",
+    )
+    option(
         "--sweep-offline",
         action="store_true",
         help="judge what is stored, train nothing",
@@ -163,6 +169,7 @@ def settings(config: pytest.Config) -> Settings:
         executor=get("--sweep-executor"),
         workers=get("--sweep-workers"),
         timeout=get("--sweep-timeout"),
+        checkpoint_every=get("--sweep-checkpoint-every"),
         offline=get("--sweep-offline"),
         fresh=get("--sweep-fresh"),
         baseline=get("--sweep-baseline"),

@@ -101,7 +101,9 @@ class Job:
     ``program`` names what its trainer compiles for it: a worker that has trained one job of a
     program has it ready for the next. Empty where nothing is compiled. ``memory`` are the bytes
     that its process, with all it starts, may have; ``alone`` says that it is to have its device to
-    itself, which executors without devices ignore.
+    itself, which executors without devices ignore. ``checkpoint`` is where its trainer may keep how
+    far it is, a file or a folder, which it does every ``checkpoint_every`` steps, or not where that
+    is None; neither is part of what the run is, for its result is the same.
     """
 
     key: str
@@ -113,6 +115,8 @@ class Job:
     program: str = ""
     memory: int | None = None
     alone: bool = False
+    checkpoint: str | None = None
+    checkpoint_every: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ class Settings:
     """Where a session works and how.
 
     ``home`` is the folder that everything is written under; ``timeout`` is a run's, in seconds;
+    ``checkpoint_every`` how many steps a run may lose when it is interrupted, None for all;
     ``offline`` trains nothing; ``fresh`` ignores stored runs; ``debug`` lets a trainer's exception
     through, for a debugger; ``stops`` are exceptions that end the session, not a run.
     ``references`` are reports to compare with; with ``needs_references`` there must be some.
@@ -25,6 +26,7 @@ class Settings:
     executor: str = "local"
     workers: int = 2
     timeout: float | None = None
+    checkpoint_every: int | None = None
     offline: bool = False
     fresh: bool = False
     baseline: str | None = None
