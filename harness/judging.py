@@ -112,6 +112,7 @@ def report_on(
         given=sweep.parameters.dependencies,
         planned_runs=len(planned.of_arms()),
         declared_runs=sweep.runs,
+        declared_arms=sweep.arms,
         post_hoc=_changed(sweep, store) if evidence.runs else (),
     )
     every = lookup(planned.runs).values()

@@ -114,10 +114,16 @@ def test_a_learning_rate_that_goes_with_a_parameter_is_confounded():
 
 def test_a_constant_parameter_without_an_arm_is_mentioned():
     main = make_results(np.linspace(0, 0.1, 24), curve=())
-    finding = only("constant_parameter", audit(make_evidence(runs=main), QUESTIONS))
+    evidence = make_evidence(runs=main)
+    finding = only("constant_parameter", audit(evidence, QUESTIONS, declared_arms=["batch_size"]))
     assert finding.severity == "info"
     assert finding.parameters == ("batch_size",)
-    assert "--sweep-arms batch_size" in finding.message
+    assert finding.message.endswith("it needs runs with other values (--sweep-arms batch_size)")
+    finding = only("constant_parameter", audit(evidence, QUESTIONS, declared_arms=[]))
+    assert "declare them: arms=dict(batch_size=Pairs(12, values=(…,)))" in finding.message
+    assert "--sweep-arms" not in finding.message
+    finding = only("constant_parameter", audit(evidence, QUESTIONS))
+    assert finding.message.endswith("it needs runs with other values")
     arms = {"batch_size": make_arm("batch_size", main, [0.1] * 12, {"batch_size": 4})}
     assert "constant_parameter" not in codes(audit(make_evidence(runs=main, arms=arms), QUESTIONS))
     assert "constant_parameter" not in codes(audit(make_evidence(runs=main)))
@@ -237,6 +243,14 @@ def test_an_annealed_window():
     assert finding.severity == "warning"
     assert "steps 50 to 100" in finding.message
     assert "from 51% to 0% of its peak" in finding.message
+    assert finding.message.endswith("runs given half of the steps separate the two")
+    for declared, how in (
+        (["half"], " (--sweep-arms half)"),
+        (["null"], " (declare them: arms=dict(half=12))"),
+    ):
+        found = audit(make_evidence(runs=main), QUESTIONS, declared_arms=declared)
+        message = only("annealed_window", found).message
+        assert message.endswith(f"runs given half of the steps separate the two{how}")
     arms = {"half": make_arm("half", main, [0.0, 0.1], steps=50)}
     finding = only("annealed_window", audit(make_evidence(runs=main, arms=arms), QUESTIONS))
     assert finding.severity == "info"

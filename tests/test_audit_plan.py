@@ -172,7 +172,11 @@ def test_a_falling_learning_rate_is_seen_before_it_falls():
     assert finding.severity == "warning"
     assert "plateau looks at steps 50 to 100" in finding.message
     assert re.search(r"goes from 5\d% to 0% of its peak", finding.message)
+    assert finding.message.endswith("(declare them: arms=dict(half=12))")
     half = {**CONTROLLED, "half": 12}
+    left_out = make_sweep(space=cosine, questions=asked, arms=half)
+    finding = only("annealed_window", found(left_out, left_out.plan(arms=("null",))))
+    assert finding.message.endswith("(--sweep-arms half)")
     assert (
         only("annealed_window", found(make_sweep(space=cosine, questions=asked, arms=half)))
         .severity == "info"

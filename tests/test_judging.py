@@ -1,4 +1,4 @@
-"""Which stored runs are a baseline."""
+"""Which stored runs are a baseline, and what the audit is told of the declaration."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from harness import LogUniform, Sweep
+from harness import LogUniform, Pairs, Sweep
+from harness.claims import no_worse
 from harness.gathering import resolve_baseline
+from harness.judging import report_on
 from harness.planning import Selection, plan
 from harness.store import Store
 from tests.factories import make_result
@@ -96,3 +98,20 @@ def test_of_a_sweep_that_is_not_declared_here_the_same_backend_counts(stored):
 
 def test_what_is_not_stored_is_no_baseline(stored):
     assert found(stored, "jax") is None
+
+
+@pytest.mark.parametrize(
+    ("arms", "how"),
+    [
+        ({"batch_size": Pairs(2, values=(4,))}, "--sweep-arms batch_size"),
+        ({}, "declare them: arms"),
+    ],
+)
+def test_an_arm_that_is_suggested_is_one_that_the_sweep_declares(stored, arms, how):
+    asked = {"batch_size": no_worse("batch_size", 8, than=(4,), margin=0.02)}
+    sweep = replace(BASE, arms=arms, questions=asked)
+    only = Selection(backend="torch", arms=())
+    runs = {key: make_result(key=key) for key in plan(sweep, only, trains=False).runs}
+    report = report_on(sweep, {}, stored.store, only, lookup=lambda keys: runs)
+    (finding,) = (f for f in report.findings if f.code == "constant_parameter")
+    assert how in finding.message

@@ -37,15 +37,16 @@ def audit(
     given: Mapping[str, str] | None = None,
     planned_runs: int | None = None,
     declared_runs: int | None = None,
+    declared_arms: Collection[str] | None = None,
     post_hoc: Collection[str] = (),
 ) -> tuple[Finding, ...]:
     """Return what is to be known about a sweep before its verdicts are believed.
 
     ``questions`` are the sweep's claims by id. ``given`` names, for a parameter whose values depend
     on another's by the declaration of the space, that other. ``planned_runs`` are the main runs
-    asked for, ``declared_runs`` those that the sweep declares. ``post_hoc`` are the ids of
-    questions that changed after data existed. An equal seed gives equal findings; errors come
-    first.
+    asked for, ``declared_runs`` those that the sweep declares, ``declared_arms`` the arms that it
+    declares (None of a table, which declares nothing). ``post_hoc`` are the ids of questions that
+    changed after data existed. An equal seed gives equal findings; errors come first.
     """
     view = View(
         evidence,
@@ -54,6 +55,7 @@ def audit(
         given or {},
         planned_runs,
         declared_runs,
+        declared_arms,
         post_hoc,
     )
     checks: tuple[Callable[[View], Iterator[Finding]], ...] = (

@@ -10,6 +10,9 @@ from harness.records import Baseline, Finding
 from harness.statistics import Window
 from harness.training.backends import BACKENDS
 
+HALF = 12
+"""How many runs of half of the steps are suggested."""
+
 
 def scaled_down(view: View) -> Iterator[Finding]:
     scaled = {
@@ -59,6 +62,7 @@ def mixed_conditions(view: View) -> Iterator[Finding]:
 
 def annealed_window(view: View) -> Iterator[Finding]:
     half = bool(observations.observe(view.evidence.arms.get("half", ())).completed)
+    how = view.how_to_have("half", HALF)
     for name, claim in view.questions.items():
         if not hasattr(claim, "since"):
             continue
@@ -66,15 +70,16 @@ def annealed_window(view: View) -> Iterator[Finding]:
         spans = [observations.window_of(result, claim.since) for result in view.observed.completed]
         if not rates or not spans:
             continue
-        yield from annealing(name, spans[0], statistics.rate_in_window(rates, *spans[0]), half)
+        yield from annealing(name, spans[0], statistics.rate_in_window(rates, *spans[0]), half, how)
 
 
 def annealing(
-    name: str, span: tuple[float, float], window: Window | None, half: bool
+    name: str, span: tuple[float, float], window: Window | None, half: bool, how: str
 ) -> Iterator[Finding]:
     """Say of the question ``name`` that the learning rate falls in the steps it looks at.
 
-    ``half`` is whether there is an arm that separates annealing from longer training.
+    ``half`` is whether there is an arm that separates annealing from longer training, ``how`` says
+    how to have one.
     """
     if window is not None and window.annealed:
         yield Finding(
@@ -86,7 +91,7 @@ def annealing(
             + (
                 "; the half arm separates the two"
                 if half
-                else "; runs given half of the steps separate the two (--sweep-arms half)"
+                else f"; runs given half of the steps separate the two{how}"
             ),
         )
 

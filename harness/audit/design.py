@@ -64,11 +64,12 @@ def constant_parameter(view: View) -> Iterator[Finding]:
         for parameter in claim.parameters:
             values = set(view.column(parameter, runs))
             if len(values) == 1 and None not in values and not view.evidence.arms.get(parameter):
+                how = view.how_to_have(parameter, "Pairs(12, values=(…,))")
                 yield Finding(
                     "constant_parameter",
                     "info",
                     f"{name} asks about {parameter}, which is {next(iter(values))} in every run: "
-                    f"it needs an arm with other values (--sweep-arms {parameter})",
+                    f"it needs runs with other values{how}",
                     (parameter,),
                 )
 

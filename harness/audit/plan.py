@@ -9,9 +9,10 @@ from functools import cached_property
 import numpy as np
 
 from harness import statistics
-from harness.audit.conditions import annealing
+from harness.audit.conditions import HALF, annealing
 from harness.audit.coverage import coverage, duplicates
 from harness.audit.design import confounding
+from harness.audit.view import how_to_have
 from harness.records import MAIN, Config, Finding, Power, Run
 from harness.sweep import Sweep, scale_steps
 from harness.training.schedules import SCHEDULES, learning_rate
@@ -239,7 +240,8 @@ def annealed_window(draft: Draft) -> Iterator[Finding]:
     for id_, start in _windows(draft):
         span = start, float(draft.main[0].steps)
         window = statistics.rate_in_window(rates, *span)
-        yield from annealing(id_, span, window, "half" in draft.arms)
+        how = how_to_have(draft.sweep.arms, "half", HALF)
+        yield from annealing(id_, span, window, "half" in draft.arms, how)
 
 
 def off_grid(draft: Draft) -> Iterator[Finding]:

@@ -28,6 +28,7 @@ class View:
     given: Mapping[str, str]
     planned_runs: int | None
     declared_runs: int | None
+    declared_arms: Collection[str] | None
     post_hoc: Collection[str]
 
     @property
@@ -49,6 +50,22 @@ class View:
                 columns[name] = np.array(values, dtype=np.float64)
         return columns
 
+    def how_to_have(self, arm: str, size: int | str) -> str:
+        """Say how to have an arm trained, which is declared as ``arm=size``."""
+        return how_to_have(self.declared_arms, arm, size)
+
     def generator(self) -> np.random.Generator:
         """Return a generator that is the same for the same seed."""
         return np.random.default_rng([abs(self.evidence.seed), 0xA0D17])
+
+
+def how_to_have(declared: Collection[str] | None, arm: str, size: int | str) -> str:
+    """Say how to have an arm trained: by an option where it is ``declared``, else by declaring it.
+
+    That is nothing where no arms are declared at all, as of a table, whose runs are as they are.
+    """
+    if declared is None:
+        return ""
+    if arm in declared:
+        return f" (--sweep-arms {arm})"
+    return f" (declare them: arms=dict({arm}={size}))"
