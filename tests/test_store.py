@@ -23,12 +23,12 @@ from harness.errors import StoreError
 from harness.records import MAIN
 from harness.store import Store
 from tests.factories import make_result, make_trace
+from tests.processes import python
 from tests.store_contract import STATUSES, StoreContract
+from tests.taking_contract import TakingContract
 
-ROOT = Path(__file__).parents[1]
 
-
-class TestSQLiteStore(StoreContract):
+class TestSQLiteStore(StoreContract, TakingContract):
     @pytest.fixture
     def url(self, tmp_path):
         return f"sqlite:///{tmp_path}/made/for it/store.db"
@@ -125,9 +125,10 @@ class TestWhereItIs:
         assert (tmp_path / "there.db").exists()
 
     def test_a_store_of_another_kind(self):
-        message = refusal("postgresql+psycopg://me:secret@host/db")
-        assert "'postgresql+psycopg' is not available in this version" in message
+        message = refusal("mysql://me:secret@host/db")
+        assert "there is no store of the kind 'mysql'" in message
         assert "sqlite:///path" in message
+        assert "postgresql+psycopg://" in message
         assert "secret" not in message
 
     @pytest.mark.parametrize("url", ["", "sqlite://", "sqlite:///", ":memory:", "sqlite:///a?b=c"])
@@ -287,14 +288,6 @@ class TestWhatIsWrongWithIt:
             with pytest.raises(StoreError, match="make room on its disk"):
                 store.save(big)
             assert len(store.results()) == 1
-
-
-def python(code, *arguments):
-    return subprocess.Popen(
-        [sys.executable, "-c", f"import sys; sys.path[:0] = [{str(ROOT)!r}]\n{code}", *arguments],
-        stdout=subprocess.PIPE,
-        text=True,
-    )
 
 
 def test_kill_loses_nothing_that_was_saved(tmp_path):

@@ -3,41 +3,68 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
+import time
+from collections.abc import Callable
+from typing import Protocol, TypeVar
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.sqlite import Insert
-from sqlalchemy.dialects.sqlite import insert as insert_sqlite
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.dialects import sqlite as sqlite_dialect
 
 from harness.errors import StoreError
 from harness.store import sqlite
+from harness.store.migrations import migrate
 from harness.store.tables import META, METADATA, SCHEMA
+
+Insert = sqlite_dialect.Insert | postgresql.Insert
+T = TypeVar("T")
+
+LONGEST_PAUSE = 2.0
+"""Seconds between two tries of what a lost connection stopped; the first ones are shorter."""
+
+
+class Kind(Protocol):
+    """What is one kind of database's own: see `sqlite` and `postgres`.
+
+    ``name`` is what messages call the store, without a password, ``instead`` what to do where it
+    is of no use. ``shared`` is whether tables of others may lie beside ours, ``patience`` for how
+    many seconds a lost connection is made again. ``clock`` gives the seconds since 1970 by the one
+    clock that all sessions share.
+    """
+
+    name: str
+    instead: str
+    shared: bool
+    patience: float
+    clock: sa.ColumnElement[float]
+
+    def engine(self) -> sa.Engine: ...
+    def begin(self, connection: sa.Connection, *, write: bool) -> None: ...
+    def ready_to_write(self, engine: sa.Engine) -> None: ...
+    def insert(self, table: sa.Table) -> Insert: ...
+    def may_pass(self, error: BaseException | None) -> bool: ...
+    def explain(self, error: BaseException | None) -> str: ...
 
 
 class Database:
-    """An SQLite file that holds a store's tables, of a version that this code knows.
+    """A database that holds a store's tables, of a version that this code knows.
 
-    What goes wrong inside `reading` and `writing` leaves them as a `StoreError` of one line.
+    What goes wrong in `read` and `write` leaves them as a `StoreError` of one line.
     """
 
-    def __init__(self, path: Path, *, read_only: bool, busy_timeout: float) -> None:
-        self._path = path
-        self._busy_timeout = busy_timeout
-
-        def connected() -> sqlite3.Connection:
-            return sqlite.connect(path, read_only=read_only, busy_timeout=busy_timeout)
-
-        self._engine = sa.create_engine("sqlite://", creator=connected, poolclass=sa.QueuePool)
-        sa.event.listen(self._engine, "begin", _begin)
+    def __init__(self, kind: Kind) -> None:
+        self._kind = kind
+        self._engine = kind.engine()
+        self.clock = kind.clock
+        self.insert = kind.insert
+        self.schema = SCHEMA
+        sa.event.listen(self._engine, "begin", self._begin)
 
     @classmethod
     def open(cls, url: str, *, create: bool, read_only: bool, busy_timeout: float) -> Database:
         """Open the database at ``url`` and see that it can be used (see `Store.open`)."""
-        path = sqlite.locate(url)
-        sqlite.check_there(path, create=create and not read_only)
-        database = cls(path, read_only=read_only, busy_timeout=busy_timeout)
+        kind = _kind(url, create=create and not read_only, read_only=read_only, wait=busy_timeout)
+        database = cls(kind)
         try:
             database._prepare(create=create, read_only=read_only)
         except BaseException:
@@ -49,75 +76,92 @@ class Database:
         """Close all connections."""
         self._engine.dispose()
 
-    @contextmanager
-    def reading(self) -> Iterator[sa.Connection]:
-        """Give a connection in a transaction that reads one state of the database."""
-        with self._explained(), self._engine.connect() as connection, connection.begin():
-            yield connection
+    def read(self, work: Callable[[sa.Connection], T]) -> T:
+        """Return what ``work`` reads in a transaction."""
+        return self._run(work, write=False, patience=self._kind.patience)
 
-    @contextmanager
-    def writing(self) -> Iterator[sa.Connection]:
-        """Give a connection in a transaction that writes, alone; it is durable at the end."""
-        with self._explained(), self._engine.connect() as connection:
-            connection.execution_options(write=True)
-            with connection.begin():
-                yield connection
+    def write(self, work: Callable[[sa.Connection], T], *, patience: float | None = None) -> T:
+        """Return what ``work`` gives in a transaction that writes, alone; then it is durable.
 
-    @staticmethod
-    def insert(table: sa.Table) -> Insert:
-        """Return an insert that knows what to do about a row that is there already."""
-        return insert_sqlite(table)
+        Where the connection is lost it is done again with a new one, for ``patience`` seconds, so
+        doing it twice must be doing it once.
+        """
+        return self._run(
+            work, write=True, patience=self._kind.patience if patience is None else patience
+        )
+
+    def _run(self, work: Callable[[sa.Connection], T], *, write: bool, patience: float) -> T:
+        until = time.monotonic() + patience
+        pause = 0.05
+        while True:
+            try:
+                with self._engine.connect() as connection:
+                    connection.execution_options(write=write)
+                    with connection.begin():
+                        return work(connection)
+            except (sa.exc.DBAPIError, sqlite3.Error) as error:
+                cause = error.orig if isinstance(error, sa.exc.DBAPIError) else error
+                if time.monotonic() + pause > until or not self._kind.may_pass(cause):
+                    raise StoreError(self._kind.explain(cause)) from error
+            time.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE)
+
+    def _begin(self, connection: sa.Connection) -> None:
+        write = connection.get_execution_options().get("write", False)
+        self._kind.begin(connection, write=write)
 
     def _prepare(self, *, create: bool, read_only: bool) -> None:
-        """Check that this is a store of our version; make it one where it is empty."""
-        with self.reading() as connection:
-            tables = sa.inspect(connection).get_table_names()
+        """Check that this is a store of a version we know; make it one of ours where it is not."""
+        tables = self._once(lambda connection: sa.inspect(connection).get_table_names())
         if META.name in tables:
-            self._check_version()
-        elif tables:
+            self.schema = self._once(self._version)
+        elif tables and not self._kind.shared:
             raise StoreError(
-                f"store {self._path} is an SQLite database but no sweep store (it has a table "
+                f"{self._kind.name} is an SQLite database but no sweep store (it has a table "
                 f"'{tables[0]}'): name another file"
             )
         elif read_only or not create:
-            raise StoreError(f"store {self._path} is empty: run a sweep first, or name another")
+            raise StoreError(f"{self._kind.name} is empty: run a sweep first, or name another")
         if read_only:
             return
-        with self._explained(), self._engine.connect() as connection:
-            driver = connection.connection.driver_connection
-            assert isinstance(driver, sqlite3.Connection)
-            sqlite.use_log(driver, self._busy_timeout)
-        with self.writing() as connection:
-            if META.name not in tables:
-                METADATA.create_all(connection)
-                version = self.insert(META).values(name="schema", value=str(SCHEMA))
-                connection.execute(version.on_conflict_do_nothing())
-            else:  # changes nothing: what cannot be written is to be found out here
-                connection.execute(sa.update(META).values(value=META.c.value))
-        self._check_version()
+        try:
+            self._kind.ready_to_write(self._engine)
+        except sqlite3.Error as error:
+            raise StoreError(self._kind.explain(error)) from error
+        self.write(self._make_ours, patience=0)
+        self.schema = SCHEMA
 
-    def _check_version(self) -> None:
-        with self.reading() as connection:
-            value = connection.scalar(sa.select(META.c.value).where(META.c.name == "schema"))
-        if value is None or not value.isdecimal():
-            raise StoreError(f"store {self._path} is damaged (schema {value!r}): {sqlite.REPLACE}")
+    def _make_ours(self, connection: sa.Connection) -> None:
+        if not sa.inspect(connection).has_table(META.name):
+            METADATA.create_all(connection)
+            connection.execute(sa.insert(META).values(name="schema", value=str(SCHEMA)))
+        # What cannot be written is to be found out here: this writes in any case.
+        migrate(connection, self._version(connection))
+
+    def _version(self, connection: sa.Connection) -> int:
+        value = connection.scalar(sa.select(META.c.value).where(META.c.name == "schema"))
+        if value is None or not value.isdecimal() or int(value) < 1:
+            raise StoreError(
+                f"{self._kind.name} is damaged (schema {value!r}): {self._kind.instead}"
+            )
         if int(value) > SCHEMA:
             raise StoreError(
-                f"store {self._path} was written by a newer version (schema {value}, this one "
+                f"{self._kind.name} was written by a newer version (schema {value}, this one "
                 f"knows {SCHEMA}): upgrade pytest-sweep, or name another store"
             )
+        return int(value)
 
-    @contextmanager
-    def _explained(self) -> Iterator[None]:
-        try:
-            yield
-        except sa.exc.DBAPIError as error:
-            raise StoreError(sqlite.explain(error.orig, self._path, self._busy_timeout)) from error
-        except sqlite3.Error as error:
-            raise StoreError(sqlite.explain(error, self._path, self._busy_timeout)) from error
+    def _once(self, work: Callable[[sa.Connection], T]) -> T:
+        """Read without trying again: what cannot be opened is to be said at once."""
+        return self._run(work, write=False, patience=0)
 
 
-def _begin(connection: sa.Connection) -> None:
-    """Begin a transaction; one that will write takes its lock first, and so waits for its turn."""
-    write = connection.get_execution_options().get("write", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+def _kind(url: str, *, create: bool, read_only: bool, wait: float) -> Kind:
+    scheme = url.partition("://")[0].partition("+")[0] if "://" in url else ""
+    if scheme == "postgresql":
+        from harness.store import postgres
+
+        return postgres.PostgreSQL(url, read_only=read_only, wait=wait)
+    path = sqlite.locate(url)
+    sqlite.check_there(path, create=create)
+    return sqlite.SQLite(path, read_only=read_only, wait=wait)

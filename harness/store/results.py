@@ -19,6 +19,7 @@ from harness.records import FINAL, MAIN, Result, Status
 from harness.store import codec
 from harness.store.database import Database
 from harness.store.tables import OUTCOMES, QUESTIONS, RUNS, joined
+from harness.store.taking import Holder, Takings
 
 _PER_QUERY = 500
 
@@ -50,6 +51,7 @@ class Store:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._takings = Takings(database)
 
     @classmethod
     def open(
@@ -58,7 +60,7 @@ class Store:
         *,
         create: bool = True,
         read_only: bool = False,
-        busy_timeout: float = 5.0,
+        busy_timeout: float = 30.0,
     ) -> Store:
         """Open the store at ``url``: ``sqlite:///path``, or the path alone.
 
@@ -82,7 +84,8 @@ class Store:
         )
 
     def close(self) -> None:
-        """Close the store; closing it again does nothing."""
+        """Give back what is taken and close the store; closing it again does nothing."""
+        self._takings.close()
         self._database.close()
 
     def __enter__(self) -> Self:
@@ -103,45 +106,36 @@ class Store:
         that with ``fresh`` it gives way to another final one. The run is listed in its sweep either
         way, so a training that two sweeps share is found in both.
         """
-        outcome = result.outcome
-        with self._database.writing() as connection:
-            record, trace = codec.encode_outcome(result)
-            row: dict[str, Any] = {
-                "key": result.key,
-                "status": outcome.status,
-                "final": outcome.status in FINAL,
-                "measured": outcome.status in FINAL or bool(outcome.curve),
-                "delta_perf": outcome.delta_perf,
-                "finished_at": result.finished_at,
-                "record": record,
-                "trace": trace,
-            }
-            new = self._database.insert(OUTCOMES).values(row)
-            kept = connection.execute(
-                new.on_conflict_do_update(
-                    index_elements=["key"],
-                    set_={name: new.excluded[name] for name in row if name != "key"}
-                    | {"measured": sa.or_(OUTCOMES.c.measured, new.excluded.measured)},
-                    where=sa.or_(OUTCOMES.c.final.is_(False), new.excluded.final)
-                    if fresh
-                    else OUTCOMES.c.final.is_(False),
-                )
-            )
-            run = result.run
-            listed = self._database.insert(RUNS).values(
-                sweep=run.sweep,
-                key=result.key,
-                arm=run.arm,
-                position=run.index,
-                run=codec.encode_run(run),
-            )
-            connection.execute(
-                listed.on_conflict_do_update(
-                    index_elements=["sweep", "key"],
-                    set_={name: listed.excluded[name] for name in ("arm", "position", "run")},
-                )
-            )
-            return kept.rowcount > 0
+        record, trace = codec.encode_outcome(result)
+        listed_as = codec.encode_run(result.run)
+
+        def saved(connection: sa.Connection) -> bool:
+            kept = self._keep(connection, result, record, trace, fresh=fresh)
+            self._list(connection, result, listed_as)
+            self._takings.end(connection, result.key)
+            return kept
+
+        kept = self._database.write(saved)
+        self._takings.ended(result.key)
+        return kept
+
+    def take(self, key: str, *, again: bool = False) -> bool:
+        """Take the run with this key to train it; True if it is this session's to train now.
+
+        It is not where a final result is stored under the key, unless ``again``, nor where another
+        session that lives has it: no two sessions, on whatever machines, have a run at once. Taking
+        a run that one has is True. It ends with `save`, `give_back`, `close`, or the death of this
+        process: at once for sessions that see its process end, for others a minute later.
+        """
+        return self._takings.take(key, again=again)
+
+    def give_back(self, keys: Iterable[str]) -> None:
+        """Free what this session has taken and will not train; what it has not is left alone."""
+        self._takings.give_back(keys)
+
+    def taken(self, keys: Iterable[str]) -> dict[str, Holder]:
+        """Return which of these runs other sessions that live have now, and who they are."""
+        return self._takings.taken(keys)
 
     def get(self, keys: Iterable[str], *, traces: bool = True) -> dict[str, Result]:
         """Return the results with these keys, as far as there are any, final or not.
@@ -191,11 +185,11 @@ class Store:
         statuses: dict[str, Counter[Status]] = {}
         arms: dict[str, Counter[str]] = {}
         last: dict[str, str] = {}
-        with self._database.reading() as connection:
-            for sweep, arm, status, count, finished_at in connection.execute(query):
-                statuses.setdefault(sweep, Counter())[status] += count
-                arms.setdefault(sweep, Counter())[arm] += count
-                last[sweep] = max(last.get(sweep, ""), finished_at or "")
+        rows = self._database.read(lambda connection: connection.execute(query).all())
+        for sweep, arm, status, count, finished_at in rows:
+            statuses.setdefault(sweep, Counter())[status] += count
+            arms.setdefault(sweep, Counter())[arm] += count
+            last[sweep] = max(last.get(sweep, ""), finished_at or "")
         return tuple(
             SweepSummary(
                 sweep, arms[sweep].total(), dict(by), dict(arms[sweep]), last[sweep] or None
@@ -210,33 +204,9 @@ class Store:
         question registered with the same hash before, under another declaration of the same sweep,
         is taken over. Data are measurements of any run of that sweep, however small.
         """
-        with self._database.writing() as connection:
-            have_data = self._have_data(connection, sweep)
-            before = connection.execute(
-                sa.select(QUESTIONS)
-                .where(QUESTIONS.c.sweep == sweep)
-                .order_by(QUESTIONS.c.registered_at)
-            ).all()
-            for question, claim in questions.items():
-                same = [row for row in before if (row.question, row.hash) == (question, claim)]
-                here = [r for r in before if (r.declaration, r.question) == (declaration, question)]
-                if have_data and (here or not same):
-                    continue
-                row = {
-                    "sweep": sweep,
-                    "declaration": declaration,
-                    "question": question,
-                    "hash": claim,
-                    "registered_at": same[0].registered_at if same else _now(),
-                }
-                connection.execute(
-                    self._database.insert(QUESTIONS)
-                    .values(row)
-                    .on_conflict_do_update(
-                        index_elements=["sweep", "declaration", "question"],
-                        set_={"hash": row["hash"], "registered_at": row["registered_at"]},
-                    )
-                )
+        self._database.write(
+            lambda connection: self._register(connection, sweep, declaration, questions)
+        )
 
     def registered(self, sweep: str, declaration: str) -> dict[str, Registration]:
         """Return what each question was before there were data (see `register`).
@@ -247,11 +217,52 @@ class Store:
         query = sa.select(columns.question, columns.hash, columns.registered_at).where(
             columns.sweep == sweep, columns.declaration == declaration
         )
-        with self._database.reading() as connection:
-            return {
-                row.question: Registration(row.hash, row.registered_at)
-                for row in connection.execute(query)
-            }
+        rows = self._database.read(lambda connection: connection.execute(query).all())
+        return {row.question: Registration(row.hash, row.registered_at) for row in rows}
+
+    def _keep(
+        self,
+        connection: sa.Connection,
+        result: Result,
+        record: str,
+        trace: bytes | None,
+        *,
+        fresh: bool,
+    ) -> bool:
+        status = result.outcome.status
+        row: dict[str, Any] = {
+            "key": result.key,
+            "status": status,
+            "final": status in FINAL,
+            "measured": status in FINAL or bool(result.outcome.curve),
+            "delta_perf": result.outcome.delta_perf,
+            "finished_at": result.finished_at,
+            "record": record,
+            "trace": trace,
+        }
+        new = self._database.insert(OUTCOMES).values(row)
+        not_final = OUTCOMES.c.final.is_(False)
+        kept = connection.execute(
+            new.on_conflict_do_update(
+                index_elements=["key"],
+                set_={name: new.excluded[name] for name in row if name != "key"}
+                | {"measured": sa.or_(OUTCOMES.c.measured, new.excluded.measured)},
+                where=sa.or_(not_final, new.excluded.final) if fresh else not_final,
+            )
+        )
+        return kept.rowcount > 0
+
+    def _list(self, connection: sa.Connection, result: Result, document: str) -> None:
+        run = result.run
+        listed = self._database.insert(RUNS).values(
+            sweep=run.sweep, key=result.key, arm=run.arm, position=run.index, run=document
+        )
+        connection.execute(
+            listed.on_conflict_do_update(
+                index_elements=["sweep", "key"],
+                set_={name: listed.excluded[name] for name in ("arm", "position", "run")},
+            )
+        )
 
     def _have_data(self, connection: sa.Connection, sweep: str) -> bool:
         measured = (
@@ -261,9 +272,44 @@ class Store:
         )
         return connection.execute(measured.limit(1)).first() is not None
 
+    def _register(
+        self,
+        connection: sa.Connection,
+        sweep: str,
+        declaration: str,
+        questions: Mapping[str, str],
+    ) -> None:
+        have_data = self._have_data(connection, sweep)
+        before = connection.execute(
+            sa.select(QUESTIONS)
+            .where(QUESTIONS.c.sweep == sweep)
+            .order_by(QUESTIONS.c.registered_at)
+        ).all()
+        for question, claim in questions.items():
+            same = [row for row in before if (row.question, row.hash) == (question, claim)]
+            here = [r for r in before if (r.declaration, r.question) == (declaration, question)]
+            if have_data and (here or not same):
+                continue
+            row = {
+                "sweep": sweep,
+                "declaration": declaration,
+                "question": question,
+                "hash": claim,
+                "registered_at": same[0].registered_at if same else _now(),
+            }
+            connection.execute(
+                self._database.insert(QUESTIONS)
+                .values(row)
+                .on_conflict_do_update(
+                    index_elements=["sweep", "declaration", "question"],
+                    set_={"hash": row["hash"], "registered_at": row["registered_at"]},
+                )
+            )
+
     def _select(self, query: sa.Select[Any]) -> tuple[Result, ...]:
-        with self._database.reading() as connection:
-            return tuple(codec.decode(*row) for row in connection.execute(query))
+        return self._database.read(
+            lambda connection: tuple(codec.decode(*row) for row in connection.execute(query))
+        )
 
 
 def _now() -> str:

@@ -7,6 +7,9 @@ import sqlite3
 import time
 from pathlib import Path
 
+import sqlalchemy as sa
+from sqlalchemy.dialects.sqlite import Insert, insert
+
 from harness.errors import StoreError
 
 REPLACE = "move it away (a new one is made), or name another store"
@@ -25,8 +28,8 @@ def locate(url: str) -> Path:
         place = url
     elif scheme not in ("sqlite", "sqlite+pysqlite"):
         raise StoreError(
-            f"a store of the kind '{scheme}' is not available in this version: "
-            "expected sqlite:///path or the path of a file"
+            f"there is no store of the kind '{scheme}': expected sqlite:///path, the path of a "
+            "file, or postgresql+psycopg://user@host/database"
         )
     else:
         place = rest.removeprefix("/") if rest.startswith("/") else ""
@@ -59,6 +62,54 @@ def check_there(path: Path, *, create: bool) -> None:
             "name a place that can be written"
         ) from error
     raise StoreError(f"there is no store at {path}: run a sweep first, or name another store")
+
+
+class SQLite:
+    """An SQLite file as a store (see `database.Kind`); all its sessions are on this machine."""
+
+    instead = REPLACE
+    shared = False
+    patience = 0.0
+    clock: sa.ColumnElement[float] = sa.literal_column(
+        "(julianday('now') - 2440587.5) * 86400.0", sa.Double()
+    )
+
+    def __init__(self, path: Path, *, read_only: bool, wait: float) -> None:
+        self.name = f"store {path}"
+        self._path = path
+        self._read_only = read_only
+        self._wait = wait
+
+    def engine(self) -> sa.Engine:
+        """Return an engine whose connections are to the file."""
+
+        def connected() -> sqlite3.Connection:
+            return connect(self._path, read_only=self._read_only, busy_timeout=self._wait)
+
+        return sa.create_engine("sqlite://", creator=connected, poolclass=sa.QueuePool)
+
+    def begin(self, connection: sa.Connection, *, write: bool) -> None:
+        """Begin a transaction; one that will write takes its lock first, and so waits its turn."""
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+    def ready_to_write(self, engine: sa.Engine) -> None:
+        """Switch the file to its write-ahead log."""
+        with engine.connect() as connection:
+            driver = connection.connection.driver_connection
+            assert isinstance(driver, sqlite3.Connection)
+            use_log(driver, self._wait)
+
+    def insert(self, table: sa.Table) -> Insert:
+        """Return an insert that knows what to do about a row that is there already."""
+        return insert(table)
+
+    def may_pass(self, error: BaseException | None) -> bool:
+        """Return False: SQLite itself waits for what passes."""
+        return False
+
+    def explain(self, error: BaseException | None) -> str:
+        """Return what ``error`` means, and what to do, in one line."""
+        return explain(error, self._path, self._wait)
 
 
 def connect(path: Path, *, read_only: bool, busy_timeout: float) -> sqlite3.Connection:

@@ -6,34 +6,37 @@ from typing import Any
 
 import sqlalchemy as sa
 
-SCHEMA = 1
-"""The version of the tables below; raised with every change, never reused."""
+SCHEMA = 2
+"""The version of the tables below; raised with every change, never reused (see `migrations`)."""
+
+# Ordered by the bytes everywhere: PostgreSQL would order as the language of its host does.
+_NAME = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 
 METADATA = sa.MetaData()
 META = sa.Table(
     "sweep_meta",
     METADATA,
-    sa.Column("name", sa.String(64), primary_key=True),
+    sa.Column("name", _NAME, primary_key=True),
     sa.Column("value", sa.Text, nullable=False),
 )
 OUTCOMES = sa.Table(
     "sweep_outcomes",
     METADATA,
-    sa.Column("key", sa.String(64), primary_key=True),
-    sa.Column("status", sa.String(16), nullable=False),
+    sa.Column("key", _NAME, primary_key=True),
+    sa.Column("status", _NAME, nullable=False),
     sa.Column("final", sa.Boolean, nullable=False),
     sa.Column("measured", sa.Boolean, nullable=False),
     sa.Column("delta_perf", sa.Double),
-    sa.Column("finished_at", sa.String(40)),
+    sa.Column("finished_at", _NAME),
     sa.Column("record", sa.Text, nullable=False),
     sa.Column("trace", sa.LargeBinary),
 )
 RUNS = sa.Table(
     "sweep_runs",
     METADATA,
-    sa.Column("sweep", sa.String(200), primary_key=True),
-    sa.Column("key", sa.String(64), primary_key=True),
-    sa.Column("arm", sa.String(64), nullable=False),
+    sa.Column("sweep", _NAME, primary_key=True),
+    sa.Column("key", _NAME, primary_key=True),
+    sa.Column("arm", _NAME, nullable=False),
     sa.Column("position", sa.BigInteger, nullable=False),
     sa.Column("run", sa.Text, nullable=False),
     sa.Index("sweep_runs_by_key", "key"),
@@ -41,11 +44,28 @@ RUNS = sa.Table(
 QUESTIONS = sa.Table(
     "sweep_questions",
     METADATA,
-    sa.Column("sweep", sa.String(200), primary_key=True),
-    sa.Column("declaration", sa.String(64), primary_key=True),
-    sa.Column("question", sa.String(200), primary_key=True),
-    sa.Column("hash", sa.String(64), nullable=False),
-    sa.Column("registered_at", sa.String(40), nullable=False),
+    sa.Column("sweep", _NAME, primary_key=True),
+    sa.Column("declaration", _NAME, primary_key=True),
+    sa.Column("question", _NAME, primary_key=True),
+    sa.Column("hash", _NAME, nullable=False),
+    sa.Column("registered_at", _NAME, nullable=False),
+)
+SESSIONS = sa.Table(
+    "sweep_sessions",
+    METADATA,
+    sa.Column("session", _NAME, primary_key=True),
+    sa.Column("host", _NAME, nullable=False),
+    sa.Column("place", _NAME, nullable=False),
+    sa.Column("pid", sa.BigInteger, nullable=False),
+    sa.Column("began", sa.Double, nullable=False),
+    sa.Column("heartbeat", sa.Double, nullable=False),
+)
+TAKINGS = sa.Table(
+    "sweep_takings",
+    METADATA,
+    sa.Column("key", _NAME, primary_key=True),
+    sa.Column("session", _NAME, nullable=False),
+    sa.Column("since", sa.Double, nullable=False),
 )
 
 

@@ -1,0 +1,161 @@
+"""PostgreSQL as a store: how its server is reached, and what its errors mean."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import Insert, insert
+from sqlalchemy.engine.interfaces import DBAPIConnection
+
+from harness.errors import StoreError
+
+INSTALL = "pip install 'pytest-sweep[postgres]'"
+
+_WRITING = 0x73776565
+"""The lock that a transaction takes which writes: one at a time, as in SQLite."""
+_NETWORK = {
+    "connect_timeout": 10,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,
+    "application_name": "pytest-sweep",
+}
+"""How libpq finds out that a server is gone without a word; the URL may say otherwise."""
+
+
+class PostgreSQL:
+    """A database of a PostgreSQL server as a store (see `database.Kind`)."""
+
+    instead = "name another database"
+    shared = True
+    clock: sa.ColumnElement[float] = sa.literal_column(
+        "extract(epoch FROM clock_timestamp())::double precision", sa.Double()
+    )
+
+    def __init__(self, url: str, *, read_only: bool, wait: float) -> None:
+        self._url = _parsed(url)
+        self._read_only = read_only
+        self._wait = wait
+        self.patience = wait
+        bare = self._url.set(password=None, query={}, drivername="postgresql")
+        self.name = f"store {bare.render_as_string()}"
+
+    def engine(self) -> sa.Engine:
+        """Return an engine whose connections are to the server; none is made yet.
+
+        Raises
+        ------
+        StoreError
+            Where its driver is not installed.
+        """
+        network = {name: at for name, at in _NETWORK.items() if name not in self._url.query}
+        try:
+            engine = sa.create_engine(self._url, connect_args=network)
+        except ImportError as error:
+            raise StoreError(
+                f"{self.name} needs psycopg, which this Python does not have "
+                f"({' '.join(str(error).split())}): {INSTALL}"
+            ) from error
+        sa.event.listen(engine, "connect", self._connected)
+        return engine
+
+    def begin(self, connection: sa.Connection, *, write: bool) -> None:
+        """Begin a transaction; one that will write waits its turn.
+
+        A client that falls silent while it is its turn is thrown out by the server.
+        """
+        if write:
+            connection.exec_driver_sql(
+                "SELECT set_config('idle_in_transaction_session_timeout', '15s', true), "
+                f"pg_advisory_xact_lock({_WRITING})"
+            )
+
+    def ready_to_write(self, engine: sa.Engine) -> None:
+        """Do nothing: a server is."""
+
+    def insert(self, table: sa.Table) -> Insert:
+        """Return an insert that knows what to do about a row that is there already."""
+        return insert(table)
+
+    def may_pass(self, error: BaseException | None) -> bool:
+        """Return whether the connection was lost, or the server is restarting."""
+        state = _state(error)
+        if state is None:
+            return _is_operational(error)
+        return state[:2] == "08" or state in _PASSING
+
+    def explain(self, error: BaseException | None) -> str:
+        """Return what ``error`` means, and what to do, in one line."""
+        state = _state(error)
+        said = _said(error)
+        for states, words in _MEANINGS:
+            if state is not None and state.startswith(states):
+                return f"{self.name} {words.format(said=said, wait=self._wait)}"
+        if state is None or self.may_pass(error):
+            hint = next((hint for part, hint in _HINTS if part in said), _HINTS[-1][1])
+            return f"{self.name} cannot be reached ({said}): {hint}"
+        return f"{self.name} cannot be used ({said}): {self.instead}"
+
+    def _connected(self, connection: DBAPIConnection, _record: object) -> None:
+        mode = "on" if self._read_only else "off"
+        cursor = connection.cursor()
+        cursor.execute(
+            f"SELECT set_config('lock_timeout', '{int(self._wait * 1000)}ms', false), "
+            f"set_config('default_transaction_read_only', '{mode}', false)"
+        )
+        cursor.close()
+        connection.commit()
+
+
+_PASSING = ("57P01", "57P02", "57P03", "57P05", "25P03", "40001", "40P01", "53300")
+"""Shut down, crashed, starting up, idle for too long (twice), serialisation, deadlock, too many."""
+
+_MEANINGS: tuple[tuple[tuple[str, ...] | str, str], ...] = (
+    ("55P03", "is locked by another session (waited {wait:g} s): wait for it or end it"),
+    (
+        ("25006", "42501"),
+        "cannot be written ({said}): GRANT this user CREATE and USAGE on the schema and all on the "
+        "tables sweep_*, or name another store",
+    ),
+    ("53", "cannot be written ({said}): make room on the server and run again"),
+    ("58", "cannot be written ({said}): see to the server's disk and run again"),
+)
+_HINTS = (
+    ("password", "give the password in PGPASSWORD or ~/.pgpass, or correct the user in the URL"),
+    ("does not exist", "make it (createdb, createuser), or correct the URL"),
+    ("pg_hba.conf", "let this user and host in (pg_hba.conf), or correct the URL"),
+    ("resolve", "correct the host in the URL"),
+    ("", "see that its server runs and that host, port, user and database in the URL are right"),
+)
+
+
+def _parsed(url: str) -> sa.URL:
+    expected = "expected postgresql+psycopg://user@host/database"
+    try:
+        parsed = sa.make_url(url)
+    except (sa.exc.ArgumentError, ValueError) as error:
+        raise StoreError(f"the URL of the store cannot be read: {expected}") from error
+    if parsed.drivername not in ("postgresql", "postgresql+psycopg"):
+        raise StoreError(f"there is no store of the kind '{parsed.drivername}': {expected}")
+    if not parsed.database:
+        raise StoreError(
+            f"store {parsed.set(password=None, query={}).render_as_string()} names no database: "
+            f"{expected}"
+        )
+    return parsed.set(drivername="postgresql+psycopg")
+
+
+def _state(error: BaseException | None) -> str | None:
+    return getattr(error, "sqlstate", None)
+
+
+def _is_operational(error: BaseException | None) -> bool:
+    import psycopg
+
+    return isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
+
+
+def _said(error: BaseException | None) -> str:
+    """Return what the server or its driver said, in one line."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return " ".join(lines[:1] or [type(error).__name__])
