@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from harness import __version__
-from harness.cli import analyze, judge, list_sweeps, parity, plan, refine, report, runs
+from harness.cli import analyze, export, judge, list_sweeps, parity, plan, refine, report, runs
 from harness.errors import HarnessError
 
 VERBS = {
@@ -20,6 +20,7 @@ VERBS = {
     "analyze": analyze,
     "refine": refine,
     "parity": parity,
+    "export": export,
 }
 """Each has ``HELP``, ``add_arguments(parser)`` and ``run(options)``, which returns the status."""
 

@@ -215,6 +215,8 @@ def _why_not(
     table: Table, name: Name, tracker: Tracker | None, prefixed: Collection[str]
 ) -> str | None:
     """Return why a column is no parameter; None where it is one."""
+    if tracker is trackers.OURS:
+        return None if name.kind == "parameter" else "bookkeeping"
     reason = _KINDS.get(name.kind)
     ours = name.canonical in ROLES and name.canonical not in ("prompts", "samples")
     if reason is None and (ours or is_bookkeeping(name, tracker if name.kind == "plain" else None)):

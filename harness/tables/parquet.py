@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from harness.errors import UsageError
+from harness.records import Value
 from harness.tables.table import Table, check_size
+
+_PIP = 'pip install "pytest-sweep[parquet]"'
 
 
 def read_parquet(path: Path) -> Table:
@@ -26,8 +29,7 @@ def read_parquet(path: Path) -> Table:
         from pyarrow.parquet import ParquetFile
     except ModuleNotFoundError as error:
         raise UsageError(
-            f'{path.name} needs pyarrow to be read: pip install "pytest-sweep[parquet]", or save '
-            "the table as CSV"
+            f"{path.name} needs pyarrow to be read: {_PIP}, or save the table as CSV"
         ) from error
     try:
         with ParquetFile(path) as file:
@@ -49,6 +51,33 @@ def read_parquet(path: Path) -> Table:
         reason = str(error).splitlines()[0][:100] if str(error) else type(error).__name__
         raise UsageError(f"{path.name} is not a Parquet file that can be read: {reason}") from error
     return Table(path, "Parquet", columns, range(1, rows + 1), unit="row")
+
+
+def write_parquet(path: Path, columns: Mapping[str, Sequence[Value]]) -> None:
+    """Write columns of cells to a Parquet file; one of cells of several kinds as text.
+
+    Raises
+    ------
+    UsageError
+        Where pyarrow is not installed.
+    """
+    try:
+        from pyarrow import table
+        from pyarrow.parquet import write_table
+    except ModuleNotFoundError as error:
+        raise UsageError(
+            f"a Parquet file needs pyarrow to be written: {_PIP}, or write a CSV file"
+        ) from error
+    write_table(table({name: _array(cells) for name, cells in columns.items()}), path)
+
+
+def _array(cells: Sequence[Value]) -> Any:  # noqa: ANN401 (pyarrow has no types)
+    import pyarrow as arrow
+
+    try:
+        return arrow.array(cells)
+    except (arrow.ArrowException, OverflowError):
+        return arrow.array([None if cell is None else str(cell) for cell in cells])
 
 
 def _cells(column: Any) -> Sequence[object]:  # noqa: ANN401 (pyarrow has no types)

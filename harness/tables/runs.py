@@ -25,13 +25,14 @@ from harness.tables.asked import NOTHING, Asked
 from harness.tables.cells import levels
 from harness.tables.columns import Columns, find_parameters, find_roles
 from harness.tables.curves import read_curves
+from harness.tables.exported import restored
 from harness.tables.judged import Judged, choose
 from harness.tables.nested import opened
 from harness.tables.outcomes import Curves, outcomes, status_of
 from harness.tables.pairs import paired
 from harness.tables.reading import read_table
 from harness.tables.table import Table
-from harness.tables.trackers import State
+from harness.tables.trackers import OURS, State
 
 CONDITIONS = Conditions(
     trainer="table",
@@ -91,13 +92,16 @@ def read_runs(path: Path, asked: Asked = NOTHING) -> Reading:
     curves, of_curves = _curves(table, columns, judged, asked, ids)
     made, has_seed = _runs(table, columns, ids, settings, kept, curves=curves)
     runs, of_pairs = paired(made, groups, seeded=has_seed)
+    results = tuple(
+        _result(run, measured[row], curves.get(run.id, ()))
+        for run, row in zip(runs, kept, strict=True)
+    )
+    if columns.tracker is OURS:
+        results = restored(table, kept, results)
     return Reading(
         name=path.stem,
         source=str(path),
-        results=tuple(
-            _result(run, measured[row], curves.get(run.id, ()))
-            for run, row in zip(runs, kept, strict=True)
-        ),
+        results=results,
         metric=judged.metric,
         parameters=tuple(settings),
         by=tuple(columns.by),
@@ -246,11 +250,11 @@ def _not_completed(
     column = columns.roles.get("status")
     if column is None:
         return []
-    words = table.values(column)
+    words, ours = table.values(column), columns.tracker is OURS
     count = Counter((str(words[row]), states[row]) for row in kept if states[row] != "completed")
     said = [
         f"{word}: {_rows(number, 'run')}"
-        + (f", held as {status}" if (status := status_of(state)) != word else "")
+        + (f", held as {status}" if (status := status_of(state)) != word and not ours else "")
         for (word, state), number in count.items()
     ]
     if any(state == "pruned" for _, state in count):

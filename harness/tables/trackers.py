@@ -120,9 +120,22 @@ _BOOKKEPT = re.compile(
 _PATH = re.compile(r"(/|\./|\.\./|~/|[A-Za-z]:[\\/]|\w+://).+")
 _TIME = re.compile(r"\d{4}-\d\d-\d\d([T _]\d\d[:-]\d\d.*)?")
 
+OURS = Tracker(
+    "pytest-sweep",
+    "sweep, run, delta_perf, finished_at",
+    _words("sweep backend device seconds finished_at error"),
+    ids=("run",),
+)
+"""What ``sweep export`` writes: what it marks as a parameter is one, whatever it is called."""
+
 
 def recognised(names: Mapping[str, Name]) -> Tracker | None:
     """Return the tracker whose export has these columns; None where it is none that is known."""
+    ours = {"sweep", "run", "arm", "status", "delta_perf", "finished_at", "error"}
+    return OURS if ours <= set(names) else _of_others(names)
+
+
+def _of_others(names: Mapping[str, Name]) -> Tracker | None:
     raw = set(names)
     prefixed = {name.kind for name in names.values()}
     if {"Name", "State"} <= raw and raw & {"Created", "Runtime", "Sweep", "User"}:

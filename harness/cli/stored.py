@@ -1,0 +1,47 @@
+"""What the verbs that list runs of the store share: which of them."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, get_args
+
+from harness.errors import UsageError, nearest
+from harness.records import Result, Status
+
+if TYPE_CHECKING:
+    from harness.store import Store
+
+
+def add_filters(parser: argparse.ArgumentParser) -> None:
+    """Add the options that choose among the stored runs of a sweep."""
+    parser.add_argument(
+        "--arm", metavar="NAME", help="only runs of this arm; main for the sweep's own"
+    )
+    parser.add_argument(
+        "--status",
+        choices=get_args(Status),
+        metavar="STATUS",
+        help=f"only runs of this status: {', '.join(get_args(Status))}",
+    )
+
+
+def results(store: Store, sweep: str | None, options: argparse.Namespace) -> tuple[Result, ...]:
+    """Return the stored runs of a sweep (of all) that ``options`` choose, without their traces.
+
+    Raises
+    ------
+    UsageError
+        Where no such sweep is stored.
+    """
+    if sweep is not None:
+        check_sweep(store, sweep)
+    found = store.results(sweep, options.arm, traces=False)
+    return tuple(r for r in found if options.status in (None, r.outcome.status))
+
+
+def check_sweep(store: Store, name: str) -> None:
+    """Raise a UsageError where no sweep of this name is stored."""
+    known = [summary.sweep for summary in store.sweeps()]
+    if name not in known:
+        has = f"which has {', '.join(known)}" if known else "which is empty"
+        raise UsageError(f"no sweep {name!r} in the store, {has}{nearest(name, known)}")
