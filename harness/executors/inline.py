@@ -88,7 +88,7 @@ class InlineExecutor:
             self._tell(Progressed(job.key, progress))
             limit = None if self._debug else job.timeout
             if limit is not None and time.monotonic() - begun > limit:
-                raise _OverdueError(overdue(limit, None))
+                raise _OverdueError(overdue(limit))
 
         def end(outcome: Outcome) -> None:
             self._tell(Finished(job.key, filled(outcome, curve, time.monotonic() - begun)))

@@ -3,65 +3,34 @@
 from __future__ import annotations
 
 import contextlib
-import json
-import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from multiprocessing.connection import Connection, Pipe, wait
+from multiprocessing.connection import Connection, wait
 
-from harness.executors.logs import append, begin_log, tail
-from harness.executors.outcomes import crash, filled, one_line, overdue
+from harness.executors import crew, memory
+from harness.executors.crew import Worker, death
+from harness.executors.logs import append, begin_log, cut, tail
+from harness.executors.outcomes import (
+    crash,
+    one_line,
+    overdue,
+    starved,
+    too_large,
+    with_last_lines,
+)
 from harness.executors.waiting import Waiting
-from harness.executors.worker import BOOT
 from harness.protocols import Event, Finished, MayBegin, Progressed, Started, Withheld
-from harness.records import Evaluation, Job, Outcome
+from harness.records import Job, Outcome
 
 LOOK = 0.2
-"""Seconds between two looks at whether the workers live: a death is nearly always heard of at
-once, by its pipe, but a process that the worker has left behind may be holding that open."""
+"""Seconds between two looks at whether the workers live, and at what memory they have. A death is
+nearly always heard of at once, by its pipe, but a process that the worker has left behind may be
+holding that open."""
 
 HOPELESS = 3
 """So many workers in a row that die before their first job make the executor give up."""
-
-_THREADS = (
-    "OMP_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "NUMEXPR_NUM_THREADS",
-    "VECLIB_MAXIMUM_THREADS",
-    "BLIS_NUM_THREADS",
-)
-
-
-@dataclass
-class _Worker:
-    """A worker process with its end of the pipe, and the job it has, if any.
-
-    ``program`` is that of the last job which had one.
-    """
-
-    process: subprocess.Popen[bytes]
-    pipe: Connection
-    lifeline: Connection
-    proven: bool = False
-    job: Job | None = None
-    program: str = ""
-    started: bool = False
-    began: float = 0.0
-    curve: list[Evaluation] = field(default_factory=list)
-
-    @property
-    def deadline(self) -> float | None:
-        if self.job is None or self.job.timeout is None:
-            return None
-        return self.began + self.job.timeout
-
-    def filled(self, outcome: Outcome) -> Outcome:
-        return filled(outcome, self.curve, time.monotonic() - self.began)
 
 
 class LocalExecutor:
@@ -69,8 +38,9 @@ class LocalExecutor:
 
     A worker's imports and caches stay warm from one job to the next. What it prints goes to the
     log of its job. The death of a worker costs its own job, which ends as ``crashed`` with the
-    signal or exit code and the end of its log; a job past its timeout is killed; either way the
-    worker is replaced when there is more to do. A worker takes jobs of the program it trained last
+    signal or exit code, or as ``oom`` where it was the system, out of memory; a job past its
+    timeout or its memory is killed. Either way the end of its log is told, and the worker is
+    replaced when there is more to do. A worker takes jobs of the program it trained last
     as long as there are any (see `Waiting`). ``threads`` is set by environment variables that
     the numerical libraries read. Not to be used from several threads at once.
     """
@@ -88,9 +58,11 @@ class LocalExecutor:
         self._on_event = on_event
         self._may_begin = may_begin
         self._queue = Waiting()
-        self._crew: list[_Worker] = []
+        self._crew: list[Worker] = []
         self._events: list[Event] = []
         self._failed_starts = 0
+        self._next_look = 0.0
+        self._kills: tuple[float, int | None] = (0.0, None)
         self._closed = False
 
     def submit(self, jobs: Sequence[Job]) -> None:
@@ -110,6 +82,7 @@ class LocalExecutor:
             self._assign()
             self._listen(0.0 if self._events else until - time.monotonic())
             self._check_deadlines()
+            self._check_memory()
             self._assign()
             if self._events or not self._busy() or time.monotonic() >= until:
                 break
@@ -126,15 +99,15 @@ class LocalExecutor:
             for worker in list(self._crew):
                 self._receive(worker)
         self._closed = True
-        crew, self._crew = self._crew, []
-        for worker in crew:
-            _kill(worker.process)
-        for worker in crew:
-            _reap(worker)
+        ended, self._crew = self._crew, []
+        for worker in ended:
+            worker.kill()
+        for worker in ended:
+            worker.reap()
         events, self._events = self._events, []
         return events
 
-    def _busy(self) -> list[_Worker]:
+    def _busy(self) -> list[Worker]:
         return [worker for worker in self._crew if worker.job is not None]
 
     def _tell(self, event: Event) -> None:
@@ -153,6 +126,9 @@ class LocalExecutor:
             if not self._is_ours(job):
                 self._tell(Withheld(job.key))
                 continue
+            if worker is not None and _is_too_large(worker, job):
+                self._retire(worker)
+                worker = None
             try:
                 begin_log(job.log)
                 if worker is None:
@@ -164,6 +140,7 @@ class LocalExecutor:
             worker.job, worker.started = job, False
             worker.program = job.program or worker.program
             worker.began, worker.curve = time.monotonic(), []
+            worker.oom_kills = self._kills_so_far()
             try:
                 worker.pipe.send(job)
             except OSError:
@@ -177,55 +154,49 @@ class LocalExecutor:
             self._queue.put_back(job)
             raise
 
-    def _idle(self) -> _Worker | None:
+    def _idle(self) -> Worker | None:
         """Return a worker without a job, one that has its program waiting before any other."""
         idle = [worker for worker in self._crew if worker.job is None]
         ready = (worker for worker in idle if self._queue.has(worker.program))
         return next(ready, idle[0] if idle else None)
 
-    def _start(self, log: str) -> _Worker:
-        """Start a worker as a program of its own, in a process group of its own."""
-        ours, theirs = Pipe()
-        watched, lifeline = Pipe(duplex=False)
-        descriptors = [theirs.fileno(), watched.fileno()]
-        path = json.dumps([os.path.abspath(entry) for entry in sys.path])  # noqa: PTH100
-        arguments = [*map(str, (*descriptors, os.getpid())), path]
-        try:
-            with theirs, watched, open(log, "ab") as output:  # noqa: PTH123
-                process = subprocess.Popen(
-                    [sys.executable, "-P", "-c", BOOT, *arguments],
-                    stdin=subprocess.DEVNULL,
-                    stdout=output,
-                    stderr=subprocess.STDOUT,
-                    pass_fds=descriptors,
-                    env=os.environ | dict.fromkeys(_THREADS, str(self._threads)),
-                    process_group=0,
-                )
-        except BaseException:
-            ours.close()
-            lifeline.close()
-            raise
-        worker = _Worker(process, ours, lifeline)
+    def _kills_so_far(self) -> int | None:
+        """Return how often the system had killed for memory a moment ago: jobs may be many."""
+        now = time.monotonic()
+        if now >= self._kills[0]:
+            self._kills = (now + LOOK, memory.oom_kills())
+        return self._kills[1]
+
+    def _start(self, log: str) -> Worker:
+        worker = crew.start(log, self._threads)
         self._crew.append(worker)
         if self._closed:  # by a signal's handler, just now
             self.close()
         return worker
 
+    def _retire(self, worker: Worker) -> None:
+        """Let an idle worker go."""
+        self._crew.remove(worker)
+        worker.kill()
+        worker.reap()
+
     def _listen(self, timeout: float) -> None:
         """Take what the workers have sent, waiting up to ``timeout`` seconds for the first of it.
 
-        Also returns, with nothing, when a deadline has come.
+        Also returns, with nothing, when a deadline has come or memory is to be looked at.
         """
         until = time.monotonic() + timeout
         for worker in self._busy():
             if worker.deadline is not None:
                 until = min(until, worker.deadline)
+            if worker.job is not None and worker.job.memory is not None:
+                until = min(until, self._next_look)
         while self._busy() and not self._closed:
             now = time.monotonic()
-            crew = {worker.pipe: worker for worker in self._crew}
-            for pipe in wait(list(crew), max(0.0, min(until - now, LOOK))):
+            by_pipe = {worker.pipe: worker for worker in self._crew}
+            for pipe in wait(list(by_pipe), max(0.0, min(until - now, LOOK))):
                 assert isinstance(pipe, Connection)
-                self._receive(crew[pipe])
+                self._receive(by_pipe[pipe])
             for worker in list(self._crew):
                 if worker.process.poll() is not None:
                     self._receive(worker)
@@ -233,7 +204,7 @@ class LocalExecutor:
             if self._events or time.monotonic() >= until:
                 return
 
-    def _receive(self, worker: _Worker) -> None:
+    def _receive(self, worker: Worker) -> None:
         """Take all that has come from ``worker``; bury it where its pipe has ended."""
         try:
             while worker in self._crew and worker.pipe.poll():
@@ -242,10 +213,9 @@ class LocalExecutor:
             self._bury(worker)
         except Exception as error:  # noqa: BLE001
             # What a trainer put into its progress may not be readable here.
-            _kill(worker.process)
-            self._bury(worker, f"the worker sent what cannot be read ({one_line(error)})")
+            self._stop(worker, crash(f"the worker sent what cannot be read ({one_line(error)})"))
 
-    def _take(self, worker: _Worker, event: Event) -> None:
+    def _take(self, worker: Worker, event: Event) -> None:
         job = worker.job
         if job is None or event.key != job.key:
             return
@@ -269,11 +239,34 @@ class LocalExecutor:
             if job is None or job.timeout is None or worker not in self._crew:
                 continue
             if worker.deadline is not None and now >= worker.deadline:
-                self._end_job(worker, overdue(job.timeout, job.log))
-                _kill(worker.process)
-                self._bury(worker)
+                self._stop(worker, overdue(job.timeout))
 
-    def _bury(self, worker: _Worker, what: str | None = None) -> None:
+    def _check_memory(self) -> None:
+        """Stop the jobs that have more memory than they may."""
+        if time.monotonic() < self._next_look:
+            return
+        watched = {
+            worker.process.pid: (worker, worker.job, worker.job.memory)
+            for worker in self._busy()
+            if worker.job is not None and worker.job.memory is not None
+        }
+        limits = {pid: limit for pid, (_, _, limit) in watched.items()}
+        for pid, used in (memory.over(limits) if limits else {}).items():
+            worker, job, limit = watched[pid]
+            self._receive(worker)
+            if worker.job is job:
+                self._stop(worker, too_large(used, limit))
+        self._next_look = time.monotonic() + LOOK
+
+    def _stop(self, worker: Worker, outcome: Outcome) -> None:
+        """Kill a worker and end the job it had with ``outcome``."""
+        worker.kill()
+        if worker in self._crew:  # it is not where a signal's handler has closed us just now
+            self._crew.remove(worker)
+        worker.reap()
+        self._end_job(worker, outcome)
+
+    def _bury(self, worker: Worker) -> None:
         """Do away with a worker that is dead or as good as dead, and end the job it had."""
         if worker not in self._crew:
             return
@@ -281,25 +274,26 @@ class LocalExecutor:
         with contextlib.suppress(subprocess.TimeoutExpired):
             worker.process.wait(0.5)  # its pipe may close a moment before it is gone
         code = worker.process.returncode
-        _kill(worker.process)
-        _reap(worker)
+        worker.kill()
+        worker.reap()
         if worker.job is None:
             return
         if worker.proven and not worker.started:  # it died idle, which is not this job's doing
             self._queue.put_back(worker.job)
             return
         log = worker.job.log
-        if what is None:
-            what = "the worker closed its pipe" if code is None else f"the worker {_death(code)}"
-        self._end_job(worker, crash(what, log))
+        self._end_job(worker, _what_killed(worker, code))
         if not worker.proven:
             self._failed_starts += 1
             if self._failed_starts >= HOPELESS:
                 self._give_up(log)
 
-    def _end_job(self, worker: _Worker, outcome: Outcome) -> None:
+    def _end_job(self, worker: Worker, outcome: Outcome) -> None:
+        """End the job of a worker that is gone."""
         job, worker.job = worker.job, None
         if job is not None:
+            outcome = with_last_lines(outcome, job.log)
+            cut(job.log)
             append(job.log, f"\n[sweep] {outcome.error}\n")
             self._tell(Finished(job.key, worker.filled(outcome)))
 
@@ -310,27 +304,16 @@ class LocalExecutor:
             self._tell(Finished(self._queue.take().key, Outcome(status="failed", error=text)))
 
 
-def _death(code: int) -> str:
-    if code >= 0:
-        return f"exited with code {code}"
-    try:
-        name = signal.Signals(-code).name
-    except ValueError:
-        name = f"signal {-code}"
-    meaning = {"SIGKILL": ", as the system does when memory runs out", "SIGSEGV": ", a bad access"}
-    return f"was killed by {name}{meaning.get(name, '')}"
+def _is_too_large(worker: Worker, job: Job) -> bool:
+    """Whether an idle worker has kept more memory than its next job may have."""
+    return job.memory is not None and memory.own(worker.process.pid) > job.memory
 
 
-def _kill(process: subprocess.Popen[bytes]) -> None:
-    """Kill a worker with its process group: what it has started goes with it."""
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL)
-    with contextlib.suppress(ProcessLookupError):
-        process.kill()
-
-
-def _reap(worker: _Worker) -> None:
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        worker.process.wait(5)
-    worker.pipe.close()
-    worker.lifeline.close()
+def _what_killed(worker: Worker, code: int | None) -> Outcome:
+    """Return the outcome of a run whose worker ended with ``code`` in its midst."""
+    if code is None:
+        return crash("the worker closed its pipe")
+    kills = memory.oom_kills() if code == -signal.SIGKILL else None
+    if kills is not None and worker.oom_kills is not None and kills > worker.oom_kills:
+        return starved()
+    return crash(f"the worker {death(code)}")

@@ -1,11 +1,19 @@
-"""The log file of a run: everything printed while it trains, by Python or by a C library."""
+"""The log file of a run: what is printed while it trains, by Python or by a C library."""
 
 from __future__ import annotations
 
+import fcntl
 import os
+from contextlib import suppress
 from pathlib import Path
 
 FATAL = "Fatal Python error"
+
+LIMIT = 2 * 2**20
+"""A log of more bytes than this is cut."""
+KEPT = 2**19
+"""The bytes of a log's beginning and of its end that are left when it is cut."""
+_CUT = b"\n[sweep] the middle of this log is left out: much was printed\n"
 
 
 def begin_log(path: str) -> None:
@@ -34,6 +42,26 @@ def append(path: str, text: str) -> None:
             file.write(text)
     except OSError:
         pass
+
+
+def cut(path: str) -> None:
+    """Leave only the ends of the log ``path`` where it is too long, and where it can be done.
+
+    It may be written to meanwhile, by those who append to it. What they add in the moment that it
+    takes is lost.
+    """
+    with suppress(OSError):
+        if os.stat(path).st_size <= LIMIT:  # noqa: PTH116 it is looked at often
+            return
+        with open(path, "r+b", buffering=0) as log:  # noqa: PTH123
+            fcntl.flock(log, fcntl.LOCK_EX)
+            size = os.fstat(log.fileno()).st_size
+            if size <= LIMIT:
+                return
+            # The end is copied forward, over what goes, so that the file never lacks it.
+            end = _CUT + os.pread(log.fileno(), KEPT, size - KEPT)
+            os.pwrite(log.fileno(), end, KEPT)
+            os.truncate(log.fileno(), KEPT + len(end))
 
 
 def tail(path: str, lines: int = 4, reach: int = 8192) -> list[str]:

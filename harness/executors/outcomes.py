@@ -116,17 +116,41 @@ def failure(error: BaseException, log: str | None) -> Outcome:
     return Outcome(status="oom" if _is_out_of_memory(error) else "failed", error=text + where)
 
 
-def overdue(timeout: float, log: str | None) -> Outcome:
+def overdue(timeout: float) -> Outcome:
     """Return the outcome of a run that was stopped at its ``timeout``."""
-    where = f" (log: {log})" if log else ""
-    return Outcome(status="timeout", error=f"stopped after its {timeout:g} s{where}")
+    return Outcome(status="timeout", error=f"stopped after its {timeout:g} s")
 
 
-def crash(what: str, log: str) -> Outcome:
-    """Return the outcome of a run whose worker died; ``what`` says how, its log's end why."""
+def too_large(used: int, limit: int) -> Outcome:
+    """Return the outcome of a run that was stopped since it had more memory than its ``limit``."""
+    had = f"it had {amount(used)} of memory, more than the {amount(limit)} that a run may have"
+    return Outcome(status="oom", error=f"stopped: {had}", peak_memory=used)
+
+
+def starved() -> Outcome:
+    """Return the outcome of a run whose worker the system killed since memory ran out."""
+    error = "the worker was killed by the system, whose memory had run out"
+    return Outcome(status="oom", error=error)
+
+
+def crash(what: str) -> Outcome:
+    """Return the outcome of a run whose worker died; ``what`` says how."""
+    return Outcome(status="crashed", error=what)
+
+
+def with_last_lines(outcome: Outcome, log: str) -> Outcome:
+    """Return the outcome of a run that was cut short with what it had printed last, by its log."""
     said = tail(log)
-    end = f"; {log} ends: {' | '.join(said)}" if said else f"; its log {log} is empty"
-    return Outcome(status="crashed", error=what + end)
+    end = f"{log} ends: {' | '.join(said)}" if said else f"its log {log} is empty"
+    return replace(outcome, error=f"{outcome.error}; {end}")
+
+
+def amount(size: int) -> str:
+    """Return a number of bytes in words."""
+    for unit, name in ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB")):
+        if size >= unit:
+            return f"{size / unit:.1f} {name}"
+    return f"{size} bytes"
 
 
 def filled(outcome: Outcome, seen: Sequence[Evaluation], seconds: float) -> Outcome:

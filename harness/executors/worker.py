@@ -19,15 +19,19 @@ import time
 from collections.abc import Callable
 from functools import partial
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import NoReturn
 
-from harness.executors.logs import redirect
+from harness.executors.logs import cut, redirect
 from harness.executors.outcomes import failure, traceback_text, train
 from harness.protocols import Event, Finished, Progressed, Started
 from harness.records import Job, Outcome, Progress
 
 QUIET = 0.05
 """Seconds between two progress messages of a run, where neither carries an evaluation."""
+
+LOOK = 0.2
+"""Seconds between two looks of a worker's guard at the log and at whether the parent lives."""
 
 BOOT = (
     "import sys, json; sys.path[:] = json.loads(sys.argv[4]); "
@@ -43,7 +47,8 @@ def main(pipe: int, lifeline: int, parent: int) -> NoReturn:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if os.getpgrp() != os.getpid():
         os.setpgid(0, 0)  # `_end` ends a whole group: it must be ours
-    _guard(lifeline, pipe, parent)
+    watched = _guard(lifeline, pipe, parent)
+    _be_the_first_to_go()
     faulthandler.enable(file=2, all_threads=False)
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(  # type: ignore[union-attr]
@@ -58,8 +63,11 @@ def main(pipe: int, lifeline: int, parent: int) -> NoReturn:
             _end()
         sender.send(Started(job.key))
         redirect(job.log)
+        with contextlib.suppress(OSError):
+            os.write(watched, os.fsencode(job.log) + b"\0")
         outcome = _attempt(job, sender)
         _flush()
+        cut(job.log)
         sender.send(Finished(job.key, outcome))
 
 
@@ -112,23 +120,47 @@ class _Sender:
         self.send(Progressed(key, progress))
 
 
-def _guard(lifeline: int, pipe: int, parent: int) -> None:
+def _guard(lifeline: int, pipe: int, parent: int) -> int:
     """Leave a small process beside this one that ends this one's group when the parent is gone.
 
     The parent holds the other end of ``lifeline``, which the system closes in whatever way it ends.
     A process, since no thread runs while a trainer sits in C code that never lets go of the
-    interpreter; of the group, so that what a trainer has started ends as well.
+    interpreter; of the group, so that what a trainer has started ends as well. It also cuts the log
+    that a trainer may be filling. Returns the descriptor that it is told the log's path by.
     """
+    told, tell = os.pipe()
+    os.set_blocking(told, False)
+    os.set_blocking(tell, False)  # the trainer never waits for its guard
     if os.fork():
         os.close(lifeline)
-        return
+        os.close(told)
+        return tell
     nowhere = os.open(os.devnull, os.O_RDWR)
     for descriptor in (0, 1, 2):
         os.dup2(nowhere, descriptor)
     os.close(pipe)
-    while not select.select([lifeline], [], [], 1.0)[0] and _is_alive(parent):
-        pass
+    os.close(tell)
+    log = ""
+    while not select.select([lifeline], [], [], LOOK)[0] and _is_alive(parent):
+        log = _last_told(told) or log
+        if log:
+            cut(log)
     _end()
+
+
+def _last_told(told: int) -> str:
+    """Return the last path that has come through the descriptor ``told``; empty without one."""
+    try:
+        paths = os.read(told, 2**16).split(b"\0")
+    except BlockingIOError:
+        return ""
+    return os.fsdecode(paths[-2]) if len(paths) > 1 else ""
+
+
+def _be_the_first_to_go() -> None:
+    """Have the system kill this process before the session where memory runs out, on Linux."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("1000")
 
 
 def _is_alive(process: int) -> bool:

@@ -21,6 +21,8 @@ HERE = Path(__file__).parent
 
 def make_job(folder, index, trainer="quick", timeout=None, steps=20, program="", **config):
     """A job for a trainer of `trainers`, or for a whole reference."""
+    memory = config.pop("memory", None)
+    alone = config.pop("alone", False)
     reference = trainer if ":" in trainer else f"{trainers.FILE}:{trainer}"
     run = Run(
         id=f"s-{index:02}",
@@ -36,7 +38,8 @@ def make_job(folder, index, trainer="quick", timeout=None, steps=20, program="",
     )
     under = Conditions(reference, "1", "torch", "float32", "cpu", "addition", "1", "tiny")
     log = str(folder / "logs" / f"{run.id}.log")
-    return Job(f"key-{index}", run, under, str(folder), log, timeout, program)
+    key = f"key-{index}"
+    return Job(key, run, under, str(folder), log, timeout, program, memory=memory, alone=alone)
 
 
 def drain(executor, count, seconds=30.0):

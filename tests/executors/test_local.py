@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -16,13 +17,15 @@ from pathlib import Path
 import psutil
 import pytest
 
-from harness.executors import local, make_executor, worker
+from harness.executors import crew, local, make_executor, memory, worker
+from harness.executors.logs import KEPT, LIMIT
 from harness.protocols import Finished, Progressed, Started
 from harness.records import Progress
 from tests.executors import trainers
 from tests.executors.contract import ExecutorContract, drain, make_job, outcomes, progress_of
 
 ROOT = Path(__file__).parents[2]
+FAULTY = f"{ROOT}/benchmarks/faulty_trainers.py:train"
 
 
 def workers():
@@ -184,12 +187,85 @@ class TestLocalExecutor(ExecutorContract):
         ended = run(*[job(i, "hangs", timeout=1.5 if i == 1 else 30) for i in range(4)])
         assert [ended[i].status for i in (0, 2, 3)] == ["completed"] * 3
         assert ended[1].status == "timeout"
-        assert ended[1].error.startswith("stopped after its 1.5 s (log: ")
+        assert ended[1].error.startswith("stopped after its 1.5 s; its log ")
         assert ended[1].curve == (trainers.point(10),)
         assert 1.4 < ended[1].seconds < 10
 
     def test_a_worker_deaf_to_everything_is_killed_at_its_timeout(self, run, job):
         assert run(job(0, "hangs_deaf", timeout=0.3))[0].status == "timeout"
+
+    @pytest.mark.parametrize(
+        ("fault", "status", "says"),
+        [
+            ("none", "completed", None),
+            ("segfault", "crashed", "Fatal Python error: Segmentation fault"),
+            ("kill", "crashed", "was killed by SIGKILL, .* ends: about to kill"),
+            ("exit", "crashed", "exited with code 3; .* ends: about to exit"),
+            ("hang", "timeout", "stopped after its 3 s; .* ends: about to hang"),
+            ("hang_in_c", "timeout", "stopped after its 3 s; .* ends: about to hang_in_c"),
+            ("raise", "failed", "ValueError: the loss is not what it was"),
+            ("raise_at_once", "failed", "ValueError: at once"),
+            ("no_memory", "oom", "MemoryError: 4 TiB"),
+            ("nan", "diverged", "perf is not a finite number"),
+            ("print", "completed", None),
+            ("print_and_die", "crashed", r"was killed by SIGKILL, .* \| the last words"),
+        ],
+    )
+    def test_a_fault_costs_its_own_run_only(self, run, job, fault, status, says):
+        faulty = job(1, FAULTY, fault=fault, timeout=3)
+        ended = run(job(0, FAULTY, fault="none"), faulty, *[job(i, FAULTY) for i in (2, 3, 4)])
+        assert [ended[i].status for i in (0, 2, 3, 4)] == ["completed"] * 4
+        assert ended[1].status == status
+        assert ended[1].error is None if says is None else re.search(says, ended[1].error)
+        if fault != "raise_at_once":
+            assert ended[1].curve[-1].step == (20 if status == "completed" else 10)
+            assert "about to" in Path(faulty.log).read_text() or fault == "none"
+        assert Path(faulty.log).stat().st_size <= LIMIT
+
+    @pytest.mark.parametrize("fault", ["allocate", "allocate_in_children"])
+    def test_a_run_that_takes_too_much_memory_is_stopped(self, run, job, fault):
+        limit = 150 * 2**20
+        jobs = [job(i, FAULTY, fault="none", memory=limit) for i in (0, 2, 3)]
+        ended = run(jobs[0], job(1, FAULTY, fault=fault, memory=limit), *jobs[1:])
+        assert [ended[i].status for i in (0, 2, 3)] == ["completed"] * 3
+        assert ended[1].status == "oom"
+        had = r"it had (\d+\.\d) MiB of memory, more than the 150\.0 MiB that a run may have"
+        said = re.match(f"stopped: {had};", ended[1].error)
+        assert said
+        assert 150 < float(said[1]) < 600
+        assert ended[1].error.endswith(f" ends: about to {fault}")
+        assert ended[1].peak_memory > limit
+        assert [point.step for point in ended[1].curve] == [10]
+
+    def test_a_worker_that_has_kept_too_much_memory_is_replaced(self, job):
+        executor = self.make(workers=1)
+        try:
+            executor.submit([job(0, "keeps_memory"), job(1), job(2, memory=100 * 2**20), job(3)])
+            ended = outcomes(drain(executor, 4))
+        finally:
+            executor.close()
+        assert {outcome.status for outcome in ended.values()} == {"completed"}
+        assert ended[0].device == ended[1].device != ended[2].device == ended[3].device
+
+    @pytest.mark.parametrize(("before", "after", "status"), [(3, 4, "oom"), (3, 3, "crashed")])
+    def test_the_system_s_own_killing_is_told_apart(
+        self, run, job, monkeypatch, before, after, status
+    ):
+        counts = [before]
+        monkeypatch.setattr(memory, "oom_kills", lambda: counts.pop() if counts else after)
+        outcome = run(job(1, "dies", how="kill"))[1]
+        assert outcome.status == status
+        says = {
+            "oom": "the worker was killed by the system, whose memory had run out; ",
+            "crashed": "the worker was killed by SIGKILL, as the system does when memory runs out",
+        }
+        assert outcome.error.startswith(says[status])
+        assert outcome.error.endswith("last words")
+
+    def test_the_system_is_to_kill_a_worker_before_the_session(self, executor, job):
+        outcome, _ = self.log_of(executor, job(0))
+        score = Path(f"/proc/{outcome.device}/oom_score_adj")
+        assert not score.exists() or score.read_text() == "1000\n"
 
     def test_what_a_run_has_started_goes_with_it(self, run, job, tmp_path):
         assert run(job(0, "has_children", timeout=2.0))[0].status == "timeout"
@@ -222,10 +298,27 @@ class TestLocalExecutor(ExecutorContract):
         _, log = self.log_of(executor, submitted)
         assert "from before" not in log
 
-    def test_much_output_goes_to_the_log_and_blocks_nothing(self, executor, job):
+    def test_much_output_blocks_nothing_and_its_ends_are_in_the_log(self, executor, job):
         outcome, log = self.log_of(executor, job(0, "prints_much"))
         assert outcome.status == "completed"
-        assert len(log) == 5 * 1024 * 1024
+        assert len(log) < LIMIT
+        assert log.startswith("0 xxxx")
+        assert log.endswith("x\nlast words\n")
+        assert log.count("\n[sweep] the middle of this log is left out: much was printed\n") == 1
+
+    def test_a_log_is_cut_while_it_is_written(self, executor, job):
+        """Also where the session is busy with other things: it is the guard that cuts."""
+        submitted = job(0, "prints_forever")
+        executor.submit([submitted])
+        log = Path(submitted.log)
+        until = time.monotonic() + 30
+        while not (log.exists() and b"\n[sweep] the middle" in log.read_bytes()[KEPT:][:99]):
+            assert time.monotonic() < until
+            time.sleep(0.05)
+        assert log.read_bytes().startswith(b"0 xxxx")
+        executor.close()
+        time.sleep(0.1)
+        assert log.stat().st_size < 400 * 2**20
 
     def test_a_log_that_cannot_be_written_fails_its_run_only(self, run, job, tmp_path):
         (tmp_path / "logs" / "s-01.log").mkdir(parents=True)
@@ -265,7 +358,7 @@ class TestLocalExecutor(ExecutorContract):
         assert os.environ["OMP_NUM_THREADS"] == "7"
 
     def test_workers_that_cannot_start_are_given_up(self, executor, job, monkeypatch):
-        monkeypatch.setattr(local, "BOOT", "raise SystemExit('no such interpreter')")
+        monkeypatch.setattr(crew, "BOOT", "raise SystemExit('no such interpreter')")
         executor.submit([job(index) for index in range(40)])
         ended = outcomes(drain(executor, 40))
         statuses = [outcome.status for outcome in ended.values()]

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from harness.errors import BackendError, UsageError
-from harness.executors import make_executor
+from harness.executors import logs, make_executor
 from harness.executors.load import load_trainer
 from harness.executors.logs import begin_log, tail
-from harness.executors.outcomes import failure, one_line, sound
+from harness.executors.outcomes import amount, failure, one_line, sound
 from harness.records import Evaluation, Outcome
 from tests.executors import trainers
 
@@ -76,6 +76,49 @@ def test_the_tail_of_a_log(tmp_path):
     assert len(tail(str(log), 3)[0]) == 200
     log.write_text("before\nFatal Python error: Aborted\n\nCurrent thread\n  File 1\n  File 2\n")
     assert tail(str(log), 2) == ["Fatal Python error: Aborted", "Current thread"]
+
+
+def test_a_long_log_is_cut_to_its_ends(tmp_path):
+    log = tmp_path / "run.log"
+    logs.cut(str(log))
+    assert not log.exists()
+    log.write_bytes(b"x" * logs.LIMIT)
+    logs.cut(str(log))
+    assert log.stat().st_size == logs.LIMIT
+
+    log.write_bytes(b"a" * logs.KEPT + b"b" * (2 * logs.LIMIT) + b"c" * logs.KEPT)
+    for _ in range(2):
+        logs.cut(str(log))
+        cut = log.read_bytes()
+        assert cut.startswith(b"a" * logs.KEPT + b"\n[sweep] the middle of this log is left out")
+        assert cut.endswith(b"\n" + b"c" * logs.KEPT)
+        assert b"b" not in cut.replace(b"[sweep] the middle of", b"")
+
+    with log.open("ab") as more:
+        more.write(b"d" * (2 * logs.LIMIT) + b"the end")
+    logs.cut(str(log))
+    cut = log.read_bytes()
+    assert cut.count(b"[sweep] the middle") == 1
+    assert cut.endswith(b"ddd" + b"the end")
+
+
+def test_who_writes_a_log_goes_on_at_its_end_after_it_is_cut(tmp_path):
+    log = tmp_path / "run.log"
+    with log.open("ab", buffering=0) as writer:
+        writer.write(b"x" * (logs.LIMIT + 1))
+        logs.cut(str(log))
+        writer.write(b"more")
+    assert log.read_bytes().endswith(b"xmore")
+    assert log.stat().st_size < logs.LIMIT
+
+
+def test_bytes_in_words():
+    assert [amount(n) for n in (7, 2048, 3 * 2**19, 5 * 2**30)] == [
+        "7 bytes",
+        "2.0 KiB",
+        "1.5 MiB",
+        "5.0 GiB",
+    ]
 
 
 def test_numbers_of_libraries_become_plain():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import itertools
 import os
 import signal
 import subprocess
@@ -182,8 +183,25 @@ def prints(job: Job, notify: Notify) -> Outcome:
 
 
 def prints_much(job: Job, notify: Notify) -> Outcome:
-    for _ in range(5 * 1024):
-        sys.stdout.write("x" * 1023 + "\n")
+    """Prints 5 MiB and some last words."""
+    for number in range(5 * 1024):
+        sys.stdout.write(f"{number} {'x' * 1017}\n")
+    print("last words")
+    return completed(job)
+
+
+def prints_forever(job: Job, notify: Notify) -> Outcome:
+    for number in itertools.count():
+        sys.stdout.write(f"{number} {'x' * 1000}\n")
+    raise AssertionError
+
+
+_kept = []
+
+
+def keeps_memory(job: Job, notify: Notify) -> Outcome:
+    """Keeps 200 MiB for good."""
+    _kept.append(b"x" * 200 * 2**20)
     return completed(job)
 
 
