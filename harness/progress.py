@@ -36,6 +36,7 @@ def describe(tally: Tally, now: float, width: int) -> str:
         f"{tally.done}/{tally.total} runs",
         f"{len(tally.running)} running",
         f"{tally.left} left",
+        *([f"{tally.elsewhere} with another session"] if tally.elsewhere else []),
         doing,
         f"{clock(tally.seconds_left(now))} to go",
     ]

@@ -14,7 +14,8 @@ class Tally:
     """How far the session's training is; what a progress display shows.
 
     ``preparing`` says what runs wait for that is no step of theirs, as a warm start. ``began`` is
-    when the first step was trained, so that the rate is that of training.
+    when the first step was trained, so that the rate is that of training. ``elsewhere`` are runs
+    that another session has, which are waited for.
     """
 
     total: int = 0
@@ -25,6 +26,7 @@ class Tally:
     steps_done: int = 0
     began: float | None = None
     last: tuple[str, Outcome] | None = None
+    elsewhere: int = 0
 
     @property
     def left(self) -> int:
@@ -66,6 +68,11 @@ class Tally:
             self.done += 1
             self.steps_done += run.steps
             self.last = (run.id, event.outcome)
+
+    def expect(self, run: Run) -> None:
+        """Count ``run`` as one to be trained, or to be trained once more."""
+        self.total += 1
+        self.steps_total += run.steps
 
     def spare(self, run: Run) -> None:
         """Count ``run``, which has not begun, as one that is not needed."""
