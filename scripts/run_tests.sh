@@ -10,6 +10,13 @@ if [ ! -x "$venv/bin/tox" ]; then
     "$venv/bin/python" -m pip install --quiet --disable-pip-version-check 'tox>=4.20'
 fi
 
+# The tests start a PostgreSQL server of their own: on Debian root can bring the programs for it.
+have() { command -v "$1" >/dev/null 2>&1 || compgen -G "/usr/lib/postgresql/*/bin/$1" >/dev/null; }
+if ! have initdb && command -v apt-get >/dev/null 2>&1 && [ "$(id -u)" -eq 0 ]; then
+    apt-get update -qq
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends postgresql
+fi
+
 # Pythons that pyenv keeps are not on the path by their version: show them to tox.
 discover=()
 if command -v pyenv >/dev/null 2>&1; then

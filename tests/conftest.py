@@ -84,6 +84,15 @@ def pytest_collection_modifyitems(items):
         item.add_marker(pytest.mark.filterwarnings("error"), append=False)
 
 
+@pytest.fixture(scope="session")
+def postgres():
+    """A PostgreSQL server of these tests' own, started by the first that asks; mark `postgres`."""
+    from tests.postgres import Server
+
+    with Server() as server:
+        yield server
+
+
 @pytest.fixture
 def sweep(capsys, monkeypatch):
     """Run the command in a terminal of 80 columns; return status, output and errors."""

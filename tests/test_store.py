@@ -131,6 +131,13 @@ class TestWhereItIs:
         assert "postgresql+psycopg://" in message
         assert "secret" not in message
 
+    def test_postgresql_without_its_driver(self, monkeypatch):
+        monkeypatch.setitem(sys.modules, "psycopg", None)
+        message = refusal("postgresql+psycopg://me:secret@host/db")
+        assert "store postgresql://me@host/db needs psycopg" in message
+        assert message.endswith("pip install 'pytest-sweep[postgres]'")
+        assert "secret" not in message
+
     @pytest.mark.parametrize("url", ["", "sqlite://", "sqlite:///", ":memory:", "sqlite:///a?b=c"])
     def test_a_url_without_a_file(self, url):
         assert "names no file" in refusal(url)

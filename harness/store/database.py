@@ -96,7 +96,7 @@ class Database:
         while True:
             try:
                 with self._engine.connect() as connection:
-                    connection.execution_options(write=write)
+                    connection.execution_options(write=write, preserve_rowcount=True)
                     with connection.begin():
                         return work(connection)
             except (sa.exc.DBAPIError, sqlite3.Error) as error:

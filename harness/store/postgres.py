@@ -12,6 +12,8 @@ INSTALL = "pip install 'pytest-sweep[postgres]'"
 
 _WRITING = 0x73776565
 """The lock that a transaction takes which writes: one at a time, as in SQLite."""
+_SILENCE = "15s"
+"""After how long a client is thrown out that says nothing while it is its turn to write."""
 _NETWORK = {
     "connect_timeout": 10,
     "keepalives_idle": 10,
@@ -37,8 +39,7 @@ class PostgreSQL:
         self._read_only = read_only
         self._wait = wait
         self.patience = wait
-        bare = self._url.set(password=None, query={}, drivername="postgresql")
-        self.name = f"store {bare.render_as_string()}"
+        self.name = _name(self._url)
 
     def engine(self) -> sa.Engine:
         """Return an engine whose connections are to the server; none is made yet.
@@ -60,13 +61,10 @@ class PostgreSQL:
         return engine
 
     def begin(self, connection: sa.Connection, *, write: bool) -> None:
-        """Begin a transaction; one that will write waits its turn.
-
-        A client that falls silent while it is its turn is thrown out by the server.
-        """
+        """Begin a transaction; one that will write waits its turn."""
         if write:
             connection.exec_driver_sql(
-                "SELECT set_config('idle_in_transaction_session_timeout', '15s', true), "
+                f"SELECT set_config('idle_in_transaction_session_timeout', '{_SILENCE}', true), "
                 f"pg_advisory_xact_lock({_WRITING})"
             )
 
@@ -112,10 +110,11 @@ _PASSING = ("57P01", "57P02", "57P03", "57P05", "25P03", "40001", "40P01", "5330
 
 _MEANINGS: tuple[tuple[tuple[str, ...] | str, str], ...] = (
     ("55P03", "is locked by another session (waited {wait:g} s): wait for it or end it"),
+    ("25006", "cannot be written ({said}): open it to write, or name another store"),
     (
-        ("25006", "42501"),
-        "cannot be written ({said}): GRANT this user CREATE and USAGE on the schema and all on the "
-        "tables sweep_*, or name another store",
+        "42501",
+        "cannot be used ({said}): GRANT its user USAGE and CREATE on the schema and ALL on the "
+        "tables sweep_* (SELECT on them is enough to read), or name another store",
     ),
     ("53", "cannot be written ({said}): make room on the server and run again"),
     ("58", "cannot be written ({said}): see to the server's disk and run again"),
@@ -138,11 +137,14 @@ def _parsed(url: str) -> sa.URL:
     if parsed.drivername not in ("postgresql", "postgresql+psycopg"):
         raise StoreError(f"there is no store of the kind '{parsed.drivername}': {expected}")
     if not parsed.database:
-        raise StoreError(
-            f"store {parsed.set(password=None, query={}).render_as_string()} names no database: "
-            f"{expected}"
-        )
+        raise StoreError(f"{_name(parsed)} names no database: {expected}")
     return parsed.set(drivername="postgresql+psycopg")
+
+
+def _name(url: sa.URL) -> str:
+    """Return how messages call the store: no password, wherever the URL has it."""
+    bare = sa.URL.create("postgresql", url.username, None, url.host, url.port, url.database)
+    return f"store {bare.render_as_string()}"
 
 
 def _state(error: BaseException | None) -> str | None:

@@ -229,17 +229,7 @@ class Store:
         *,
         fresh: bool,
     ) -> bool:
-        status = result.outcome.status
-        row: dict[str, Any] = {
-            "key": result.key,
-            "status": status,
-            "final": status in FINAL,
-            "measured": status in FINAL or bool(result.outcome.curve),
-            "delta_perf": result.outcome.delta_perf,
-            "finished_at": result.finished_at,
-            "record": record,
-            "trace": trace,
-        }
+        row = outcome_row(result, record, trace)
         new = self._database.insert(OUTCOMES).values(row)
         not_final = OUTCOMES.c.final.is_(False)
         kept = connection.execute(
@@ -253,10 +243,7 @@ class Store:
         return kept.rowcount > 0
 
     def _list(self, connection: sa.Connection, result: Result, document: str) -> None:
-        run = result.run
-        listed = self._database.insert(RUNS).values(
-            sweep=run.sweep, key=result.key, arm=run.arm, position=run.index, run=document
-        )
+        listed = self._database.insert(RUNS).values(run_row(result, document))
         connection.execute(
             listed.on_conflict_do_update(
                 index_elements=["sweep", "key"],
@@ -310,6 +297,33 @@ class Store:
         return self._database.read(
             lambda connection: tuple(codec.decode(*row) for row in connection.execute(query))
         )
+
+
+def outcome_row(result: Result, record: str, trace: bytes | None) -> dict[str, Any]:
+    """Return what came of a run as a row of its table; the documents are `codec`'s."""
+    status = result.outcome.status
+    return {
+        "key": result.key,
+        "status": status,
+        "final": status in FINAL,
+        "measured": status in FINAL or bool(result.outcome.curve),
+        "delta_perf": result.outcome.delta_perf,
+        "finished_at": result.finished_at,
+        "record": record,
+        "trace": trace,
+    }
+
+
+def run_row(result: Result, document: str) -> dict[str, Any]:
+    """Return a run as a row of those of its sweep; the document is `codec`'s."""
+    run = result.run
+    return {
+        "sweep": run.sweep,
+        "key": result.key,
+        "arm": run.arm,
+        "position": run.index,
+        "run": document,
+    }
 
 
 def _now() -> str:

@@ -1,0 +1,205 @@
+"""Runs of elsewhere into a store, all of them or none: those of a table, those of another store."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from harness.errors import StoreError
+from harness.records import IMPORTED, Result
+from harness.store import codec
+from harness.store.results import Store, outcome_row, run_row
+from harness.store.tables import OUTCOMES, QUESTIONS, RUNS
+
+_FIGURES = (
+    "status",
+    "perf_before",
+    "perf_after",
+    "delta_perf",
+    "delta_perf_se",
+    "train_delta_perf",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Merged:
+    """What became of runs that were brought into a store.
+
+    ``added`` are new to it, of ``present`` it had the same, ``replaced`` took the place of others.
+    ``differing`` are final in both with other figures: those of the store were kept.
+    """
+
+    added: tuple[Result, ...] = ()
+    present: tuple[Result, ...] = ()
+    replaced: tuple[Result, ...] = ()
+    differing: tuple[Result, ...] = ()
+
+
+def bring(store: Store, results: Sequence[Result], *, replace: bool = False) -> Merged:
+    """Keep imported runs, each known by a digest of its content; with ``replace`` for older ones.
+
+    Raises
+    ------
+    StoreError
+        Where a sweep of theirs has runs that were trained, or, without ``replace``, a run of the
+        same id and sweep is stored with other figures. Then nothing is kept.
+    """
+
+    def brought(connection: sa.Connection) -> Merged:
+        there = _stored_ids(connection, {result.run.sweep for result in results})
+        new: list[Result] = []
+        present: list[Result] = []
+        other: list[Result] = []
+        for result in results:
+            key = there.get((result.run.sweep, result.run.id))
+            (new if key is None else present if key == result.key else other).append(result)
+        if other and not replace:
+            run, more = other[0].run, len(other) - 1
+            raise StoreError(
+                f"run {run.id!r} of sweep {run.sweep!r} is stored with other figures"
+                + (f", and so are {more:,} more" if more else "")
+                + ": nothing was imported; --replace takes what the table has"
+            )
+        for result in other:
+            _remove(connection, result.run.sweep, there[result.run.sweep, result.run.id])
+        _insert(store, connection, [*new, *other])
+        return Merged(tuple(new), tuple(present), tuple(other))
+
+    return store._database.write(brought)
+
+
+def merge(store: Store, other: Store, sweep: str | None = None) -> Merged:
+    """Keep the runs of another store, of one sweep or all, under their own keys.
+
+    What is final here stays as it is; what is not gives way to a final result. Questions stay
+    registered as before the data where they are so in every store that has data of the sweep.
+
+    Raises
+    ------
+    StoreError
+        Where either store cannot be read or written. Then nothing is kept.
+    """
+    names = [summary.sweep for summary in other.sweeps() if sweep in (None, summary.sweep)]
+
+    def merged(connection: sa.Connection) -> Merged:
+        parts = [_merge_sweep(store, other, connection, name) for name in names]
+        return Merged(
+            *(
+                tuple(result for part in parts for result in getattr(part, name))
+                for name in Merged.__dataclass_fields__
+            )
+        )
+
+    return store._database.write(merged)
+
+
+def _merge_sweep(store: Store, other: Store, connection: sa.Connection, sweep: str) -> Merged:
+    theirs = other.results(sweep)
+    _merge_questions(store, other, connection, sweep)
+    found = _stored(connection, [result.key for result in theirs])
+    ids = {id_: key for (_, id_), key in _ids(connection, {sweep}).items()}
+    if len({key.startswith(IMPORTED) for key in [*ids.values(), *(r.key for r in theirs)]}) > 1:
+        raise StoreError(
+            f"sweep {sweep!r} was imported into one of the stores and trained in the other: "
+            "nothing was imported; name another sweep of it by --sweep"
+        )
+    added: list[Result] = []
+    present: list[Result] = []
+    replaced: list[Result] = []
+    differing: list[Result] = []
+    for result in theirs:
+        here = found.get(result.key)
+        if here is not None and not here.final and result.is_final:
+            replaced.append(result)
+        elif here is not None:
+            (differing if _differs(here, result) else present).append(result)
+        elif result.key.startswith(IMPORTED) and result.run.id in ids:
+            differing.append(result)
+        else:
+            added.append(result)
+    for result in replaced:
+        store._keep(connection, result, *codec.encode_outcome(result), fresh=False)
+    _insert(store, connection, added)
+    listed = [r for r in (*replaced, *present, *differing) if r.key in found]
+    _list(store, connection, listed)
+    return Merged(tuple(added), tuple(present), tuple(replaced), tuple(differing))
+
+
+def _differs(here: sa.Row[Any], result: Result) -> bool:
+    """Return whether two final results of one run are not the same, time and place apart."""
+    if not (here.final and result.is_final):
+        return False
+    ours, theirs = json.loads(here.record), json.loads(codec.encode_outcome(result)[0])
+    return ours["curve"] != theirs["curve"] or any(
+        ours["outcome"].get(name) != theirs["outcome"].get(name) for name in _FIGURES
+    )
+
+
+def _merge_questions(store: Store, other: Store, connection: sa.Connection, sweep: str) -> None:
+    """Leave those questions registered that were asked before there were data, here and there."""
+    of_sweep = sa.select(QUESTIONS).where(QUESTIONS.c.sweep == sweep)
+    theirs = other._database.read(lambda them: them.execute(of_sweep).all())
+    if not other._database.read(lambda them: other._have_data(them, sweep)):
+        return
+    kept = [dict(row._mapping) for row in theirs]
+    if store._have_data(connection, sweep):
+        asked = {_asked(row) for row in connection.execute(of_sweep).mappings()}
+        kept = [row for row in kept if _asked(row) in asked]
+    connection.execute(sa.delete(QUESTIONS).where(QUESTIONS.c.sweep == sweep))
+    if kept:
+        connection.execute(sa.insert(QUESTIONS), kept)
+
+
+def _asked(row: Any) -> tuple[str, str, str]:  # noqa: ANN401 (a row is a mapping of columns)
+    return row["declaration"], row["question"], row["hash"]
+
+
+def _stored_ids(connection: sa.Connection, sweeps: Iterable[str]) -> dict[tuple[str, str], str]:
+    """Return sweep and id → key of stored runs, all of which were imported."""
+    found = _ids(connection, sweeps)
+    trained = [sweep for (sweep, _), key in found.items() if not key.startswith(IMPORTED)]
+    if trained:
+        raise StoreError(
+            f"sweep {trained[0]!r} has runs in the store that were trained: give those of the "
+            "table another name, by --sweep"
+        )
+    return found
+
+
+def _ids(connection: sa.Connection, sweeps: Iterable[str]) -> dict[tuple[str, str], str]:
+    columns = (RUNS.c.sweep, RUNS.c.key, RUNS.c.run)
+    rows = connection.execute(sa.select(*columns).where(RUNS.c.sweep.in_(sorted(sweeps))))
+    return {(row.sweep, json.loads(row.run)["id"]): row.key for row in rows}
+
+
+def _stored(connection: sa.Connection, keys: Sequence[str]) -> dict[str, sa.Row[Any]]:
+    columns = (OUTCOMES.c.key, OUTCOMES.c.final, OUTCOMES.c.record)
+    found: dict[str, sa.Row[Any]] = {}
+    for start in range(0, len(keys), 500):
+        among = OUTCOMES.c.key.in_(keys[start : start + 500])
+        found |= {row.key: row for row in connection.execute(sa.select(*columns).where(among))}
+    return found
+
+
+def _insert(store: Store, connection: sa.Connection, results: Sequence[Result]) -> None:
+    if results:
+        rows = [outcome_row(result, *codec.encode_outcome(result)) for result in results]
+        connection.execute(store._database.insert(OUTCOMES).on_conflict_do_nothing(), rows)
+        _list(store, connection, results)
+
+
+def _list(store: Store, connection: sa.Connection, results: Sequence[Result]) -> None:
+    if results:
+        rows = [run_row(result, codec.encode_run(result.run)) for result in results]
+        connection.execute(store._database.insert(RUNS).on_conflict_do_nothing(), rows)
+
+
+def _remove(connection: sa.Connection, sweep: str, key: str) -> None:
+    """Delete a run from its sweep, and what came of it where no other sweep has it."""
+    connection.execute(sa.delete(RUNS).where(RUNS.c.sweep == sweep, RUNS.c.key == key))
+    listed = sa.exists().where(RUNS.c.key == key)
+    connection.execute(sa.delete(OUTCOMES).where(OUTCOMES.c.key == key, ~listed))
