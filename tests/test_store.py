@@ -11,6 +11,7 @@ import sys
 import tempfile
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -323,6 +324,78 @@ def test_kill_loses_nothing_that_was_saved(tmp_path):
             assert len(seeds) in (told, told + 1)
             assert store.save(make_result("next", seed=10**7))
             assert store.get([make_result(seed=0).key])
+
+
+LOCKS = """
+import sqlite3, time
+holder = sqlite3.connect(sys.argv[1], isolation_level=None)
+holder.execute("BEGIN EXCLUSIVE")
+print("locked", flush=True)
+time.sleep(float(sys.argv[2]))
+holder.execute("COMMIT")
+"""
+
+
+@pytest.mark.slow
+def test_a_lock_of_ten_seconds_costs_time_alone(path):
+    with Store.open(str(path)) as store, Store.open(str(path)) as other:
+        assert store.take("a")
+        locker = python(LOCKS, str(path), "10")
+        assert locker.stdout.readline() == "locked\n"
+        began = time.monotonic()
+        with ThreadPoolExecutor(3) as pool:
+            kept = pool.submit(store.save, make_result("s-01", seed=2))
+            taken = pool.submit(store.take, "b")
+            refused = pool.submit(other.take, "a")
+            assert len(store.results()) == 1  # reading waits for nobody
+            assert kept.result()
+            assert taken.result()
+            assert not refused.result()
+        assert time.monotonic() - began > 8
+        assert len(other.results()) == 2
+        assert sorted(other.taken("ab")) == ["a", "b"]
+        locker.communicate()
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A disk of one megabyte."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]
+    if os.getuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("who may not mount a disk has test_a_full_disk")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+@pytest.mark.slow
+def test_what_a_full_disk_refused_is_saved_once_there_is_room(small_disk):
+    (small_disk / "ballast").write_bytes(b"x" * 300_000)
+    made = [make_result(f"s-{n}", seed=n, index=n, error=f"{n}" * 20_000) for n in range(100)]
+    kept = []
+
+    def fill(store):
+        for result in made:
+            assert store.take(result.key)
+            store.save(result)
+            kept.append(result)
+
+    with Store.open(str(small_disk / "store.db")) as store:
+        with pytest.raises(StoreError, match="make room on its disk and run again") as caught:
+            fill(store)
+        assert "\n" not in str(caught.value)
+        saved = len(kept)
+        assert 3 < saved < 90
+        assert store.results() == tuple(made[:saved])
+        with pytest.raises(StoreError, match="make room on its disk"):
+            store.save(made[saved])
+        (small_disk / "ballast").unlink()
+        assert store.save(made[saved])
+        assert store.results() == tuple(made[: saved + 1])
+    with Store.open(str(small_disk / "store.db")) as store:
+        assert store.results() == tuple(made[: saved + 1])
+        assert store.take(made[-1].key)
 
 
 def test_many_sessions_make_one_store_at_once(tmp_path):
