@@ -7,6 +7,14 @@ import argparse
 HOME = ".sweep"
 """The folder at the root that everything is written under, unless told otherwise."""
 
+ENDINGS = (".csv", ".tsv", ".jsonl", ".json", ".parquet")
+"""How the name of a table of finished runs ends."""
+
+
+def is_table(name: str) -> bool:
+    """Whether ``name`` reads like the path of a table, not like the name of a sweep."""
+    return name.lower().endswith(ENDINGS) or "/" in name or "\\" in name
+
 
 def arms(given: tuple[str, ...]) -> tuple[str, ...] | None:
     """Return the arms that an option of arms names; None means all of them."""

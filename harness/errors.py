@@ -18,6 +18,10 @@ class UsageError(HarnessError):
     """An option or an argument has a value that cannot be used."""
 
 
+class UnclearTableError(UsageError):
+    """What a column of a table is cannot be known without a flag that says so."""
+
+
 class BackendError(UsageError):
     """A training backend or device was asked for that this machine does not have."""
 

@@ -7,9 +7,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from harness.errors import UsageError, nearest
+from harness.baselines import Named, name_of
 from harness.planning import Plan, Selection, plan
-from harness.published import PUBLISHED
 from harness.records import MAIN, Baseline, Counts, Evidence, Result, Run
 from harness.sweep import Sweep
 
@@ -75,36 +74,6 @@ def resolve_baseline(
     return Baseline(name, tuple(best)), lacking
 
 
-def require_baseline(
-    name: str,
-    sweeps: Mapping[str, Sweep],
-    running: Iterable[str],
-    store: Store,
-    judged: Iterable[str] = (),
-) -> None:
-    """Check that an explicitly named baseline is at hand or about to be.
-
-    Raises
-    ------
-    UsageError
-        Where it is neither published, nor in the store, nor among the sweeps being run.
-    """
-    if name in set(judged):
-        raise UsageError(f"baseline {name!r} is the sweep itself; name another, or published")
-    stored = {summary.sweep for summary in store.sweeps()}
-    known = {PUBLISHED.name, *running, *stored}
-    if name not in known:
-        run_it = (
-            f"; run it first or beside: --sweep {name},…"
-            if name in sweeps
-            else nearest(name, known)
-        )
-        raise UsageError(
-            f"baseline {name!r} is not in the store, which has "
-            f"{', '.join(sorted(stored)) or 'no sweeps yet'}{run_it}"
-        )
-
-
 def gather(
     planned: Plan, lookup: Lookup, baseline: Baseline | Counts | None, baseline_name: str | None
 ) -> Evidence:
@@ -127,6 +96,7 @@ def gather(
         alpha=planned.sweep.alpha,
         margin=planned.sweep.margin,
         min_gain=planned.sweep.min_gain,
+        apart=baseline.apart if isinstance(baseline, Baseline) else None,
         seed=planned.sweep.seed,
     )
 
@@ -146,7 +116,7 @@ def gathered(
     store: Store,
     selection: Selection,
     *,
-    baseline: str | None = None,
+    baseline: Named | None = None,
     lookup: Lookup | None = None,
     running: Iterable[str] = (),
 ) -> Gathered:
@@ -155,7 +125,7 @@ def gathered(
     Parameters
     ----------
     baseline
-        The name of a baseline in place of the declared one.
+        A baseline in place of the declared one.
     lookup
         Where to find runs by key, in place of the store.
     running
@@ -175,13 +145,13 @@ def gathered(
         at_hand = Baseline(named, tuple(result for result in found.values() if result.is_final))
     else:
         at_hand, absent = resolve_baseline(named, sweeps, store, planned)
-    name = named.name if isinstance(named, Counts) else named
+    name = None if named is None else name_of(named)
     return Gathered(planned, gather(planned, lookup, at_hand, name), absent)
 
 
-def baseline_of(sweep: Sweep, named: str | None = None) -> str | Counts | None:
+def baseline_of(sweep: Sweep, named: Named | None = None) -> Named | None:
     """Return what ``sweep`` is compared with: what is ``named``, or else what it declares."""
-    return PUBLISHED if named == PUBLISHED.name else named or sweep.baseline
+    return sweep.baseline if named is None else named
 
 
 def _circumstances(result: Result) -> tuple[object, ...]:

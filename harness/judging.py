@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from harness.baselines import Named, name_of
 from harness.gathering import Lookup, Shortfall, gathered, shortfall
 from harness.planning import ANSWERED, Plan, Selection
 from harness.records import MAIN, Compared, Evidence, Verdict, digest, run_key
@@ -72,7 +74,7 @@ def report_on(
     store: Store,
     selection: Selection,
     *,
-    baseline: str | None = None,
+    baseline: Named | None = None,
     lookup: Lookup | None = None,
     running: Iterable[str] = (),
     reference: Reference | None = None,
@@ -82,7 +84,7 @@ def report_on(
     Parameters
     ----------
     baseline
-        The name of a baseline in place of the declared one.
+        A baseline in place of the declared one.
     lookup
         Where to find runs by key, in place of the store.
     running
@@ -131,14 +133,17 @@ def report_on(
     )
 
 
-def report_folder(planned: Plan, report: Report | None, baseline: str | None = None) -> str:
+def report_folder(planned: Plan, report: Report | None, baseline: Named | None = None) -> str:
     """Return the name of the folder that ``report`` is written to.
 
     What is less than the declared sweep never overwrites the report of the whole one, and neither
     does a comparison with a ``baseline`` named in place of the declared one. Without a report, the
     folder of one that is finished.
     """
-    name = planned.sweep.name + (f"-vs-{baseline}" if baseline else "")
+    name = planned.sweep.name
+    if baseline is not None:
+        # Counts are called 6/19, and a table as its file is: neither may name a folder of its own.
+        name += "-vs-" + re.sub(r"[^\w.=,+-]", "_", name_of(baseline))
     whole = not planned.is_scaled_down and not planned.lacks_arms
     if report is not None:
         judged = all(verdict.verdict != "not judged" for verdict in report.verdicts)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Mapping
 
+from harness.baselines import Named
 from harness.gathering import baseline_of
 from harness.planning import Plan
 from harness.protocols import Executor
@@ -51,7 +52,7 @@ class Launches:
         return dropped
 
 
-def in_order(plans: Mapping[str, Plan], baseline: str | None = None) -> list[tuple[str, str]]:
+def in_order(plans: Mapping[str, Plan], baseline: Named | None = None) -> list[tuple[str, str]]:
     """Return sweep and key of all planned runs in the order in which answers come soonest.
 
     What others are compared with comes first; ``baseline`` stands in the place of the declared one.
@@ -62,7 +63,7 @@ def in_order(plans: Mapping[str, Plan], baseline: str | None = None) -> list[tup
     return [(name, key) for name in first for key in launch_order(plans[name])]
 
 
-def users(name: str, plans: Mapping[str, Plan], baseline: str | None = None) -> list[str]:
+def users(name: str, plans: Mapping[str, Plan], baseline: Named | None = None) -> list[str]:
     """Return the other sweeps among ``plans`` that ask a question about this one."""
     others = {other: planned.sweep for other, planned in plans.items() if other != name}
     return [

@@ -164,28 +164,36 @@ def mismatched(
     """Say in which of steps, task, model, backend and precision two samples differ.
 
     Each entry reads like "100 steps against 50". Without ``steps`` their number is not compared.
+    What one of the two does not state differs in nothing that is known: see `unstated`.
     """
     found: list[str] = []
-    if runs and others:
-        ours, theirs = _values(runs, "steps"), _values(others, "steps")
-        if steps and ours != theirs:
-            found.append(f"{ours} steps against {theirs}")
-        for name in _CONDITIONS:
-            ours, theirs = _values(runs, name), _values(others, name)
-            if ours != theirs:
-                found.append(f"{name.replace('_', ' ')} {ours} against {theirs}")
-        ours, theirs = (_listed(_recorded(sample, "weights")) for sample in (runs, others))
-        if ours != theirs and "none" not in (ours, theirs):
-            found.append(f"starting weights {ours} against {theirs}")
+    for name in ("steps", *_CONDITIONS) if steps else _CONDITIONS:
+        ours, theirs = _stated(runs, name), _stated(others, name)
+        if ours and theirs and ours != theirs:
+            one, two, words = _listed(ours), _listed(theirs), name.replace("_", " ")
+            what = f"{one} steps" if name == "steps" else f"{words} {one}"
+            found.append(f"{what} against {two}")
+    ours, theirs = (_recorded(sample, "weights") for sample in (runs, others))
+    if ours and theirs and ours != theirs:
+        found.append(f"starting weights {_listed(ours)} against {_listed(theirs)}")
     return tuple(found)
+
+
+def unstated(runs: Sequence[Result], others: Sequence[Result]) -> tuple[str, ...]:
+    """Return the conditions that ``others`` state and ``runs``, those of a table, do not."""
+    return tuple(
+        name
+        for name in ("task", "model", "backend", "precision")
+        if runs and _stated(others, name) and not _stated(runs, name)
+    )
 
 
 def mixed(runs: Sequence[Result]) -> tuple[str, ...]:
     """Say in which conditions the runs of one sample differ: "backend (jax, torch)"."""
     found = [
-        f"{name.replace('_', ' ')} ({_values(runs, name)})"
+        f"{name.replace('_', ' ')} ({_listed(_stated(runs, name))})"
         for name in ("steps", *_CONDITIONS)
-        if len({_field(result, name) for result in runs}) > 1
+        if len(_stated(runs, name)) > 1
     ]
     for name in ("prompts", "samples", "weights"):
         known = _recorded(runs, name)
@@ -229,9 +237,10 @@ def evaluated_differently(ours: Observations, theirs: Observations) -> str | Non
     if not (ours.completed and theirs.completed):
         return None
     for name in ("task", "task_version"):
-        one, two = _values(ours.completed, name), _values(theirs.completed, name)
-        if one != two:
-            return f"held-out prompts of {name.replace('_', ' ')} {one} against {two}"
+        one, two = _stated(ours.completed, name), _stated(theirs.completed, name)
+        if one and two and one != two:
+            words = name.replace("_", " ")
+            return f"held-out prompts of {words} {_listed(one)} against {_listed(two)}"
     for name in ("prompts", "samples"):
         one_known, two_known = _known(ours, name), _known(theirs, name)
         if one_known and two_known and one_known != two_known:
@@ -330,15 +339,14 @@ def _known(observed: Observations, name: str) -> frozenset[int]:
     return frozenset() if None in values else frozenset(values)
 
 
-def _values(results: Iterable[Result], name: str) -> str:
-    """Return the distinct values of a field of Run or Conditions, listed in order."""
-    return _listed({_field(result, name) for result in results})
+def _stated(results: Iterable[Result], name: str) -> set[Any]:
+    """Return the distinct values of the steps or of a condition; none for what a table leaves out.
 
-
-def _field(result: Result, name: str) -> object:
-    """Return a field of the run, or else of its conditions."""
-    home = result.run if name == "steps" else result.conditions
-    return getattr(home, name)
+    A factor between learning rates is the task's, and unknown where the task is.
+    """
+    home = (result.run if name == "steps" else result.conditions for result in results)
+    known = "task" if name == "lr_transfer" else name
+    return {getattr(one, name) for one in home if getattr(one, known) not in ("", 0)}
 
 
 def _recorded(results: Iterable[Result], name: str) -> set[Any]:

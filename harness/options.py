@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from harness.arguments import HOME, arms, at_least_one, names, seconds
+from harness.arguments import HOME, arms, at_least_one, is_table, names, seconds
 from harness.errors import UsageError, nearest
 from harness.planning import UNTIL, Selection, check_until
+from harness.published import counted
 from harness.settings import Settings
 
 FAIL_ON = ("failed", "refuted", "inconclusive", "unanswerable", "diverged", "regressed")
@@ -71,8 +72,9 @@ def add_options(parser: pytest.Parser) -> None:
     )
     option(
         "--sweep-baseline",
-        metavar="NAME|published",
-        help="compare with this sweep of the store instead of the declared baseline",
+        metavar="NAME|TABLE|K/N|published",
+        help="compare with this sweep of the store, a table of finished runs, or K successes in N "
+        "runs, instead of the declared baseline",
     )
     option(
         "--sweep-runs",
@@ -153,6 +155,9 @@ def settings(config: pytest.Config) -> Settings:
     home, here = config.rootpath / HOME, config.invocation_params.dir
     store = get("--sweep-store")
     folder = get("--sweep-report")
+    baseline = get("--sweep-baseline")
+    if baseline and is_table(baseline) and counted(baseline) is None:
+        baseline = str(here / baseline)
     return Settings(
         home=home,
         store=store or f"sqlite:///{home / 'store.db'}",
@@ -172,7 +177,7 @@ def settings(config: pytest.Config) -> Settings:
         checkpoint_every=get("--sweep-checkpoint-every"),
         offline=get("--sweep-offline"),
         fresh=get("--sweep-fresh"),
-        baseline=get("--sweep-baseline"),
+        baseline=baseline,
         references=tuple(here / path for path in get("--sweep-reference") or ()),
         needs_references="regressed" in fail_on(get("--sweep-fail-on")),
         debug=bool(get("usepdb", False)),

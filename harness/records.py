@@ -248,10 +248,16 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Baseline:
-    """A baseline whose runs are at hand."""
+    """A baseline whose runs are at hand.
+
+    Of one that was read from a table ``said`` are lines on what was read as what; ``apart`` is as
+    in `Evidence`.
+    """
 
     name: str
     results: tuple[Result, ...]
+    said: tuple[str, ...] = ()
+    apart: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,13 +7,14 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from harness.baselines import Named, named
 from harness.errors import UsageError
-from harness.gathering import Shortfall, gathered, require_baseline, shortfall
+from harness.gathering import Shortfall, baseline_of, gathered, shortfall
 from harness.judging import not_counted, question_hashes, report_folder, report_on
 from harness.launching import Launches, in_order, users
 from harness.planning import ANSWERED, Plan, plan, trained_with
 from harness.protocols import Event, Executor, Finished
-from harness.records import Job, Regression, Result, Run, Value, Verdict
+from harness.records import Baseline, Job, Regression, Result, Run, Value, Verdict
 from harness.settings import Settings
 from harness.sweep import Sweep
 from harness.tally import Observer, Tally
@@ -53,6 +54,7 @@ class SweepSession:
         self._asked: dict[str, int] = {}  # after how many trained runs it was last looked at
         self._unsaved: list[Result] = []
         self._reports: dict[str, Report] = {}
+        self._baseline: Named | None = None
         self._references: Mapping[str, Reference] = {}
         self._environment: Mapping[str, Value] = {}
         self._store: Store | None = None
@@ -88,12 +90,14 @@ class SweepSession:
             )
             self._keys.update({run.id: key for key, run in self._plans[name].runs.items()})
             self._check_trainable(self._plans[name])
+        if self.settings.baseline is not None:
+            judged = self.chosen if len(self.chosen) == 1 else ()
+            self._baseline = named(
+                self.settings.baseline, self.sweeps, self.chosen, self.store, judged
+            )
         self._references = self._find_references()
         if not self.settings.offline:
             self._executor = self._make_executor()
-        if self.settings.baseline is not None:
-            judged = self.chosen if len(self.chosen) == 1 else ()
-            require_baseline(self.settings.baseline, self.sweeps, self.chosen, self.store, judged)
         for name, planned in self._plans.items():
             self._results.update(self.store.get(planned.runs))
             if not self.settings.offline:
@@ -129,6 +133,11 @@ class SweepSession:
         which = "sweep" if len(ours) == len(said) else f"sweep {', '.join(ours)}"
         return f"{which}: {said[ours[0]]}"
 
+    @property
+    def baseline_read(self) -> tuple[str, ...]:
+        """Lines on what was read as what in the table that is the baseline; empty without one."""
+        return self._baseline.said if isinstance(self._baseline, Baseline) else ()
+
     def result(self, run: Run) -> Result | None:
         """Return the result of ``run``, training it and the others selected where needed.
 
@@ -163,7 +172,7 @@ class SweepSession:
             self.sweeps,
             self.store,
             self.settings.selection,
-            baseline=self.settings.baseline,
+            baseline=self._baseline,
             lookup=self.lookup,
             running=self.chosen,
         )
@@ -185,7 +194,7 @@ class SweepSession:
         """Return the verdict on a question, once the runs selected for it are finished."""
         claim = self.sweeps[name].questions[question]
         needed = {name}
-        baseline = self.settings.baseline or self.sweeps[name].baseline
+        baseline = baseline_of(self.sweeps[name], self._baseline)
         if claim.uses_baseline and isinstance(baseline, str):
             needed.add(baseline)
         self.finish(needed)
@@ -211,7 +220,7 @@ class SweepSession:
                 self.sweeps,
                 self.store,
                 self.settings.selection,
-                baseline=self.settings.baseline,
+                baseline=self._baseline,
                 lookup=self.lookup,
                 running=self.chosen,
                 reference=self._references.get(name),
@@ -231,7 +240,7 @@ class SweepSession:
     def report_folder(self, name: str) -> Path:
         """Return where the report of a chosen sweep belongs."""
         return self.settings.reports / report_folder(
-            self._plans[name], self.report(name), self.settings.baseline
+            self._plans[name], self.report(name), self._baseline
         )
 
     def missing(self, name: str) -> Shortfall | None:
@@ -272,7 +281,7 @@ class SweepSession:
         from harness.regressions import references
 
         folders = {
-            name: self.settings.reports / report_folder(planned, None, self.settings.baseline)
+            name: self.settings.reports / report_folder(planned, None, self._baseline)
             for name, planned in self._plans.items()
         }
         return references(self._plans, folders, given, required=needed)
@@ -330,7 +339,7 @@ class SweepSession:
         if self.settings.selection.until != ANSWERED:
             return chosen
         selected = set(chosen)
-        return [one for one in in_order(self._plans, self.settings.baseline) if one in selected]
+        return [one for one in in_order(self._plans, self._baseline) if one in selected]
 
     def _advance(self) -> None:
         """Begin what waits: all of it, or as much as there are workers while answers may come."""
@@ -345,7 +354,7 @@ class SweepSession:
 
     def _is_over(self, name: str) -> bool:
         """Whether a sweep is answered, and so is each that is compared with it."""
-        others = users(name, self._plans, self.settings.baseline)
+        others = users(name, self._plans, self._baseline)
         return all(self.is_answered(other) for other in (name, *others))
 
     def _job(self, key: str, run: Run, planned: Plan) -> Job:

@@ -16,6 +16,7 @@ class Settings:
     ``checkpoint_every`` how many steps a run may lose when it is interrupted, None for all;
     ``offline`` trains nothing; ``fresh`` ignores stored runs; ``debug`` lets a trainer's exception
     through, for a debugger; ``stops`` are exceptions that end the session, not a run.
+    ``baseline`` names one in place of the declared: a sweep, counts, or the path of a table.
     ``references`` are reports to compare with; with ``needs_references`` there must be some.
     """
 

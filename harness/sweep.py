@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+from harness.arguments import ENDINGS
 from harness.errors import SweepError, nearest
 from harness.protocols import Claim
 from harness.records import MAIN, Config, Counts, Outcome, Run, Value, digest
@@ -138,6 +139,11 @@ class Sweep:
                     f"sweep {self.name!r}: baseline {self.baseline.name!r} has {successes} "
                     f"successes in {runs} runs; expected at most as many, in at least one"
                 )
+        if isinstance(self.baseline, str) and self.baseline.lower().endswith(ENDINGS):
+            raise SweepError(
+                f"sweep {self.name!r}: baseline {self.baseline!r} is a table; declare a sweep or "
+                f"Counts, and give a table when it is run: --sweep-baseline {self.baseline}"
+            )
         if self.baseline == self.name:
             raise SweepError(f"sweep {self.name!r}: its baseline is itself; name another sweep")
         self._check_arms()

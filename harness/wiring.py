@@ -192,6 +192,7 @@ def announce(config: pytest.Config) -> list[str]:
         lines.append(
             f"sweep {name}: {session.planned(name)} runs of up to {steps} steps, {stored}{until}"
         )
+    lines += [f"baseline: {line}" for line in session.baseline_read]
     for name, (path, supported) in session.references().items():
         lines.append(
             f"sweep {name}: compared with {_shown(path, config)}, which supports {supported} of "

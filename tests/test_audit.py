@@ -229,6 +229,26 @@ def test_a_baseline_of_another_backend_comes_with_the_way_to_train_both_by_one()
     assert "--sweep-backend" not in finding.message
 
 
+def test_what_a_table_does_not_state_is_told_beside_what_differs():
+    said = {"task": "", "task_version": "", "model": "", "backend": "", "trainer_version": ""}
+    runs = make_results(np.linspace(0, 0.1, 24))
+    table = make_results(np.linspace(0, 0.1, 24), steps=0, curve=(), **said)
+    finding = only(
+        "mixed_conditions", audit(make_evidence(runs=runs, baseline=Baseline("t", table)))
+    )
+    unknown = "states no task, model or backend: whether the two are like for like is not known"
+    assert finding.message == f"the baseline t {unknown}"
+    finding = only(
+        "mixed_conditions", audit(make_evidence(runs=table, baseline=Baseline("b", runs)))
+    )
+    assert finding.message == f"the table focused {unknown}"
+    other = make_results(np.linspace(0, 0.1, 24), steps=50, prompts=50, **said)
+    found = audit(make_evidence(runs=runs, baseline=Baseline("t", other)))
+    differs, unstated = [f.message for f in found if f.code == "mixed_conditions"]
+    assert "not like for like: 100 steps against 50; 512 prompts against 50" in differs
+    assert unstated == f"the baseline t {unknown}"
+
+
 def test_an_arm_of_another_backend_is_told():
     main = make_results(np.linspace(0, 0.1, 24))
     arms = {"half": make_arm("half", main, [0.0, 0.1], steps=50, backend="jax")}

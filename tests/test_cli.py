@@ -16,6 +16,7 @@ from harness.discovery import discover
 from harness.planning import Selection, plan
 from harness.store import Store
 from tests.factories import make_result
+from tests.tables.tables import write_csv
 
 ROOT = Path(__file__).parents[1]
 pytest_plugins = ["pytester"]
@@ -369,6 +370,49 @@ def test_report_beside_another_baseline(sweep, trained):
     status, _, err = sweep("report toy --baseline none_such")
     assert status == 2
     assert "baseline 'none_such' is not in the store, which has toy, wide" in err
+
+
+def test_report_beside_a_table_or_counts(sweep, trained, monkeypatch):
+    rows = [{"run": f"r{i}", "lr": 1e-7, "steps": 50, "delta_perf": 0.01 * i} for i in range(9)]
+    (trained.path / "data").mkdir()
+    write_csv(trained.path / "data" / "old runs.csv", rows)
+    monkeypatch.chdir(trained.path / "data")
+    status, out, err = sweep("report toy --baseline '../data/old runs.csv'")
+    assert (status, err) == (0, "")
+    folder = trained.path / ".sweep" / "reports" / "toy-vs-old_runs"
+    for text in (out, *(folder.joinpath(f"report.{form}").read_text() for form in ("md", "html"))):
+        told = " ".join(text.split())
+        assert "toy and its baseline old runs" in told
+        assert "The baseline is a table. old runs.csv: 9 rows of 4 columns, CSV; outcome" in told
+    found = data(sweep, "report toy --baseline 'old runs.csv'")
+    assert found["baseline"] == "old runs"
+    assert "parameters: learning_rate (lr)" in found["baseline_read"]
+    (mixed,) = [
+        finding["message"]
+        for finding in found["audit"]
+        if finding["code"] == "mixed_conditions" and "not like for like" in finding["message"]
+    ]
+    assert "not like for like: 20 steps against 50; a difference" in mixed
+    assert data(sweep, "report toy --baseline 6/19")["baseline"] == "6/19"
+    assert (trained.path / ".sweep" / "reports" / "toy-vs-6_19" / "report.md").exists()
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("old.csv", "there is no file old.csv; did you mean 'odd.csv'?"),
+        ("odd.csv", "odd.csv has no column delta_perf"),
+        ("./odd.txt", "there is no file odd.txt"),
+        ("20/19", "at most as many successes as runs"),
+    ],
+)
+def test_report_beside_no_table_is_one_line(sweep, trained, given, said):
+    (trained.path / "odd.csv").write_text("run,lr,acc\na,1e-7,0.2\n")
+    status, out, err = sweep(f"report toy --baseline {given}")
+    assert (status, out) == (2, "")
+    assert err.startswith("sweep: error: ")
+    assert said in err
+    assert err.count("\n") == 1
 
 
 def test_report_says_whose_runs_it_looked_up(sweep, monkeypatch, tmp_path, both_installed):

@@ -19,10 +19,10 @@ from pathlib import Path
 import pytest
 
 from harness import Sweep, audit, claims
+from harness.arguments import is_table
 from harness.cli import VERBS
 from harness.cli import main as sweep_main
 from harness.cli import parser as sweep_parser
-from harness.cli.tables import is_table
 from harness.options import add_options
 from harness.records import Finding, Status, Verdict, VerdictName
 from harness.report import as_json

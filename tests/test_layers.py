@@ -28,7 +28,7 @@ LAYERS = [
     {"claims", "audit", "analysis"},
     {"parity", "refine", "table_questions"},
     {"report"},
-    {"planning"},
+    {"baselines", "planning"},
     {"early", "gathering", "regressions", "tally"},
     {"judging", "launching", "settings", "table_judging"},
     {"session"},

@@ -71,6 +71,26 @@ def test_conditions_that_differ_are_named():
     assert observations.mixed((*ours, *theirs))[0] == "steps (50, 100)"
 
 
+TABLE = dict.fromkeys(
+    ("task", "task_version", "model", "backend", "precision", "trainer_version"), ""
+)
+"""What a table states of the conditions of its runs."""
+
+
+def test_what_a_table_does_not_state_differs_in_nothing():
+    ours = make_results([0.1], steps=100, lr_transfer=12_000.0)
+    table = make_results([0.1, 0.2], prefix="t", steps=0, curve=(), **TABLE)
+    for one, other in ((ours, table), (table, ours)):
+        assert observations.mismatched(one, other) == ()
+        sides = (observations.observe(one), observations.observe(other))
+        assert observations.evaluated_differently(*sides) is None
+    assert observations.unstated(table, ours) == ("task", "model", "backend", "precision")
+    assert observations.unstated(ours, table) == observations.unstated(table, table) == ()
+    some = make_results([0.1], prefix="u", steps=50, **TABLE)
+    assert observations.mismatched(ours, (*table, *some)) == ("100 steps against 50",)
+    assert observations.mixed((*table, *some)) == ()
+
+
 def test_starting_weights_that_differ_are_named_where_they_are_known():
     def started(weights):
         (result,) = make_results([0.1])

@@ -3,7 +3,7 @@
 import pytest
 
 from harness import Choice, LogUniform, Outcome, Sweep, UsageError
-from harness.claims import mean_gain, success_rate
+from harness.claims import mean_gain, spread, success_rate
 from harness.errors import StoreError
 from harness.planning import Selection
 from harness.protocols import Finished, Progressed, Started
@@ -11,6 +11,7 @@ from harness.records import Progress
 from harness.session import SweepSession
 from harness.settings import Settings
 from harness.tally import Observer, Tally
+from tests.tables.tables import write_csv
 
 
 def trainer(job, notify):
@@ -276,6 +277,22 @@ def test_a_device_is_looked_for_by_the_backend_that_trains(start, both_installed
     start(make(), selection=Selection(device="cuda"))
     start(make(**GRPO), selection=Selection(device="cuda"), offline=True)
     assert asked == ["jax", "torch"]
+
+
+def test_of_a_table_with_repeats_only_the_mean_is_compared(start, tmp_path):
+    rows = [{"lr": (i // 2 + 1) * 1e-7, "seed": i % 2, "delta_perf": 0.001 * i} for i in range(24)]
+    asked = {"mean": mean_gain.above_baseline(), "spread": spread.below_baseline()}
+    session = start(
+        make(runs=12, questions=asked),
+        outcomes={index: done(0.1 + 0.001 * index) for index in range(12)},
+        baseline=str(write_csv(tmp_path / "runs.csv", rows)),
+    )
+    assert session.baseline_read[0] == "runs.csv: 24 rows of 3 columns, CSV"
+    mean, varied = (session.verdict("s", name) for name in asked)
+    assert (mean.verdict, mean.n) == ("supported", 12 + 12)
+    assert varied.verdict == "unanswerable"
+    assert "1 run a configuration against 2 repeats" in varied.reason
+    assert start(make()).baseline_read == ()
 
 
 def test_an_explicit_baseline_must_be_there(start):

@@ -186,6 +186,7 @@ def test_the_key_is_that_of_the_training_alone():
         ({"baseline": Counts("x", 30, 19, "ΔPerf > 0", "nowhere")}, "30 successes in 19 runs"),
         ({"name": ".."}, "sweep name '..': use letters"),
         ({"baseline": "s"}, "its baseline is itself"),
+        ({"baseline": "a/b.csv"}, "'a/b.csv' is a table; declare a sweep or Counts, and give a ta"),
         ({"arms": {"batch_size": Pairs(2, ())}}, "expected at least one other value"),
         ({"questions": {"q": best_inside}}, "which is no claim"),
         ({"alpha": 0.0}, "alpha is 0.0; expected a number above 0 and below 0.5"),

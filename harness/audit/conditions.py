@@ -58,6 +58,7 @@ def mixed_conditions(view: View) -> Iterator[Finding]:
                 f"{'; '.join(differences)}; a difference may come from these"
                 + _same_backend(view, evidence.baseline)
             )
+        yield from _unstated(view, evidence.baseline)
 
 
 def annealed_window(view: View) -> Iterator[Finding]:
@@ -104,6 +105,21 @@ def post_hoc(view: View) -> Iterator[Finding]:
             f"{name} changed after data existed: its verdict is a suggestion for the next sweep, "
             "not a test",
         )
+
+
+def _unstated(view: View, baseline: Baseline) -> Iterator[Finding]:
+    """Say what is known of one side of a comparison alone, where the other is a table."""
+    ours, theirs = view.final, baseline.results
+    for table, one, other in (
+        (f"the table {view.evidence.sweep}", ours, theirs),
+        (f"the baseline {baseline.name}", theirs, ours),
+    ):
+        if names := observations.unstated(one, other):
+            *rest, last = names
+            listed = f"{', '.join(rest)} or {last}" if rest else last
+            yield _mixed(
+                f"{table} states no {listed}: whether the two are like for like is not known"
+            )
 
 
 def _same_backend(view: View, baseline: Baseline) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from harness.arguments import ENDINGS, is_table
 from harness.cli import common, tables
 from harness.errors import StoreError, UsageError, nearest
 from harness.records import DELTA_PERF, MAIN, Metric, Result
@@ -60,7 +61,7 @@ def finished(options: argparse.Namespace) -> Finished:
         Where there is no such sweep or table, or no run of it has finished.
     """
     name = options.name
-    if tables.is_table(name):
+    if is_table(name):
         chosen = [f"--{of}" for of in ("runs", "steps") if getattr(options, of) is not None]
         if chosen:
             raise UsageError(f"{chosen[0]} chooses runs of the store; a table is read whole")
@@ -69,7 +70,7 @@ def finished(options: argparse.Namespace) -> Finished:
     if given:
         raise UsageError(
             f"{given} says how a table is read, and {name!r} is none: a table's name ends in "
-            f"{', '.join(tables.ENDINGS)}"
+            f"{', '.join(ENDINGS)}"
         )
     sweeps = _declared(options)
     if name in sweeps:
@@ -77,7 +78,7 @@ def finished(options: argparse.Namespace) -> Finished:
     try:
         store = common.open_store(options)
     except StoreError as error:
-        endings = ", ".join(tables.ENDINGS)
+        endings = ", ".join(ENDINGS)
         raise UsageError(f"{name!r} is no table, whose name ends in {endings}; {error}") from None
     with store:
         return of_store(name, sweeps, store)
@@ -150,7 +151,7 @@ def of_store(name: str, sweeps: Mapping[str, Sweep], store: Store) -> Finished:
         there = f"there are {', '.join(known)}" if known else "there is none"
         raise UsageError(
             f"no sweep {name!r} is declared or stored; {there}; a table's name ends in "
-            f"{', '.join(tables.ENDINGS)}{nearest(name, known)}"
+            f"{', '.join(ENDINGS)}{nearest(name, known)}"
         )
     best = max(groups.values(), key=len)
     steps, alike = best[0].run.steps, _circumstances(best[0])

@@ -9,10 +9,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.arguments import names, share
+from harness.arguments import is_table, names, share
 from harness.cli import common, tables
 from harness.errors import UsageError
-from harness.published import PUBLISHED
+from harness.published import counted
 from harness.records import DELTA_PERF, Baseline, Counts, Value
 
 if TYPE_CHECKING:
@@ -128,16 +128,9 @@ def _against(
     given = options.baseline
     if given is None:
         return None, ()
-    if given == PUBLISHED.name:
-        return PUBLISHED, ()
-    if counted := re.fullmatch(r"(\d+)/(\d+)", given):
-        successes, runs = map(int, counted.groups())
-        if not 0 <= successes <= runs or runs < 1:
-            raise UsageError(
-                f"--baseline {given}: expected SUCCESSES/RUNS, at most as many successes as runs"
-            )
-        return Counts(given, successes, runs, "ΔPerf > 0", "given on the command line"), ()
-    if tables.is_table(given):
+    if (counts := counted(given)) is not None:
+        return counts, ()
+    if is_table(given):
         # The groups are looked for among its parameters: a baseline may have none of them.
         other = read_runs(Path(given), replace(asked, by=(), curves=None))
         if other.metric != reading.metric:

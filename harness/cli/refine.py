@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.arguments import at_least_one
+from harness.arguments import at_least_one, is_table
 from harness.cli import common, tables
 from harness.cli.finished import Finished, finished
 from harness.cli.plan import Waiting, estimate
@@ -80,13 +80,13 @@ def run(options: argparse.Namespace) -> int:
     from harness.report.refine import Page, as_data, as_text, says
 
     found = _found(options)
-    is_table = tables.is_table(options.name)
+    of_table = is_table(options.name)
     proposal = refine(
-        options.name if is_table else found.name,
+        options.name if of_table else found.name,
         [*found.results, *(result for arm in found.arms.values() for result in arm)],
         rng=np.random.default_rng([found.seed, SALT]),
         sweep=found.sweep,
-        is_table=is_table,
+        is_table=of_table,
         metric=found.metric,
         margin=options.margin or _margin(found),
         alpha=found.alpha,

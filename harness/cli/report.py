@@ -23,8 +23,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--baseline",
-        metavar="NAME|published",
-        help="compare with this sweep of the store instead of the declared baseline",
+        metavar="NAME|TABLE|K/N|published",
+        help="compare with this sweep of the store, a table of finished runs, or K successes in N "
+        "runs, instead of the declared baseline",
     )
     parser.add_argument(
         "--strict", action="store_true", help="exit with status 1 when a claim is refuted"
@@ -48,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print the report and write its files; 1 where a claim is refuted and that is asked for."""
-    from harness.gathering import require_baseline
+    from harness.baselines import named
     from harness.judging import not_counted, report_folder, report_on
     from harness.planning import plan, trained_with
     from harness.report import as_json, terminal
@@ -59,13 +60,14 @@ def run(options: argparse.Namespace) -> int:
     sweep = common.chosen(options.name, sweeps)
     selection = replace(common.selection(options, sweep), until=check_until(options.until))
     with common.open_store(options) as store:
-        if options.baseline is not None:
-            require_baseline(options.baseline, sweeps, (), store, [sweep.name])
-        report = report_on(sweep, sweeps, store, selection, baseline=options.baseline)
+        baseline = options.baseline
+        if baseline is not None:
+            baseline = named(baseline, sweeps, (), store, [sweep.name])
+        report = report_on(sweep, sweeps, store, selection, baseline=baseline)
         planned = plan(sweep, selection, trains=False)
         others = not_counted(planned, store)
     below = Path(options.report) if options.report else common.root() / HOME / "reports"
-    folder = below / report_folder(planned, report, options.baseline)
+    folder = below / report_folder(planned, report, baseline)
     reference = write_reference(report, folder) if options.save_reference else None
     write_report(report, folder)
     if options.json:

@@ -11,9 +11,6 @@ from harness.arguments import names
 if TYPE_CHECKING:
     from harness.tables import Asked
 
-ENDINGS = (".csv", ".tsv", ".jsonl", ".json", ".parquet")
-"""How the name of a table ends."""
-
 
 def add_table_options(parser: argparse.ArgumentParser) -> None:
     """Add the options that say what the columns of a table are."""
@@ -68,11 +65,6 @@ def given(options: argparse.Namespace) -> str:
     """Return the first option given that says how a table is read; empty where none is."""
     names_ = ("before", "after", "metric", "direction", "target", "params")
     return next((f"--{name}" for name in names_ if getattr(options, name) is not None), "")
-
-
-def is_table(name: str) -> bool:
-    """Whether ``name`` reads like the path of a table, not like the name of a sweep."""
-    return name.lower().endswith(ENDINGS) or "/" in name or "\\" in name
 
 
 def positive(text: str) -> float:

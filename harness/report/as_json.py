@@ -22,6 +22,7 @@ def as_data(report: Report) -> dict[str, Any]:
         "schema": SCHEMA,
         "sweep": report.sweep,
         "baseline": report.baseline,
+        "baseline_read": list(report.baseline_read),
         "scaled_down": report.scaled_down,
         "complete": report.complete,
         "missing": list(report.missing),

@@ -155,6 +155,8 @@ def _side_by_side(report: Report, digits: Digits) -> Section:
                 f"there a success is {report.counts.rule}."
             )
         )
+    elif report.baseline_read:
+        blocks.append(Text(f"The baseline is a table. {'; '.join(report.baseline_read)}."))
     elif report.baseline and not against:
         blocks.append(Text(f"The baseline {report.baseline} has no finished runs in the store."))
     elif not report.baseline:

@@ -41,7 +41,8 @@ class Report:
     ``missing`` says in words which runs have not finished, ``runs`` are all that have a result,
     whatever their arm and status. ``own`` are the figures of the main runs, ``against`` those of
     the baseline where it is at hand. ``spared`` are runs that the sweep was answered without.
-    ``compared`` has the questions of a reference report.
+    ``compared`` has the questions of a reference report. ``baseline_read`` are lines on what was
+    read as what where the baseline is a table.
     """
 
     sweep: str
@@ -66,6 +67,7 @@ class Report:
     metric: Metric = DELTA_PERF
     spared: Spared | None = None
     compared: Compared | None = None
+    baseline_read: tuple[str, ...] = ()
 
     @property
     def complete(self) -> bool:
@@ -158,6 +160,7 @@ def build(
         metric=evidence.metric,
         spared=spared,
         compared=compared,
+        baseline_read=baseline.said if isinstance(baseline, Baseline) else (),
     )
 
 

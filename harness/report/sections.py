@@ -30,9 +30,12 @@ def rate_blocks(report: Report, digits: Digits) -> tuple[Block, ...]:
     if not report.ranges:
         return ()
     own = report.lr_transfer != 1
-    sides = [(report.sweep, report.ranges, report.lr_transfer)]
+    sides: list[tuple[str, Sequence[Range], float | None]] = [
+        (report.sweep, report.ranges, report.lr_transfer)
+    ]
     if report.baseline_ranges and report.against:
-        transfer = report.baseline_runs[0].conditions.lr_transfer
+        theirs = report.baseline_runs[0].conditions
+        transfer = theirs.lr_transfer if theirs.task else None  # a table does not say
         sides.append((report.against.name, report.baseline_ranges, transfer))
     columns = [Column("sweep", right=False), Column("learning rate", right=False)]
     columns += [Column("the task's own", right=False, drop=1)] * own
@@ -51,12 +54,14 @@ def rate_blocks(report: Report, digits: Digits) -> tuple[Block, ...]:
 
 
 def _range_rows(
-    name: str, ranges: Sequence[Range], transfer: float, own: bool, digits: Digits
+    name: str, ranges: Sequence[Range], transfer: float | None, own: bool, digits: Digits
 ) -> list[tuple[str, ...]]:
     rows = []
     for number, row in enumerate(ranges):
         rate = f"{learning_rate(row.low)} to {learning_rate(row.high)}"
-        task = f"{learning_rate(row.low * transfer)} to {learning_rate(row.high * transfer)}"
+        task = ""
+        if transfer is not None:
+            task = f"{learning_rate(row.low * transfer)} to {learning_rate(row.high * transfer)}"
         cells = [name if number == 0 else "", rate, *[task] * own, str(row.runs)]
         cells.append(digits.with_error(row.mean.value, row.mean.error))
         rows.append((*cells, f"{row.successes} of {row.runs}", f"{row.successes / row.runs:.0%}"))

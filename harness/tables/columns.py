@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from harness.errors import UsageError, nearest
+from harness.errors import UnclearTableError, UsageError, nearest
 from harness.records import Value
 from harness.tables import trackers
 from harness.tables.asked import Asked
@@ -121,7 +121,7 @@ def find_roles(table: Table, asked: Asked) -> Columns:
                 found = [raw for raw in found if _suits(role, table.values(raw))]
             if role == "delta_perf" and len(found) > 1 and not (asked.metric or asked.after):
                 listed = ", ".join(map(repr, found))
-                raise UsageError(
+                raise UnclearTableError(
                     f"{table.path.name}: any of {listed} may be ΔPerf; name one with --metric"
                 )
             if found:
@@ -252,7 +252,7 @@ def _refuse_to_guess(
     if unknown:
         sure = [names[raw].canonical for raw in chosen if raw not in unknown][:4] or ["COL"]
         which = "may be either" if len(unknown) > 1 else "may be one or the other"
-        raise UsageError(
+        raise UnclearTableError(
             f"{table.path.name} is an export of {tracker.name}, where parameters and measurements "
             f"look alike: {_some(unknown)} {which}; name the parameters: "
             f"--params {','.join(dict.fromkeys(sure))},…"
@@ -272,7 +272,7 @@ def _by_name(table: Table, names: Mapping[str, Name], chosen: Iterable[str]) -> 
         name = names[raw].canonical
         other = found.setdefault(name, raw)
         if other != raw and table.values(other) != table.values(raw):
-            raise UsageError(
+            raise UnclearTableError(
                 f"{table.path.name}: the columns {other!r} and {raw!r} are both {name}, and they "
                 "differ: name the parameters with --params, one of the two among them"
             )

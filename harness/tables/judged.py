@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from harness.errors import UsageError
+from harness.errors import UnclearTableError, UsageError
 from harness.records import Metric
 from harness.tables.asked import Asked
 from harness.tables.cells import is_numeric
@@ -62,7 +62,7 @@ def choose(table: Table, columns: Columns, asked: Asked) -> Judged:
     delta = columns.roles.get("delta_perf")
     wanted = delta if asked.metric is None else _resolve(table, columns, asked.metric)
     if wanted is None:
-        raise UsageError(_nothing_to_judge(table, columns))
+        raise UnclearTableError(_nothing_to_judge(table, columns))
     if wanted == delta:
         return _delta_perf(columns, asked, wanted)
     return _plain(table, columns, asked, wanted)

@@ -52,7 +52,11 @@ def read_table(path: Path) -> Table:
 def _checked(path: Path) -> str:
     """Return the format of a file that can be opened."""
     if not path.exists():
-        beside = [file.name for file in path.parent.glob("*")] if path.parent.is_dir() else []
+        beside = [
+            file.name
+            for file in path.parent.glob("*")
+            if file.suffix.lower() in FORMATS and file.is_file()
+        ]
         raise UsageError(f"there is no file {path}{nearest(path.name, beside)}")
     if path.is_dir():
         raise UsageError(f"{path} is a folder; give one file ending in {_endings()}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 
-from harness.errors import UsageError, nearest
+from harness.errors import UnclearTableError, UsageError, nearest
 from harness.records import MAIN, Value
 from harness.tables.cells import BLANK, identity, is_number
 from harness.tables.naming import canonical
@@ -163,7 +163,7 @@ def counts(
             continue
         whole = isinstance(item, float) and item.is_integer()
         if isinstance(item, bool) or not (isinstance(item, int) or whole):
-            raise UsageError(
+            raise UnclearTableError(
                 f"{table.where(row)}: {what} {item!r} in column {column!r} is not a whole number; "
                 "if the column is something else, name the parameters with --params"
             )

@@ -1,7 +1,10 @@
+import numpy as np
 import pytest
 
 from harness.records import Baseline
+from harness.report.digits import Digits
 from harness.report.model import build
+from harness.report.sections import rate_blocks
 from tests.factories import PUBLISHED, make_arm, make_evidence, make_result, make_results
 from tests.report.samples import sample
 
@@ -95,3 +98,13 @@ def test_equal_evidence_gives_an_equal_report():
 def test_complete_means_nothing_is_missing():
     assert sample().complete
     assert not sample(missing=["1 of 24 runs missing"]).complete
+
+
+def test_the_task_s_own_rates_of_a_table_are_not_known():
+    main = make_results(np.linspace(0, 0.1, 12), lr_transfer=12_000.0)
+    table = make_results(np.linspace(0, 0.1, 12), prefix="t", task="")
+    for theirs, blank in ((table, True), (main, False)):
+        evidence = make_evidence(runs=main, baseline=Baseline("t", theirs))
+        shown = rate_blocks(build(evidence, (), ()), Digits(4))[0]
+        own = [column.title for column in shown.columns].index("the task's own")
+        assert [row[own] == "" for row in shown.rows if row[0] == "t"] == [blank]

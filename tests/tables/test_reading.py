@@ -152,6 +152,11 @@ def test_without_pyarrow_the_command_that_installs_it_is_given(tmp_path, monkeyp
 def test_there_is_no_such_file(tmp_path):
     write(tmp_path / "runs.csv", "a\n1\n")
     refused(tmp_path / "run.csv", "there is no file", "did you mean 'runs.csv'?")
+    folder = tmp_path / "other"
+    for name in ("docs", "docs.csv.d", "doc.csv"):
+        (folder / name).mkdir(parents=True)
+    (folder / "docs.py").touch()
+    assert "did you mean" not in refused(folder / "docs.csv", "there is no file")
     refused(tmp_path / "nowhere" / "run.csv", "there is no file")
 
 
