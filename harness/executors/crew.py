@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, Pipe
 
@@ -23,6 +24,7 @@ _THREADS = (
     "NUMEXPR_NUM_THREADS",
     "VECLIB_MAXIMUM_THREADS",
     "BLIS_NUM_THREADS",
+    "NPROC",  # XLA, for JAX on a CPU
 )
 
 
@@ -31,12 +33,15 @@ class Worker:
     """A worker process with our end of its pipe, and the job it has, if any.
 
     ``proven`` is one that has begun a job before, ``started`` one that has begun the job at hand.
-    ``program`` is that of the last job which had one.
+    ``program`` is that of the last job which had one. ``device`` is the one it was started on,
+    empty without, and ``alone`` whether it was started to have that to itself.
     """
 
     process: subprocess.Popen[bytes]
     pipe: Connection
     lifeline: Connection
+    device: str = ""
+    alone: bool = False
     proven: bool = False
     job: Job | None = None
     program: str = ""
@@ -71,8 +76,15 @@ class Worker:
         self.lifeline.close()
 
 
-def start(log: str, threads: int) -> Worker:
+def with_threads(count: int) -> dict[str, str]:
+    """Return the variables by which numerical libraries compute with ``count`` threads."""
+    return dict.fromkeys(_THREADS, str(count))
+
+
+def start(log: str, variables: Mapping[str, str]) -> Worker:
     """Start a worker as a program of its own, in a process group of its own, printing to ``log``.
+
+    ``variables`` are added to the environment of this process for it.
 
     Raises
     ------
@@ -92,7 +104,7 @@ def start(log: str, threads: int) -> Worker:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 pass_fds=descriptors,
-                env=os.environ | dict.fromkeys(_THREADS, str(threads)),
+                env={**os.environ, **variables},
                 process_group=0,
             )
     except BaseException:

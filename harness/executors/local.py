@@ -6,11 +6,13 @@ import contextlib
 import signal
 import subprocess
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection, wait
 
 from harness.executors import crew, memory
 from harness.executors.crew import Worker, death
+from harness.executors.devices import Device, environment
 from harness.executors.logs import append, begin_log, cut, tail
 from harness.executors.outcomes import (
     crash,
@@ -20,6 +22,7 @@ from harness.executors.outcomes import (
     too_large,
     with_last_lines,
 )
+from harness.executors.placement import Placement, Spot
 from harness.executors.waiting import Waiting
 from harness.protocols import Event, Finished, MayBegin, Progressed, Started, Withheld
 from harness.records import Job, Outcome
@@ -43,6 +46,10 @@ class LocalExecutor:
     replaced when there is more to do. A worker takes jobs of the program it trained last
     as long as there are any (see `Waiting`). ``threads`` is set by environment variables that
     the numerical libraries read. Not to be used from several threads at once.
+
+    With ``devices``, a worker is started on one of them, sees no other, and shares it with up to
+    ``per_device - 1`` more (see `Placement`). There are no more workers than places. A job that is
+    to be alone on its device has a worker of its own there, and no other process with memory on it.
     """
 
     def __init__(
@@ -50,14 +57,19 @@ class LocalExecutor:
         workers: int = 2,
         *,
         threads: int = 1,
+        devices: Sequence[Device] = (),
+        per_device: int = 1,
         on_event: Callable[[Event], None] | None = None,
         may_begin: MayBegin | None = None,
     ) -> None:
-        self.workers = workers
-        self._threads = threads
+        self.workers = min(workers, len(devices) * per_device) if devices else workers
+        self._threads = crew.with_threads(threads)
+        self._devices = {device.uuid: device for device in devices}
+        self._per_device = per_device
         self._on_event = on_event
         self._may_begin = may_begin
         self._queue = Waiting()
+        self._alone: deque[Job] = deque()  # those that wait for a device to themselves
         self._crew: list[Worker] = []
         self._events: list[Event] = []
         self._failed_starts = 0
@@ -69,7 +81,9 @@ class LocalExecutor:
         """Queue ``jobs``, in this order but for their programs, and set the workers to them."""
         if self._closed:
             raise RuntimeError("the executor is closed")
-        self._queue.add(jobs)
+        alone = [job for job in jobs if self._is_alone(job)]
+        self._alone.extend(alone)
+        self._queue.add(job for job in jobs if not self._is_alone(job))
         self._assign()
 
     def poll(self, timeout: float) -> Sequence[Event]:
@@ -95,6 +109,7 @@ class LocalExecutor:
         Returns what they had sent before, and `poll` has not told.
         """
         self._queue.clear()
+        self._alone.clear()
         if not self._closed:
             for worker in list(self._crew):
                 self._receive(worker)
@@ -117,58 +132,96 @@ class LocalExecutor:
 
     def _assign(self) -> None:
         """Give queued jobs to idle workers, starting workers while there are too few."""
-        while self._queue and not self._closed:
-            worker = self._idle()
-            if worker is None and len(self._crew) >= self.workers:
+        while not self._closed and len(self._busy()) < self.workers:
+            spot = self._spot()
+            if spot is None:
                 return
-            others = {other.program for other in self._crew if other is not worker}
-            job = self._queue.take(worker.program if worker else "", others)
+            worker = self._idle(spot)
+            job = self._take_job(spot, worker)
             if not self._is_ours(job):
                 self._tell(Withheld(job.key))
-                continue
-            if worker is not None and _is_too_large(worker, job):
-                self._retire(worker)
-                worker = None
-            try:
-                begin_log(job.log)
-                if worker is None:
-                    worker = self._start(job.log)
-            except OSError as error:
-                text = f"cannot begin: {one_line(error)} (log: {job.log})"
-                self._tell(Finished(job.key, Outcome(status="failed", error=text)))
-                continue
-            worker.job, worker.started = job, False
-            worker.program = job.program or worker.program
-            worker.began, worker.curve = time.monotonic(), []
-            worker.oom_kills = self._kills_so_far()
-            try:
-                worker.pipe.send(job)
-            except OSError:
-                self._bury(worker)
+            else:
+                self._begin(job, worker, spot)
+
+    def _spot(self) -> Spot | None:
+        """Return where a waiting job may begin."""
+        running = [(w.device, self._is_alone(w.job)) for w in self._crew if w.job is not None]
+        if not self._devices:
+            placement = Placement(("",), self.workers, tuple(running))
+        else:
+            placement = Placement(tuple(self._devices), self._per_device, tuple(running))
+        return placement.spot(alone_waits=bool(self._alone), others_wait=bool(self._queue))
+
+    def _is_alone(self, job: Job) -> bool:
+        return job.alone and bool(self._devices)
+
+    def _idle(self, spot: Spot) -> Worker | None:
+        """Return a worker for a job there, one that has its program waiting before any other."""
+        if spot.alone and self._per_device > 1:
+            return None  # what a worker has kept of the device's memory, it would lack
+        here = [w for w in self._crew if w.job is None and w.device in spot.devices and not w.alone]
+        ready = (worker for worker in here if self._queue.has(worker.program))
+        return next(ready, here[0] if here else None)
+
+    def _take_job(self, spot: Spot, worker: Worker | None) -> Job:
+        if spot.alone:
+            return self._alone.popleft()
+        others = {other.program for other in self._crew if other is not worker}
+        return self._queue.take(worker.program if worker else "", others)
+
+    def _put_back(self, job: Job) -> None:
+        """Let a job that was not begun be the next of its kind."""
+        if self._is_alone(job):
+            self._alone.appendleft(job)
+        else:
+            self._queue.put_back(job)
 
     def _is_ours(self, job: Job) -> bool:
         """Ask whether ``job`` may begin; where that cannot be told, it is the next as before."""
         try:
             return self._may_begin is None or self._may_begin(job)
         except BaseException:
-            self._queue.put_back(job)
+            self._put_back(job)
             raise
 
-    def _idle(self) -> Worker | None:
-        """Return a worker without a job, one that has its program waiting before any other."""
+    def _begin(self, job: Job, worker: Worker | None, spot: Spot) -> None:
+        if worker is not None and _is_too_large(worker, job):
+            self._retire(worker)
+            worker = None
+        try:
+            begin_log(job.log)
+            if worker is None:
+                worker = self._start(job.log, spot)
+        except OSError as error:
+            text = f"cannot begin: {one_line(error)} (log: {job.log})"
+            self._tell(Finished(job.key, Outcome(status="failed", error=text)))
+            return
+        worker.job, worker.started = job, False
+        worker.program = job.program or worker.program
+        worker.began, worker.curve = time.monotonic(), []
+        worker.oom_kills = self._kills_so_far()
+        try:
+            worker.pipe.send(job)
+        except OSError:
+            self._bury(worker)
+
+    def _start(self, log: str, spot: Spot) -> Worker:
+        """Start a worker in the place of such idle ones as would be too many, or in its way."""
+        name = spot.devices[0]
+        device = self._devices.get(name)
+        alone = spot.alone and self._per_device > 1
         idle = [worker for worker in self._crew if worker.job is None]
-        ready = (worker for worker in idle if self._queue.has(worker.program))
-        return next(ready, idle[0] if idle else None)
-
-    def _kills_so_far(self) -> int | None:
-        """Return how often the system had killed for memory a moment ago: jobs may be many."""
-        now = time.monotonic()
-        if now >= self._kills[0]:
-            self._kills = (now + LOOK, memory.oom_kills())
-        return self._kills[1]
-
-    def _start(self, log: str) -> Worker:
-        worker = crew.start(log, self._threads)
+        for worker in idle:
+            if device is not None and worker.device == name and (alone or worker.alone):
+                self._retire(worker)
+        for worker in [worker for worker in idle if worker in self._crew]:
+            if len(self._crew) >= self.workers:
+                self._retire(worker)
+        variables = dict(self._threads)
+        if device is not None:
+            variables |= environment(device, 1 if alone else self._per_device)
+        worker = crew.start(log, variables)
+        worker.device, worker.alone = name, alone
         self._crew.append(worker)
         if self._closed:  # by a signal's handler, just now
             self.close()
@@ -179,6 +232,13 @@ class LocalExecutor:
         self._crew.remove(worker)
         worker.kill()
         worker.reap()
+
+    def _kills_so_far(self) -> int | None:
+        """Return how often the system had killed for memory a moment ago: jobs may be many."""
+        now = time.monotonic()
+        if now >= self._kills[0]:
+            self._kills = (now + LOOK, memory.oom_kills())
+        return self._kills[1]
 
     def _listen(self, timeout: float) -> None:
         """Take what the workers have sent, waiting up to ``timeout`` seconds for the first of it.
@@ -279,7 +339,7 @@ class LocalExecutor:
         if worker.job is None:
             return
         if worker.proven and not worker.started:  # it died idle, which is not this job's doing
-            self._queue.put_back(worker.job)
+            self._put_back(worker.job)
             return
         log = worker.job.log
         self._end_job(worker, _what_killed(worker, code))
@@ -300,8 +360,9 @@ class LocalExecutor:
     def _give_up(self, log: str) -> None:
         said = " | ".join(tail(log))
         text = f"workers cannot start on this machine; the last one said: {said} (log: {log})"
-        while self._queue:
-            self._tell(Finished(self._queue.take().key, Outcome(status="failed", error=text)))
+        while self._alone or self._queue:
+            job = self._alone.popleft() if self._alone else self._queue.take()
+            self._tell(Finished(job.key, Outcome(status="failed", error=text)))
 
 
 def _is_too_large(worker: Worker, job: Job) -> bool:

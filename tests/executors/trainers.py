@@ -217,6 +217,16 @@ def tells_threads(job: Job, notify: Notify) -> Outcome:
     return completed(job)
 
 
+def sees_device(job: Job, notify: Notify) -> Outcome:
+    """Prints which device its process sees and what part of it, which process it is, and when."""
+    begun = time.monotonic()
+    time.sleep(0.1)
+    device = os.environ["CUDA_VISIBLE_DEVICES"]
+    fraction = os.environ["XLA_PYTHON_CLIENT_MEM_FRACTION"]
+    print(device, fraction, os.getpid(), begun, time.monotonic())
+    return completed(job)
+
+
 def notifies_from_threads(job: Job, notify: Notify) -> Outcome:
     """Sends 200 messages, each too long to be written at once, from four threads."""
 

@@ -1,0 +1,173 @@
+"""The GPUs of this machine: which there are, which a session has, and how a process gets one."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from harness.errors import UsageError
+
+VISIBLE = "CUDA_VISIBLE_DEVICES"
+
+JAX_SHARE = 0.9
+"""The part of a GPU's memory that the JAX programs on it may take together."""
+
+_PATIENCE = 60.0
+_GPU = re.compile(r"GPU (\d+): ")
+_SLICE = re.compile(r"\s+MIG (\S+)\s+Device\s+(\d+): \(UUID: (\S+)\)")
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A GPU, or a MIG instance of one.
+
+    ``index`` is as nvidia-smi prints it, ``1:0`` for the first instance of GPU 1; ``memory`` are
+    bytes, None where they are not told.
+    """
+
+    index: str
+    uuid: str
+    name: str
+    memory: int | None
+
+    def __str__(self) -> str:
+        size = "" if self.memory is None else f", {self.memory / 2**30:.0f} GiB"
+        return f"{self.index} ({self.uuid}, {self.name}{size})"
+
+
+def devices() -> tuple[Device, ...]:
+    """Return the GPUs of this machine; of one that is cut up by MIG, its instances.
+
+    They are read from what nvidia-smi prints, which comes with the driver and needs no library.
+
+    Raises
+    ------
+    UsageError
+        Where nvidia-smi is not here, or cannot say.
+    """
+    fields = "--query-gpu=index,uuid,name,memory.total"
+    gpus = [_device(line) for line in _ask(fields, "--format=csv,noheader").splitlines() if line]
+    parts = _slices(_ask("--list-gpus"), {gpu.index: gpu for gpu in gpus})
+    return tuple(device for gpu in gpus for device in parts.get(gpu.index) or [gpu])
+
+
+def chosen(asked: int | Sequence[str]) -> tuple[Device, ...]:
+    """Return the GPUs that ``asked`` means: the first so many, or those of an index or UUID.
+
+    Only those are looked at that ``CUDA_VISIBLE_DEVICES`` leaves, where it is set, in its order.
+
+    Raises
+    ------
+    UsageError
+        Where they are not here: the message names those that are.
+    """
+    setting = os.environ.get(VISIBLE)
+    found = visible(devices(), setting)
+    left = "" if setting is None else f" ({VISIBLE} is {setting!r})"
+    here = f"there are {len(found)} GPUs here{left}: {', '.join(map(str, found))}"
+    if len(found) < 2:
+        here = f"there is {f'1 GPU here{left}: {found[0]}' if found else f'no GPU here{left}'}"
+    if isinstance(asked, int):
+        if asked > len(found):
+            raise UsageError(f"{asked} GPUs were asked for, but {here}")
+        return found[:asked]
+    named: dict[str, Device] = {}
+    for entry in asked:
+        matches = _named(entry, found)
+        if not matches:
+            raise UsageError(f"GPU {entry!r} is no index or UUID of one; {here}")
+        named.update((device.uuid, device) for device in matches)
+    return tuple(named.values())
+
+
+def visible(found: Sequence[Device], setting: str | None) -> tuple[Device, ...]:
+    """Return which devices a value of ``CUDA_VISIBLE_DEVICES`` leaves; None leaves all.
+
+    As for CUDA, an entry that names none of them hides those that come after it.
+    """
+    if setting is None:
+        return tuple(found)
+    left: dict[str, Device] = {}
+    for entry in setting.split(","):
+        matches = _named(entry.strip(), found)
+        if not matches:
+            break
+        left.update((device.uuid, device) for device in matches)
+    return tuple(left.values())
+
+
+def environment(device: Device, sharers: int) -> dict[str, str]:
+    """Return the variables with which a process sees ``device`` alone, as one of so many on it.
+
+    By itself JAX takes most of a GPU's memory at once. Here each takes what it needs, up to its
+    part; what the user has set of that is left as it is.
+    """
+    ours = {VISIBLE: device.uuid}
+    if "XLA_PYTHON_CLIENT_PREALLOCATE" not in os.environ:
+        ours["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"
+    fraction = "XLA_PYTHON_CLIENT_MEM_FRACTION"
+    if not {fraction, "XLA_CLIENT_MEM_FRACTION"} & os.environ.keys():
+        ours[fraction] = f"{JAX_SHARE / sharers:.3f}"
+    return ours
+
+
+def _ask(*arguments: str) -> str:
+    try:
+        done = subprocess.run(
+            ["nvidia-smi", *arguments],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=_PATIENCE,
+            check=True,
+        )
+    except OSError as error:
+        raise UsageError(
+            f"which GPUs are here is asked of nvidia-smi, which cannot be run ({error.strerror}): "
+            "install NVIDIA's driver, or leave --sweep-gpus out"
+        ) from None
+    except subprocess.TimeoutExpired:
+        raise UsageError(
+            f"nvidia-smi does not say which GPUs are here: no answer in {_PATIENCE:g} s"
+        ) from None
+    except subprocess.CalledProcessError as error:
+        said = " ".join((error.stdout + error.stderr).split()) or f"exit code {error.returncode}"
+        raise UsageError(f"nvidia-smi does not say which GPUs are here: {said}") from None
+    return done.stdout
+
+
+def _device(line: str) -> Device:
+    try:
+        index, uuid, name, memory = (field.strip() for field in line.split(","))
+    except ValueError:
+        raise UsageError(f"nvidia-smi does not say which GPUs are here: {line.strip()}") from None
+    amount = re.fullmatch(r"(\d+) MiB", memory)
+    return Device(index, uuid, name, int(amount[1]) * 2**20 if amount else None)
+
+
+def _slices(listing: str, gpus: dict[str, Device]) -> dict[str, list[Device]]:
+    """Return the MIG instances in what ``nvidia-smi --list-gpus`` prints, by their GPU's index."""
+    found: dict[str, list[Device]] = {}
+    gpu = ""
+    for line in listing.splitlines():
+        if head := _GPU.match(line):
+            gpu = head[1]
+        elif (part := _SLICE.match(line)) and gpu in gpus:
+            profile, number, uuid = part.groups()
+            size = re.search(r"\.(\d+)gb", profile)
+            memory = int(size[1]) * 2**30 if size else None
+            name = f"{gpus[gpu].name} MIG {profile}"
+            found.setdefault(gpu, []).append(Device(f"{gpu}:{number}", uuid, name, memory))
+    return found
+
+
+def _named(entry: str, found: Sequence[Device]) -> list[Device]:
+    """Return the devices that an index, a UUID, or how a UUID begins, means; empty without any."""
+    if entry.startswith(("GPU-", "MIG-")):
+        matches = [device for device in found if device.uuid.startswith(entry)]
+        return matches if len(matches) == 1 else []
+    return [device for device in found if entry in (device.index, device.index.split(":")[0])]
