@@ -28,6 +28,8 @@ from harness.errors import UsageError
 from harness.protocols import Notify
 from harness.records import Job, Outcome, Progress, StepTrace
 from harness.training import schedules, uniforms, warm_start_jax
+from harness.training.checkpoints import Arrays
+from harness.training.course import Course
 from harness.training.device_jax import (
     PRECISIONS,
     computing_on,
@@ -40,13 +42,12 @@ from harness.training.device_jax import (
 from harness.training.grpo import (
     ADAM_BETAS,
     ADAM_EPSILON,
-    Diverged,
     fingerprint,
     group_advantages,
     in_groups,
     require_finite,
 )
-from harness.training.measurement import HeldOut, outcome
+from harness.training.measurement import HeldOut
 from harness.training.model_jax import (
     Decoder,
     Parameters,
@@ -59,7 +60,7 @@ from harness.training.model_jax import (
 from harness.training.settings import GRPOSettings
 from harness.training.tasks import Scores, Task, Tokens, completion_mask, get_task
 from harness.training.tiles import Tile, evaluation_tile, training_tile
-from harness.training.warm_start import Weights, checksum, warm_started
+from harness.training.warm_start import Weights, warm_started
 
 Argument = Any
 """An array of NumPy's outside of a program, one of JAX's within."""
@@ -72,7 +73,8 @@ def train(job: Job, notify: Notify) -> Outcome:
     """Train ``job``'s run with GRPO and measure it on its task's held-out prompts.
 
     Satisfies `harness.protocols.Trainer`. The result depends on the job alone: on a CPU equal
-    jobs give equal outcomes bit for bit, timings and memory apart. Steps are counted
+    jobs give equal outcomes bit for bit, timings and memory apart, also where the run was
+    interrupted and goes on from its checkpoint. Steps are counted
     from 1 in the trace and in ``stopped_at``; the curve's step is how many were done.
 
     Raises
@@ -105,20 +107,26 @@ def _train(job: Job, notify: Notify, device: jax.Device) -> Outcome:
     most = settings.microbatch or EVALUATION_BATCH
     tile = evaluation_tile(len(task.prompts("held_out")), task.samples, most)
     held_out = HeldOut(task, run.seed, lambda asked, noise: policy.sample(asked, noise, tile))
-    trace: list[StepTrace] = []
-    tokens, now = 0, 0
-    stopped_at, error = None, None
-    try:
-        notify(Progress("train", 0, run.steps, evaluation=held_out.evaluate(0)))
-        for step in range(run.steps):
-            now = step + 1
+    course = Course(
+        job,
+        policy,
+        held_out,
+        began=began,
+        weights=weights,
+        device=describe(device),
+        library=f"jax {jax.__version__}, optax {optax.__version__}",
+        peak=lambda: peak_bytes(device),
+    )
+    with course:
+        for step in course.begin(notify):
+            now = course.now = step + 1
 
             # Sample
             chosen = prompts[uniforms.draw_prompts(run.seed, step, len(prompts), rows)]
             noise = uniforms.train_uniforms(run.seed, step, rows, group, task.max_tokens)
             completions = policy.sample(chosen, noise, policy.tile)
             mask = completion_mask(completions, task.end)
-            tokens += int(mask.sum())
+            course.tokens += int(mask.sum())
 
             # Reward
             rewards = in_groups(task.reward, chosen, completions)
@@ -147,29 +155,18 @@ def _train(job: Job, notify: Notify, device: jax.Device) -> Outcome:
             # A norm that overflows is 0 further on, and so would be the gradient: not a NaN.
             require_finite(loss=loss, gradient_norm=grad_norm, norm_of_the_weights=norm)
             drawn = fingerprint(completions)
-            trace.append(StepTrace(now, learning_rate, reward, kl, entropy, grad_norm, loss, drawn))
+            course.trace.append(
+                StepTrace(now, learning_rate, reward, kl, entropy, grad_norm, loss, drawn)
+            )
 
             # Evaluate
             point = None
             if now % run.evaluate_every == 0 or now == run.steps:
                 require_finite(norm_of_the_weights=policy.norm())
                 point = held_out.evaluate(now)
+            course.save()
             notify(Progress("train", now, run.steps, reward, point))
-    except Diverged as reason:
-        stopped_at = now
-        error = f"{reason} at step {now} of {run.steps}"
-    return outcome(
-        held_out,
-        trace,
-        run.evaluate_every,
-        began=began,
-        tokens=tokens,
-        peak=peak_bytes(device),
-        device=describe(device),
-        weights=checksum(weights)[:16],
-        stopped_at=stopped_at,
-        error=error,
-    )
+    return course.outcome()
 
 
 def grpo_loss(
@@ -352,6 +349,19 @@ class Policy:
     def norm(self) -> float:
         """Return the Euclidean norm of all weights together."""
         return float(_norm(self.weights))
+
+    def state(self) -> Arrays:
+        """Return the weights and AdamW's state, for `restore`; valid until the next `update`."""
+        leaves = jax.tree.leaves(self.moments)
+        moments = {f"adamw.{index}": np.asarray(leaf) for index, leaf in enumerate(leaves)}
+        return {"weights": np.asarray(self.weights)} | moments
+
+    def restore(self, state: Arrays) -> None:
+        """Be what the policy was whose `state` this is, of the same run."""
+        self.weights = jnp.array(state["weights"])
+        leaves, structure = jax.tree.flatten(self.moments)
+        restored = [jnp.array(state[f"adamw.{index}"]) for index in range(len(leaves))]
+        self.moments = jax.tree.unflatten(structure, restored)
 
 
 @partial(jax.jit, static_argnames=("decoder", "end"))

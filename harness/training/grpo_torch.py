@@ -29,6 +29,8 @@ from harness.errors import UsageError
 from harness.protocols import Notify
 from harness.records import Job, Outcome, Progress, StepTrace
 from harness.training import schedules, uniforms, warm_start_torch
+from harness.training.checkpoints import Arrays
+from harness.training.course import Course
 from harness.training.device_torch import (
     PRECISIONS,
     describe,
@@ -40,18 +42,17 @@ from harness.training.device_torch import (
 from harness.training.grpo import (
     ADAM_BETAS,
     ADAM_EPSILON,
-    Diverged,
     fingerprint,
     group_advantages,
     in_groups,
     microbatches,
     require_finite,
 )
-from harness.training.measurement import HeldOut, outcome
+from harness.training.measurement import HeldOut
 from harness.training.model_torch import FlatWeights, completion_logits, generate
 from harness.training.settings import GRPOSettings
 from harness.training.tasks import Scores, Task, Tokens, completion_mask, get_task
-from harness.training.warm_start import Weights, checksum, warm_started
+from harness.training.warm_start import Weights, warm_started
 
 EVALUATION_BATCH = 1024
 """The most sequences of one generation at an evaluation."""
@@ -61,7 +62,8 @@ def train(job: Job, notify: Notify) -> Outcome:
     """Train ``job``'s run with GRPO and measure it on its task's held-out prompts.
 
     Satisfies `harness.protocols.Trainer`. The result depends on the job alone: on a CPU equal
-    jobs give equal outcomes bit for bit, timings and memory apart. Steps are counted
+    jobs give equal outcomes bit for bit, timings and memory apart, also where the run was
+    interrupted and goes on from its checkpoint. Steps are counted
     from 1 in the trace and in ``stopped_at``; the curve's step is how many were done.
 
     Raises
@@ -95,20 +97,26 @@ def _train(job: Job, notify: Notify) -> Outcome:
         run.seed,
         lambda asked, noise: policy.sample(asked, noise, settings.microbatch or EVALUATION_BATCH),
     )
-    trace: list[StepTrace] = []
-    tokens, now = 0, 0
-    stopped_at, error = None, None
-    try:
-        notify(Progress("train", 0, run.steps, evaluation=held_out.evaluate(0)))
-        for step in range(run.steps):
-            now = step + 1
+    course = Course(
+        job,
+        policy,
+        held_out,
+        began=began,
+        weights=weights,
+        device=describe(device),
+        library=f"torch {torch.__version__}",
+        peak=lambda: peak_bytes(device),
+    )
+    with course:
+        for step in course.begin(notify):
+            now = course.now = step + 1
 
             # Sample
             chosen = prompts[uniforms.draw_prompts(run.seed, step, len(prompts), rows)]
             noise = uniforms.train_uniforms(run.seed, step, rows, group, task.max_tokens)
             completions = policy.sample(chosen, noise, settings.microbatch)
             mask = completion_mask(completions, task.end)
-            tokens += int(mask.sum())
+            course.tokens += int(mask.sum())
 
             # Reward
             rewards = in_groups(task.reward, chosen, completions)
@@ -137,29 +145,18 @@ def _train(job: Job, notify: Notify) -> Outcome:
             )
             policy.update(learning_rate)
             drawn = fingerprint(completions)
-            trace.append(StepTrace(now, learning_rate, reward, kl, entropy, grad_norm, loss, drawn))
+            course.trace.append(
+                StepTrace(now, learning_rate, reward, kl, entropy, grad_norm, loss, drawn)
+            )
 
             # Evaluate
             point = None
             if now % run.evaluate_every == 0 or now == run.steps:
                 require_finite(norm_of_the_weights=policy.norm())
                 point = held_out.evaluate(now)
+            course.save()
             notify(Progress("train", now, run.steps, reward, point))
-    except Diverged as reason:
-        stopped_at = now
-        error = f"{reason} at step {now} of {run.steps}"
-    return outcome(
-        held_out,
-        trace,
-        run.evaluate_every,
-        began=began,
-        tokens=tokens,
-        peak=peak_bytes(device),
-        device=describe(device),
-        weights=checksum(weights)[:16],
-        stopped_at=stopped_at,
-        error=error,
-    )
+    return course.outcome()
 
 
 def grpo_loss(
@@ -314,6 +311,25 @@ class Policy:
     def norm(self) -> float:
         """Return the Euclidean norm of all weights together."""
         return float(self.weights.vector.detach().norm())
+
+    def state(self) -> Arrays:
+        """Return the weights and AdamW's state, for `restore`."""
+        moments = self.optimizer.state[self.weights.vector]
+        tensors = {"weights": self.weights.vector.detach()} | {
+            f"adamw.{name}": tensor for name, tensor in moments.items()
+        }
+        return {name: tensor.cpu().numpy() for name, tensor in tensors.items()}
+
+    def restore(self, state: Arrays) -> None:
+        """Be what the policy was whose `state` this is, of the same run."""
+        with torch.no_grad():
+            self.weights.vector.copy_(torch.tensor(state["weights"]))
+        moments = {
+            name.removeprefix("adamw."): torch.tensor(array)
+            for name, array in state.items()
+            if name.startswith("adamw.")
+        }
+        self.optimizer.load_state_dict(self.optimizer.state_dict() | {"state": {0: moments}})
 
     def _send(self, array: npt.NDArray[Any]) -> Tensor:
         return torch.from_numpy(array).to(self.device)

@@ -62,6 +62,17 @@ class HeldOut:
         self._scores = [*self._scores[:1], scores]
         return point
 
+    @property
+    def scores(self) -> tuple[Scores, ...]:
+        """Those of the first evaluation and of the last, each ``[prompts, samples]``."""
+        return tuple(self._scores)
+
+    def take_up(
+        self, curve: Sequence[Evaluation], scores: Sequence[Scores], seconds: float
+    ) -> None:
+        """Go on from what another of these had measured of the same run."""
+        self.curve, self._scores, self.seconds = list(curve), list(scores), seconds
+
     def difference(self) -> Difference:
         """Return the last evaluation less the first, paired by prompt."""
         return paired_difference(self._scores[0], self._scores[-1])

@@ -1,0 +1,225 @@
+"""Checkpoints: what a run needs to go on from where it was interrupted, kept whole or not at all.
+
+A checkpoint is one file. Its first line is a seal, with a SHA-256 of everything after it; the
+second is JSON, with what the checkpoint belongs to and the numbers that were saved; then come the
+arrays, each as NumPy's own ``.npy``. Nothing of it is executed when it is read.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import glob
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Thread
+from types import TracebackType
+from typing import IO, Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from harness.records import Job
+
+Arrays = Mapping[str, npt.NDArray[Any]]
+
+_SEAL = b"pytest-sweep checkpoint 1 %64s\n"
+"""The first line; the number is raised whenever a file is laid out differently."""
+_SEALED = len(_SEAL % b"")
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """What a run had saved after ``step`` steps."""
+
+    step: int
+    arrays: Arrays
+    facts: Mapping[str, Any]
+
+
+class Checkpoint:
+    """The checkpoint of one run: read at its start, replaced as it goes, removed once it is done.
+
+    Used as a context: left in the ordinary way, the run is done and the checkpoint goes; left by
+    an exception, the run was interrupted and it stays. Files are written by a thread of their own,
+    so that training does not wait for the disk. A checkpoint that cannot be written or used costs
+    nothing but a line of the run's log.
+
+    Parameters
+    ----------
+    job
+        The run. Without ``job.checkpoint`` nothing is read or written; without
+        ``job.checkpoint_every`` nothing is written.
+    made_with
+        What must be equal, beside the run and its trainer, for training to go on to the same
+        result: versions, say.
+    """
+
+    def __init__(self, job: Job, **made_with: str) -> None:
+        self._path = None if job.checkpoint is None else Path(job.checkpoint)
+        self._every = job.checkpoint_every
+        self._last = job.run.steps
+        self._owner = {"run": job.key, "trainer": job.conditions.trainer_version} | made_with
+        self._writing: Thread | None = None
+        self._has_failed = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close(done=kind is None)
+
+    def is_due(self, step: int) -> bool:
+        """Whether to save after ``step`` steps; after the last there is nothing to go on to."""
+        if self._path is None or self._every is None:
+            return False
+        return step % self._every == 0 and step < self._last
+
+    def load(self) -> Saved | None:
+        """Return what was saved last, or None where the run has to begin at its beginning.
+
+        A file that is damaged, or belongs to another run, trainer or version, is told of and left
+        alone.
+        """
+        if self._path is None:
+            return None
+        try:
+            with self._path.open("rb") as file:
+                return self._read(file)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            self._say(f"cannot be read ({error}); training begins anew")
+            return None
+
+    def save(self, step: int, arrays: Arrays, facts: Mapping[str, Any]) -> None:
+        """Save what ``load`` is to return; the save before is kept until this one is whole.
+
+        The arrays are copied before this returns.
+
+        Parameters
+        ----------
+        step
+            How many steps are done.
+        arrays
+            By name, of any type but objects.
+        facts
+            Whatever JSON can hold.
+
+        Raises
+        ------
+        TypeError
+            Where an array or a fact is of another kind.
+        """
+        if self._path is None:
+            return
+        for name, array in arrays.items():
+            if np.asarray(array).dtype.hasobject:
+                raise TypeError(f"array {name!r} of a checkpoint holds Python objects")
+        said = {"of": self._owner, "step": step, "arrays": [*arrays], "facts": dict(facts)}
+        head = json.dumps(said, separators=(",", ":")).encode() + b"\n"
+        self._settle()
+        try:
+            copies = [np.array(array) for array in arrays.values()]
+            self._writing = Thread(target=self._write, args=(self._path, head, copies))
+            self._writing.start()
+        except (MemoryError, RuntimeError) as error:
+            self._writing = None
+            self._fail(error)
+
+    def close(self, *, done: bool) -> None:
+        """Wait for what is being written; with the run ``done``, remove the checkpoint."""
+        self._settle()
+        if done and self._path is not None:
+            discard(self._path)
+
+    def _read(self, file: IO[bytes]) -> Saved | None:
+        seal = file.read(_SEALED)
+        if seal != _seal(file):
+            self._say("is damaged, or of another version; training begins anew")
+            return None
+        file.seek(_SEALED)
+        said = json.loads(file.readline())
+        for name in self._owner | said["of"]:
+            theirs, ours = said["of"].get(name), self._owner.get(name)
+            if theirs != ours:
+                self._say(f"is of {name} {theirs!r}, not {ours!r}; training begins anew")
+                return None
+        self._say(f"has {said['step']} of {self._last} steps; training goes on from there")
+        arrays = {name: np.load(file, allow_pickle=False) for name in said["arrays"]}
+        return Saved(said["step"], arrays, said["facts"])
+
+    def _write(self, path: Path, head: bytes, arrays: list[npt.NDArray[Any]]) -> None:
+        try:
+            _replace(path, head, arrays)
+        except (OSError, MemoryError) as error:
+            self._fail(error)
+
+    def _settle(self) -> None:
+        if self._writing is not None:
+            self._writing.join()
+            self._writing = None
+
+    def _fail(self, error: Exception) -> None:
+        """Tell once that a save came to nothing: on a full disk the next ones will not either."""
+        if not self._has_failed:
+            self._say(f"was not saved ({error or type(error).__name__}); training goes on")
+        self._has_failed = True
+
+    def _say(self, what: str) -> None:
+        # The log may be on the disk that is full.
+        with contextlib.suppress(OSError, ValueError):
+            print(f"checkpoint {self._path} {what}", flush=True)
+
+
+def discard(path: str | Path) -> None:
+    """Remove a run's checkpoint, a file or a folder, with what was left of writing it, if any."""
+    path = Path(path)
+    parts = path.parent.glob(f"{glob.escape(path.name)}.*.part")
+    for one in (path, *parts):
+        with contextlib.suppress(OSError):
+            if one.is_dir() and not one.is_symlink():
+                shutil.rmtree(one)
+            else:
+                one.unlink(missing_ok=True)
+
+
+def _seal(file: IO[bytes]) -> bytes:
+    """Return the first line for what ``file`` has from here to its end."""
+    return _SEAL % hashlib.file_digest(file, "sha256").hexdigest().encode()  # type: ignore[arg-type]
+
+
+def _replace(path: Path, head: bytes, arrays: list[npt.NDArray[Any]]) -> None:
+    """Write a checkpoint so that ``path`` is at no time half a file, also when power is lost."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    try:
+        with part.open("w+b") as file:
+            file.write(_SEAL % b"")
+            file.write(head)
+            for array in arrays:
+                np.save(file, array, allow_pickle=False)
+            file.seek(_SEALED)
+            seal = _seal(file)
+            file.seek(0)
+            file.write(seal)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
