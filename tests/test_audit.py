@@ -1,11 +1,13 @@
 import math
+import re
 
 import numpy as np
 import pytest
 
 from harness.audit import CODES, audit
 from harness.claims import best_inside, mean_gain, no_worse, still_improves, success_rate
-from harness.records import Baseline, Evidence, Finding
+from harness.records import Baseline, Evidence, Finding, Metric
+from harness.statistics import binomial_threshold
 from tests.factories import (
     PUBLISHED,
     make_arm,
@@ -39,6 +41,7 @@ def clean(rng, n=24, **fields):
         make_result(
             id=f"s-{index}",
             delta=float(delta),
+            before=float(rng.normal(0.12, 0.01)),
             config={k: v[index] for k, v in parameters.items()},
             train_delta_perf=float(delta + rng.normal(0, 0.03)),
             curve=(),
@@ -135,6 +138,57 @@ def test_one_value_in_every_run_is_degenerate():
     assert "+0.2025 in 24 of 24 runs of this sweep" in found[0].message
     assert found[0].severity == "error"
     assert "the baseline broad" in found[1].message
+
+
+def sharing(deltas, before=0.12, **common):
+    """Runs of these ΔPerf with one perf before, or one each."""
+    before = np.broadcast_to(before, len(deltas))
+    return tuple(
+        make_result(id=f"s-{index}", delta=float(delta), before=float(one), curve=(), **common)
+        for index, (delta, one) in enumerate(zip(deltas, before, strict=True))
+    )
+
+
+def test_one_measurement_before_for_all_runs_is_told():
+    deltas = np.random.default_rng(0).normal(0, 0.05, 24)
+    finding = only("shared_before", audit(make_evidence(runs=sharing(deltas, se=None))))
+    assert finding.severity == "warning"
+    assert "perf before training is 0.12 in 24 of 24 runs of this sweep" in finding.message
+    assert "24 useless runs show more than 50% success with probability 0.32" in finding.message
+    assert "measure perf before for each run" in finding.message
+    with_errors = make_evidence(runs=sharing(deltas))
+    assert "useless" not in only("shared_before", audit(with_errors)).message
+    baseline = Baseline("broad", sharing(deltas))
+    evidence = make_evidence(runs=sharing(deltas, 0.12 + 0.01 * deltas), baseline=baseline)
+    assert "of the baseline broad" in only("shared_before", audit(evidence)).message
+
+
+@pytest.mark.parametrize("n", [8, 24])
+def test_useless_runs_that_share_a_measurement_succeed_as_often_as_is_told(n):
+    rng, sweeps, errors = np.random.default_rng(0), 4_000, 0.02
+    message = only("shared_before", audit(make_evidence(runs=sharing(range(n), se=None)))).message
+    told = float(re.search(r"probability (0\.\d\d)", message)[1])
+    before, after = rng.normal(0, errors, (sweeps, 1)), rng.normal(0, errors, (sweeps, n))
+    enough = binomial_threshold(n)
+    assert np.mean((after > before).sum(axis=1) >= enough) == pytest.approx(told, abs=0.025)
+
+
+@pytest.mark.parametrize(
+    ("runs", "metric"),
+    [
+        pytest.param(sharing([0.1, 0.2, 0.3], [0.12, 0.12, 0.13]), Metric(), id="one each"),
+        pytest.param(sharing([0.1, 0.2]), Metric(), id="two runs"),
+        pytest.param(make_results([0.1, 0.2, 0.3], before=None), Metric(), id="not measured"),
+        pytest.param(
+            (*sharing([0.1, 0.2, 0.3]), make_result(id="x", before=None)), Metric(), id="in part"
+        ),
+        pytest.param(sharing([0.1, 0.2, 0.3]), Metric("acc", "arbitrary"), id="plain metric"),
+        pytest.param(sharing([0.1, 0.2, 0.3]), Metric("acc", "target"), id="target"),
+        pytest.param(sharing([0.1, 0.1, 0.1]), Metric(), id="degenerate"),
+    ],
+)
+def test_a_measurement_before_is_not_shared_where(runs, metric):
+    assert "shared_before" not in codes(audit(Evidence("s", runs=runs, metric=metric)))
 
 
 @pytest.mark.parametrize("prompts", [50, None])

@@ -28,7 +28,7 @@ STEPS = 100
 _CONFIG = Config({"learning_rate": 2e-7, "batch_size": 8})
 _RUN = Run("s", "s", 0, "main", None, _CONFIG, 1, STEPS, STEPS, 10)
 _CONDITIONS = Conditions("t:t", "1", "torch", "float32", "cpu", "addition", "1", "decoder")
-_BEFORE = 0.3
+_BEFORE, _APART = 0.3, 1e-3
 
 
 def results(
@@ -44,6 +44,7 @@ def results(
     """Return completed runs of these ΔPerf [n]; one that is −inf diverged.
 
     Without ``prompts`` it is a table's run, of whose evaluation only the standard error is known.
+    Perf before is each run's own.
     """
     made = []
     for index, delta in enumerate(deltas.tolist()):
@@ -51,13 +52,14 @@ def results(
         if configs is not None:
             run = replace(run, config=Config(configs[index]))
         curve = () if curves is None else curves[index]
+        before = _BEFORE + _APART * (index % 10)
         if delta == -np.inf:
             outcome = Outcome("diverged", perf_before=_BEFORE)
         else:
             outcome = Outcome(
                 "completed",
-                perf_before=_BEFORE,
-                perf_after=_BEFORE + delta,
+                perf_before=before,
+                perf_after=before + delta,
                 delta_perf=delta,
                 delta_perf_se=se,
                 prompts=prompts,

@@ -9,18 +9,19 @@ import numpy as np
 
 from harness import observations, statistics
 from harness.audit.view import ALARM, View
-from harness.records import Baseline, Counts, Finding
+from harness.observations import Observations
+from harness.records import Baseline, Counts, Finding, finite
 
 USELESS_RATE = 0.025
 """The share of useless runs that the success rule lets pass: the upper tail of a 95% interval."""
 
 
+FEWEST_EQUAL = 3
+"""So many runs seldom measure the very same perf before training, each by itself."""
+
+
 def degenerate_metric(view: View) -> Iterator[Finding]:
-    baseline = view.evidence.baseline
-    sides = [("this sweep", view.observed)]
-    if isinstance(baseline, Baseline):
-        sides.append((f"the baseline {baseline.name}", observations.observe(baseline.results)))
-    for whose, observed in sides:
+    for whose, observed in _sides(view):
         if observed.is_degenerate:
             value, n = observed.delta[0], observed.delta.size
             yield Finding(
@@ -43,6 +44,31 @@ def placebo_moved(view: View) -> Iterator[Finding]:
             f"0, measure a ΔPerf other than 0 (up to {worst:+.3g}): before and after are not "
             "evaluated alike, so no ΔPerf of this sweep can be trusted",
         )
+
+
+def shared_before(view: View) -> Iterator[Finding]:
+    """Find one measurement before training in the ΔPerf of every run.
+
+    Whether the evaluation is deterministic, so that it has no error to share, is not recorded.
+    """
+    if view.evidence.metric.zero != "no change":
+        return
+    for whose, observed in _sides(view):
+        outcomes = [result.outcome for result in observed.completed]
+        before = [o.perf_before for o in outcomes if finite(o.perf_before) is not None]
+        n = len(outcomes)
+        if len(before) < max(n, FEWEST_EQUAL) or observed.is_degenerate:
+            continue
+        if statistics.is_constant(np.array(before, dtype=np.float64)):
+            yield Finding(
+                "shared_before",
+                "warning",
+                f"perf before training is {before[0]:.4g} in {n} of {n} runs of {whose}: one "
+                "measurement, whose error is in every ΔPerf and does not average out over runs"
+                + _shared_luck(observed, view.evidence.alpha)
+                + "; measure perf before for each run, with sampling noise of its own (harmless "
+                "where the evaluation is greedy, on fixed prompts)",
+            )
 
 
 def coarse_metric(view: View) -> Iterator[Finding]:
@@ -120,6 +146,28 @@ def null_success_rule(view: View) -> Iterator[Finding]:
         f"a success is ΔPerf > 0 here, for {why}: half of useless runs pass that, so that "
         f"{n} useless runs show more than 50% success with probability {chance:.2f}",
     )
+
+
+def _sides(view: View) -> Iterator[tuple[str, Observations]]:
+    """Yield the runs of the sweep and those of its baseline, with what they are called."""
+    baseline = view.evidence.baseline
+    yield "this sweep", view.observed
+    if isinstance(baseline, Baseline):
+        yield f"the baseline {baseline.name}", observations.observe(baseline.results)
+
+
+def _shared_luck(observed: Observations, alpha: float) -> str:
+    """Say how often useless runs that share a measurement before are shown to succeed.
+
+    Where that is as noisy as theirs after, each number of them is as likely to lie above it, since
+    its place among n + 1 like measurements is. With standard errors it takes more than ΔPerf > 0.
+    """
+    n = observed.total
+    enough = statistics.binomial_threshold(n, alpha=alpha)
+    if observed.rule != "above zero" or enough is None:
+        return ""
+    chance = (n + 1 - enough) / (n + 1)
+    return f": {n} useless runs show more than 50% success with probability {chance:.2f}"
 
 
 def _useless_successes(view: View) -> Iterator[Finding]:
