@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from harness.arguments import HOME, arms, at_least_one, is_table, names, seconds
+from harness.arguments import (
+    HOME,
+    arms,
+    at_least_one,
+    gpus,
+    is_table,
+    names,
+    seconds,
+    size,
+)
 from harness.errors import UsageError, nearest
 from harness.planning import UNTIL, Selection, check_until
 from harness.published import counted
@@ -62,8 +71,27 @@ def add_options(parser: pytest.Parser) -> None:
         "--sweep-workers",
         metavar="N",
         type=at_least_one,
-        default=2,
-        help="runs trained at the same time (default: 2)",
+        help="runs trained at the same time (default: 2, or what --sweep-gpus makes room for)",
+    )
+    option(
+        "--sweep-threads",
+        metavar="N",
+        type=at_least_one,
+        default=1,
+        help="threads that numerical libraries may use in a worker (default: 1)",
+    )
+    option(
+        "--sweep-gpus",
+        metavar="N|LIST",
+        type=gpus,
+        help="train on the first N GPUs, or on those of a list of indices or UUIDs; each run sees "
+        "its own alone",
+    )
+    option(
+        "--sweep-per-gpu",
+        metavar="N",
+        type=at_least_one,
+        help="runs trained at the same time on each of --sweep-gpus (default: 1)",
     )
     option(
         "--sweep-store",
@@ -100,6 +128,12 @@ def add_options(parser: pytest.Parser) -> None:
         metavar="SECONDS",
         type=seconds,
         help="stop a run that takes longer",
+    )
+    option(
+        "--sweep-memory",
+        metavar="SIZE",
+        type=size,
+        help="stop a run whose process takes more memory, as 4G or 500M",
     )
     option(
         "--sweep-checkpoint-every",
@@ -158,6 +192,7 @@ def settings(config: pytest.Config) -> Settings:
     baseline = get("--sweep-baseline")
     if baseline and is_table(baseline) and counted(baseline) is None:
         baseline = str(here / baseline)
+    workers, device = _placed(config)
     return Settings(
         home=home,
         store=store or f"sqlite:///{home / 'store.db'}",
@@ -167,13 +202,17 @@ def settings(config: pytest.Config) -> Settings:
             steps=get("--sweep-steps"),
             arms=arms(get("--sweep-arms")),
             backend=get("--sweep-backend"),
-            device=get("--sweep-device"),
+            device=device,
             precision=get("--sweep-precision"),
             until=check_until(get("--sweep-until")),
         ),
         executor=get("--sweep-executor"),
-        workers=get("--sweep-workers"),
+        workers=workers,
+        threads=get("--sweep-threads"),
+        gpus=get("--sweep-gpus"),
+        per_gpu=get("--sweep-per-gpu") or 1,
         timeout=get("--sweep-timeout"),
+        memory=get("--sweep-memory"),
         checkpoint_every=get("--sweep-checkpoint-every"),
         offline=get("--sweep-offline"),
         fresh=get("--sweep-fresh"),
@@ -183,6 +222,33 @@ def settings(config: pytest.Config) -> Settings:
         debug=bool(get("usepdb", False)),
         stops=(pytest.exit.Exception,),
     )
+
+
+def _placed(config: pytest.Config) -> tuple[int | None, str]:
+    """Return how many runs are trained at the same time, and on what device each of them.
+
+    None are as many as there is room for on the GPUs that are asked for.
+    """
+    get = config.getoption
+    asked, per_gpu = get("--sweep-gpus"), get("--sweep-per-gpu")
+    workers, device = get("--sweep-workers"), get("--sweep-device")
+    if asked is None:
+        if per_gpu is not None:
+            raise UsageError(
+                f"--sweep-per-gpu {per_gpu} needs --sweep-gpus: how many GPUs, or which"
+            )
+        return workers or 2, device
+    if device not in ("auto", "cuda", "cuda:0"):
+        raise UsageError(
+            "--sweep-gpus trains on GPUs, each of which its runs see as cuda:0, and "
+            f"--sweep-device {device} names another device; give one of them"
+        )
+    if get("--sweep-executor") == "inline":
+        raise UsageError(
+            "--sweep-gpus gives each worker process a GPU of its own, and --sweep-executor inline "
+            "has none; use local, or name the GPU with --sweep-device"
+        )
+    return workers, "cuda"
 
 
 def fail_on(given: tuple[str, ...]) -> frozenset[str]:

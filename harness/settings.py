@@ -13,6 +13,9 @@ class Settings:
     """Where a session works and how.
 
     ``home`` is the folder that everything is written under; ``timeout`` is a run's, in seconds;
+    ``workers`` are runs trained at the same time, None for as many as the GPUs have places;
+    ``memory`` are the bytes that a run may have; ``gpus`` how many or which GPUs are used, None for
+    the device of the selection, with up to ``per_gpu`` runs on each; ``threads`` are a worker's;
     ``checkpoint_every`` how many steps a run may lose when it is interrupted, None for all;
     ``offline`` trains nothing; ``fresh`` ignores stored runs; ``debug`` lets a trainer's exception
     through, for a debugger; ``stops`` are exceptions that end the session, not a run.
@@ -25,8 +28,12 @@ class Settings:
     reports: Path
     selection: Selection = field(default_factory=Selection)
     executor: str = "local"
-    workers: int = 2
+    workers: int | None = 2
+    threads: int = 1
+    gpus: int | tuple[str, ...] | None = None
+    per_gpu: int = 1
     timeout: float | None = None
+    memory: int | None = None
     checkpoint_every: int | None = None
     offline: bool = False
     fresh: bool = False

@@ -12,7 +12,7 @@ EXECUTORS = ("local", "inline", "ray")
 
 def make_executor(
     name: str,
-    workers: int = 2,
+    workers: int | None = 2,
     *,
     threads: int = 1,
     gpus: int | Sequence[str] | None = None,
@@ -26,7 +26,7 @@ def make_executor(
 
     ``workers`` and ``threads`` (per worker) are those of ``local``, and so is ``gpus``: the first
     so many of this machine, or those of an index or UUID, with up to ``per_gpu`` runs on each and
-    no more workers than that makes. ``debug`` lets a trainer's
+    no more workers than that makes; None are as many. ``debug`` lets a trainer's
     exceptions out of ``inline``'s ``poll``, and ``stops`` are exceptions that always leave it.
     ``on_event`` hears of every event as it happens, and ``may_begin`` is asked before each job is
     begun, see `harness.protocols.Executor`.
@@ -38,7 +38,7 @@ def make_executor(
     BackendError
         Where the executor is not available.
     """
-    if workers < 1:
+    if workers is not None and workers < 1:
         raise UsageError(f"the number of workers must be at least 1, not {workers}")
     if threads < 1:
         raise UsageError(f"the number of threads a worker must be at least 1, not {threads}")

@@ -48,13 +48,14 @@ class LocalExecutor:
     the numerical libraries read. Not to be used from several threads at once.
 
     With ``devices``, a worker is started on one of them, sees no other, and shares it with up to
-    ``per_device - 1`` more (see `Placement`). There are no more workers than places. A job that is
-    to be alone on its device has a worker of its own there, and no other process with memory on it.
+    ``per_device - 1`` more (see `Placement`). There are no more workers than places, and as many
+    with None. A job that is to be alone on its device has a worker of its own there, and no other
+    process with memory on it.
     """
 
     def __init__(
         self,
-        workers: int = 2,
+        workers: int | None = 2,
         *,
         threads: int = 1,
         devices: Sequence[Device] = (),
@@ -62,7 +63,8 @@ class LocalExecutor:
         on_event: Callable[[Event], None] | None = None,
         may_begin: MayBegin | None = None,
     ) -> None:
-        self.workers = min(workers, len(devices) * per_device) if devices else workers
+        places = len(devices) * per_device if devices else workers or 2
+        self.workers = min(workers or places, places)
         self._threads = crew.with_threads(threads)
         self._devices = {device.uuid: device for device in devices}
         self._per_device = per_device
