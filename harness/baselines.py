@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.arguments import ENDINGS, is_table
 from harness.errors import UnclearTableError, UsageError, nearest
 from harness.published import PUBLISHED, counted
-from harness.records import MAIN, Baseline, Counts
+from harness.records import MAIN, Baseline, Counts, Result
 from harness.repeats import merge
 from harness.sweep import Sweep
 
@@ -97,13 +97,19 @@ def of_table(path: Path, sweeps: Mapping[str, Sweep]) -> Baseline:
             f"{path.name} has no main run that finished with a ΔPerf: there is nothing to compare "
             "with"
         )
+    return _of_runs(path.name if path.stem in sweeps else path.stem, main, reading.said)
+
+
+def of_imported(name: str, main: Sequence[Result]) -> Baseline:
+    """Return the main runs of a stored sweep that was imported, as those of the table it was."""
+    tables = dict.fromkeys(str(result.environment.get("imported_from")) for result in main)
+    return _of_runs(name, main, (f"{name} was imported from {', '.join(tables)}",))
+
+
+def _of_runs(name: str, main: Sequence[Result], said: Iterable[str]) -> Baseline:
     repeats = merge(main)
     apart = None
     if repeats.merged and repeats.each != 1:
         apart = f"1 run a configuration against {repeats.each:g} repeats"
-    return Baseline(
-        path.name if path.stem in sweeps else path.stem,
-        repeats.results,
-        said=tuple(filter(None, (*reading.said, repeats.said("its runs")))),
-        apart=apart,
-    )
+    told = tuple(filter(None, (*said, repeats.said("its runs"))))
+    return Baseline(name, repeats.results, told, apart)

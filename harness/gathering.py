@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from harness.baselines import Named, name_of
+from harness.baselines import Named, name_of, of_imported
 from harness.planning import Plan, Selection, plan
-from harness.records import MAIN, Baseline, Counts, Evidence, Result, Run
+from harness.records import IMPORTED, MAIN, Baseline, Counts, Evidence, Result, Run
 from harness.sweep import Sweep
 
 if TYPE_CHECKING:
@@ -68,6 +68,8 @@ def resolve_baseline(
         return None, None
     wanted = 0 if sweep is None else min(planned.selection.runs or sweep.runs, sweep.runs)
     best = max(candidates, key=lambda results: _likeness(results, planned, wanted))
+    if best[0].conditions.backend == IMPORTED:
+        return of_imported(name, best), None
     lacking = None
     if len(best) < wanted:
         lacking = Shortfall(wanted - len(best), wanted, f"runs of {name}", {})
@@ -96,8 +98,8 @@ def gather(
         alpha=planned.sweep.alpha,
         margin=planned.sweep.margin,
         min_gain=planned.sweep.min_gain,
-        apart=baseline.apart if isinstance(baseline, Baseline) else None,
         seed=planned.sweep.seed,
+        apart=baseline.apart if isinstance(baseline, Baseline) else None,
     )
 
 
@@ -155,6 +157,8 @@ def baseline_of(sweep: Sweep, named: Named | None = None) -> Named | None:
 
 
 def _circumstances(result: Result) -> tuple[object, ...]:
+    if result.conditions.backend == IMPORTED:
+        return (IMPORTED,)  # the runs of one table, of which no more is known
     conditions = replace(result.conditions, device="", trainer="")
     run = result.run
     return (run.declaration, run.steps, run.declared_steps, conditions)

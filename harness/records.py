@@ -19,6 +19,9 @@ FINAL: frozenset[str] = frozenset({"completed", "diverged"})
 MAIN = "main"
 """The arm of the sweep's own runs."""
 
+IMPORTED = "imported"
+"""The backend of stored runs that were trained elsewhere; their keys begin with it."""
+
 
 class Config(Mapping[str, Value]):
     """One point of a space: an immutable, hashable, picklable mapping of parameter to value."""

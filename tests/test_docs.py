@@ -426,8 +426,9 @@ def check_command(command, said, names, files):
         check_pytest(rest, names, files)
     elif program == "sweep":
         sweep_parser().parse_args(rest)
-        known = rest[0] == "list" or rest[1] in names or is_table(rest[1])
-        assert known, f"there is no sweep {rest[1]}"
+        named = next((word for word in rest[1:] if not word.startswith("-")), "")
+        known = not named or named in names or is_table(named) or named.endswith(".db")
+        assert known, f"there is no sweep {named}"
     elif program == "python" and rest[0] == "-c":
         done = subprocess.run(
             [sys.executable, "-c", rest[1]], cwd=ROOT, capture_output=True, text=True, check=False
@@ -446,6 +447,9 @@ def test_every_command_can_be_typed(page, tmp_path, monkeypatch):
     found = commands(page)
     files = example_files(page)
     names = {*experiments(), *sweeps_of(run_examples(page, tmp_path, monkeypatch))}
+    names |= {
+        m[1] for command, _ in found if (m := re.match("sweep import.* --sweep (.+)", command))
+    }
     for command, said in found:
         check_command(command, said, names, files)
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from harness import observations, statistics
 from harness.audit.view import View
-from harness.records import Baseline, Finding
+from harness.records import IMPORTED, Baseline, Finding
 from harness.statistics import Window
 from harness.training.backends import BACKENDS
 
@@ -58,6 +58,7 @@ def mixed_conditions(view: View) -> Iterator[Finding]:
                 f"{'; '.join(differences)}; a difference may come from these"
                 + _same_backend(view, evidence.baseline)
             )
+        yield from _imported(evidence.baseline)
         yield from _unstated(view, evidence.baseline)
 
 
@@ -120,6 +121,22 @@ def _unstated(view: View, baseline: Baseline) -> Iterator[Finding]:
             yield _mixed(
                 f"{table} states no {listed}: whether the two are like for like is not known"
             )
+
+
+def _imported(baseline: Baseline) -> Iterator[Finding]:
+    """Say where a baseline comes from that was trained elsewhere."""
+    theirs = [r.environment for r in baseline.results if r.conditions.backend == IMPORTED]
+    if theirs:
+        tables, backends = (
+            ", ".join(dict.fromkeys(str(known[name]) for known in theirs if known.get(name)))
+            for name in ("imported_from", "backend")
+        )
+        yield Finding(
+            "mixed_conditions",
+            "info",
+            f"the baseline {baseline.name} was imported from {tables}, not trained here"
+            + (f": it was trained by {backends}" if backends else ""),
+        )
 
 
 def _same_backend(view: View, baseline: Baseline) -> str:

@@ -8,7 +8,18 @@ import sys
 from collections.abc import Sequence
 
 from harness import __version__
-from harness.cli import analyze, export, judge, list_sweeps, parity, plan, refine, report, runs
+from harness.cli import (
+    analyze,
+    export,
+    importing,
+    judge,
+    list_sweeps,
+    parity,
+    plan,
+    refine,
+    report,
+    runs,
+)
 from harness.errors import HarnessError
 
 VERBS = {
@@ -21,6 +32,7 @@ VERBS = {
     "refine": refine,
     "parity": parity,
     "export": export,
+    "import": importing,
 }
 """Each has ``HELP``, ``add_arguments(parser)`` and ``run(options)``, which returns the status."""
 

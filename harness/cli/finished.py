@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from harness.arguments import ENDINGS, is_table
 from harness.cli import common, tables
 from harness.errors import StoreError, UsageError, nearest
-from harness.records import DELTA_PERF, MAIN, Metric, Result
+from harness.records import DELTA_PERF, IMPORTED, MAIN, Metric, Result
 
 if TYPE_CHECKING:
     from harness.store import Store
@@ -144,7 +144,7 @@ def of_store(name: str, sweeps: Mapping[str, Sweep], store: Store) -> Finished:
     final = [result for result in store.results(sweep=name, traces=False) if result.is_final]
     for result in final:
         if result.run.arm == MAIN:
-            groups.setdefault((result.run.steps, *_circumstances(result)), []).append(result)
+            groups.setdefault((_steps(result), *_circumstances(result)), []).append(result)
     if not groups:
         stored = {summary.sweep for summary in store.sweeps()}
         known = sorted({*sweeps, *stored})
@@ -154,24 +154,34 @@ def of_store(name: str, sweeps: Mapping[str, Sweep], store: Store) -> Finished:
             f"{', '.join(ENDINGS)}{nearest(name, known)}"
         )
     best = max(groups.values(), key=len)
-    steps, alike = best[0].run.steps, _circumstances(best[0])
+    steps, alike = _steps(best[0]), _circumstances(best[0])
     arms: dict[str, list[Result]] = {}
     for result in final:
         of_these = result.run.arm != MAIN and _circumstances(result) == alike
-        if of_these and result.run.steps in (steps, max(1, steps // 2)):
+        if of_these and (steps is None or result.run.steps in (steps, max(1, steps // 2))):
             arms.setdefault(result.run.arm, []).append(result)
     others = len(final) - len(best) - sum(map(len, arms.values()))
-    said = f"{count(others, 'stored run')} of it, trained otherwise, left out" if others else ""
+    notes = [f"{count(others, 'stored run')} of it, trained otherwise, left out"] if others else []
+    if alike == (IMPORTED,):
+        tables = dict.fromkeys(str(result.environment.get("imported_from")) for result in best)
+        notes.append(f"{name} was imported from {', '.join(tables)}: it was trained elsewhere")
     return Finished(
         name=name,
         results=tuple(best),
         arms={arm: tuple(results) for arm, results in arms.items()},
-        said=(said,) if said else (),
+        said=tuple(notes),
     )
+
+
+def _steps(result: Result) -> int | None:
+    """Return the steps that runs which are pooled agree on; None for those of an imported table."""
+    return None if result.conditions.backend == IMPORTED else result.run.steps
 
 
 def _circumstances(result: Result) -> tuple[object, ...]:
     """Return what runs that are pooled agree on, the number of steps apart."""
+    if result.conditions.backend == IMPORTED:
+        return (IMPORTED,)
     conditions = replace(result.conditions, device="", trainer="")
     return (result.run.declaration, result.run.declared_steps, conditions)
 

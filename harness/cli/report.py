@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import argparse
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 from harness.arguments import HOME
 from harness.cli import common
+from harness.errors import StoreError, UsageError
 from harness.planning import UNTIL, check_until
+from harness.sweep import Sweep
 
 HELP = "judge what is stored of a sweep, print the report and write its files"
 
@@ -47,6 +50,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     common.add_store(parser)
 
 
+def _chosen(options: argparse.Namespace, sweeps: dict[str, Sweep]) -> Sweep:
+    """Return the declared sweep; of one that is stored alone say what judges it."""
+    name = options.name
+    if name not in sweeps:
+        with suppress(StoreError), common.open_store(options) as store:
+            if any(summary.sweep == name for summary in store.sweeps()):
+                raise UsageError(
+                    f"sweep {name!r} is stored, but no sweep file declares it, and so it asks "
+                    f"nothing; to judge its runs: sweep export {name} --to {name}.csv, then sweep "
+                    f"judge {name}.csv"
+                )
+    return common.chosen(name, sweeps)
+
+
 def run(options: argparse.Namespace) -> int:
     """Print the report and write its files; 1 where a claim is refuted and that is asked for."""
     from harness.baselines import named
@@ -57,7 +74,7 @@ def run(options: argparse.Namespace) -> int:
     from harness.report.write import write_reference, write_report
 
     sweeps = common.sweeps(options)
-    sweep = common.chosen(options.name, sweeps)
+    sweep = _chosen(options, sweeps)
     selection = replace(common.selection(options, sweep), until=check_until(options.until))
     with common.open_store(options) as store:
         baseline = options.baseline

@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from harness.records import MAIN, Result, Status, Value
+from harness.records import IMPORTED, MAIN, Result, Status, Value, digest
 from harness.tables import rows
 from harness.tables.table import Table
 
@@ -22,7 +22,7 @@ def run_columns(results: Sequence[Result]) -> Columns:
     """Return the columns of a table with a row for each of ``results`` [n], in their order.
 
     What a run does not have is None. Every run has an id of its own: where several have one, as
-    those of a sweep that two backends trained, the beginning of its key stands after it.
+    those of a sweep that two backends trained, the end of its key stands after it.
     """
     ids, pairs = _named(results)
     outcomes = [result.outcome for result in results]
@@ -97,7 +97,7 @@ def restored(table: Table, kept: Sequence[int], results: Sequence[Result]) -> tu
                 status=OWN.get(text["status"][row], result.outcome.status),
                 device=text["device"][row] or None,
                 seconds=times.get(row),
-                error=text["error"][row] or result.outcome.error,
+                error=text["error"][row] or None,
             ),
             finished_at=text["finished_at"][row] or None,
         )
@@ -111,7 +111,7 @@ def _named(results: Sequence[Result]) -> tuple[list[str], list[str | None]]:
     None where that is not among them.
     """
     times = Counter(result.run.id for result in results)
-    ids = [r.run.id if times[r.run.id] == 1 else f"{r.run.id}@{r.key[:8]}" for r in results]
+    ids = [r.run.id if times[r.run.id] == 1 else f"{r.run.id}@{_mark(r)}" for r in results]
     mains: dict[object, list[tuple[str, Result]]] = defaultdict(list)
     for id_, result in zip(ids, results, strict=True):
         if result.run.arm == MAIN:
@@ -119,17 +119,26 @@ def _named(results: Sequence[Result]) -> tuple[list[str], list[str | None]]:
     return ids, [_pair(result, mains[_kind(result, result.run.pair)]) for result in results]
 
 
+def _mark(result: Result) -> str:
+    """Return 8 digits that tell a run from others of its id, whatever else is in the table."""
+    return digest([result.run.sweep, result.key])[:8]
+
+
 def _kind(result: Result, main: str | None) -> tuple[object, ...]:
     """Return what the run of an arm and the ``main`` run it is paired with have in common."""
     run, conditions = result.run, replace(result.conditions, device="", trainer="")
-    return run.sweep, main, run.declaration, run.declared_steps, conditions
+    declared = 0 if conditions.backend == IMPORTED else run.declared_steps
+    return run.sweep, main, run.declaration, declared, conditions
 
 
 def _pair(result: Result, mains: Iterable[tuple[str, Result]]) -> str | None:
-    """Return the id of the one main run of equal steps, or of twice as many, as a half arm has."""
+    """Return the id of the main run of an arm's; of several that of its steps, or of twice as many.
+
+    Twice as many is what the main run of a half arm has.
+    """
     if result.run.arm == MAIN:
         return None
     steps, found = result.run.steps, [(id_, main.run.steps) for id_, main in mains]
-    alike = [id_ for id_, its in found if its == steps]
+    alike = [id_ for id_, its in found if its == steps or len(found) == 1]
     alike = alike or [id_ for id_, its in found if max(1, its // 2) == steps]
     return alike[0] if len(alike) == 1 else None

@@ -55,7 +55,8 @@ class Reading:
     in the order of the rows, each with its parameters as its config (None where a cell is blank).
     ``metric`` is what they are judged by, ``parameters`` their names, constant ones too. For each
     result ``groups`` holds its values of the columns ``by``. ``said`` are lines on what was read as
-    what, and what was left out and why. ``has_seed`` is whether any run has a seed.
+    what, and what was left out and why. ``has_seed`` is whether any run has a seed, ``is_ours``
+    whether ``sweep export`` wrote the table, so that a run has the sweep it was of.
     """
 
     name: str
@@ -67,6 +68,7 @@ class Reading:
     groups: tuple[tuple[Value, ...], ...]
     said: tuple[str, ...]
     has_seed: bool
+    is_ours: bool = False
 
 
 def read_runs(path: Path, asked: Asked = NOTHING) -> Reading:
@@ -116,6 +118,7 @@ def read_runs(path: Path, asked: Asked = NOTHING) -> Reading:
             *of_curves,
         ),
         has_seed=has_seed,
+        is_ours=columns.tracker is OURS,
     )
 
 

@@ -1,0 +1,154 @@
+"""``sweep import``: runs that were trained elsewhere, into the store."""
+
+from __future__ import annotations
+
+import argparse
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness.arguments import ENDINGS
+from harness.cli import common, tables
+from harness.errors import StoreError, UsageError
+from harness.records import Result
+
+if TYPE_CHECKING:
+    from harness.store.merging import Merged
+
+HELP = "keep the runs of a table, or of another store, in the store"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the verb's arguments and options."""
+    parser.add_argument(
+        "source",
+        metavar="TABLE",
+        help="a table of finished runs: CSV, TSV, JSON lines, JSON or Parquet; or another store",
+    )
+    parser.add_argument(
+        "--sweep",
+        metavar="NAME",
+        help="the sweep that the runs of the table become; one that sweep export wrote says so "
+        "itself. Of another store: only this sweep",
+    )
+    parser.add_argument(
+        "--curves",
+        metavar="TABLE",
+        type=Path,
+        help="learning curves: a table with the columns run, step, perf and optionally se",
+    )
+    parser.add_argument(
+        "--replace",
+        action="store_true",
+        help="take what the table has for runs that were imported with other figures",
+    )
+    tables.add_table_options(parser)
+    common.add_store(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Keep the runs that the options name; say which there are, and what was read as what."""
+    if options.source.lower().endswith(ENDINGS):
+        merged, said = _of_table(options)
+    else:
+        merged, said = _of_store(options)
+    if options.json:
+        common.print_json(
+            {
+                "from": options.source,
+                "sweeps": _sweeps([*merged.added, *merged.present, *merged.replaced]),
+                "read": list(said),
+                "imported": len(merged.added),
+                "present": len(merged.present),
+                "replaced": len(merged.replaced),
+                "differing": [
+                    {"sweep": result.run.sweep, "run": result.run.id} for result in merged.differing
+                ],
+            }
+        )
+        return 0
+    from harness.report.layout import wrap
+
+    for line in (*said, *_says(merged, options.source)):
+        print("\n".join(wrap(line, common.width(), hanging=2)))
+    return 0
+
+
+def _of_table(options: argparse.Namespace) -> tuple[Merged, tuple[str, ...]]:
+    from harness.store import Store
+    from harness.store.merging import bring
+    from harness.tables import read_runs
+    from harness.tables.imported import imported
+
+    reading = read_runs(Path(options.source), tables.asked(options))
+    results = imported(reading, options.sweep)
+    with Store.open(common.store_url(options)) as store:
+        return bring(store, results, replace=options.replace), reading.said
+
+
+def _of_store(options: argparse.Namespace) -> tuple[Merged, tuple[str, ...]]:
+    from harness.store import Store
+    from harness.store.merging import merge
+
+    for name in ("curves", "replace"):
+        if getattr(options, name):
+            raise UsageError(f"--{name} is for a table, and {options.source} is none")
+    if given := tables.given(options):
+        raise UsageError(f"{given} says how a table is read, and {options.source} is none")
+    _check_store(options.source)
+    if _same(options.source, common.store_url(options)):
+        raise UsageError(f"{options.source} is the store itself: name another by --store")
+    with (
+        Store.open(options.source, create=False, read_only=True) as other,
+        Store.open(common.store_url(options)) as store,
+    ):
+        known = [summary.sweep for summary in other.sweeps()]
+        if not known or (options.sweep is not None and options.sweep not in known):
+            has = f"has {', '.join(known)}" if known else "has no runs"
+            wanted = f"no sweep {options.sweep!r} in {options.source}, which " if known else ""
+            raise UsageError(f"{wanted or f'{options.source} '}{has}")
+        return merge(store, other, options.sweep), ()
+
+
+def _check_store(source: str) -> None:
+    """Raise a UsageError where ``source`` is a file that is neither a table nor a store."""
+    path = Path(source)
+    if "://" in source or not path.is_file():
+        return
+    with path.open("rb") as file:
+        if file.read(15) != b"SQLite format 3":
+            raise UsageError(
+                f"{source} is neither a table, whose name ends in {', '.join(ENDINGS)}, nor a store"
+            )
+
+
+def _same(one: str, other: str) -> bool:
+    from harness.store import sqlite
+
+    try:
+        return sqlite.locate(one).samefile(sqlite.locate(other))
+    except (StoreError, OSError):
+        return one == other
+
+
+def _says(merged: Merged, source: str) -> Iterator[str]:
+    """Yield what became of the runs."""
+    from harness.report.digits import count
+
+    for verb, results in (("imported", merged.added), ("replaced", merged.replaced)):
+        if results:
+            statuses = Counter(result.outcome.status for result in results)
+            came = ", ".join(f"{number:,} {status}" for status, number in statuses.items())
+            yield f"{verb} {count(len(results), 'run')} of {', '.join(_sweeps(results))}: {came}"
+    if merged.present:
+        yield f"{count(len(merged.present), 'run was', 'runs were')} in the store already"
+    for result in merged.differing[:10]:
+        run = result.run
+        yield f"{run.id} of {run.sweep} ended otherwise in {source}: kept as it is here"
+    if len(merged.differing) > 10:
+        yield f"and {len(merged.differing) - 10:,} more ended otherwise there"
+
+
+def _sweeps(results: list[Result] | tuple[Result, ...]) -> list[str]:
+    return list(dict.fromkeys(result.run.sweep for result in results))

@@ -1,0 +1,113 @@
+"""The runs of a table as those of a store: known by their content, and marked for what they are."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+from harness.arguments import is_table
+from harness.errors import UsageError
+from harness.published import counted
+from harness.records import IMPORTED, Outcome, Result, digest
+from harness.tables.runs import CONDITIONS, Reading
+
+_RUN = ("id", "arm", "pair", "seed", "steps")
+_OUTCOME = tuple(f.name for f in fields(Outcome) if f.name not in ("curve", "trace"))
+
+
+def imported(reading: Reading, sweep: str | None) -> tuple[Result, ...]:
+    """Return the runs of a table as those of ``sweep``; where None, of the sweeps that it names.
+
+    A key is a digest of all that is known of a run, and no run that is trained here can have it.
+    What the table says trained a run is kept in its environment, with the table's name.
+
+    Raises
+    ------
+    UsageError
+        Where the runs are judged by something else than ΔPerf, or what sweep they are of is not
+        known.
+    """
+    if reading.metric.zero != "no change" or reading.metric.minimised:
+        raise UsageError(
+            f"{Path(reading.source).name} is judged by {reading.metric.name}, and stored runs by "
+            "ΔPerf, perf after training less before, where more is better: name its column by "
+            "--metric, or both ends by --before and --after; sweep judge takes any metric"
+        )
+    results = _plain_ids(reading.results) if reading.is_ours else reading.results
+    named = _sweeps(reading)
+    if sweep is None and not named:
+        raise UsageError(f"say of which sweep the runs of {reading.source} are, by --sweep NAME")
+    if sweep is not None and len(named) > 1:
+        raise UsageError(
+            f"{Path(reading.source).name} has runs of the sweeps {', '.join(named)}, which are not "
+            "one: leave --sweep out, or export one of them"
+        )
+    for name in named if sweep is None else (sweep,):
+        _check_name(name)
+    return tuple(_imported(result, sweep or result.run.sweep, reading) for result in results)
+
+
+def _check_name(name: str) -> None:
+    """Raise a UsageError where ``name`` cannot be a sweep's, which is to be named as a baseline."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.]*", name) or is_table(name) or counted(name):
+        raise UsageError(
+            f"sweep name {name!r}: use letters, digits, '_' and '.', a letter or digit first; not "
+            "the ending of a table, and not published"
+        )
+
+
+def _sweeps(reading: Reading) -> tuple[str, ...]:
+    """Return the sweeps that a table of ours names."""
+    if not reading.is_ours:
+        return ()
+    return tuple(dict.fromkeys(result.run.sweep for result in reading.results))
+
+
+def _imported(result: Result, sweep: str, reading: Reading) -> Result:
+    named = result.conditions.backend
+    return replace(
+        result,
+        key=IMPORTED + digest(_content(result)),
+        run=replace(result.run, sweep=sweep),
+        conditions=replace(CONDITIONS, trainer=IMPORTED, backend=IMPORTED),
+        environment={
+            "imported_from": Path(reading.source).name,
+            **({"backend": named} if named else {}),
+        },
+    )
+
+
+def _content(result: Result) -> dict[str, Any]:
+    """Return all that is known of a run but its sweep and its place in the table."""
+    return {
+        **{name: getattr(result.run, name) for name in _RUN},
+        "config": dict(result.run.config),
+        "outcome": {name: getattr(result.outcome, name) for name in _OUTCOME},
+        "curve": [
+            (point.step, point.perf, None if math.isnan(point.se) else point.se)
+            for point in result.outcome.curve
+        ],
+    }
+
+
+def _plain_ids(results: Iterable[Result]) -> tuple[Result, ...]:
+    """Return results whose ids are those before an export told runs of several sweeps apart.
+
+    Where two runs of a sweep are called the same, both keep what tells them apart.
+    """
+    results = tuple(results)
+    plain = {r.run.id: re.sub(r"@[0-9a-f]{8}$", "", r.run.id) for r in results}
+    times = Counter((result.run.sweep, plain[result.run.id]) for result in results)
+    names = {
+        r.run.id: plain[r.run.id] if times[r.run.sweep, plain[r.run.id]] == 1 else r.run.id
+        for r in results
+    }
+    return tuple(
+        replace(r, run=replace(r.run, id=names[r.run.id], pair=names.get(r.run.pair or "")))
+        for r in results
+    )
