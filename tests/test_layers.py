@@ -31,6 +31,7 @@ LAYERS = [
     {"baselines", "planning"},
     {"early", "gathering", "regressions", "tally"},
     {"judging", "launching", "settings", "table_judging"},
+    {"work"},
     {"session"},
     {"items", "options", "progress"},
     {"wiring", "cli"},
