@@ -836,7 +836,6 @@ def test_a_changed_question_is_reported_as_post_hoc(sweeps):
         (["--sweep", "toy", "--sweep-memory", "4"], "'4' is not an amount of memory; give a number"),
         (["--sweep", "toy", "--sweep-gpus", "0"], "'0' is neither a number of GPUs, at least 1, nor"),
         (["--sweep", "toy", "--sweep-gpus", "a,b"], "'a,b' is neither a number of GPUs"),
-        (["--sweep", "toy", "--sweep-gpus", "1"], "is asked of nvidia-smi, which cannot be run"),
         (["--sweep", "toy", "--sweep-per-gpu", "2"], "--sweep-per-gpu 2 needs --sweep-gpus"),
         (
             ["--sweep", "toy", "--sweep-gpus", "1", "--sweep-device", "cpu"],

@@ -10,10 +10,10 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection, wait
 
-from harness.executors import crew, memory
-from harness.executors.crew import Worker, death
+from harness.executors.crew import Worker, death, start, with_threads
 from harness.executors.devices import Device, environment
 from harness.executors.logs import append, begin_log, cut, tail
+from harness.executors.memory import oom_kills, over, own
 from harness.executors.outcomes import (
     crash,
     one_line,
@@ -65,7 +65,7 @@ class LocalExecutor:
     ) -> None:
         places = len(devices) * per_device if devices else workers or 2
         self.workers = min(workers or places, places)
-        self._threads = crew.with_threads(threads)
+        self._threads = with_threads(threads)
         self._devices = {device.uuid: device for device in devices}
         self._per_device = per_device
         self._on_event = on_event
@@ -222,7 +222,7 @@ class LocalExecutor:
         variables = dict(self._threads)
         if device is not None:
             variables |= environment(device, 1 if alone else self._per_device)
-        worker = crew.start(log, variables)
+        worker = start(log, variables)
         worker.device, worker.alone = name, alone
         self._crew.append(worker)
         if self._closed:  # by a signal's handler, just now
@@ -239,7 +239,7 @@ class LocalExecutor:
         """Return how often the system had killed for memory a moment ago: jobs may be many."""
         now = time.monotonic()
         if now >= self._kills[0]:
-            self._kills = (now + LOOK, memory.oom_kills())
+            self._kills = (now + LOOK, oom_kills())
         return self._kills[1]
 
     def _listen(self, timeout: float) -> None:
@@ -313,7 +313,7 @@ class LocalExecutor:
             if worker.job is not None and worker.job.memory is not None
         }
         limits = {pid: limit for pid, (_, _, limit) in watched.items()}
-        for pid, used in (memory.over(limits) if limits else {}).items():
+        for pid, used in (over(limits) if limits else {}).items():
             worker, job, limit = watched[pid]
             self._receive(worker)
             if worker.job is job:
@@ -369,14 +369,14 @@ class LocalExecutor:
 
 def _is_too_large(worker: Worker, job: Job) -> bool:
     """Whether an idle worker has kept more memory than its next job may have."""
-    return job.memory is not None and memory.own(worker.process.pid) > job.memory
+    return job.memory is not None and own(worker.process.pid) > job.memory
 
 
 def _what_killed(worker: Worker, code: int | None) -> Outcome:
     """Return the outcome of a run whose worker ended with ``code`` in its midst."""
     if code is None:
         return crash("the worker closed its pipe")
-    kills = memory.oom_kills() if code == -signal.SIGKILL else None
+    kills = oom_kills() if code == -signal.SIGKILL else None
     if kills is not None and worker.oom_kills is not None and kills > worker.oom_kills:
         return starved()
     return crash(f"the worker {death(code)}")

@@ -12,41 +12,18 @@ from harness.executors import devices as module
 from harness.executors import make_executor
 from harness.executors.devices import Device, chosen, devices, environment, visible
 from tests.executors.contract import drain, make_job, outcomes
+from tests.executors.nvidia_smi import CUT_UP, write_smi
 
 GIB = 2**30
-TWO = """\
-0, GPU-aaaa1111-2222, NVIDIA H100 80GB HBM3, 81559 MiB
-1, GPU-bbbb1111-2222, NVIDIA GB10, [N/A]
-"""
-TWO_LISTED = """\
-GPU 0: NVIDIA H100 80GB HBM3 (UUID: GPU-aaaa1111-2222)
-GPU 1: NVIDIA GB10 (UUID: GPU-bbbb1111-2222)
-"""
-CUT_UP = """\
-GPU 0: NVIDIA H100 80GB HBM3 (UUID: GPU-aaaa1111-2222)
-  MIG 3g.40gb     Device  0: (UUID: MIG-cccc-1)
-  MIG 1g.10gb     Device  1: (UUID: MIG-dddd-2)
-GPU 1: NVIDIA GB10 (UUID: GPU-bbbb1111-2222)
-"""
 
 
 @pytest.fixture
 def smi(tmp_path, monkeypatch):
-    """Put an nvidia-smi on the path that prints what it is given, or fails."""
+    """Have this nvidia-smi alone on the path, that prints what it is given, or fails."""
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
 
-    def write(query=TWO, listing=TWO_LISTED, code=0):
-        program = tmp_path / "bin" / "nvidia-smi"
-        program.parent.mkdir(exist_ok=True)
-        program.write_text(
-            f"#!{sys.executable}\nimport sys\n"
-            f"asked = sys.argv[1:]\n"
-            f"known = {{('--query-gpu=index,uuid,name,memory.total', '--format=csv,noheader'):"
-            f" {query!r}, ('--list-gpus',): {listing!r}}}\n"
-            f"print(known[tuple(asked)], end='')\nsys.exit({code})\n"
-        )
-        program.chmod(0o755)
-        monkeypatch.setenv("PATH", str(program.parent))
+    def write(**printed):
+        monkeypatch.setenv("PATH", str(write_smi(tmp_path / "bin", **printed)))
 
     return write
 

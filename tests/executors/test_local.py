@@ -17,7 +17,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from harness.executors import crew, local, make_executor, memory, worker
+from harness.executors import crew, local, make_executor, worker
 from harness.executors.logs import KEPT, LIMIT
 from harness.protocols import Finished, Progressed, Started
 from harness.records import Progress
@@ -252,7 +252,7 @@ class TestLocalExecutor(ExecutorContract):
         self, run, job, monkeypatch, before, after, status
     ):
         counts = [before]
-        monkeypatch.setattr(memory, "oom_kills", lambda: counts.pop() if counts else after)
+        monkeypatch.setattr(local, "oom_kills", lambda: counts.pop() if counts else after)
         outcome = run(job(1, "dies", how="kill"))[1]
         assert outcome.status == status
         says = {
