@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import signal
@@ -219,6 +220,17 @@ class TestWhatIsWrongWithIt:
         path.write_bytes(content)
         with Store.open(str(path)) as store, pytest.raises(StoreError, match="is damaged"):
             store.results()
+
+    def test_reading_leaves_the_collector_as_it_was(self, path):
+        with Store.open(str(path)) as store:
+            store.results()
+            assert gc.isenabled()
+            store._database.write(
+                lambda connection: connection.exec_driver_sql("UPDATE sweep_runs SET run = '{'")
+            )
+            with pytest.raises(StoreError):
+                store.results()
+            assert gc.isenabled()
 
     def test_a_document_that_is_none_of_ours(self, path):
         with sqlite3.connect(path) as connection:

@@ -77,8 +77,10 @@ def decode(key: str, run: str, finished_at: str | None, record: str, trace: byte
             outcome=Outcome(
                 **came["outcome"],
                 curve=tuple(
-                    Evaluation(step, perf, math.nan if se is None else se, reward)
-                    for step, perf, se, reward in came["curve"]
+                    [
+                        Evaluation(step, perf, math.nan if se is None else se, reward)
+                        for step, perf, se, reward in came["curve"]
+                    ]
                 ),
                 trace=tuple(steps),
             ),

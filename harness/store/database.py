@@ -8,15 +8,12 @@ from collections.abc import Callable
 from typing import Protocol, TypeVar
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql
-from sqlalchemy.dialects import sqlite as sqlite_dialect
 
 from harness.errors import StoreError
 from harness.store import sqlite
 from harness.store.migrations import migrate
-from harness.store.tables import META, METADATA, SCHEMA
+from harness.store.tables import META, METADATA, SCHEMA, Insert
 
-Insert = sqlite_dialect.Insert | postgresql.Insert
 T = TypeVar("T")
 
 LONGEST_PAUSE = 2.0

@@ -13,7 +13,7 @@ from harness.errors import StoreError
 from harness.records import IMPORTED, Result
 from harness.store import codec
 from harness.store.results import Store, outcome_row, run_row
-from harness.store.tables import OUTCOMES, QUESTIONS, RUNS
+from harness.store.tables import OUTCOMES, QUESTIONS, RUNS, keeping
 
 _FIGURES = (
     "status",
@@ -122,7 +122,8 @@ def _merge_sweep(store: Store, other: Store, connection: sa.Connection, sweep: s
         else:
             added.append(result)
     for result in replaced:
-        store._keep(connection, result, *codec.encode_outcome(result), fresh=False)
+        row = outcome_row(result, *codec.encode_outcome(result))
+        connection.execute(keeping(store._database.insert, fresh=False), row)
     _insert(store, connection, added)
     listed = [r for r in (*replaced, *present, *differing) if r.key in found]
     _list(store, connection, listed)

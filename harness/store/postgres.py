@@ -12,7 +12,7 @@ INSTALL = "pip install 'pytest-sweep[postgres]'"
 
 _WRITING = 0x73776565
 """The lock that a transaction takes which writes: one at a time, as in SQLite."""
-_SILENCE = "15s"
+_SILENCE = "60s"
 """After how long a client is thrown out that says nothing while it is its turn to write."""
 _NETWORK = {
     "connect_timeout": 10,

@@ -6,8 +6,10 @@ row of its own that refers to it. Documents are JSON text, whose numbers read ba
 
 from __future__ import annotations
 
+import gc
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from types import TracebackType
@@ -18,7 +20,7 @@ import sqlalchemy as sa
 from harness.records import FINAL, MAIN, Result, Status
 from harness.store import codec
 from harness.store.database import Database
-from harness.store.tables import OUTCOMES, QUESTIONS, RUNS, joined
+from harness.store.tables import OUTCOMES, QUESTIONS, RUNS, joined, keeping, listing
 from harness.store.taking import Holder, Takings
 
 _PER_QUERY = 500
@@ -52,6 +54,8 @@ class Store:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._takings = Takings(database)
+        self._keeping = {fresh: keeping(database.insert, fresh=fresh) for fresh in (False, True)}
+        self._listing = listing(database.insert)
 
     @classmethod
     def open(
@@ -106,14 +110,14 @@ class Store:
         that with ``fresh`` it gives way to another final one. The run is listed in its sweep either
         way, so a training that two sweeps share is found in both.
         """
-        record, trace = codec.encode_outcome(result)
-        listed_as = codec.encode_run(result.run)
+        outcome = outcome_row(result, *codec.encode_outcome(result))
+        run = run_row(result, codec.encode_run(result.run))
 
         def saved(connection: sa.Connection) -> bool:
-            kept = self._keep(connection, result, record, trace, fresh=fresh)
-            self._list(connection, result, listed_as)
+            kept = connection.execute(self._keeping[fresh], outcome)
+            connection.execute(self._listing, run)
             self._takings.end(connection, result.key)
-            return kept
+            return kept.rowcount > 0
 
         kept = self._database.write(saved)
         self._takings.ended(result.key)
@@ -143,11 +147,19 @@ class Store:
         The run of a training that several sweeps share is that of one of them.
         """
         wanted = list(dict.fromkeys(keys))
-        found: dict[str, Result] = {}
-        for start in range(0, len(wanted), _PER_QUERY):
-            among = OUTCOMES.c.key.in_(wanted[start : start + _PER_QUERY])
-            for result in self._select(joined(traces=traces).where(among).order_by(RUNS.c.sweep)):
-                found.setdefault(result.key, result)
+        query = joined(traces=traces).order_by(RUNS.c.sweep)
+
+        def read(connection: sa.Connection) -> dict[str, Result]:
+            found: dict[str, Result] = {}
+            for start in range(0, len(wanted), _PER_QUERY):
+                among = OUTCOMES.c.key.in_(wanted[start : start + _PER_QUERY])
+                for row in connection.execute(query.where(among)):
+                    if row.key not in found:
+                        found[row.key] = codec.decode(*row)
+            return found
+
+        with _collector_paused():
+            found = self._database.read(read)
         return {key: found[key] for key in wanted if key in found}
 
     def results(
@@ -220,37 +232,6 @@ class Store:
         rows = self._database.read(lambda connection: connection.execute(query).all())
         return {row.question: Registration(row.hash, row.registered_at) for row in rows}
 
-    def _keep(
-        self,
-        connection: sa.Connection,
-        result: Result,
-        record: str,
-        trace: bytes | None,
-        *,
-        fresh: bool,
-    ) -> bool:
-        row = outcome_row(result, record, trace)
-        new = self._database.insert(OUTCOMES).values(row)
-        not_final = OUTCOMES.c.final.is_(False)
-        kept = connection.execute(
-            new.on_conflict_do_update(
-                index_elements=["key"],
-                set_={name: new.excluded[name] for name in row if name != "key"}
-                | {"measured": sa.or_(OUTCOMES.c.measured, new.excluded.measured)},
-                where=sa.or_(not_final, new.excluded.final) if fresh else not_final,
-            )
-        )
-        return kept.rowcount > 0
-
-    def _list(self, connection: sa.Connection, result: Result, document: str) -> None:
-        listed = self._database.insert(RUNS).values(run_row(result, document))
-        connection.execute(
-            listed.on_conflict_do_update(
-                index_elements=["sweep", "key"],
-                set_={name: listed.excluded[name] for name in ("arm", "position", "run")},
-            )
-        )
-
     def _have_data(self, connection: sa.Connection, sweep: str) -> bool:
         measured = (
             sa.select(OUTCOMES.c.key)
@@ -294,9 +275,10 @@ class Store:
             )
 
     def _select(self, query: sa.Select[Any]) -> tuple[Result, ...]:
-        return self._database.read(
-            lambda connection: tuple(codec.decode(*row) for row in connection.execute(query))
-        )
+        with _collector_paused():
+            return self._database.read(
+                lambda connection: tuple([codec.decode(*row) for row in connection.execute(query)])
+            )
 
 
 def outcome_row(result: Result, record: str, trace: bytes | None) -> dict[str, Any]:
@@ -324,6 +306,21 @@ def run_row(result: Result, document: str) -> dict[str, Any]:
         "position": run.index,
         "run": document,
     }
+
+
+@contextmanager
+def _collector_paused() -> Iterator[None]:
+    """Keep Python from walking through all that has been read, again and again, for cycles.
+
+    There are none, and that takes as long as reading 100,000 runs does.
+    """
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def _now() -> str:

@@ -1,10 +1,16 @@
-"""The tables of a store, of types that every SQL database has, and how they are joined."""
+"""The tables of a store, of types that every SQL database has, and the statements about runs."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+Insert = sqlite.Insert | postgresql.Insert
+"""An insert that knows what to do about a row that is there already."""
+Inserts = Callable[[sa.Table], Insert]
 
 SCHEMA = 2
 """The version of the tables below; raised with every change, never reused (see `migrations`)."""
@@ -74,3 +80,27 @@ def joined(*, traces: bool) -> sa.Select[Any]:
     trace = OUTCOMES.c.trace if traces else sa.null()
     columns = (OUTCOMES.c.key, RUNS.c.run, OUTCOMES.c.finished_at, OUTCOMES.c.record, trace)
     return sa.select(*columns).join_from(RUNS, OUTCOMES, RUNS.c.key == OUTCOMES.c.key)
+
+
+def keeping(insert: Inserts, *, fresh: bool) -> Insert:
+    """Return the insert of an outcome that takes the place of one that is not final.
+
+    With ``fresh`` a final one takes the place of any. Data once measured stay noted as that.
+    """
+    new = insert(OUTCOMES)
+    not_final = OUTCOMES.c.final.is_(False)
+    return new.on_conflict_do_update(
+        index_elements=["key"],
+        set_={column.name: new.excluded[column.name] for column in OUTCOMES.c}
+        | {"measured": sa.or_(OUTCOMES.c.measured, new.excluded.measured)},
+        where=sa.or_(not_final, new.excluded.final) if fresh else not_final,
+    )
+
+
+def listing(insert: Inserts) -> Insert:
+    """Return the insert of a run into its sweep, in the place of what it was listed as."""
+    new = insert(RUNS)
+    return new.on_conflict_do_update(
+        index_elements=["sweep", "key"],
+        set_={name: new.excluded[name] for name in ("arm", "position", "run")},
+    )

@@ -19,7 +19,7 @@ import sqlalchemy as sa
 from harness.errors import StoreError
 from harness.store.database import Database
 from harness.store.processes import Process, is_gone, this_process
-from harness.store.tables import OUTCOMES, SESSIONS, TAKINGS
+from harness.store.tables import OUTCOMES, SESSIONS, TAKINGS, Insert
 
 LEASE = 60.0
 """Seconds after its last heartbeat at which a session elsewhere is taken for dead."""
@@ -50,6 +50,7 @@ class Takings:
         self._process: Process | None = None
         self._held: set[str] = set()
         self._heart: _Heart | None = None
+        self._be_there, self._insert, self._is_final, self._end = _statements(database)
 
     def take(self, key: str, *, again: bool) -> bool:
         """Take a run; see `Store.take`."""
@@ -59,10 +60,12 @@ class Takings:
         def taken(connection: sa.Connection) -> bool:
             if is_first:
                 self._forget(connection)
-            self._be_there(connection, process)
-            if not (self._insert(connection, key) or self._inherit(connection, key)):
+            connection.execute(self._be_there, {"session": self._session, **process._asdict()})
+            row = {"key": key, "session": self._session}
+            is_free = connection.execute(self._insert, row).rowcount > 0
+            if not (is_free or self._inherit(connection, key)):
                 return False
-            if again or not self._is_final(connection, key):
+            if again or not connection.scalar(self._is_final, {"its_key": key}):
                 return True
             self.end(connection, key)
             return False
@@ -104,8 +107,7 @@ class Takings:
     def end(self, connection: sa.Connection, key: str) -> None:
         """Free a run in the transaction of ``connection``; once that is over, call `ended`."""
         if self._process is not None:
-            ours = (TAKINGS.c.key == key) & (TAKINGS.c.session == self._session)
-            connection.execute(sa.delete(TAKINGS).where(ours))
+            connection.execute(self._end, {"its_key": key, "ours": self._session})
 
     def ended(self, key: str) -> None:
         """Note that a run is freed."""
@@ -125,22 +127,6 @@ class Takings:
         with suppress(StoreError):
             self._database.write(left, patience=0)
 
-    def _be_there(self, connection: sa.Connection, process: Process) -> None:
-        row = {"session": self._session, **process._asdict(), "heartbeat": self._database.clock}
-        connection.execute(
-            self._database.insert(SESSIONS)
-            .values(row)
-            .on_conflict_do_update(
-                index_elements=["session"], set_={"heartbeat": self._database.clock}
-            )
-        )
-
-    def _insert(self, connection: sa.Connection, key: str) -> bool:
-        """Take a run that nobody has."""
-        row = {"key": key, "session": self._session, "since": self._database.clock}
-        new = self._database.insert(TAKINGS).values(row)
-        return connection.execute(new.on_conflict_do_nothing()).rowcount > 0
-
     def _inherit(self, connection: sa.Connection, key: str) -> bool:
         """Return whether a run that somebody has is ours, and make it that where he is dead."""
         clock = self._database.clock
@@ -152,10 +138,6 @@ class Takings:
         values = {"session": self._session, "since": clock}
         connection.execute(sa.update(TAKINGS).where(TAKINGS.c.key == key).values(values))
         return True
-
-    def _is_final(self, connection: sa.Connection, key: str) -> bool:
-        final = sa.select(OUTCOMES.c.final).where(OUTCOMES.c.key == key)
-        return bool(connection.scalar(final))
 
     def _beat(self) -> None:
         """Write a heartbeat. A session that was forgotten stays so until it takes again."""
@@ -194,6 +176,23 @@ class _Heart(threading.Thread):
     def stop(self) -> None:
         self._stopped.set()
         self.join(BEAT)
+
+
+def _statements(database: Database) -> tuple[Insert, Insert, sa.Select[tuple[bool]], sa.Delete]:
+    """Return what each taking executes: be there, insert, ask whether it is final; and its end.
+
+    They are made once: to make a statement takes longer than to execute it.
+    """
+    there = database.insert(SESSIONS).values(heartbeat=database.clock)
+    new = database.insert(TAKINGS).values(since=database.clock)
+    its_key: sa.BindParameter[str] = sa.bindparam("its_key")
+    ours: sa.BindParameter[str] = sa.bindparam("ours")
+    return (
+        there.on_conflict_do_update(index_elements=["session"], set_={"heartbeat": database.clock}),
+        new.on_conflict_do_nothing(),
+        sa.select(OUTCOMES.c.final).where(OUTCOMES.c.key == its_key),
+        sa.delete(TAKINGS).where(TAKINGS.c.key == its_key, TAKINGS.c.session == ours),
+    )
 
 
 def _holders(clock: sa.ColumnElement[float]) -> sa.Select[Any]:
