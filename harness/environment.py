@@ -32,7 +32,7 @@ def environment(root: Path) -> dict[str, Value]:
         "python": platform.python_version(),
         "platform": platform.platform(),
         "machine": platform.machine(),
-        "cpus": _cpus(),
+        "cpus": cpus(),
         "harness": _version("pytest-sweep") or getattr(harness, "__version__", None),
         **{package: _version(package) for package in _PACKAGES},
         "commit": commit,
@@ -47,7 +47,7 @@ def _version(package: str) -> str | None:
         return None
 
 
-def _cpus() -> int | None:
+def cpus() -> int | None:
     """Return the number of CPUs that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))

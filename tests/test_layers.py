@@ -30,7 +30,7 @@ LAYERS = [
     {"report"},
     {"baselines", "planning"},
     {"early", "gathering", "regressions", "tally"},
-    {"judging", "launching", "settings", "table_judging"},
+    {"doctor", "judging", "launching", "settings", "table_judging"},
     {"work"},
     {"session"},
     {"items", "options", "progress"},

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from harness import __version__
 from harness.cli import (
     analyze,
+    doctor,
     export,
     importing,
     judge,
@@ -33,6 +34,7 @@ VERBS = {
     "parity": parity,
     "export": export,
     "import": importing,
+    "doctor": doctor,
 }
 """Each has ``HELP``, ``add_arguments(parser)`` and ``run(options)``, which returns the status."""
 

@@ -86,20 +86,20 @@ def resolve_backend(
         if usable or not needed:
             return (usable or list(BACKENDS.values()))[0]
         lacking = "; ".join(
-            f"{backend.name} lacks {_listed(_missing(backend, installed))}"
+            f"{backend.name} lacks {_listed(missing_libraries(backend, installed))}"
             for backend in BACKENDS.values()
         )
-        offers = " or ".join(_pip(backend.name) for backend in BACKENDS.values())
+        offers = " or ".join(pip(backend.name) for backend in BACKENDS.values())
         raise BackendError(f"no training backend is installed ({lacking}); run: {offers}")
     if name not in BACKENDS:
         known = ("auto", *BACKENDS)
         raise UsageError(f"backend {name!r} is not one of {', '.join(known)}{nearest(name, known)}")
     backend = BACKENDS[name]
-    missing = _missing(backend, installed) if needed else []
+    missing = missing_libraries(backend, installed) if needed else []
     if missing:
         verb = "is" if len(missing) == 1 else "are"
         raise BackendError(
-            f"backend {name!r}: {_listed(missing)} {verb} not installed; run: {_pip(name)}"
+            f"backend {name!r}: {_listed(missing)} {verb} not installed; run: {pip(name)}"
         )
     return backend
 
@@ -195,8 +195,8 @@ def require_device(asked: str, backend: str) -> None:
         resolve_device(asked, devices_here(backend))
 
 
-def devices_here(backend: str) -> tuple[str, ...]:
-    """Return the devices that ``backend`` finds on this machine.
+def devices_here(backend: str, *, patience: float | None = None) -> tuple[str, ...]:
+    """Return the devices that ``backend`` finds on this machine, within ``patience`` seconds.
 
     It is asked in a process of its own: one that has looked at a TPU keeps it from every other,
     and one that has looked at a GPU with JAX takes most of its memory. Neither may be this
@@ -207,17 +207,18 @@ def devices_here(backend: str) -> tuple[str, ...]:
     BackendError
         Where the backend cannot say.
     """
+    patience = _PATIENCE if patience is None else patience
     try:
-        return _found(BACKENDS[backend].devices)
+        return _found(BACKENDS[backend].devices, patience)
     except subprocess.CalledProcessError as error:
         said = (error.stderr.strip() or f"exit code {error.returncode}").splitlines()[-1]
     except subprocess.TimeoutExpired:
-        said = f"no answer in {_PATIENCE:g} s"
+        said = f"no answer in {patience:g} s"
     raise BackendError(f"backend {backend!r} cannot say which devices are here: {said}")
 
 
 @cache
-def _found(module: str) -> tuple[str, ...]:
+def _found(module: str, patience: float) -> tuple[str, ...]:
     path = json.dumps([os.path.abspath(entry) for entry in sys.path])  # noqa: PTH100
     done = subprocess.run(
         [sys.executable, "-P", "-c", _ASK, path, module],
@@ -226,7 +227,7 @@ def _found(module: str) -> tuple[str, ...]:
         capture_output=True,
         text=True,
         errors="replace",
-        timeout=_PATIENCE,
+        timeout=patience,
         check=True,
     )
     # Libraries may have printed before it.
@@ -234,15 +235,19 @@ def _found(module: str) -> tuple[str, ...]:
 
 
 def _usable(installed: Callable[[str], bool] | None) -> list[Backend]:
-    return [backend for backend in BACKENDS.values() if not _missing(backend, installed)]
+    return [backend for backend in BACKENDS.values() if not missing_libraries(backend, installed)]
 
 
-def _missing(backend: Backend, installed: Callable[[str], bool] | None) -> list[str]:
+def missing_libraries(
+    backend: Backend, installed: Callable[[str], bool] | None = None
+) -> list[str]:
+    """Return the libraries of ``backend`` that are not installed."""
     here = installed or _installed
     return [library for library in backend.libraries if not here(library)]
 
 
-def _pip(extra: str) -> str:
+def pip(extra: str) -> str:
+    """Return the command that installs what an extra of this package has."""
     return f'pip install "pytest-sweep[{extra}]"'
 
 

@@ -1,0 +1,76 @@
+"""``sweep doctor``: what is well here, and what to do about what is not."""
+
+from __future__ import annotations
+
+import argparse
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from itertools import zip_longest
+from typing import TYPE_CHECKING
+
+from harness.arguments import HOME
+from harness.cli import common
+
+if TYPE_CHECKING:
+    from harness.doctor import Check
+
+HELP = "check the store, the disk, the versions and the devices; repair nothing"
+
+_COLOURS = {"error:": "31", "warning:": "33"}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the verb's arguments and options."""
+    parser.add_argument(
+        "--strict", action="store_true", help="exit with status 1 where there is a warning"
+    )
+    common.add_store(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print what was found; 1 where something is broken, with --strict where there is a warning."""
+    from harness.doctor import Places, examine
+
+    checks = tuple(examine(Places(common.store_url(options), common.root() / HOME)))
+    count = Counter(check.level for check in checks)
+    if options.json:
+        common.print_json(
+            {
+                "checks": [asdict(check) for check in checks],
+                "errors": count["error"],
+                "warnings": count["warning"],
+            }
+        )
+    else:
+        print("\n".join(_text(checks)))
+    return 1 if count["error"] or (options.strict and count["warning"]) else 0
+
+
+def _text(checks: Sequence[Check]) -> Iterator[str]:
+    from harness.report.digits import count
+    from harness.report.layout import wrap
+
+    rows = [("check", "result", "what to do")] + [
+        (c.name, c.found if c.level == "ok" else f"{c.level}: {c.found}", c.advice) for c in checks
+    ]
+    names = max(len(name) for name, _, _ in rows)
+    room = max(common.width() - names - 4, 20)
+    # What to do is said of few, and shorter than what was found.
+    advice = 2 * room // 5 if any(check.advice for check in checks) else len(rows[0][2])
+    for name, found, todo in rows:
+        cells = ([name], wrap(found, room - advice), wrap(todo, advice))
+        for line in zip_longest(*cells, fillvalue=""):
+            text = f"{line[0]:{names}}  {line[1]:{room - advice}}  {line[2]}".rstrip()
+            yield _coloured(text) if common.colour() else text
+        if name == "check":
+            yield "─" * min(common.width(), names + room + 4)
+    levels = Counter(check.level for check in checks)
+    wrong = [count(levels[level], level) for level in ("error", "warning") if levels[level]]
+    yield ", ".join(wrong) or "all is well"
+
+
+def _coloured(line: str) -> str:
+    for word, code in _COLOURS.items():
+        line = line.replace(f" {word} ", f" \033[{code}m{word}\033[0m ", 1)
+    return line

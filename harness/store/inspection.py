@@ -1,0 +1,89 @@
+"""What state a store is in, for people who look after it. Reads only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import sqlalchemy as sa
+
+from harness.store.results import Store
+from harness.store.tables import OUTCOMES, RUNS, SESSIONS, TAKINGS
+from harness.store.taking import _HAS_TAKINGS, _lives
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A session that has been at the store, and how many runs it has taken."""
+
+    host: str
+    pid: int
+    taken: int
+    lives: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """The state of a store.
+
+    ``damage`` is what the database itself finds wrong, empty where that is nothing; it is
+    ``checked`` where the database is a file. ``newest`` is when the last run finished.
+    """
+
+    name: str
+    schema: int
+    runs: int
+    statuses: Mapping[str, int] = field(default_factory=dict)
+    newest: str | None = None
+    checked: bool = False
+    damage: str = ""
+    sessions: tuple[Session, ...] = ()
+
+
+def inspect(store: Store) -> Inspection:
+    """Return the state of a store that is open.
+
+    Raises
+    ------
+    StoreError
+        Where it cannot be read.
+    """
+    database = store._database
+
+    def inspected(connection: sa.Connection) -> Inspection:
+        is_file = connection.dialect.name == "sqlite"
+        damage = ""
+        if is_file:
+            found = connection.exec_driver_sql("PRAGMA integrity_check(3)").scalars().all()
+            damage = "" if list(found) == ["ok"] else "; ".join(" ".join(f.split()) for f in found)
+        count = sa.func.count()
+        status = OUTCOMES.c.status
+        by_status = sa.select(status, count.label("number")).group_by(status).order_by(status)
+        return Inspection(
+            name=database._kind.name,
+            schema=database.schema,
+            runs=connection.scalar(sa.select(count).select_from(RUNS)) or 0,
+            statuses={row.status: row.number for row in connection.execute(by_status)},
+            newest=connection.scalar(sa.select(sa.func.max(OUTCOMES.c.finished_at))),
+            checked=is_file,
+            damage=damage,
+            sessions=_sessions(store, connection),
+        )
+
+    return database.read(inspected)
+
+
+def _sessions(store: Store, connection: sa.Connection) -> tuple[Session, ...]:
+    if store._database.schema < _HAS_TAKINGS:
+        return ()
+    taken = (
+        sa.select(TAKINGS.c.session, sa.func.count().label("taken"))
+        .group_by(TAKINGS.c.session)
+        .subquery()
+    )
+    mine = taken.c.session == SESSIONS.c.session
+    query = sa.select(SESSIONS, store._database.clock.label("now"), taken.c.taken).join_from(
+        SESSIONS, taken, mine, isouter=True
+    )
+    rows = connection.execute(query.order_by(SESSIONS.c.host, SESSIONS.c.pid)).all()
+    return tuple(Session(row.host, row.pid, row.taken or 0, _lives(row)) for row in rows)
