@@ -96,7 +96,8 @@ def add_options(parser: pytest.Parser) -> None:
     option(
         "--sweep-store",
         metavar="URL",
-        help=f"where runs are kept (default: {HOME}/store.db at the rootdir)",
+        help="where runs are kept: a path, sqlite:///PATH or postgresql+psycopg://USER@HOST/NAME "
+        f"(default: {HOME}/store.db at the rootdir)",
     )
     option(
         "--sweep-baseline",

@@ -174,6 +174,11 @@ class TakingContract:
         assert not store.take("b")
         assert list(elsewhere.taken("ab")) == ["a"]
 
+    def test_taking_is_a_sign_of_life(self, store, elsewhere):
+        change(store, SESSIONS, heartbeat=LATE)
+        assert elsewhere.take("b")
+        assert list(store.taken("ab")) == ["a", "b"]
+
     def test_what_one_lost_is_not_freed_by_its_saving(self, store, elsewhere, url):
         result = make_result(status="crashed")
         elsewhere.take(result.key)

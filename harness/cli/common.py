@@ -38,7 +38,7 @@ def add_store(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--store",
         metavar="URL",
-        help="where runs are kept: sqlite:///PATH or a path "
+        help="where runs are kept: a path, sqlite:///PATH or postgresql+psycopg://USER@HOST/NAME "
         f"(default: {HOME}/store.db at the root)",
     )
 
