@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import glob
 import hashlib
+import io
 import json
 import os
 import shutil
@@ -18,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import Thread
 from types import TracebackType
-from typing import IO, Any, Self
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -29,7 +30,6 @@ Arrays = Mapping[str, npt.NDArray[Any]]
 
 _SEAL = b"pytest-sweep checkpoint 1 %64s\n"
 """The first line; the number is raised whenever a file is laid out differently."""
-_SEALED = len(_SEAL % b"")
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +111,7 @@ class Checkpoint:
         step
             How many steps are done.
         arrays
-            By name, of any type but objects.
+            By name, of NumPy's own types of numbers or text.
         facts
             Whatever JSON can hold.
 
@@ -123,14 +123,17 @@ class Checkpoint:
         if self._path is None:
             return
         for name, array in arrays.items():
-            if np.asarray(array).dtype.hasobject:
-                raise TypeError(f"array {name!r} of a checkpoint holds Python objects")
+            dtype = np.asarray(array).dtype
+            if dtype.kind in "OV":  # an .npy file would not bring these back as they are
+                raise TypeError(f"array {name!r} of a checkpoint is of {dtype}; expected numbers")
         said = {"of": self._owner, "step": step, "arrays": [*arrays], "facts": dict(facts)}
-        head = json.dumps(said, separators=(",", ":")).encode() + b"\n"
+        content = io.BytesIO(json.dumps(said, separators=(",", ":")).encode() + b"\n")
+        content.seek(0, io.SEEK_END)
         self._settle()
         try:
-            copies = [np.array(array) for array in arrays.values()]
-            self._writing = Thread(target=self._write, args=(self._path, head, copies))
+            for array in arrays.values():
+                np.save(content, array, allow_pickle=False)
+            self._writing = Thread(target=self._write, args=(self._path, content.getbuffer()))
             self._writing.start()
         except (MemoryError, RuntimeError) as error:
             self._writing = None
@@ -142,12 +145,13 @@ class Checkpoint:
         if done and self._path is not None:
             discard(self._path)
 
-    def _read(self, file: IO[bytes]) -> Saved | None:
-        seal = file.read(_SEALED)
-        if seal != _seal(file):
+    def _read(self, file: io.BufferedReader) -> Saved | None:
+        seal = file.readline(len(_SEAL) + 64)
+        begin = file.tell()
+        if seal != _SEAL % hashlib.file_digest(file, "sha256").hexdigest().encode():
             self._say("is damaged, or of another version; training begins anew")
             return None
-        file.seek(_SEALED)
+        file.seek(begin)
         said = json.loads(file.readline())
         for name in self._owner | said["of"]:
             theirs, ours = said["of"].get(name), self._owner.get(name)
@@ -158,9 +162,9 @@ class Checkpoint:
         arrays = {name: np.load(file, allow_pickle=False) for name in said["arrays"]}
         return Saved(said["step"], arrays, said["facts"])
 
-    def _write(self, path: Path, head: bytes, arrays: list[npt.NDArray[Any]]) -> None:
+    def _write(self, path: Path, content: memoryview) -> None:
         try:
-            _replace(path, head, arrays)
+            _replace(path, content)
         except (OSError, MemoryError) as error:
             self._fail(error)
 
@@ -172,7 +176,7 @@ class Checkpoint:
     def _fail(self, error: Exception) -> None:
         """Tell once that a save came to nothing: on a full disk the next ones will not either."""
         if not self._has_failed:
-            self._say(f"was not saved ({error or type(error).__name__}); training goes on")
+            self._say(f"was not saved ({str(error) or type(error).__name__}); training goes on")
         self._has_failed = True
 
     def _say(self, what: str) -> None:
@@ -193,25 +197,14 @@ def discard(path: str | Path) -> None:
                 one.unlink(missing_ok=True)
 
 
-def _seal(file: IO[bytes]) -> bytes:
-    """Return the first line for what ``file`` has from here to its end."""
-    return _SEAL % hashlib.file_digest(file, "sha256").hexdigest().encode()  # type: ignore[arg-type]
-
-
-def _replace(path: Path, head: bytes, arrays: list[npt.NDArray[Any]]) -> None:
-    """Write a checkpoint so that ``path`` is at no time half a file, also when power is lost."""
+def _replace(path: Path, content: memoryview) -> None:
+    """Write a sealed file so that ``path`` is at no time half of one, also when power is lost."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
-        with part.open("w+b") as file:
-            file.write(_SEAL % b"")
-            file.write(head)
-            for array in arrays:
-                np.save(file, array, allow_pickle=False)
-            file.seek(_SEALED)
-            seal = _seal(file)
-            file.seek(0)
-            file.write(seal)
+        with part.open("wb") as file:
+            file.write(_SEAL % hashlib.sha256(content).hexdigest().encode())
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
         part.replace(path)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import fields
+from operator import attrgetter
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Protocol, Self
 
 from harness.protocols import Notify
 from harness.records import Evaluation, Job, Outcome, Progress, StepTrace
@@ -14,6 +15,10 @@ from harness.training.checkpoints import Arrays, Checkpoint, Saved
 from harness.training.grpo import TRAINING_VERSION, Diverged
 from harness.training.measurement import HeldOut, outcome
 from harness.training.warm_start import Weights, checksum
+
+# The values of a point of the curve and of an entry of the trace, in the order that makes one.
+_point = attrgetter(*(field.name for field in fields(Evaluation)))
+_entry = attrgetter(*(field.name for field in fields(StepTrace)))
 
 
 class Learner(Protocol):
@@ -116,8 +121,8 @@ class Course:
         held_out = self._held_out
         scores = {f"scores.{index}": array for index, array in enumerate(held_out.scores)}
         facts = {
-            "curve": [_row(point) for point in held_out.curve],
-            "trace": [_row(entry) for entry in self.trace],
+            "curve": [*map(_point, held_out.curve)],
+            "trace": [*map(_entry, self.trace)],
             "tokens": self.tokens,
             "seconds": time.perf_counter() - self._began,
             "evaluation_seconds": held_out.seconds,
@@ -157,10 +162,6 @@ class Course:
 
     def _peak_so_far(self) -> int:
         return max(self._peak_before, self._peak())
-
-
-def _row(point: Evaluation | StepTrace) -> list[Any]:
-    return [getattr(point, field.name) for field in fields(point)]
 
 
 def _part(arrays: Arrays, prefix: str) -> Arrays:

@@ -1,0 +1,316 @@
+"""Checkpoints as files: whole or none, of this run or none, and never at the cost of the run."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import resource
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays_of
+
+from harness.training import checkpoints
+from harness.training.checkpoints import Checkpoint, discard
+
+ARRAYS = {
+    "weights": np.arange(7, dtype=np.float32) / 3,
+    "count": np.array(5, dtype=np.int32),
+    "none": np.zeros((0, 4)),
+    "a name/with.all ~ sorts": np.array([True, False]),
+}
+FACTS = {"tokens": 12, "seconds": 0.1 + 0.2, "curve": [[0, 0.1, float("nan"), None]], "text": "é"}
+
+
+@pytest.fixture
+def job(make_job, tmp_path):
+    path = tmp_path / "checkpoints" / "key"
+    return replace(make_job(steps=20), checkpoint=str(path), checkpoint_every=4)
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "checkpoints" / "key"
+
+
+def saved(job, step=8, **made_with):
+    """Leave a checkpoint, as a run does that is interrupted."""
+    checkpoint = Checkpoint(job, **made_with)
+    checkpoint.save(step, ARRAYS, FACTS)
+    checkpoint.close(done=False)
+
+
+def said(capsys):
+    return capsys.readouterr().out.splitlines()
+
+
+def test_what_was_saved_is_loaded(job, path, capsys):
+    saved(job)
+    found = Checkpoint(job).load()
+    assert found.step == 8
+    assert list(found.arrays) == list(ARRAYS)
+    for name, array in ARRAYS.items():
+        assert found.arrays[name].dtype == array.dtype
+        np.testing.assert_array_equal(found.arrays[name], array)
+    assert found.facts["seconds"] == FACTS["seconds"]
+    assert np.isnan(found.facts["curve"][0][2])
+    assert {key: found.facts[key] for key in ("tokens", "text")} == {"tokens": 12, "text": "é"}
+    assert said(capsys) == [f"checkpoint {path} has 8 of 20 steps; training goes on from there"]
+    assert list(path.parent.iterdir()) == [path]
+
+
+@given(
+    array=arrays_of.arrays(
+        st.sampled_from([np.float32, np.float64, np.int64, np.uint8, np.bool_]),
+        arrays_of.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=4),
+    )
+)
+@settings(max_examples=30, deadline=None)
+def test_any_array_comes_back_bit_for_bit(array, tmp_path_factory, make_any_job):
+    job = make_any_job(tmp_path_factory.mktemp("any") / "key")
+    checkpoint = Checkpoint(job)
+    checkpoint.save(4, {"array": array, "turned": array.T}, {})
+    checkpoint.close(done=False)
+    found = Checkpoint(job).load().arrays
+    assert (found["array"].dtype, found["array"].shape) == (array.dtype, array.shape)
+    assert found["array"].tobytes() == array.tobytes()
+    assert found["turned"].tobytes() == array.T.tobytes()
+
+
+@pytest.fixture(scope="session")
+def make_any_job(warm_cache):
+    from harness.records import Conditions, Config, Job, Run
+
+    run = Run("r", "s", 0, "main", None, Config({}), 0, 20, 20, 5)
+    conditions = Conditions("t", "1", "torch", "float32", "cpu", "addition", "1", "m")
+    return lambda path: Job("key", run, conditions, "", "", checkpoint=str(path))
+
+
+def test_it_goes_with_the_run_and_stays_with_an_interruption(job, path):
+    def interrupted():
+        with Checkpoint(job) as checkpoint:
+            checkpoint.save(4, ARRAYS, FACTS)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert path.exists()
+    with Checkpoint(job) as checkpoint:
+        assert checkpoint.load().step == 4
+        checkpoint.save(8, ARRAYS, FACTS)
+    assert list(path.parent.iterdir()) == []
+
+
+def test_the_arrays_are_those_of_the_call(job):
+    array = np.zeros(2**20)
+    checkpoint = Checkpoint(job)
+    checkpoint.save(4, {"array": array}, {})
+    array += 1
+    checkpoint.close(done=False)
+    assert not Checkpoint(job).load().arrays["array"].any()
+
+
+def test_it_is_due_every_so_many_steps_but_not_after_the_last(job):
+    due = [step for step in range(1, 21) if Checkpoint(job).is_due(step)]
+    assert due == [4, 8, 12, 16]
+    for without in (replace(job, checkpoint_every=None), replace(job, checkpoint=None)):
+        assert not any(Checkpoint(without).is_due(step) for step in range(1, 21))
+
+
+def test_a_run_without_a_place_keeps_nothing(job):
+    with Checkpoint(replace(job, checkpoint=None)) as checkpoint:
+        assert checkpoint.load() is None
+        checkpoint.save(4, ARRAYS, FACTS)
+
+
+def test_one_is_used_where_none_are_asked_for_any_more(job):
+    saved(job)
+    assert Checkpoint(replace(job, checkpoint_every=None)).load().step == 8
+
+
+def test_no_checkpoint_is_nothing_to_speak_of(job, capsys):
+    assert Checkpoint(job).load() is None
+    assert said(capsys) == []
+
+
+@pytest.mark.parametrize(
+    ("now", "words"),
+    [
+        (lambda job: replace(job, key="other"), "is of run 'key', not 'other'"),
+        (
+            lambda job: replace(job, conditions=replace(job.conditions, trainer_version="0")),
+            "is of trainer '1', not '0'",
+        ),
+    ],
+)
+def test_another_run_s_is_left_alone(job, path, capsys, now, words):
+    saved(job)
+    content = path.read_bytes()
+    assert Checkpoint(now(job)).load() is None
+    assert said(capsys) == [f"checkpoint {path} {words}; training begins anew"]
+    assert path.read_bytes() == content
+
+
+def test_what_it_was_made_with_must_be_equal(job, path, capsys):
+    saved(job, library="torch 1", device="cpu")
+    assert Checkpoint(job, library="torch 1", device="cpu").load().step == 8
+    for made_with, words in (
+        (dict(library="torch 2", device="cpu"), "library 'torch 1', not 'torch 2'"),
+        (dict(library="torch 1"), "device 'cpu', not None"),
+        (dict(library="torch 1", device="cpu", weights="x"), "weights None, not 'x'"),
+    ):
+        capsys.readouterr()
+        assert Checkpoint(job, **made_with).load() is None
+        assert said(capsys) == [f"checkpoint {path} is of {words}; training begins anew"]
+
+
+def test_a_file_cut_off_anywhere_is_no_checkpoint(job, path, capsys):
+    saved(job)
+    content = path.read_bytes()
+    for length in range(len(content)):
+        path.write_bytes(content[:length])
+        assert Checkpoint(job).load() is None
+        (line,) = said(capsys)
+        assert line == f"checkpoint {path} is damaged, or of another version; training begins anew"
+
+
+def test_a_file_with_any_bit_turned_is_no_checkpoint(job, path):
+    saved(job)
+    content = path.read_bytes()
+    for at in range(len(content)):
+        path.write_bytes(content[:at] + bytes([content[at] ^ 1 << at % 8]) + content[at + 1 :])
+        assert Checkpoint(job).load() is None
+    path.write_bytes(content + b"\0")
+    assert Checkpoint(job).load() is None
+    path.write_bytes(content)
+    assert Checkpoint(job).load() is not None
+
+
+@pytest.mark.parametrize("content", [b"", b"\n", b"PK\3\4", b"\x80\x04", b"\0" * 4096])
+def test_a_foreign_file_is_no_checkpoint(job, path, content, capsys):
+    path.parent.mkdir()
+    path.write_bytes(content)
+    assert Checkpoint(job).load() is None
+    assert len(said(capsys)) == 1
+
+
+def test_a_folder_in_its_place_is_told_of_and_costs_nothing(job, path, capsys):
+    (path / "inside").mkdir(parents=True)
+    checkpoint = Checkpoint(job)
+    assert checkpoint.load() is None
+    checkpoint.save(4, ARRAYS, FACTS)
+    checkpoint.close(done=False)
+    first, second = said(capsys)
+    assert "cannot be read" in first
+    assert "was not saved" in second
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_full_disk_costs_the_checkpoint_and_a_line(job, path, capsys, monkeypatch):
+    saved(job, step=4)
+
+    def fsync(descriptor):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(checkpoints.os, "fsync", fsync)
+    checkpoint = Checkpoint(job)
+    for step in (8, 12, 16):
+        checkpoint.save(step, ARRAYS, FACTS)
+    checkpoint.close(done=False)
+    (line,) = said(capsys)
+    assert line.startswith(f"checkpoint {path} was not saved ([Errno 28] No space left on device)")
+    assert list(path.parent.iterdir()) == [path]
+    assert Checkpoint(job).load().step == 4, "the one before is kept"
+
+
+def test_a_file_that_outgrows_what_is_allowed_costs_the_same(job, path, capsys):
+    """Writing itself fails here, in the middle of an array."""
+    checkpoint, limits = Checkpoint(job), resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limits[1]))
+    try:
+        checkpoint.save(4, {"array": np.zeros(10_000)}, {})
+        checkpoint.close(done=False)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    (line,) = said(capsys)
+    assert "was not saved" in line
+    assert list(path.parent.iterdir()) == []
+
+
+def test_too_little_memory_costs_the_same(job, capsys, monkeypatch):
+    def save(*_, **__):
+        raise MemoryError
+
+    monkeypatch.setattr(checkpoints.np, "save", save)
+    checkpoint = Checkpoint(job)
+    checkpoint.save(4, ARRAYS, FACTS)
+    checkpoint.close(done=False)
+    (line,) = said(capsys)
+    assert "was not saved (MemoryError)" in line
+
+
+def test_a_log_on_the_full_disk_costs_nothing(job, path, monkeypatch):
+    class Full:
+        def write(self, text):
+            raise OSError(errno.ENOSPC, "full")
+
+        flush = write
+
+    path.mkdir(parents=True)
+    monkeypatch.setattr("sys.stdout", Full())
+    assert Checkpoint(job).load() is None
+
+
+def test_what_it_cannot_hold_is_told_at_once(job):
+    with pytest.raises(TypeError, match="array 'a' of a checkpoint is of object"):
+        Checkpoint(job).save(4, {"a": np.array([object()])}, {})
+    with pytest.raises(TypeError, match="JSON"):
+        Checkpoint(job).save(4, {}, {"a": object()})
+
+
+def test_what_a_killed_writer_left_goes_with_the_run(job, path):
+    saved(job)
+    for name in ("key.123.part", "key.77.part", "other", "keys.1.part"):
+        (path.parent / name).touch()
+    with Checkpoint(job):
+        pass
+    assert sorted(one.name for one in path.parent.iterdir()) == ["keys.1.part", "other"]
+
+
+def test_discard_takes_a_file_or_a_folder_or_nothing(tmp_path):
+    folder = tmp_path / "folder"
+    (folder / "inside").mkdir(parents=True)
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (tmp_path / "link").symlink_to(outside)
+    for name in ("folder", "link", "nothing"):
+        discard(tmp_path / name)
+        discard(str(tmp_path / name))
+    assert list(tmp_path.iterdir()) == [outside]
+
+
+def test_the_documented_trainer_ends_where_it_would_have(job, path):
+    page = Path(__file__).parents[2] / "docs" / "writing-sweeps.md"
+    (text,) = re.findall(
+        r"```python\n(# my_resuming_trainer.py\n.*?)```", page.read_text(), re.DOTALL
+    )
+    example = {}
+    exec(text, example)
+
+    def stop(progress):
+        if progress.step == 10:
+            raise KeyboardInterrupt
+
+    whole = example["train"](replace(job, checkpoint=None), lambda progress: None)
+    with pytest.raises(KeyboardInterrupt):
+        example["train"](job, stop)
+    assert path.exists()
+    seen = []
+    assert example["train"](job, seen.append) == whole
+    assert seen[0].step == 9
+    assert not path.exists()
