@@ -1,11 +1,13 @@
 """What it costs to have jobs trained in worker processes, and what two of them gain over one.
 
-    python benchmarks/executor.py [--jobs 10000] [--runs 24] [--work 1.0] [--repeats 3]
+    python benchmarks/executor.py [--jobs 10000] [--runs 24] [--work 1.0] [--repeats 3] [--wait]
 
 Trivial jobs through the local executor with two workers, without a store: seconds in all, and the
 CPU seconds of the session and of its workers. Then runs that compute on one thread for about as
 many seconds of CPU time as ``--work`` says, with one worker and with two in turn: by how much two
-are faster, in wall time, and whether they took the same CPU time.
+are faster, in wall time, and whether they took the same CPU time. On a machine that is busy with
+other things two workers have no more of it than one; with ``--wait`` the runs wait instead, which
+shows what the executor itself holds up.
 """
 
 from __future__ import annotations
@@ -34,6 +36,11 @@ def busy(job: Job, notify: Notify) -> Outcome:
     until = time.process_time() + float(str(job.run.config["work"]))
     while time.process_time() < until:
         sum(range(10_000))
+    return DONE
+
+
+def waits(job: Job, notify: Notify) -> Outcome:
+    time.sleep(float(str(job.run.config["work"])))
     return DONE
 
 
@@ -76,6 +83,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=24)
     parser.add_argument("--work", type=float, default=1.0)
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--wait", action="store_true")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -85,7 +93,8 @@ def main() -> None:
         print(
             f" (CPU: session {ours:.1f} s, workers {theirs:.1f} s); load {os.getloadavg()[0]:.1f}"
         )
-        runs = [a_job(folder, index, "busy", options.work) for index in range(options.runs)]
+        kind = "waits" if options.wait else "busy"
+        runs = [a_job(folder, index, kind, options.work) for index in range(options.runs)]
         gains = []
         for _ in range(options.repeats):
             one, _, cpu_of_one = seconds(1, runs)
