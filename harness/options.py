@@ -8,6 +8,7 @@ from harness.arguments import (
     HOME,
     arms,
     at_least_one,
+    at_least_zero,
     gpus,
     is_table,
     names,
@@ -65,13 +66,21 @@ def add_options(parser: pytest.Parser) -> None:
         "--sweep-executor",
         metavar="local|inline|ray",
         default="local",
-        help="local: worker processes; inline: this process, for a debugger (default: local)",
+        help="local: worker processes; inline: this process, for a debugger; ray: on Ray, here or "
+        "on a cluster (default: local)",
+    )
+    option(
+        "--sweep-ray-address",
+        metavar="ADDRESS",
+        help="with --sweep-executor ray, train on this running cluster: auto, HOST:PORT or "
+        "ray://HOST:PORT (default: a Ray of the session's own, on this machine)",
     )
     option(
         "--sweep-workers",
         metavar="N",
         type=at_least_one,
-        help="runs trained at the same time (default: 2, or what --sweep-gpus makes room for)",
+        help="runs trained at the same time (default: 2, or what --sweep-gpus or the Ray cluster "
+        "has room for)",
     )
     option(
         "--sweep-threads",
@@ -135,6 +144,14 @@ def add_options(parser: pytest.Parser) -> None:
         metavar="SIZE",
         type=size,
         help="stop a run whose process takes more memory, as 4G or 500M",
+    )
+    option(
+        "--sweep-retries",
+        metavar="N",
+        type=at_least_zero,
+        default=1,
+        help="how often a run is tried again that crashed, ran out of memory or took too long "
+        "(default: 1)",
     )
     option(
         "--sweep-checkpoint-every",
@@ -208,12 +225,14 @@ def settings(config: pytest.Config) -> Settings:
             until=check_until(get("--sweep-until")),
         ),
         executor=get("--sweep-executor"),
+        ray_address=_ray_address(config),
         workers=workers,
         threads=get("--sweep-threads"),
         gpus=get("--sweep-gpus"),
         per_gpu=get("--sweep-per-gpu") or 1,
         timeout=get("--sweep-timeout"),
         memory=get("--sweep-memory"),
+        retries=get("--sweep-retries"),
         checkpoint_every=get("--sweep-checkpoint-every"),
         offline=get("--sweep-offline"),
         fresh=get("--sweep-fresh"),
@@ -228,7 +247,7 @@ def settings(config: pytest.Config) -> Settings:
 def _placed(config: pytest.Config) -> tuple[int | None, str]:
     """Return how many runs are trained at the same time, and on what device each of them.
 
-    None are as many as there is room for on the GPUs that are asked for.
+    None are as many as there is room for on the GPUs that are asked for, or on the Ray cluster.
     """
     get = config.getoption
     asked, per_gpu = get("--sweep-gpus"), get("--sweep-per-gpu")
@@ -238,7 +257,7 @@ def _placed(config: pytest.Config) -> tuple[int | None, str]:
             raise UsageError(
                 f"--sweep-per-gpu {per_gpu} needs --sweep-gpus: how many GPUs, or which"
             )
-        return workers or 2, device
+        return workers or (None if get("--sweep-ray-address") else 2), device
     if device not in ("auto", "cuda", "cuda:0"):
         raise UsageError(
             "--sweep-gpus trains on GPUs, each of which its runs see as cuda:0, and "
@@ -250,6 +269,18 @@ def _placed(config: pytest.Config) -> tuple[int | None, str]:
             "has none; use local, or name the GPU with --sweep-device"
         )
     return workers, "cuda"
+
+
+def _ray_address(config: pytest.Config) -> str | None:
+    """Return the address of the Ray cluster that is to train."""
+    address: str | None = config.getoption("--sweep-ray-address")
+    executor = config.getoption("--sweep-executor")
+    if address is not None and executor != "ray":
+        raise UsageError(
+            f"--sweep-ray-address {address} is for --sweep-executor ray, not {executor}: give both "
+            "or neither"
+        )
+    return address
 
 
 def fail_on(given: tuple[str, ...]) -> frozenset[str]:

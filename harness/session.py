@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,13 +11,14 @@ from harness.baselines import Named, named
 from harness.errors import UsageError
 from harness.gathering import Shortfall, baseline_of, gathered, shortfall
 from harness.judging import not_counted, question_hashes, report_folder, report_on
-from harness.launching import Launches, in_order, users
+from harness.launching import in_order, users
 from harness.planning import ANSWERED, Plan, plan, trained_with
-from harness.protocols import Event, Executor, Finished
-from harness.records import Baseline, Job, Regression, Result, Run, Value, Verdict
+from harness.protocols import Event, Executor, MayBegin
+from harness.records import Baseline, Job, Regression, Result, Run, Verdict
 from harness.settings import Settings
 from harness.sweep import Sweep
 from harness.tally import Observer, Tally
+from harness.work import Work, now
 
 if TYPE_CHECKING:
     from harness.early import EarlyAnswers
@@ -46,19 +47,16 @@ class SweepSession:
         self._plans: dict[str, Plan] = {}
         self._keys: dict[str, str] = {}
         self._results: dict[str, Result] = {}
-        self._trained: set[str] = set()
-        self._jobs: dict[str, Job] = {}
-        self._launches = Launches()
+        self._ended: set[str] = set()  # the runs that ended while this session lasts
         self._early: dict[str, EarlyAnswers] = {}
         self._answered: set[str] = set()
-        self._asked: dict[str, int] = {}  # after how many trained runs it was last looked at
-        self._unsaved: list[Result] = []
+        self._asked: dict[str, int] = {}  # after how many ended runs it was last looked at
         self._reports: dict[str, Report] = {}
         self._baseline: Named | None = None
         self._references: Mapping[str, Reference] = {}
-        self._environment: Mapping[str, Value] = {}
+        self._since = settings.since or now()
         self._store: Store | None = None
-        self._executor: Executor | None = None
+        self._work: Work | None = None
         self._launched = False
 
     @property
@@ -97,7 +95,15 @@ class SweepSession:
             )
         self._references = self._find_references()
         if not self.settings.offline:
-            self._executor = self._make_executor()
+            self._work = Work(
+                self.store,
+                self._make_executor,
+                since=self._since,
+                retries=self.settings.retries,
+                fresh=self.settings.fresh,
+                tally=self.tally,
+                observer=self.observer,
+            )
         for name, planned in self._plans.items():
             self._results.update(self.store.get(planned.runs))
             if not self.settings.offline:
@@ -146,25 +152,32 @@ class SweepSession:
         """
         key = self._keys[run.id]
         self._launch()
-        while self._executor and key in self._jobs and key not in self._trained:
-            self._pump()
-        self.observer.pause()
-        if self.settings.fresh and not self.settings.offline and key not in self._trained:
+        self._wait(lambda work: key in work)
+        if self._is_fresh and key not in self._ended:
             return None
         return None if self.not_needed(run) else self._results.get(key)
+
+    def try_again(self, run: Run) -> None:
+        """Train ``run`` once more at the next call of `result`, unless it has ended for good."""
+        key = self._keys[run.id]
+        if self._work is not None and key in self._ended and not self._results[key].is_final:
+            self._ended.discard(key)
+            self._work.add([self._job(key, run, self._plans[run.sweep])])
+            self._advance()
 
     def not_needed(self, run: Run) -> bool:
         """Whether ``run`` has not finished, and its sweep is answered without it."""
         key = self._keys[run.id]
-        ended = key in self._trained or self._is_done(key)
-        return not ended and key not in self._jobs and self.is_answered(run.sweep)
+        ended = key in self._ended or self._is_done(key)
+        waits = self._work is not None and key in self._work
+        return not ended and not waits and self.is_answered(run.sweep)
 
     def is_answered(self, name: str) -> bool:
         """Whether a chosen sweep trains until it is answered, and every question of it is."""
-        known = name in self._answered or self._asked.get(name) == len(self._trained)
+        known = name in self._answered or self._asked.get(name) == len(self._ended)
         if known or self.settings.selection.until != ANSWERED:
             return name in self._answered
-        self._asked[name] = len(self._trained)
+        self._asked[name] = len(self._ended)
         from harness.early import EarlyAnswers
 
         found = gathered(
@@ -185,10 +198,8 @@ class SweepSession:
         """Wait for every selected run of some sweeps (all, by default)."""
         self._launch()
         wanted = self.chosen if names is None else [n for n in names if n in self._plans]
-        keys = {key for name in wanted for key in self._plans[name].runs}
-        while self._executor and any(k in keys and k not in self._trained for k in self._jobs):
-            self._pump()
-        self.observer.pause()
+        keys = [key for name in wanted for key in self._plans[name].runs]
+        self._wait(lambda work: any(key in work for key in keys))
 
     def verdict(self, name: str, question: str) -> Verdict:
         """Return the verdict on a question, once the runs selected for it are finished."""
@@ -208,8 +219,8 @@ class SweepSession:
 
     def lookup(self, keys: Iterable[str]) -> dict[str, Result]:
         """Return the results among ``keys`` that count in this session."""
-        if self.settings.fresh and not self.settings.offline:
-            return {key: self._results[key] for key in keys if key in self._trained}
+        if self._is_fresh:
+            return {key: self._results[key] for key in keys if key in self._ended}
         return {key: self._results[key] for key in keys if key in self._results}
 
     def report(self, name: str) -> Report:
@@ -250,14 +261,11 @@ class SweepSession:
         return shortfall(self._plans[name].runs, self.lookup)
 
     def stop(self) -> None:
-        """Stop the workers. Runs in flight are lost; what has finished is saved."""
+        """Stop the workers. Runs in flight are interrupted; what has finished is saved."""
         self.observer.pause()
-        if self._executor is not None:
-            executor, self._executor = self._executor, None
-            for event in executor.close():
-                if isinstance(event, Finished):
-                    self._take(event)
-        self._flush()
+        if self._work is not None:
+            work, self._work = self._work, None
+            self._end(work.stop())
 
     def close(self) -> None:
         """Stop the workers and close the store.
@@ -286,16 +294,26 @@ class SweepSession:
         }
         return references(self._plans, folders, given, required=needed)
 
-    def _make_executor(self) -> Executor:
+    def _make_executor(self, on_event: Callable[[Event], None], may_begin: MayBegin) -> Executor:
         from harness.executors import make_executor
 
         return make_executor(
             self.settings.executor,
             workers=self.settings.workers,
-            on_event=self._count,
+            threads=self.settings.threads,
+            gpus=self.settings.gpus,
+            per_gpu=self.settings.per_gpu,
+            address=self.settings.ray_address,
+            on_event=on_event,
+            may_begin=may_begin,
             debug=self.settings.debug,
             stops=self.settings.stops,
         )
+
+    @cached_property
+    def _is_fresh(self) -> bool:
+        """Whether only what ends while this session lasts counts."""
+        return self.settings.fresh and not self.settings.offline
 
     def _check_trainable(self, planned: Plan) -> None:
         if planned.sweep.trainer is not None or self.settings.offline:
@@ -308,16 +326,14 @@ class SweepSession:
             check_config(config)
 
     def _is_done(self, key: str) -> bool:
-        if self.settings.fresh and not self.settings.offline:
-            return key in self._trained
+        if self._is_fresh:
+            return key in self._ended
         return key in self._results and self._results[key].is_final
 
     def _launch(self) -> None:
-        if self._launched:
+        if self._launched or self._work is None:
             return
         self._launched = True
-        if self.settings.offline:
-            return
         jobs = [
             self._job(key, self._plans[name].runs[key], self._plans[name])
             for name, key in self._in_order()
@@ -327,10 +343,7 @@ class SweepSession:
             return
         from harness.environment import environment
 
-        self._environment = environment(self.settings.home.parent)
-        self._jobs = {job.key: job for job in jobs}
-        self.tally = Tally(total=len(jobs), steps_total=sum(job.run.steps for job in jobs))
-        self._launches.add(jobs)
+        self._work.add(jobs, environment(self.settings.home.parent))
         self._advance()
 
     def _in_order(self) -> list[tuple[str, str]]:
@@ -343,14 +356,12 @@ class SweepSession:
 
     def _advance(self) -> None:
         """Begin what waits: all of it, or as much as there are workers while answers may come."""
-        assert self._executor is not None
+        assert self._work is not None
         all_at_once = self.settings.selection.until != ANSWERED
-        for name in () if all_at_once else self._launches.sweeps:
+        for name in () if all_at_once else self._work.sweeps:
             if self._is_over(name):
-                for job in self._launches.drop(name):
-                    del self._jobs[job.key]
-                    self.tally.spare(job.run)
-        self._launches.begin(self._executor, all_at_once=all_at_once)
+                self._work.drop(name)
+        self._work.begin(all_at_once=all_at_once)
 
     def _is_over(self, name: str) -> bool:
         """Whether a sweep is answered, and so is each that is compared with it."""
@@ -368,41 +379,24 @@ class SweepSession:
             log=str(self.settings.home / "logs" / f"{run.id[:100]}-{key}.log"),
             timeout=self.settings.timeout,
             program=program(planned.conditions.backend, run.config),
+            memory=self.settings.memory,
+            checkpoint=str(self.settings.home / "checkpoints" / key),
+            checkpoint_every=self.settings.checkpoint_every,
         )
 
-    def _pump(self) -> None:
-        assert self._executor is not None
-        for event in self._executor.poll(POLL_SECONDS):
-            if isinstance(event, Finished):
-                self._take(event)
-        if self._launches:
-            self._advance()
-        self._flush()
-        self.observer.update(self.tally)
+    def _wait(self, is_open: Callable[[Work], bool]) -> None:
+        """Train until nothing that is asked about is open."""
+        while self._work is not None and is_open(self._work):
+            self._step(self._work)
+        self.observer.pause()
 
-    def _take(self, event: Finished) -> None:
-        job = self._jobs[event.key]
-        result = Result(
-            key=event.key,
-            run=job.run,
-            conditions=job.conditions,
-            outcome=event.outcome,
-            environment=self._environment,
-            finished_at=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        )
-        self._results[event.key] = result
-        self._trained.add(event.key)
-        self._launches.end(event.key)
-        self._unsaved.append(result)
-        self._reports.clear()
+    def _step(self, work: Work) -> None:
+        self._end(work.poll(POLL_SECONDS))
+        self._advance()
 
-    def _count(self, event: Event) -> None:
-        """Count an event as it happens, and show it; results are taken from ``poll`` alone."""
-        self.tally.count(event, self._jobs[event.key].run)
-        self.observer.update(self.tally)
-
-    def _flush(self) -> None:
-        """Save what came back; what cannot be saved now is tried again at the next call."""
-        while self._unsaved:
-            self.store.save(self._unsaved[0], fresh=self.settings.fresh)
-            self._unsaved.pop(0)
+    def _end(self, results: Iterable[Result]) -> None:
+        """Take note of runs that have ended."""
+        for result in results:
+            self._results[result.key] = result
+            self._ended.add(result.key)
+            self._reports.clear()

@@ -13,13 +13,17 @@ class Settings:
     """Where a session works and how.
 
     ``home`` is the folder that everything is written under; ``timeout`` is a run's, in seconds;
-    ``workers`` are runs trained at the same time, None for as many as the GPUs have places;
+    ``ray_address`` is that of the Ray cluster to train on, None for a Ray of the session's own;
+    ``workers`` are runs trained at the same time, None for as many as the GPUs, or else the
+    cluster, have places;
     ``memory`` are the bytes that a run may have; ``gpus`` how many or which GPUs are used, None for
     the device of the selection, with up to ``per_gpu`` runs on each; ``threads`` are a worker's;
+    ``retries`` how often a run is tried again that crashed, ran out of memory or took too long;
     ``checkpoint_every`` how many steps a run may lose when it is interrupted, None for all;
     ``offline`` trains nothing; ``fresh`` ignores stored runs; ``debug`` lets a trainer's exception
     through, for a debugger; ``stops`` are exceptions that end the session, not a run.
     ``baseline`` names one in place of the declared: a sweep, counts, or the path of a table.
+    ``since`` is when the session began, where it is a part of a larger one.
     ``references`` are reports to compare with; with ``needs_references`` there must be some.
     """
 
@@ -28,12 +32,14 @@ class Settings:
     reports: Path
     selection: Selection = field(default_factory=Selection)
     executor: str = "local"
+    ray_address: str | None = None
     workers: int | None = 2
     threads: int = 1
     gpus: int | tuple[str, ...] | None = None
     per_gpu: int = 1
     timeout: float | None = None
     memory: int | None = None
+    retries: int = 1
     checkpoint_every: int | None = None
     offline: bool = False
     fresh: bool = False
@@ -42,3 +48,4 @@ class Settings:
     needs_references: bool = False
     debug: bool = False
     stops: tuple[type[BaseException], ...] = ()
+    since: str | None = None

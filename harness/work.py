@@ -50,9 +50,10 @@ class Work:
         since: str,
         retries: int = 1,
         fresh: bool = False,
+        tally: Tally | None = None,
         observer: Observer | None = None,
     ) -> None:
-        self.tally = Tally()
+        self.tally = tally or Tally()
         self._store = store
         self._since = since
         self._retries = retries

@@ -29,11 +29,12 @@ class FakeExecutor:
 
     workers = 1
 
-    def __init__(self, outcomes=None, on_event=None):
+    def __init__(self, outcomes=None, on_event=None, may_begin=None):
         self.jobs, self.submitted, self.closed = [], [], False
         self.untold = []
         self.outcomes = outcomes or {}
         self.on_event = on_event
+        self.may_begin = may_begin
 
     def submit(self, jobs):
         self.submitted += jobs
@@ -43,6 +44,7 @@ class FakeExecutor:
         if not self.jobs:
             raise AssertionError("polled with nothing to wait for")
         job = self.jobs.pop(0)
+        assert self.may_begin(job)
         outcome = self.outcomes.get(job.run.index, done())
         progress = Progressed(job.key, Progress("train", job.run.steps, job.run.steps, 0.5))
         events = [Started(job.key), progress, Finished(job.key, outcome)]
@@ -69,8 +71,8 @@ def start(tmp_path, monkeypatch):
     def begin(*sweeps, outcomes=None, select=None, observer=None, **settings):
         fakes = []
 
-        def make_executor(name, *, workers, on_event, debug, stops):
-            fakes.append(FakeExecutor(outcomes, on_event))
+        def make_executor(name, *, on_event, may_begin, **given):
+            fakes.append(FakeExecutor(outcomes, on_event, may_begin))
             return fakes[-1]
 
         monkeypatch.setattr("harness.executors.make_executor", make_executor)
@@ -501,7 +503,7 @@ def test_an_interrupted_sweep_goes_on_where_it_was(start):
     order = []
     for _ in range(5):
         session._launch()
-        session._pump()
+        session._step(session._work)
     order += [job.run for job in session.fakes[0].submitted[:5]]
     session.stop()
     assert session.report("s").missing

@@ -1,4 +1,4 @@
-"""Where runs are trained: in this process, or in worker processes of this machine."""
+"""Where runs are trained: in this process, in worker processes of this machine, or on Ray."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ def make_executor(
     threads: int = 1,
     gpus: int | Sequence[str] | None = None,
     per_gpu: int = 1,
+    address: str | None = None,
     debug: bool = False,
     stops: tuple[type[BaseException], ...] = (),
     on_event: Callable[[Event], None] | None = None,
@@ -26,7 +27,8 @@ def make_executor(
 
     ``workers`` and ``threads`` (per worker) are those of ``local``, and so is ``gpus``: the first
     so many of this machine, or those of an index or UUID, with up to ``per_gpu`` runs on each and
-    no more workers than that makes; None are as many. ``debug`` lets a trainer's
+    no more workers than that makes; None are as many. ``ray`` has the same, on the cluster at
+    ``address``, or with None on a Ray of its own (see `RayExecutor`). ``debug`` lets a trainer's
     exceptions out of ``inline``'s ``poll``, and ``stops`` are exceptions that always leave it.
     ``on_event`` hears of every event as it happens, and ``may_begin`` is asked before each job is
     begun, see `harness.protocols.Executor`.
@@ -34,7 +36,8 @@ def make_executor(
     Raises
     ------
     UsageError
-        Where a value cannot be used, or GPUs are asked for that are not here.
+        Where a value cannot be used, GPUs are asked for that are not here, or there is no Ray
+        cluster at ``address``.
     BackendError
         Where the executor is not available.
     """
@@ -66,9 +69,22 @@ def make_executor(
             may_begin=may_begin,
         )
     if name == "ray":
-        raise BackendError(
-            "executor 'ray' is not available in this version: use 'local' (worker processes on "
-            "this machine) or 'inline' (this process)"
+        try:
+            from harness.executors.ray import RayExecutor
+        except ImportError as error:
+            raise BackendError(
+                f"executor 'ray' needs Ray ({' '.join(str(error).split())}): "
+                "pip install 'pytest-sweep[ray]', or use 'local' (worker processes of this machine)"
+            ) from error
+
+        return RayExecutor(
+            workers,
+            threads=threads,
+            address=address,
+            gpus=gpus,
+            per_gpu=per_gpu,
+            on_event=on_event,
+            may_begin=may_begin,
         )
     raise UsageError(
         f"executor {name!r} is not one of {', '.join(EXECUTORS)}{nearest(name, EXECUTORS)}"

@@ -86,7 +86,6 @@ if TYPE_CHECKING:
         welch_power,
     )
     from harness.statistics.response import (
-        FEWEST_BRACKETED,
         bracket,
         bracket_p_values,
         flat,
@@ -102,6 +101,7 @@ if TYPE_CHECKING:
         spent,
     )
     from harness.statistics.values import (
+        FEWEST_BRACKETED,
         Bracket,
         Comparison,
         Equivalence,
@@ -135,12 +135,14 @@ _HOMES = {
         "runs_needed welch_power"
     ),
     "permutation": "cvar_permutation welch_permutation",
-    "response": "FEWEST_BRACKETED bracket bracket_p_values flat smallest_window",
+    "response": "bracket bracket_p_values flat smallest_window",
     "sequential": (
         "Direction boschloo_bounds curtailed_binomial curtailed_boschloo look_levels p_over_looks "
         "spent"
     ),
-    "values": "Bracket Comparison Equivalence Estimate Window is_constant strictest",
+    "values": (
+        "FEWEST_BRACKETED Bracket Comparison Equivalence Estimate Window is_constant strictest"
+    ),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names.split()}
 

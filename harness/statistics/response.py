@@ -34,10 +34,6 @@ MAX_RUNS = 500
 _CHUNK = 8_000_000
 
 
-FEWEST_BRACKETED = 8
-"""Runs below which the two windows of the bracket test, of four runs each, overlap."""
-
-
 def smallest_window(n: int) -> int:
     """Return the fewest runs that a window of the bracket test holds: max(4, ⌈n/4⌉)."""
     return max(4, math.ceil(n / 4))

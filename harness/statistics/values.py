@@ -11,6 +11,9 @@ from numpy.typing import ArrayLike, NDArray
 
 FloatArray = NDArray[np.float64]
 
+FEWEST_BRACKETED = 8
+"""Runs below which the two windows of the bracket test, of four runs each, overlap."""
+
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
