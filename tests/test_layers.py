@@ -61,7 +61,7 @@ HEAVY = {
         "training/warm_start_jax",
     },
     "optax": {"training/grpo_jax", "training/warm_start_jax"},
-    "ray": set(),
+    "ray": {"executors/cluster"},
 }
 
 

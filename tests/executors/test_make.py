@@ -25,9 +25,17 @@ def test_an_unknown_executor_names_the_nearest():
         make_executor("x")
 
 
-def test_ray_says_what_to_use_instead():
-    with pytest.raises(BackendError, match="'ray' is not available in this version: use 'local'"):
+def test_without_ray_it_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    for room in ("ray", "cluster"):
+        monkeypatch.delitem(sys.modules, f"harness.executors.{room}", raising=False)
+        monkeypatch.delattr(f"harness.executors.{room}", raising=False)
+    with pytest.raises(BackendError) as caught:
         make_executor("ray")
+    assert str(caught.value) == (
+        "executor 'ray' needs Ray (import of ray halted; None in sys.modules): "
+        "pip install 'pytest-sweep[ray]', or use 'local' (worker processes of this machine)"
+    )
 
 
 @pytest.mark.parametrize("options", [{"workers": 0}, {"workers": -1}, {"threads": 0}])
