@@ -15,12 +15,13 @@ import sqlalchemy  # noqa: F401
 
 import harness.audit
 import harness.claims
+import harness.claims.power
 import harness.executors
 import harness.report.write
 import harness.store
 import harness.training.backends
 import harness.training.settings
-import harness.training.tasks  # noqa: F401
+import harness.training.tasks
 
 ROOT = Path(__file__).parents[1]
 
@@ -110,6 +111,29 @@ def sweep(capsys, monkeypatch):
         return status, said.out, said.err
 
     return run
+
+
+@pytest.fixture(scope="session")
+def prices():
+    """The power of the designs that were planned so far."""
+    return {}
+
+
+@pytest.fixture
+def priced_once(monkeypatch, prices):
+    """Price a design once for all tests: simulations of seconds, whose outcome is always equal."""
+    original = harness.claims.power.sweep_power
+
+    def priced(sweep, stored=(), *, notify=None, **asked):
+        key = repr((sweep, stored, asked))
+        if key in prices and notify is not None:
+            for question in sweep.questions:
+                notify(question)
+        if key not in prices:
+            prices[key] = original(sweep, stored, notify=notify, **asked)
+        return prices[key]
+
+    monkeypatch.setattr(harness.claims.power, "sweep_power", priced)
 
 
 @pytest.fixture

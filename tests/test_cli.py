@@ -193,6 +193,7 @@ def both_installed(monkeypatch):
     monkeypatch.setattr("harness.training.backends._installed", lambda module: True)
 
 
+@pytest.mark.usefixtures("priced_once")
 def test_plan_says_which_backend_it_is_about(sweep, monkeypatch, tmp_path, both_installed):
     monkeypatch.chdir(tmp_path)
     line = f"plan focused --experiments {ROOT / 'experiments'}"
@@ -227,6 +228,7 @@ def test_plan_knows_the_time_from_runs_like_these(sweep, trained):
     assert data(sweep, "plan toy --precision bfloat16")["cost"]["seconds"] is None
 
 
+@pytest.mark.usefixtures("priced_once")
 def test_plan_without_stored_runs_knows_no_time(sweep, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     plan = data(sweep, f"plan focused --experiments {ROOT / 'experiments'}")

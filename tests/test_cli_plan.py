@@ -19,6 +19,7 @@ from tests.test_docs import DOCS, blocks
 ROOT = Path(__file__).parents[1]
 FOCUSED = f"plan focused --experiments {ROOT / 'experiments'}"
 pytest_plugins = ["pytester"]
+pytestmark = pytest.mark.usefixtures("priced_once")
 
 
 @pytest.fixture

@@ -241,6 +241,7 @@ def test_every_field_of_the_json_report_is_documented():
     assert fields - set(code_spans(DOCS / "report.md")) == set()
 
 
+@pytest.mark.usefixtures("priced_once")
 @pytest.mark.parametrize("command", [["list"], ["plan", "focused"]], ids=["list", "plan"])
 def test_every_field_of_a_verb_s_json_is_documented(command, capsys, monkeypatch):
     monkeypatch.chdir(ROOT)

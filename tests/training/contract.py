@@ -217,7 +217,8 @@ class TrainerContract:
 
     def test_microbatches_give_the_same_gradient(self, run):
         whole = run(steps=1, kl_warmup_steps=0)
-        for microbatch in (48, 16, 5, 1):
+        # Of 8 × 16 completions: whole groups with some over, and parts of a group with one over.
+        for microbatch in (48, 5):
             parts = run(steps=1, kl_warmup_steps=0, microbatch=microbatch)
             for name in ("loss", "kl", "entropy", "grad_norm"):
                 got, wanted = (getattr(o.trace[0], name) for o in (parts, whole))

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harness.training import reference, uniforms, warm_start
+from harness.training import reference, tasks, uniforms, warm_start
 from harness.training.grpo import group_advantages, in_groups
 from harness.training.settings import GRPOSettings
 from harness.training.tasks import completion_mask, get_task
@@ -148,6 +148,8 @@ def test_a_step_of_the_optimiser_goes_the_same_way(policies, batch):
 
 
 def test_one_file_starts_both(make_job, tmp_path, monkeypatch):
+    short = replace(TASK, warm_start=replace(TASK.warm_start, steps=40))
+    monkeypatch.setitem(tasks.TASKS, TASK.name, short)
     made = []
     for module in (warm_start_torch, warm_start_jax):
         original = module.make
