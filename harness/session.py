@@ -101,6 +101,7 @@ class SweepSession:
                 since=self._since,
                 retries=self.settings.retries,
                 fresh=self.settings.fresh,
+                shared=self.settings.shared,
                 tally=self.tally,
                 observer=self.observer,
             )
@@ -259,6 +260,14 @@ class SweepSession:
         if self.is_answered(name):
             return None
         return shortfall(self._plans[name].runs, self.lookup)
+
+    def recall(self) -> None:
+        """Take in what the other processes of a shared session have stored."""
+        for planned in self._plans.values():
+            found = self.store.get(planned.runs)
+            self._results.update(found)
+            self._ended |= {k for k, r in found.items() if (r.finished_at or "") >= self._since}
+        self._reports.clear()
 
     def stop(self) -> None:
         """Stop the workers. Runs in flight are interrupted; what has finished is saved."""

@@ -23,7 +23,7 @@ class Settings:
     ``offline`` trains nothing; ``fresh`` ignores stored runs; ``debug`` lets a trainer's exception
     through, for a debugger; ``stops`` are exceptions that end the session, not a run.
     ``baseline`` names one in place of the declared: a sweep, counts, or the path of a table.
-    ``since`` is when the session began, where it is a part of a larger one.
+    ``shared`` says that several processes make up one session, which began at ``since``.
     ``references`` are reports to compare with; with ``needs_references`` there must be some.
     """
 
@@ -48,4 +48,5 @@ class Settings:
     needs_references: bool = False
     debug: bool = False
     stops: tuple[type[BaseException], ...] = ()
+    shared: bool = False
     since: str | None = None

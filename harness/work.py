@@ -39,7 +39,8 @@ class Work:
     store only one trains it. What another has is waited for, and begun here should that one die.
     What others have finished since ``since`` counts as if it were this session's, whatever became
     of it; earlier it must be final, and with ``fresh`` even that does not count. A run that ends in
-    one of `RETRIED` is tried again up to ``retries`` times.
+    one of `RETRIED` is tried again up to ``retries`` times. Where the session is ``shared`` by
+    several processes that train themselves, a run that one of them died of has crashed.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class Work:
         since: str,
         retries: int = 1,
         fresh: bool = False,
+        shared: bool = False,
         tally: Tally | None = None,
         observer: Observer | None = None,
     ) -> None:
@@ -58,6 +60,7 @@ class Work:
         self._since = since
         self._retries = retries
         self._fresh = fresh
+        self._shared = shared
         self._observer = observer or Observer()
         self._launches = Launches()
         self._jobs: dict[str, Job] = {}
@@ -157,7 +160,12 @@ class Work:
 
     def _may_begin(self, job: Job) -> bool:
         """Take a run; False where another session has it or has finished it."""
+        lost = self._store.lost([job.key]).get(job.key) if self._shared else None
         if not self._store.take(job.key, again=self._fresh):
+            return False
+        if lost is not None and lost.since >= self._since:
+            died = f"process {lost.pid} on {lost.host} died while it trained this run"
+            self._store.save(self._result(job, Outcome("crashed", error=died)))
             return False
         stored = self._store.get([job.key], traces=False).get(job.key)
         if stored is None or not self._counts(stored):
@@ -185,7 +193,7 @@ class Work:
         job, outcome = self._jobs[event.key], event.outcome
         self._curves.pop(job.key, None)
         self._launches.end(job.key)
-        result = Result(job.key, job.run, job.conditions, outcome, self._environment, now())
+        result = self._result(job, outcome)
         self._unsaved.append(result)
         self._saved[job.key] = result.finished_at
         self._tries[job.key] += 1
@@ -194,6 +202,9 @@ class Work:
             return []
         self._open.discard(job.key)
         return [result]
+
+    def _result(self, job: Job, outcome: Outcome) -> Result:
+        return Result(job.key, job.run, job.conditions, outcome, self._environment, now())
 
     def _look_elsewhere(self) -> list[Result]:
         """Return what other sessions have finished; begin here what none of them has any more."""
