@@ -39,9 +39,9 @@ def results(store: Store, sweep: str | None, options: argparse.Namespace) -> tup
     return tuple(r for r in found if options.status in (None, r.outcome.status))
 
 
-def check_sweep(store: Store, name: str) -> None:
-    """Raise a UsageError where no sweep of this name is stored."""
+def check_sweep(store: Store, name: str, *, beside: str = "") -> None:
+    """Raise a UsageError where no sweep of this name is stored; ``beside`` says what else."""
     known = [summary.sweep for summary in store.sweeps()]
     if name not in known:
         has = f"which has {', '.join(known)}" if known else "which is empty"
-        raise UsageError(f"no sweep {name!r} in the store, {has}{nearest(name, known)}")
+        raise UsageError(f"no sweep {name!r}{beside} in the store, {has}{nearest(name, known)}")

@@ -19,10 +19,15 @@ class _Laid:
     column: Column
     title: str
     cells: list[str]
+    body: int = 0
 
-    @property
-    def body(self) -> int:
-        return max((_longest(cell) for cell in self.cells), default=0)
+    def __post_init__(self) -> None:
+        self.hold(self.cells)
+
+    def hold(self, cells: list[str]) -> None:
+        """Take these cells; ``body`` is how wide they are, which is asked for often."""
+        self.cells = cells
+        self.body = max(map(_longest, cells), default=0)
 
     @property
     def width(self) -> int:
@@ -31,7 +36,9 @@ class _Laid:
 
 def clean(text: str) -> str:
     """Return ``text`` on one line, without characters that a terminal would act on."""
-    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    if not text.isprintable():
+        text = "".join(c if c.isprintable() else " " for c in text)
+    return " ".join(text.split())
 
 
 def wrap(text: str, width: int, *, hanging: int = 0) -> list[str]:
@@ -79,14 +86,14 @@ def _fit(laid: list[_Laid], width: int) -> None:
         if over > 0 and one.column.wrap:
             room = max(one.width - over, min(NARROW, one.width))
             one.title = _broken(one.title, room)
-            one.cells = [_broken(cell, room) for cell in one.cells]
+            one.hold([_broken(cell, room) for cell in one.cells])
     while len(laid) > 1 and len(laid) * (1 + GAP) - GAP > width:
         laid.pop()
     while (over := _total(laid) - width) > 0:
         widest = max(laid, key=lambda one: one.width)
         room = max(1, widest.width - over, sorted(one.width for one in laid)[-2:][0] - 1)
         widest.title = _cut(widest.title, room)
-        widest.cells = [_cut(cell, room) for cell in widest.cells]
+        widest.hold([_cut(cell, room) for cell in widest.cells])
 
 
 def _total(laid: list[_Laid]) -> int:
@@ -94,7 +101,7 @@ def _total(laid: list[_Laid]) -> int:
 
 
 def _longest(text: str) -> int:
-    return max(map(len, text.split("\n")))
+    return max(map(len, text.split("\n"))) if "\n" in text else len(text)
 
 
 def _broken(text: str, width: int, *, words: bool = False) -> str:
