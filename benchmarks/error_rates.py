@@ -5,7 +5,8 @@
 Every entry is a share of simulations, each judged through the claim itself. What is the slower to
 judge is simulated the less often: an entry's simulation error is √(.05·.95/simulations), .007 at
 1,000. A rate above .05 by two to six of these is simulated again, four times as often and with
-another seed, and the second one stands; it is bold where it is still above.
+another seed, and again, twenty times as often, where it is not known to be above; the last one
+stands. It is bold where it is still above.
 """
 
 from __future__ import annotations
@@ -60,7 +61,7 @@ def show(done: int, total: int, began: float) -> None:
     line = f"{done} of {total} entries, {clock(took)}, about {left} left"
     if sys.stderr.isatty():
         print(f"\r{line:<60}", end="" if done < total else "\n", file=sys.stderr, flush=True)
-    elif done % 50 == 0 or done == total:
+    elif done % 20 == 0 or done == total:
         print(line, file=sys.stderr, flush=True)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from harness.audit import CODES
 
-from . import audits, comparisons, families, singles
+from . import audits, comparisons, families, ordinary, singles
 from .cells import ALPHA, Cell, Measured
 
 TABLES: dict[str, Callable[[], Iterator[Cell]]] = {
@@ -19,15 +19,20 @@ TABLES: dict[str, Callable[[], Iterator[Cell]]] = {
     "lr_sweet_spot": singles.lr_sweet_spot,
     "batch_size": singles.batch_size,
     "holm": families.holm,
+    "ordinary": ordinary.alone,
     "audit_clean": audits.clean,
     "audit_dirty": audits.dirty,
 }
 
 HEADINGS = {
     "holm": "All eight questions at once",
+    "ordinary": "The ordinary tests by themselves",
     "audit_clean": "The audit on clean designs",
     "audit_dirty": "The audit where something is amiss",
 }
+
+PLAIN = {"audit_dirty": "found, of", "ordinary": "all together, the ordinary one alone"}
+"""The titles of tables that have neither errors nor power."""
 
 Found = Mapping[Cell, Measured]
 
@@ -42,8 +47,8 @@ def written(table: str, found: Found) -> str:
     parts = [f"### {HEADINGS.get(table, table)}"]
     if table == "audit_clean":
         parts.append(_clean(found))
-    elif table == "audit_dirty":
-        parts.append(_grid(found, "found, of", _shown))
+    elif table in PLAIN:
+        parts.append(_grid(found, PLAIN[table], _shown))
     else:
         wrong = {cell: one for cell, one in found.items() if cell.wrong}
         power = {cell: one for cell, one in found.items() if not cell.wrong}
