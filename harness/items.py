@@ -51,6 +51,7 @@ class RunItem(Item):
     """One run of a sweep: the ``run`` of a test."""
 
     planned: Run
+    asked: bool = False
 
     @property
     def config(self) -> Config:
@@ -60,9 +61,14 @@ class RunItem(Item):
     def train(self) -> Result:
         """Train this run, unless it is in the store, and return its result.
 
-        The first run asked for submits all that were selected; each waits for its own.
+        The first run asked for submits all that were selected; each waits for its own. Asked
+        again, as pytest-rerunfailures does, a run that has not ended for good is trained again.
         """
         run = self.planned
+        if self.asked:
+            self.slot.ready.try_again(run)
+        self.asked = True
+        self.properties.clear()
         result = self.slot.ready.result(run)
         if result is None and self.slot.ready.not_needed(run):
             message = f"{run.id}: not needed, every question of {run.sweep} is answered without it"
@@ -92,7 +98,7 @@ class QuestionItem(Item):
         names them, and what a reference report had shown where it names ``regressed``.
         """
         verdict = self.slot.ready.verdict(self.sweep.name, self.id)
-        self.properties += _verdict_properties(verdict)
+        self.properties[:] = _verdict_properties(verdict)
         if verdict.verdict == "supported":
             return verdict
         message = verdict.answer

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from harness import wiring
+from harness.distributed import Node
 from harness.options import add_options
 
 
@@ -24,6 +25,23 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Give every run and every question of a module's sweeps an item of its own."""
     wiring.parametrize(metafunc)
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Check, before xdist starts its workers, that what is asked for can be run."""
+    wiring.prepare(session.config)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Node) -> None:
+    """Tell an xdist worker what session it is a part of."""
+    wiring.instruct(node)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Node) -> None:
+    """Hear what an xdist worker could not do."""
+    wiring.debrief(node)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -66,6 +84,11 @@ def pytest_runtest_makereport(
 def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, Any] | None:
     """Count what neither passed nor failed under its own name."""
     return wiring.status(report)
+
+
+def pytest_keyboard_interrupt(excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+    """End in order now, and at once if interrupted again."""
+    wiring.interrupted()
 
 
 @pytest.hookimpl(trylast=True)

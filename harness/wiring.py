@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import partial
@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from harness import distributed, interrupts
 from harness.discovery import sweeps_in
+from harness.distributed import Node, Role
 from harness.errors import HarnessError, UsageError, nearest
 from harness.items import Item, QuestionItem, RunItem, SessionSlot, SweepItem
 from harness.options import fail_on
@@ -47,6 +49,7 @@ class State:
     """What one pytest run knows of its sweeps."""
 
     wanted: tuple[str, ...]
+    role: Role
     settings: Settings
     slot: SessionSlot
     found: dict[str, tuple[Sweep, Path]] = field(default_factory=dict)
@@ -73,16 +76,53 @@ def configure(config: pytest.Config) -> None:
         Where an option has a value that cannot be used.
     """
     wanted = tuple(dict.fromkeys(config.getoption("--sweep") or ()))
-    distributed = any(config.getoption(name, None) for name in ("numprocesses", "tx"))
-    if wanted and (hasattr(config, "workerinput") or distributed):
-        raise pytest.UsageError(
-            "--sweep with -n: a sweep has workers of its own; leave -n out, use --sweep-workers N"
-        )
+    role = distributed.role(config)
     try:
         slot = SessionSlot(fail_on(config.getoption("--sweep-fail-on")))
-        config.stash[STATE] = State(tuple(wanted), settings_of(config), slot)
+        settings = settings_of(config)
+        if wanted and role != "alone":
+            settings = distributed.shared(settings, config)
     except UsageError as error:
         raise pytest.UsageError(str(error)) from None
+    config.stash[STATE] = State(wanted, role, settings, slot)
+
+
+def prepare(config: pytest.Config) -> None:
+    """Check in xdist's controller, which collects nothing, that its workers can do what is asked.
+
+    Raises
+    ------
+    pytest.UsageError
+        Where they cannot.
+    """
+    state = config.stash[STATE]
+    if state.role != "controller" or not state.wanted or config.getoption("collectonly"):
+        return
+    try:
+        state.found = distributed.declared(config)
+    except HarnessError as error:
+        raise pytest.UsageError(str(error)) from None
+    _open(config, {name: _runs(state, sweep) for name, sweep in _chosen(state).items()})
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is not None:
+        for line in announce(config):
+            reporter.write_line(line)
+
+
+def instruct(node: Node) -> None:
+    """Tell an xdist worker when the session began that it is a part of."""
+    node.workerinput[distributed.SINCE] = node.config.stash[STATE].settings.since
+
+
+def debrief(node: Node) -> None:
+    """Take note of what an xdist worker could not do."""
+    told = getattr(node, "workeroutput", {}).get(distributed.PROBLEMS, ())
+    node.config.stash[STATE].problems.extend(told)
+
+
+def interrupted() -> None:
+    """Let a second signal end everything at once, now that the first ends it in order."""
+    interrupts.end_at_once_next_time()
 
 
 def parametrize(metafunc: pytest.Metafunc) -> None:
@@ -151,12 +191,7 @@ def start(session: pytest.Session) -> None:
         return
     if session.testsfailed and not config.getoption("continue_on_collection_errors"):
         return
-    for name in state.wanted:
-        if name not in state.found:
-            known = ", ".join(state.found) or "none; give their folder, as experiments/"
-            raise pytest.UsageError(
-                f"no sweep {name!r} was collected{nearest(name, state.found)} (there is: {known})"
-            )
+    _chosen(state)
     if config.getoption("collectonly"):
         return
     selected: dict[str, dict[str, Run]] = {name: {} for name in state.wanted}
@@ -164,15 +199,7 @@ def start(session: pytest.Session) -> None:
         for value in _values(item):
             if isinstance(value, RunItem):
                 selected[value.planned.sweep][value.planned.id] = value.planned
-    sweep_session = SweepSession(state.settings, state.sweeps, _observer(config))
-    try:
-        if state.settings.selection.arms:
-            check_arms(state.settings.selection.arms, (state.sweeps[n] for n in state.wanted))
-        sweep_session.choose({name: runs.values() for name, runs in selected.items()})
-    except HarnessError as error:
-        sweep_session.close()
-        raise pytest.UsageError(str(error)) from None
-    state.slot.session = sweep_session
+    _open(config, {name: runs.values() for name, runs in selected.items()})
 
 
 def announce(config: pytest.Config) -> list[str]:
@@ -241,8 +268,13 @@ def finish(session: pytest.Session) -> None:
 
     try:
         sweeps.stop()
+        if state.role == "controller":
+            sweeps.recall()
     except HarnessError as error:
         state.problems.append(f"results of this session could not be saved: {error}")
+    if state.role == "worker":
+        vars(session.config)["workeroutput"][distributed.PROBLEMS] = state.problems
+        return
     for name in state.wanted:
         try:
             report = sweeps.report(name)
@@ -297,6 +329,44 @@ def close(config: pytest.Config) -> None:
         state.slot.session.close()
     except HarnessError as error:
         state.problems.append(str(error))
+
+
+def _chosen(state: State) -> dict[str, Sweep]:
+    """Return the sweeps that were asked for.
+
+    Raises
+    ------
+    pytest.UsageError
+        Where one of them is not there.
+    """
+    for name in state.wanted:
+        if name not in state.found:
+            known = ", ".join(state.found) or "none; give their folder, as experiments/"
+            raise pytest.UsageError(
+                f"no sweep {name!r} was collected{nearest(name, state.found)} (there is: {known})"
+            )
+    return {name: state.sweeps[name] for name in state.wanted}
+
+
+def _open(config: pytest.Config, selected: Mapping[str, Iterable[Run]]) -> None:
+    """Open a session for the selected runs of each chosen sweep.
+
+    Raises
+    ------
+    pytest.UsageError
+        Where what was asked for cannot be run.
+    """
+    state = config.stash[STATE]
+    session = SweepSession(state.settings, state.sweeps, _observer(config))
+    try:
+        if state.settings.selection.arms:
+            check_arms(state.settings.selection.arms, _chosen(state).values())
+        session.choose(selected)
+    except HarnessError as error:
+        session.close()
+        raise pytest.UsageError(str(error)) from None
+    state.slot.session = session
+    interrupts.heed_sigterm()
 
 
 def _remember(state: State, sweep: Sweep, file: Path) -> None:

@@ -33,14 +33,14 @@ LAYERS = [
     {"doctor", "judging", "launching", "settings", "table_judging"},
     {"work"},
     {"session"},
-    {"items", "options", "progress"},
+    {"distributed", "interrupts", "items", "options", "progress"},
     {"wiring", "cli"},
     {"plugin"},
 ]
 RANK = {room: rank for rank, rooms in enumerate(LAYERS) for room in rooms}
 
 HEAVY = {
-    "pytest": {"items", "options", "wiring", "plugin"},
+    "pytest": {"distributed", "items", "options", "wiring", "plugin"},
     "torch": {
         "training/device_torch",
         "training/grpo_torch",

@@ -848,7 +848,7 @@ def test_a_changed_question_is_reported_as_post_hoc(sweeps):
         (["--sweep", "toy", "--sweep-executor", "lokal"], "did you mean 'local'?"),
         (
             ["--sweep", "toy", "--sweep-ray-address", "auto"],
-            "--sweep-ray-address auto is for --sweep-executor ray, not inline: give both or neither",
+            "--sweep-ray-address auto is for --sweep-executor ray, not inline: give",
         ),
         (["--sweep", "toy", "--sweep-precision", "float8"], "'float8' is not one of float32"),
         (["--sweep", "toy", "--sweep-device", "gpu"], "'gpu' is not auto, cpu, cuda or cuda:N"),

@@ -124,3 +124,69 @@ def test_an_interrupted_session_reports_and_leaves_no_worker(sweeps, monkeypatch
     report = json.loads((sweeps.path / ".sweep/reports/toy-smoke/report.json").read_text())
     assert report["complete"] is False
     assert len(finished(sweeps.path / ".sweep")) == 2
+
+
+def test_sigterm_is_heeded_as_ctrl_c_is_and_keeps_the_curves_so_far(sweeps, monkeypatch):
+    sweeps.write(
+        body="""
+        import time
+        from harness.records import Evaluation, Progress
+        def slow(job, notify):
+            if job.run.index < 2:
+                return trainer(job, notify)
+            notify(Progress("train", 5, 20, 0.1, Evaluation(5, 0.2, 0.01, 0.2)))
+            open(f"begun-{job.run.index}", "w").close()
+            time.sleep(60)
+        sweep = toy(trainer=slow, arms={})
+        """
+    )
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    options = ["-p", "harness.plugin", "experiments", "--sweep", "toy"]
+    with session([sys.executable, "-m", "pytest", *options], sweeps.path) as process:
+        deadline = time.monotonic() + 120
+        while len(list(sweeps.path.glob("begun-*"))) < 2:
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        time.sleep(0.5)
+        process.send_signal(signal.SIGTERM)
+        printed, _ = process.communicate(timeout=60)
+    assert process.returncode == pytest.ExitCode.INTERRUPTED
+    assert "6 of 8 runs missing" in printed
+    with Store.open(str(sweeps.path / ".sweep/store.db"), read_only=True) as store:
+        left = [r for r in store.results() if r.outcome.status == "interrupted"]
+    assert [r.outcome.curve[-1].step for r in left] == [5, 5]
+
+
+def test_a_second_signal_ends_at_once(sweeps, monkeypatch):
+    sweeps.write(
+        body="""
+        import time
+        def slow(job, notify):
+            open(f"begun-{job.run.index}", "w").close()
+            time.sleep(60)
+        sweep = toy(trainer=slow, arms={})
+        """
+    )
+    (sweeps.path / "conftest.py").write_text(
+        "import time, pytest\n"
+        "@pytest.hookimpl(tryfirst=True)\n"
+        "def pytest_sessionfinish():\n"
+        "    open('ending', 'w').close()\n"
+        "    time.sleep(60)\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    options = ["-p", "harness.plugin", "experiments", "--sweep", "toy"]
+    with session([sys.executable, "-m", "pytest", *options], sweeps.path) as process:
+        for awaited in ("begun-0", "ending"):
+            deadline = time.monotonic() + 120
+            while not (sweeps.path / awaited).exists():
+                assert process.poll() is None
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+            workers = psutil.Process(process.pid).children(recursive=True)
+            process.send_signal(signal.SIGINT)
+        process.communicate(timeout=20)
+    assert process.returncode == 128 + signal.SIGINT
+    _, alive = psutil.wait_procs(workers, timeout=20)
+    assert not alive

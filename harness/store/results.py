@@ -141,6 +141,10 @@ class Store:
         """Return which of these runs other sessions that live have now, and who they are."""
         return self._takings.taken(keys)
 
+    def lost(self, keys: Iterable[str]) -> dict[str, Holder]:
+        """Return which of these runs a session had taken that died with them, and who it was."""
+        return self._takings.lost(keys)
+
     def get(self, keys: Iterable[str], *, traces: bool = True) -> dict[str, Result]:
         """Return the results with these keys, as far as there are any, final or not.
 

@@ -93,6 +93,13 @@ class Takings:
 
     def taken(self, keys: Iterable[str]) -> dict[str, Holder]:
         """Return who else has which of the runs; see `Store.taken`."""
+        return self._others(keys, living=True)
+
+    def lost(self, keys: Iterable[str]) -> dict[str, Holder]:
+        """Return which of the runs dead sessions had; see `Store.lost`."""
+        return self._others(keys, living=False)
+
+    def _others(self, keys: Iterable[str], *, living: bool) -> dict[str, Holder]:
         if self._database.schema < _HAS_TAKINGS:
             return {}
         others = _holders(self._database.clock).where(TAKINGS.c.session != self._session)
@@ -101,7 +108,7 @@ class Takings:
         return {
             key: Holder(held[key].host, held[key].pid, _text(held[key].since))
             for key in dict.fromkeys(keys)
-            if key in held and _lives(held[key])
+            if key in held and _lives(held[key]) == living
         }
 
     def end(self, connection: sa.Connection, key: str) -> None:

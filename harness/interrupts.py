@@ -1,0 +1,30 @@
+"""Ctrl-C and SIGTERM: the first ends a session in order, the second at once."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from types import FrameType
+from typing import NoReturn
+
+
+def heed_sigterm() -> None:
+    """Let SIGTERM do what Ctrl-C does: a node that is preempted has seconds to save what it has."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, _interrupt)
+
+
+def end_at_once_next_time() -> None:
+    """Let the next signal end this process without further ado; its workers end with it."""
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, _end)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt(signal.Signals(number).name)
+
+
+def _end(number: int, frame: FrameType | None) -> NoReturn:
+    os._exit(128 + number)
