@@ -854,7 +854,6 @@ def test_a_changed_question_is_reported_as_post_hoc(sweeps):
         (["--sweep", "toy", "--sweep-device", "gpu"], "'gpu' is not auto, cpu, cuda or cuda:N"),
         (["--sweep", "toy", "--sweep-offline", "--sweep-fresh"], "give one of them"),
         (["--sweep", "toy", "--sweep-until", "answerd"], "did you mean 'answered'?"),
-        (["--sweep", "toy", "--dist", "load", "--tx", "popen"], "a sweep has workers of its own"),
         (["--sweep", "toy", "--sweep-store", "/proc/nowhere/store.db"], "/proc/nowhere"),
     ],
 )
