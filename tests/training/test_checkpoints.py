@@ -6,6 +6,7 @@ import errno
 import os
 import re
 import resource
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -113,6 +114,23 @@ def test_the_arrays_are_those_of_the_call(job):
     array += 1
     checkpoint.close(done=False)
     assert not Checkpoint(job).load().arrays["array"].any()
+
+
+def test_a_slow_disk_keeps_the_order(job, monkeypatch):
+    """What is saved later stays, though the one before took long to write."""
+    replaced, delays = checkpoints._replace, [0.3, 0.0]
+
+    def slow(path, content):
+        time.sleep(delays.pop(0))
+        replaced(path, content)
+
+    monkeypatch.setattr(checkpoints, "_replace", slow)
+    checkpoint = Checkpoint(job)
+    checkpoint.save(4, ARRAYS, FACTS)
+    checkpoint.save(8, ARRAYS, FACTS)
+    checkpoint.close(done=False)
+    time.sleep(0.4)
+    assert Checkpoint(job).load().step == 8
 
 
 def test_it_is_due_every_so_many_steps_but_not_after_the_last(job):
