@@ -452,3 +452,25 @@ def test_imported_runs_are_not_reported_but_exported_and_judged(compared, sweep)
     assert sweep(first.removeprefix("sweep "))[0] == 0
     assert sweep(second.removeprefix("sweep "))[0] == 0
     assert "no sweep 'older'" in sweep("report older")[2]
+
+
+# ---- PostgreSQL ---------------------------------------------------------------------------------
+
+
+@pytest.mark.postgres
+def test_between_a_file_and_a_server(here, sweep, postgres):
+    url = postgres.database()
+    assert "imported 3 runs of old" in sweep(f"import runs.csv --sweep old --store {url}")[1]
+    assert "3 runs were in the store" in sweep(f"import runs.csv --sweep old --store {url}")[1]
+    keep("other.db", *make_results([0.1, 0.2], prefix="toy"))
+    assert "imported 2 runs of toy" in sweep(f"import other.db --store {url}")[1]
+    assert "imported 5 runs of old, toy" in sweep(f"import {url} --store third.db")[1]
+    assert stored(url="third.db") == stored(url=url)
+    write_csv(here / "runs.csv", [ROWS[0] | {"delta_perf": 0.2}])
+    assert sweep(f"import runs.csv --sweep old --store {url}")[0] == 2
+    assert "replaced 1 run" in sweep(f"import runs.csv --sweep old --store {url} --replace")[1]
+    found = json.loads(sweep(f"doctor --store {url} --json")[1])["checks"]
+    said = {check["name"]: check["found"] for check in found}
+    assert "5 runs (4 completed, 1 failed)" in said["store"]
+    assert said["integrity"] == "left to the server"
+    assert len(json.loads(sweep(f"runs --store {url} --json")[1])["runs"]) == 5
