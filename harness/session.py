@@ -350,6 +350,8 @@ class SweepSession:
         ]
         if not jobs:
             return
+        if self._is_fresh:
+            self._discard_checkpoints(job.key for job in jobs)
         from harness.environment import environment
 
         self._work.add(jobs, environment(self.settings.home.parent))
@@ -389,7 +391,7 @@ class SweepSession:
             timeout=self.settings.timeout,
             program=program(planned.conditions.backend, run.config),
             memory=self.settings.memory,
-            checkpoint=str(self.settings.home / "checkpoints" / key),
+            checkpoint=self._checkpoint(key),
             checkpoint_every=self.settings.checkpoint_every,
         )
 
@@ -409,3 +411,14 @@ class SweepSession:
             self._results[result.key] = result
             self._ended.add(result.key)
             self._reports.clear()
+            if result.is_final:  # a training function of the user's may not do it itself
+                self._discard_checkpoints([result.key])
+
+    def _checkpoint(self, key: str) -> str:
+        return str(self.settings.home / "checkpoints" / key)
+
+    def _discard_checkpoints(self, keys: Iterable[str]) -> None:
+        from harness.training.checkpoints import discard
+
+        for key in keys:
+            discard(self._checkpoint(key))

@@ -830,8 +830,14 @@ def test_a_changed_question_is_reported_as_post_hoc(sweeps):
         (["--sweep", "toy", "--sweep-steps", "0"], "'0' is not a whole number of at least 1"),
         (["--sweep", "toy", "--sweep-workers", "two"], "'two' is not a whole number"),
         (["--sweep", "toy", "--sweep-timeout", "-1"], "'-1' is not a number of seconds above 0"),
-        (["--sweep", "toy", "--sweep-memory", "4"], "'4' is not an amount of memory; give a number"),
-        (["--sweep", "toy", "--sweep-gpus", "0"], "'0' is neither a number of GPUs, at least 1, nor"),
+        (
+            ["--sweep", "toy", "--sweep-memory", "4"],
+            "'4' is not an amount of memory; give a number",
+        ),
+        (
+            ["--sweep", "toy", "--sweep-gpus", "0"],
+            "'0' is neither a number of GPUs, at least 1, nor",
+        ),
         (["--sweep", "toy", "--sweep-gpus", "a,b"], "'a,b' is neither a number of GPUs"),
         (["--sweep", "toy", "--sweep-per-gpu", "2"], "--sweep-per-gpu 2 needs --sweep-gpus"),
         (

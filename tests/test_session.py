@@ -1,5 +1,7 @@
 """The session's logic, without pytest: a fake executor, a real store."""
 
+from pathlib import Path
+
 import pytest
 
 from harness import Choice, LogUniform, Outcome, Sweep, UsageError
@@ -513,3 +515,25 @@ def test_an_interrupted_sweep_goes_on_where_it_was(start):
     again.finish()
     order += [job.run for job in again.fakes[0].submitted]
     assert len(order) == len(set(order)) == 17
+
+
+def test_a_checkpoint_goes_with_its_run_and_a_fresh_session_begins_without(start, tmp_path):
+    sweep = make()
+    session = start(sweep, outcomes={1: Outcome(status="failed", error="no")})
+    session._launch()
+    places = [job.checkpoint for job in session.fakes[0].submitted]
+    (tmp_path / "checkpoints").mkdir()
+
+    def leave():
+        for place in places:
+            Path(place).write_text("step 5")
+
+    leave()
+    session.finish()
+    assert [p.name for p in (tmp_path / "checkpoints").iterdir()] == [Path(places[1]).name], (
+        "kept is that of the run to be tried again"
+    )
+    session.close()
+    leave()
+    start(sweep, fresh=True)._launch()
+    assert list((tmp_path / "checkpoints").iterdir()) == []
