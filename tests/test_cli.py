@@ -300,8 +300,8 @@ def test_runs_can_be_narrowed(sweep, trained):
 def test_runs_of_a_sweep_that_is_not_stored(sweep, trained):
     status, _, err = sweep("runs toyy")
     assert status == 2
-    said = "no sweep 'toyy' and no run of that id or key in the store, which has toy, wide; did you "
-    assert said in err
+    assert "no sweep 'toyy' and no run of that id or key in the store, which has toy, wide" in err
+    assert "did you mean 'toy'?" in err
 
 
 def test_runs_of_another_store(sweep, trained):
