@@ -92,8 +92,9 @@ def train(store: Store, results: Sequence[Result]) -> None:
         store.save(one)
 
 
-def fill(store: Store, runs: Iterator[Result]) -> None:
-    for one in runs:
+def fill(store: Store, results: Iterator[Result]) -> None:
+    """Save runs one at a time."""
+    for one in results:
         store.save(one)
 
 
@@ -111,7 +112,6 @@ def main() -> None:
             trivial = [result("trivial", n, given.steps) for n in range(given.takes)]
             bare = [replace(one, outcome=replace(one.outcome, trace=())) for one in trivial]
             timed(f"{given.takes:,} runs taken and saved", lambda: train(store, bare))
-            keys = []
             many = (result("many", n, given.steps) for n in range(given.runs))
             timed(f"{given.runs:,} runs saved", lambda: fill(store, many))
             keys = [result("many", n, given.steps).key for n in range(given.runs)]
@@ -119,8 +119,8 @@ def main() -> None:
             timed("summed up", store.sweeps)
             timed("listed", lambda: store.results("many", traces=False))
             timed("read for a report", lambda: store.get(keys, traces=False))
-            timed("read for a report with traces, 2000", lambda: store.get(keys[:2000]))
-            timed("which are taken", lambda: store.taken(keys))
+            timed("2,000 of them with their traces", lambda: store.get(keys[:2000]))
+            timed("asked which are taken", lambda: store.taken(keys))
 
 
 if __name__ == "__main__":

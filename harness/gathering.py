@@ -34,6 +34,23 @@ class Shortfall:
         )
 
 
+def once(lookup: Lookup) -> Lookup:
+    """Return a lookup that asks ``lookup`` for each run once, and so answers the same each time.
+
+    Whoever makes a report looks up all of its runs several times: that is to cost reading once, and
+    to agree while other sessions add to the store.
+    """
+    known: dict[str, Result | None] = {}
+
+    def remembered(keys: Iterable[str]) -> Mapping[str, Result]:
+        wanted = list(keys)
+        new = [key for key in wanted if key not in known]
+        known.update(dict.fromkeys(new) | dict(lookup(new)))
+        return {key: result for key in wanted if (result := known[key]) is not None}
+
+    return remembered
+
+
 def shortfall(wanted: Mapping[str, Run], lookup: Lookup, what: str = "runs") -> Shortfall | None:
     """Return which of ``wanted`` runs have not finished, None where all have."""
     found = lookup(wanted)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from harness.baselines import Named, name_of
-from harness.gathering import Lookup, Shortfall, gathered, shortfall
+from harness.gathering import Lookup, Shortfall, gathered, once, shortfall
 from harness.planning import ANSWERED, Plan, Selection
 from harness.records import MAIN, Compared, Evidence, Verdict, digest, run_key
 from harness.sweep import Sweep
@@ -96,7 +96,7 @@ def report_on(
     from harness.early import EarlyAnswers, spared
     from harness.report.model import build
 
-    lookup = lookup or store.get
+    lookup = once(lookup or store.get)
     found = gathered(
         sweep, sweeps, store, selection, baseline=baseline, lookup=lookup, running=running
     )

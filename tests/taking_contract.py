@@ -194,6 +194,17 @@ class TakingContract:
         assert list(store.taken("a")) == ["a"]
         assert not store.take("a")
 
+    def test_what_the_dead_had_is_lost_until_somebody_takes_it(self, store, other):
+        other.take("a")
+        other.take("b")
+        assert store.lost("ab") == {}
+        change(store, SESSIONS, began=1.0)
+        found = store.lost("abc")
+        assert list(found) == ["a", "b"]
+        assert found["a"].pid == os.getpid()
+        assert store.take("a")
+        assert list(store.lost("abc")) == ["b"]
+
     @pytest.mark.parametrize("gone", [{"pid": 2**22 + 1}, {"began": 1.0}])
     def test_a_session_here_without_its_process_is_dead(self, store, other, gone):
         other.take("a")

@@ -115,3 +115,18 @@ def test_an_arm_that_is_suggested_is_one_that_the_sweep_declares(stored, arms, h
     report = report_on(sweep, {}, stored.store, only, lookup=lambda keys: runs)
     (finding,) = (f for f in report.findings if f.code == "constant_parameter")
     assert how in finding.message
+
+
+def test_a_report_reads_each_run_once(stored):
+    asked = []
+
+    def lookup(keys):
+        asked.extend(keys)
+        return {}
+
+    questions = {"a": no_worse("batch_size", 8, than=(4,), margin=0.02)}
+    arms = {"batch_size": Pairs(2, values=(4,))}
+    sweep = Sweep("s", runs=4, steps=100, space=SPACE, arms=arms, questions=questions)
+    report = report_on(sweep, {}, stored.store, Selection(backend="torch"), lookup=lookup)
+    assert {verdict.id: verdict.verdict for verdict in report.verdicts}["a"] == "not judged"
+    assert len(asked) == len(set(asked)) == 6

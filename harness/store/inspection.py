@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from harness.store.results import Store
 from harness.store.tables import OUTCOMES, RUNS, SESSIONS, TAKINGS
-from harness.store.taking import _HAS_TAKINGS, _lives
+from harness.store.taking import HAS_TAKINGS, lives
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ def inspect(store: Store) -> Inspection:
 
 
 def _sessions(store: Store, connection: sa.Connection) -> tuple[Session, ...]:
-    if store._database.schema < _HAS_TAKINGS:
+    if store._database.schema < HAS_TAKINGS:
         return ()
     taken = (
         sa.select(TAKINGS.c.session, sa.func.count().label("taken"))
@@ -86,4 +86,4 @@ def _sessions(store: Store, connection: sa.Connection) -> tuple[Session, ...]:
         SESSIONS, taken, mine, isouter=True
     )
     rows = connection.execute(query.order_by(SESSIONS.c.host, SESSIONS.c.pid)).all()
-    return tuple(Session(row.host, row.pid, row.taken or 0, _lives(row)) for row in rows)
+    return tuple(Session(row.host, row.pid, row.taken or 0, lives(row)) for row in rows)

@@ -28,7 +28,7 @@ BEAT = 5.0
 _FORGOTTEN = 86400.0
 """Seconds after its last heartbeat at which a dead session, and what it had, is deleted."""
 
-_HAS_TAKINGS = 2
+HAS_TAKINGS = 2
 """The first schema with these tables: an older store, open to be read, has nothing taken."""
 
 
@@ -100,7 +100,7 @@ class Takings:
         return self._others(keys, living=False)
 
     def _others(self, keys: Iterable[str], *, living: bool) -> dict[str, Holder]:
-        if self._database.schema < _HAS_TAKINGS:
+        if self._database.schema < HAS_TAKINGS:
             return {}
         others = _holders(self._database.clock).where(TAKINGS.c.session != self._session)
         rows = self._database.read(lambda connection: connection.execute(others).all())
@@ -108,7 +108,7 @@ class Takings:
         return {
             key: Holder(held[key].host, held[key].pid, _text(held[key].since))
             for key in dict.fromkeys(keys)
-            if key in held and _lives(held[key]) == living
+            if key in held and lives(held[key]) == living
         }
 
     def end(self, connection: sa.Connection, key: str) -> None:
@@ -140,7 +140,7 @@ class Takings:
         row = connection.execute(_holders(clock).where(TAKINGS.c.key == key)).one()
         if row.session == self._session:
             return True
-        if _lives(row):
+        if lives(row):
             return False
         values = {"session": self._session, "since": clock}
         connection.execute(sa.update(TAKINGS).where(TAKINGS.c.key == key).values(values))
@@ -162,7 +162,7 @@ class Takings:
             SESSIONS.c.heartbeat < clock - _FORGOTTEN
         )
         for row in connection.execute(old).all():
-            if not _lives(row):
+            if not lives(row):
                 for table in (TAKINGS, SESSIONS):
                     connection.execute(sa.delete(table).where(table.c.session == row.session))
 
@@ -210,7 +210,7 @@ def _holders(clock: sa.ColumnElement[float]) -> sa.Select[Any]:
     return sa.select(*columns, *about).join_from(TAKINGS, SESSIONS, mine, isouter=True)
 
 
-def _lives(row: sa.Row[Any]) -> bool:
+def lives(row: sa.Row[Any]) -> bool:
     """Return whether a session lives: its process where that can be seen, else by its heartbeat.
 
     A process that is seen lives however late its heartbeat is: its machine may have been asleep.
