@@ -321,10 +321,10 @@ def test_ctrl_c_is_one_line_and_what_is_stored_stays(apart, monkeypatch):
 
 
 def test_an_interrupted_comparison_leaves_nothing_open(project, monkeypatch):
-    def interrupted(self):
+    def interrupted(self, work):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("harness.session.SweepSession._pump", interrupted)
+    monkeypatch.setattr("harness.session.SweepSession._step", interrupted)
     status, out, err = project.sweep("parity toy --runs 2")
     assert (status, out) == (130, "")
     assert err.splitlines()[-1].startswith("sweep: interrupted; 0 of 4 runs are stored")
