@@ -45,6 +45,7 @@ def test_two_workers_give_the_same_runs_report_and_status(toys):
     assert "sweep toy: 11 runs of up to 20 steps" in spread.stdout.str()
 
 
+@pytest.mark.slow
 def test_what_fails_is_trained_once_and_fails_the_same(toys, monkeypatch):
     monkeypatch.setenv("MODE_2", "fails")
     alone = run(toys)
@@ -56,6 +57,7 @@ def test_what_fails_is_trained_once_and_fails_the_same(toys, monkeypatch):
     spread.stdout.fnmatch_lines(["*RuntimeError: the disk of the GPU is on fire*"])
 
 
+@pytest.mark.slow
 def test_a_fresh_sweep_trains_all_again_once(toys):
     run(toys)
     first = Counter(toys.trained)
@@ -111,6 +113,7 @@ def test_a_failed_run_is_trained_again_by_rerunfailures(toys, monkeypatch):
     assert {n for id_, n in counts.items() if not id_.startswith("toy-02-")} == {1}
 
 
+@pytest.mark.slow
 def test_only_what_failed_last_is_asked_for_again(toys, monkeypatch):
     monkeypatch.setenv("MODE_2", "fails")
     run(toys)
@@ -131,6 +134,7 @@ def test_the_first_failure_stops_the_sweep(toys, monkeypatch, option):
     assert report_of(toys)["complete"] is False
 
 
+@pytest.mark.slow
 def test_items_in_any_order_give_the_same_report(toys):
     run(toys)
     expected = report_of(toys)

@@ -388,7 +388,7 @@ def check_pytest(words, names, files):
         elif name in plugin_options():
             if plugin_options()[name].get("action") != "store_true" and not value:
                 next(words)
-        elif name in ("-k", "-m", "-p"):
+        elif name in ("-k", "-m", "-n", "-p"):
             next(words)
         elif not name.startswith("-"):
             target = name.split("::")[0]

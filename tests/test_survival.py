@@ -126,6 +126,7 @@ def test_an_interrupted_session_reports_and_leaves_no_worker(sweeps, monkeypatch
     assert len(finished(sweeps.path / ".sweep")) == 2
 
 
+@pytest.mark.slow
 def test_sigterm_is_heeded_as_ctrl_c_is_and_keeps_the_curves_so_far(sweeps, monkeypatch):
     sweeps.write(
         body="""
@@ -158,6 +159,7 @@ def test_sigterm_is_heeded_as_ctrl_c_is_and_keeps_the_curves_so_far(sweeps, monk
     assert [r.outcome.curve[-1].step for r in left] == [5, 5]
 
 
+@pytest.mark.slow
 def test_a_second_signal_ends_at_once(sweeps, monkeypatch):
     sweeps.write(
         body="""
