@@ -32,12 +32,13 @@ store.close()
 """Takes what it is told to, says what it got, and holds it until its input ends."""
 
 RACES = """
-import time
+import random, time
 from harness.store import Store
 with Store.open(sys.argv[1]) as store:
+    keys = random.sample(sys.argv[2:], len(sys.argv[2:]))
     print("ready", flush=True)
-    sys.stdin.readline()
-    got = [key for key in sys.argv[2:] if store.take(key)]
+    time.sleep(max(0, float(sys.stdin.readline()) - time.time()))
+    got = [key for key in keys if store.take(key)]
     print(*got, flush=True)
     sys.stdin.readline()
 """
@@ -262,8 +263,9 @@ class TakingContract:
         racers = [python(RACES, url, *keys, stdin=-1) for _ in range(4)]
         for racer in racers:
             assert racer.stdout.readline() == "ready\n"
+        start = time.time() + 0.2
         for racer in racers:
-            racer.stdin.write("\n")
+            racer.stdin.write(f"{start}\n")
             racer.stdin.flush()
         shares = [racer.stdout.readline().split() for racer in racers]
         for racer in racers:
