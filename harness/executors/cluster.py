@@ -20,6 +20,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import psutil
 import ray
 import ray.exceptions
 
@@ -150,17 +151,16 @@ class Cluster:
             log_to_driver=False,
             logging_level=logging.ERROR,
             _temp_dir=str(home),
-            _node_ip_address="127.0.0.1",
         )
         try:
             with _quiet(**seen):
                 try:
                     begin()
                 except Exception:  # noqa: BLE001 it waits 30 s for itself: too few on a busy machine
-                    ray.shutdown()
+                    _end(home)
                     begin()
         except BaseException as error:
-            ray.shutdown()
+            _end(home)
             shutil.rmtree(home, ignore_errors=True)
             if not isinstance(error, Exception):
                 raise
@@ -300,6 +300,15 @@ def _quiet(**variables: str) -> Iterator[None]:
         if ours:
             for one, handler in handlers.items():
                 signal.signal(one, handler)
+
+
+def _end(home: Path) -> None:
+    """End a Ray that has not come up in the folder ``home``: it leaves behind what had."""
+    ray.shutdown()
+    for process in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.Error):
+            if any(str(home) in argument for argument in process.cmdline()):
+                process.kill()
 
 
 def _keep_logs(home: Path, logs: Path | None) -> None:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from harness.protocols import Notify
@@ -62,6 +63,14 @@ def slow(job: Job, notify: Notify) -> Outcome:
     for step in range(10):
         notify(Progress("train", step, 10, evaluation=point(step) if step == 0 else None))
         time.sleep(0.05)
+    return completed(job)
+
+
+def steps_slowly(job: Job, notify: Notify) -> Outcome:
+    """Says its first step, and takes two seconds."""
+    print(f"step 1 of {job.run.steps}")
+    notify(Progress("train", 1, job.run.steps, evaluation=point(1)))
+    time.sleep(2)
     return completed(job)
 
 
@@ -265,6 +274,11 @@ def sends_unreadable(job: Job, notify: Notify) -> Outcome:
 
     notify(Progress("train", 1, 2, evaluation=Bomb()))  # type: ignore[arg-type]
     return completed(job)
+
+
+def returns_unreadable(job: Job, notify: Notify) -> Outcome:
+    """Returns an outcome that holds a function of this run alone."""
+    return replace(completed(job), weights=lambda: job)  # type: ignore[arg-type]
 
 
 NOT_CALLABLE = 3
