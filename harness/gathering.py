@@ -138,6 +138,7 @@ def gathered(
     baseline: Named | None = None,
     lookup: Lookup | None = None,
     running: Iterable[str] = (),
+    planned: Plan | None = None,
 ) -> Gathered:
     """Return the finished runs of ``sweep`` beside its baseline's.
 
@@ -149,8 +150,10 @@ def gathered(
         Where to find runs by key, in place of the store.
     running
         Names of the sweeps that this session runs: a baseline among them must be complete.
+    planned
+        The plan of ``sweep``, where it is at hand.
     """
-    planned = plan(sweep, selection, trains=False)
+    planned = planned or plan(sweep, selection, trains=False)
     lookup = lookup or store.get
     named = baseline_of(sweep, baseline)
     absent: Shortfall | None = None

@@ -78,6 +78,7 @@ def report_on(
     lookup: Lookup | None = None,
     running: Iterable[str] = (),
     reference: Reference | None = None,
+    planned: Plan | None = None,
 ) -> Report:
     """Return the report of ``sweep`` from what is stored.
 
@@ -91,6 +92,8 @@ def report_on(
         Names of the sweeps that this session runs: a baseline among them must be complete.
     reference
         An earlier report of the sweep to compare with.
+    planned
+        The plan of ``sweep``, where it is at hand.
     """
     from harness.audit import audit
     from harness.early import EarlyAnswers, spared
@@ -98,7 +101,14 @@ def report_on(
 
     lookup = once(lookup or store.get)
     found = gathered(
-        sweep, sweeps, store, selection, baseline=baseline, lookup=lookup, running=running
+        sweep,
+        sweeps,
+        store,
+        selection,
+        baseline=baseline,
+        lookup=lookup,
+        running=running,
+        planned=planned,
     )
     planned, evidence = found.planned, found.evidence
     early: dict[str, Verdict] = {}
@@ -163,6 +173,8 @@ def not_counted(planned: Plan, store: Store) -> str:
     """Say how many of the planned runs are in the store by another backend; empty without any."""
     from harness.training.backends import BACKENDS
 
+    if planned.conditions.backend not in BACKENDS:  # a training function of the user's
+        return ""
     found = {}
     for name in BACKENDS.keys() - {planned.conditions.backend}:
         under = replace(planned.conditions, backend=name)

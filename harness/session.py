@@ -189,6 +189,7 @@ class SweepSession:
             baseline=self._baseline,
             lookup=self.lookup,
             running=self.chosen,
+            planned=self._plans[name],
         )
         early = self._early.setdefault(name, EarlyAnswers(found.planned))
         if early.all_answered(found.evidence, baseline_ready=found.absent is None):
@@ -236,6 +237,7 @@ class SweepSession:
                 lookup=self.lookup,
                 running=self.chosen,
                 reference=self._references.get(name),
+                planned=self._plans[name],
             )
         return self._reports[name]
 

@@ -80,8 +80,8 @@ def run(options: argparse.Namespace) -> int:
         baseline = options.baseline
         if baseline is not None:
             baseline = named(baseline, sweeps, (), store, [sweep.name])
-        report = report_on(sweep, sweeps, store, selection, baseline=baseline)
         planned = plan(sweep, selection, trains=False)
+        report = report_on(sweep, sweeps, store, selection, baseline=baseline, planned=planned)
         others = not_counted(planned, store)
     below = Path(options.report) if options.report else common.root() / HOME / "reports"
     folder = below / report_folder(planned, report, baseline)

@@ -12,8 +12,14 @@ SCHEMA = 1
 
 
 def render(report: Report) -> str:
-    """Return the report as JSON text; equal reports give equal text."""
-    return json.dumps(as_data(report), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    """Return the report as JSON text, a line a run; equal reports give equal text."""
+    data = as_data(report)
+    runs, data["runs"] = data["runs"], []
+    text = json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    if not runs:
+        return text
+    lines = (json.dumps(run, ensure_ascii=False, allow_nan=False) for run in runs)
+    return text.replace('"runs": []', '"runs": [\n  ' + ",\n  ".join(lines) + "\n ]", 1)
 
 
 def as_data(report: Report) -> dict[str, Any]:

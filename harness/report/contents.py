@@ -37,6 +37,9 @@ METHODS = (
     "Intervals are Wilson's for successes, Student's t for the mean, a bootstrap for the "
     "interquartile mean, by influence functions for the worst quarter, and Bonett's for the SD."
 )
+MOST_LISTED = 1_000
+"""Of more runs than this the best and the worst are listed, half of them each."""
+
 LEVELS = ("exact one-sided binomial", "bracket test")
 """Methods that estimate a share or a parameter's value, which no sign belongs to."""
 
@@ -198,6 +201,10 @@ def _runs(report: Report, digits: Digits) -> Section:
     varied = [n for n in names if len({config.get(n) for config in configs}) > 1]
     same = {n: value(configs[0][n], rate=n == RATE) for n in names if n not in varied}
     places = max(2, *(len(str(r.run.index)) for r in main))
+    between = max(0, len(main) - MOST_LISTED)
+    if between:
+        main = [*main[: MOST_LISTED // 2], *main[-MOST_LISTED // 2 :]]
+        configs = [r.run.config for r in main]
     columns = {
         Column("run", right=False): [f"{r.run.index:0{places}d}" for r in main],
         Column(""): [_mark(r, report.own.improved) for r in main],
@@ -224,6 +231,11 @@ def _runs(report: Report, digits: Digits) -> Section:
     if same:
         said = ", ".join(f"{name.replace('_', ' ')} {shown}" for name, shown in same.items())
         notes.append(f"The same in every run: {said}.")
+    if between:
+        notes.append(
+            f"The best {MOST_LISTED // 2} and the worst {MOST_LISTED // 2}; report.json has the "
+            f"{between} between them too."
+        )
     rows = tuple(zip(*columns.values(), strict=True))
     return Section("Runs by ΔPerf", (Table(tuple(columns), rows, note=" ".join(notes), long=True),))
 
@@ -236,8 +248,11 @@ def _unfinished(report: Report) -> Section:
         Column("status", right=False),
         Column("error", right=False, wrap=True),
     )
-    rows = tuple((r.run.id, r.outcome.status, r.outcome.error or "") for r in left)
-    table = Table(columns, rows, note="They are tried again next time.", long=True)
+    rows = tuple((r.run.id, r.outcome.status, r.outcome.error or "") for r in left[:MOST_LISTED])
+    note = "They are tried again next time."
+    if len(left) > MOST_LISTED:
+        note += f" The first {MOST_LISTED} of {len(left)}."
+    table = Table(columns, rows, note=note, long=True)
     return Section("Runs that did not finish", (table,) if left else ())
 
 

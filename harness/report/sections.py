@@ -22,6 +22,8 @@ from harness.report.model import Report
 from harness.report.tables import Arm, Curve, Estimated, Range, learning_rate_of
 
 MOST_STEPS = 6
+MOST_DRAWN = 2_000
+"""Of more runs than this some are drawn, evenly spread over the sample."""
 MARKS = ("●", "○", "+")
 
 
@@ -49,6 +51,7 @@ def rate_blocks(report: Report, digits: Digits) -> tuple[Block, ...]:
     return (
         Table(tuple(columns), tuple(rows), note="± is half of the 95% interval of the mean."),
         Scatter(_points(report), report.lr_transfer, report.metric.zero != "arbitrary"),
+        *_not_all_drawn(report),
         *_rate_answer(report),
     )
 
@@ -77,7 +80,7 @@ def _points(report: Report) -> tuple[Point, ...]:
             success=r.run.id in report.own.improved,
             label=r.run.id,
         )
-        for r in report.main
+        for r in _drawn(report)
         if (rate := learning_rate_of(r)) is not None
     )
 
@@ -116,7 +119,7 @@ def curve_blocks(report: Report, digits: Digits) -> tuple[Block, ...]:
         _line(line, mark, _behind(line, report))
         for line, mark in zip(report.curves, MARKS, strict=False)
     )
-    return (Table(columns, tuple(rows), note=note), Curves(lines))
+    return (Table(columns, tuple(rows), note=note), Curves(lines), *_not_all_drawn(report))
 
 
 def _few(steps: Sequence[int]) -> list[int]:
@@ -144,7 +147,20 @@ def _line(line: Curve, mark: str, behind: tuple[tuple[tuple[int, float], ...], .
 def _behind(line: Curve, report: Report) -> tuple[tuple[tuple[int, float], ...], ...]:
     if line.name != report.sweep:
         return ()
-    return tuple(_path(r) for r in report.main if len(r.outcome.curve) > 1)
+    return tuple(_path(r) for r in _drawn(report) if len(r.outcome.curve) > 1)
+
+
+def _drawn(report: Report) -> Sequence[Result]:
+    main = report.main
+    if len(main) <= MOST_DRAWN:
+        return main
+    return [main[number * len(main) // MOST_DRAWN] for number in range(MOST_DRAWN)]
+
+
+def _not_all_drawn(report: Report) -> tuple[Block, ...]:
+    if len(report.main) <= MOST_DRAWN:
+        return ()
+    return (Text(f"{MOST_DRAWN} of {len(report.main)} runs are drawn, evenly over the sample."),)
 
 
 def _path(result: Result) -> tuple[tuple[int, float], ...]:

@@ -213,3 +213,22 @@ def test_a_file_that_cannot_be_replaced_leaves_no_rest(tmp_path):
     with pytest.raises(UsageError, match="cannot write the report"):
         write_report(sample(), tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["report.json"]
+
+
+def test_of_very_many_runs_pages_show_some_and_json_all(monkeypatch):
+    monkeypatch.setattr("harness.report.contents.MOST_LISTED", 10)
+    monkeypatch.setattr("harness.report.sections.MOST_DRAWN", 20)
+    runs = [0.01 * number for number in range(60)]
+    report = sample(main=make_results(runs, prefix="focused"), baseline=False, arms=False)
+    text = as_json.render(report)
+    data = json.loads(text)
+    assert [run["delta_perf"] for run in data["runs"]] == pytest.approx(runs)
+    assert sum(line.startswith("  {") for line in text.splitlines()) >= 60, "a line a run"
+    page = markdown.render(report)
+    listed = page.split("Runs by ΔPerf")[1].split("\n## ")[0]
+    assert "The best 5 and the worst 5; report.json has the 50 between them too." in listed
+    rows = [int(found) for found in re.findall(r"^\| (\d\d) ", listed, re.MULTILINE)]
+    assert rows == [59, 58, 57, 56, 55, 4, 3, 2, 1, 0]
+    assert "20 of 60 runs are drawn, evenly over the sample." in page
+    drawn = html.render(report)
+    assert drawn.count('class="behind"') <= 20
