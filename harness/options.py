@@ -73,7 +73,7 @@ def add_options(parser: pytest.Parser) -> None:
         "--sweep-ray-address",
         metavar="ADDRESS",
         help="with --sweep-executor ray, train on this running cluster: auto, HOST:PORT or "
-        "ray://HOST:PORT (default: a Ray of the session's own, on this machine)",
+        "ray://HOST:PORT (default: none, a Ray of the session's own)",
     )
     option(
         "--sweep-workers",
