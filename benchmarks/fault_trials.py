@@ -193,7 +193,8 @@ class Session:
     def kill(self) -> None:
         """Kill it by SIGKILL; what it has started is to end by itself."""
         with suppress(psutil.Error):
-            self._trial.orphans += psutil.Process(self.process.pid).children(recursive=True)
+            started = psutil.Process(self.process.pid).children(recursive=True)
+            self._trial.orphans += [one for one in started if not _is_an_agent(one)]
         self.process.kill()
         self.process.wait()
 
@@ -326,7 +327,7 @@ class Trial:
 
     def _expect_nobody(self) -> None:
         """Check that no process outlives the sessions."""
-        _, alive = psutil.wait_procs([*self.orphans, *self.workers()], timeout=60)
+        _, alive = psutil.wait_procs([*self.orphans, *self.workers()], timeout=30)
         for process in alive:
             with suppress(psutil.Error):
                 self.complain(f"outlived its session: {' '.join(process.cmdline())[:200]}")
@@ -337,14 +338,16 @@ class Trial:
         trainings = [training for training in self.trainings() if training.run == run]
         at = datetime.fromisoformat(kept.finished_at or "").timestamp() if kept else 0.0
         again = [t for t in trainings if _is_kept(kept) and t.began > at]
-        ends = [t.ended for t in trainings if t.ended is not None and t not in again]
-        in_vain = [end for end in ends[:-1] if not self._was_struck(end)]
+        whole = [t for t in trainings if t.ended is not None and t not in again]
+        in_vain = [training for training in whole[:-1] if not self._was_struck(training)]
         if again or in_vain:
             self.complain(f"stored at {at}, struck at {self.strikes}: {trainings}")
         return len(again) + len(in_vain)
 
-    def _was_struck(self, at: float) -> bool:
-        return any(began <= at <= ended for began, ended in self.strikes)
+    def _was_struck(self, training: Training) -> bool:
+        """Return whether a training was in flight when something struck."""
+        ended = training.ended or training.began
+        return any(training.began <= until and since <= ended for since, until in self.strikes)
 
 
 def comparable(report: dict[str, Any]) -> dict[str, Any]:
@@ -404,6 +407,13 @@ def _warm() -> Path:
     folder = TemporaryDirectory(prefix="sweep-faults-cache-")
     atexit.register(folder.cleanup)
     return Path(folder.name)
+
+
+def _is_an_agent(process: psutil.Process) -> bool:
+    """Whether it is of Ray's own, and looks only once a minute whether its node is there."""
+    with suppress(psutil.Error):
+        return process.name().startswith("ray::") and "Agent" in process.name()
+    return False
 
 
 def _written(path: Path) -> float:
