@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from harness.records import (
     DELTA_PERF,
@@ -34,7 +35,7 @@ from harness.report.tables import (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Report:
     """A sweep's report.
 
@@ -79,7 +80,7 @@ class Report:
         """The verdicts on what the sweep asks; the others are standard questions it leaves out."""
         return tuple(verdict for verdict in self.verdicts if verdict.claim)
 
-    @property
+    @cached_property
     def main(self) -> tuple[Result, ...]:
         """The sweep's own runs that are finished."""
         return tuple(r for r in self.runs if r.run.arm == MAIN and r.is_final)
