@@ -116,6 +116,12 @@ def failure(error: BaseException, log: str | None) -> Outcome:
     return Outcome(status="oom" if _is_out_of_memory(error) else "failed", error=text + where)
 
 
+def unsent(error: BaseException, log: str) -> Outcome:
+    """Return the outcome of a run whose trainer returned what cannot be pickled."""
+    text = f"the trainer returned what cannot be sent: {one_line(error)} (log: {log})"
+    return Outcome(status="failed", error=text)
+
+
 def overdue(timeout: float) -> Outcome:
     """Return the outcome of a run that was stopped at its ``timeout``."""
     return Outcome(status="timeout", error=f"stopped after its {timeout:g} s")

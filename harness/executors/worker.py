@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from harness.executors.logs import cut, redirect
-from harness.executors.outcomes import failure, traceback_text, train
+from harness.executors.outcomes import failure, traceback_text, train, unsent
 from harness.protocols import Event, Finished, Progressed, Started
 from harness.records import Job, Outcome, Progress
 
@@ -68,7 +68,10 @@ def main(pipe: int, lifeline: int, parent: int) -> NoReturn:
         outcome = _attempt(job, sender)
         _flush()
         cut(job.log)
-        sender.send(Finished(job.key, outcome))
+        try:
+            sender.send(Finished(job.key, outcome))
+        except Exception as error:  # noqa: BLE001 what a value's own code raises
+            sender.send(Finished(job.key, unsent(error, job.log)))
 
 
 def _attempt(job: Job, sender: _Sender) -> Outcome:

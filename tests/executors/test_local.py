@@ -338,6 +338,12 @@ class TestLocalExecutor(ExecutorContract):
         assert "sent what cannot be read (ValueError" in ended[0].error
         assert [ended[1].status, ended[2].status] == ["completed"] * 2
 
+    def test_an_outcome_that_cannot_be_sent_is_a_failure(self, run, job):
+        ended = run(job(0, "returns_unreadable"), job(1))
+        assert [ended[0].status, ended[1].status] == ["failed", "completed"]
+        assert ended[0].error.startswith("the trainer returned what cannot be sent: ")
+        assert "<lambda>" in ended[0].error
+
     def test_what_a_run_leaves_running_does_not_speak_for_the_next(self, executor, job):
         executor.submit([job(0, "leaves_a_thread"), job(1, "slow"), job(2, "slow")])
         events = drain(executor, 3)
