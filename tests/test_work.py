@@ -1,6 +1,7 @@
 """What a session trains, with fake executors over real stores: one session, and several at once."""
 
 import pytest
+import sqlalchemy as sa
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -8,6 +9,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from harness.protocols import Finished, Progressed, Started, Withheld
 from harness.records import Conditions, Config, Evaluation, Job, Outcome, Progress, Run
 from harness.store import Store
+from harness.store.tables import SESSIONS
 from harness.work import Work, now
 
 CONDITIONS = Conditions("t:t", "1", "own", "float32", "cpu", "task", "1", "model")
@@ -265,7 +267,10 @@ OUTCOMES = st.sampled_from([done(), *(Outcome(s, error="e") for s in ("crashed",
 
 
 class Schedules(RuleBasedStateMachine):
-    """Sessions on one store, stepped, stopped and replaced in any order: nothing twice or lost."""
+    """Sessions on one store, stepped, stopped, killed and replaced in any order.
+
+    Nothing is trained twice or lost.
+    """
 
     @initialize(runs=st.integers(1, 6))
     def begin(self, runs):
@@ -275,7 +280,7 @@ class Schedules(RuleBasedStateMachine):
         self.folder = tempfile.TemporaryDirectory()
         self.path = str(Path(self.folder.name, "store.db"))
         self.jobs = [job(number) for number in range(runs)]
-        self.sessions, self.completed = [], []
+        self.sessions, self.completed, self.dead = [], [], []
         self.open_session()
 
     @rule()
@@ -306,6 +311,16 @@ class Schedules(RuleBasedStateMachine):
         work.stop()
         store.close()
 
+    @rule(which=st.integers(0, 2))
+    @precondition(lambda self: self.sessions)
+    def kill(self, which):
+        """End a session as kill -9 does: what it has taken stays, in the name of a dead process."""
+        store, _, _ = self.sessions.pop(which % len(self.sessions))
+        mine = SESSIONS.c.session == store._takings._session
+        began = sa.update(SESSIONS).where(mine).values(began=1.0)
+        store._database.write(lambda connection: connection.execute(began))
+        self.dead.append(store)
+
     @invariant()
     def nothing_is_trained_twice(self):
         assert len(self.completed) == len(set(self.completed))
@@ -329,6 +344,8 @@ class Schedules(RuleBasedStateMachine):
         finish(work)
         assert not {j.key for j in executor.begun} & set(self.completed)
         self.stop(0)
+        for store in self.dead:
+            store.close()
         self.folder.cleanup()
 
 
