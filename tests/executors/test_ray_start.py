@@ -259,7 +259,12 @@ def test_an_address_that_something_else_listens_at(monkeypatch):
 
 
 def test_no_cluster_to_be_found(monkeypatch):
+    import ray._private.services as services
+
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    # "auto" finds any Ray on this machine, and other tests may have one running now.
+    monkeypatch.setattr(services, "find_gcs_addresses", set)
+    monkeypatch.setattr(services, "find_bootstrap_address", lambda *_: None)
     with pytest.raises(UsageError) as caught:
         make_executor("ray", address="auto")
     assert str(caught.value).startswith("no Ray cluster at 'auto': ")
