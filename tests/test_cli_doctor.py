@@ -25,12 +25,14 @@ from tests.factories import make_results
 
 @pytest.fixture
 def here(tmp_path, monkeypatch):
-    """A project with a store, on a machine whose devices answer at once."""
+    """A project with a store, on a machine that has both backends, whose devices answer at once."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / ".git").mkdir()
     with Store.open(".sweep/store.db") as store:
         for result in make_results([0.1, None], finished_at="2025-01-01T00:00:00Z"):
             store.save(result)
+    for module in (devices, software):
+        monkeypatch.setattr(module, "missing_libraries", lambda backend: [])
     monkeypatch.setattr(devices, "devices_here", lambda name, patience: ("cpu",))
     monkeypatch.setattr(devices.shutil, "which", lambda name: None)
     monkeypatch.setattr(machine.psutil, "virtual_memory", lambda: memory(8e9))
