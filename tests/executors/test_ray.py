@@ -55,6 +55,8 @@ def host_of(pid):
 
 
 class TestRayExecutor(ExecutorContract):
+    start = 20.0
+
     def make(self, **options):
         return make_executor("ray", **{"workers": 2} | options)
 
@@ -104,7 +106,7 @@ class TestRayExecutor(ExecutorContract):
         ],
     )
     def test_a_fault_costs_its_own_run_only(self, run, job, fault, status, says):
-        faulty = job(1, FAULTY, fault=fault, timeout=3)
+        faulty = job(1, FAULTY, fault=fault, timeout=3 if status == "timeout" else 60)
         ended = run(job(0, FAULTY, fault="none"), faulty, *[job(i, FAULTY) for i in (2, 3)])
         assert [ended[i].status for i in (0, 2, 3)] == ["completed"] * 3
         assert ended[1].status == status
@@ -240,17 +242,20 @@ class TestRayExecutor(ExecutorContract):
     def test_where_others_leave_no_room_a_worker_waits_and_is_then_given_up(self, job, monkeypatch):
         from harness.executors import ray
 
-        monkeypatch.setattr(ray, "BUSY", 2.0)
         others = self.make(workers=4)
         executor = self.make()
         try:
-            others.submit([job(index, "hangs_reporting") for index in [1] * 4])
-            while len(hosts()) < 4:
-                others.poll(0.5)
+            others.submit([job(index, "hangs_deaf") for index in range(4)])
+            begun, until = 0, time.monotonic() + 60
+            while begun < 4:
+                assert time.monotonic() < until
+                begun += sum(isinstance(event, Started) for event in others.poll(0.5))
+            monkeypatch.setattr(ray, "BUSY", 2.0)
             executor.submit([job(0)])
             outcome = outcomes(drain(executor, 1))[0]
             assert outcome.status == "failed"
             assert "no node has had room for a run in 0 minutes, others use it" in outcome.error
+            monkeypatch.setattr(ray, "BUSY", 60.0)
             executor.submit([job(2)])
             executor.poll(0.5)
             others.close()
