@@ -1,12 +1,11 @@
 """The fault suite at a modest size: each scenario once on each executor that it is for."""
 
-import random
 import time
 
 import fault_trials
 import faults
 import pytest
-from fault_scenarios import SCENARIOS, Scenario, session_killed, worker_killed
+from fault_scenarios import SCENARIOS
 
 CASES = [
     pytest.param(
