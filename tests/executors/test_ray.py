@@ -214,10 +214,11 @@ class TestRayExecutor(ExecutorContract):
     def test_threads_and_nothing_of_ray_s_are_in_a_worker(self, job):
         executor = self.make(threads=2)
         try:
-            submitted = job(0, "tells_threads")
-            executor.submit([submitted])
-            drain(executor, 1)
-            assert Path(submitted.log).read_text() == "2 2\nFalse False\n"
+            jobs = [job(0, "tells_threads"), job(1, "tells_psutil")]
+            executor.submit(jobs)
+            drain(executor, 2)
+            assert Path(jobs[0].log).read_text() == "2 2\nFalse False\n"
+            assert Path(jobs[1].log).read_text() == f"{psutil.__file__}\n"
         finally:
             executor.close()
 

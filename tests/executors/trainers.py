@@ -236,6 +236,14 @@ def sees_device(job: Job, notify: Notify) -> Outcome:
     return completed(job)
 
 
+def tells_psutil(job: Job, notify: Notify) -> Outcome:
+    """Prints where a library comes from that Ray brings a copy of."""
+    import psutil
+
+    print(psutil.__file__)
+    return completed(job)
+
+
 def notifies_from_threads(job: Job, notify: Notify) -> Outcome:
     """Sends 200 messages, each too long to be written at once, from four threads."""
 
