@@ -126,7 +126,8 @@ def disk_full(trial: Trial) -> None:
         with trial.strike():
             if mounted:
                 _fill(trial.home / "filler")
-            else:  # who may not mount a disk: no file may grow
+            else:
+                trial.remark = "by a limit"  # who may not mount a disk: no file may grow
                 limit = (2**16, resource.RLIM_INFINITY)
                 resource.prlimit(session.process.pid, resource.RLIMIT_FSIZE, limit)
             session.end()

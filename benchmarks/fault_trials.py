@@ -96,6 +96,7 @@ class Found:
     twice: int
     equal: bool
     wrong: tuple[str, ...]
+    remark: str = field(default="", compare=False)
 
     @property
     def is_well(self) -> bool:
@@ -212,7 +213,7 @@ class Trial:
     """One time of a scenario, on one executor, with whatever ``chance`` says.
 
     ``excepted`` are the runs that are not to be as undisturbed, ``lasting`` what is to be closed
-    when all has been looked at.
+    when all has been looked at. ``remark`` says what was done otherwise than in other trials.
     """
 
     folder: Path
@@ -227,6 +228,7 @@ class Trial:
     orphans: list[psutil.Process] = field(default_factory=list)
     excepted: set[str] = field(default_factory=set)
     lasting: ExitStack = field(default_factory=ExitStack)
+    remark: str = ""
 
     @property
     def home(self) -> Path:
@@ -323,7 +325,9 @@ class Trial:
         lost = [run for run in undisturbed(self.trainer).runs if not _is_kept(stored.get(run))]
         twice = sum(self._superfluous(run, stored.get(run)) for run in stored)
         self._expect_nobody()
-        return Found(len(set(lost) - self.excepted), twice, self.compare(), tuple(self.wrong))
+        is_equal = self.compare()
+        lost = [run for run in lost if run not in self.excepted]
+        return Found(len(lost), twice, is_equal, tuple(self.wrong), self.remark)
 
     def _expect_nobody(self) -> None:
         """Check that no process outlives the sessions."""

@@ -41,7 +41,9 @@ class Row:
     @property
     def cells(self) -> tuple[str | int, ...]:
         """The row as it is printed."""
-        start = (self.scenario.name, self.executor)
+        remarks = sorted({found.remark for found in self.found} - {""})
+        name = f"{self.scenario.name} ({', '.join(remarks)})" if remarks else self.scenario.name
+        start = (name, self.executor)
         if self.lacks:
             return (*start, 0, "", "", f"no {self.lacks}", "")
         equal, times = sum(found.equal for found in self.found), len(self.found)
