@@ -15,7 +15,8 @@ from harness.sweep import Sweep
 if TYPE_CHECKING:
     from harness.store import Store
 
-Lookup = Callable[[Iterable[str]], Mapping[str, Result]]
+Lookup = Callable[[Mapping[str, Run]], Mapping[str, Result]]
+"""From runs by key to the results there are of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +43,11 @@ def once(lookup: Lookup) -> Lookup:
     """
     known: dict[str, Result | None] = {}
 
-    def remembered(keys: Iterable[str]) -> Mapping[str, Result]:
-        wanted = list(keys)
-        new = [key for key in wanted if key not in known]
-        known.update(dict.fromkeys(new) | dict(lookup(new)))
-        return {key: result for key in wanted if (result := known[key]) is not None}
+    def remembered(runs: Mapping[str, Run]) -> Mapping[str, Result]:
+        new = {key: run for key, run in runs.items() if key not in known}
+        if new:
+            known.update(dict.fromkeys(new) | dict(lookup(new)))
+        return {key: result for key in runs if (result := known[key]) is not None}
 
     return remembered
 
@@ -97,14 +98,11 @@ def gather(
     planned: Plan, lookup: Lookup, baseline: Baseline | Counts | None, baseline_name: str | None
 ) -> Evidence:
     """Return the finished runs of a plan as evidence beside its baseline."""
-    # The plan's own runs: a stored one may have been named by an earlier version of the sweep file.
-    found = {
-        key: replace(result, run=planned.runs[key]) for key, result in lookup(planned.runs).items()
-    }
+    found = lookup(planned.runs)
     arms: dict[str, list[Result]] = {}
     for key, run in planned.runs.items():
         if key in found and found[key].is_final:
-            arms.setdefault(run.arm, []).append(found[key])
+            arms.setdefault(run.arm, []).append(as_run(found[key], run))
     main = arms.pop(MAIN, [])
     return Evidence(
         sweep=planned.sweep.name,
@@ -118,6 +116,11 @@ def gather(
         seed=planned.sweep.seed,
         apart=baseline.apart if isinstance(baseline, Baseline) else None,
     )
+
+
+def as_run(result: Result, run: Run) -> Result:
+    """Return ``result`` as that of ``run``: another sweep that shares the training has its own."""
+    return result if result.run is run else replace(result, run=run)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +157,7 @@ def gathered(
         The plan of ``sweep``, where it is at hand.
     """
     planned = planned or plan(sweep, selection, trains=False)
-    lookup = lookup or store.get
+    lookup = lookup or store.of
     named = baseline_of(sweep, baseline)
     absent: Shortfall | None = None
     at_hand: Baseline | Counts | None

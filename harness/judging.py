@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from functools import cache
 from typing import TYPE_CHECKING
 
 from harness.baselines import Named, name_of
@@ -37,6 +38,12 @@ def judge(
     from harness.claims import judge_all, with_holm
 
     verdicts = judge_all(planned.sweep.questions, evidence)
+    enabled = {run.arm for run in planned.runs.values()}
+
+    @cache
+    def lacking_of(arms: tuple[str, ...]) -> Shortfall | None:
+        return shortfall(planned.of_arms(arms), lookup)
+
     judged = []
     waiting = set()
     for verdict in verdicts:
@@ -46,9 +53,7 @@ def judge(
         claim = planned.sweep.questions.get(verdict.id)
         lacking, whose = None, [planned.sweep.name]
         if claim is not None:
-            enabled = {run.arm for run in planned.runs.values()}
-            arms = (MAIN, *(arm for arm in claim.arms if arm in enabled))
-            lacking = shortfall(planned.of_arms(arms), lookup)
+            lacking = lacking_of((MAIN, *(arm for arm in claim.arms if arm in enabled)))
             if lacking is None and claim.uses_baseline and absent is not None:
                 lacking, whose = absent, [evidence.baseline_name or "", *whose]
         if lacking is not None:
@@ -99,7 +104,7 @@ def report_on(
     from harness.early import EarlyAnswers, spared
     from harness.report.model import build
 
-    lookup = once(lookup or store.get)
+    lookup = once(lookup or store.of)
     found = gathered(
         sweep,
         sweeps,
@@ -178,8 +183,8 @@ def not_counted(planned: Plan, store: Store) -> str:
     found = {}
     for name in BACKENDS.keys() - {planned.conditions.backend}:
         under = replace(planned.conditions, backend=name)
-        keys = (run_key(run, under) for run in planned.runs.values())
-        found[name] = sum(r.is_final for r in store.get(keys, traces=False).values())
+        runs = {run_key(run, under): run for run in planned.runs.values()}
+        found[name] = sum(r.is_final for r in store.of(runs, traces=False).values())
     more = " and ".join(f"{count} more by {name}" for name, count in sorted(found.items()) if count)
     return f" ({more}, not counted)" if more else ""
 

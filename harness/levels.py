@@ -38,15 +38,16 @@ def levels_of(values: Sequence[Value]) -> Levels | None:
 
     None where they do not vary, and where they are too many to compare though they are no range.
     """
-    distinct = sorted(set(values), key=in_order)
+    distinct = set(values)
     if len(distinct) < 2:
         return None
     if is_range(distinct):
         return _thirds(values)
     if len(distinct) > max(RANGE_FROM, min(MOST_LEVELS, len(values) // 2)):
         return None
-    number = {value: code for code, value in enumerate(distinct)}
-    return Levels(tuple(distinct), np.array([number[value] for value in values], dtype=np.intp))
+    levels = tuple(sorted(distinct, key=in_order))
+    number = {value: code for code, value in enumerate(levels)}
+    return Levels(levels, np.array([number[value] for value in values], dtype=np.intp))
 
 
 def is_range(values: Collection[Value]) -> bool:

@@ -10,13 +10,14 @@ import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from harness import statistics
-from harness.records import Result
+from harness.records import Conditions, Result
 
 FloatArray = NDArray[np.float64]
 Rule = Literal["shown", "above zero"]
@@ -36,6 +37,9 @@ _CONDITIONS = (
     "lr_transfer",
     "trainer_version",
 )
+
+MOST_TRACED = 500
+"""The traces of so many runs tell what their learning rates were like; each has to be unpacked."""
 
 SE_RATIO = 1.25
 """Median standard errors further apart than this are taken for different evaluations."""
@@ -85,33 +89,50 @@ class SuccessCount:
     """The ids of the successes."""
 
 
+class _Same:
+    """A sample, equal to itself alone: to compare two by their runs is to read them."""
+
+    def __init__(self, results: tuple[Result, ...]) -> None:
+        self.results = results
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and self.results is other.results
+
+    def __hash__(self) -> int:
+        return id(self.results)
+
+
 def observe(results: Iterable[Result]) -> Observations:
-    """Read the final runs among ``results``; a ΔPerf that is missing or not finite is no result."""
-    results = tuple(results)
+    """Read the final runs among ``results``; a ΔPerf that is missing or not finite is no result.
+
+    A tuple that was read a moment ago is not read again: claims, audit and report each ask.
+    """
+    return _observed(_Same(tuple(results)))
+
+
+@lru_cache(maxsize=8)
+def _observed(sample: _Same) -> Observations:
+    results = sample.results
     completed = tuple(
-        result
-        for result in results
-        if result.outcome.status == "completed" and _is_number(result.outcome.delta_perf)
-    )
-    outcomes = [result.outcome for result in completed]
-    delta = np.array([outcome.delta_perf for outcome in outcomes], dtype=np.float64)
-    errors = np.array(
         [
-            outcome.delta_perf_se if _is_number(outcome.delta_perf_se) else math.nan
-            for outcome in outcomes
-        ],
-        dtype=np.float64,
+            result
+            for result in results
+            if result.outcome.status == "completed"
+            and (delta_perf := result.outcome.delta_perf) is not None
+            and math.isfinite(delta_perf)
+        ]
     )
-    prompts, changed = (
-        np.array([math.nan if value is None else value for value in column], dtype=np.float64)
-        for column in (
-            [outcome.prompts for outcome in outcomes],
-            [outcome.prompts_changed for outcome in outcomes],
-        )
-    )
+    measured = [
+        (one.delta_perf, one.delta_perf_se, one.prompts, one.prompts_changed)
+        for one in [result.outcome for result in completed]
+    ]
+    # None becomes NaN.
+    delta, errors, prompts, changed = np.array(measured, dtype=np.float64).reshape(-1, 4).T.copy()
     # An SE of 0 beside a change, where nobody counted the changed prompts, is a blank, not an SE.
     blank = (errors == 0.0) & (delta != 0.0) & np.isnan(changed)
     known = np.isfinite(errors) & (errors >= 0.0) & ~blank
+    for array in (delta, errors, prompts, changed):
+        array.setflags(write=False)
     return Observations(
         completed=completed,
         diverged=tuple(result for result in results if result.outcome.status == "diverged"),
@@ -213,10 +234,14 @@ def window_of(result: Result, since: int | None) -> tuple[float, float]:
     return (declared / 2 if since is None else since) * run.steps / max(1, declared), run.steps
 
 
-def learning_rates(results: Iterable[Result]) -> list[tuple[FloatArray, FloatArray]]:
-    """Return steps [t] and learning rates [t] of the runs whose trace has them."""
+def learning_rates(results: Sequence[Result]) -> list[tuple[FloatArray, FloatArray]]:
+    """Return steps [t] and learning rates [t] of the runs whose trace has them.
+
+    Of more than `MOST_TRACED` runs so many are looked at, evenly over the sample.
+    """
     rates = []
-    for result in results:
+    few = min(len(results), MOST_TRACED)
+    for result in (results[number * len(results) // few] for number in range(few)):
         pairs = np.array(
             [(point.step, point.learning_rate) for point in result.outcome.trace],
             dtype=np.float64,
@@ -330,10 +355,6 @@ def paired_differences(main: Observations, arm: Observations) -> FloatArray:
     return np.array(differences, dtype=np.float64)
 
 
-def _is_number(value: float | None) -> bool:
-    return value is not None and math.isfinite(value)
-
-
 def _known(observed: Observations, name: str) -> frozenset[int]:
     values = {getattr(result.outcome, name) for result in observed.completed}
     return frozenset() if None in values else frozenset(values)
@@ -344,9 +365,17 @@ def _stated(results: Iterable[Result], name: str) -> set[Any]:
 
     A factor between learning rates is the task's, and unknown where the task is.
     """
-    home = (result.run if name == "steps" else result.conditions for result in results)
+    if name == "steps":
+        return {result.run.steps for result in results} - {0}
     known = "task" if name == "lr_transfer" else name
-    return {getattr(one, name) for one in home if getattr(one, known) not in ("", 0)}
+    stated = _distinct_conditions(_Same(tuple(results)))
+    return {getattr(one, name) for one in stated if getattr(one, known) not in ("", 0)}
+
+
+@lru_cache(maxsize=8)
+def _distinct_conditions(sample: _Same) -> tuple[Conditions, ...]:
+    """Return what the runs of a sample were trained under: of one sweep, as a rule one object."""
+    return tuple({id(one.conditions): one.conditions for one in sample.results}.values())
 
 
 def _recorded(results: Iterable[Result], name: str) -> set[Any]:

@@ -106,7 +106,7 @@ class SweepSession:
                 observer=self.observer,
             )
         for name, planned in self._plans.items():
-            self._results.update(self.store.get(planned.runs))
+            self._results.update(self.store.of(planned.runs))
             if not self.settings.offline:
                 sweep = self.sweeps[name]
                 self.store.register(name, sweep.declaration, question_hashes(sweep))
@@ -219,11 +219,10 @@ class SweepSession:
         found = self.lookup(self._plans[name].runs)
         return tuple(found[key] for key in self._plans[name].runs if key in found)
 
-    def lookup(self, keys: Iterable[str]) -> dict[str, Result]:
-        """Return the results among ``keys`` that count in this session."""
-        if self._is_fresh:
-            return {key: self._results[key] for key in keys if key in self._ended}
-        return {key: self._results[key] for key in keys if key in self._results}
+    def lookup(self, runs: Mapping[str, Run]) -> dict[str, Result]:
+        """Return the results of ``runs``, by key, that count in this session."""
+        counted = self._ended if self._is_fresh else self._results
+        return {key: self._results[key] for key in runs if key in counted}
 
     def report(self, name: str) -> Report:
         """Return the report of a chosen sweep as things stand; made once for the same results."""
@@ -266,7 +265,7 @@ class SweepSession:
     def recall(self) -> None:
         """Take in what the other processes of a shared session have stored."""
         for planned in self._plans.values():
-            found = self.store.get(planned.runs)
+            found = self.store.of(planned.runs)
             self._results.update(found)
             self._ended |= {k for k, r in found.items() if (r.finished_at or "") >= self._since}
         self._reports.clear()

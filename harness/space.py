@@ -10,7 +10,7 @@ import bisect
 import itertools
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 from harness.errors import SweepError
@@ -136,6 +136,7 @@ class Choice:
 
     options: tuple[Value, ...]
     weights: tuple[float, ...]
+    _ends: tuple[float, ...] = field(repr=False, compare=False)
 
     def __init__(self, *options: Value, weights: Sequence[float] | None = None) -> None:
         object.__setattr__(self, "options", options)
@@ -159,12 +160,12 @@ class Choice:
                 f"Choice({shown}): weights {self.weights} must be finite, none negative, "
                 f"and not all zero"
             )
+        object.__setattr__(self, "_ends", tuple(itertools.accumulate(self.weights)))
 
     def quantile(self, u: float, given: Mapping[str, Value]) -> Value:
         """Return the option in whose share of the unit interval ``u`` lies."""
-        ends = list(itertools.accumulate(self.weights))
-        place = bisect.bisect_right(ends, u * ends[-1])
-        last = max(i for i, weight in enumerate(self.weights) if weight > 0)
+        place = bisect.bisect_right(self._ends, u * self._ends[-1])
+        last = bisect.bisect_left(self._ends, self._ends[-1])  # of those that have a weight
         return self.options[min(place, last)]
 
     def values(self) -> tuple[Value, ...]:
@@ -252,7 +253,8 @@ class Space:
                 self.distributions[name] = as_distribution(value)
             except SweepError as error:
                 raise SweepError(f"{name}: {error}") from None
-        self._order = self._resolution_order()
+        places = {name: place for place, name in enumerate(self.distributions)}
+        self._order = [(name, places[name]) for name in self._resolution_order()]
         self._check_learning_rate()
 
     def __len__(self) -> int:
@@ -275,10 +277,11 @@ class Space:
 
     def config(self, point: Sequence[float]) -> Config:
         """Return the config at a point of the unit cube: a coordinate a parameter, as declared."""
-        coordinate = dict(zip(self.distributions, point, strict=True))
+        if len(point) != len(self.distributions):
+            raise ValueError(f"a point of {len(self.distributions)} coordinates, got {len(point)}")
         drawn: dict[str, Value] = {}
-        for name in self._order:
-            drawn[name] = self.distributions[name].quantile(float(coordinate[name]), drawn)
+        for name, place in self._order:
+            drawn[name] = self.distributions[name].quantile(float(point[place]), drawn)
         return Config({name: drawn[name] for name in self.distributions})
 
     def describe(self) -> dict[str, str]:

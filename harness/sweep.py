@@ -175,7 +175,7 @@ class Sweep:
         points = unit_points(self.sampler, count, self.runs, len(self.parameters), self.seed)
         main = tuple(
             self._run(index, MAIN, self.parameters.config(point), planned)
-            for index, point in enumerate(points)
+            for index, point in enumerate(points.tolist())
         )
         kept = self.arms if arms is None else {name: self.arms[name] for name in arms}
         return main + tuple(
@@ -192,7 +192,7 @@ class Sweep:
         fixed = self.sampler in FIXED_SIZE
         count = self.runs if fixed else DECLARED_BY
         points = unit_points(self.sampler, count, count, len(self.parameters), self.seed)
-        drawn = [dict(self.parameters.config(point)) for point in points]
+        drawn = [dict(self.parameters.config(point)) for point in points.tolist()]
         return digest([self.name, self.seed, self.task or "", self.steps, drawn])
 
     def _arm_runs(self, arm: str, size: int | Pairs, main: tuple[Run, ...]) -> Iterable[Run]:
@@ -224,13 +224,11 @@ class Sweep:
         of: Run | None = None,
         kind: str | None = None,
     ) -> Run:
-        words = [self.name, f"{index:02d}"]
-        if of is not None:
-            words.insert(1, kind or arm)
-        words += (SHORT_NAMES.get(n, f"{n}_") + _plain(v) for n, v in config.items())
+        words = [self.name, *([] if of is None else [kind or arm]), f"{index:02d}"]
+        words += (SHORT_NAMES.get(n, f"{n}_") + _written(v) for n, v in config.items())
         seed = hashlib.sha256(f"{self.name}:{self.seed}:{index}".encode()).digest()
         return Run(
-            id="-".join(_plain(word) for word in words),
+            id=_NOT_PLAIN.sub("_", "-".join(words)),
             sweep=self.name,
             index=index,
             arm=arm,
@@ -306,7 +304,9 @@ def _check_share(what: str, value: object, most: float) -> None:
         raise SweepError(f"{what} is {value!r}; expected a number above 0 and below {most:g}")
 
 
-def _plain(value: Value) -> str:
-    """Return ``value`` in characters that need no quoting in a shell or a file name."""
-    text = f"{value:.2g}" if isinstance(value, float) else str(value)
-    return re.sub(r"[^A-Za-z0-9_.+-]", "_", text)
+_NOT_PLAIN = re.compile(r"[^A-Za-z0-9_.+-]")
+"""What a run's id has no place for: characters that a shell or a file name would have quoted."""
+
+
+def _written(value: Value) -> str:
+    return f"{value:.2g}" if isinstance(value, float) else str(value)

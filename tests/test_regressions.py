@@ -83,7 +83,7 @@ def evidence(truth=peaked, noise=0.02, seed=0, late=1.0, prompts=512, **conditio
         curve = None if delta is None else make_curve(0.12, delta, 100)
         if curve and late != 1.0:
             half = 0.12 + delta * (1 - late / 2)
-            curve = tuple(replace(p, perf=half) if p.step == 50 else p for p in curve)
+            curve = tuple(p._replace(perf=half) if p.step == 50 else p for p in curve)
         status = "completed" if delta is not None else "diverged"
         made = make_result(delta=delta, status=status, key=key, curve=curve or (), prompts=prompts)
         under = replace(PLANNED.conditions, **conditions)

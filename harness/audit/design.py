@@ -8,8 +8,8 @@ from itertools import combinations
 
 import numpy as np
 
-from harness import observations, statistics
-from harness.audit.view import ALARM, View
+from harness import statistics
+from harness.audit.view import ALARM, View, columns_of, numeric
 from harness.levels import RANGE_FROM, in_order, levels_of
 from harness.records import Finding, Value
 
@@ -17,9 +17,7 @@ FAILED = ("failed", "timeout", "oom", "crashed")
 
 
 def confounded(view: View) -> Iterator[Finding]:
-    runs = view.final
-    columns = {name: view.column(name, runs) for name in observations.parameter_names(runs)}
-    yield from confounding(columns, view.given, view.generator())
+    yield from confounding(view.columns, view.given, view.generator())
 
 
 def confounding(
@@ -57,12 +55,9 @@ def confounding(
 
 
 def constant_parameter(view: View) -> Iterator[Finding]:
-    runs = view.final
-    if not runs:
-        return
     for name, claim in view.questions.items():
         for parameter in claim.parameters:
-            values = set(view.column(parameter, runs))
+            values = set(view.columns.get(parameter, ()))
             if len(values) == 1 and None not in values and not view.evidence.arms.get(parameter):
                 how = view.how_to_have(parameter, "Pairs(12, values=(…,))")
                 yield Finding(
@@ -75,9 +70,8 @@ def constant_parameter(view: View) -> Iterator[Finding]:
 
 
 def edge_optimum(view: View) -> Iterator[Finding]:
-    runs = view.final
-    columns = view.numeric(runs)
-    if view.observed.is_degenerate or len(runs) < statistics.FEWEST_BRACKETED:
+    columns = numeric(view.columns)
+    if view.observed.is_degenerate or len(view.final) < statistics.FEWEST_BRACKETED:
         return
     outcomes = np.concatenate([view.observed.delta, np.full(len(view.observed.diverged), -np.inf)])
     rng, alpha = view.generator(), ALARM / 2 / max(1, len(columns))
@@ -111,7 +105,7 @@ def survivorship(view: View) -> Iterator[Finding]:
     text = f"of {len(view.evidence.runs)} runs {' and '.join(kinds)}: the mean and the spread are "
     text += "those of the survivors"
     lost = (*view.observed.diverged, *failed)
-    columns = view.numeric((*view.observed.completed, *lost))
+    columns = numeric(columns_of((*view.observed.completed, *lost)))
     kept = len(view.observed.completed)
     where: list[str] = []
     for name, values in columns.items():

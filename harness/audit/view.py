@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,24 +32,15 @@ class View:
     declared_arms: Collection[str] | None
     post_hoc: Collection[str]
 
-    @property
+    @cached_property
     def final(self) -> tuple[Result, ...]:
         """The main runs that are done for good, diverged ones last."""
         return (*self.observed.completed, *self.observed.diverged)
 
-    def column(self, parameter: str, results: Iterable[Result]) -> list[Value]:
-        """Return the values [n] of a parameter; None where a run does not set it."""
-        return [result.run.config.get(parameter) for result in results]
-
-    def numeric(self, results: Iterable[Result]) -> dict[str, NDArray[np.float64]]:
-        """Return the parameters that hold many numbers, as arrays [n] over ``results``."""
-        results = tuple(results)
-        columns: dict[str, NDArray[np.float64]] = {}
-        for name in observations.parameter_names(results):
-            values = self.column(name, results)
-            if None not in values and is_range(values):
-                columns[name] = np.array(values, dtype=np.float64)
-        return columns
+    @cached_property
+    def columns(self) -> dict[str, list[Value]]:
+        """The values [n] of each parameter over the `final` runs; None where one is not set."""
+        return columns_of(self.final)
 
     def how_to_have(self, arm: str, size: int | str) -> str:
         """Say how to have an arm trained, which is declared as ``arm=size``."""
@@ -57,6 +49,24 @@ class View:
     def generator(self) -> np.random.Generator:
         """Return a generator that is the same for the same seed."""
         return np.random.default_rng([abs(self.evidence.seed), 0xA0D17])
+
+
+def columns_of(results: Sequence[Result]) -> dict[str, list[Value]]:
+    """Return the values [n] of each parameter over ``results``; None where one is not set."""
+    configs = [result.run.config for result in results]
+    return {
+        name: [config.get(name) for config in configs]
+        for name in observations.parameter_names(results)
+    }
+
+
+def numeric(columns: Mapping[str, list[Value]]) -> dict[str, NDArray[np.float64]]:
+    """Return those of ``columns`` that hold many numbers, as arrays [n]."""
+    return {
+        name: np.array(values, dtype=np.float64)
+        for name, values in columns.items()
+        if None not in values and is_range(values)
+    }
 
 
 def how_to_have(declared: Collection[str] | None, arm: str, size: int | str) -> str:

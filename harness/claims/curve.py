@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -135,18 +137,24 @@ def ends_of(
     ends: list[tuple[float, float]] = []
     used: list[Result] = []
     for result in results:
-        points = [point for point in result.outcome.curve if np.isfinite(point.perf)]
-        steps = np.array([point.step for point in points], dtype=np.float64)
-        tolerance = TOLERANCE * result.run.steps
-        first, last = (
-            statistics.nearest_point(steps, step, tolerance)
-            for step in observations.window_of(result, since)
-        )
+        points = [point for point in result.outcome.curve if math.isfinite(point.perf)]
+        steps = tuple([point.step for point in points])
+        window = observations.window_of(result, since)
+        first, last = _nearest(steps, window, TOLERANCE * result.run.steps)
         if first is not None and last is not None and steps[first] < steps[last]:
             ends.append((points[first].perf, points[last].perf))
             used.append(result)
     both = np.array(ends, dtype=np.float64).reshape(-1, 2)
     return both[:, 0], both[:, 1], used
+
+
+@lru_cache(maxsize=256)
+def _nearest(
+    steps: tuple[int, ...], window: tuple[float, float], tolerance: float
+) -> tuple[int | None, int | None]:
+    """Return which of ``steps`` are nearest to the ends of the window: of most runs, the same."""
+    first, last = (statistics.nearest_point(steps, end, tolerance) for end in window)
+    return first, last
 
 
 def _longer_training(observed: Observations, evidence: Evidence) -> str:

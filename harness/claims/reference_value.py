@@ -221,5 +221,7 @@ class _Matched:
         return line
 
 
-def _having(results: Sequence[Result], parameter: str, value: Value) -> tuple[Result, ...]:
-    return tuple(r for r in results if r.run.config.get(parameter) == value)
+def _having(results: tuple[Result, ...], parameter: str, value: Value) -> tuple[Result, ...]:
+    """Return the runs with a value of a parameter; the same tuple where that is all of them."""
+    having = tuple([r for r in results if r.run.config.get(parameter) == value])
+    return results if len(having) == len(results) else having

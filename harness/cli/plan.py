@@ -6,7 +6,6 @@ import argparse
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, TextIO
 
 from harness.arguments import HOME
@@ -173,9 +172,7 @@ def _beside(
 
     name = asked.sweep.baseline
     with common.open_store(options) as store:
-        # The plan's own runs: one may have been stored by a sweep of another name.
-        found = store.get(asked.runs, traces=False).items()
-        ours = tuple(replace(result, run=asked.runs[key]) for key, result in found)
+        ours = tuple(store.of(asked.runs, traces=False).values())
         if not isinstance(name, str):
             return ours, ()
         theirs, _ = resolve_baseline(name, sweeps, store, asked)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import traceback
 from collections.abc import Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import Any, TypeVar, get_args
 
 from harness.errors import HarnessError
@@ -205,7 +205,7 @@ def _finite_points(points: Sequence[Point], kind: type[Point]) -> list[Point]:
     for point in points:
         if not isinstance(point, kind):
             raise TypeError(f"expected {kind.__name__} values, got {type(point).__name__}")
-        values = {field.name: getattr(point, field.name) for field in fields(point)}
+        values = {name: getattr(point, name) for name in kind.__annotations__}
         numbers: dict[str, Any] = {
             name: None if value is None else float(value) for name, value in values.items()
         }

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from math import isfinite
 from typing import Any
 
 from harness.records import Decision, Finding, Result, Verdict, finite
@@ -13,17 +15,28 @@ SCHEMA = 1
 
 def render(report: Report) -> str:
     """Return the report as JSON text, a line a run; equal reports give equal text."""
-    data = as_data(report)
-    runs, data["runs"] = data["runs"], []
-    text = json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-    if not runs:
-        return text
-    lines = (json.dumps(run, ensure_ascii=False, allow_nan=False) for run in runs)
-    return text.replace('"runs": []', '"runs": [\n  ' + ",\n  ".join(lines) + "\n ]", 1)
+    return "".join(pieces(report))
+
+
+def pieces(report: Report) -> Iterator[str]:
+    """Yield the text that `render` returns, a run at a time: of many it is more than 100 MB."""
+    text = json.dumps(_around(report, []), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    before, after = text.split('"runs": []', 1)
+    yield f'{before}"runs": ['
+    encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
+    between = "\n  "
+    for result in report.runs:
+        yield between + encode(run_data(result))
+        between = ",\n  "
+    yield ("\n ]" if report.runs else "]") + after
 
 
 def as_data(report: Report) -> dict[str, Any]:
     """Return the report as what JSON can hold, its keys in a fixed order."""
+    return _around(report, [run_data(result) for result in report.runs])
+
+
+def _around(report: Report, runs: list[dict[str, Any]]) -> dict[str, Any]:
     return {
         "schema": SCHEMA,
         "sweep": report.sweep,
@@ -35,7 +48,7 @@ def as_data(report: Report) -> dict[str, Any]:
         "answered_early": _spared(report),
         "environment": {name: _value(v) for name, v in report.environment.items()},
         "conditions": _conditions(report),
-        "runs": [run_data(result) for result in report.runs],
+        "runs": runs,
         "questions": [_question(verdict) for verdict in report.verdicts],
         "audit": [finding_data(finding) for finding in report.findings],
         "reference": _compared(report),
@@ -62,8 +75,12 @@ def run_data(result: Result) -> dict[str, Any]:
         "prompts_changed": outcome.prompts_changed,
         "train_delta_perf": finite(outcome.train_delta_perf),
         "curve": [
-            {"step": point.step, "perf": finite(point.perf), "se": finite(point.se)}
-            for point in outcome.curve
+            {
+                "step": step,
+                "perf": perf if isfinite(perf) else None,
+                "se": se if isfinite(se) else None,
+            }
+            for step, perf, se, _ in outcome.curve
         ],
         "backend": result.conditions.backend,
         "device": outcome.device or result.conditions.device,

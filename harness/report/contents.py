@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
+from functools import lru_cache
 
 from harness.records import Outcome, Result, Spared, Verdict, VerdictName
 from harness.report.blocks import Block, Bullets, Column, Document, Section, Table, Text, Verdicts
@@ -44,8 +45,12 @@ LEVELS = ("exact one-sided binomial", "bracket test")
 """Methods that estimate a share or a parameter's value, which no sign belongs to."""
 
 
+@lru_cache(maxsize=1)
 def document(report: Report) -> Document:
-    """Return the report as a document, the questions last, where a terminal leaves the eye."""
+    """Return the report as a document, the questions last, where a terminal leaves the eye.
+
+    It is made once for the forms that a report is written in, one after the other.
+    """
     digits = digits_of(report)
     sections = (
         Section("", (Text(_conditions(report)),)),
@@ -67,6 +72,7 @@ def document(report: Report) -> Document:
     return worded(page, report.metric)
 
 
+@lru_cache(maxsize=1)
 def digits_of(report: Report) -> Digits:
     """Return how the outcomes of ``report`` are written."""
     digits = Digits.of(r.outcome.delta_perf for r in report.main)
@@ -198,7 +204,7 @@ def _runs(report: Report, digits: Digits) -> Section:
         return Section("Runs by ΔPerf", (Text("No run of the sweep has finished."),))
     configs = [r.run.config for r in main]
     names = list(dict.fromkeys(name for config in configs for name in config))
-    varied = [n for n in names if len({config.get(n) for config in configs}) > 1]
+    varied = [n for n in names if any(config.get(n) != configs[0].get(n) for config in configs)]
     same = {n: value(configs[0][n], rate=n == RATE) for n in names if n not in varied}
     places = max(2, *(len(str(r.run.index)) for r in main))
     between = max(0, len(main) - MOST_LISTED)

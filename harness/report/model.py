@@ -35,9 +35,9 @@ from harness.report.tables import (
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Report:
-    """A sweep's report.
+    """A sweep's report; equal to itself alone, so that what is made of it can be kept.
 
     ``missing`` says in words which runs have not finished, ``runs`` are all that have a result,
     whatever their arm and status. ``own`` are the figures of the main runs, ``against`` those of

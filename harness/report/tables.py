@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import itertools
+import bisect
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from harness.records import Counts, Result, Value, finite
@@ -157,43 +158,43 @@ def ranges(results: Sequence[Result], improved: frozenset[str]) -> tuple[Range, 
     if len(set(rates)) < 2:
         return ()
     edges = _edges(min(rates), max(rates))
-    rows = []
-    for low, high in itertools.pairwise(edges):
-        last = high == edges[-1]
-        inside = [r for rate, r in rated if low <= rate and (rate < high or last)]
-        if inside:
-            rows.append(
-                Range(
-                    low=low,
-                    high=high,
-                    runs=len(inside),
-                    mean=estimated(mean_interval(deltas_of(inside), LEVEL)),
-                    successes=sum(result.run.id in improved for result in inside),
-                )
-            )
-    return tuple(rows)
+    inside: dict[int, list[Result]] = {}
+    for rate, result in rated:
+        place = bisect.bisect_right(edges, rate) - 1
+        inside.setdefault(min(place, len(edges) - 2), []).append(result)
+    return tuple(
+        Range(
+            low=edges[place],
+            high=edges[place + 1],
+            runs=len(runs),
+            mean=estimated(mean_interval(deltas_of(runs), LEVEL)),
+            successes=sum(result.run.id in improved for result in runs),
+        )
+        for place, runs in sorted(inside.items())
+    )
 
 
 def curve(name: str, results: Sequence[Result]) -> Curve | None:
     """Return the mean learning curve of the completed runs, None where they share no point."""
+    import numpy as np
+
     from harness.statistics import mean_interval
 
     curves = [
-        {point.step: point.perf for point in result.outcome.curve}
+        {step: perf for step, perf, _, _ in result.outcome.curve}
         for result in results
         if result.outcome.status == "completed" and result.outcome.curve
     ]
-    common = set.intersection(*(set(points) for points in curves)) if curves else set()
+    common = set.intersection(*map(set, curves)) if curves else set()
     if len(common) < 2:
         return None
     steps = tuple(sorted(common))
+    perfs = np.array([itemgetter(*steps)(curve) for curve in curves])
     return Curve(
         name=name,
         runs=len(curves),
         steps=steps,
-        perf=tuple(
-            estimated(mean_interval([points[step] for points in curves], LEVEL)) for step in steps
-        ),
+        perf=tuple(estimated(mean_interval(column, LEVEL)) for column in perfs.T),
     )
 
 
@@ -204,6 +205,8 @@ def arms(
     from harness.observations import identity, partner
     from harness.statistics import mean_interval
 
+    if not by_arm:
+        return ()
     matched = {identity(result): result.outcome.delta_perf for result in main}
     rows = []
     for name, all_results in by_arm.items():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -29,15 +30,15 @@ def write_report(report: Report, directory: Path) -> Path:
     UsageError
         Where the directory cannot be made or written to.
     """
-    forms = {
-        "report.json": as_json.render(report),
-        "report.md": markdown.render(report),
-        "report.html": html.render(report),
+    forms: dict[str, Iterable[str]] = {
+        "report.json": as_json.pieces(report),
+        "report.md": [markdown.render(report)],
+        "report.html": [html.render(report)],
     }
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        for name, text in forms.items():
-            _replace(directory / name, text)
+        for name, pieces in forms.items():
+            _replace(directory / name, pieces)
     except OSError as error:
         reason = error.strerror or str(error)
         raise UsageError(
@@ -67,19 +68,19 @@ def write_reference(report: Report, directory: Path) -> Path:
     path = directory / REFERENCE
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        _replace(path, as_json.render(report))
+        _replace(path, as_json.pieces(report))
     except OSError as error:
         raise UsageError(f"cannot write {path}: {error.strerror or error}") from error
     return path
 
 
-def _replace(path: Path, text: str) -> None:
+def _replace(path: Path, pieces: Iterable[str]) -> None:
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(
             handle, "w", encoding="utf-8", errors="backslashreplace", newline="\n"
         ) as file:
-            file.write(text)
+            file.writelines(pieces)
         Path(temporary).chmod(0o644)
         Path(temporary).replace(path)
     except BaseException:

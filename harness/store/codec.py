@@ -1,6 +1,8 @@
 """Results as JSON documents and back, every number to the bit.
 
 A point of a learning curve need not have a standard error: NaN, which JSON does not have, is null.
+A trace is read back packed, since few of those that are read are looked at, and most of a store is
+traces.
 """
 
 from __future__ import annotations
@@ -8,9 +10,10 @@ from __future__ import annotations
 import json
 import math
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import fields
-from typing import Any
+from functools import cached_property, lru_cache
+from typing import Any, overload
 
 from harness.errors import StoreError
 from harness.records import Conditions, Config, Evaluation, Outcome, Result, Run, StepTrace
@@ -51,8 +54,12 @@ def encode_outcome(result: Result) -> tuple[str, bytes | None]:
     return text, zlib.compress(_text(columns, result.run.id).encode(), 3)
 
 
-def decode(key: str, run: str, finished_at: str | None, record: str, trace: bytes | None) -> Result:
-    """Return the result of which these are the documents.
+def decode(
+    key: str, run: str | Run, finished_at: str | None, record: str, trace: bytes | None
+) -> Result:
+    """Return the result of which these are the documents, or of ``run`` where that is known.
+
+    A trace that is damaged is found out by whoever looks at it.
 
     Raises
     ------
@@ -60,20 +67,11 @@ def decode(key: str, run: str, finished_at: str | None, record: str, trace: byte
         Where a document is not one of ours: the store is damaged.
     """
     try:
-        made = json.loads(run)
-        made["config"] = Config(made["config"])
         came = json.loads(record)
-        steps: Iterable[StepTrace] = ()
-        if trace is not None:
-            columns = json.loads(zlib.decompress(trace))
-            steps = (
-                StepTrace(**dict(zip(columns, row, strict=True)))
-                for row in zip(*columns.values(), strict=True)
-            )
         return Result(
             key=key,
-            run=Run(**made),
-            conditions=Conditions(**came["conditions"]),
+            run=_run(run) if isinstance(run, str) else run,
+            conditions=_conditions(**came["conditions"]),
             outcome=Outcome(
                 **came["outcome"],
                 curve=tuple(
@@ -82,16 +80,76 @@ def decode(key: str, run: str, finished_at: str | None, record: str, trace: byte
                         for step, perf, se, reward in came["curve"]
                     ]
                 ),
-                trace=tuple(steps),
+                trace=() if trace is None else PackedTrace(key, trace),
             ),
             environment=came["environment"],
             finished_at=finished_at,
         )
-    except (ValueError, TypeError, KeyError, zlib.error) as error:
-        raise StoreError(
-            f"the store is damaged: the run with key {key} cannot be read "
-            f"({type(error).__name__}: {error})"
-        ) from error
+    except (ValueError, TypeError, KeyError) as error:
+        raise _damaged(key, error) from error
+
+
+class PackedTrace(Sequence[StepTrace]):
+    """A trace as it is stored, unpacked when it is first looked at; equal to the tuple it holds.
+
+    Raises
+    ------
+    StoreError
+        On that occasion, where it is not one of ours: the store is damaged.
+    """
+
+    def __init__(self, key: str, packed: bytes) -> None:
+        self._key = key
+        self._packed = packed
+
+    @cached_property
+    def _steps(self) -> tuple[StepTrace, ...]:
+        try:
+            columns = json.loads(zlib.decompress(self._packed))
+            rows = zip(*columns.values(), strict=True)
+            return tuple([StepTrace(**dict(zip(columns, row, strict=True))) for row in rows])
+        except (ValueError, TypeError, KeyError, AttributeError, zlib.error) as error:
+            raise _damaged(self._key, error) from error
+
+    def __len__(self) -> int:
+        return len(self._steps)
+
+    @overload
+    def __getitem__(self, index: int) -> StepTrace: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[StepTrace, ...]: ...
+    def __getitem__(self, index: int | slice) -> StepTrace | tuple[StepTrace, ...]:
+        return self._steps[index]
+
+    def __iter__(self) -> Iterator[StepTrace]:
+        return iter(self._steps)
+
+    def __eq__(self, other: object) -> bool:
+        return self._steps == (other._steps if isinstance(other, PackedTrace) else other)
+
+    def __hash__(self) -> int:
+        return hash(self._steps)
+
+    def __repr__(self) -> str:
+        return repr(self._steps)
+
+
+@lru_cache(maxsize=64)
+def _conditions(**values: str | float) -> Conditions:
+    """Return the conditions, which most runs share, as one object."""
+    return Conditions(**values)  # type: ignore[arg-type]
+
+
+def _run(document: str) -> Run:
+    made = json.loads(document)
+    return Run(**made | {"config": Config(made["config"])})
+
+
+def _damaged(key: str, error: Exception) -> StoreError:
+    return StoreError(
+        f"the store is damaged: the run with key {key} cannot be read "
+        f"({type(error).__name__}: {error})"
+    )
 
 
 def _or_null(number: float) -> float | None:

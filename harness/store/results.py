@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import gc
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -17,10 +17,10 @@ from typing import Any, NamedTuple, Self
 
 import sqlalchemy as sa
 
-from harness.records import FINAL, MAIN, Result, Status
+from harness.records import FINAL, MAIN, Result, Run, Status
 from harness.store import codec
 from harness.store.database import Database
-from harness.store.tables import OUTCOMES, QUESTIONS, RUNS, joined, keeping, listing
+from harness.store.tables import OUTCOMES, QUESTIONS, RUNS, joined, keeping, listing, outcomes
 from harness.store.taking import Holder, Takings
 
 _PER_QUERY = 500
@@ -150,21 +150,19 @@ class Store:
 
         The run of a training that several sweeps share is that of one of them.
         """
-        wanted = list(dict.fromkeys(keys))
         query = joined(traces=traces).order_by(RUNS.c.sweep)
+        return self._among(list(dict.fromkeys(keys)), query, codec.decode)
 
-        def read(connection: sa.Connection) -> dict[str, Result]:
-            found: dict[str, Result] = {}
-            for start in range(0, len(wanted), _PER_QUERY):
-                among = OUTCOMES.c.key.in_(wanted[start : start + _PER_QUERY])
-                for row in connection.execute(query.where(among)):
-                    if row.key not in found:
-                        found[row.key] = codec.decode(*row)
-            return found
+    def of(self, runs: Mapping[str, Run], *, traces: bool = True) -> dict[str, Result]:
+        """Return the results of ``runs`` by key, as far as there are any, final or not.
 
-        with _collector_paused():
-            found = self._database.read(read)
-        return {key: found[key] for key in wanted if key in found}
+        They are of the runs as given, whatever a sweep that shares a training calls its own.
+        """
+        return self._among(
+            list(runs),
+            outcomes(traces=traces),
+            lambda key, *documents: codec.decode(key, runs[key], *documents),
+        )
 
     def results(
         self, sweep: str | None = None, arm: str | None = None, *, traces: bool = True
@@ -277,6 +275,24 @@ class Store:
                     set_={"hash": row["hash"], "registered_at": row["registered_at"]},
                 )
             )
+
+    def _among(
+        self, keys: list[str], query: sa.Select[Any], decode: Callable[..., Result]
+    ) -> dict[str, Result]:
+        """Return what ``decode`` makes of the first row of each key, in the order of ``keys``."""
+
+        def read(connection: sa.Connection) -> dict[str, Result]:
+            found: dict[str, Result] = {}
+            for start in range(0, len(keys), _PER_QUERY):
+                among = OUTCOMES.c.key.in_(keys[start : start + _PER_QUERY])
+                for key, *documents in connection.execute(query.where(among)).all():
+                    if key not in found:
+                        found[key] = decode(key, *documents)
+            return found
+
+        with _collector_paused():
+            found = self._database.read(read)
+        return {key: found[key] for key in keys if key in found}
 
     def _select(self, query: sa.Select[Any]) -> tuple[Result, ...]:
         with _collector_paused():

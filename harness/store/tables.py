@@ -77,9 +77,18 @@ TAKINGS = sa.Table(
 
 def joined(*, traces: bool) -> sa.Select[Any]:
     """Return the query for every result, in the columns that `codec.decode` takes."""
-    trace = OUTCOMES.c.trace if traces else sa.null()
-    columns = (OUTCOMES.c.key, RUNS.c.run, OUTCOMES.c.finished_at, OUTCOMES.c.record, trace)
+    columns = (OUTCOMES.c.key, RUNS.c.run, *_documents(traces=traces))
     return sa.select(*columns).join_from(RUNS, OUTCOMES, RUNS.c.key == OUTCOMES.c.key)
+
+
+def outcomes(*, traces: bool) -> sa.Select[Any]:
+    """Return the query for what came of every training, in the same columns but for the run."""
+    return sa.select(OUTCOMES.c.key, *_documents(traces=traces))
+
+
+def _documents(*, traces: bool) -> tuple[sa.ColumnElement[Any], ...]:
+    trace = OUTCOMES.c.trace if traces else sa.null()
+    return (OUTCOMES.c.finished_at, OUTCOMES.c.record, trace)
 
 
 def keeping(insert: Inserts, *, fresh: bool) -> Insert:

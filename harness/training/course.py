@@ -16,9 +16,8 @@ from harness.training.grpo import TRAINING_VERSION, Diverged
 from harness.training.measurement import HeldOut, outcome
 from harness.training.warm_start import Weights, checksum
 
-# The values of a point of the curve and of an entry of the trace, in the order that makes one.
-_point = attrgetter(*(field.name for field in fields(Evaluation)))
 _entry = attrgetter(*(field.name for field in fields(StepTrace)))
+"""The values of an entry of the trace, in the order that makes one."""
 
 
 class Learner(Protocol):
@@ -121,7 +120,7 @@ class Course:
         held_out = self._held_out
         scores = {f"scores.{index}": array for index, array in enumerate(held_out.scores)}
         facts = {
-            "curve": [*map(_point, held_out.curve)],
+            "curve": [*map(tuple, held_out.curve)],
             "trace": [*map(_entry, self.trace)],
             "tokens": self.tokens,
             "seconds": time.perf_counter() - self._began,
