@@ -33,6 +33,8 @@ STATUSES: tuple[Status, ...] = get_args(Status)
 FLEETING = tuple(status for status in STATUSES if status not in FINAL)
 
 text = st.text(max_size=12)
+times = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=12)
+"""Kept as a column, in which PostgreSQL has no NUL."""
 names = st.text("abcdefgh_-0123456789", min_size=1, max_size=12)
 finite = st.floats(allow_nan=False, allow_infinity=False)
 counts = st.integers(0, 2**62)
@@ -84,7 +86,7 @@ results = st.builds(
     conditions=conditions,
     outcome=outcomes,
     environment=st.dictionaries(text, values, max_size=4),
-    finished_at=maybe(text),
+    finished_at=maybe(times),
 )
 
 

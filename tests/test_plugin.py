@@ -1022,6 +1022,7 @@ def test_jax_is_asked_for_a_device_in_another_process(sweeps):
 
 
 @pytest.mark.torch
+@pytest.mark.slow
 def test_precision_and_device_reach_the_trainer(sweeps):
     body = GRPO.replace("space=space", "space=space, runs=1, steps=2, questions={}")
     sweeps.write(body=body)

@@ -141,6 +141,12 @@ class TestWhatIsWrongWithIt:
         assert words in message
         assert "expected postgresql+psycopg://user@host/database" in message
 
+    def test_what_no_column_holds_is_no_lost_connection(self, url):
+        with Store.open(url) as store, pytest.raises(StoreError) as caught:
+            store.save(make_result(finished_at="\0"))
+        said = "cannot hold what it was given (PostgreSQL text fields cannot contain NUL"
+        assert f"store {name_of(url)} {said}" in str(caught.value)
+
     def test_locked_by_another(self, url):
         Store.open(url).close()
         with Store.open(url, busy_timeout=0.3) as store, Store.open(url) as other:

@@ -89,9 +89,11 @@ class PostgreSQL:
         for states, words in _MEANINGS:
             if state is not None and state.startswith(states):
                 return f"{self.name} {words.format(said=said, wait=self._wait)}"
-        if state is None or self.may_pass(error):
+        if self.may_pass(error):
             hint = next((hint for part, hint in _HINTS if part in said), _HINTS[-1][1])
             return f"{self.name} cannot be reached ({said}): {hint}"
+        if state is None:  # the driver's own word on a value
+            return f"{self.name} cannot hold what it was given ({said})"
         return f"{self.name} cannot be used ({said}): {self.instead}"
 
     def _connected(self, connection: DBAPIConnection, _record: object) -> None:

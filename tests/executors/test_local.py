@@ -28,8 +28,19 @@ ROOT = Path(__file__).parents[2]
 FAULTY = f"{ROOT}/benchmarks/faulty_trainers.py:train"
 
 
+OTHERS = set()
+"""What other tests of this process have running: a database server, say."""
+
+
+@pytest.fixture(autouse=True)
+def others():
+    OTHERS.update(psutil.Process().children())
+    yield
+    OTHERS.clear()
+
+
 def workers():
-    return psutil.Process().children()
+    return [process for process in psutil.Process().children() if process not in OTHERS]
 
 
 def is_gone(pid, seconds=10.0):

@@ -240,6 +240,7 @@ class TestRayExecutor(ExecutorContract):
             )
             assert "ask for less with --sweep-threads" in outcome.error
 
+    @pytest.mark.slow
     def test_where_others_leave_no_room_a_worker_waits_and_is_then_given_up(self, job, monkeypatch):
         from harness.executors import ray
 

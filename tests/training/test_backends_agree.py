@@ -147,6 +147,7 @@ def test_a_step_of_the_optimiser_goes_the_same_way(policies, batch):
     assert np.abs(moved[sure]).max() < 1e-6
 
 
+@pytest.mark.slow
 def test_one_file_starts_both(make_job, tmp_path, monkeypatch):
     short = replace(TASK, warm_start=replace(TASK.warm_start, steps=40))
     monkeypatch.setitem(tasks.TASKS, TASK.name, short)

@@ -60,6 +60,21 @@ class TestGRPOJax(TrainerContract):
         arrays = [policy.weights, policy.total.vector, *jax.tree.leaves(policy.moments)]
         return [str(array.dtype) for array in arrays if array.ndim]
 
+    # What compiles programs of its own, or in a process of its own, takes ten seconds and more.
+    @pytest.mark.slow
+    def test_what_a_process_did_before_does_not_matter(self, run, make_job):
+        super().test_what_a_process_did_before_does_not_matter(run, make_job)
+
+    @pytest.mark.slow
+    def test_microbatches_give_the_same_gradient(self, run):
+        super().test_microbatches_give_the_same_gradient(run)
+
+    @pytest.mark.parametrize(
+        "precision", ["float32", pytest.param("bfloat16", marks=pytest.mark.slow)]
+    )
+    def test_weights_keep_their_dtype(self, run, precision):
+        super().test_weights_keep_their_dtype(run, precision)
+
     def test_updates_are_adamw_s_written_by_hand(self, run, monkeypatch):
         seen = []
 
@@ -287,9 +302,9 @@ def test_the_gradient_of_the_weights_is_the_reference_s_through_the_decoder():
 @pytest.mark.parametrize(
     "tile",
     [
-        Tile(1, 1),
         Tile(2, 3),
         Tile(4, 8),
+        pytest.param(Tile(1, 1), marks=pytest.mark.slow),
         pytest.param(Tile(1, 4), marks=pytest.mark.slow),
         pytest.param(Tile(1, 3), marks=pytest.mark.slow),
     ],
