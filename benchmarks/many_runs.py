@@ -4,8 +4,10 @@
 
 First `pytest --sweep` with two workers on a sweep whose runs take no time: collecting, scheduling,
 storing, judging and reporting them. Then `sweep runs` and `sweep report` on a store that holds many
-more, with a learning curve each. What is timed are the commands as a user gives them, from start to
-end; 0 leaves a part out. ``--profile`` keeps cProfile's figures of the session's own process.
+more, with a learning curve each; and `sweep report` on as many of a sweep like `focused`: six
+parameters, every question, and a trace of 100 steps. What is timed are the commands as a user gives
+them, from start to end; 0 leaves a part out. ``--profile`` keeps cProfile's figures of the
+session's own process.
 """
 
 from __future__ import annotations
@@ -17,23 +19,32 @@ import resource
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from harness import LogUniform, Sweep
-from harness.claims import success_rate
+from harness import Choice, Counts, Given, LogUniform, Sweep
+from harness.claims import (
+    best_inside,
+    lower_tail,
+    mean_gain,
+    no_worse,
+    spread,
+    still_improves,
+    success_rate,
+)
 from harness.planning import Selection, plan
 from harness.protocols import Notify
-from harness.records import Evaluation, Job, Outcome, Result, Run
+from harness.records import Evaluation, Job, Outcome, Result, Run, StepTrace
 from harness.store import Store
 
 ROOT = Path(__file__).parents[1]
 SWEEP_FILE = """
 from harness import Sweep
-from many_runs import declared
+from many_runs import {declared}
 
-many: Sweep = declared({runs})
+many: Sweep = {declared}({runs})
 
 
 def test_run(run):
@@ -55,6 +66,39 @@ def declared(runs: int) -> Sweep:
         evaluate_every=10,
         space=dict(learning_rate=LogUniform(1e-7, 1e-6)),
         questions=dict(success_above_half=success_rate.above(0.5)),
+        trainer=trivial,
+    )
+
+
+def like_focused(runs: int) -> Sweep:
+    """Return a sweep of so many runs with the parameters and the questions of `focused`."""
+    return Sweep(
+        "many",
+        runs=runs,
+        steps=100,
+        seed=7,
+        evaluate_every=10,
+        baseline=Counts("published", 6, 19, "ΔPerf > 0", "a published summary"),
+        space=dict(
+            learning_rate=LogUniform(8e-8, 4e-7),
+            batch_size=8,
+            generations=Choice(16, 24, 32),
+            lr_schedule=Choice("advanced", "cosine", weights=(65, 35)),
+            warmup_steps=Given(
+                "lr_schedule", advanced=Choice(10, 20, 30), cosine=Choice(0, 10, 20)
+            ),
+            entropy_coef=Choice(0.001, 0.002, 0.005),
+        ),
+        questions=dict(
+            success_above_half=success_rate.above(0.5),
+            success_vs_baseline=success_rate.above_baseline(),
+            mean_vs_baseline=mean_gain.above_baseline(),
+            variance_vs_baseline=spread.below_baseline(),
+            lower_tail_vs_baseline=lower_tail.above_baseline(),
+            plateau=still_improves(since=50, margin=0.02),
+            lr_sweet_spot=best_inside("learning_rate", margin=0.02),
+            batch_size=no_worse("batch_size", 8, than=(4, 12), margin=0.02),
+        ),
         trainer=trivial,
     )
 
@@ -83,20 +127,32 @@ def measured(run: Run) -> Outcome:
     )
 
 
-def project(folder: Path, runs: int) -> None:
-    """Write a project with a sweep of so many runs."""
+def traced(run: Run) -> Outcome:
+    """Return `measured` with a trace of a hundred steps."""
+    noise = random.Random(run.seed).random
+    trace = (
+        StepTrace(step, 1e-7 * (1 - step / 200), noise(), None, noise(), noise(), noise(), step)
+        for step in range(1, 101)
+    )
+    return replace(measured(run), trace=tuple(trace))
+
+
+def project(folder: Path, runs: int, declared: str = "declared") -> None:
+    """Write a project with a sweep of so many runs, declared by that function of this file."""
     (folder / "experiments").mkdir()
     (folder / "pytest.ini").write_text("[pytest]\n")
-    (folder / "experiments" / "test_many.py").write_text(SWEEP_FILE.format(runs=runs))
+    (folder / "experiments" / "test_many.py").write_text(
+        SWEEP_FILE.format(runs=runs, declared=declared)
+    )
 
 
-def fill(folder: Path, runs: int) -> None:
+def fill(folder: Path, sweep: Sweep, outcome_of: Callable[[Run], Outcome]) -> None:
     """Store every run of the project's sweep."""
-    planned = plan(declared(runs), Selection())
+    planned = plan(sweep, Selection())
     with Store.open(str(folder / ".sweep" / "store.db")) as store:
         for key, run in planned.runs.items():
             at = "2026-01-01T00:00:00Z"
-            store.save(Result(key, run, planned.conditions, measured(run), {}, at))
+            store.save(Result(key, run, planned.conditions, outcome_of(run), {}, at))
 
 
 def timed(what: str, folder: Path, *arguments: str) -> None:
@@ -141,10 +197,14 @@ def main() -> None:
     if options.stored:
         with TemporaryDirectory() as name:
             project(Path(name), options.stored)
-            fill(Path(name), options.stored)
+            fill(Path(name), declared(options.stored), measured)
             sweep = ("-m", "harness.cli")
             timed(f"{options.stored:,} runs listed by `sweep runs`", Path(name), *sweep, "runs")
             timed("reported by `sweep report`", Path(name), *sweep, "report", "many")
+        with TemporaryDirectory() as name:
+            project(Path(name), options.stored, "like_focused")
+            fill(Path(name), like_focused(options.stored), traced)
+            timed("as many like those of `focused`", Path(name), *sweep, "report", "many")
 
 
 if __name__ == "__main__":

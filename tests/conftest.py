@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import textwrap
 from pathlib import Path
@@ -24,6 +25,11 @@ import harness.training.settings
 import harness.training.tasks
 
 ROOT = Path(__file__).parents[1]
+
+IN_ORDER = "-p no:randomly"
+"""The order of items is part of what tests of sessions say, but where pytest-randomly is tested."""
+
+os.environ["PYTEST_ADDOPTS"] = IN_ORDER
 
 TRAINER = '''
 import os, random
@@ -151,6 +157,7 @@ class Sweeps:
         self._monkeypatch = monkeypatch
         self._log = pytester.path / "trained.txt"
         monkeypatch.setenv("TRAINED", str(self._log))
+        monkeypatch.setenv("PYTEST_ADDOPTS", IN_ORDER)  # of which pytester leaves nothing
         pytester.makeini("[pytest]\n")
 
     def write(self, file="test_toy", body="sweep = toy()"):

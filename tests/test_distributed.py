@@ -1,6 +1,7 @@
 """Sweeps under pytest-xdist and beside other plugins: the same runs, report and exit status."""
 
 import json
+import re
 from collections import Counter
 
 import pytest
@@ -28,7 +29,7 @@ def comparable(report):
 
 def run(sweeps, *options):
     """Run in a process of its own, as xdist's workers are."""
-    return sweeps.run_apart("--sweep", "toy", "-p", "no:randomly", *options)
+    return sweeps.run_apart("--sweep", "toy", *options)
 
 
 def test_two_workers_give_the_same_runs_report_and_status(toys):
@@ -97,7 +98,7 @@ def test_a_mistake_is_one_line_before_any_worker_starts(toys, options, said):
 
 
 def test_workers_without_a_sweep_run_tests_as_ever(toys):
-    result = toys.run_apart("-n", "2", "-p", "no:randomly")
+    result = toys.run_apart("-n", "2")
     assert result.ret == pytest.ExitCode.NO_TESTS_COLLECTED
 
 
@@ -134,13 +135,20 @@ def test_the_first_failure_stops_the_sweep(toys, monkeypatch, option):
     assert report_of(toys)["complete"] is False
 
 
-@pytest.mark.slow
-def test_items_in_any_order_give_the_same_report(toys):
-    run(toys)
+@pytest.mark.parametrize("options", [(), pytest.param(("-n", "2"), marks=pytest.mark.slow)])
+def test_items_in_any_order_give_the_same_report(toys, monkeypatch, options):
+    in_order = run(toys, "-v")
     expected = report_of(toys)
     (toys.path / ".sweep/store.db").unlink()
-    (toys.path / "conftest.py").write_text(
-        "def pytest_collection_modifyitems(items):\n    items.reverse()\n"
+    (toys.path / "trained.txt").unlink()
+    monkeypatch.delenv("PYTEST_ADDOPTS")
+    shuffled = run(toys, "-v", "--randomly-seed", "3", *options)
+    assert shuffled.ret == 0
+    shuffled.stdout.fnmatch_lines(["Using --randomly-seed=3"])
+    listed, found = (
+        re.findall(r"toy\.py::(\S+\[\S+\])", result.stdout.str()) for result in (in_order, shuffled)
     )
-    run(toys)
+    assert set(found) == set(listed)
+    assert found != listed
+    assert set(Counter(toys.trained).values()) == {1}
     assert comparable(report_of(toys)) == comparable(expected)
