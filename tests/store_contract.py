@@ -196,6 +196,18 @@ class StoreContract:
         assert list(found) == keys[::-1]
         assert tuple(found[key] for key in keys) == tuple(made)
 
+    def test_results_of_runs_are_of_the_runs_as_given(self, store):
+        made = [make_result(f"s-{i}", seed=i, index=i) for i in range(3)]
+        for result in made[::-1]:
+            store.save(result)
+            store.save(replace(result, run=replace(result.run, sweep="a", id="another name")))
+        runs = {result.key: replace(result.run, id=f"mine-{i}") for i, result in enumerate(made)}
+        found = store.of({**runs, "nothing": made[0].run})
+        assert list(found) == [result.key for result in made]
+        assert [found[key].run for key in runs] == list(runs.values())
+        assert [found[key].outcome for key in runs] == [result.outcome for result in made]
+        assert {len(r.outcome.trace) for r in store.of(runs, traces=False).values()} == {0}
+
     def test_results_are_in_order_main_runs_first(self, store):
         made = [
             make_result(f"{arm}-{i}", arm=arm, index=i, seed=i, sweep=sweep)

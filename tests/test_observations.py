@@ -4,7 +4,7 @@ from dataclasses import replace
 import pytest
 
 from harness import observations
-from tests.factories import make_arm, make_result, make_results
+from tests.factories import make_arm, make_result, make_results, make_trace
 
 
 def test_only_final_runs_are_observed():
@@ -149,3 +149,26 @@ def test_the_window_scales_with_the_steps():
     assert observations.window_of(make_result(), 50) == (50, 100)
     assert observations.window_of(make_result(steps=20, declared_steps=100), 50) == (10, 20)
     assert observations.window_of(make_result(steps=20, declared_steps=100), None) == (10, 20)
+
+
+def test_a_sample_is_read_once():
+    results = tuple(make_results([0.1, 0.2, None]))
+    assert observations.observe(results) is observations.observe(results)
+    again = observations.observe(list(results))
+    assert again is not observations.observe(results)
+    assert again.delta.tolist() == [0.1, 0.2]
+    with pytest.raises(ValueError, match="read-only"):
+        again.delta[0] = 1.0
+
+
+def test_some_traces_tell_the_learning_rates_of_very_many_runs(monkeypatch):
+    monkeypatch.setattr(observations, "MOST_TRACED", 3)
+    results = make_results([0.1] * 7)
+    results = [
+        replace(r, outcome=replace(r.outcome, trace=make_trace([float(number)])))
+        for number, r in enumerate(results)
+    ]
+    found = observations.learning_rates(results)
+    assert [rates[0] for _, rates in found] == [0.0, 2.0, 4.0]
+    assert len(observations.learning_rates(results[:3])) == 3
+    assert observations.learning_rates([]) == []

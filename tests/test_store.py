@@ -242,6 +242,16 @@ class TestWhatIsWrongWithIt:
         ):
             store.results()
 
+    def test_a_damaged_trace_is_found_by_who_looks_at_it(self, path):
+        with sqlite3.connect(path) as connection:
+            connection.execute("UPDATE sweep_outcomes SET trace = x'00'")
+        connection.close()
+        with Store.open(str(path)) as store:
+            outcome = store.results()[0].outcome
+            assert outcome.status == "completed"
+            with pytest.raises(StoreError, match=r"the run with key .* cannot be read \(error:"):
+                len(outcome.trace)
+
     def test_another_programs_database(self, tmp_path):
         path = tmp_path / "theirs.db"
         with sqlite3.connect(path) as connection:
