@@ -85,6 +85,13 @@ def test_question(question):
 """
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config):
+    """Let pytest-xdist take every core for a folder of tests, unless `-n` says otherwise."""
+    if config.option.numprocesses is None and any(Path(arg).is_dir() for arg in config.args):
+        config.option.numprocesses = "auto"
+
+
 def pytest_collection_modifyitems(items):
     """Take every warning in a test of ours for an error; a user's sweep is not ours."""
     for item in items:
