@@ -85,11 +85,13 @@ def test_question(question):
 """
 
 
-@pytest.hookimpl(tryfirst=True)
+@pytest.hookimpl(wrapper=True)  # before pytest-xdist's own
 def pytest_cmdline_main(config):
     """Let pytest-xdist take every core for a folder of tests, unless `-n` says otherwise."""
-    if config.option.numprocesses is None and any(Path(arg).is_dir() for arg in config.args):
+    are_many = any(map(os.path.isdir, config.args)) and not hasattr(config, "workerinput")
+    if config.option.numprocesses is None and are_many:
         config.option.numprocesses = "auto"
+    return (yield)
 
 
 def pytest_collection_modifyitems(items):
