@@ -409,6 +409,7 @@ def test_runs_within_levels_are_compared_within_them():
     assert within[0].power < pooled[0].power
 
 
+@pytest.mark.slow
 def test_a_sweep_too_large_to_simulate_is_priced_as_a_part_of_it():
     asked = {name: QUESTIONS[name] for name in (*VERSUS, "lr_sweet_spot")}
     found = price(None, questions=asked, runs=600, baseline_runs=5_000)

@@ -148,6 +148,7 @@ class TestGRPOJax(TrainerContract):
         assert made == []
         assert len(loaded) >= 4
 
+    @pytest.mark.slow
     def test_a_damaged_program_is_compiled_again(self, run, warm_cache):
         whole = run(steps=2)
         programs = list((warm_cache / "programs").glob("jit__update-*-cache"))
