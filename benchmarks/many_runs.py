@@ -24,16 +24,9 @@ from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from harness import Choice, Counts, Given, LogUniform, Sweep
-from harness.claims import (
-    best_inside,
-    lower_tail,
-    mean_gain,
-    no_worse,
-    spread,
-    still_improves,
-    success_rate,
-)
+from harness import Counts, LogUniform, Sweep
+from harness.claims import success_rate
+from harness.discovery import discover
 from harness.planning import Selection, plan
 from harness.protocols import Notify
 from harness.records import Evaluation, Job, Outcome, Result, Run, StepTrace
@@ -71,36 +64,10 @@ def declared(runs: int) -> Sweep:
 
 
 def like_focused(runs: int) -> Sweep:
-    """Return a sweep of so many runs with the parameters and the questions of `focused`."""
-    return Sweep(
-        "many",
-        runs=runs,
-        steps=100,
-        seed=7,
-        evaluate_every=10,
-        baseline=Counts("published", 6, 19, "ΔPerf > 0", "a published summary"),
-        space=dict(
-            learning_rate=LogUniform(8e-8, 4e-7),
-            batch_size=8,
-            generations=Choice(16, 24, 32),
-            lr_schedule=Choice("advanced", "cosine", weights=(65, 35)),
-            warmup_steps=Given(
-                "lr_schedule", advanced=Choice(10, 20, 30), cosine=Choice(0, 10, 20)
-            ),
-            entropy_coef=Choice(0.001, 0.002, 0.005),
-        ),
-        questions=dict(
-            success_above_half=success_rate.above(0.5),
-            success_vs_baseline=success_rate.above_baseline(),
-            mean_vs_baseline=mean_gain.above_baseline(),
-            variance_vs_baseline=spread.below_baseline(),
-            lower_tail_vs_baseline=lower_tail.above_baseline(),
-            plateau=still_improves(since=50, margin=0.02),
-            lr_sweet_spot=best_inside("learning_rate", margin=0.02),
-            batch_size=no_worse("batch_size", 8, than=(4, 12), margin=0.02),
-        ),
-        trainer=trivial,
-    )
+    """Return the sweep `focused` with so many runs that take no time, and no arms."""
+    focused = discover([ROOT / "experiments" / "test_focused.py"])["focused"]
+    published = Counts("published", 6, 19, "ΔPerf > 0", "a published summary")
+    return replace(focused, name="many", runs=runs, arms={}, baseline=published, trainer=trivial)
 
 
 def trivial(job: Job, notify: Notify) -> Outcome:

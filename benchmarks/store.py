@@ -114,13 +114,19 @@ def main() -> None:
             timed(f"{given.takes:,} runs taken and saved", lambda: train(store, bare))
             many = (result("many", n, given.steps) for n in range(given.runs))
             timed(f"{given.runs:,} runs saved", lambda: fill(store, many))
-            keys = [result("many", n, given.steps).key for n in range(given.runs)]
+            planned = (result("many", n, given.steps) for n in range(given.runs))
+            runs = {one.key: one.run for one in planned}
+            some = dict(list(runs.items())[:2000])
         with Store.open(url, read_only=True) as store:
             timed("summed up", store.sweeps)
             timed("listed", lambda: store.results("many", traces=False))
-            timed("read for a report", lambda: store.get(keys, traces=False))
-            timed("2,000 of them with their traces", lambda: store.get(keys[:2000]))
-            timed("asked which are taken", lambda: store.taken(keys))
+            timed("read for a report", lambda: store.of(runs))
+            timed("read for a session, which checks the traces", lambda: store.of(runs, check=True))
+            timed(
+                "the traces of 2,000",
+                lambda: [len(r.outcome.trace) for r in store.of(some).values()],
+            )
+            timed("asked which are taken", lambda: store.taken(runs))
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from harness.store import Store
 
 Lookup = Callable[[Mapping[str, Run]], Mapping[str, Result]]
-"""From runs by key to the results there are of them."""
+"""From runs by key to the results there are of them, each of its run as given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +102,7 @@ def gather(
     arms: dict[str, list[Result]] = {}
     for key, run in planned.runs.items():
         if key in found and found[key].is_final:
-            arms.setdefault(run.arm, []).append(as_run(found[key], run))
+            arms.setdefault(run.arm, []).append(found[key])
     main = arms.pop(MAIN, [])
     return Evidence(
         sweep=planned.sweep.name,
@@ -116,11 +116,6 @@ def gather(
         seed=planned.sweep.seed,
         apart=baseline.apart if isinstance(baseline, Baseline) else None,
     )
-
-
-def as_run(result: Result, run: Run) -> Result:
-    """Return ``result`` as that of ``run``: another sweep that shares the training has its own."""
-    return result if result.run is run else replace(result, run=run)
 
 
 @dataclass(frozen=True, slots=True)

@@ -106,7 +106,7 @@ class SweepSession:
                 observer=self.observer,
             )
         for name, planned in self._plans.items():
-            self._results.update(self.store.of(planned.runs))
+            self._results.update(self.store.of(planned.runs, check=True))
             if not self.settings.offline:
                 sweep = self.sweeps[name]
                 self.store.register(name, sweep.declaration, question_hashes(sweep))

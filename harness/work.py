@@ -210,7 +210,7 @@ class Work:
         """Return what other sessions have finished; begin here what none of them has any more."""
         if not self._elsewhere or time.monotonic() < self._looked + LOOK:
             return []
-        found = self._store.get(self._elsewhere)
+        found = self._store.of({key: job.run for key, job in self._elsewhere.items()})
         ended = [result for result in found.values() if self._counts(result)]
         for result in ended:
             del self._elsewhere[result.key]

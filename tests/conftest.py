@@ -89,7 +89,7 @@ def test_question(question):
 def pytest_cmdline_main(config):
     """Let pytest-xdist take every core for a folder of tests, unless `-n` says otherwise."""
     are_many = any(map(os.path.isdir, config.args)) and not hasattr(config, "workerinput")
-    if config.option.numprocesses is None and are_many:
+    if are_many and getattr(config.option, "numprocesses", 0) is None:
         config.option.numprocesses = "auto"
     return (yield)
 

@@ -1,5 +1,6 @@
 import math
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -232,6 +233,13 @@ def test_an_optimum_at_the_edge(sign, end):
     finding = only("edge_optimum", audit(make_evidence(sign * np.linspace(0, 0.2, 24))))
     assert f"towards the {end} end of learning_rate" in finding.message
     assert finding.parameters == ("learning_rate",)
+
+
+def test_a_parameter_that_a_run_does_not_set_has_no_edge():
+    runs = list(make_results(np.linspace(0, 0.2, 24)))
+    config = runs[0].run.config.without("learning_rate")
+    runs[0] = replace(runs[0], run=replace(runs[0].run, config=config))
+    assert "edge_optimum" not in codes(audit(make_evidence(runs=tuple(runs))))
 
 
 def test_an_optimum_inside_is_no_finding():

@@ -135,6 +135,18 @@ def test_the_first_failure_stops_the_sweep(toys, monkeypatch, option):
     assert report_of(toys)["complete"] is False
 
 
+@pytest.mark.slow
+def test_questions_before_their_runs_give_the_same_report(toys):
+    run(toys)
+    expected = report_of(toys)
+    (toys.path / ".sweep/store.db").unlink()
+    (toys.path / "conftest.py").write_text(
+        "def pytest_collection_modifyitems(items):\n    items.reverse()\n"
+    )
+    run(toys)
+    assert comparable(report_of(toys)) == comparable(expected)
+
+
 @pytest.mark.parametrize("options", [(), pytest.param(("-n", "2"), marks=pytest.mark.slow)])
 def test_items_in_any_order_give_the_same_report(toys, monkeypatch, options):
     in_order = run(toys, "-v")

@@ -1,5 +1,6 @@
 import json
 import re
+import sqlite3
 from dataclasses import replace
 
 import pytest
@@ -1082,6 +1083,24 @@ def test_a_store_that_is_no_database_is_named(sweeps):
     assert result.ret == 4
     assert "broken.db" in result.stderr.str()
     assert sweeps.trained == []
+
+
+def test_a_run_that_cannot_be_read_is_named_before_any_is_trained(sweeps):
+    sweeps.write()
+    sweeps.run("--sweep", "toy")
+    trained = sweeps.trained
+    with sqlite3.connect(sweeps.path / ".sweep/store.db") as connection:
+        for key, *_ in connection.execute("SELECT key FROM sweep_outcomes LIMIT 1").fetchall():
+            connection.execute("DELETE FROM sweep_outcomes WHERE key = ?", (key,))
+        connection.execute("UPDATE sweep_outcomes SET trace = x'00'")
+    connection.close()
+    result = sweeps.run("--sweep", "toy")
+    assert result.ret == 4
+    said = result.stderr.str()
+    assert "the store is damaged: the run with key " in said
+    assert "restore it from a copy, or name another store" in said
+    assert "Traceback" not in said + result.stdout.str()
+    assert sweeps.trained == trained
 
 
 # ---- lightness ----------------------------------------------------------------------------------

@@ -46,6 +46,10 @@ def test_choice_never_draws_a_weight_of_zero(u):
     assert Choice(1, 2, 3, weights=(0, 1, 0)).quantile(u, {}) == 2
 
 
+def test_the_upper_end_of_a_choice_is_its_last_option_with_a_weight():
+    assert Choice(1, 2, 3, weights=(1, 1, 0)).quantile(1.0, {}) == 2
+
+
 def test_a_parameter_may_be_given_one_declared_after_it():
     space = Space({"w": Given("s", a=Choice(1), b=Choice(2)), "s": Choice("a", "b")})
     assert dict(space.config([0.0, 0.9])) == {"w": 2, "s": "b"}

@@ -175,6 +175,14 @@ def test_two_sessions_share_the_runs_and_both_see_all(open_store):
         assert sorted(r.key for r in mine) == sorted(j.key for j in jobs)
 
 
+def test_what_another_session_has_trained_is_of_the_run_as_named_here(open_store):
+    works = [working(open_store()) for _ in range(2)]
+    for sweep, (work, _) in zip("st", works, strict=True):
+        start(work, [job(number, sweep) for number in range(3)])
+    for sweep, mine in zip("st", finish(*(work for work, _ in works)), strict=True):
+        assert {result.run.id for result in mine} == {f"{sweep}-{number}" for number in range(3)}
+
+
 def test_what_fails_in_another_session_at_the_same_time_is_not_trained_again(open_store):
     failing = {number: [Outcome("failed", error="wrong")] * 2 for number in range(6)}
     works = [working(open_store(), failing) for _ in range(2)]

@@ -102,6 +102,13 @@ class PackedTrace(Sequence[StepTrace]):
         self._key = key
         self._packed = packed
 
+    def check(self) -> None:
+        """Raise where it is damaged, by the checksum it was packed with, and keep nothing of it."""
+        try:
+            zlib.decompress(self._packed)
+        except zlib.error as error:
+            raise _damaged(self._key, error) from error
+
     @cached_property
     def _steps(self) -> tuple[StepTrace, ...]:
         try:
@@ -134,7 +141,7 @@ class PackedTrace(Sequence[StepTrace]):
         return repr(self._steps)
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=64, typed=True)  # 1 and 1.0 stay what they are
 def _conditions(**values: str | float) -> Conditions:
     """Return the conditions, which most runs share, as one object."""
     return Conditions(**values)  # type: ignore[arg-type]
@@ -148,7 +155,7 @@ def _run(document: str) -> Run:
 def _damaged(key: str, error: Exception) -> StoreError:
     return StoreError(
         f"the store is damaged: the run with key {key} cannot be read "
-        f"({type(error).__name__}: {error})"
+        f"({type(error).__name__}: {error}); restore it from a copy, or name another store"
     )
 
 

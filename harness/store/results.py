@@ -153,16 +153,23 @@ class Store:
         query = joined(traces=traces).order_by(RUNS.c.sweep)
         return self._among(list(dict.fromkeys(keys)), query, codec.decode)
 
-    def of(self, runs: Mapping[str, Run], *, traces: bool = True) -> dict[str, Result]:
+    def of(
+        self, runs: Mapping[str, Run], *, traces: bool = True, check: bool = False
+    ) -> dict[str, Result]:
         """Return the results of ``runs`` by key, as far as there are any, final or not.
 
-        They are of the runs as given, whatever a sweep that shares a training calls its own.
+        They are of the runs as given, whatever a sweep that shares a training calls its own. With
+        ``check`` a trace that is damaged is an error now, and not only to who looks at it.
         """
-        return self._among(
+        found = self._among(
             list(runs),
             outcomes(traces=traces),
             lambda key, *documents: codec.decode(key, runs[key], *documents),
         )
+        for result in found.values() if check else ():
+            if isinstance(result.outcome.trace, codec.PackedTrace):
+                result.outcome.trace.check()
+        return found
 
     def results(
         self, sweep: str | None = None, arm: str | None = None, *, traces: bool = True
