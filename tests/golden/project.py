@@ -1,0 +1,261 @@
+"""The inputs of the golden documents: a project of sweeps that train in no time, and tables.
+
+All of it follows from `random.Random.random`, whose sequence Python keeps between versions.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable
+from pathlib import Path
+
+TRAINER = '''
+import math, os, random
+from harness import Outcome
+from harness.records import Evaluation
+
+DIVERGED = {("narrow", "main", 3), ("narrow", "batch_size", 2), ("wide", "main", 5)}
+"""Sweep, arm and index of the runs that diverge."""
+
+def trainer(job, notify):
+    """Trains in no time: the outcome is a function of the run and of the night."""
+    run = job.run
+    rng = random.Random(f"{run.seed} {run.arm}")
+    def noise():
+        return sum(rng.random() for _ in range(12)) - 6
+    before = 0.1 + 0.01 * noise()
+    if run.arm == "main" and str(run.index) in os.environ.get("FAILS", "").split():
+        raise RuntimeError("the disk is full")
+    if (run.sweep, run.arm, run.index) in DIVERGED:
+        return Outcome(status="diverged", perf_before=before, stopped_at=7, seconds=1.0,
+                       curve=(Evaluation(0, before, 0.01, before),), error="loss is nan")
+    gain = float(os.environ.get("GAIN", "0.12")) + 0.02 * noise()
+    gain -= 0.05 * abs(math.log10(max(run.config["learning_rate"], 1e-9) / 3e-7))
+    gain -= {4: 0.04, 12: 0.005}.get(run.config["batch_size"], 0.0)
+    if run.sweep == "wide":
+        gain = max(0.02 + 0.05 * noise(), -0.07)
+    gain *= {"placebo": 0, "null": 0.05, "half": 0.7}.get(run.arm, 1)
+    curve = [Evaluation(0, before, 0.01, before)]
+    for step in range(run.evaluate_every, run.steps + 1, run.evaluate_every):
+        perf = before + gain * math.sqrt(step / run.steps) + 0.002 * noise() * (step < run.steps)
+        curve.append(Evaluation(step, perf, 0.01, perf))
+    moved = run.arm != "placebo"
+    return Outcome(status="completed", perf_before=before, perf_after=before + gain,
+                   delta_perf=gain, delta_perf_se=0.012 * moved, prompts=512, samples=4,
+                   prompts_changed=150 * moved, train_delta_perf=0.8 * gain - 0.02 * moved,
+                   curve=tuple(curve), seconds=2.0)
+'''
+
+SWEEPS = """
+from harness import Choice, Given, LogUniform, Pairs, Sweep
+from harness.claims import (best_inside, lower_tail, mean_gain, no_worse, spread, still_improves,
+                            success_rate)
+from golden_trainer import trainer
+
+space = dict(
+    learning_rate=LogUniform(8e-8, 1.2e-6),
+    batch_size=8,
+    lr_schedule=Choice("advanced", "cosine", weights=(65, 35)),
+    warmup_steps=Given("lr_schedule", advanced=Choice(4, 8), cosine=Choice(0, 4)),
+)
+half = dict(success_above_half=success_rate.above(0.5))
+both = dict(seed=7, trainer=trainer, space=space)
+
+narrow = Sweep(
+    "narrow", runs=18, steps=40, evaluate_every=10, baseline="wide", **both,
+    arms=dict(placebo=2, null=4, half=6, batch_size=Pairs(13, values=(4, 12))),
+    questions=dict(
+        **half,
+        success_vs_baseline=success_rate.above_baseline(),
+        mean_vs_baseline=mean_gain.above_baseline(),
+        variance_vs_baseline=spread.below_baseline(),
+        lower_tail_vs_baseline=lower_tail.above_baseline(),
+        plateau=still_improves(since=20, margin=0.02),
+        lr_sweet_spot=best_inside("learning_rate"),
+        batch_size=no_worse("batch_size", 8, than=(4, 12), margin=0.02),
+    ),
+)
+wide = Sweep("wide", runs=20, steps=20, evaluate_every=10, **both)
+early = Sweep("early", runs=24, steps=20, evaluate_every=10, **both, arms=dict(null=6),
+              questions=half)
+short = Sweep("short", runs=10, steps=20, evaluate_every=10, **both, baseline="nowhere",
+              arms=dict(half=4), questions=dict(**half, mean=mean_gain.above_baseline(),
+              batch_size=no_worse("batch_size", 8, than=(4,))))
+
+def test_run(run):
+    run.train()
+
+def test_question(question):
+    question.judge()
+"""
+
+BACKENDS = '''
+import random
+from harness import Outcome
+from harness.records import Evaluation, StepTrace
+
+def train(job, notify):
+    """Trains in no time; JAX gains a little more, and parts from Torch at the sixth step."""
+    run, jax = job.run, job.conditions.backend == "jax"
+    rng = random.Random(run.seed)
+    before, gain = 0.1 + 0.02 * rng.random(), 0.05 + 0.1 * rng.random()
+    gain += (0.004 + 0.002 * rng.random()) * jax
+    if jax and run.index == 4:
+        return Outcome(status="diverged", perf_before=before, stopped_at=3, error="loss is nan")
+    trace = tuple(
+        StepTrace(step, 1e-7, 0.1, None, 1.5 + 1e-7 * jax, 1.0 - 3e-7 * jax, 0.05 + 2e-8 * jax,
+                  step + 1000 * (jax and step > 5))
+        for step in range(1, run.steps + 1)
+    )
+    return Outcome(status="completed", perf_before=before, perf_after=before + gain,
+                   delta_perf=gain, delta_perf_se=0.01, prompts=512, samples=4, prompts_changed=99,
+                   trace=trace, curve=(Evaluation(0, before, 0.01, before),), seconds=2.0)
+'''
+
+COMPARED = """
+from harness import Choice, LogUniform, Sweep
+
+twice = Sweep("twice", runs=6, steps=10, seed=3, margin=0.03,
+              space=dict(learning_rate=LogUniform(1e-7, 1e-6), batch_size=8,
+                         generations=Choice(4, 8)))
+"""
+
+
+def write_project(root: Path) -> None:
+    """Write the sweeps and their trainer below ``root``."""
+    folder = root / "experiments"
+    folder.mkdir()
+    (root / "pytest.ini").write_text("[pytest]\n")
+    (folder / "golden_trainer.py").write_text(TRAINER)
+    (folder / "test_golden_sweeps.py").write_text(SWEEPS)
+
+
+def write_backends(root: Path) -> Path:
+    """Write a sweep for two backends below ``root``; return the trainer that stands for both."""
+    folder = root / "experiments"
+    folder.mkdir()
+    (root / "pytest.ini").write_text("[pytest]\n")
+    (folder / "test_twice.py").write_text(COMPARED)
+    (root / "both.py").write_text(BACKENDS)
+    return root / "both.py"
+
+
+def write_tables(root: Path) -> None:
+    """Write the tables that are judged and analysed, and the curves of one of them."""
+    scores = [*_scores("n", 24, 0.09, 0.03, seed=1), *_arms(seed=2)]
+    _write(root / "scores.csv", scores)
+    _write(root / "before.csv", _scores("b", 30, 0.03, 0.06, seed=3))
+    curves = _curves([row["run"] for row in scores], seed=4)
+    _write(root / "curves.csv", curves)
+    _write(root / "ends.csv", [row for row in curves if row["step"] in (0, 60)])
+    _write(root / "loss.csv", _losses(2.0, seed=5))
+    _write(root / "loss_before.csv", _losses(2.2, seed=6))
+    _write(root / "accuracy.csv", _accuracies(seed=7))
+
+
+def _noise(rng: random.Random) -> float:
+    return sum(rng.random() for _ in range(12)) - 6
+
+
+def _rate(rng: random.Random) -> str:
+    return f"{10 ** (rng.random() - 7):.4g}"
+
+
+def _scores(prefix: str, runs: int, mean: float, sd: float, seed: int) -> list[dict[str, object]]:
+    """Return runs with a ΔPerf and its standard error; every ninth has diverged."""
+    rng = random.Random(seed)
+    rows = []
+    for index in range(runs):
+        gain, lost = mean + sd * _noise(rng), index % 9 == 8
+        rows.append(
+            {
+                "run": f"{prefix}{index:02d}",
+                "arm": "main",
+                "pair": "",
+                "status": "diverged" if lost else "completed",
+                "lr": _rate(rng),
+                "batch_size": (4, 8, 12)[index % 3] if prefix == "b" else 8,
+                "schedule": ("cosine", "linear")[int(rng.random() > 0.4)],
+                "delta_perf": "" if lost else f"{gain:.5f}",
+                "delta_perf_se": "" if lost else f"{0.012 + 0.004 * rng.random():.5f}",
+                "train_delta_perf": "" if lost else f"{0.8 * gain - 0.03:.5f}",
+                "steps": 60,
+            }
+        )
+    return rows
+
+
+def _arms(seed: int) -> list[dict[str, object]]:
+    """Return runs of arms: placebos, permuted rewards, half of the steps, other batch sizes."""
+    rng = random.Random(seed)
+    rows = []
+    kinds = [("placebo", 2, 0.0, 8, 60), ("null", 5, 0.002, 8, 60), ("half", 5, 0.05, 8, 30),
+             ("batch_size", 8, 0.03, 4, 60), ("batch_size", 7, 0.085, 12, 60)]  # fmt: skip
+    for arm, runs, mean, batch, steps in kinds:
+        mains = _scores("n", 24, 0.09, 0.03, seed=1)
+        for index in range(runs):
+            moved = arm != "placebo"
+            gain = mean + 0.015 * _noise(rng) * moved
+            rows.append(
+                mains[index]
+                | {
+                    "run": f"n{index:02d}-{arm}-{batch}",
+                    "arm": arm,
+                    "pair": f"n{index:02d}",
+                    "status": "completed",
+                    "batch_size": batch,
+                    "delta_perf": f"{gain:.5f}",
+                    "delta_perf_se": f"{0.013 * moved:.5f}",
+                    "train_delta_perf": f"{gain:.5f}",
+                    "steps": steps,
+                }
+            )
+    return rows
+
+
+def _curves(runs: Iterable[object], seed: int) -> list[dict[str, object]]:
+    rng = random.Random(seed)
+    return [
+        {"run": run, "step": step, "perf": f"{perf:.5f}", "se": 0.01}
+        for run in runs
+        if str(run).count("-") == 0
+        for step, gain in ((0, 0.0), (15, 0.04), (30, 0.07), (45, 0.075), (60, 0.08))
+        for perf in [0.2 + gain + 0.01 * _noise(rng)]
+    ]
+
+
+def _losses(mean: float, seed: int) -> list[dict[str, object]]:
+    """Return runs of two models with a final loss, of which two have diverged."""
+    rng = random.Random(seed)
+    return [
+        {
+            "model": model,
+            "lr": f"{(1 + index) * 1e-5:.4g}",
+            "dropout": (0.0, 0.1)[index % 2],
+            "loss": "" if index == 13 else f"{base + 0.04 * _noise(rng) + 0.002 * index:.5f}",
+            "status": "diverged" if index == 13 else "completed",
+        }
+        for model, base in (("small", mean), ("large", mean - 0.4))
+        for index in range(14)
+    ]
+
+
+def _accuracies(seed: int) -> list[dict[str, object]]:
+    """Return a grid of depth and width, three seeds each, with a final accuracy."""
+    rng = random.Random(seed)
+    return [
+        {
+            "depth": depth,
+            "width": width,
+            "seed": number,
+            "accuracy": f"{0.7 + 0.02 * depth - 0.004 * depth**2 + 0.01 * _noise(rng):.5f}",
+        }
+        for depth in (1, 2, 3, 4, 5)
+        for width in (64, 128)
+        for number in (0, 1, 2)
+    ]
+
+
+def _write(path: Path, rows: list[dict[str, object]]) -> None:
+    lines = [",".join(rows[0]), *(",".join(map(str, row.values())) for row in rows)]
+    path.write_text("\n".join(lines) + "\n")

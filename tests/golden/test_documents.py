@@ -1,0 +1,164 @@
+"""What each kind of document says, to the last number: a golden file each."""
+
+import json
+import shlex
+import shutil
+from dataclasses import replace
+
+import pytest
+
+from harness.cli import main
+from tests.conftest import IN_ORDER
+from tests.golden.comparing import check_json, check_text, text_of_html
+from tests.golden.project import write_backends, write_project, write_tables
+
+pytest_plugins = ["pytester"]
+GATE = "--sweep-fail-on failed,regressed"
+
+
+@pytest.fixture
+def project(pytester, monkeypatch):
+    """A folder with sweeps whose trainer takes no time, and pytest and `sweep` run in it."""
+    monkeypatch.setenv("PYTEST_ADDOPTS", IN_ORDER)
+    monkeypatch.setenv("COLUMNS", "100")
+    write_project(pytester.path)
+    return Project(pytester)
+
+
+@pytest.fixture
+def trained(project, kept):
+    """Such a project after both of its sweeps; they are trained once for all tests."""
+    if kept.exists():
+        shutil.copytree(kept, project.path / ".sweep")
+    else:
+        project.train("--sweep narrow,wide --sweep-fail-on failed")
+        shutil.copytree(project.path / ".sweep", kept)
+    return project
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory):
+    return tmp_path_factory.mktemp("golden") / "trained"
+
+
+class Project:
+    def __init__(self, pytester):
+        self.path, self._pytester = pytester.path, pytester
+
+    def train(self, options, status=0):
+        line = f"-p harness.plugin experiments --sweep-executor inline {options}"
+        assert self._pytester.runpytest_inprocess(*shlex.split(line)).ret == status
+
+    def report(self, name, form="json"):
+        return (self.path / ".sweep" / "reports" / name / f"report.{form}").read_text("utf-8")
+
+
+@pytest.fixture
+def tables(tmp_path, monkeypatch):
+    """A folder of tables, in which `sweep` runs."""
+    write_tables(tmp_path)
+    (tmp_path / "pytest.ini").write_text("[pytest]\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "100")
+    return tmp_path
+
+
+@pytest.fixture
+def sweep(capsys):
+    """Run the command; return what it prints."""
+
+    def run(line):
+        capsys.readouterr()
+        assert main(shlex.split(line)) == 0
+        return capsys.readouterr().out
+
+    return run
+
+
+# ---- sweeps -------------------------------------------------------------------------------------
+
+
+def test_a_sweep_with_arms_a_baseline_diverged_runs_and_a_worse_night(trained, sweep, monkeypatch):
+    project = trained
+    sweep("report narrow --save-reference")
+    monkeypatch.setenv("GAIN", "0.03")
+    project.train(f"--sweep narrow --sweep-fresh {GATE}", status=1)
+    check_json("sweep", json.loads(project.report("narrow")), project.path)
+    check_text("sweep_markdown", project.report("narrow", "md"), project.path)
+    check_text("sweep_html", text_of_html(project.report("narrow", "html")), project.path)
+    check_text("sweep_terminal", sweep("report narrow"), project.path)
+
+
+def test_a_sweep_that_was_answered_early(project):
+    project.train("--sweep early --sweep-until answered")
+    check_json("sweep_early", json.loads(project.report("early")), project.path)
+
+
+def test_a_scaled_down_sweep_with_failed_runs_and_no_baseline(project, monkeypatch):
+    monkeypatch.setenv("FAILS", "2 6")
+    project.train("--sweep short --sweep-steps 10", status=1)
+    check_json("sweep_short", json.loads(project.report("short-smoke")), project.path)
+
+
+def test_a_plan(trained, sweep):
+    check_json("plan", json.loads(sweep("plan narrow --json")), trained.path)
+
+
+def test_an_analysis_of_a_sweep(trained, sweep):
+    check_json("analysis", json.loads(sweep("analyze narrow --json")), trained.path)
+
+
+def test_a_next_sweep(trained, sweep):
+    check_json("refine", json.loads(sweep("refine narrow --json")), trained.path)
+
+
+def test_a_comparison_of_backends(tmp_path, sweep, monkeypatch):
+    from harness.training.backends import BACKENDS
+
+    trainer = write_backends(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    for name, backend in BACKENDS.items():
+        fake = replace(backend, libraries=(), trainer=f"{trainer}:train")
+        monkeypatch.setitem(BACKENDS, name, fake)
+    check_json("parity", json.loads(sweep("parity twice --json")), tmp_path)
+
+
+# ---- tables -------------------------------------------------------------------------------------
+
+JUDGED = {
+    "judged": "scores.csv --baseline before.csv",
+    "judged_published": "scores.csv --baseline published --curves curves.csv --success-above 0.4",
+    "judged_ends": "scores.csv --curves ends.csv --margin 0.01",
+    "judged_needs": "before.csv --reference batch_size=8 --inside batch_size",
+    "judged_loss": "loss.csv --metric loss --direction min --by model --baseline loss_before.csv "
+    "--margin 0.05",
+    "judged_accuracy": "accuracy.csv --metric accuracy --direction max --reference width=64",
+}
+
+
+@pytest.mark.parametrize("name", JUDGED)
+def test_a_judged_table(sweep, tables, name):
+    check_json(name, json.loads(sweep(f"judge {JUDGED[name]} --json")), tables)
+
+
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("loss", "loss.csv --metric loss --direction min --baseline loss_before.csv"),
+        ("scores", JUDGED["judged"]),
+    ],
+)
+def test_a_judged_table_as_text(sweep, tables, name, line):
+    said = sweep(f"judge {line} --report out")
+    check_text(f"{name}_terminal", said, tables)
+    check_text(f"{name}_markdown", (tables / "out/report.md").read_text("utf-8"), tables)
+    page = (tables / "out/report.html").read_text("utf-8")
+    check_text(f"{name}_html", text_of_html(page), tables)
+
+
+def test_an_analysis_of_a_table(sweep, tables):
+    check_json("analysis_table", json.loads(sweep("analyze scores.csv --json")), tables)
+
+
+def test_a_next_sweep_after_a_table(sweep, tables):
+    check_json("refine_table", json.loads(sweep("refine scores.csv --json")), tables)
