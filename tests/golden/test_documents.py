@@ -94,14 +94,19 @@ def test_a_sweep_that_was_answered_early(project):
     check_json("sweep_early", json.loads(project.report("early")), project.path)
 
 
-def test_a_scaled_down_sweep_with_failed_runs_and_no_baseline(project, monkeypatch):
-    monkeypatch.setenv("FAILS", "2 6")
-    project.train("--sweep short --sweep-steps 10", status=1)
+def test_scaled_down_sweeps_of_which_one_has_failed_runs_and_one_was_changed(project, sweep):
+    project.train("--sweep short,brief --sweep-steps 10", status=1)
     check_json("sweep_short", json.loads(project.report("short-smoke")), project.path)
+    file = project.path / "experiments" / "test_golden_sweeps.py"
+    file.write_text(file.read_text().replace("since=15", "since=16"))
+    changed = sweep("report brief --steps 10 --json")
+    check_json("sweep_brief", json.loads(changed), project.path)
 
 
 def test_a_plan(trained, sweep):
     check_json("plan", json.loads(sweep("plan narrow --json")), trained.path)
+    scaled = sweep("plan narrow --runs 16 --steps 20 --json")
+    check_json("plan_scaled", json.loads(scaled), trained.path)
 
 
 def test_an_analysis_of_a_sweep(trained, sweep):
@@ -132,6 +137,11 @@ JUDGED = {
     "judged_needs": "before.csv --reference batch_size=8 --inside batch_size",
     "judged_loss": "loss.csv --metric loss --direction min --by model --baseline loss_before.csv "
     "--margin 0.05",
+    "judged_worse": "before.csv --baseline scores.csv --min-gain 0.08",
+    "judged_grid": "grid.csv --reference batch_size=8",
+    "judged_grid_refuted": "grid.csv --reference batch_size=4",
+    "judged_rising": "rising.csv --before before --after after",
+    "judged_constant": "constant.csv",
     "judged_accuracy": "accuracy.csv --metric accuracy --direction max --reference width=64",
 }
 
@@ -146,6 +156,7 @@ def test_a_judged_table(sweep, tables, name):
     [
         ("loss", "loss.csv --metric loss --direction min --baseline loss_before.csv"),
         ("scores", JUDGED["judged"]),
+        ("needs", JUDGED["judged_needs"]),
     ],
 )
 def test_a_judged_table_as_text(sweep, tables, name, line):
