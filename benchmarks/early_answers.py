@@ -33,7 +33,7 @@ from harness.claims import (
     still_improves,
     success_rate,
 )
-from harness.early import EarlyAnswers, launch_order
+from harness.judging.early import EarlyAnswers, launch_order
 from harness.protocols import Claim
 from harness.records import Run
 

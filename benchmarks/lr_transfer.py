@@ -18,12 +18,12 @@ from pathlib import Path
 import numpy as np
 from tabulate import tabulate
 
-from harness.discovery import discover
 from harness.executors import make_executor
 from harness.observations import count_successes, observe
-from harness.planning import Selection, plan
 from harness.protocols import Finished
 from harness.records import Job, Outcome, Result, run_key
+from harness.sweeps.discovery import discover
+from harness.sweeps.plan import Selection, plan
 
 ROOT = Path(__file__).resolve().parents[1]
 RANGES = ((1e-7, 3e-7), (3e-7, 1e-6), (1e-6, 2e-6))

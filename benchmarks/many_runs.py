@@ -26,11 +26,11 @@ from tempfile import TemporaryDirectory
 
 from harness import Counts, LogUniform, Sweep
 from harness.claims import success_rate
-from harness.discovery import discover
-from harness.planning import Selection, plan
 from harness.protocols import Notify
 from harness.records import Evaluation, Job, Outcome, Result, Run, StepTrace
 from harness.store import Store
+from harness.sweeps.discovery import discover
+from harness.sweeps.plan import Selection, plan
 
 ROOT = Path(__file__).parents[1]
 SWEEP_FILE = """

@@ -34,10 +34,12 @@ from harness.claims import (
     still_improves,
     success_rate,
 )
-from harness.planning import Plan
+from harness.judging.reference import Reference
+from harness.judging.regressions import compare
 from harness.protocols import Claim
-from harness.records import Evidence, Run, Verdict
-from harness.regressions import Reference, compare
+from harness.records import Run
+from harness.sweeps.plan import Plan
+from harness.verdicts import Evidence, Verdict
 
 QUESTIONS: dict[str, Claim] = {
     "half": success_rate.above(0.5),

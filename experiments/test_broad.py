@@ -1,7 +1,6 @@
 """The broad sweep: 48 runs of 50 steps, the baseline that the focused sweep is compared with."""
 
-from harness import Choice, Given, LogUniform, Sweep
-from harness.claims import best_inside, still_improves, success_rate
+from harness import Choice, Given, LogUniform, Sweep, best_inside, still_improves, success_rate
 
 broad = Sweep(
     "broad",

@@ -3,8 +3,12 @@
 Its eight questions are fixed here, before the first run, with the arms that make them answerable.
 """
 
-from harness import Choice, Given, LogUniform, Pairs, Sweep
-from harness.claims import (
+from harness import (
+    Choice,
+    Given,
+    LogUniform,
+    Pairs,
+    Sweep,
     best_inside,
     lower_tail,
     mean_gain,

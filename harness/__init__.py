@@ -1,28 +1,130 @@
 """pytest-sweep: hyperparameter sweeps of RL fine-tuning as pytest runs.
 
-A sweep file needs nothing but these names and the claims of `harness.claims`.
+All that a sweep file, a training function and a notebook need is imported from here. A name is
+loaded when it is first used, so that the plugin costs a project without sweeps next to nothing.
 """
 
-from harness.errors import HarnessError, SweepError, UsageError
-from harness.records import Config, Counts, Outcome, Result
-from harness.space import Choice, Constant, Given, LogUniform, Space, Uniform
-from harness.sweep import Pairs, Sweep
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from harness import claims, statistics
+    from harness.claims import (
+        BaseClaim,
+        best_inside,
+        lower_tail,
+        mean_gain,
+        no_worse,
+        spread,
+        still_improves,
+        success_rate,
+    )
+    from harness.errors import HarnessError, SweepError, UsageError
+    from harness.records import (
+        Config,
+        Evaluation,
+        Job,
+        Outcome,
+        Progress,
+        Result,
+        Run,
+        StepTrace,
+    )
+    from harness.sweeps.space import Choice, Constant, Given, LogUniform, Space, Uniform
+    from harness.sweeps.strategies import configs
+    from harness.sweeps.sweep import Pairs, Sweep
+    from harness.training.checkpoints import Checkpoint
+    from harness.training.schedules import scale_steps
+    from harness.verdicts import Counts, Evidence, Verdict
 
 __version__ = "0.1.0"
+
+_HOMES = {
+    "harness.claims": (
+        "BaseClaim",
+        "best_inside",
+        "lower_tail",
+        "mean_gain",
+        "no_worse",
+        "spread",
+        "still_improves",
+        "success_rate",
+    ),
+    "harness.errors": ("HarnessError", "SweepError", "UsageError"),
+    "harness.records": (
+        "Config",
+        "Evaluation",
+        "Job",
+        "Outcome",
+        "Progress",
+        "Result",
+        "Run",
+        "StepTrace",
+    ),
+    "harness.sweeps.space": ("Choice", "Constant", "Given", "LogUniform", "Space", "Uniform"),
+    "harness.sweeps.strategies": ("configs",),
+    "harness.sweeps.sweep": ("Pairs", "Sweep"),
+    "harness.training.checkpoints": ("Checkpoint",),
+    "harness.training.schedules": ("scale_steps",),
+    "harness.verdicts": ("Counts", "Evidence", "Verdict"),
+}
+"""The module that each public name is loaded from."""
+
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+_MODULES = ("claims", "statistics")
+
 __all__ = [
+    "BaseClaim",
+    "Checkpoint",
     "Choice",
     "Config",
     "Constant",
     "Counts",
+    "Evaluation",
+    "Evidence",
     "Given",
     "HarnessError",
+    "Job",
     "LogUniform",
     "Outcome",
     "Pairs",
+    "Progress",
     "Result",
+    "Run",
     "Space",
+    "StepTrace",
     "Sweep",
     "SweepError",
     "Uniform",
     "UsageError",
+    "Verdict",
+    "best_inside",
+    "claims",
+    "configs",
+    "lower_tail",
+    "mean_gain",
+    "no_worse",
+    "scale_steps",
+    "spread",
+    "statistics",
+    "still_improves",
+    "success_rate",
 ]
+
+
+def __getattr__(name: str) -> object:
+    """Load a public name at its first use (PEP 562)."""
+    if name in _MODULES:
+        return importlib.import_module(f"harness.{name}")
+    if name not in _HOME_OF:
+        raise AttributeError(f"module 'harness' has no attribute {name!r}")
+    found: object = getattr(importlib.import_module(_HOME_OF[name]), name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    """Return the public surface."""
+    return sorted([*__all__, "__version__"])

@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from harness.records import Evidence, Job, Outcome, Progress, Verdict
+from harness.records import Job, Outcome, Progress
+from harness.verdicts import Evidence, Verdict
 
 Notify = Callable[[Progress], None]
 

@@ -8,19 +8,19 @@ from typing import Any
 
 import numpy as np
 
+from harness.judging.judge import Judgement
 from harness.records import (
-    Baseline,
     Conditions,
     Config,
-    Counts,
     Evaluation,
-    Evidence,
     Outcome,
     Result,
     Run,
     StepTrace,
     run_key,
 )
+from harness.report.model import build
+from harness.verdicts import Baseline, Counts, Evidence
 
 PUBLISHED = Counts(
     name="published",
@@ -208,3 +208,8 @@ def make_evidence(
         baseline_name=baseline_name,
         **fields_,
     )
+
+
+def report_of(evidence, verdicts=(), findings=(), **facts):
+    """Return the report on what was judged; ``facts`` are further fields of the judgement."""
+    return build(Judgement(evidence, tuple(verdicts), tuple(findings), **facts))

@@ -19,14 +19,15 @@ from pathlib import Path
 import pytest
 
 from harness import Sweep, audit, claims
-from harness.arguments import is_table
 from harness.cli import VERBS
 from harness.cli import main as sweep_main
 from harness.cli import parser as sweep_parser
-from harness.options import add_options
-from harness.records import Finding, Status, Verdict, VerdictName
+from harness.plugin.options import add_options
+from harness.records import Status
 from harness.report import as_json
+from harness.sweeps.baseline import is_table
 from harness.training.settings import GRPOSettings
+from harness.verdicts import Finding, Verdict, VerdictName
 from tests.factories import make_arm, make_evidence, make_result
 
 pytest_plugins = ["pytester"]
@@ -253,7 +254,7 @@ def test_every_field_of_a_verb_s_json_is_documented(command, capsys, monkeypatch
 
 
 def test_every_field_of_parity_s_json_is_documented():
-    from harness.parity import compare
+    from harness.judging.parity import compare
     from harness.report.parity import as_data
 
     result = make_result()
@@ -276,7 +277,7 @@ def test_every_status_and_verdict_is_documented():
 
 
 def test_every_property_of_an_item_is_documented():
-    from harness import items
+    from harness.plugin import items
 
     run = items._run_properties(make_result())
     numbers = dict.fromkeys(("estimate", "low", "high", "level", "p_value"), 0.5)
@@ -367,7 +368,7 @@ def test_the_trainer_of_the_documentation_trains(pytester, tmp_path):
 
 @cache
 def experiments():
-    from harness.discovery import discover
+    from harness.sweeps.discovery import discover
 
     return discover([ROOT / "experiments"])
 

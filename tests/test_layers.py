@@ -10,37 +10,24 @@ ROOT = Path(__file__).parents[1]
 HARNESS, CONTRIBUTING = ROOT / "harness", ROOT / "CONTRIBUTING.md"
 
 LAYERS = [
-    {"errors", "records"},
-    {"protocols", "published", "arguments"},
-    {"space", "sampling"},
-    {"sweep"},
-    {
-        "strategies",
-        "statistics",
-        "store",
-        "executors",
-        "training",
-        "environment",
-        "discovery",
-        "tables",
-    },
-    {"levels", "observations", "repeats"},
+    {"records", "errors"},
+    {"verdicts"},
+    {"protocols"},
+    {"statistics", "training", "executors", "store"},
+    {"sweeps"},
+    {"tables"},
+    {"observations"},
     {"claims", "audit", "analysis"},
-    {"parity", "refine", "table_questions"},
+    {"refine", "judging"},
     {"report"},
-    {"baselines", "planning"},
-    {"early", "gathering", "regressions", "tally"},
-    {"doctor", "judging", "launching", "settings", "table_judging"},
-    {"work"},
     {"session"},
-    {"distributed", "interrupts", "items", "options", "progress"},
-    {"wiring", "cli"},
-    {"plugin"},
+    {"doctor"},
+    {"plugin", "cli"},
 ]
 RANK = {room: rank for rank, rooms in enumerate(LAYERS) for room in rooms}
 
 HEAVY = {
-    "pytest": {"distributed", "items", "options", "wiring", "plugin"},
+    "pytest": {"plugin"},
     "torch": {
         "training/device_torch",
         "training/grpo_torch",
@@ -49,11 +36,11 @@ HEAVY = {
     },
     "sqlalchemy": {"store"},
     "pyarrow": {"tables/parquet"},
-    "scipy": {"sampling", "statistics"},
-    "hypothesis": {"strategies"},
+    "scipy": {"sweeps/sampling", "statistics"},
+    "hypothesis": {"sweeps/strategies"},
     "tabulate": {"report", "cli"},
     "jinja2": {"report"},
-    "rich": {"progress"},
+    "rich": {"session/progress"},
     "jax": {
         "training/device_jax",
         "training/grpo_jax",

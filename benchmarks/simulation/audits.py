@@ -12,8 +12,9 @@ from harness import Choice, Given, LogUniform, Uniform
 from harness.audit import CODES, audit
 from harness.claims import best_inside, mean_gain, no_worse, still_improves, success_rate
 from harness.protocols import Claim
-from harness.records import Baseline, Config, Evidence, Finding, Result, Value
-from harness.space import Space
+from harness.records import Config, Result, Value
+from harness.sweeps.space import Space
+from harness.verdicts import Baseline, Evidence, Finding
 
 from .cells import Cell
 from .evidence import results, seeded

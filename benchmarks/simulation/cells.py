@@ -15,8 +15,8 @@ import numpy as np
 
 from harness import statistics
 from harness.claims import BaseClaim
-from harness.records import Evidence
 from harness.statistics import Estimate
+from harness.verdicts import Evidence
 
 ALPHA = 0.05
 PERMUTATIONS = 999

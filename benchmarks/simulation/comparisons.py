@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 
 from harness.claims import BaseClaim, lower_tail, mean_gain, spread, success_rate
-from harness.records import Counts, Evidence
+from harness.verdicts import Counts, Evidence
 
 from .cells import Cell, judged
 from .evidence import SE, versus

@@ -7,18 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from harness.records import (
-    Baseline,
-    Conditions,
-    Config,
-    Counts,
-    Evaluation,
-    Evidence,
-    Outcome,
-    Result,
-    Run,
-    Value,
-)
+from harness.records import Conditions, Config, Evaluation, Outcome, Result, Run, Value
+from harness.verdicts import Baseline, Counts, Evidence
 
 from .samples import FloatArray
 

@@ -10,7 +10,8 @@ import numpy as np
 
 from harness.claims import judge_all
 from harness.protocols import Claim
-from harness.records import Baseline, Evaluation, Evidence
+from harness.records import Evaluation
+from harness.verdicts import Baseline, Evidence
 
 from .cells import ALPHA, Cell
 from .comparisons import BETTER, MEAN, SPREAD, TAIL

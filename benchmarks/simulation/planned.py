@@ -8,10 +8,11 @@ from dataclasses import replace
 import numpy as np
 
 from harness import LogUniform, Outcome, Pairs, Sweep
-from harness.gathering import gather
-from harness.planning import ANSWERED, Plan, Selection, plan
+from harness.judging.evidence import gather
 from harness.protocols import Claim
-from harness.records import Baseline, Evaluation, Evidence, Result, Run
+from harness.records import Evaluation, Result, Run
+from harness.sweeps.plan import ANSWERED, Plan, Selection, plan
+from harness.verdicts import Baseline, Evidence
 
 from .evidence import STEPS, results
 from .samples import FloatArray

@@ -8,7 +8,8 @@ from functools import partial
 import numpy as np
 
 from harness.claims import BaseClaim, best_inside, no_worse, still_improves, success_rate
-from harness.records import Evidence, Value
+from harness.records import Value
+from harness.verdicts import Evidence
 
 from .cells import Cell, judged
 from .evidence import SE, alone, along, gaining, paired, results

@@ -31,7 +31,8 @@ from harness.analysis.ranges import Range, Ranges, by_range, check_edges, choose
 from harness.analysis.units import units_of
 from harness.errors import UsageError
 from harness.observations import FloatArray
-from harness.records import DELTA_PERF, Metric, Result
+from harness.records import Result
+from harness.verdicts import DELTA_PERF, Metric
 
 __all__ = [
     "HIGH",

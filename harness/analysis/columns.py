@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness import statistics
-from harness.levels import Levels, is_number, levels_of
 from harness.observations import FloatArray
+from harness.observations.levels import Levels, is_number, levels_of
 from harness.records import Config, Value
 
 DECADE = 10.0

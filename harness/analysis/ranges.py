@@ -12,8 +12,8 @@ import numpy as np
 from harness import observations, statistics
 from harness.analysis.columns import RATE, Column
 from harness.errors import UsageError, nearest
-from harness.levels import is_number
 from harness.observations import FloatArray, Observations, Rule
+from harness.observations.levels import is_number
 from harness.statistics import Estimate
 
 LEVEL = 0.95

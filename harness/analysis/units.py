@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from harness import observations, repeats
-from harness.observations import FloatArray, Observations
+from harness import observations
+from harness.observations import FloatArray, Observations, repeats
 from harness.records import Config, Result
 
 

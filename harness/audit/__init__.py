@@ -8,7 +8,7 @@ from harness import observations
 from harness.audit import conditions, design, measurement
 from harness.audit.view import View
 from harness.protocols import Claim
-from harness.records import Evidence, Finding
+from harness.verdicts import Evidence, Finding
 
 __all__ = ["CODES", "audit"]
 

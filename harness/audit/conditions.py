@@ -6,9 +6,10 @@ from collections.abc import Iterator
 
 from harness import observations, statistics
 from harness.audit.view import View
-from harness.records import IMPORTED, Baseline, Finding
+from harness.records import IMPORTED
 from harness.statistics import Window
 from harness.training.backends import BACKENDS
+from harness.verdicts import Baseline, Finding
 
 HALF = 12
 """How many runs of half of the steps are suggested."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from harness.records import Config, Run, Value
-from harness.space import Choice, Constant, Distribution, Given, LogUniform, Space, Uniform
+from harness.sweeps.space import Choice, Constant, Distribution, Given, LogUniform, Space, Uniform
 
 
 @dataclass(frozen=True, slots=True)

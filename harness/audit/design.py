@@ -10,8 +10,9 @@ import numpy as np
 
 from harness import statistics
 from harness.audit.view import ALARM, View, columns_of, numeric
-from harness.levels import RANGE_FROM, in_order, levels_of
-from harness.records import Finding, Value
+from harness.observations.levels import RANGE_FROM, in_order, levels_of
+from harness.records import Value
+from harness.verdicts import Finding
 
 FAILED = ("failed", "timeout", "oom", "crashed")
 

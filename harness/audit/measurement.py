@@ -10,7 +10,8 @@ import numpy as np
 from harness import observations, statistics
 from harness.audit.view import ALARM, View
 from harness.observations import Observations
-from harness.records import Baseline, Counts, Finding, finite
+from harness.records import finite
+from harness.verdicts import Baseline, Counts, Finding
 
 USELESS_RATE = 0.025
 """The share of useless runs that the success rule lets pass: the upper tail of a 95% interval."""

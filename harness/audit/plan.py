@@ -13,9 +13,10 @@ from harness.audit.conditions import HALF, annealing
 from harness.audit.coverage import coverage, duplicates
 from harness.audit.design import confounding
 from harness.audit.view import how_to_have
-from harness.records import MAIN, Config, Finding, Power, Run
-from harness.sweep import Sweep, scale_steps
-from harness.training.schedules import SCHEDULES, learning_rate
+from harness.records import MAIN, Config, Run
+from harness.sweeps.sweep import Sweep
+from harness.training.schedules import SCHEDULES, learning_rate, scale_steps
+from harness.verdicts import Finding, Power
 
 PLAN_CODES = (
     "confounded",

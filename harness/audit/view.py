@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness import observations
-from harness.levels import is_range
 from harness.observations import Observations
+from harness.observations.levels import is_range
 from harness.protocols import Claim
-from harness.records import Evidence, Result, Value
+from harness.records import Result, Value
+from harness.verdicts import Evidence
 
 ALARM = 0.04
 """Rate of false alarms that a code may have on a clean random design, split over its tests."""

@@ -11,7 +11,8 @@ import numpy as np
 from harness import observations
 from harness.claims.wording import exact, plural
 from harness.observations import Observations
-from harness.records import Baseline, Counts, Evidence, Verdict, VerdictName, finite
+from harness.records import finite
+from harness.verdicts import Baseline, Counts, Evidence, Verdict, VerdictName
 
 NOT_LIKE_FOR_LIKE = "not like for like"
 

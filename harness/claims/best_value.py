@@ -11,10 +11,10 @@ from harness import observations, statistics
 from harness.claims.base import BaseClaim, generator, level_of, margin_of, no_margin
 from harness.claims.wording import number, p_text, parameter_name, parameter_value, plural
 from harness.errors import SweepError
-from harness.levels import is_number
 from harness.observations import Observations
-from harness.records import Evidence, Verdict, VerdictName
+from harness.observations.levels import is_number
 from harness.statistics import FEWEST_BRACKETED, Bracket
+from harness.verdicts import Evidence, Verdict, VerdictName
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from harness.claims.versus import LowerTailAboveBaseline, SpreadBelowBaseline
 from harness.claims.wording import p_text
 from harness.observations import Observations, Rule
 from harness.protocols import Claim
-from harness.records import Counts, Decision, Evidence, Verdict, VerdictName
+from harness.verdicts import Counts, Decision, Evidence, Verdict, VerdictName
 
 FEWEST_GAINS = 28
 """Gains below which a collapse of some runs may be in none: one of 15% of them, in .85²⁸ = .01. It

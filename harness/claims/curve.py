@@ -14,8 +14,9 @@ from harness.claims.base import BaseClaim, level_of, margin_of, no_margin, unsee
 from harness.claims.wording import interval, number, p_text, plural, signed
 from harness.errors import SweepError
 from harness.observations import Observations
-from harness.records import Evidence, Result, Verdict, VerdictName
+from harness.records import Result
 from harness.statistics import Comparison
+from harness.verdicts import Evidence, Verdict, VerdictName
 
 TOLERANCE = 0.05
 """How far from the asked step, as a share of the run's steps, a point of the curve may lie."""

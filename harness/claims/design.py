@@ -12,8 +12,8 @@ import numpy as np
 
 from harness import observations, statistics
 from harness.records import MAIN, Config, Result, Run
-from harness.sampling import unit_points
-from harness.sweep import Sweep
+from harness.sweeps.sampling import unit_points
+from harness.sweeps.sweep import Sweep
 
 ENOUGH = 8
 """So many stored runs or pairs tell an SD."""

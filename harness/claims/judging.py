@@ -13,7 +13,7 @@ from harness.claims.reference_value import NoWorse
 from harness.claims.success import SuccessAbove, SuccessAboveBaseline
 from harness.claims.versus import LowerTailAboveBaseline, MeanAboveBaseline, SpreadBelowBaseline
 from harness.protocols import Claim
-from harness.records import Evidence, Verdict
+from harness.verdicts import Evidence, Verdict
 
 NOT_ASKED = "this sweep does not ask this question"
 

@@ -9,8 +9,9 @@ from harness import statistics
 from harness.claims.design import Asked, Design, Effect
 from harness.claims.pricing import asked
 from harness.protocols import Claim
-from harness.records import Power, Result, Run
-from harness.sweep import Sweep
+from harness.records import Result, Run
+from harness.sweeps.sweep import Sweep
+from harness.verdicts import Power
 
 
 def sweep_power(

@@ -22,10 +22,11 @@ from harness.claims.versus import (
     SpreadBelowBaseline,
 )
 from harness.claims.wording import number, parameter_name, plural
-from harness.levels import is_number
-from harness.records import MAIN, Config, Counts
-from harness.space import LogUniform, Uniform
+from harness.observations.levels import is_number
+from harness.records import MAIN, Config
 from harness.statistics import FEWEST_BRACKETED
+from harness.sweeps.space import LogUniform, Uniform
+from harness.verdicts import Counts
 
 SUCCESSES = (0.4, 0.6)
 """Standard success rates, as shares of the way from the rate to beat to 1: 0.7 and 0.8 for ½."""

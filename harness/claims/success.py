@@ -16,7 +16,7 @@ from harness.claims.base import (
 from harness.claims.wording import interval, number, p_text, plural
 from harness.errors import SweepError
 from harness.observations import RULES, Observations, Rule, SuccessCount
-from harness.records import Counts, Evidence, Metric, Verdict, VerdictName
+from harness.verdicts import Counts, Evidence, Metric, Verdict, VerdictName
 
 NULL_RATE = 0.5
 """The share of useless runs whose ΔPerf is above zero."""

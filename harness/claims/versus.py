@@ -22,8 +22,8 @@ from harness.claims.base import (
 from harness.claims.wording import interval, number, outcome, p_text
 from harness.errors import SweepError
 from harness.observations import FloatArray, Observations
-from harness.records import Counts, Evidence, Verdict, VerdictName
 from harness.statistics import Comparison
+from harness.verdicts import Counts, Evidence, Verdict, VerdictName
 
 FEWEST_IN_TAIL = 4
 """Runs of a tail below which its own spread says too little: with a quarter, of 16 a side."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
-from harness.records import Metric
 from harness.statistics import Comparison, Equivalence, Estimate
+from harness.verdicts import Metric
 
 
 def signed(value: float) -> str:

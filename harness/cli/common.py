@@ -10,10 +10,10 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from harness.arguments import HOME, arms, at_least_one, names
 from harness.errors import UsageError, nearest
-from harness.planning import Selection, check_arms
-from harness.sweep import Sweep
+from harness.session.arguments import HOME, arms, at_least_one, names
+from harness.sweeps.plan import Selection, check_arms
+from harness.sweeps.sweep import Sweep
 
 if TYPE_CHECKING:
     from harness.store import Store
@@ -119,7 +119,7 @@ def experiments(options: argparse.Namespace) -> list[Path]:
 
 def sweeps(options: argparse.Namespace) -> dict[str, Sweep]:
     """Return the sweeps there are, by name."""
-    from harness.discovery import discover
+    from harness.sweeps.discovery import discover
 
     return discover(experiments(options))
 

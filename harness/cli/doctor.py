@@ -9,8 +9,8 @@ from dataclasses import asdict
 from itertools import zip_longest
 from typing import TYPE_CHECKING
 
-from harness.arguments import HOME
 from harness.cli import common
+from harness.session.arguments import HOME
 
 if TYPE_CHECKING:
     from harness.doctor import Check

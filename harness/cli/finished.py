@@ -8,14 +8,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.arguments import ENDINGS, is_table
 from harness.cli import common, tables
 from harness.errors import StoreError, UsageError, nearest
-from harness.records import DELTA_PERF, IMPORTED, MAIN, Metric, Result
+from harness.records import IMPORTED, MAIN, Result
+from harness.sweeps.baseline import ENDINGS, is_table
+from harness.verdicts import DELTA_PERF, Metric
 
 if TYPE_CHECKING:
     from harness.store import Store
-    from harness.sweep import Sweep
+    from harness.sweeps.sweep import Sweep
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,9 +103,9 @@ def _of_table(options: argparse.Namespace) -> Finished:
 
 def _of_sweep(sweep: Sweep, options: argparse.Namespace) -> Finished:
     """Return the runs of a declared sweep that are stored as it would train them."""
-    from harness.gathering import gather
-    from harness.judging import COMMAND, not_counted
-    from harness.planning import plan, trained_with
+    from harness.judging.evidence import gather
+    from harness.judging.stored import COMMAND, not_counted
+    from harness.sweeps.plan import plan, trained_with
 
     selection = common.selection(options, sweep)
     planned = plan(sweep, selection, trains=False)

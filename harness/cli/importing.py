@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.arguments import ENDINGS
 from harness.cli import common, tables
 from harness.errors import StoreError, UsageError
 from harness.records import Result
+from harness.sweeps.baseline import ENDINGS
 
 if TYPE_CHECKING:
     from harness.store.merging import Merged

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.arguments import is_table, names, share
 from harness.cli import common, tables
 from harness.errors import UsageError
-from harness.published import counted
-from harness.records import DELTA_PERF, Baseline, Counts, Value
+from harness.records import Value
+from harness.session.arguments import names, share
+from harness.sweeps.baseline import counted, is_table
+from harness.verdicts import DELTA_PERF, Baseline, Counts
 
 if TYPE_CHECKING:
-    from harness.table_judging import Judged
+    from harness.judging.table import Judged
+    from harness.report.model import Report
     from harness.tables import Asked, Reading
+
+    Reports = Sequence[tuple[Mapping[str, Value], Report]]
 
 HELP = "judge a table of finished runs: the verdicts and the audit, without training"
 
@@ -91,8 +95,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Judge the table and print its report; 1 where a claim is refuted and that is asked for."""
-    from harness.table_judging import judge_table
-    from harness.table_questions import Terms
+    from harness.judging.table import judge_table
+    from harness.judging.table_questions import Terms
+    from harness.report.model import build
     from harness.tables import read_runs
 
     asked = tables.asked(options)
@@ -107,15 +112,16 @@ def run(options: argparse.Namespace) -> int:
     )
     judged = judge_table(reading, against, terms)
     lines = (*reading.said, *said, *judged.said)
+    reports = [(group.by, build(group.judgement)) for group in judged.groups]
     if options.report:
-        _write(judged, Path(options.report))
+        _write(reports, Path(options.report))
     if options.json:
-        common.print_json(_data(judged, lines, reading))
+        common.print_json(_data(judged, reports, lines, reading))
     else:
-        print("\n".join(_text(judged, lines)))
+        print("\n".join(_text(judged, reports, lines)))
         if options.report:
             print(f"\nreport: {options.report}/report.{{html,md,json}}")
-    refuted = any(v.verdict == "refuted" for g in judged.groups for v in g.report.verdicts)
+    refuted = any(v.verdict == "refuted" for _, report in reports for v in report.verdicts)
     return 1 if options.strict and refuted else 0
 
 
@@ -161,33 +167,33 @@ def _canonical(name: str, reading: Reading) -> str:
     return name if name in reading.parameters else canonical(name)
 
 
-def _text(judged: Judged, lines: tuple[str, ...]) -> Iterator[str]:
+def _text(judged: Judged, reports: Reports, lines: tuple[str, ...]) -> Iterator[str]:
     from harness.report import terminal
     from harness.report.layout import wrap
 
     width = common.width()
     for line in lines:
         yield from wrap(line, width, hanging=2)
-    for group in judged.groups:
+    for _, report in reports:
         yield ""
-        yield terminal.render(group.report, width, colour=common.colour()).rstrip("\n")
-    if len(judged.groups) > 1:
+        yield terminal.render(report, width, colour=common.colour()).rstrip("\n")
+    if len(reports) > 1:
         yield ""
-        yield from _compared(judged, width)
+        yield from _compared(judged, reports, width)
 
 
-def _compared(judged: Judged, width: int) -> Iterator[str]:
+def _compared(judged: Judged, reports: Reports, width: int) -> Iterator[str]:
     """Yield the verdicts of all groups side by side, and what pooling them would have said."""
     from harness.report.blocks import Column, Table
     from harness.report.layout import table_text, wrap
 
-    ids = dict.fromkeys(v.id for group in judged.groups for v in group.report.asked)
+    ids = dict.fromkeys(v.id for _, report in reports for v in report.asked)
     rows = {id_: [id_] for id_ in ids}
-    columns = [Column(", ".join(judged.groups[0].by), right=False)]
-    for group in judged.groups:
-        label = ", ".join(map(str, group.by.values()))
+    columns = [Column(", ".join(reports[0][0]), right=False)]
+    for by, report in reports:
+        label = ", ".join(map(str, by.values()))
         columns.append(Column(label, right=False, wrap=True))
-        found = {verdict.id: verdict.verdict for verdict in group.report.asked}
+        found = {verdict.id: verdict.verdict for verdict in report.asked}
         for id_, row in rows.items():
             row.append(found.get(id_, ""))
     yield from wrap("Groups side by side, Holm's correction over all of their questions", width)
@@ -198,29 +204,32 @@ def _compared(judged: Judged, width: int) -> Iterator[str]:
         yield from wrap("Pooling the groups would not have changed an answer.", width)
 
 
-def _data(judged: Judged, lines: tuple[str, ...], reading: Reading) -> dict[str, Any]:
+def _data(
+    judged: Judged, reports: Reports, lines: tuple[str, ...], reading: Reading
+) -> dict[str, Any]:
+    from harness.judging.reference import SCHEMA
     from harness.report import as_json
 
     read = {"table": reading.source, "metric": reading.metric.name, "read": list(lines)}
     if not reading.by:
-        return {**as_json.as_data(judged.groups[0].report), **read}
+        return {**as_json.as_data(reports[0][1]), **read}
     return {
-        "schema": as_json.SCHEMA,
+        "schema": SCHEMA,
         "sweep": reading.name,
         **read,
-        "groups": [{"by": dict(g.by), **as_json.as_data(g.report)} for g in judged.groups],
+        "groups": [{"by": dict(by), **as_json.as_data(report)} for by, report in reports],
         "pooling": [as_json.finding_data(finding) for finding in judged.pooling],
     }
 
 
-def _write(judged: Judged, folder: Path) -> None:
+def _write(reports: Reports, folder: Path) -> None:
     """Write the report of each group: of several, each into a folder of its own."""
     from harness.report.write import write_report
 
-    for group in judged.groups:
-        parts = [f"{name}={value}" for name, value in group.by.items()]
+    for by, report in reports:
+        parts = [f"{name}={value}" for name, value in by.items()]
         below = re.sub(r"[^A-Za-z0-9_.=,+-]", "_", ",".join(parts))
-        write_report(group.report, folder / below)
+        write_report(report, folder / below)
 
 
 def _reference(text: str) -> tuple[str, Value]:

@@ -7,8 +7,9 @@ import os
 from collections import Counter
 
 from harness.cli import common
-from harness.records import MAIN, Counts
-from harness.sweep import Sweep
+from harness.records import MAIN
+from harness.sweeps.sweep import Sweep
+from harness.verdicts import Counts
 
 HELP = "list the sweeps that the experiments declare"
 
@@ -20,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print every sweep with its size, arms, baseline and questions."""
-    from harness.discovery import located
+    from harness.sweeps.discovery import located
 
     rows = [
         {**_described(sweep), "file": os.path.relpath(file)}

@@ -7,16 +7,16 @@ import sys
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from harness.arguments import HOME, at_least_one, share
 from harness.cli import common
 from harness.errors import UsageError
 from harness.records import Outcome, Run
-from harness.sweep import Sweep
+from harness.session.arguments import HOME, at_least_one, share
+from harness.sweeps.sweep import Sweep
 
 if TYPE_CHECKING:
-    from harness.planning import Selection
-    from harness.session import SweepSession
-    from harness.tally import Observer
+    from harness.session.progress import Observer
+    from harness.session.session import SweepSession
+    from harness.sweeps.plan import Selection
 
 HELP = "train runs of a sweep on Torch and on JAX, and say whether they are the same experiment"
 
@@ -80,9 +80,9 @@ def run(options: argparse.Namespace) -> int:
     UsageError
         Where the sweep, a backend or a value cannot be used: before anything is trained.
     """
-    from harness.parity import compare
-    from harness.planning import Selection, plan
+    from harness.judging.parity import compare
     from harness.report.parity import as_data, as_text
+    from harness.sweeps.plan import Selection, plan
 
     sweep = common.chosen(options.name, common.sweeps(options))
     if sweep.trainer is not None:
@@ -128,9 +128,9 @@ def _trained(
 
     All is checked before the first run is trained: both sessions are made before either begins.
     """
-    from harness.planning import planned
-    from harness.session import SweepSession
-    from harness.settings import Settings
+    from harness.session.session import SweepSession
+    from harness.session.settings import Settings
+    from harness.sweeps.plan import planned
 
     home = common.root() / HOME
     observer = _observer()
@@ -178,7 +178,7 @@ def _announce(backend: str, session: SweepSession, name: str, runs: tuple[Run, .
 
 def _observer() -> Observer:
     """Return what shows live progress on stderr, so that the output is the table or JSON alone."""
-    from harness.progress import LiveLine, LogLine
+    from harness.session.progress import LiveLine, LogLine
 
     stream, width = sys.stderr, common.width()
     if common.rewrites(stream):

@@ -8,12 +8,13 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, TextIO
 
-from harness.arguments import HOME
 from harness.cli import common
 from harness.errors import StoreError
-from harness.planning import Plan, plan, trained_with
-from harness.records import Conditions, Power, Result, Run
-from harness.sweep import Sweep
+from harness.records import Conditions, Result, Run
+from harness.session.arguments import HOME
+from harness.sweeps.plan import Plan, plan, trained_with
+from harness.sweeps.sweep import Sweep
+from harness.verdicts import Power
 
 if TYPE_CHECKING:
     from harness.report.plan import Cost
@@ -168,7 +169,7 @@ def _beside(
     options: argparse.Namespace, asked: Plan, sweeps: dict[str, Sweep]
 ) -> tuple[tuple[Result, ...], tuple[Result, ...]]:
     """Return the stored runs of the plan itself, and those of its baseline."""
-    from harness.gathering import resolve_baseline
+    from harness.judging.evidence import resolve_baseline
 
     name = asked.sweep.baseline
     with common.open_store(options) as store:

@@ -8,17 +8,18 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.arguments import at_least_one, is_table
 from harness.cli import common, tables
 from harness.cli.finished import Finished, finished
 from harness.cli.plan import Waiting, estimate
-from harness.discovery import PATTERNS
 from harness.errors import UsageError
-from harness.records import DELTA_PERF
+from harness.session.arguments import at_least_one
+from harness.sweeps.baseline import is_table
+from harness.sweeps.discovery import PATTERNS
+from harness.verdicts import DELTA_PERF
 
 if TYPE_CHECKING:
-    from harness.records import Power
     from harness.refine import Proposal
+    from harness.verdicts import Power
 
 HELP = "propose the next sweep as Python, narrower only where the runs of this one support it"
 
@@ -149,7 +150,7 @@ def _check_name(options: argparse.Namespace, name: str) -> None:
 
 def _margin(found: Finished) -> float | None:
     """Return the difference that matters of a metric that has a usual one; None where not."""
-    from harness.table_judging import MARGIN
+    from harness.judging.table import MARGIN
 
     if found.sweep is not None:
         return found.sweep.margin

@@ -7,11 +7,11 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from harness.arguments import HOME
 from harness.cli import common
 from harness.errors import StoreError, UsageError
-from harness.planning import UNTIL, check_until
-from harness.sweep import Sweep
+from harness.session.arguments import HOME
+from harness.sweeps.plan import UNTIL, check_until
+from harness.sweeps.sweep import Sweep
 
 HELP = "judge what is stored of a sweep, print the report and write its files"
 
@@ -66,12 +66,13 @@ def _chosen(options: argparse.Namespace, sweeps: dict[str, Sweep]) -> Sweep:
 
 def run(options: argparse.Namespace) -> int:
     """Print the report and write its files; 1 where a claim is refuted and that is asked for."""
-    from harness.baselines import named
-    from harness.judging import not_counted, report_folder, report_on
-    from harness.planning import plan, trained_with
+    from harness.judging.baselines import named
+    from harness.judging.stored import judge_sweep, not_counted, report_folder
     from harness.report import as_json, terminal
     from harness.report.layout import wrap
+    from harness.report.model import build
     from harness.report.write import write_reference, write_report
+    from harness.sweeps.plan import plan, trained_with
 
     sweeps = common.sweeps(options)
     sweep = _chosen(options, sweeps)
@@ -81,10 +82,11 @@ def run(options: argparse.Namespace) -> int:
         if baseline is not None:
             baseline = named(baseline, sweeps, (), store, [sweep.name])
         planned = plan(sweep, selection, trains=False)
-        report = report_on(sweep, sweeps, store, selection, baseline=baseline, planned=planned)
+        judged = judge_sweep(sweep, sweeps, store, selection, baseline=baseline, planned=planned)
         others = not_counted(planned, store)
+    report = build(judged)
     below = Path(options.report) if options.report else common.root() / HOME / "reports"
-    folder = below / report_folder(planned, report, baseline)
+    folder = below / report_folder(planned, baseline, settled=report.settled)
     reference = write_reference(report, folder) if options.save_reference else None
     write_report(report, folder)
     if options.json:

@@ -6,7 +6,7 @@ import argparse
 import math
 from typing import TYPE_CHECKING
 
-from harness.arguments import names
+from harness.session.arguments import names
 
 if TYPE_CHECKING:
     from harness.tables import Asked

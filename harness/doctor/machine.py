@@ -11,8 +11,8 @@ from pathlib import Path
 import psutil
 
 from harness.doctor.check import Check, Level, size
-from harness.environment import cpus
 from harness.errors import StoreError
+from harness.session.environment import cpus
 from harness.store.sqlite import locate
 
 LITTLE = 1e9

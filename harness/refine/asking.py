@@ -16,13 +16,13 @@ from harness.claims import (
     still_improves,
     success_rate,
 )
-from harness.levels import RANGE_FROM, is_number
+from harness.observations.levels import RANGE_FROM, is_number
 from harness.protocols import Claim
-from harness.records import Counts
 from harness.refine.code import literal
 from harness.refine.values import Asked, Revision
-from harness.space import Choice, Constant, LogUniform, Uniform
-from harness.sweep import Pairs, Sweep
+from harness.sweeps.space import Choice, Constant, LogUniform, Uniform
+from harness.sweeps.sweep import Pairs, Sweep
+from harness.verdicts import Counts
 
 
 def questions_of(

@@ -7,7 +7,7 @@ import keyword
 from collections.abc import Sequence
 
 from harness.records import Value
-from harness.space import Choice, Constant, Distribution, Given, LogUniform, Uniform
+from harness.sweeps.space import Choice, Constant, Distribution, Given, LogUniform, Uniform
 
 WIDTH = 88
 """No line of code is longer; what does not fit is opened up, with a trailing comma."""

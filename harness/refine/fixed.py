@@ -11,9 +11,9 @@ from harness.observations import Observations
 from harness.records import Result
 from harness.refine.terms import Terms, figure_of, listed, said
 from harness.refine.values import Revision
-from harness.space import Choice, Constant
 from harness.statistics import Comparison
-from harness.sweep import Pairs
+from harness.sweeps.space import Choice, Constant
+from harness.sweeps.sweep import Pairs
 
 
 def decide_constant(

@@ -10,7 +10,7 @@ from harness.refine.levels import FEWEST_HIGH
 from harness.refine.sample import Sample
 from harness.refine.terms import Terms, listed, said
 from harness.refine.values import Action, Figure, Revision
-from harness.space import Constant, Distribution, Given
+from harness.sweeps.space import Constant, Distribution, Given
 
 Decide = Callable[[str, Distribution, Sample, Terms, bool], Revision]
 

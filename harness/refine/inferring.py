@@ -8,10 +8,10 @@ import numpy as np
 
 from harness.analysis.columns import Bond, is_log
 from harness.errors import UsageError
-from harness.levels import RANGE_FROM, in_order, is_number
+from harness.observations.levels import RANGE_FROM, in_order, is_number
 from harness.records import Config, Value
 from harness.refine.terms import rounded
-from harness.space import Choice, Constant, Distribution, Given, LogUniform, Uniform
+from harness.sweeps.space import Choice, Constant, Distribution, Given, LogUniform, Uniform
 
 MOST_OPTIONS = 12
 """So many of the whole numbers that a parameter took become options, at even ranks."""

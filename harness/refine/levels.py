@@ -11,15 +11,15 @@ import numpy as np
 from harness import statistics
 from harness.claims.reference_value import FEWEST_PAIRS
 from harness.claims.wording import interval, number, p_text, parameter_name, signed
-from harness.levels import is_number
 from harness.observations import FloatArray
+from harness.observations.levels import is_number
 from harness.records import Value
 from harness.refine.sample import Sample
 from harness.refine.terms import Terms, figure_of, listed, of_runs, said
 from harness.refine.values import Figure, Revision
-from harness.space import Choice, Constant
 from harness.statistics import FEWEST_COMPARED, Worse
-from harness.sweep import Pairs
+from harness.sweeps.space import Choice, Constant
+from harness.sweeps.sweep import Pairs
 
 FEWEST_HIGH = 4
 """High performers below which what they have in common says nothing."""

@@ -14,13 +14,14 @@ from harness.claims.reference_value import FEWEST_PAIRS
 from harness.claims.wording import parameter_name, plural
 from harness.errors import UsageError
 from harness.observations import RULES, Observations
-from harness.records import Counts, Evidence, Metric, Result
+from harness.records import Result
 from harness.refine.asking import questions_of, since_of
 from harness.refine.terms import listed, said
 from harness.refine.values import Proposal, Revision
-from harness.space import Constant, Distribution
-from harness.sweep import Pairs, Sweep, trainer_file
+from harness.sweeps.space import Constant, Distribution
+from harness.sweeps.sweep import Pairs, Sweep, trainer_file
 from harness.training.settings import check_config
+from harness.verdicts import Counts, Evidence, Metric
 
 PLACEBO, NULL, HALF = 2, 8, 12
 """How many of the first main runs an arm has, as far as there are so many."""

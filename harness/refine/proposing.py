@@ -14,7 +14,7 @@ from harness.analysis.columns import Bond, find_bonds, read_columns
 from harness.claims.base import constant_metric
 from harness.claims.wording import parameter_name
 from harness.errors import UsageError
-from harness.records import MAIN, Evidence, Metric, Result, Value
+from harness.records import MAIN, Result, Value
 from harness.refine.fixed import decide_constant
 from harness.refine.given import decide_given
 from harness.refine.inferring import infer, is_levels
@@ -24,8 +24,9 @@ from harness.refine.ranges import decide_range
 from harness.refine.sample import Sample, sample_of
 from harness.refine.terms import Terms, listed, said
 from harness.refine.values import Proposal, Revision
-from harness.space import Choice, Constant, Distribution, Given, LogUniform, Uniform
-from harness.sweep import Sweep
+from harness.sweeps.space import Choice, Constant, Distribution, Given, LogUniform, Uniform
+from harness.sweeps.sweep import Sweep
+from harness.verdicts import Evidence, Metric
 
 KNOWN = (Constant, Uniform, LogUniform, Choice, Given)
 

@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 
 from harness import statistics
 from harness.claims.wording import number, p_text, parameter_name, plural, signed
-from harness.levels import is_number
 from harness.observations import FloatArray
+from harness.observations.levels import is_number
 from harness.refine.sample import Sample
 from harness.refine.terms import Terms, figure_of, of_runs, rounded, said
 from harness.refine.values import Action, Figure, Revision
-from harness.space import Choice, LogUniform, Uniform
 from harness.statistics import FEWEST_BRACKETED, Bracket, WorseEnd
+from harness.sweeps.space import Choice, LogUniform, Uniform
 
 Ordered = Uniform | LogUniform | Choice
 """What a numeric parameter of many values is drawn from; the options of a choice are its range."""

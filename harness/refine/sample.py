@@ -12,7 +12,8 @@ from harness import observations
 from harness.analysis import HIGH
 from harness.analysis.units import Units, units_of
 from harness.observations import FloatArray
-from harness.records import Config, Metric, Result, Value
+from harness.records import Config, Result, Value
+from harness.verdicts import Metric
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,10 +12,10 @@ from dataclasses import fields
 
 from harness import claims
 from harness.claims.wording import plural
-from harness.records import Counts
 from harness.refine.code import INDENT, WIDTH, call, distribution, enclosed, literal
 from harness.refine.values import Asked, Proposal, Revision
-from harness.sweep import Pairs, Sweep
+from harness.sweeps.sweep import Pairs, Sweep
+from harness.verdicts import Counts
 
 _NAMES = ("Choice", "Counts", "Given", "LogUniform", "Pairs", "Sweep", "Uniform")
 

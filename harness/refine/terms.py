@@ -9,9 +9,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from harness.claims.wording import parameter_value, plural
-from harness.records import Metric, Value, finite
+from harness.records import Value, finite
 from harness.refine.values import Figure
 from harness.statistics import Comparison, Worse
+from harness.verdicts import Metric
 
 
 @dataclass(frozen=True, slots=True, eq=False)

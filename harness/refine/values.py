@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from harness.protocols import Claim
-from harness.space import Distribution
-from harness.sweep import Pairs, Sweep
+from harness.sweeps.space import Distribution
+from harness.sweeps.sweep import Pairs, Sweep
 
 Action = Literal["keep", "narrow", "widen", "move", "fix", "reopen"]
 """What becomes of a parameter. "move" is narrower on one side and wider on the other, "reopen" a

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from harness.analysis import Analysis, Effect, Interaction, LevelMean, Ranges
-from harness.records import DELTA_PERF, Metric, Value, finite
+from harness.records import Value, finite
 from harness.report.analysis_words import (
     chance,
     conclusion_text,
@@ -20,6 +20,7 @@ from harness.report.analysis_words import (
 )
 from harness.report.blocks import Block, Bullets, Column, Document, Section, Table, Text
 from harness.report.digits import NONE, Digits, count, p_value, percent_between
+from harness.verdicts import DELTA_PERF, Metric
 
 
 def document(found: Analysis) -> Document:

@@ -6,9 +6,10 @@ import math
 from collections.abc import Iterable
 
 from harness.analysis import Analysis, Conclusion, Pattern
-from harness.records import Metric, Value
+from harness.records import Value
 from harness.report.digits import Digits, count, learning_rate, p_value, value
 from harness.statistics import Estimate
+from harness.verdicts import Metric
 
 MEASURED_BY = ("batch_size", "generations")
 """Parameters that change the reward of a training batch by what the batch holds."""

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from math import isfinite
 from typing import Any
 
-from harness.records import Decision, Finding, Result, Verdict, finite
+from harness.judging.reference import SCHEMA
+from harness.records import Result, finite
 from harness.report.model import Report
-
-SCHEMA = 1
+from harness.verdicts import Decision, Finding, Verdict
 
 
 def render(report: Report) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from harness.records import Verdict
+from harness.verdicts import Verdict
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import replace
 from functools import lru_cache
 
-from harness.records import Outcome, Result, Spared, Verdict, VerdictName
+from harness.records import Outcome, Result
 from harness.report.blocks import Block, Bullets, Column, Document, Section, Table, Text, Verdicts
 from harness.report.digits import (
     NONE,
@@ -24,6 +24,7 @@ from harness.report.pictures import DIVERGED, OTHER, SUCCESS
 from harness.report.sections import arms_blocks, curve_blocks, rate_blocks
 from harness.report.tables import Estimated, Side, learning_rate_of
 from harness.report.worded import worded
+from harness.verdicts import Spared, Verdict, VerdictName
 
 VERDICT_NAMES: tuple[VerdictName, ...] = (
     "supported",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness.records import DELTA_PERF
 from harness.report import svg
 from harness.report.blocks import (
     Bars,
@@ -20,6 +19,7 @@ from harness.report.blocks import (
 from harness.report.contents import VERDICT_NAMES, digits_of, document
 from harness.report.model import Report
 from harness.report.page import PAGE, STYLE, TABLE, VERDICTS
+from harness.verdicts import DELTA_PERF
 
 if TYPE_CHECKING:
     from markupsafe import Markup

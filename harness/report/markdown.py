@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from harness.records import Verdict
 from harness.report.blocks import (
     Bars,
     Block,
@@ -20,6 +19,7 @@ from harness.report.digits import Digits
 from harness.report.layout import clean
 from harness.report.model import Report
 from harness.report.pictures import curves_text, legend, scatter_text
+from harness.verdicts import Verdict
 
 PICTURE_WIDTH = 80
 SPECIAL = r"\`*_{}[]<>#|~"

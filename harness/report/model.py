@@ -2,25 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from harness.records import (
-    DELTA_PERF,
-    MAIN,
-    Baseline,
-    Compared,
-    Conditions,
-    Counts,
-    Evidence,
-    Finding,
-    Metric,
-    Result,
-    Spared,
-    Value,
-    Verdict,
-)
+from harness.judging.judge import Judgement
+from harness.records import MAIN, Conditions, Result, Value
 from harness.report.tables import (
     Arm,
     Curve,
@@ -32,6 +19,16 @@ from harness.report.tables import (
     published_side,
     ranges,
     side,
+)
+from harness.verdicts import (
+    DELTA_PERF,
+    Baseline,
+    Compared,
+    Counts,
+    Finding,
+    Metric,
+    Spared,
+    Verdict,
 )
 
 
@@ -76,6 +73,11 @@ class Report:
         return not self.missing
 
     @property
+    def settled(self) -> bool:
+        """Whether, beyond that, every question has been judged."""
+        return self.complete and all(one.verdict != "not judged" for one in self.verdicts)
+
+    @property
     def asked(self) -> tuple[Verdict, ...]:
         """The verdicts on what the sweep asks; the others are standard questions it leaves out."""
         return tuple(verdict for verdict in self.verdicts if verdict.claim)
@@ -91,48 +93,18 @@ class Report:
         return self.conditions.lr_transfer if self.conditions else 1.0
 
 
-def build(
-    evidence: Evidence,
-    verdicts: Iterable[Verdict],
-    findings: Iterable[Finding],
-    *,
-    scaled_down: bool = False,
-    scale: str = "",
-    missing: Iterable[object] = (),
-    unfinished: Iterable[Result] = (),
-    spared: Spared | None = None,
-    compared: Compared | None = None,
-    conditions: Conditions | None = None,
-    steps: int | None = None,
-) -> Report:
-    """Return the report on ``evidence``.
-
-    Parameters
-    ----------
-    verdicts, findings
-        What the questions and the audit came to.
-    scaled_down, scale
-        Whether the runs are fewer or shorter than the sweep declares, and by how much in words.
-    missing
-        What has not finished, each an object whose text says it, as "4 of 24 runs missing".
-    unfinished
-        Results that are no evidence: failed, timed out, interrupted.
-    spared
-        The runs that are not needed, where every question was answered without them.
-    compared
-        What became of the questions that a reference report supports, where there is one.
-    conditions, steps
-        What the runs were trained under and for; taken from the first run where not given.
-    """
+def build(judged: Judgement) -> Report:
+    """Return the report on what a sweep or a table was judged to be."""
+    evidence = judged.evidence
     main = evidence.runs
-    every = (*main, *(r for results in evidence.arms.values() for r in results), *unfinished)
+    arm_runs = [result for results in evidence.arms.values() for result in results]
+    every = (*main, *arm_runs, *judged.unfinished)
     baseline = evidence.baseline
     theirs = baseline.results if isinstance(baseline, Baseline) else ()
     rule = common_rule(main, theirs)
     own = side(evidence.sweep, main, evidence.seed, rule, theirs)
     if evidence.metric.zero == "arbitrary":
         own = replace(own, improved=frozenset())
-    by_arm = arms(evidence.arms, main, evidence.seed, rule)
     against: Side | None = None
     if isinstance(baseline, Baseline):
         against = side(baseline.name, theirs, evidence.seed, rule, main)
@@ -141,15 +113,15 @@ def build(
     return Report(
         sweep=evidence.sweep,
         baseline=baseline.name if baseline else evidence.baseline_name,
-        scaled_down=scaled_down,
-        scale=scale,
-        missing=tuple(str(short) for short in missing),
-        conditions=conditions or (main[0].conditions if main else None),
-        steps=steps if steps is not None else (main[0].run.steps if main else None),
+        scaled_down=judged.scaled_down,
+        scale=judged.scale,
+        missing=judged.missing,
+        conditions=judged.conditions or (main[0].conditions if main else None),
+        steps=judged.steps if judged.steps is not None else (main[0].run.steps if main else None),
         environment=_environment(every),
         runs=every,
-        verdicts=tuple(verdicts),
-        findings=tuple(findings),
+        verdicts=judged.verdicts,
+        findings=judged.findings,
         own=own,
         against=against,
         baseline_runs=theirs,
@@ -157,10 +129,10 @@ def build(
         ranges=ranges(main, own.improved),
         baseline_ranges=ranges(theirs, against.improved) if against else (),
         curves=_curves(evidence.sweep, main, evidence.arms, theirs, evidence.baseline_name),
-        arms=by_arm,
+        arms=arms(evidence.arms, main, evidence.seed, rule),
         metric=evidence.metric,
-        spared=spared,
-        compared=compared,
+        spared=judged.spared,
+        compared=judged.compared,
         baseline_read=baseline.said if isinstance(baseline, Baseline) else (),
     )
 

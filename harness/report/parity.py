@@ -6,7 +6,7 @@ from collections.abc import Callable
 from statistics import median
 from typing import Any
 
-from harness.parity import Pair, Parity
+from harness.judging.parity import Pair, Parity
 from harness.records import FINAL, Outcome, Run, finite
 from harness.report.blocks import Column, Table
 from harness.report.digits import NONE, Digits, count, learning_rate

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.audit.coverage import Coverage, coverage, duplicates
-from harness.records import MAIN, Finding, Power, Run, finite
+from harness.records import MAIN, Run, finite
 from harness.report.as_json import finding_data
 from harness.report.blocks import Block, Bullets, Column, Document, Section, Table, Text
 from harness.report.digits import NONE, Digits, count, duration, learning_rate, percent, value
 from harness.report.terminal import render_document
-from harness.sweep import Pairs, Sweep
+from harness.sweeps.sweep import Pairs, Sweep
+from harness.verdicts import Finding, Power
 
 KINDS = {
     "placebo": "the first {size} runs with a learning rate of 0: must measure exactly 0",

@@ -6,15 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from harness.records import Power
 from harness.refine import Proposal, Revision
 from harness.report.blocks import Block, Bullets, Column, Document, Section, Table, Text
 from harness.report.digits import Digits, count
 from harness.report.layout import wrap
 from harness.report.plan import Cost, cost_data, cost_text, power_blocks, power_data
 from harness.report.terminal import NARROWEST, render_document
-from harness.space import Distribution, Given
-from harness.sweep import Pairs
+from harness.sweeps.space import Distribution, Given
+from harness.sweeps.sweep import Pairs
+from harness.verdicts import Power
 
 SCHEMA = 1
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
-from harness.records import Counts, Result, Value, finite
+from harness.records import Result, Value, finite
+from harness.verdicts import Counts
 
 if TYPE_CHECKING:
     from harness.observations import Rule

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from harness.records import Verdict, VerdictName
 from harness.report.blocks import (
     Bars,
     Block,
@@ -21,6 +20,7 @@ from harness.report.digits import Digits, p_value
 from harness.report.layout import table_text, wrap
 from harness.report.model import Report
 from harness.report.pictures import curves_text, legend, scatter_text
+from harness.verdicts import Verdict, VerdictName
 
 NARROWEST = 40
 LONGEST = 32

@@ -3,34 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TypeVar
 
-from harness.records import DELTA_PERF, Finding, Metric, Verdict
+from harness.judging.table import renamed
 from harness.report.blocks import Block, Bullets, Document, Section, Table, Text, Verdicts
+from harness.verdicts import DELTA_PERF, Metric
 
 SUCCESS_ROWS = ("successes", "ΔPerf > 0")
 SUCCESS_COLUMNS = ("success", "rate")
-
-Said = TypeVar("Said", Verdict, Finding)
-
-
-def renamed(text: str, metric: Metric) -> str:
-    """Return ``text`` with the name of ``metric`` where it says ΔPerf."""
-    return text.replace(DELTA_PERF.name, metric.name)
-
-
-def said_of(words: Said, metric: Metric) -> Said:
-    """Return a verdict or a finding with the name of ``metric`` in all that it says."""
-    if metric.name == DELTA_PERF.name:
-        return words
-    changes: dict[str, object] = {}
-    for name in words.__slots__:
-        said = getattr(words, name)
-        if isinstance(said, str):
-            changes[name] = renamed(said, metric)
-        elif isinstance(said, tuple):
-            changes[name] = tuple(renamed(line, metric) for line in said)
-    return replace(words, **changes)  # type: ignore[arg-type]
 
 
 def worded(page: Document, metric: Metric) -> Document:

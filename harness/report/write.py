@@ -9,11 +9,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from harness.errors import UsageError
+from harness.judging.reference import REFERENCE
 from harness.report import as_json, html, markdown
 from harness.report.model import Report
-
-REFERENCE = "reference.json"
-"""The name of a report that later ones are compared with."""
 
 
 def write_report(report: Report, directory: Path) -> Path:

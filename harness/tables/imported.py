@@ -10,10 +10,9 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
-from harness.arguments import is_table
 from harness.errors import UsageError
-from harness.published import counted
 from harness.records import IMPORTED, Outcome, Result, digest
+from harness.sweeps.baseline import counted, is_table
 from harness.tables.runs import CONDITIONS, Reading
 
 _RUN = ("id", "arm", "pair", "seed", "steps")

@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from harness.errors import UnclearTableError, UsageError
-from harness.records import Metric
 from harness.tables.asked import Asked
 from harness.tables.cells import is_numeric
 from harness.tables.columns import MEASURED, Columns, resolve
 from harness.tables.naming import is_known, is_measured, is_minimised
 from harness.tables.table import Table
 from harness.tables.trackers import is_bookkeeping
+from harness.verdicts import Metric
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,6 @@ from harness.records import (
     Conditions,
     Config,
     Evaluation,
-    Metric,
     Outcome,
     Result,
     Run,
@@ -33,6 +32,7 @@ from harness.tables.pairs import paired
 from harness.tables.reading import read_table
 from harness.tables.table import Table
 from harness.tables.trackers import OURS, State
+from harness.verdicts import Metric
 
 CONDITIONS = Conditions(
     trainer="table",

@@ -79,3 +79,13 @@ def learning_rate(schedule: str, step: int, steps: int, peak: float, warmup: int
 def kl_coefficient(step: int, coefficient: float, warmup: int) -> float:
     """Return the weight of the KL penalty at ``step`` (from 0): 0 for ``warmup`` steps, then on."""
     return 0.0 if step < warmup else coefficient
+
+
+def scale_steps(value: int, steps: int, declared_steps: int) -> int:
+    """Return ``value``, counted in steps of a run of ``declared_steps``, for one of ``steps``.
+
+    In proportion, rounded to the nearest; what was at least one step stays at least one.
+    """
+    if value < 1 or steps == declared_steps:
+        return value
+    return max(1, round(value * steps / declared_steps))

@@ -9,9 +9,8 @@ from typing import Any
 
 from harness.errors import UsageError, nearest
 from harness.records import Job, Value
-from harness.sweep import scale_steps
 from harness.training.backends import BACKENDS
-from harness.training.schedules import SCHEDULES
+from harness.training.schedules import SCHEDULES, scale_steps
 from harness.training.tiles import training_tile
 
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from harness.records import Baseline, Counts, Finding, Verdict
-from harness.report.model import build
-from tests.factories import PUBLISHED, make_arm, make_evidence, make_results
+from harness.verdicts import Baseline, Counts, Finding, Verdict
+from tests.factories import PUBLISHED, make_arm, make_evidence, make_results, report_of
 
 LONG = (
     "the best learning rate is near 4e-7, the upper edge of the range: widen it, since what lies "
@@ -127,7 +126,7 @@ def sample(main=None, baseline=None, arms=True, verdicts=VERDICTS, findings=FIND
         baseline=baseline or None,
         baseline_name="broad" if baseline is not False else None,
     )
-    return build(evidence, verdicts, findings, **facts)
+    return report_of(evidence, verdicts, findings, **facts)
 
 
 def every_kind():

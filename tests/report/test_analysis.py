@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from harness.analysis import analyze
-from harness.records import Metric
 from harness.report.analysis import digits_of, document
 from harness.report.analysis_json import as_data
 from harness.report.analysis_words import chance, number, parameter_value
 from harness.report.terminal import render_document
+from harness.verdicts import Metric
 from tests import published_broad
 from tests.factories import make_results
 

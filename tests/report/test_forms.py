@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.errors import UsageError
-from harness.records import Verdict
 from harness.report import as_json, html, markdown
 from harness.report.write import write_report
+from harness.verdicts import Verdict
 from tests.factories import make_results
 from tests.report.samples import VERDICTS, every_kind, sample
 

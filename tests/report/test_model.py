@@ -1,17 +1,16 @@
 import numpy as np
 import pytest
 
-from harness.records import Baseline
 from harness.report.digits import Digits
-from harness.report.model import build
 from harness.report.sections import rate_blocks
-from tests.factories import PUBLISHED, make_arm, make_evidence, make_result, make_results
+from harness.verdicts import Baseline
+from tests.factories import PUBLISHED, make_arm, make_evidence, make_result, make_results, report_of
 from tests.report.samples import sample
 
 
 def test_the_sweep_in_numbers():
     main = make_results([0.1, 0.2, 0.3, 0.005, -0.1, None])
-    own = build(make_evidence(runs=main), (), ()).own
+    own = report_of(make_evidence(runs=main), (), ()).own
     assert (own.runs, own.diverged, own.successes, own.positive) == (6, 1, 3, 4)
     assert own.mean.value == pytest.approx(0.101)
     assert own.success.low < 0.5 < own.success.high
@@ -21,14 +20,14 @@ def test_the_sweep_in_numbers():
 def test_a_diverged_run_ranks_worst_in_the_worst_quarter():
     kept = make_results([0.1, 0.2, 0.3, 0.4, 0.1, 0.2, 0.3])
     with_lost = (*kept, make_result(id="s-07", status="diverged", before=0.12))
-    worst = build(make_evidence(runs=with_lost), (), ()).own.worst_quarter
-    assert worst.value < build(make_evidence(runs=kept), (), ()).own.worst_quarter.value
+    worst = report_of(make_evidence(runs=with_lost), (), ()).own.worst_quarter
+    assert worst.value < report_of(make_evidence(runs=kept), (), ()).own.worst_quarter.value
 
 
 def test_without_standard_errors_both_sides_count_by_the_sign():
     main = make_results([0.1, 0.001])
     theirs = Baseline("broad", make_results([0.1, -0.1], se=None))
-    report = build(make_evidence(runs=main, baseline=theirs), (), ())
+    report = report_of(make_evidence(runs=main, baseline=theirs), (), ())
     assert report.own.rule == report.against.rule == "ΔPerf > 0"
     assert report.own.successes == 2
 
@@ -36,7 +35,7 @@ def test_without_standard_errors_both_sides_count_by_the_sign():
 def test_ranges_have_edges_at_one_and_three_of_each_decade_within_the_data():
     rates = [8e-8, 1e-7, 2.9e-7, 3e-7, 4e-7]
     main = make_results([0.1] * 5, parameters={"learning_rate": rates})
-    rows = build(make_evidence(runs=main), (), ()).ranges
+    rows = report_of(make_evidence(runs=main), (), ()).ranges
     assert [(row.low, row.high, row.runs) for row in rows] == [
         (8e-8, 1e-7, 1),
         (1e-7, 3e-7, 2),
@@ -47,7 +46,7 @@ def test_ranges_have_edges_at_one_and_three_of_each_decade_within_the_data():
 
 def test_one_learning_rate_makes_no_table():
     main = make_results([0.1, 0.2], parameters={"learning_rate": [1e-7, 1e-7]})
-    assert build(make_evidence(runs=main), (), ()).ranges == ()
+    assert report_of(make_evidence(runs=main), (), ()).ranges == ()
 
 
 def test_published_counts_are_a_side_without_a_mean():
@@ -61,7 +60,7 @@ def test_arms_are_compared_with_their_own_main_runs():
     main = make_results([0.1, 0.2, 0.3])
     arm = make_arm("batch_size", main[:2], [0.05, 0.1], {"batch_size": 4})
     other = make_arm("batch_size", main[:1], [0.4], {"batch_size": 12})
-    report = build(make_evidence(runs=main, arms={"batch_size": (*arm, *other)}), (), ())
+    report = report_of(make_evidence(runs=main, arms={"batch_size": (*arm, *other)}), (), ())
     four, twelve = report.arms
     assert (four.value, four.pairs) == (4, 2)
     assert four.difference.value == pytest.approx(-0.075)
@@ -72,20 +71,20 @@ def test_arms_are_compared_with_their_own_main_runs():
 def test_an_arm_of_another_backend_has_no_pairs():
     main = make_results([0.1, 0.2, 0.3])
     arm = make_arm("half", main, [0.05, 0.1, 0.2], backend="jax")
-    (half,) = build(make_evidence(runs=main, arms={"half": arm}), (), ()).arms
+    (half,) = report_of(make_evidence(runs=main, arms={"half": arm}), (), ()).arms
     assert (half.pairs, half.difference.value) == (0, None)
 
 
 def test_a_placebo_that_moved_is_counted():
     main = make_results([0.1, 0.2])
     arm = make_arm("placebo", main, [0.0, 1e-9], {"learning_rate": 0.0})
-    (placebo,) = build(make_evidence(runs=main, arms={"placebo": arm}), (), ()).arms
+    (placebo,) = report_of(make_evidence(runs=main, arms={"placebo": arm}), (), ()).arms
     assert placebo.moved == 1
 
 
 def test_the_curve_is_the_mean_over_completed_runs_at_the_steps_they_share():
     main = (*make_results([0.1, 0.2]), make_result(id="s-9", status="diverged"))
-    (curve,) = build(make_evidence(runs=main), (), ()).curves
+    (curve,) = report_of(make_evidence(runs=main), (), ()).curves
     assert curve.runs == 2
     assert curve.steps == tuple(range(0, 101, 10))
     assert curve.perf[-1].value == pytest.approx(0.27)
@@ -105,6 +104,6 @@ def test_the_task_s_own_rates_of_a_table_are_not_known():
     table = make_results(np.linspace(0, 0.1, 12), prefix="t", task="")
     for theirs, blank in ((table, True), (main, False)):
         evidence = make_evidence(runs=main, baseline=Baseline("t", theirs))
-        shown = rate_blocks(build(evidence, (), ()), Digits(4))[0]
+        shown = rate_blocks(report_of(evidence, (), ()), Digits(4))[0]
         own = [column.title for column in shown.columns].index("the task's own")
         assert [row[own] == "" for row in shown.rows if row[0] == "t"] == [blank]

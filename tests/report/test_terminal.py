@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.records import Verdict
 from harness.report.blocks import Column, Table
 from harness.report.layout import table_text
 from harness.report.terminal import render
+from harness.verdicts import Verdict
 from tests.factories import make_results
 from tests.report.samples import LONG, VERDICTS, deltas, every_kind, sample
 

@@ -16,7 +16,7 @@ from simulation.tables import HEADINGS, TABLES, cells
 
 from harness import statistics
 from harness.claims import lower_tail, no_worse, success_rate
-from harness.records import Baseline, Evidence
+from harness.verdicts import Baseline, Evidence
 from tests.factories import make_arm, make_results
 
 ALPHA = 0.05

@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from harness import audit, observations
-from harness.records import Baseline, Evidence, Metric
 from harness.tables import Asked, read_runs
+from harness.verdicts import Baseline, Evidence, Metric
 from tests import published_broad
 from tests.tables.tables import configs, deltas, read, write_csv, write_json, write_parquet
 

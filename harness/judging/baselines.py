@@ -1,0 +1,115 @@
+"""The baseline that an option names in place of the declared one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness.errors import UnclearTableError, UsageError, nearest
+from harness.observations.repeats import merge
+from harness.records import MAIN, Result
+from harness.sweeps.baseline import ENDINGS, PUBLISHED, counted, is_table
+from harness.sweeps.sweep import Sweep
+from harness.verdicts import Baseline, Counts
+
+if TYPE_CHECKING:
+    from harness.store import Store
+
+Named = str | Counts | Baseline
+"""What a sweep is compared with: a stored sweep by its name, counts, or runs at hand."""
+
+
+def name_of(baseline: Named) -> str:
+    """Return what reports call ``baseline``."""
+    return baseline if isinstance(baseline, str) else baseline.name
+
+
+def named(
+    given: str,
+    sweeps: Mapping[str, Sweep],
+    running: Iterable[str],
+    store: Store,
+    judged: Iterable[str] = (),
+) -> Named:
+    """Return the baseline that ``given`` names: counts, a table's runs, or the name of a sweep.
+
+    Parameters
+    ----------
+    sweeps
+        The sweeps that are declared here.
+    running
+        Names of the sweeps that this session runs: their runs need not be stored yet.
+    judged
+        Names that are no baseline, since they would be compared with themselves.
+
+    Raises
+    ------
+    UsageError
+        Where it is a table that cannot be read as it is, or a sweep that is neither stored nor
+        about to be run.
+    """
+    if (counts := counted(given)) is not None:
+        return counts
+    if is_table(given):
+        return of_table(Path(given), sweeps)
+    if given in set(judged):
+        raise UsageError(
+            f"baseline {given!r} is the sweep itself; name another, a table or published"
+        )
+    stored = {summary.sweep for summary in store.sweeps()}
+    known = {PUBLISHED.name, *running, *stored}
+    if given not in known:
+        run_it = (
+            f"; run it first or beside: --sweep {given},…"
+            if given in sweeps
+            else nearest(given, known) or f"; a table's name ends in {', '.join(ENDINGS)}"
+        )
+        raise UsageError(
+            f"baseline {given!r} is not in the store, which has "
+            f"{', '.join(sorted(stored)) or 'no sweeps yet'}{run_it}"
+        )
+    return given
+
+
+def of_table(path: Path, sweeps: Mapping[str, Sweep]) -> Baseline:
+    """Return the main runs of the table at ``path``; of repeats of a configuration, their mean.
+
+    It is called by the file's name, without its ending where no sweep is called so.
+
+    Raises
+    ------
+    UsageError
+        Where the table cannot be read, has no finished run, or does not say what a column is.
+    """
+    from harness.tables import read_runs
+
+    try:
+        reading = read_runs(path)
+    except UnclearTableError as error:
+        raise UsageError(
+            f"{error}. A baseline is read without such flags: rename the columns of {path.name}, "
+            f"or give them to sweep judge RUNS --baseline {path.name}, with your runs as a table"
+        ) from None
+    main = [result for result in reading.results if result.run.arm == MAIN]
+    if not any(result.is_final for result in main):
+        raise UsageError(
+            f"{path.name} has no main run that finished with a ΔPerf: there is nothing to compare "
+            "with"
+        )
+    return _of_runs(path.name if path.stem in sweeps else path.stem, main, reading.said)
+
+
+def of_imported(name: str, main: Sequence[Result]) -> Baseline:
+    """Return the main runs of a stored sweep that was imported, as those of the table it was."""
+    tables = dict.fromkeys(str(result.environment.get("imported_from")) for result in main)
+    return _of_runs(name, main, (f"{name} was imported from {', '.join(tables)}",))
+
+
+def _of_runs(name: str, main: Sequence[Result], said: Iterable[str]) -> Baseline:
+    repeats = merge(main)
+    apart = None
+    if repeats.merged and repeats.each != 1:
+        apart = f"1 run a configuration against {repeats.each:g} repeats"
+    told = tuple(filter(None, (*said, repeats.said("its runs"))))
+    return Baseline(name, repeats.results, told, apart)

@@ -1,0 +1,210 @@
+"""Which questions are decided before all runs of a sweep are in, and in what order runs are begun.
+
+A question on counts is decided once the runs still to come cannot change its verdict. Any other is
+judged at looks, at levels that spend its α over them. A look takes the first runs in the order in
+which they are begun, whichever ends first: what a look says follows from the plan and the results
+alone, so the same command gives the same answer from the store.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+from harness import statistics
+from harness.claims import curtailed, judge_all
+from harness.protocols import Claim
+from harness.records import MAIN, Result, Run
+from harness.sweeps.plan import Plan
+from harness.verdicts import Decision, Evidence, Spared, Verdict
+
+LOOKS = (0.5, 0.75, 1.0)
+"""The shares of the runs that a question needs at which it is judged."""
+
+
+def launch_order(planned: Plan) -> tuple[str, ...]:
+    """Return the keys of the planned runs in the order in which they are begun.
+
+    The main runs are shuffled, the same way everywhere, each followed by its runs in the arms.
+    Those that a question needs the pairs of come before the others: it is decided by them alone.
+    """
+    sweep = planned.sweep
+    needed = {arm for claim in sweep.questions.values() for arm in claim.arms}
+    paired = {run.pair for run in planned.runs.values() if run.arm in needed}
+
+    def place(run: Run) -> tuple[bool, bytes]:
+        text = f"{sweep.name}:{sweep.seed}:{run.index}:order"
+        return run.id not in paired, hashlib.sha256(text.encode()).digest()
+
+    followers: dict[str | None, list[str]] = {}
+    for key, run in planned.runs.items():
+        if run.arm != MAIN:
+            followers.setdefault(run.pair, []).append(key)
+    main = planned.of_arms()
+    order = sorted(main, key=lambda key: place(main[key]))
+    return tuple(k for key in order for k in (key, *followers.get(main[key].id, ())))
+
+
+@dataclass(frozen=True, eq=False)
+class _Question:
+    """A question with the runs that it needs, in units: main runs, with their pairs if it asks."""
+
+    claim: Claim
+    units: tuple[tuple[str, ...], ...]
+    lacks_arms: bool
+
+    @classmethod
+    def of(cls, claim: Claim, planned: Plan, order: Iterable[str]) -> _Question:
+        runs, units = planned.runs, dict[str | None, list[str]]()
+        for key in order:
+            if runs[key].arm == MAIN:
+                units[runs[key].id] = [key]
+            elif runs[key].arm in claim.arms:
+                units[runs[key].pair].append(key)
+        paired = [tuple(unit) for unit in units.values() if len(unit) > 1]
+        alone = [tuple(unit) for unit in units.values()]
+        return cls(claim, tuple(paired or alone), bool(claim.arms) and not paired)
+
+    @cached_property
+    def looks(self) -> tuple[int, ...]:
+        """After how many units the question is judged: not before there are enough of them."""
+        total, fewest = len(self.units), curtailed.fewest(self.claim)
+        at = {math.ceil(share * total) for share in LOOKS}
+        return tuple(count for count in sorted(at) if count >= fewest or count == total)
+
+    @property
+    def shares(self) -> tuple[float, ...]:
+        return tuple(count / len(self.units) for count in self.looks)
+
+
+@dataclass
+class EarlyAnswers:
+    """The questions of a planned sweep, judged as its runs come in.
+
+    What has been decided is remembered: give it the evidence of one store only, that only grows.
+    """
+
+    planned: Plan
+    _said: dict[str, list[Verdict]] = field(default_factory=dict)
+    _decided: dict[str, bool] = field(default_factory=dict)
+
+    @cached_property
+    def _questions(self) -> dict[str, _Question]:
+        order, asked = launch_order(self.planned), self.planned.sweep.questions
+        return {id_: _Question.of(claim, self.planned, order) for id_, claim in asked.items()}
+
+    def verdicts(self, evidence: Evidence, *, baseline_ready: bool = True) -> dict[str, Verdict]:
+        """Return the verdicts on the questions that no further run of this sweep can change.
+
+        Without ``baseline_ready``, runs of the baseline are still to come, and what is compared
+        with it waits.
+        """
+        found = {
+            id_: self._verdict(id_, question, evidence)
+            for id_, question in self._questions.items()
+            if baseline_ready or not question.claim.uses_baseline
+        }
+        decided = {id_: verdict for id_, verdict in found.items() if verdict is not None}
+        self._decided |= {id_: v.verdict != "unanswerable" for id_, v in decided.items()}
+        return decided
+
+    def all_answered(self, evidence: Evidence, *, baseline_ready: bool = True) -> bool:
+        """Whether no further run can change a verdict, and one of them is an answer."""
+        for id_, question in self._questions.items():
+            if id_ not in self._decided and (baseline_ready or not question.claim.uses_baseline):
+                verdict = self._verdict(id_, question, evidence)
+                if verdict is not None:
+                    self._decided[id_] = verdict.verdict != "unanswerable"
+        return self._decided.keys() == self._questions.keys() and any(self._decided.values())
+
+    def _verdict(self, id: str, question: _Question, evidence: Evidence) -> Verdict | None:
+        claim = question.claim
+        if question.lacks_arms or (claim.uses_baseline and evidence.baseline is None):
+            verdict = _judged(claim, id, evidence)  # nothing that this sweep trains can answer it
+            return verdict if verdict.verdict == "unanswerable" else None
+        if curtailed.counts(claim):
+            main = self.planned.of_arms()
+            if len(evidence.runs) == len(main):
+                return _judged(claim, id, evidence)
+            return curtailed.curtailed(claim, id, evidence, len(main))
+        return self._at_looks(id, question, evidence)
+
+    def _at_looks(self, id: str, question: _Question, evidence: Evidence) -> Verdict | None:
+        finished = {result.key for results in _samples(evidence) for result in results}
+        claim, said = question.claim, self._said.setdefault(id, [])
+        levels = statistics.look_levels(evidence.alpha, question.shares)
+        for number, count in enumerate(question.looks):
+            if number == len(said):
+                taken = question.units[:count]
+                if any(key not in finished for unit in taken for key in unit):
+                    return None
+                said.append(self._look(id, question, evidence, number, levels[number]))
+            verdict, last = said[number], number == len(levels) - 1
+            if last or verdict.verdict in ("supported", "refuted") or _by_design(verdict, claim):
+                p_values = [v.p_value for v in said[: number + 1] if v.p_value is not None]
+                if len(p_values) == number + 1:
+                    p_value = statistics.p_over_looks(p_values, question.shares)
+                    verdict = replace(verdict, p_value=p_value)
+                return verdict if last else _with_all(verdict, claim, evidence)
+        return None
+
+    def _look(
+        self, id: str, question: _Question, evidence: Evidence, number: int, level: float
+    ) -> Verdict:
+        count, total = question.looks[number], len(question.units)
+        decision = Decision("look", count, total, number + 1, len(question.looks), level)
+        keys = {unit[0] for unit in question.units[:count]}
+        ids = {self.planned.runs[key].id for key in keys}
+        seen = replace(
+            evidence,
+            runs=tuple(r for r in evidence.runs if r.key in keys),
+            arms={
+                arm: tuple(r for r in results if r.run.pair in ids)
+                for arm, results in evidence.arms.items()
+            },
+            alpha=level,
+        )
+        verdict = _judged(question.claim, id, seen)
+        return replace(verdict, beside=(str(decision), *verdict.beside), decided=decision)
+
+
+def spared(planned: Plan, results: Iterable[Result]) -> Spared | None:
+    """Return what a sweep is spared whose questions are decided; None where all runs are in.
+
+    The time is that of a step in the finished ``results``, for the steps of the others.
+    """
+    done = {result.key: result for result in results if result.is_final}
+    left = [run for key, run in planned.runs.items() if key not in done]
+    if not left:
+        return None
+    timed = [(r.outcome.seconds, r.run.steps) for r in done.values()]
+    known = [(seconds, steps) for seconds, steps in timed if seconds is not None]
+    steps = sum(run.steps for run in left)
+    rate = sum(s for s, _ in known) / sum(n for _, n in known) if known else None
+    seconds = None if rate is None else rate * steps
+    return Spared(len(planned.runs) - len(left), len(planned.runs), seconds)
+
+
+def _judged(claim: Claim, id: str, evidence: Evidence) -> Verdict:
+    return judge_all({id: claim}, evidence)[0]
+
+
+def _samples(evidence: Evidence) -> Iterable[tuple[Result, ...]]:
+    return (evidence.runs, *evidence.arms.values())
+
+
+def _by_design(verdict: Verdict, claim: Claim) -> bool:
+    """Whether the design rules the question out, and not only the values met so far."""
+    return verdict.verdict == "unanswerable" and verdict.p_value is None and not claim.parameters
+
+
+def _with_all(verdict: Verdict, claim: Claim, evidence: Evidence) -> Verdict:
+    """Return ``verdict`` with a line on all runs that are in, where those are more than it took."""
+    now = _judged(claim, verdict.id, evidence)
+    if now.n == verdict.n:
+        return verdict
+    line = f"with the runs that came in after that look: {now.answer}"
+    return replace(verdict, beside=(*verdict.beside, line))

@@ -1,0 +1,231 @@
+"""From stored runs to a judgement: judge the questions, audit the sweep."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from functools import cache
+from typing import TYPE_CHECKING
+
+from harness.judging.baselines import Named, name_of
+from harness.judging.evidence import Lookup, Shortfall, gathered, once, shortfall
+from harness.judging.judge import Judgement
+from harness.records import MAIN, digest, run_key
+from harness.sweeps.plan import ANSWERED, Plan, Selection
+from harness.sweeps.sweep import Sweep
+from harness.verdicts import Compared, Evidence, Verdict
+
+if TYPE_CHECKING:
+    from harness.judging.reference import Reference
+    from harness.store import Store
+
+COMMAND = "pytest experiments/ --sweep"
+"""How a command begins that trains the sweeps whose names follow."""
+
+
+def judge(
+    planned: Plan,
+    evidence: Evidence,
+    lookup: Lookup,
+    absent: Shortfall | None = None,
+    early: Mapping[str, Verdict] | None = None,
+) -> tuple[Verdict, ...]:
+    """Judge every question whose runs have finished; the others are ``not judged``, with a reason.
+
+    ``absent`` are runs of the baseline that this session has still to finish, ``early`` verdicts
+    those that stand already.
+    """
+    from harness.claims import judge_all, with_holm
+
+    verdicts = judge_all(planned.sweep.questions, evidence)
+    enabled = {run.arm for run in planned.runs.values()}
+
+    @cache
+    def lacking_of(arms: tuple[str, ...]) -> Shortfall | None:
+        return shortfall(planned.of_arms(arms), lookup)
+
+    judged = []
+    waiting = set()
+    for verdict in verdicts:
+        if early and verdict.id in early:
+            judged.append(_as_asked(early[verdict.id], planned.selection))
+            continue
+        claim = planned.sweep.questions.get(verdict.id)
+        lacking, whose = None, [planned.sweep.name]
+        if claim is not None:
+            lacking = lacking_of((MAIN, *(arm for arm in claim.arms if arm in enabled)))
+            if lacking is None and claim.uses_baseline and absent is not None:
+                lacking, whose = absent, [evidence.baseline_name or "", *whose]
+        if lacking is not None:
+            waiting.add(verdict.id)
+        said = verdict if lacking is None else _not_judged(verdict, lacking, whose)
+        judged.append(_as_asked(said, planned.selection))
+    # A question that waits counts in the correction as one that shows nothing, and has no figures.
+    return tuple(
+        replace(verdict, p_value=None, p_holm=None) if verdict.id in waiting else verdict
+        for verdict in with_holm(judged)
+    )
+
+
+def question_hashes(sweep: Sweep) -> dict[str, str]:
+    """Return what identifies each question of ``sweep``: claim, thresholds and baseline."""
+    thresholds = [sweep.alpha, sweep.margin, sweep.min_gain]
+    return {id_: digest([claim.describe(), *thresholds]) for id_, claim in sweep.questions.items()}
+
+
+def judge_sweep(
+    sweep: Sweep,
+    sweeps: Mapping[str, Sweep],
+    store: Store,
+    selection: Selection,
+    *,
+    baseline: Named | None = None,
+    lookup: Lookup | None = None,
+    running: Iterable[str] = (),
+    reference: Reference | None = None,
+    planned: Plan | None = None,
+) -> Judgement:
+    """Judge ``sweep`` by what is stored.
+
+    Parameters
+    ----------
+    baseline
+        A baseline in place of the declared one.
+    lookup
+        Where to find runs by key, in place of the store.
+    running
+        Names of the sweeps that this session runs: a baseline among them must be complete.
+    reference
+        An earlier report of the sweep to compare with.
+    planned
+        The plan of ``sweep``, where it is at hand.
+    """
+    from harness.audit import audit
+    from harness.judging.early import EarlyAnswers, spared
+
+    lookup = once(lookup or store.of)
+    found = gathered(
+        sweep,
+        sweeps,
+        store,
+        selection,
+        baseline=baseline,
+        lookup=lookup,
+        running=running,
+        planned=planned,
+    )
+    planned, evidence = found.planned, found.evidence
+    early: dict[str, Verdict] = {}
+    answered = False
+    if selection.until == ANSWERED:
+        answers = EarlyAnswers(planned)
+        early = answers.verdicts(evidence, baseline_ready=found.absent is None)
+        answered = answers.all_answered(evidence, baseline_ready=found.absent is None)
+    verdicts = judge(planned, evidence, lookup, found.absent, early)
+    findings = audit(
+        evidence,
+        questions=sweep.questions,
+        given=sweep.parameters.dependencies,
+        planned_runs=len(planned.of_arms()),
+        declared_runs=sweep.runs,
+        declared_arms=sweep.arms,
+        post_hoc=_changed(sweep, store) if evidence.runs else (),
+    )
+    every = lookup(planned.runs).values()
+    return Judgement(
+        evidence,
+        verdicts,
+        tuple(findings),
+        scaled_down=planned.is_scaled_down,
+        scale=planned.scale,
+        missing=() if answered else tuple(map(str, _all_missing(planned, lookup))),
+        unfinished=tuple(result for result in every if not result.is_final),
+        spared=spared(planned, every) if answered else None,
+        compared=None if reference is None else _against(reference, sweep, evidence, verdicts),
+        conditions=planned.conditions,
+        steps=selection.steps or sweep.steps,
+    )
+
+
+def report_folder(planned: Plan, baseline: Named | None = None, *, settled: bool = True) -> str:
+    """Return the name of the folder that a report of ``planned`` is written to.
+
+    What is less than the declared sweep never overwrites the report of the whole one, and neither
+    does a comparison with a ``baseline`` named in place of the declared one. ``settled`` says that
+    all runs are in and every question is judged.
+    """
+    name = planned.sweep.name
+    if baseline is not None:
+        # Counts are called 6/19, and a table as its file is: neither may name a folder of its own.
+        name += "-vs-" + re.sub(r"[^\w.=,+-]", "_", name_of(baseline))
+    whole = settled and not planned.is_scaled_down and not planned.lacks_arms
+    return name if whole else f"{name}-smoke"
+
+
+def _against(
+    reference: Reference, sweep: Sweep, evidence: Evidence, verdicts: Iterable[Verdict]
+) -> Compared:
+    from harness.judging.regressions import compare
+
+    return Compared(str(reference.path), compare(sweep, reference, evidence, verdicts))
+
+
+def not_counted(planned: Plan, store: Store) -> str:
+    """Say how many of the planned runs are in the store by another backend; empty without any."""
+    from harness.training.backends import BACKENDS
+
+    if planned.conditions.backend not in BACKENDS:  # a training function of the user's
+        return ""
+    found = {}
+    for name in BACKENDS.keys() - {planned.conditions.backend}:
+        under = replace(planned.conditions, backend=name)
+        runs = {run_key(run, under): run for run in planned.runs.values()}
+        found[name] = sum(r.is_final for r in store.of(runs, traces=False).values())
+    more = " and ".join(f"{count} more by {name}" for name, count in sorted(found.items()) if count)
+    return f" ({more}, not counted)" if more else ""
+
+
+def _all_missing(planned: Plan, lookup: Lookup) -> tuple[Shortfall, ...]:
+    lacking = []
+    for arm in dict.fromkeys(run.arm for run in planned.runs.values()):
+        what = "runs" if arm == MAIN else f"runs of arm {arm}"
+        short = shortfall(planned.of_arms((arm,)), lookup, what)
+        if short is not None:
+            lacking.append(short)
+    return tuple(lacking)
+
+
+def _changed(sweep: Sweep, store: Store) -> tuple[str, ...]:
+    """Return the questions that were not, or not so, before there were runs."""
+    registered = store.registered(sweep.name, sweep.declaration)
+    return tuple(
+        id_
+        for id_, hash_ in question_hashes(sweep).items()
+        if id_ not in registered or registered[id_].hash != hash_
+    )
+
+
+def _not_judged(verdict: Verdict, lacking: Shortfall, whose: list[str]) -> Verdict:
+    return replace(
+        verdict,
+        verdict="not judged",
+        answer=f"not judged: {lacking}",
+        estimate=None,
+        low=None,
+        high=None,
+        level=None,
+        p_value=1.0,
+        reason=str(lacking),
+        needs=(f"{COMMAND} {','.join(whose)}",),
+        beside=(),
+    )
+
+
+def _as_asked(verdict: Verdict, selection: Selection) -> Verdict:
+    """Return ``verdict`` with the commands it needs training as ``selection`` does.
+
+    By another backend they would make runs that are not those which it lacks.
+    """
+    needs = (need + selection.means * need.startswith(COMMAND) for need in verdict.needs)
+    return replace(verdict, needs=tuple(needs))

@@ -1,0 +1,313 @@
+"""From a table of finished runs to a judgement: the verdicts, the audit, and no training.
+
+Nothing that is asked of a table was asked before its data existed, and its audit says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, TypeVar
+
+from harness.audit import audit
+from harness.claims import with_holm
+from harness.judging.judge import Judgement, Question, judge_each, not_asked
+from harness.judging.table_questions import REST, Terms, check_terms, questions_of
+from harness.observations import parameter_names
+from harness.observations.repeats import Repeats, merge
+from harness.records import MAIN, Outcome, Result, Value
+from harness.verdicts import DELTA_PERF, Baseline, Counts, Evidence, Finding, Metric, Verdict
+
+if TYPE_CHECKING:
+    from harness.tables import Reading
+
+MARGIN, MIN_GAIN = 0.02, 0.05
+"""The usual ones of scores from 0 to 1."""
+
+BASELINE_NEED = "a baseline: --baseline TABLE, a stored sweep, or SUCCESSES/RUNS"
+NEEDS = {
+    "success_vs_baseline": BASELINE_NEED,
+    "mean_vs_baseline": "the baseline's runs: --baseline TABLE or a stored sweep",
+    "variance_vs_baseline": "the baseline's runs: --baseline TABLE or a stored sweep",
+    "lower_tail_vs_baseline": "the baseline's runs: --baseline TABLE or a stored sweep",
+    "plateau": "learning curves: --curves TABLE with the columns run, step, perf",
+    "lr_sweet_spot": "a column learning_rate (or lr) that varies",
+    "batch_size": "the value to compare with the others: --reference batch_size=VALUE",
+}
+"""What brings an answer to a question that a table does not answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """What came of the runs of equal ``by`` values: column → value, empty for a whole table."""
+
+    by: Mapping[str, Value]
+    judgement: Judgement
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A judged table: a judgement a group, and what pooling the groups would have hidden.
+
+    ``said`` tells how the runs were counted and against which thresholds.
+    """
+
+    groups: tuple[Group, ...]
+    said: tuple[str, ...]
+    pooling: tuple[Finding, ...] = ()
+
+
+Said = TypeVar("Said", Verdict, Finding)
+
+
+def renamed(text: str, metric: Metric) -> str:
+    """Return ``text`` with the name of ``metric`` where it says ΔPerf."""
+    return text.replace(DELTA_PERF.name, metric.name)
+
+
+def said_of(words: Said, metric: Metric) -> Said:
+    """Return a verdict or a finding with the name of ``metric`` in all that it says."""
+    if metric.name == DELTA_PERF.name:
+        return words
+    changes: dict[str, object] = {}
+    for name in words.__slots__:
+        said = getattr(words, name)
+        if isinstance(said, str):
+            changes[name] = renamed(said, metric)
+        elif isinstance(said, tuple):
+            changes[name] = tuple(renamed(line, metric) for line in said)
+    return replace(words, **changes)  # type: ignore[arg-type]
+
+
+def judge_table(
+    reading: Reading, against: Reading | Baseline | Counts | None = None, terms: Terms | None = None
+) -> Judged:
+    """Judge the runs of a table, within groups where it was read with ``by``.
+
+    ``against`` is the baseline: a table read alike, stored runs, or counts.
+
+    Raises
+    ------
+    UsageError
+        Where the table does not have what is asked about.
+    """
+    terms = terms or Terms()
+    main = [result for result in reading.results if result.run.arm == MAIN]
+    arms = [result for result in reading.results if result.run.arm != MAIN]
+    check_terms(terms, main, arms)
+    margin, min_gain, thresholds = _thresholds(reading.metric, reading.results, terms)
+    fixed = replace(terms, margin=margin, min_gain=min_gain)
+    groups = _grouped(reading)
+    judged = [
+        _judge(reading, results, _baseline(against, reading.by, by), fixed)
+        for by, results in groups.items()
+    ]
+    flat = iter(with_holm([verdict for part in judged for verdict in part.verdicts]))
+    made: list[Group] = []
+    said = [thresholds]
+    for by, part in zip(groups, judged, strict=True):
+        verdicts = [next(flat) for _ in part.verdicts]
+        label = ", ".join(f"{name} {value}" for name, value in zip(reading.by, by, strict=True))
+        said += [f"{label}: {line}" if label else line for line in part.said]
+        made.append(
+            Group(dict(zip(reading.by, by, strict=True)), _judgement(part, verdicts, label))
+        )
+    pooling: tuple[Finding, ...] = ()
+    if len(made) > 1:
+        pooled = _judge(reading, reading.results, _baseline(against, (), ()), fixed)
+        pooling = tuple(_pooled(pooled, made, ", ".join(reading.by)))
+    return Judged(tuple(made), tuple(dict.fromkeys(filter(None, said))), pooling)
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """A group before the correction over all groups."""
+
+    evidence: Evidence
+    verdicts: tuple[Verdict, ...]
+    findings: tuple[Finding, ...]
+    said: tuple[str, ...]
+
+
+def _judge(
+    reading: Reading,
+    results: Sequence[Result],
+    against: Baseline | Counts | None,
+    terms: Terms,
+) -> _Part:
+    raw = tuple(result for result in results if result.run.arm == MAIN)
+    ours = merge(raw)
+    theirs = merge(against.results) if isinstance(against, Baseline) else None
+    baseline: Baseline | Counts | None = against
+    apart = None
+    if theirs is not None and isinstance(against, Baseline):
+        baseline = replace(against, results=theirs.results)
+        if (ours.merged or theirs.merged) and ours.each != theirs.each:
+            apart = f"{_each(ours)} a configuration against {_each(theirs)}"
+    evidence = Evidence(
+        sweep=reading.name,
+        runs=ours.results,
+        arms=_arms(results, ours),
+        baseline=baseline,
+        baseline_name=None if baseline is None else baseline.name,
+        alpha=terms.alpha,
+        margin=terms.margin,
+        min_gain=MIN_GAIN if terms.min_gain is None else terms.min_gain,
+        seed=terms.seed,
+        metric=reading.metric,
+        apart=apart,
+    )
+    questions = questions_of(evidence, raw, terms, has_seed=reading.has_seed)
+    verdicts = tuple(_named(verdict, reading.metric) for verdict in judge_each(questions))
+    lines = [ours.said("runs")]
+    if theirs is not None:
+        lines.append(theirs.said("baseline"))
+    return _Part(evidence, verdicts, _findings(evidence, raw, questions), tuple(lines))
+
+
+def _named(verdict: Verdict, metric: Metric) -> Verdict:
+    """Return a verdict in the words of the metric, with needs that a table can meet."""
+    need = NEEDS.get(verdict.id)
+    needs = tuple(
+        need if need and line.startswith(("pytest ", "an arm ", "an evaluation at")) else line
+        for line in verdict.needs
+    )
+    return said_of(replace(verdict, needs=needs), metric)
+
+
+def _findings(
+    evidence: Evidence, raw: tuple[Result, ...], questions: Sequence[Question]
+) -> tuple[Finding, ...]:
+    """Return the audit of the configurations, and of the runs themselves who is left of them."""
+    claims = {
+        question.id: question.claim
+        for question in questions
+        if REST not in question.claim.parameters
+    }
+    found = list(audit(evidence, claims))
+    if len(raw) != len(evidence.runs):
+        lost = audit(replace(evidence, runs=raw))
+        found = [f for f in found if f.code != "survivorship"]
+        found += [f for f in lost if f.code == "survivorship"]
+    found.append(
+        Finding(
+            "post_hoc",
+            "info",
+            "not pre-registered: these questions were asked after the data existed",
+        )
+    )
+    return tuple(said_of(finding, evidence.metric) for finding in found)
+
+
+def _judgement(part: _Part, verdicts: Sequence[Verdict], label: str) -> Judgement:
+    evidence = part.evidence
+    if label:
+        evidence = replace(evidence, sweep=f"{evidence.sweep}, {label}")
+    others = (
+        replace(verdict, needs=(NEEDS[verdict.id],)) if verdict.id in NEEDS else verdict
+        for verdict in not_asked(verdicts, part.evidence)
+    )
+    steps = {result.run.steps for result in evidence.runs} - {0}
+    return Judgement(
+        evidence,
+        (*verdicts, *others),
+        part.findings,
+        steps=steps.pop() if len(steps) == 1 else 0,
+    )
+
+
+def _arms(results: Iterable[Result], main: Repeats) -> dict[str, tuple[Result, ...]]:
+    """Return the finished runs of the arms; where main runs were merged, so are theirs."""
+    by_arm: dict[str, list[Result]] = {}
+    for result in results:
+        if result.run.arm != MAIN and result.is_final:
+            by_arm.setdefault(result.run.arm, []).append(result)
+    if not main.merged:
+        return {arm: tuple(runs) for arm, runs in by_arm.items()}
+    kept = {}
+    of = {result.run.id: result.run.config for result in results}
+    whole = {result.run.config: result.run.id for result in main.results}
+    for arm, runs in by_arm.items():
+        kept[arm] = tuple(
+            replace(r, run=replace(r.run, pair=whole.get(of[r.run.pair]) if r.run.pair else None))
+            for r in merge(runs).results
+        )
+    return kept
+
+
+def _grouped(reading: Reading) -> dict[tuple[Value, ...], list[Result]]:
+    groups: dict[tuple[Value, ...], list[Result]] = {}
+    for result, by in zip(reading.results, reading.groups, strict=True):
+        groups.setdefault(by, []).append(result)
+    return groups
+
+
+def _baseline(
+    against: Reading | Baseline | Counts | None, by: tuple[str, ...], values: tuple[Value, ...]
+) -> Baseline | Counts | None:
+    """Return the baseline's main runs, those of the group where it has such groups."""
+    if against is None or isinstance(against, Baseline | Counts):
+        return against
+    results = [result for result in against.results if result.run.arm == MAIN]
+    if by and set(by) <= set(parameter_names(results)):
+        results = [
+            replace(r, run=replace(r.run, config=r.run.config.without(*by)))
+            for r in results
+            if tuple(r.run.config[name] for name in by) == values
+        ]
+    return Baseline(against.name, tuple(results))
+
+
+def _thresholds(
+    metric: Metric, results: Sequence[Result], terms: Terms
+) -> tuple[float | None, float, str]:
+    """Return the margin, the least gain, and what is said of them."""
+    score = metric == DELTA_PERF or _is_score(metric, [result.outcome for result in results])
+    margin = terms.margin if terms.margin is not None else (MARGIN if score else None)
+    min_gain = terms.min_gain if terms.min_gain is not None else (MIN_GAIN if score else 0.0)
+    if margin is None:
+        said = "no margin: what would matter is not known for this metric; give --margin"
+    else:
+        said = f"margin {margin:g}"
+    if metric.zero != "arbitrary":
+        said += f", least gain {min_gain:g}"
+    return margin, min_gain, f"level {terms.alpha:g} a question, {said}"
+
+
+def _is_score(metric: Metric, outcomes: Sequence[Outcome]) -> bool:
+    """Whether perf lies between 0 and 1, and more of it is better."""
+    if metric.minimised:
+        return False
+    least = -1.0 if metric.zero == "target" else 0.0
+    levels = [o.delta_perf for o in outcomes]
+    if metric.zero == "no change":
+        levels = [perf for o in outcomes for perf in (o.perf_before, o.perf_after)]
+    known = [level for level in levels if level is not None]
+    return bool(known) and all(least <= level <= 1.0 for level in known)
+
+
+def _pooled(pooled: _Part, groups: Sequence[Group], by: str) -> Iterable[Finding]:
+    """Find questions on which the pooled runs say what the groups do not."""
+    for verdict in pooled.verdicts:
+        apart = [
+            found
+            for group in groups
+            for found in group.judgement.verdicts
+            if found.id == verdict.id and found.verdict not in ("unanswerable", "not judged")
+        ]
+        words = {found.verdict for found in apart}
+        if {"supported", "refuted"} <= words:
+            said = f"{verdict.id} differs between groups of {by}: no one answer holds for all"
+        elif verdict.verdict in ("supported", "refuted") and apart and verdict.verdict not in words:
+            said = (
+                f"pooled over {by}, {verdict.id} would be {verdict.verdict} ({verdict.answer}), "
+                f"and it is in none of the {len(apart)} groups: pooling mixes what differs between "
+                "them into the answer"
+            )
+        else:
+            continue
+        yield Finding("mixed_conditions", "warning", said, tuple(by.split(", ")))
+
+
+def _each(repeats: Repeats) -> str:
+    return f"{repeats.each:g} {'repeats' if repeats.each != 1 else 'run'}"

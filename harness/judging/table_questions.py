@@ -1,0 +1,201 @@
+"""What is asked of a table: the standard questions, and those on whichever parameters it varies."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from harness.claims import (
+    BaseClaim,
+    BestInside,
+    NoWorse,
+    lower_tail,
+    mean_gain,
+    spread,
+    still_improves,
+    success_rate,
+)
+from harness.errors import UsageError, nearest
+from harness.judging.judge import Question
+from harness.observations import parameter_names
+from harness.observations.levels import in_order, is_range
+from harness.records import Result, Value
+from harness.verdicts import Evidence
+
+RATE = "learning_rate"
+NAMED = 8
+"""So many values are named one by one."""
+
+REST = "the other parameters"
+BLOCKED = 0.8
+"""The share of runs that others differ from in one parameter alone, from which on it is a grid."""
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What is fixed before a table is judged.
+
+    ``success_above`` is the success rate to beat, ``references`` the values that are claimed to be
+    no worse than the others, ``inside`` further parameters whose best value is asked for. Margin
+    and least gain are None where the metric's usual ones are to be taken.
+    """
+
+    margin: float | None = None
+    min_gain: float | None = None
+    success_above: float = 0.5
+    references: Mapping[str, Value] = field(default_factory=dict)
+    inside: tuple[str, ...] = ()
+    alpha: float = 0.05
+    seed: int = 0
+
+
+def questions_of(
+    evidence: Evidence, raw: Sequence[Result], terms: Terms, *, has_seed: bool
+) -> list[Question]:
+    """Return what is asked of a table, in the order of the standard questions.
+
+    Parameters
+    ----------
+    evidence
+        Its runs, the repeats of a configuration merged.
+    raw
+        Its main runs as they stand in the table.
+    has_seed
+        Whether runs of an equal seed are pairs.
+    """
+    rate = terms.success_above
+    name = "success_above_half" if rate == 0.5 else f"success_above_{rate:g}"
+    standard: dict[str, BaseClaim] = {
+        name: success_rate.above(rate),
+        "success_vs_baseline": success_rate.above_baseline(),
+        "mean_vs_baseline": mean_gain.above_baseline(),
+        "variance_vs_baseline": spread.below_baseline(),
+        "lower_tail_vs_baseline": lower_tail.above_baseline(),
+    }
+    if any(result.outcome.curve for result in raw):
+        standard["plateau"] = still_improves()
+    asked = [Question(id_, claim, evidence) for id_, claim in standard.items()]
+    for parameter in parameter_names(raw):
+        values = {result.run.config.get(parameter) for result in raw}
+        if parameter == RATE or parameter in terms.inside or is_range(values):
+            asked.append(_sweet_spot(parameter, evidence, raw))
+    for parameter, value in _references(evidence, terms).items():
+        asked.append(_reference(parameter, value, evidence, raw, has_seed=has_seed))
+    return asked
+
+
+def check_terms(terms: Terms, raw: Sequence[Result], arms: Iterable[Result]) -> None:
+    """Check that the table has what is asked about.
+
+    Raises
+    ------
+    UsageError
+        Naming the parameter or the value, and those there are.
+    """
+    known = parameter_names(raw)
+    for name in (*terms.references, *terms.inside):
+        if name not in known:
+            has = f"has {', '.join(known)}" if known else "has none"
+            raise UsageError(
+                f"no parameter {name!r} in the table, which {has}{nearest(name, known)}"
+            )
+    for name, value in terms.references.items():
+        values = {result.run.config[name] for result in raw}
+        if value not in values:
+            there = sorted(map(str, values))
+            more = ", …" if len(there) > NAMED else ""
+            raise UsageError(
+                f"--reference {name}={value}: no run has that value; the table has "
+                f"{', '.join(there[:NAMED])}{more}"
+            )
+        if len(values | {result.run.config.get(name) for result in arms}) < 2:
+            raise UsageError(
+                f"--reference {name}={value}: every run has that value, so there is nothing to "
+                "compare it with"
+            )
+
+
+def _references(evidence: Evidence, terms: Terms) -> dict[str, Value]:
+    """Return the values to compare with others: those named, and those that arms depart from."""
+    found = dict(terms.references)
+    for arm, results in evidence.arms.items():
+        ids = {result.run.pair for result in results}
+        mains = [result for result in evidence.runs if result.run.id in ids]
+        values = {result.run.config.get(arm) for result in mains or evidence.runs}
+        if arm not in found and len(values) == 1 and None not in values:
+            found[arm] = values.pop()
+    return found
+
+
+def _sweet_spot(parameter: str, evidence: Evidence, raw: Sequence[Result]) -> Question:
+    """Ask whether the best value lies inside the range.
+
+    In a grid, runs are compared with those that differ from them in this parameter alone; seeds
+    come with that. Elsewhere each configuration counts once, whatever its other parameters.
+    """
+    id_ = "lr_sweet_spot" if parameter == RATE else f"{parameter}_sweet_spot"
+    blocks: dict[Hashable, list[Result]] = defaultdict(list)
+    for result in raw:
+        blocks[_rest(result, parameter)].append(result)
+    inside = [
+        results
+        for results in blocks.values()
+        if len({result.run.config.get(parameter) for result in results}) > 1
+    ]
+    if sum(map(len, inside)) < BLOCKED * len(raw):
+        return Question(id_, BestInside(parameter), evidence)
+    if len(blocks) == 1:
+        return Question(id_, BestInside(parameter), replace(evidence, runs=tuple(raw)))
+    labelled = [
+        replace(result, run=replace(result.run, config=result.run.config.replace(**{REST: number})))
+        for number, results in enumerate(blocks.values())
+        for result in results
+    ]
+    claim = BestInside(parameter, within=REST)
+    return Question(id_, claim, replace(evidence, runs=tuple(labelled)))
+
+
+def _reference(
+    parameter: str, value: Value, evidence: Evidence, raw: Sequence[Result], *, has_seed: bool
+) -> Question:
+    """Ask whether a value is no worse than others, from an arm or from the runs of a grid."""
+    arm = evidence.arms.get(parameter, ())
+    if not arm:
+        evidence = _matched(parameter, value, evidence, raw, has_seed=has_seed)
+        arm = evidence.arms[parameter]
+    others = dict.fromkeys(
+        other
+        for result in (*arm, *raw)
+        if (other := result.run.config.get(parameter)) != value and other is not None
+    )
+    matched = {result.run.config.get(parameter) for result in arm}
+    than = [other for other in others if other in matched] or list(others)
+    claim = NoWorse(parameter, value, tuple(sorted(than, key=in_order)))
+    return Question(parameter, claim, evidence)
+
+
+def _matched(
+    parameter: str, value: Value, evidence: Evidence, raw: Sequence[Result], *, has_seed: bool
+) -> Evidence:
+    """Return the runs with ``value`` as main runs, and as their arm those equal in all else."""
+    alone = len({_rest(result, parameter) for result in raw}) == 1
+    runs = tuple(raw) if alone else evidence.runs
+    seeded = has_seed and len(runs) == len(raw)
+
+    def key(result: Result) -> Hashable:
+        return _rest(result, parameter), result.run.seed if seeded else None
+
+    reference = tuple(r for r in runs if r.run.config.get(parameter) == value)
+    counted = Counter(map(key, reference))
+    of = {key(result): result.run.id for result in reference if counted[key(result)] == 1}
+    arm = tuple(
+        replace(result, run=replace(result.run, arm=parameter, pair=of[key(result)]))
+        for result in runs
+        if result.is_final and result.run.config.get(parameter) != value and key(result) in of
+    )
+    return replace(evidence, runs=reference, arms={**evidence.arms, parameter: arm})
+
+
+def _rest(result: Result, parameter: str) -> Hashable:
+    return tuple(item for item in result.run.config.items() if item[0] != parameter)

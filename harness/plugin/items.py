@@ -1,0 +1,185 @@
+"""What a sweep file's tests are given: ``run``, ``question`` and ``sweep``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import NoReturn
+
+import pytest
+
+from harness.records import Config, Outcome, Result, Run
+from harness.session.session import SweepSession
+from harness.sweeps.sweep import Sweep
+from harness.verdicts import Verdict
+
+
+@dataclass
+class SessionSlot:
+    """The session of a pytest run, made once collection is over, and what counts as a failure."""
+
+    fail_on: frozenset[str]
+    session: SweepSession | None = None
+
+    @property
+    def ready(self) -> SweepSession:
+        """The session; items only run when there is one."""
+        assert self.session is not None
+        return self.session
+
+
+@dataclass(kw_only=True)
+class Item:
+    """What the items of runs and of questions share: how they end, and what JUnit hears of it.
+
+    ``category`` is what the terminal counts an item as where it neither passed nor failed.
+    """
+
+    slot: SessionSlot
+    category: str | None = None
+    properties: list[tuple[str, object]] = field(default_factory=list)
+
+    def end(self, category: str, message: str, *, fails: bool) -> NoReturn:
+        """Fail, or stay out of passed and failed under ``category``; either with ``message``."""
+        if fails:
+            pytest.fail(message, pytrace=False)
+        self.category = category
+        pytest.skip(message)
+
+
+@dataclass(kw_only=True)
+class RunItem(Item):
+    """One run of a sweep: the ``run`` of a test."""
+
+    planned: Run
+    asked: bool = False
+
+    @property
+    def config(self) -> Config:
+        """The run's configuration."""
+        return self.planned.config
+
+    def train(self) -> Result:
+        """Train this run, unless it is in the store, and return its result.
+
+        The first run asked for submits all that were selected; each waits for its own. Asked
+        again, as pytest-rerunfailures does, a run that has not ended for good is trained again.
+        """
+        run = self.planned
+        if self.asked:
+            self.slot.ready.try_again(run)
+        self.asked = True
+        self.properties.clear()
+        result = self.slot.ready.result(run)
+        if result is None and self.slot.ready.not_needed(run):
+            message = f"{run.id}: not needed, every question of {run.sweep} is answered without it"
+            self.end("not needed", message, fails=False)
+        if result is None:
+            message = f"{run.id}: not in the store, and nothing is trained offline"
+            self.end("not trained", message, fails=False)
+        outcome = result.outcome
+        self.properties += _run_properties(result)
+        if outcome.status == "completed":
+            return result
+        fails = ("diverged" if outcome.status == "diverged" else "failed") in self.slot.fail_on
+        self.end(outcome.status, describe(run, outcome), fails=fails)
+
+
+@dataclass(kw_only=True)
+class QuestionItem(Item):
+    """One question of a sweep: the ``question`` of a test."""
+
+    sweep: Sweep
+    id: str
+
+    def judge(self) -> Verdict:
+        """Judge this question, once the runs it needs are finished here or in the store.
+
+        Supported passes; refuted, inconclusive and unanswerable fail where ``--sweep-fail-on``
+        names them, and what a reference report had shown where it names ``regressed``.
+        """
+        verdict = self.slot.ready.verdict(self.sweep.name, self.id)
+        self.properties[:] = _verdict_properties(verdict)
+        if verdict.verdict == "supported":
+            return verdict
+        message = verdict.answer
+        if verdict.reason and verdict.reason not in message:
+            message += f" ({verdict.reason})"
+        if verdict.decided:
+            message += f"; {verdict.decided}"
+        regression = self.slot.ready.regression(self.sweep.name, self.id)
+        regressed = regression is not None and regression.regressed
+        if regression is not None:
+            message += f"; {regression.answer}"
+            self.properties.append(("sweep.regressed", regressed))
+        gone = ["regressed"] if regressed and "regressed" in self.slot.fail_on else []
+        named = [verdict.verdict] if verdict.verdict in self.slot.fail_on else []
+        fails = bool(gone or named)
+        if fails:
+            message = f"{', '.join([*gone, verdict.verdict])}: {message}"
+        self.end(verdict.verdict, message, fails=fails)
+
+
+@dataclass(kw_only=True)
+class SweepItem(Item):
+    """A whole sweep: the ``sweep`` of a test, for plain asserts that are not pre-registered."""
+
+    declared: Sweep
+
+    @property
+    def name(self) -> str:
+        """The sweep's name."""
+        return self.declared.name
+
+    @property
+    def runs(self) -> tuple[Result, ...]:
+        """The results of all its runs, arms too, once those selected are finished."""
+        results = self.slot.ready.results(self.name)
+        missing = self.slot.ready.missing(self.name)
+        if missing is not None:
+            self.end("not judged", f"not judged: {missing}", fails=False)
+        return results
+
+    def __iter__(self) -> Iterator[Result]:
+        return iter(self.runs)
+
+
+def describe(run: Run, outcome: Outcome) -> str:
+    """Return in one line how a run that is not ``completed`` ended."""
+    at = f" at step {outcome.stopped_at} of {run.steps}" if outcome.stopped_at is not None else ""
+    return f"{run.id}: {outcome.status}{at}" + (f": {outcome.error}" if outcome.error else "")
+
+
+def _run_properties(result: Result) -> list[tuple[str, object]]:
+    outcome = result.outcome
+    values = {
+        "id": result.run.id,
+        "arm": result.run.arm,
+        "status": outcome.status,
+        "delta_perf": outcome.delta_perf,
+        "delta_perf_se": outcome.delta_perf_se,
+        "perf_before": outcome.perf_before,
+        "perf_after": outcome.perf_after,
+        "seconds": outcome.seconds,
+        **{f"config.{name}": value for name, value in result.run.config.items()},
+    }
+    return [(f"sweep.{name}", value) for name, value in values.items() if value is not None]
+
+
+def _verdict_properties(verdict: Verdict) -> list[tuple[str, object]]:
+    names = (
+        "id",
+        "verdict",
+        "answer",
+        "estimate",
+        "low",
+        "high",
+        "level",
+        "p_value",
+        "p_holm",
+        "n",
+        "method",
+    )
+    values = [(name, getattr(verdict, name)) for name in names]
+    values += [("decided", str(verdict.decided))] if verdict.decided else []
+    return [(f"sweep.{name}", value) for name, value in values if value is not None]

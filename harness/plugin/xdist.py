@@ -1,0 +1,74 @@
+"""A session under pytest-xdist: its workers share the runs, its controller checks and reports.
+
+Each xdist worker has a session of its own that trains in its own process. What keeps them from
+training a run twice is the store, where a run is taken before it is begun.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import pytest
+
+from harness.errors import UsageError
+from harness.session.queue import now
+from harness.session.settings import Settings
+from harness.sweeps.discovery import located
+from harness.sweeps.sweep import Sweep
+
+Role = Literal["alone", "controller", "worker"]
+
+
+class Node(Protocol):
+    """What xdist's controller knows of a worker."""
+
+    config: pytest.Config
+    workerinput: dict[str, Any]
+
+
+SINCE, PROBLEMS = "sweep_since", "sweep_problems"
+"""What controller and workers tell each other, by name."""
+
+
+def role(config: pytest.Config) -> Role:
+    """Return which part this process has in the pytest run."""
+    if hasattr(config, "workerinput"):
+        return "worker"
+    spread = any(config.getoption(name, None) for name in ("numprocesses", "tx"))
+    return "controller" if spread else "alone"
+
+
+def shared(settings: Settings, config: pytest.Config) -> Settings:
+    """Return the settings of a session that several processes make up together.
+
+    Raises
+    ------
+    UsageError
+        Where they ask for what only a session with workers of its own can do.
+    """
+    for wanted, option in (
+        (settings.executor == "ray", "--sweep-executor ray"),
+        (settings.gpus is not None, "--sweep-gpus"),
+        (settings.memory is not None, "--sweep-memory"),
+    ):
+        if wanted:
+            raise UsageError(
+                f"{option} with -n: xdist's workers train in their own processes, where that "
+                "cannot be done; leave -n out, and use --sweep-workers N"
+            )
+    given: dict[str, Any] = getattr(config, "workerinput", {})
+    return replace(settings, executor="inline", shared=True, since=given.get(SINCE, now()))
+
+
+def declared(config: pytest.Config) -> dict[str, tuple[Sweep, Path]]:
+    """Return the sweeps that xdist's workers are about to collect, found without collecting.
+
+    Raises
+    ------
+    HarnessError
+        Where a path does not exist, or a file cannot be imported.
+    """
+    here = config.invocation_params.dir
+    return located(here / str(argument).split("::", maxsplit=1)[0] for argument in config.args)

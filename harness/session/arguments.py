@@ -1,0 +1,93 @@
+"""Values of options that the pytest plugin and the ``sweep`` command both have."""
+
+from __future__ import annotations
+
+import argparse
+import re
+
+HOME = ".sweep"
+"""The folder at the root that everything is written under, unless told otherwise."""
+
+
+def arms(given: tuple[str, ...]) -> tuple[str, ...] | None:
+    """Return the arms that an option of arms names; None means all of them."""
+    if given == ("all",):
+        return None
+    return () if given == ("none",) else given
+
+
+def names(text: str) -> tuple[str, ...]:
+    """Return the names of a comma-separated list of at least one."""
+    parts = tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
+    if not parts:
+        raise argparse.ArgumentTypeError(f"{text!r} names nothing; give NAME or NAME,NAME")
+    return parts
+
+
+def at_least_one(text: str) -> int:
+    """Return a whole number of at least 1."""
+    try:
+        value = int(text)
+    except ValueError:
+        value = 0
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
+    return value
+
+
+def at_least_zero(text: str) -> int:
+    """Return a whole number of at least 0."""
+    try:
+        value = int(text)
+    except ValueError:
+        value = -1
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 0")
+    return value
+
+
+def seconds(text: str) -> float:
+    """Return a positive, finite number of seconds."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds above 0")
+    return value
+
+
+def size(text: str) -> int:
+    """Return the bytes of an amount of memory, as ``4G`` or ``500M``."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?) ?([KMGT])(?:i?B)?", text.strip(), re.IGNORECASE)
+    value = int(float(found[1]) * 1024 ** ("KMGT".index(found[2].upper()) + 1)) if found else 0
+    if value < 1:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not an amount of memory; give a number and K, M, G or T, as in 4G or 500M"
+        )
+    return value
+
+
+def gpus(text: str) -> int | tuple[str, ...]:
+    """Return how many GPUs, or which: a UUID, or a list with a comma, names them."""
+    entries = tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
+    if text.strip().isdecimal():
+        if int(text) > 0:
+            return int(text)
+    elif entries and all(re.fullmatch(r"\d+(:\d+)?|(GPU|MIG)-\S+", entry) for entry in entries):
+        return entries
+    raise argparse.ArgumentTypeError(
+        f"{text!r} is neither a number of GPUs, at least 1, nor a list of indices or UUIDs as "
+        "nvidia-smi prints them; a list of one index ends in a comma, as '0,'"
+    )
+
+
+def share(text: str) -> float:
+    """Return a number above 0 and below 1."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0 and below 1")
+    return value

@@ -1,0 +1,246 @@
+"""How far a session is, and who is shown it: a live line, or now and then a line in a log."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TextIO
+
+from harness.protocols import Event, Progressed, Started, Withheld
+from harness.records import Outcome, Run
+
+if TYPE_CHECKING:
+    from rich.live import Live
+    from rich.table import Table
+
+SHOW_AFTER = 1.0
+REFRESH_SECONDS = 0.2
+LOG_SECONDS = 30.0
+
+
+@dataclass
+class Tally:
+    """How far the session's training is; what a progress display shows.
+
+    ``preparing`` says what runs wait for that is no step of theirs, as a warm start. ``began`` is
+    when the first step was trained, so that the rate is that of training. ``elsewhere`` are runs
+    that another session has, which are waited for.
+    """
+
+    total: int = 0
+    done: int = 0
+    running: dict[str, tuple[int, int]] = field(default_factory=dict)
+    preparing: str = ""
+    steps_total: int = 0
+    steps_done: int = 0
+    began: float | None = None
+    last: tuple[str, Outcome] | None = None
+    elsewhere: int = 0
+
+    @property
+    def left(self) -> int:
+        """Runs not begun."""
+        return self.total - self.done - len(self.running)
+
+    @property
+    def steps_now(self) -> int:
+        """Steps trained in this session so far."""
+        return self.steps_done + sum(step for step, _ in self.running.values())
+
+    def rate(self, now: float) -> float | None:
+        """Return steps per second over the session, None before the first step."""
+        if self.began is None or not self.steps_now or now <= self.began:
+            return None
+        return self.steps_now / (now - self.began)
+
+    def seconds_left(self, now: float) -> float | None:
+        """Return the seconds that the remaining steps will take at the rate so far."""
+        rate = self.rate(now)
+        return (self.steps_total - self.steps_now) / rate if rate else None
+
+    def count(self, event: Event, run: Run) -> None:
+        """Count an event of ``run``; one that another session has is none of this session's."""
+        if isinstance(event, Started):
+            self.running[event.key] = (0, run.steps)
+        elif isinstance(event, Progressed):
+            progress = event.progress
+            if progress.stage == "train":
+                self.preparing = ""
+                self.began = time.monotonic() if self.began is None else self.began
+                self.running[event.key] = (progress.step, run.steps)
+            else:
+                self.preparing = f"{progress.stage} {progress.step / progress.steps:.0%}"
+        elif isinstance(event, Withheld):
+            self.spare(run)
+        else:
+            self.running.pop(event.key, None)
+            self.done += 1
+            self.steps_done += run.steps
+            self.last = (run.id, event.outcome)
+
+    def expect(self, run: Run) -> None:
+        """Count ``run`` as one to be trained, or to be trained once more."""
+        self.total += 1
+        self.steps_total += run.steps
+
+    def spare(self, run: Run) -> None:
+        """Count ``run``, which has not begun, as one that is not needed."""
+        self.total -= 1
+        self.steps_total -= run.steps
+
+
+class Observer:
+    """Is told of the session's progress; this one does nothing."""
+
+    def update(self, tally: Tally) -> None:
+        """Show ``tally``; called a few times a second while the session waits."""
+
+    def pause(self) -> None:
+        """Clear what is shown: something else is about to print."""
+
+
+def clock(seconds: float | None) -> str:
+    """Return a duration as ``m:ss`` or ``h:mm:ss``; ``…`` where it is not known yet."""
+    if seconds is None:
+        return "…"
+    whole = max(0, round(seconds))
+    hours, minutes = divmod(whole // 60, 60)
+    return f"{hours}:{minutes:02d}:{whole % 60:02d}" if hours else f"{minutes}:{whole % 60:02d}"
+
+
+def describe(tally: Tally, now: float, width: int) -> str:
+    """Return the state of a session in one line of at most ``width`` characters."""
+    rate = tally.rate(now)
+    doing = tally.preparing or (f"{rate:.0f} steps/s" if rate else "starting")
+    parts = [
+        f"{tally.done}/{tally.total} runs",
+        f"{len(tally.running)} running",
+        f"{tally.left} left",
+        *([f"{tally.elsewhere} with another session"] if tally.elsewhere else []),
+        doing,
+        f"{clock(tally.seconds_left(now))} to go",
+    ]
+    if tally.last is not None and tally.last[1].delta_perf is not None:
+        parts.append(f"last ΔPerf {tally.last[1].delta_perf:+.3f}")
+    elif tally.last is not None:
+        parts.append(f"last {tally.last[1].status}")
+    while len(" · ".join(parts)) > width and len(parts) > 1:
+        parts.pop()
+    return " · ".join(parts)[:width]
+
+
+class LiveLine(Observer):
+    """A line below pytest's own output that rewrites itself, and leaves no trace when it goes.
+
+    ``column`` tells how far pytest has written in its current line, so that the cursor can be put
+    back there. ``uncaptured`` makes a context in which the stream reaches the terminal.
+    """
+
+    def __init__(
+        self,
+        stream: TextIO,
+        width: int,
+        column: Callable[[], int],
+        uncaptured: Callable[[], AbstractContextManager[None]] = nullcontext,
+    ) -> None:
+        self._stream = stream
+        self._width = width
+        self._uncaptured = uncaptured
+        self._column = column
+        self._since: float | None = None
+        self._live: Live | None = None
+        self._drawn = 0.0
+        self._back = 0
+
+    def update(self, tally: Tally) -> None:
+        """Draw the line anew, a few times a second at most and not for the briefest waits."""
+        now = time.monotonic()
+        if self._since is None:
+            self._since = now
+        if now - self._since < SHOW_AFTER or now - self._drawn < REFRESH_SECONDS:
+            return
+        self._drawn = now
+        with self._uncaptured():
+            if self._live is None:
+                self._live = self._start()
+            self._live.update(self._render(tally, now), refresh=True)
+
+    def pause(self) -> None:
+        """Erase the line and put the cursor back where pytest had left it."""
+        self._since = None
+        if self._live is None:
+            return
+        with self._uncaptured():
+            self._live.stop()
+            self._live = None
+            if self._back:
+                self._stream.write(f"\x1b[1A\x1b[{self._back}C")
+                self._stream.flush()
+
+    def _start(self) -> Live:
+        from rich.console import Console
+        from rich.live import Live
+
+        self._back = self._column()
+        if self._back:
+            self._stream.write("\n")
+            self._stream.flush()
+        console = Console(file=self._stream, force_terminal=True, width=self._width)
+        live = Live(
+            console=console,
+            transient=True,
+            auto_refresh=False,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
+        live.start()
+        return live
+
+    def _render(self, tally: Tally, now: float) -> Table:
+        from rich.progress_bar import ProgressBar
+        from rich.table import Table
+
+        bar = 0 if os.environ.get("NO_COLOR") else max(0, min(30, self._width - 72))
+        grid = Table.grid(padding=(0, 1))
+        text = describe(tally, now, self._width - bar - 2)
+        if bar < 6:
+            grid.add_row(text)
+        else:
+            total, now_at = max(1, tally.steps_total), tally.steps_now
+            grid.add_row(ProgressBar(total=total, completed=now_at, width=bar), text)
+        return grid
+
+
+class LogLine(Observer):
+    """For output that is not a terminal: a plain line now and then.
+
+    ``lead`` goes before each: what ends the line that pytest is in, or nothing.
+    """
+
+    def __init__(
+        self,
+        stream: TextIO,
+        width: int,
+        uncaptured: Callable[[], AbstractContextManager[None]] = nullcontext,
+        *,
+        lead: str = "\n",
+    ) -> None:
+        self._stream = stream
+        self._width = width
+        self._uncaptured = uncaptured
+        self._lead = lead
+        self._next: float | None = None
+
+    def update(self, tally: Tally) -> None:
+        """Write a line, one every half minute of waiting."""
+        now = time.monotonic()
+        if self._next is None:
+            self._next = now + LOG_SECONDS
+        if now >= self._next:
+            self._next = now + LOG_SECONDS
+            with self._uncaptured():
+                self._stream.write(f"{self._lead}sweep: {describe(tally, now, self._width - 7)}\n")
+                self._stream.flush()

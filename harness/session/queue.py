@@ -1,0 +1,292 @@
+"""What a session trains: taken before it is begun, tried again, saved as it ends."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from harness.judging.baselines import Named
+from harness.judging.evidence import baseline_of
+from harness.protocols import Event, Executor, Finished, MayBegin, Progressed, Started, Withheld
+from harness.records import Evaluation, Job, Outcome, Result, Status, Value
+from harness.session.progress import Observer, Tally
+from harness.sweeps.plan import Plan
+
+if TYPE_CHECKING:
+    from harness.store import Store
+
+RETRIED: tuple[Status, ...] = ("crashed", "timeout", "oom")
+"""How a run ends that may end otherwise when it is tried again: not by what it computes."""
+
+LOOK = 0.5
+"""Seconds between two looks at the runs that other sessions have."""
+
+MakeExecutor = Callable[[Callable[[Event], None], MayBegin], Executor]
+"""From what hears of events and what is asked before a job begins to an executor."""
+
+
+def now() -> str:
+    """Return the time, as results carry it: UTC, to the microsecond, in an order of texts."""
+    return datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+class Launches:
+    """The jobs of a session on their way to its executor."""
+
+    def __init__(self) -> None:
+        self._waiting: deque[Job] = deque()
+        self._begun: set[str] = set()
+
+    def __bool__(self) -> bool:
+        return bool(self._waiting)
+
+    @property
+    def sweeps(self) -> set[str]:
+        """The sweeps of which a job waits."""
+        return {job.run.sweep for job in self._waiting}
+
+    def add(self, jobs: Iterable[Job]) -> None:
+        """Queue ``jobs``, to be begun in this order."""
+        self._waiting.extend(jobs)
+
+    def begin(self, executor: Executor, *, all_at_once: bool) -> None:
+        """Hand over what waits: all of it, or no more than there are workers for now."""
+        free = len(self._waiting)
+        if not all_at_once:
+            free = min(free, executor.workers - len(self._begun))
+        if free > 0:
+            jobs = [self._waiting.popleft() for _ in range(free)]
+            self._begun.update(job.key for job in jobs)
+            executor.submit(jobs)
+
+    def end(self, key: str) -> None:
+        """Take note that a job is over, so that its worker is free."""
+        self._begun.discard(key)
+
+    def drop(self, sweep: str) -> list[Job]:
+        """Remove and return the jobs of a sweep that wait."""
+        dropped = [job for job in self._waiting if job.run.sweep == sweep]
+        self._waiting = deque(job for job in self._waiting if job.run.sweep != sweep)
+        return dropped
+
+
+class Work:
+    """The jobs of a session, on their way through its executor and into its store.
+
+    A run is taken in the store when a worker is free for it, so that of several sessions on one
+    store only one trains it. What another has is waited for, and begun here should that one die.
+    What others have finished since ``since`` counts as if it were this session's, whatever became
+    of it; earlier it must be final, and with ``fresh`` even that does not count. A run that ends in
+    one of `RETRIED` is tried again up to ``retries`` times. Where the session is ``shared`` by
+    several processes that train themselves, a run that one of them died of has crashed.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        make_executor: MakeExecutor,
+        *,
+        since: str,
+        retries: int = 1,
+        fresh: bool = False,
+        shared: bool = False,
+        tally: Tally | None = None,
+        observer: Observer | None = None,
+    ) -> None:
+        self.tally = tally or Tally()
+        self._store = store
+        self._since = since
+        self._retries = retries
+        self._fresh = fresh
+        self._shared = shared
+        self._observer = observer or Observer()
+        self._launches = Launches()
+        self._jobs: dict[str, Job] = {}
+        self._open: set[str] = set()
+        self._curves: dict[str, list[Evaluation]] = {}  # of the runs in flight
+        self._tries: Counter[str] = Counter()
+        self._elsewhere: dict[str, Job] = {}
+        self._looked = 0.0
+        self._saved: dict[str, str | None] = {}  # by key, when what this session saved had ended
+        self._unsaved: list[Result] = []
+        self._environment: Mapping[str, Value] = {}
+        self._executor = make_executor(self._hear, self._may_begin)
+
+    def __contains__(self, key: object) -> bool:
+        """Whether the run with this key is still to end."""
+        return key in self._open
+
+    def __bool__(self) -> bool:
+        """Whether any run is still to end."""
+        return bool(self._open)
+
+    @property
+    def sweeps(self) -> set[str]:
+        """The sweeps of which a job has not been handed to the executor."""
+        return self._launches.sweeps
+
+    def add(self, jobs: Iterable[Job], environment: Mapping[str, Value] | None = None) -> None:
+        """Queue ``jobs``, to be begun in this order; their results carry ``environment``."""
+        if environment is not None:
+            self._environment = environment
+        for job in jobs:
+            self._jobs[job.key] = job
+            self._open.add(job.key)
+            self._tries[job.key] = 0
+            self._queue(job)
+
+    def begin(self, *, all_at_once: bool) -> None:
+        """Hand over what waits: all of it, or no more than there are workers for now."""
+        self._launches.begin(self._executor, all_at_once=all_at_once)
+
+    def drop(self, sweep: str) -> None:
+        """Leave out the jobs of a sweep that have not been handed over."""
+        for job in self._launches.drop(sweep):
+            self._open.discard(job.key)
+            self.tally.spare(job.run)
+
+    def poll(self, timeout: float) -> list[Result]:
+        """Return the runs that have ended, here or elsewhere, waiting ``timeout`` seconds for one.
+
+        Those of this session are saved.
+
+        Raises
+        ------
+        StoreError
+            Where they cannot be saved, or the store cannot be read: what is unsaved stays so until
+            the next call.
+        """
+        until = time.monotonic() + timeout
+        ended = [result for event in self._executor.poll(timeout) for result in self._end(event)]
+        self._save()
+        ended += self._look_elsewhere()
+        if self._elsewhere and not ended and not self._curves:
+            time.sleep(max(0.0, min(LOOK, until - time.monotonic())))
+        self._observer.update(self.tally)
+        return ended
+
+    def stop(self) -> list[Result]:
+        """Stop the workers and return what has ended by it: runs in flight are interrupted.
+
+        They keep the learning curves that they had so far.
+
+        Raises
+        ------
+        StoreError
+            Where results could not be saved.
+        """
+        ended = [result for event in self._executor.close() for result in self._end(event)]
+        for key, curve in list(self._curves.items()):
+            outcome = Outcome("interrupted", error="the session ended", curve=tuple(curve))
+            ended += self._end(Finished(key, outcome))
+        self._open.clear()
+        self._save()
+        return ended
+
+    def _queue(self, job: Job) -> None:
+        self.tally.expect(job.run)
+        self._launches.add([job])
+
+    def _hear(self, event: Event) -> None:
+        """Count an event as it happens, and show it; results are taken from `poll` alone."""
+        if isinstance(event, Started):
+            self._curves[event.key] = []
+        elif isinstance(event, Progressed) and event.progress.evaluation is not None:
+            self._curves.setdefault(event.key, []).append(event.progress.evaluation)
+        self.tally.count(event, self._jobs[event.key].run)
+        self._observer.update(self.tally)
+
+    def _may_begin(self, job: Job) -> bool:
+        """Take a run; False where another session has it or has finished it."""
+        lost = self._store.lost([job.key]).get(job.key) if self._shared else None
+        if not self._store.take(job.key, again=self._fresh):
+            return False
+        if lost is not None and lost.since >= self._since:
+            died = f"process {lost.pid} on {lost.host} died while it trained this run"
+            self._store.save(self._result(job, Outcome("crashed", error=died)))
+            return False
+        stored = self._store.get([job.key], traces=False).get(job.key)
+        if stored is None or not self._counts(stored):
+            return True
+        self._store.give_back([job.key])
+        return False
+
+    def _counts(self, result: Result) -> bool:
+        """Whether what another session has saved is the end of a run here too."""
+        if result.is_final and not self._fresh:
+            return True
+        at, status = result.finished_at or "", result.outcome.status
+        return (
+            at >= self._since and status != "interrupted" and at != self._saved.get(result.key, "")
+        )
+
+    def _end(self, event: Event) -> list[Result]:
+        """Return the result that an event brings, if it is the last word on its run."""
+        if isinstance(event, Withheld):
+            self._launches.end(event.key)
+            self._elsewhere[event.key] = self._jobs[event.key]
+            self._looked = 0.0
+        if not isinstance(event, Finished):
+            return []
+        job, outcome = self._jobs[event.key], event.outcome
+        self._curves.pop(job.key, None)
+        self._launches.end(job.key)
+        result = self._result(job, outcome)
+        self._unsaved.append(result)
+        self._saved[job.key] = result.finished_at
+        self._tries[job.key] += 1
+        if outcome.status in RETRIED and self._tries[job.key] <= self._retries:
+            self._queue(replace(job, alone=job.alone or outcome.status == "oom"))
+            return []
+        self._open.discard(job.key)
+        return [result]
+
+    def _result(self, job: Job, outcome: Outcome) -> Result:
+        return Result(job.key, job.run, job.conditions, outcome, self._environment, now())
+
+    def _look_elsewhere(self) -> list[Result]:
+        """Return what other sessions have finished; begin here what none of them has any more."""
+        if not self._elsewhere or time.monotonic() < self._looked + LOOK:
+            return []
+        found = self._store.of({key: job.run for key, job in self._elsewhere.items()})
+        ended = [result for result in found.values() if self._counts(result)]
+        for result in ended:
+            del self._elsewhere[result.key]
+            self._open.discard(result.key)
+        taken = self._store.taken(self._elsewhere)
+        for key in [key for key in self._elsewhere if key not in taken]:
+            self._queue(self._elsewhere.pop(key))
+        self.tally.elsewhere = len(self._elsewhere)
+        self._looked = time.monotonic()
+        return ended
+
+    def _save(self) -> None:
+        while self._unsaved:
+            self._store.save(self._unsaved[0], fresh=self._fresh)
+            self._unsaved.pop(0)
+
+
+def in_order(plans: Mapping[str, Plan], baseline: Named | None = None) -> list[tuple[str, str]]:
+    """Return sweep and key of all planned runs in the order in which answers come soonest.
+
+    What others are compared with comes first; ``baseline`` stands in the place of the declared one.
+    """
+    from harness.judging.early import launch_order
+
+    first = sorted(plans, key=lambda name: not users(name, plans, baseline))
+    return [(name, key) for name in first for key in launch_order(plans[name])]
+
+
+def users(name: str, plans: Mapping[str, Plan], baseline: Named | None = None) -> list[str]:
+    """Return the other sweeps among ``plans`` that ask a question about this one."""
+    others = {other: planned.sweep for other, planned in plans.items() if other != name}
+    return [
+        other
+        for other, sweep in others.items()
+        if baseline_of(sweep, baseline) == name
+        and any(claim.uses_baseline for claim in sweep.questions.values())
+    ]

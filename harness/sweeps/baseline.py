@@ -1,0 +1,47 @@
+"""What names a baseline: counts as K/N or ``published``, a table by its ending, else a sweep."""
+
+from __future__ import annotations
+
+import re
+
+from harness.errors import UsageError
+from harness.verdicts import Counts
+
+ENDINGS = (".csv", ".tsv", ".jsonl", ".json", ".parquet")
+"""How the name of a table of finished runs ends."""
+
+
+def is_table(name: str) -> bool:
+    """Whether ``name`` reads like the path of a table, not like the name of a sweep."""
+    return name.lower().endswith(ENDINGS) or "/" in name or "\\" in name
+
+
+PUBLISHED = Counts(
+    name="published",
+    successes=6,
+    runs=19,
+    rule="ΔPerf > 0",
+    source="the published summary of a broad sweep of 48 runs: learning rates 1e-7 to 3e-7",
+)
+"""Six of nineteen: the 31.6% that the focused sweep was to beat (95% interval 15 to 54%)."""
+
+
+def counted(text: str) -> Counts | None:
+    """Return the counts that ``text`` states, as 6/19, or names; None where it does neither.
+
+    Raises
+    ------
+    UsageError
+        Where it states more successes than runs, or no run.
+    """
+    if text == PUBLISHED.name:
+        return PUBLISHED
+    stated = re.fullmatch(r"(\d+)/(\d+)", text)
+    if stated is None:
+        return None
+    successes, runs = map(int, stated.groups())
+    if not 0 <= successes <= runs or runs < 1:
+        raise UsageError(
+            f"baseline {text}: expected SUCCESSES/RUNS, at most as many successes as runs"
+        )
+    return Counts(text, successes, runs, "ΔPerf > 0", "given on the command line")

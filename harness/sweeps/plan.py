@@ -1,0 +1,186 @@
+"""What is asked of a sweep this time: which of its runs, trained how, known by which keys."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from harness.errors import UsageError, nearest
+from harness.records import MAIN, Conditions, Run, run_key
+from harness.sweeps.sweep import Sweep, trainer_file
+
+ANSWERED = "answered"
+UNTIL = ("all", ANSWERED)
+"""How long runs are trained: all of them, or until every question is answered."""
+
+OWN = "own"
+"""The backend of a sweep that brings its own training function."""
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """How a sweep is asked for: None means as declared.
+
+    ``runs`` keeps the first so many of the sample, ``steps`` replaces the declared steps, ``arms``
+    are the names of the arms to keep. ``until`` is one of `UNTIL`.
+    """
+
+    runs: int | None = None
+    steps: int | None = None
+    arms: tuple[str, ...] | None = None
+    backend: str = "auto"
+    device: str = "auto"
+    precision: str = "float32"
+    until: str = UNTIL[0]
+
+    @property
+    def means(self) -> str:
+        """The options of pytest that train as this does, where it was said how; or nothing."""
+        said = (("backend", self.backend, "auto"), ("precision", self.precision, "float32"))
+        return "".join(f" --sweep-{name} {given}" for name, given, usual in said if given != usual)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A sweep's runs of this time, by key, with what they are trained under."""
+
+    sweep: Sweep
+    selection: Selection
+    conditions: Conditions
+    runs: Mapping[str, Run]
+
+    def of_arms(self, arms: Iterable[str] = (MAIN,)) -> dict[str, Run]:
+        """Return the runs of some arms, by key."""
+        wanted = set(arms)
+        return {key: run for key, run in self.runs.items() if run.arm in wanted}
+
+    @property
+    def is_scaled_down(self) -> bool:
+        """Whether this is less than the declared sweep: fewer runs, or other steps."""
+        fewer = self.selection.runs is not None and self.selection.runs < self.sweep.runs
+        other = self.selection.steps is not None and self.selection.steps != self.sweep.steps
+        return fewer or other
+
+    @property
+    def scale(self) -> str:
+        """How much of the declared sweep this is, in words; nothing where it is all of it."""
+        if not self.is_scaled_down:
+            return ""
+        runs, steps = len(self.of_arms()), self.selection.steps or self.sweep.steps
+        return f"{runs} of {self.sweep.runs} runs, {steps} of {self.sweep.steps} steps"
+
+    @property
+    def lacks_arms(self) -> bool:
+        """Whether an arm that the sweep declares is left out."""
+        kept = self.selection.arms
+        return kept is not None and not set(self.sweep.arms) <= set(kept)
+
+
+def planned(sweep: Sweep, selection: Selection) -> tuple[Run, ...]:
+    """Return the runs of ``sweep`` that ``selection`` asks for, ignoring arms it does not have."""
+    arms = None if selection.arms is None else [a for a in sweep.arms if a in selection.arms]
+    return sweep.plan(runs=selection.runs, steps=selection.steps, arms=arms)
+
+
+def plan(sweep: Sweep, selection: Selection, *, trains: bool = True) -> Plan:
+    """Return the plan of ``sweep`` under ``selection``.
+
+    Raises
+    ------
+    UsageError
+        Where the backend, the task or a value of a config cannot be used.
+    """
+    conditions = conditions_of(sweep, selection, trains=trains)
+    runs = planned(sweep, selection)
+    return Plan(sweep, selection, conditions, {run_key(run, conditions): run for run in runs})
+
+
+def conditions_of(sweep: Sweep, selection: Selection, *, trains: bool = True) -> Conditions:
+    """Return what the runs of ``sweep`` are trained under, without importing a trainer.
+
+    A sweep's own training function counts by the text of its file. Without ``trains`` the backend
+    need not be installed here: what was trained elsewhere is only looked up.
+
+    Raises
+    ------
+    UsageError
+        Where the backend, the device's name, the precision or the task cannot be used.
+    """
+    from harness.training.backends import check_device, check_precision, resolve_backend
+
+    check_precision(selection.precision)
+    check_device(selection.device)
+    if sweep.trainer is not None:
+        file = trainer_file(sweep.trainer)
+        return Conditions(
+            trainer=f"{file}:{sweep.trainer.__qualname__}",
+            trainer_version=hashlib.sha256(file.read_bytes()).hexdigest()[:16],
+            backend=OWN,
+            precision=selection.precision,
+            device=selection.device,
+            task=sweep.task or "own",
+            task_version="",
+            model=sweep.trainer.__qualname__,
+        )
+    from harness.training.grpo import TRAINING_VERSION
+    from harness.training.tasks import DEFAULT_TASK, get_task
+
+    backend = resolve_backend(selection.backend, needed=trains)
+    task = get_task(sweep.task or DEFAULT_TASK)
+    return Conditions(
+        trainer=backend.trainer,
+        trainer_version=TRAINING_VERSION,
+        backend=backend.name,
+        precision=selection.precision,
+        device=selection.device,
+        task=task.name,
+        task_version=task.version,
+        model=task.model,
+        lr_transfer=task.lr_transfer,
+    )
+
+
+def trained_with(conditions: Conditions, selection: Selection, *, device: bool = True) -> str:
+    """Return by what runs under ``conditions`` are trained, in words.
+
+    Of ``auto`` it says what came of it. Empty for a sweep's own training function, which sees to
+    all of that itself. Without ``device``, for what is only looked up, that is left out.
+    """
+    from harness.training.backends import choice
+
+    if conditions.backend == OWN:
+        return ""
+    words = [f"backend {choice(selection.backend, conditions.backend)}"]
+    words += [f"device {conditions.device}"] if device else []
+    return ", ".join([*words, conditions.precision])
+
+
+def check_until(given: str) -> str:
+    """Return ``given``, which says how long runs are trained.
+
+    Raises
+    ------
+    UsageError
+        Where it is not one of `UNTIL`.
+    """
+    if given not in UNTIL:
+        raise UsageError(f"until {given!r} is not one of {', '.join(UNTIL)}{nearest(given, UNTIL)}")
+    return given
+
+
+def check_arms(names: Iterable[str], sweeps: Iterable[Sweep]) -> None:
+    """Check that every named arm is one that some sweep declares.
+
+    Raises
+    ------
+    UsageError
+        Naming the arm and those there are.
+    """
+    known = sorted({arm for sweep in sweeps for arm in sweep.arms})
+    for name in names:
+        if name not in known:
+            has = f"have {', '.join(known)}" if known else "have none"
+            raise UsageError(
+                f"arm {name!r} is in none of the chosen sweeps, which {has}{nearest(name, known)}"
+            )

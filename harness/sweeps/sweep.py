@@ -1,0 +1,304 @@
+"""A sweep: what to run, from what seed, beside which arms, and what is asked of it."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import re
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from harness.errors import SweepError, nearest
+from harness.protocols import Claim
+from harness.records import MAIN, Config, Outcome, Run, Value, digest
+from harness.sweeps.baseline import ENDINGS
+from harness.sweeps.sampling import FIXED_SIZE, SAMPLERS, unit_points
+from harness.sweeps.space import Space
+from harness.training.schedules import scale_steps
+from harness.verdicts import Counts
+
+SHORT_NAMES = {
+    "learning_rate": "lr",
+    "batch_size": "bs",
+    "generations": "g",
+    "lr_schedule": "",
+    "warmup_steps": "w",
+    "entropy_coef": "e",
+}
+DECLARED_BY = 16
+"""So many configurations identify what a sweep draws."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pairs:
+    """An arm that changes one parameter of the first ``count`` main runs to each of ``values``."""
+
+    count: int
+    values: tuple[Value, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Sweep:
+    """A named, seeded set of configurations with its steps, arms, baseline and questions.
+
+    Parameters
+    ----------
+    name
+        Letters, digits, ``_`` and ``.``; unique among the sweeps of a session.
+    runs, steps
+        How many main runs, and how many training steps each.
+    seed
+        Of the sample of configurations and, with the name and a run's number, of each run.
+    space
+        Parameter → distribution, or a plain value.
+    baseline
+        The name of another sweep, or `Counts` that were published.
+    arms
+        ``placebo``, ``null``, ``half`` (each so many of the first main runs), or a parameter's
+        name with `Pairs`.
+    questions
+        Id → claim.
+    task
+        The name of the task to train on; the embedded addition task where None.
+    trainer
+        A module-level function that trains a run, in place of the harness's own backends.
+    evaluate_every
+        Steps between two points of the learning curve.
+    alpha, margin, min_gain
+        The level of a question; the difference that matters to one that names no margin; the gain
+        below which a run is shown to fail. Fixed here, before there are data.
+    sampler
+        ``random``, ``sobol`` or ``latin_hypercube``.
+
+    Raises
+    ------
+    SweepError
+        Where the declaration cannot be run; the message names the value and what to do.
+    """
+
+    name: str
+    runs: int
+    steps: int
+    space: Mapping[str, object]
+    seed: int = 0
+    baseline: str | Counts | None = None
+    arms: Mapping[str, int | Pairs] = field(default_factory=dict)
+    questions: Mapping[str, Claim] = field(default_factory=dict)
+    task: str | None = None
+    trainer: Callable[..., Outcome] | None = None
+    evaluate_every: int = 10
+    alpha: float = 0.05
+    margin: float = 0.02
+    min_gain: float = 0.05
+    sampler: str = "random"
+    parameters: Space = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        for what in ("space", "arms", "questions"):
+            given = getattr(self, what)
+            if not isinstance(given, Mapping):
+                where = f"sweep {self.name!r}: {what} is {given!r}"
+                raise SweepError(f"{where}; expected {what}=dict(…)")
+        if isinstance(self.seed, bool) or not isinstance(self.seed, int) or self.seed < 0:
+            where = f"sweep {self.name!r}: seed is {self.seed!r}"
+            raise SweepError(f"{where}; expected a whole number of at least 0")
+        known = isinstance(self.name, str)
+        if not known or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.]*", self.name):
+            raise SweepError(
+                f"sweep name {self.name!r}: use letters, digits, '_' and '.', a letter "
+                f"or digit first, since run ids and report folders are made of it"
+            )
+        for what in ("runs", "steps", "evaluate_every"):
+            _check_count(f"sweep {self.name!r}: {what}", getattr(self, what))
+        for what, most in (("alpha", 0.5), ("margin", 1.0), ("min_gain", 1.0)):
+            _check_share(f"sweep {self.name!r}: {what}", getattr(self, what), most)
+        if self.sampler not in SAMPLERS:
+            raise SweepError(
+                f"sweep {self.name!r}: sampler {self.sampler!r} is not one of {', '.join(SAMPLERS)}"
+                f"{nearest(self.sampler, SAMPLERS)}"
+            )
+        try:
+            object.__setattr__(self, "parameters", Space(self.space))
+        except SweepError as error:
+            raise SweepError(f"sweep {self.name!r}: {error}") from None
+        if isinstance(self.baseline, Counts):
+            successes, runs = self.baseline.successes, self.baseline.runs
+            if not (0 <= successes <= runs and runs >= 1):
+                raise SweepError(
+                    f"sweep {self.name!r}: baseline {self.baseline.name!r} has {successes} "
+                    f"successes in {runs} runs; expected at most as many, in at least one"
+                )
+        if isinstance(self.baseline, str) and self.baseline.lower().endswith(ENDINGS):
+            raise SweepError(
+                f"sweep {self.name!r}: baseline {self.baseline!r} is a table; declare a sweep or "
+                f"Counts, and give a table when it is run: --sweep-baseline {self.baseline}"
+            )
+        if self.baseline == self.name:
+            raise SweepError(f"sweep {self.name!r}: its baseline is itself; name another sweep")
+        self._check_arms()
+        self._check_questions()
+        self._check_trainer()
+
+    def plan(
+        self,
+        *,
+        runs: int | None = None,
+        steps: int | None = None,
+        arms: Iterable[str] | None = None,
+    ) -> tuple[Run, ...]:
+        """Return the runs of this sweep: a pure function of the declaration, the same everywhere.
+
+        Parameters
+        ----------
+        runs
+            The first so many main runs, and only arms of these.
+        steps
+            Steps of a main run, in place of the declared.
+        arms
+            Names of the arms to keep; all where None.
+        """
+        count = self.runs if runs is None else runs
+        _check_count("runs", count)
+        planned = self.steps if steps is None else steps
+        _check_count("steps", planned)
+        points = unit_points(self.sampler, count, self.runs, len(self.parameters), self.seed)
+        main = tuple(
+            self._run(index, MAIN, self.parameters.config(point), planned)
+            for index, point in enumerate(points.tolist())
+        )
+        kept = self.arms if arms is None else {name: self.arms[name] for name in arms}
+        return main + tuple(
+            run for name, size in kept.items() for run in self._arm_runs(name, size, main)
+        )
+
+    @cached_property
+    def declaration(self) -> str:
+        """A digest of what decides the runs' configurations and seeds, whatever their number.
+
+        It is taken over the first configurations drawn, so that a space that is written otherwise
+        but draws the same is the same.
+        """
+        fixed = self.sampler in FIXED_SIZE
+        count = self.runs if fixed else DECLARED_BY
+        points = unit_points(self.sampler, count, count, len(self.parameters), self.seed)
+        drawn = [dict(self.parameters.config(point)) for point in points.tolist()]
+        return digest([self.name, self.seed, self.task or "", self.steps, drawn])
+
+    def _arm_runs(self, arm: str, size: int | Pairs, main: tuple[Run, ...]) -> Iterable[Run]:
+        count = size.count if isinstance(size, Pairs) else size
+        for of in main[:count]:
+            if isinstance(size, Pairs):
+                for value in size.values:
+                    if value != of.config[arm]:
+                        config = of.config.replace(**{arm: value})
+                        yield self._run(
+                            of.index, arm, config, of.steps, of=of, kind=f"{arm}_{value}"
+                        )
+            elif arm == "placebo":
+                yield self._run(
+                    of.index, arm, of.config.replace(learning_rate=0.0), of.steps, of=of
+                )
+            elif arm == "half":
+                yield self._run(of.index, arm, of.config, max(1, of.steps // 2), of=of)
+            else:
+                yield self._run(of.index, arm, of.config, of.steps, of=of)
+
+    def _run(
+        self,
+        index: int,
+        arm: str,
+        config: Config,
+        steps: int,
+        *,
+        of: Run | None = None,
+        kind: str | None = None,
+    ) -> Run:
+        words = [self.name, *([] if of is None else [kind or arm]), f"{index:02d}"]
+        words += (SHORT_NAMES.get(n, f"{n}_") + _written(v) for n, v in config.items())
+        seed = hashlib.sha256(f"{self.name}:{self.seed}:{index}".encode()).digest()
+        return Run(
+            id=_NOT_PLAIN.sub("_", "-".join(words)),
+            sweep=self.name,
+            index=index,
+            arm=arm,
+            pair=of.id if of else None,
+            config=config,
+            seed=int.from_bytes(seed[:4], "big"),
+            steps=steps,
+            declared_steps=self.steps,
+            evaluate_every=scale_steps(self.evaluate_every, steps, self.steps),
+            declaration=self.declaration,
+        )
+
+    def _check_arms(self) -> None:
+        for arm, size in self.arms.items():
+            where = f"sweep {self.name!r}: arm {arm!r}"
+            known = ("placebo", "null", "half", *self.parameters)
+            if arm not in known:
+                raise SweepError(f"{where} is not one of {', '.join(known)}{nearest(arm, known)}")
+            if isinstance(size, Pairs) != (arm in self.parameters):
+                wanted = "Pairs(count, values=…)" if arm in self.parameters else "a number of runs"
+                raise SweepError(f"{where} is {size!r}; expected {wanted}")
+            count = size.count if isinstance(size, Pairs) else size
+            _check_count(f"{where}: runs", count)
+            if count > self.runs:
+                raise SweepError(f"{where} has {count} runs, more than the sweep's {self.runs}")
+            if isinstance(size, Pairs) and not size.values:
+                raise SweepError(f"{where} is {size!r}; expected at least one other value")
+            if arm == "placebo" and "learning_rate" not in self.parameters:
+                raise SweepError(f"{where} sets learning_rate to 0, but the space has none")
+
+    def _check_questions(self) -> None:
+        for id_, claim in self.questions.items():
+            if not callable(getattr(claim, "judge", None)):
+                raise SweepError(
+                    f"sweep {self.name!r}: question {id_!r} is {claim!r}, which is no claim; "
+                    f"use one of harness.claims, as success_rate.above(0.5)"
+                )
+            for name in claim.parameters:
+                if name not in self.parameters:
+                    raise SweepError(
+                        f"sweep {self.name!r}: question {id_!r} names the parameter {name!r}; "
+                        f"the space has {', '.join(self.parameters)}"
+                        f"{nearest(name, self.parameters)}"
+                    )
+
+    def _check_trainer(self) -> None:
+        if self.trainer is None:
+            return
+        named = getattr(self.trainer, "__qualname__", "<unnamed>")
+        module = sys.modules.get(getattr(self.trainer, "__module__", ""))
+        found = getattr(module, named, self.trainer if module is None else None)
+        if not inspect.isfunction(self.trainer) or "<" in named or found is not self.trainer:
+            raise SweepError(
+                f"sweep {self.name!r}: trainer {self.trainer!r} must be a function at the top "
+                f"level of a file, under its own name, since workers load it by name"
+            )
+
+
+def trainer_file(trainer: Callable[..., Outcome]) -> Path:
+    """Return the file that a training function is loaded from."""
+    module = sys.modules.get(trainer.__module__)
+    return Path(getattr(module, "__file__", None) or inspect.getfile(trainer)).resolve()
+
+
+def _check_count(what: str, value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise SweepError(f"{what} is {value!r}; expected a whole number of at least 1")
+
+
+def _check_share(what: str, value: object, most: float) -> None:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not number or not 0 < float(value) < most:  # type: ignore[arg-type]
+        raise SweepError(f"{what} is {value!r}; expected a number above 0 and below {most:g}")
+
+
+_NOT_PLAIN = re.compile(r"[^A-Za-z0-9_.+-]")
+"""What a run's id has no place for: characters that a shell or a file name would have quoted."""
+
+
+def _written(value: Value) -> str:
+    return f"{value:.2g}" if isinstance(value, float) else str(value)

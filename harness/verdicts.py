@@ -1,0 +1,209 @@
+"""What is judged and what is concluded: evidence, verdicts, findings. Frozen values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from harness.records import Result
+
+VerdictName = Literal["supported", "refuted", "inconclusive", "unanswerable", "not judged"]
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """What a run is judged by, as ``delta_perf`` of its outcome: more is better.
+
+    ``zero`` says what the value 0 means: "no change" from before training, which half of useless
+    runs exceed; a "target" of the user's; or nothing ("arbitrary"), so that no run is a success by
+    itself. A ``minimised`` metric is held with its sign turned, and its name begins with "−".
+    """
+
+    name: str = "ΔPerf"
+    zero: Literal["no change", "target", "arbitrary"] = "no change"
+    minimised: bool = False
+
+
+DELTA_PERF = Metric()
+"""The metric of every sweep that the harness trains."""
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """A baseline of which only the counts were published.
+
+    ``rule`` says in words by which rule a run counted as a success.
+    """
+
+    name: str
+    successes: int
+    runs: int
+    rule: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """A baseline whose runs are at hand.
+
+    Of one that was read from a table ``said`` are lines on what was read as what; ``apart`` is as
+    in `Evidence`.
+    """
+
+    name: str
+    results: tuple[Result, ...]
+    said: tuple[str, ...] = ()
+    apart: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """All that a question may be judged on.
+
+    ``runs`` are the sweep's main runs, ``arms`` its other runs by arm: those of a stored sweep are
+    finished, those of a table may have any status. ``baseline_name`` is the declared one, also
+    where ``baseline`` is not at hand. ``apart`` says why counts, spread and tail of the two sides
+    do not compare, beyond what their evaluation shows.
+    """
+
+    sweep: str
+    runs: tuple[Result, ...]
+    arms: Mapping[str, tuple[Result, ...]] = field(default_factory=dict)
+    baseline: Baseline | Counts | None = None
+    baseline_name: str | None = None
+    alpha: float = 0.05
+    margin: float | None = 0.02
+    min_gain: float = 0.05
+    seed: int = 0
+    metric: Metric = DELTA_PERF
+    apart: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """How a question was decided in a sweep that stops once all of them are.
+
+    By ``curtailment``, where the runs that had not finished could not change the verdict, or at a
+    ``look`` of ``looks``; with ``runs`` (or pairs) of the ``planned``. ``alpha`` is the level of
+    that look.
+    """
+
+    by: Literal["curtailment", "look"]
+    runs: int
+    planned: int
+    look: int | None = None
+    looks: int | None = None
+    alpha: float | None = None
+
+    def __str__(self) -> str:
+        at = f"{self.runs} of {self.planned} in"
+        if self.look is None:
+            return f"{at}, and the others cannot change it"
+        level = "" if self.alpha is None else f", at level {self.alpha:.2g}"
+        return f"look {self.look} of {self.looks}, {at}{level}"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """A judged question.
+
+    ``low`` and ``high`` are the interval that agrees with the verdict, at confidence ``level``;
+    an unbounded end or a number that does not exist is None. ``p_value`` is that of ``supported``.
+    ``beside`` are further lines worth printing (other intervals, other tests). ``decided`` says how
+    it was decided where that may be before all of the runs are in.
+    """
+
+    id: str
+    question: str
+    claim: str
+    verdict: VerdictName
+    answer: str
+    estimate: float | None = None
+    low: float | None = None
+    high: float | None = None
+    level: float | None = None
+    p_value: float | None = None
+    p_holm: float | None = None
+    n: int = 0
+    method: str = ""
+    reason: str = ""
+    needs: tuple[str, ...] = ()
+    beside: tuple[str, ...] = ()
+    decided: Decision | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Power:
+    """How likely a question is supported where its claim is true by a stated ``effect``.
+
+    ``size`` is that effect in the claim's own unit, ``n`` the planned runs (or pairs: ``unit``) and
+    ``needed`` how many bring the power to 0.8: None where no number up to ``most`` does.
+    ``says`` is all of it in one sentence and ``given`` what it rests on. Where the plan lacks what
+    the question needs the power is 0, and ``why`` says what. None is a power that is not known.
+    """
+
+    question: str
+    effect: str = ""
+    size: float | None = None
+    n: int = 0
+    unit: Literal["runs", "pairs"] = "runs"
+    power: float | None = None
+    needed: int | None = None
+    most: int = 0
+    says: str = ""
+    given: str = ""
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Spared:
+    """Runs that are not needed, since every question is decided.
+
+    ``trained`` of the ``planned`` runs have finished, arms too; ``seconds`` is about how long the
+    others would have taken to train, None where nothing tells.
+    """
+
+    trained: int
+    planned: int
+    seconds: float | None = None
+
+    @property
+    def left(self) -> int:
+        """How many runs are not needed."""
+        return self.planned - self.trained
+
+
+@dataclass(frozen=True, slots=True)
+class Regression:
+    """A question that a reference report supports, beside the verdict of ``now``.
+
+    ``p_value`` is that of "this sweep is worse than the reference in what the claim rests on", None
+    where the two were not compared; ``level`` is what it must not exceed for more than noise.
+    ``answer`` says in words what was found.
+    """
+
+    id: str
+    now: VerdictName | None
+    level: float
+    answer: str
+    p_value: float | None = None
+    regressed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """What became of the questions that the reference report at ``path`` supports."""
+
+    path: str
+    questions: tuple[Regression, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something the audit found about the sweep itself."""
+
+    code: str
+    severity: Literal["info", "warning", "error"]
+    message: str
+    parameters: tuple[str, ...] = ()

@@ -1,0 +1,396 @@
+import math
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from harness.audit import CODES, audit
+from harness.claims import best_inside, mean_gain, no_worse, still_improves, success_rate
+from harness.statistics import binomial_threshold
+from harness.verdicts import Baseline, Evidence, Finding, Metric
+from tests.factories import (
+    PUBLISHED,
+    make_arm,
+    make_evidence,
+    make_result,
+    make_results,
+    make_trace,
+)
+
+QUESTIONS = {
+    "success_above_half": success_rate.above(0.5),
+    "plateau": still_improves(since=50, margin=0.02),
+    "lr_sweet_spot": best_inside("learning_rate"),
+    "batch_size": no_worse("batch_size", 8, than=(4, 12), margin=0.02),
+}
+
+
+def clean_parameters(rng, n):
+    """Independent draws, as of a random space."""
+    return {
+        "learning_rate": np.exp(rng.uniform(np.log(8e-8), np.log(4e-7), n)).tolist(),
+        "batch_size": rng.choice([4, 8, 12], n).tolist(),
+        "generations": rng.choice([16, 24, 32], n).tolist(),
+        "lr_schedule": rng.choice(["advanced", "cosine"], n).tolist(),
+        "entropy_coef": rng.choice([0.001, 0.002, 0.005], n).tolist(),
+    }
+
+
+def clean(rng, n=24, **fields):
+    runs = tuple(
+        make_result(
+            id=f"s-{index}",
+            delta=float(delta),
+            before=float(rng.normal(0.12, 0.01)),
+            config={k: v[index] for k, v in parameters.items()},
+            train_delta_perf=float(delta + rng.normal(0, 0.03)),
+            curve=(),
+        )
+        for parameters in [clean_parameters(rng, n)]
+        for index, delta in enumerate(rng.normal(0.05, 0.05, n))
+    )
+    return make_evidence(runs=runs, **fields)
+
+
+def codes(findings):
+    return [finding.code for finding in findings]
+
+
+def only(code, findings):
+    found = [finding for finding in findings if finding.code == code]
+    assert len(found) == 1, findings
+    return found[0]
+
+
+def test_a_clean_random_design_is_quiet():
+    rng, sweeps = np.random.default_rng(0), 40
+    alarms = [code for _ in range(sweeps) for code in codes(audit(clean(rng), QUESTIONS))]
+    for code in CODES:
+        limit = 0.05 + 2.5 * math.sqrt(0.05 * 0.95 / sweeps)
+        assert alarms.count(code) / sweeps <= limit, (code, alarms.count(code))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("n", [8, 24, 48])
+def test_a_clean_random_design_is_quiet_at_size(n):
+    rng, sweeps = np.random.default_rng(1), 1_000
+    alarms = [code for _ in range(sweeps) for code in codes(audit(clean(rng, n), QUESTIONS))]
+    for code in CODES:
+        assert alarms.count(code) / sweeps <= 0.05 + 2.5 * math.sqrt(0.05 * 0.95 / sweeps), code
+
+
+def test_no_runs_are_no_fuss():
+    for evidence in (make_evidence([]), make_evidence([None] * 3), make_evidence([0.1])):
+        for finding in audit(evidence, QUESTIONS):
+            assert isinstance(finding, Finding)
+            assert "nan" not in finding.message
+
+
+def test_generations_implied_by_batch_size():
+    rng = np.random.default_rng(0)
+    parameters = clean_parameters(rng, 48)
+    parameters["generations"] = [
+        int(rng.choice([20, 30, 40] if batch <= 6 else [16, 24, 32]))
+        for batch in parameters["batch_size"]
+    ]
+    runs = make_results(rng.normal(0, 0.1, 48), parameters=parameters, curve=())
+    finding = only("confounded", audit(make_evidence(runs=runs)))
+    assert set(finding.parameters) == {"generations", "batch_size"}
+    assert "batch_size 4: 20, 30, 40; batch_size 8: 16, 24, 32" in finding.message
+
+
+def test_what_the_space_declares_as_dependent_is_confounded():
+    rng = np.random.default_rng(0)
+    evidence = clean(rng)
+    found = audit(evidence, given={"generations": "lr_schedule"})
+    assert only("confounded", found).parameters == ("generations", "lr_schedule")
+
+
+def test_a_learning_rate_that_goes_with_a_parameter_is_confounded():
+    rng = np.random.default_rng(0)
+    parameters = clean_parameters(rng, 48)
+    parameters["batch_size"] = [4 if lr < 2e-7 else 12 for lr in parameters["learning_rate"]]
+    runs = make_results(rng.normal(0, 0.1, 48), parameters=parameters, curve=())
+    finding = only("confounded", audit(make_evidence(runs=runs)))
+    assert set(finding.parameters) == {"learning_rate", "batch_size"}
+
+
+def test_a_constant_parameter_without_an_arm_is_mentioned():
+    main = make_results(np.linspace(0, 0.1, 24), curve=())
+    evidence = make_evidence(runs=main)
+    finding = only("constant_parameter", audit(evidence, QUESTIONS, declared_arms=["batch_size"]))
+    assert finding.severity == "info"
+    assert finding.parameters == ("batch_size",)
+    assert finding.message.endswith("it needs runs with other values (--sweep-arms batch_size)")
+    finding = only("constant_parameter", audit(evidence, QUESTIONS, declared_arms=[]))
+    assert "declare them: arms=dict(batch_size=Pairs(12, values=(…,)))" in finding.message
+    assert "--sweep-arms" not in finding.message
+    finding = only("constant_parameter", audit(evidence, QUESTIONS))
+    assert finding.message.endswith("it needs runs with other values")
+    arms = {"batch_size": make_arm("batch_size", main, [0.1] * 12, {"batch_size": 4})}
+    assert "constant_parameter" not in codes(audit(make_evidence(runs=main, arms=arms), QUESTIONS))
+    assert "constant_parameter" not in codes(audit(make_evidence(runs=main)))
+
+
+def test_one_value_in_every_run_is_degenerate():
+    found = audit(make_evidence([0.2025] * 24, [0.1] * 3))
+    assert codes(found)[:2] == ["degenerate_metric"] * 2
+    assert "+0.2025 in 24 of 24 runs of this sweep" in found[0].message
+    assert found[0].severity == "error"
+    assert "the baseline broad" in found[1].message
+
+
+def sharing(deltas, before=0.12, **common):
+    """Runs of these ΔPerf with one perf before, or one each."""
+    before = np.broadcast_to(before, len(deltas))
+    return tuple(
+        make_result(id=f"s-{index}", delta=float(delta), before=float(one), curve=(), **common)
+        for index, (delta, one) in enumerate(zip(deltas, before, strict=True))
+    )
+
+
+def test_one_measurement_before_for_all_runs_is_told():
+    deltas = np.random.default_rng(0).normal(0, 0.05, 24)
+    finding = only("shared_before", audit(make_evidence(runs=sharing(deltas, se=None))))
+    assert finding.severity == "warning"
+    assert "perf before training is 0.12 in 24 of 24 runs of this sweep" in finding.message
+    assert "24 useless runs show more than 50% success with probability 0.32" in finding.message
+    assert "measure perf before for each run" in finding.message
+    with_errors = make_evidence(runs=sharing(deltas))
+    assert "useless" not in only("shared_before", audit(with_errors)).message
+    baseline = Baseline("broad", sharing(deltas))
+    evidence = make_evidence(runs=sharing(deltas, 0.12 + 0.01 * deltas), baseline=baseline)
+    assert "of the baseline broad" in only("shared_before", audit(evidence)).message
+
+
+@pytest.mark.parametrize("n", [8, 24])
+def test_useless_runs_that_share_a_measurement_succeed_as_often_as_is_told(n):
+    rng, sweeps, errors = np.random.default_rng(0), 4_000, 0.02
+    message = only("shared_before", audit(make_evidence(runs=sharing(range(n), se=None)))).message
+    told = float(re.search(r"probability (0\.\d\d)", message)[1])
+    before, after = rng.normal(0, errors, (sweeps, 1)), rng.normal(0, errors, (sweeps, n))
+    enough = binomial_threshold(n)
+    assert np.mean((after > before).sum(axis=1) >= enough) == pytest.approx(told, abs=0.025)
+
+
+@pytest.mark.parametrize(
+    ("runs", "metric"),
+    [
+        pytest.param(sharing([0.1, 0.2, 0.3], [0.12, 0.12, 0.13]), Metric(), id="one each"),
+        pytest.param(sharing([0.1, 0.2]), Metric(), id="two runs"),
+        pytest.param(make_results([0.1, 0.2, 0.3], before=None), Metric(), id="not measured"),
+        pytest.param(
+            (*sharing([0.1, 0.2, 0.3]), make_result(id="x", before=None)), Metric(), id="in part"
+        ),
+        pytest.param(sharing([0.1, 0.2, 0.3]), Metric("acc", "arbitrary"), id="plain metric"),
+        pytest.param(sharing([0.1, 0.2, 0.3]), Metric("acc", "target"), id="target"),
+        pytest.param(sharing([0.1, 0.1, 0.1]), Metric(), id="degenerate"),
+    ],
+)
+def test_a_measurement_before_is_not_shared_where(runs, metric):
+    assert "shared_before" not in codes(audit(Evidence("s", runs=runs, metric=metric)))
+
+
+@pytest.mark.parametrize("prompts", [50, None])
+def test_one_item_worth_two_points_is_coarse(prompts):
+    rng = np.random.default_rng(0)
+    deltas = rng.integers(-4, 5, 24) / 50
+    runs = make_results(deltas, se=None, prompts=prompts, curve=())
+    finding = only("coarse_metric", audit(make_evidence(runs=runs)))
+    assert "worth 2 points" in finding.message
+
+
+def test_an_evaluation_that_cannot_see_the_gain_is_coarse():
+    runs = make_results(np.linspace(0, 0.1, 24), se=0.03, curve=())
+    finding = only("coarse_metric", audit(make_evidence(runs=runs)))
+    assert "detects gains from 8.4 points on" in finding.message
+
+
+def test_training_reward_that_disagrees():
+    rng = np.random.default_rng(0)
+    runs = make_results(rng.normal(-0.016, 0.03, 24), train_delta_perf=0.2025, curve=())
+    finding = only("train_eval_divergence", audit(make_evidence(runs=runs)))
+    assert "+0.2025" in finding.message
+    assert "opposite signs" in finding.message
+
+
+def test_what_success_without_standard_errors_is_worth():
+    runs = make_results(np.linspace(-0.1, 0.1, 24), se=None, curve=())
+    finding = only("null_success_rule", audit(make_evidence(runs=runs)))
+    assert "24 useless runs show more than 50% success with probability 0.42" in finding.message
+
+
+def test_what_published_counts_are_worth():
+    evidence = make_evidence(np.linspace(0, 0.1, 24), PUBLISHED)
+    assert "null_success_rule" not in codes(audit(evidence, QUESTIONS))
+    finding = only("null_success_rule", audit(evidence, {"x": success_rate.above_baseline()}))
+    assert "published" in finding.message
+
+
+@pytest.mark.parametrize(("sign", "end"), [(1, "upper"), (-1, "lower")])
+def test_an_optimum_at_the_edge(sign, end):
+    finding = only("edge_optimum", audit(make_evidence(sign * np.linspace(0, 0.2, 24))))
+    assert f"towards the {end} end of learning_rate" in finding.message
+    assert finding.parameters == ("learning_rate",)
+
+
+def test_a_parameter_that_a_run_does_not_set_has_no_edge():
+    runs = list(make_results(np.linspace(0, 0.2, 24)))
+    config = runs[0].run.config.without("learning_rate")
+    runs[0] = replace(runs[0], run=replace(runs[0].run, config=config))
+    assert "edge_optimum" not in codes(audit(make_evidence(runs=tuple(runs))))
+
+
+def test_an_optimum_inside_is_no_finding():
+    hill = [*np.linspace(0, 0.2, 12), *np.linspace(0.2, 0, 12)]
+    assert "edge_optimum" not in codes(audit(make_evidence(hill)))
+
+
+def test_runs_lost_at_high_learning_rates():
+    finding = only("survivorship", audit(make_evidence([*np.linspace(0, 0.1, 18), *[None] * 6])))
+    assert "of 24 runs 6 diverged" in finding.message
+    assert "fall at high learning_rate" in finding.message
+    assert finding.parameters == ("learning_rate",)
+
+
+@pytest.mark.parametrize("status", ["failed", "timeout"])
+def test_failed_runs_of_a_table_are_missed(status):
+    runs = (*make_results(np.linspace(0, 0.1, 10)), make_result(id="x", status=status))
+    finding = only("survivorship", audit(make_evidence(runs=runs)))
+    assert "1 failed" in finding.message
+    assert finding.parameters == ()
+
+
+def test_mixed_conditions():
+    runs = make_results([0.1, 0.2, 0.3]) + make_results([0.1], prefix="j", backend="jax")
+    finding = only("mixed_conditions", audit(make_evidence(runs=runs)))
+    assert "backend (jax, torch)" in finding.message
+    main = make_results(np.linspace(0, 0.1, 24))
+    baseline = Baseline("broad", make_results(np.linspace(0, 0.1, 24), steps=50, prompts=50))
+    finding = only("mixed_conditions", audit(make_evidence(runs=main, baseline=baseline)))
+    assert "100 steps against 50; 512 prompts against 50" in finding.message
+    arms = {"null": make_arm("null", main, [0.0] * 3, model="other")}
+    finding = only("mixed_conditions", audit(make_evidence(runs=main, arms=arms)))
+    assert "the arm null" in finding.message
+    half = {"half": make_arm("half", main, [0.0, 0.1], steps=50)}
+    assert "mixed_conditions" not in codes(audit(make_evidence(runs=main, arms=half)))
+
+
+def test_a_baseline_of_another_backend_comes_with_the_way_to_train_both_by_one():
+    main = make_results(np.linspace(0, 0.1, 24), backend="jax")
+    theirs = make_results(np.linspace(0, 0.1, 24))
+    evidence = make_evidence(runs=main, baseline=Baseline("broad", theirs))
+    finding = only("mixed_conditions", audit(evidence))
+    assert "not like for like: backend jax against torch; " in finding.message
+    assert finding.message.endswith(
+        "(to train both by one backend: --sweep broad,focused --sweep-backend jax)"
+    )
+    own = Baseline("broad", make_results(np.linspace(0, 0.1, 24), backend="own"))
+    finding = only("mixed_conditions", audit(make_evidence(runs=main, baseline=own)))
+    assert "--sweep-backend" not in finding.message
+
+
+def test_what_a_table_does_not_state_is_told_beside_what_differs():
+    said = {"task": "", "task_version": "", "model": "", "backend": "", "trainer_version": ""}
+    runs = make_results(np.linspace(0, 0.1, 24))
+    table = make_results(np.linspace(0, 0.1, 24), steps=0, curve=(), **said)
+    finding = only(
+        "mixed_conditions", audit(make_evidence(runs=runs, baseline=Baseline("t", table)))
+    )
+    unknown = "states no task, model or backend: whether the two are like for like is not known"
+    assert finding.message == f"the baseline t {unknown}"
+    finding = only(
+        "mixed_conditions", audit(make_evidence(runs=table, baseline=Baseline("b", runs)))
+    )
+    assert finding.message == f"the table focused {unknown}"
+    other = make_results(np.linspace(0, 0.1, 24), steps=50, prompts=50, **said)
+    found = audit(make_evidence(runs=runs, baseline=Baseline("t", other)))
+    differs, unstated = [f.message for f in found if f.code == "mixed_conditions"]
+    assert "not like for like: 100 steps against 50; 512 prompts against 50" in differs
+    assert unstated == f"the baseline t {unknown}"
+
+
+def test_an_arm_of_another_backend_is_told():
+    main = make_results(np.linspace(0, 0.1, 24))
+    arms = {"half": make_arm("half", main, [0.0, 0.1], steps=50, backend="jax")}
+    message = only("mixed_conditions", audit(make_evidence(runs=main, arms=arms))).message
+    assert message == "the arm half is not like the main runs: backend torch against jax"
+
+
+def test_an_annealed_window():
+    trace = make_trace(list(np.linspace(3e-7, 0, 100)))
+    main = make_results(np.linspace(0, 0.1, 24), trace=trace)
+    finding = only("annealed_window", audit(make_evidence(runs=main), QUESTIONS))
+    assert finding.severity == "warning"
+    assert "steps 50 to 100" in finding.message
+    assert "from 51% to 0% of its peak" in finding.message
+    assert finding.message.endswith("runs given half of the steps separate the two")
+    for declared, how in (
+        (["half"], " (--sweep-arms half)"),
+        (["null"], " (declare them: arms=dict(half=12))"),
+    ):
+        found = audit(make_evidence(runs=main), QUESTIONS, declared_arms=declared)
+        message = only("annealed_window", found).message
+        assert message.endswith(f"runs given half of the steps separate the two{how}")
+    arms = {"half": make_arm("half", main, [0.0, 0.1], steps=50)}
+    finding = only("annealed_window", audit(make_evidence(runs=main, arms=arms), QUESTIONS))
+    assert finding.severity == "info"
+    constant = make_results(np.linspace(0, 0.1, 24), trace=make_trace([3e-7] * 100))
+    assert "annealed_window" not in codes(audit(make_evidence(runs=constant), QUESTIONS))
+    assert "annealed_window" not in codes(
+        audit(make_evidence(runs=main), {"mean": mean_gain.above_baseline()})
+    )
+
+
+def test_a_placebo_that_moved():
+    main = make_results(np.linspace(0, 0.1, 24))
+    still = {"placebo": make_arm("placebo", main, [0.0, 0.0], {"learning_rate": 0.0})}
+    moved = {"placebo": make_arm("placebo", main, [0.0, 1e-9], {"learning_rate": 0.0})}
+    assert "placebo_moved" not in codes(audit(make_evidence(runs=main, arms=still)))
+    finding = audit(make_evidence(runs=main, arms=moved))[0]
+    assert (finding.code, finding.severity) == ("placebo_moved", "error")
+    assert "1 of 2 placebo runs" in finding.message
+
+
+def test_a_scaled_down_sweep():
+    runs = make_results([0.1, 0.2], steps=20)
+    message = only("scaled_down", audit(make_evidence(runs=runs))).message
+    assert message.startswith("trained for 20 steps of the 100 declared: a check that it runs")
+
+
+def test_more_steps_than_declared_are_another_sweep_not_a_check():
+    runs = make_results([0.1, 0.2], steps=200)
+    message = only("scaled_down", audit(make_evidence(runs=runs))).message
+    assert message == "trained for 200 steps, 100 declared: not the declared sweep"
+
+
+def test_questions_changed_after_the_data():
+    found = [
+        f for f in audit(make_evidence([0.1, 0.2]), post_hoc=["b", "a"]) if f.code == "post_hoc"
+    ]
+    assert [finding.message.split()[0] for finding in found] == ["a", "b"]
+
+
+def test_an_equal_seed_gives_equal_findings():
+    evidence = clean(np.random.default_rng(3))
+    assert audit(evidence, QUESTIONS) == audit(evidence, QUESTIONS)
+
+
+def test_strange_configs_are_no_fuss():
+    values = [None, "a", 1, 2.5, True, -1] * 4
+    runs = make_results(
+        np.linspace(0, 0.1, 24), parameters={"odd": values, "id": [str(i) for i in range(24)]}
+    )
+    assert set(codes(audit(make_evidence(runs=runs), QUESTIONS))) <= set(CODES)
+
+
+@pytest.mark.parametrize(("gain", "expected"), [(0.0, 0), (0.1, 1)])
+def test_a_null_arm_that_succeeds_is_found(gain, expected):
+    main = make_results([0.1] * 8)
+    null = make_results([gain] * 8, arm="null")
+    evidence = Evidence("s", runs=main, arms={"null": null})
+    found = [finding for finding in audit(evidence) if finding.code == "null_success_rule"]
+    assert len(found) == expected
+    if expected:
+        assert "8 of 8 runs of the null arm" in found[0].message

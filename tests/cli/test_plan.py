@@ -1,0 +1,207 @@
+"""``sweep plan``: what a design can show, what is wrong with it, and how long that takes."""
+
+import io
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from harness import statistics
+from harness.cli import plan as verb
+from harness.store import Store
+from harness.sweeps.discovery import discover
+from harness.sweeps.plan import Selection, plan
+from tests.cli.test_cli import data
+from tests.factories import make_curve, make_result
+from tests.test_docs import DOCS, blocks
+
+ROOT = Path(__file__).parents[2]
+FOCUSED = f"plan focused --experiments {ROOT / 'experiments'}"
+pytest_plugins = ["pytester"]
+pytestmark = pytest.mark.usefixtures("priced_once")
+
+
+@pytest.fixture
+def elsewhere(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+
+
+def power_of(found, question):
+    return [power for power in found["power"] if power["question"] == question]
+
+
+def test_the_power_of_every_question(sweep, elsewhere):
+    found = data(sweep, FOCUSED)
+    questions = discover([ROOT / "experiments"])["focused"].questions
+    assert list(dict.fromkeys(power["question"] for power in found["power"])) == list(questions)
+    one = found["power"][0]
+    assert list(one) == [
+        "question", "effect", "size", "n", "unit", "power", "needed", "most", "says", "given", "why"
+    ]  # fmt: skip
+    assert (one["n"], one["unit"], one["needed"]) == (24, "runs", 37)
+    assert one["power"] == pytest.approx(statistics.binomial_power(24, 0.7))
+    assert "33% of the baseline's 48 runs" in power_of(found, "success_vs_baseline")[0]["given"]
+    assert power_of(found, "batch_size")[0]["unit"] == "pairs"
+
+
+def test_the_audit_of_the_design(sweep, elsewhere):
+    codes = [finding["code"] for finding in data(sweep, FOCUSED)["audit"]]
+    assert codes == ["mixed_conditions", "confounded", "missing_baseline", "annealed_window"]
+    codes = [finding["code"] for finding in data(sweep, f"{FOCUSED} --arms none")["audit"]]
+    assert codes.count("no_control") == 2
+    assert codes[0] == "constant_parameter"
+
+
+def test_coverage_and_duplicates(sweep, elsewhere):
+    found = data(sweep, FOCUSED)
+    rate, batch = found["coverage"][:2]
+    assert list(rate) == [
+        "parameter", "levels", "low", "high", "share", "orders", "orders_declared", "gap",
+        "gap_share",
+    ]  # fmt: skip
+    assert rate["orders"] < rate["orders_declared"] == pytest.approx(0.699, abs=1e-3)
+    assert batch["levels"] == [{"value": 8, "runs": 24}]
+    assert batch["gap"] is None
+    assert found["duplicates"] == []
+
+
+def test_configs_that_occur_twice(sweep, sweeps):
+    sweeps.write(
+        body="sweep = toy(space=dict(learning_rate=Choice(1e-7, 2e-7), batch_size=8), arms={})"
+    )
+    found = data(sweep, "plan toy")
+    assert sum(map(len, found["duplicates"])) == 8
+    assert "2 of 8 configs are distinct." in sweep("plan toy")[1]
+    assert "No config occurs twice." in sweep(FOCUSED)[1]
+
+
+def test_a_sweep_that_varies_nothing(sweep, sweeps):
+    sweeps.write(body="sweep = toy(space=dict(learning_rate=1e-7, batch_size=8), arms={})")
+    out = sweep("plan toy")[1]
+    assert "1 of 8 configs are distinct." in out
+    assert "in 8 runs" not in out
+
+
+def test_the_plan_in_words(sweep, elsewhere):
+    out = sweep(FOCUSED)[1]
+    assert re.search(r"^success_above_half +70% of runs succeed +24 +0\.56 +37$", out, re.M)
+    assert re.search(r"^ +80% of runs succeed +24 +0\.91 +18$", out, re.M)
+    assert re.search(r"^ +gain of 1 SD from step 50 +24 +> 0\.99 +8$", out, re.M)
+    assert re.search(r"^variance_vs_baseline .* > 192$", out, re.M)
+    said = " ".join(out.split())
+    assert (
+        "Read: with 24 runs, a true success rate of 70% is shown to be above one half with "
+        "probability 0.56; a probability of 0.8 needs 37 runs."
+    ) in said
+    assert "8.5e-8 to 3.9e-7, 0.67 of 0.70 orders of magnitude; the widest gap, " in said
+    assert "warning: confounded: warmup_steps depends on lr_schedule" in said
+
+
+def test_the_documentation_shows_what_is_printed(sweep, elsewhere):
+    shown = blocks(DOCS / "plan.md", "text")[0].splitlines()
+    printed = set(sweep(FOCUSED)[1].splitlines())
+    lacking = [line for line in shown if line not in printed and line != "…"]
+    assert [line for line in lacking if not line.startswith("trained with")] == []
+    assert len(shown) > 60
+
+
+def test_a_question_that_cannot_be_answered_says_why_in_its_row(sweep, elsewhere):
+    out = sweep(f"{FOCUSED} --arms none")[1]
+    assert re.search(r"^batch_size +no batch_size arm: unanswerable +0 +0\.00 +–$", out, re.M)
+
+
+def test_the_power_of_less_is_that_of_less(sweep, elsewhere):
+    found = data(sweep, f"{FOCUSED} --runs 8")
+    assert power_of(found, "success_above_half")[0]["power"] == pytest.approx(
+        statistics.binomial_power(8, 0.7)
+    )
+    assert "12 of each are needed" in power_of(found, "batch_size")[0]["why"]
+
+
+@pytest.fixture
+def stored(elsewhere):
+    """A store with the runs of both sweeps, whose ΔPerf spreads with an SD of .05 or so."""
+    sweeps = discover([ROOT / "experiments"])
+    with Store.open("s.db") as store:
+        for name in ("broad", "focused"):
+            asked = plan(sweeps[name], Selection(backend="torch"), trains=False)
+            for key, run in asked.runs.items():
+                delta = 0.05 * ((run.index * 7) % 11 - 5) / 3 + 0.01 * len(run.arm)
+                curve = make_curve(0.12, delta, run.steps)
+                result = make_result(key=key, delta=delta, curve=curve)
+                # Stored by a sweep of another name: a run is what its key says.
+                known = replace(run, sweep="older") if name == "focused" else run
+                store.save(replace(result, run=known, conditions=asked.conditions))
+    return "--backend torch --store s.db"
+
+
+def test_stored_runs_tell_the_spread(sweep, stored):
+    found = data(sweep, f"{FOCUSED} {stored}")
+    mean = power_of(found, "mean_vs_baseline")[0]
+    assert re.fullmatch(
+        r"against 48 runs of the baseline; the SD of a run is 0\.05\d, of 24 stored runs of "
+        r"focused",
+        mean["given"],
+    )
+    assert mean["size"] == pytest.approx(0.027, abs=0.002)
+    rate = power_of(found, "success_vs_baseline")[0]
+    assert re.fullmatch(r"in the baseline \d+ of 48 succeeded", rate["given"])
+    assert "stored runs of focused" in power_of(found, "plateau")[0]["given"]
+    # Pairs that all differ by the same tell nothing.
+    assert power_of(found, "batch_size")[0]["given"].endswith("is 0.016, assumed")
+    assert "missing_baseline" not in [finding["code"] for finding in found["audit"]]
+    assert found["cost"]["stored_runs"] > 0
+
+
+def test_runs_of_another_backend_tell_nothing(sweep, stored):
+    other = stored.replace("torch", "jax")
+    mean = power_of(data(sweep, f"{FOCUSED} {other}"), "mean_vs_baseline")[0]
+    assert mean["given"].endswith("48 stored runs of broad")
+
+
+@pytest.mark.parametrize("width", [50, 80, 120])
+def test_a_plan_fits_the_terminal(sweep, elsewhere, monkeypatch, width):
+    monkeypatch.setenv("COLUMNS", str(width))
+    assert max(map(len, sweep(FOCUSED)[1].splitlines())) <= width
+
+
+# ---- while it counts ----------------------------------------------------------------------------
+
+
+class Clock:
+    def __init__(self, monkeypatch):
+        self.now = 100.0
+        monkeypatch.setattr(verb.time, "monotonic", lambda: self.now)
+
+
+def waited(monkeypatch, seconds, rewrites, end=True):
+    """What is said of four parts that take ``seconds`` each."""
+    clock, stream = Clock(monkeypatch), io.StringIO()
+    waiting = verb.Waiting(stream, 4, rewrites=rewrites)
+    for part in "abcd":
+        waiting(part)
+        clock.now += seconds
+    if end:
+        waiting.end()
+    return stream.getvalue()
+
+
+def test_a_short_wait_says_nothing(monkeypatch):
+    for rewrites in (True, False):
+        assert waited(monkeypatch, 0.4, rewrites) == ""
+    assert waited(monkeypatch, 5.0, rewrites=False) == ""
+
+
+def test_a_long_wait_says_how_long_still(monkeypatch):
+    said = waited(monkeypatch, 1.5, rewrites=True)
+    assert said == (
+        "\r\x1b[Ksweep: power of c, 2 of 4 done, about 3 s to go"
+        "\r\x1b[Ksweep: power of d, 3 of 4 done, about 2 s to go"
+        "\r\x1b[K"
+    )
+
+
+def test_a_log_gets_a_line_every_half_minute(monkeypatch):
+    said = waited(monkeypatch, 20.0, rewrites=False)
+    assert said == "sweep: power of c, 2 of 4 done, about 40 s to go\n"

@@ -1,0 +1,132 @@
+"""Which stored runs are a baseline, and what the audit is told of the declaration."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from harness import LogUniform, Pairs, Sweep
+from harness.claims import no_worse
+from harness.judging.evidence import resolve_baseline
+from harness.judging.stored import judge_sweep
+from harness.store import Store
+from harness.sweeps.plan import Selection, plan
+from tests.factories import make_result
+
+SPACE = {"learning_rate": LogUniform(1e-7, 1e-6), "batch_size": 8, "generations": 16}
+BASE = Sweep("base", runs=4, steps=50, space=SPACE)
+SWEEP = Sweep("s", runs=4, steps=100, space=SPACE, baseline="base")
+
+
+@pytest.fixture(autouse=True)
+def _both_installed(monkeypatch):
+    monkeypatch.setattr("harness.training.backends._installed", lambda module: True)
+
+
+@pytest.fixture
+def stored(tmp_path):
+    """Store so many runs of the base, trained in the given way; count what is a baseline then."""
+    with Store.open(str(tmp_path / "store.db")) as store:
+
+        def keep(backend, count=4, steps=None, **conditions):
+            planned = plan(BASE, Selection(backend=backend, steps=steps), trains=False)
+            under = replace(planned.conditions, **conditions)
+            for run in list(planned.runs.values())[:count]:
+                key = f"{backend}-{run.index}-{steps}-{conditions}"
+                store.save(replace(make_result(key=key), run=run, conditions=under))
+
+        keep.store = store
+        yield keep
+
+
+def found(stored, backend, declared=True, **selection):
+    planned = plan(SWEEP, Selection(backend=backend, **selection), trains=False)
+    sweeps = {"s": SWEEP} | ({"base": BASE} if declared else {})
+    baseline, lacking = resolve_baseline("base", sweeps, stored.store, planned)
+    if baseline is None:
+        return None
+    kinds = {(r.conditions.backend, r.run.steps) for r in baseline.results}
+    assert len(kinds) == 1, "runs of unequal conditions were pooled"
+    return (*kinds.pop(), len(baseline.results), lacking and str(lacking))
+
+
+def test_the_same_backend_is_preferred(stored):
+    stored("torch")
+    stored("jax")
+    assert found(stored, "jax") == ("jax", 50, 4, None)
+    assert found(stored, "torch") == ("torch", 50, 4, None)
+
+
+@pytest.mark.parametrize("count", [0, 1, 3])
+def test_another_backend_s_runs_count_where_those_of_this_one_are_not_all_there(stored, count):
+    stored("torch")
+    stored("jax", count)
+    assert found(stored, "jax") == ("torch", 50, 4, None)
+
+
+def test_where_neither_is_whole_this_one_is_what_lacks(stored):
+    stored("torch", 3)
+    stored("jax", 1)
+    assert found(stored, "jax") == ("jax", 50, 1, "3 of 4 runs of base missing")
+
+
+def test_only_as_many_are_wanted_as_this_session_runs(stored):
+    stored("torch")
+    stored("jax", 2)
+    assert found(stored, "jax", runs=2) == ("jax", 50, 2, None)
+
+
+def test_the_declared_steps_go_before_the_backend(stored):
+    stored("torch")
+    stored("jax", steps=5)
+    assert found(stored, "jax") == ("torch", 50, 4, None)
+    assert found(stored, "jax", steps=5) == ("jax", 5, 4, None)
+
+
+def test_the_task_goes_before_the_backend(stored):
+    stored("jax", task_version="0")
+    stored("torch", 2)
+    assert found(stored, "jax") == ("torch", 50, 2, "2 of 4 runs of base missing")
+
+
+def test_of_a_sweep_that_is_not_declared_here_the_same_backend_counts(stored):
+    stored("torch")
+    stored("jax", 2)
+    assert found(stored, "jax", declared=False) == ("jax", 50, 2, None)
+
+
+def test_what_is_not_stored_is_no_baseline(stored):
+    assert found(stored, "jax") is None
+
+
+@pytest.mark.parametrize(
+    ("arms", "how"),
+    [
+        ({"batch_size": Pairs(2, values=(4,))}, "--sweep-arms batch_size"),
+        ({}, "declare them: arms"),
+    ],
+)
+def test_an_arm_that_is_suggested_is_one_that_the_sweep_declares(stored, arms, how):
+    asked = {"batch_size": no_worse("batch_size", 8, than=(4,), margin=0.02)}
+    sweep = replace(BASE, arms=arms, questions=asked)
+    only = Selection(backend="torch", arms=())
+    runs = {key: make_result(key=key) for key in plan(sweep, only, trains=False).runs}
+    report = judge_sweep(sweep, {}, stored.store, only, lookup=lambda keys: runs)
+    (finding,) = (f for f in report.findings if f.code == "constant_parameter")
+    assert how in finding.message
+
+
+def test_a_report_reads_each_run_once(stored):
+    asked = []
+
+    def lookup(keys):
+        asked.extend(keys)
+        return {}
+
+    questions = {"a": no_worse("batch_size", 8, than=(4,), margin=0.02)}
+    arms = {"batch_size": Pairs(2, values=(4,))}
+    sweep = Sweep("s", runs=4, steps=100, space=SPACE, arms=arms, questions=questions)
+    report = judge_sweep(sweep, {}, stored.store, Selection(backend="torch"), lookup=lookup)
+    assert {verdict.id: verdict.verdict for verdict in report.verdicts}["a"] == "not judged"
+    assert len(asked) == len(set(asked)) == 6

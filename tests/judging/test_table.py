@@ -1,0 +1,366 @@
+"""Verdicts and audit of tables of finished runs: what counts once, what is asked, what is said."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from harness.claims import STANDARD_IDS
+from harness.errors import UsageError
+from harness.judging.table import judge_table
+from harness.judging.table_questions import REST, Terms
+from harness.report.model import build
+from harness.tables import Asked, read_runs
+from harness.verdicts import Counts
+from tests import published_broad
+
+
+@pytest.fixture
+def table(tmp_path):
+    """Write rows to a table and read it."""
+
+    def table(rows, name="runs", **asked):
+        path = Path(tmp_path / f"{name}.csv")
+        with path.open("w", newline="") as file:
+            writer = csv.DictWriter(file, fieldnames=list(rows[0]))
+            writer.writeheader()
+            writer.writerows(rows)
+        return read_runs(path, Asked(**asked))
+
+    return table
+
+
+def judged(reading, against=None, **terms):
+    """Return the report of a table without groups, and its verdicts by id."""
+    (group,) = judge_table(reading, against, Terms(**terms)).groups
+    report = build(group.judgement)
+    return report, {verdict.id: verdict for verdict in report.verdicts}
+
+
+def runs(n, seed=0, mean=0.05, sd=0.02, **columns):
+    rng = np.random.default_rng(seed)
+    return [
+        {
+            "run": f"r{i}",
+            "lr": f"{10 ** rng.uniform(-7, -6):.6g}",
+            "delta_perf": mean + sd * rng.normal(),
+            "delta_perf_se": 0.01,
+            **{name: values[i % len(values)] for name, values in columns.items()},
+        }
+        for i in range(n)
+    ]
+
+
+def test_all_standard_questions_appear_and_none_is_pre_registered(table):
+    report, verdicts = judged(table(runs(24)))
+    assert set(STANDARD_IDS) <= set(verdicts)
+    assert verdicts["success_above_half"].verdict == "supported"
+    assert verdicts["mean_vs_baseline"].verdict == "unanswerable"
+    assert verdicts["mean_vs_baseline"].p_holm is None
+    assert any("--baseline" in need for need in verdicts["mean_vs_baseline"].needs)
+    assert "--curves" in verdicts["plateau"].needs[0]
+    (finding,) = [f for f in report.findings if f.code == "post_hoc"]
+    assert "not pre-registered" in finding.message
+
+
+def test_a_baseline_table_is_compared_with(table):
+    ours, theirs = table(runs(24, 1, 0.08)), table(runs(48, 2, 0.03), name="before")
+    _, verdicts = judged(ours, theirs)
+    assert verdicts["mean_vs_baseline"].verdict == "supported"
+    assert verdicts["success_vs_baseline"].verdict == "supported"
+    _, verdicts = judged(theirs, ours)
+    assert verdicts["mean_vs_baseline"].verdict == "refuted"
+
+
+def test_a_baseline_of_counts_answers_the_success_rate_alone(table):
+    rows = [{k: v for k, v in row.items() if k != "delta_perf_se"} for row in runs(24, 1, 0.08)]
+    counts = Counts("6/19", 6, 19, "ΔPerf > 0", "given")
+    _, verdicts = judged(table(rows), counts)
+    assert verdicts["success_vs_baseline"].verdict == "supported"
+    assert verdicts["mean_vs_baseline"].verdict == "unanswerable"
+
+
+def test_repeats_count_once(table):
+    """Four configurations in six seeds each are four, not 24: too few for more than half."""
+    rows = [
+        {"lr": lr, "wd": wd, "seed": seed, "delta_perf": 0.1 + wd + 0.001 * seed,
+         "delta_perf_se": 0.01}
+        for lr, wd in ((1e-7, 0.1), (2e-7, 0.0), (3e-7, 0.2), (4e-7, 0.3))
+        for seed in range(6)
+    ]  # fmt: skip
+    report, verdicts = judged(table(rows))
+    assert verdicts["success_above_half"].n == 4
+    assert verdicts["success_above_half"].verdict == "inconclusive"
+    assert len(report.main) == 4
+
+
+def test_unequal_repeats_leave_spread_tail_and_counts_unanswered(table):
+    many = [{**row, "seed": s} for row in runs(12, 3) for s in range(3)]
+    for i, row in enumerate(many):
+        row.update(run=f"m{i}", delta_perf=row["delta_perf"] + 0.001 * i)
+    _, verdicts = judged(table(many), table([{**r, "seed": 0} for r in runs(12, 4)], name="before"))
+    assert verdicts["variance_vs_baseline"].verdict == "unanswerable"
+    assert "3 repeats a configuration against 1 run" in verdicts["variance_vs_baseline"].answer
+    assert verdicts["lower_tail_vs_baseline"].verdict == "unanswerable"
+    assert verdicts["success_vs_baseline"].verdict == "inconclusive"
+    assert verdicts["mean_vs_baseline"].verdict == "inconclusive"
+
+
+def grid(peak=-6.0, seeds=3, by_batch=0.5):
+    """A grid of learning rates and batch sizes, in which the batch size moves perf most."""
+    rng = np.random.default_rng(5)
+    return [
+        {
+            "lr": f"{10.0**exponent:.3g}",
+            "batch_size": batch,
+            "seed": seed,
+            "delta_perf": -0.2 * (exponent - peak) ** 2 + by_batch * (batch == 8)
+            + 0.02 * rng.normal(),
+        }
+        for exponent in np.linspace(-7, -5, 5)
+        for batch in (4, 8, 12)
+        for seed in range(seeds)
+    ]  # fmt: skip
+
+
+def test_in_a_grid_runs_are_compared_where_all_else_is_equal(table):
+    _, verdicts = judged(table(grid()))
+    assert verdicts["lr_sweet_spot"].verdict == "supported"
+    assert verdicts["lr_sweet_spot"].n == 45
+    assert REST in verdicts["lr_sweet_spot"].method
+
+
+def test_a_grid_has_the_pairs_of_a_reference_value(table):
+    """Five learning rates in three seeds are five pairs: repeats are no pairs of their own."""
+    _, verdicts = judged(table(grid()), references={"batch_size": 8})
+    assert verdicts["batch_size"].n == 10
+    assert "too few pairs" in verdicts["batch_size"].answer
+    wide = [row | {"lr": f"{float(row['lr']) * k:.4g}"} for k in (1, 1.1, 1.2) for row in grid()]
+    _, verdicts = judged(table(wide), references={"batch_size": 8})
+    assert (verdicts["batch_size"].n, verdicts["batch_size"].verdict) == (30, "supported")
+    _, verdicts = judged(table(wide), references={"batch_size": 4})
+    assert verdicts["batch_size"].verdict == "refuted"
+
+
+def test_seeds_make_pairs_where_one_parameter_alone_varies(table):
+    rows = [row for row in grid(seeds=14) if row["lr"] == "1e-06"]
+    _, verdicts = judged(table(rows), references={"batch_size": 8})
+    assert (verdicts["batch_size"].n, verdicts["batch_size"].verdict) == (28, "supported")
+
+
+def test_an_arm_is_compared_with_its_main_runs(table):
+    rng = np.random.default_rng(6)
+    rows = []
+    for i in range(14):
+        level = rng.normal(0, 0.1)
+        for arm, batch, gain in (("main", 8, 0.0), ("batch_size", 12, -0.1)):
+            noise = rng.normal(0, 0.01)
+            rows.append(
+                {"run": f"{arm}{i}", "arm": arm, "lr": (i + 1) * 1e-7, "batch_size": batch,
+                 "delta_perf": level + gain + noise}
+            )  # fmt: skip
+    _, verdicts = judged(table(rows))
+    assert (verdicts["batch_size"].n, verdicts["batch_size"].verdict) == (14, "supported")
+
+
+def test_a_parameter_of_many_numbers_is_asked_about_and_others_by_name(table):
+    rows = [row | {"beta": i / 30, "layers": i % 4} for i, row in enumerate(runs(24))]
+    _, verdicts = judged(table(rows))
+    assert "beta_sweet_spot" in verdicts
+    assert "layers_sweet_spot" not in verdicts
+    _, verdicts = judged(table(rows), inside=("layers",))
+    assert "layers_sweet_spot" in verdicts
+
+
+def test_another_threshold_is_another_question(table):
+    _, verdicts = judged(table(runs(24)), success_above=0.7)
+    assert verdicts["success_above_0.7"].verdict == "supported"
+    assert verdicts["success_above_half"].claim == ""
+
+
+def plain(n, seed, mean, **extra):
+    rng = np.random.default_rng(seed)
+    return [{"lr": (i + 1) * 1e-5, "loss": mean + 0.1 * rng.normal(), **extra} for i in range(n)]
+
+
+def test_a_minimised_metric_is_better_where_it_is_less(table):
+    asked = {"metric": "loss", "direction": "min"}
+    ours = table(plain(24, 1, 1.0), **asked)
+    theirs = table(plain(24, 2, 1.2), name="before", **asked)
+    report, verdicts = judged(ours, theirs)
+    assert verdicts["mean_vs_baseline"].verdict == "supported"
+    assert "mean −loss" in verdicts["mean_vs_baseline"].question
+    assert verdicts["success_above_half"].verdict == "unanswerable"
+    assert "target" in verdicts["success_above_half"].needs[0]
+    assert report.own.improved == frozenset()
+
+
+def test_a_target_makes_successes_that_no_half_of_useless_runs_has(table):
+    asked = {"metric": "loss", "direction": "min", "target": 1.1}
+    ours = table(plain(24, 1, 1.0), **asked)
+    theirs = table(plain(24, 2, 1.2), name="before", **asked)
+    report, verdicts = judged(ours, theirs)
+    assert verdicts["success_above_half"].verdict == "supported"
+    assert verdicts["success_vs_baseline"].verdict == "supported"
+    assert "one half" not in verdicts["success_vs_baseline"].method
+    assert not [f for f in report.findings if f.code == "null_success_rule"]
+
+
+def test_a_metric_without_a_margin_neither_supports_nor_refutes_what_needs_one(table):
+    asked = {"metric": "loss", "direction": "min"}
+    rows = plain(24, 1, 5.0)
+    _, verdicts = judged(table(rows, **asked))
+    assert "no margin" in verdicts["lr_sweet_spot"].reason
+    _, verdicts = judged(table(rows, **asked), margin=0.5)
+    assert "no margin" not in verdicts["lr_sweet_spot"].reason
+    assert verdicts["lr_sweet_spot"].verdict == "refuted"
+
+
+def test_a_constant_metric_answers_nothing(table):
+    rows = [row | {"delta_perf": 0.2025} for row in runs(24)]
+    report, verdicts = judged(table(rows), Counts("6/19", 6, 19, "ΔPerf > 0", "given"))
+    assert {verdict.verdict for verdict in verdicts.values()} == {"unanswerable"}
+    assert "degenerate_metric" in {finding.code for finding in report.findings}
+
+
+def test_a_training_metric_that_all_runs_share_is_found_out(table):
+    """The log of the sweep that was declared a success: 24 times +0.2025; held out −1.6."""
+    rng = np.random.default_rng(7)
+    rows = [
+        row | {"train_delta_perf": 0.2025, "delta_perf": -0.016 + 0.03 * rng.normal()}
+        for row in runs(24)
+    ]
+    report, verdicts = judged(table(rows))
+    assert "train_eval_divergence" in {finding.code for finding in report.findings}
+    assert verdicts["success_above_half"].verdict != "supported"
+
+
+def test_the_published_sweep_raises_what_is_implied(tmp_path):
+    report, _ = judged(read_runs(published_broad.write(tmp_path / "broad.csv")))
+    confounded = {f.parameters for f in report.findings if f.code == "confounded"}
+    assert ("generations", "batch_size") in confounded
+    assert "null_success_rule" in {finding.code for finding in report.findings}
+    assert (report.own.successes, report.own.runs) == (16, 48)
+    assert [(r.successes, r.runs) for r in report.ranges] == [(6, 19), (5, 19), (5, 10)]
+
+
+def two_models(small, large, few, many, seed):
+    rng = np.random.default_rng(seed)
+    return [
+        {"model": model, "lr": float(rng.uniform(1e-5, 1e-3)), "score": base + 0.03 * rng.normal()}
+        for model, base, n in (("small", small, many), ("large", large, few))
+        for _ in range(n)
+    ]
+
+
+def test_groups_are_judged_apart_and_pooling_that_misleads_is_told(table):
+    asked = {"metric": "score", "direction": "max"}
+    ours = table(two_models(0.20, 0.70, 12, 40, 1), by=("model",), **asked)
+    theirs = table(two_models(0.15, 0.65, 40, 12, 2), name="before", **asked)
+    found = judge_table(ours, theirs)
+    assert [group.by for group in found.groups] == [{"model": "small"}, {"model": "large"}]
+    means = [
+        {v.id: v for v in group.judgement.verdicts}["mean_vs_baseline"] for group in found.groups
+    ]
+    assert [verdict.verdict for verdict in means] == ["supported", "supported"]
+    assert means[0].n == 52
+    (finding,) = [f for f in found.pooling if "mean_vs_baseline" in f.message]
+    assert finding.code == "mixed_conditions"
+    assert "would be refuted" in finding.message
+
+
+def test_holm_corrects_over_questions_and_groups(table):
+    asked = {"metric": "score", "direction": "max", "target": 0.4}
+    ours = table(two_models(0.41, 0.70, 12, 12, 1), by=("model",), **asked)
+    found = judge_table(ours)
+    verdicts = [
+        v for group in found.groups for v in group.judgement.verdicts if v.p_value is not None
+    ]
+    assert len(verdicts) == 4
+    smallest = min(verdicts, key=lambda verdict: verdict.p_value)
+    assert smallest.p_holm == pytest.approx(min(1.0, 4 * smallest.p_value))
+
+
+@pytest.mark.parametrize(
+    ("terms", "said"),
+    [
+        ({"references": {"batch_sise": 8}}, "no parameter 'batch_sise' in the table"),
+        ({"references": {"batch_size": 5}}, "no run has that value; the table has 12, 4, 8"),
+        ({"references": {"layers": 1}}, "nothing to compare it with"),
+        ({"inside": ("betta",)}, "no parameter 'betta' in the table"),
+    ],
+)
+def test_what_the_table_does_not_have_is_one_line(table, terms, said):
+    with pytest.raises(UsageError, match=said) as caught:
+        judged(table(runs(12, batch_size=(4, 8, 12), layers=(1,))), **terms)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        runs(1),
+        [row | {"status": "failed"} for row in runs(8)],
+        [row | {"status": "diverged"} for row in runs(8)],
+        [row | {"lr": 1e-7} for row in runs(8)],
+        [{"delta_perf": row["delta_perf"]} for row in runs(8)],
+        runs(3),
+    ],
+    ids=["one run", "all failed", "all diverged", "one value", "no parameter", "three runs"],
+)
+def test_however_little_there_is_each_question_has_an_answer_and_no_figure_is_nan(table, rows):
+    theirs = table(runs(2, 9), name="before")
+    _, verdicts = judged(table(rows), theirs)
+    for verdict in verdicts.values():
+        assert verdict.verdict != "not judged"
+        assert verdict.answer
+        for value in (verdict.estimate, verdict.low, verdict.high, verdict.p_value):
+            assert value is None or np.isfinite(value)
+
+
+def test_groups_that_disagree_are_told(table):
+    asked = {"metric": "score", "direction": "max"}
+    ours = table(two_models(0.30, 0.60, 20, 20, 1), by=("model",), **asked)
+    theirs = table(two_models(0.20, 0.70, 20, 20, 2), name="before", **asked)
+    found = judge_table(ours, theirs).pooling
+    assert any("mean_vs_baseline differs between groups of model" in f.message for f in found)
+
+
+@pytest.mark.parametrize(
+    ("asked", "usual"),
+    [
+        ({"metric": "acc", "direction": "max"}, True),
+        ({"metric": "acc", "direction": "max", "target": 0.7}, True),
+        ({"metric": "acc", "direction": "min"}, False),
+        ({"before": "start", "after": "acc"}, True),
+        ({"before": "start", "after": "acc", "direction": "min"}, False),
+        ({"metric": "points", "direction": "max"}, False),
+        ({"before": "start", "after": "points"}, False),
+    ],
+)
+def test_only_scores_from_0_to_1_have_a_usual_margin(table, asked, usual):
+    rows = [
+        {"lr": (i + 1) * 1e-5, "start": 0.5, "acc": 0.3 + 0.05 * i, "points": 20 + i}
+        for i in range(12)
+    ]
+    said = judge_table(table(rows, **asked)).said[0]
+    assert ("margin 0.02" in said) == usual
+    assert ("no margin" in said) != usual
+
+
+def test_of_repeats_every_lost_run_is_counted_and_once(table):
+    """Four configurations in three seeds, of which one seed or all of one diverged."""
+    rows = [
+        {"lr": lr, "wd": lr * 1e6, "seed": seed, "delta_perf": 0.1 + 1e5 * lr + 0.01 * seed,
+         "status": "diverged" if (lr, seed) == (4e-7, 2) else "completed"}
+        for lr in (1e-7, 2e-7, 3e-7, 4e-7)
+        for seed in range(3)
+    ]  # fmt: skip
+    report, _ = judged(table(rows))
+    (finding,) = [f for f in report.findings if f.code == "survivorship"]
+    assert "of 12 runs 1 diverged" in finding.message
+    rows = [row | {"status": "diverged" if row["lr"] == 4e-7 else "completed"} for row in rows]
+    report, _ = judged(table(rows))
+    (finding,) = [f for f in report.findings if f.code == "survivorship"]
+    assert "of 12 runs 3 diverged" in finding.message

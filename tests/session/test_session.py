@@ -1,0 +1,539 @@
+"""The session's logic, without pytest: a fake executor, a real store."""
+
+from pathlib import Path
+
+import pytest
+
+from harness import Choice, LogUniform, Outcome, Sweep, UsageError
+from harness.claims import mean_gain, spread, success_rate
+from harness.errors import StoreError
+from harness.protocols import Finished, Progressed, Started
+from harness.records import Progress
+from harness.session.progress import Observer, Tally
+from harness.session.session import SweepSession
+from harness.session.settings import Settings
+from harness.sweeps.plan import Selection
+from tests.tables.tables import write_csv
+
+
+def trainer(job, notify):
+    raise AssertionError("the fake executor trains nothing")
+
+
+def make(name="s", **changes):
+    space = {"learning_rate": LogUniform(1e-7, 1e-6), "batch_size": Choice(4, 8)}
+    given = {"name": name, "runs": 3, "steps": 10, "space": space, "trainer": trainer, **changes}
+    return Sweep(**given)
+
+
+class FakeExecutor:
+    """Finishes one run a poll, in the order submitted."""
+
+    workers = 1
+
+    def __init__(self, outcomes=None, on_event=None, may_begin=None):
+        self.jobs, self.submitted, self.closed = [], [], False
+        self.untold = []
+        self.outcomes = outcomes or {}
+        self.on_event = on_event
+        self.may_begin = may_begin
+
+    def submit(self, jobs):
+        self.submitted += jobs
+        self.jobs += jobs
+
+    def poll(self, timeout):
+        if not self.jobs:
+            raise AssertionError("polled with nothing to wait for")
+        job = self.jobs.pop(0)
+        assert self.may_begin(job)
+        outcome = self.outcomes.get(job.run.index, done())
+        progress = Progressed(job.key, Progress("train", job.run.steps, job.run.steps, 0.5))
+        events = [Started(job.key), progress, Finished(job.key, outcome)]
+        for event in events:
+            self.on_event(event)
+        return events
+
+    def close(self):
+        self.closed = True
+        return self.untold
+
+
+def done(delta=0.1, **changes):
+    given = {"perf_before": 0.1, "perf_after": 0.1 + delta, "delta_perf": delta}
+    given |= {"delta_perf_se": 0.01, "prompts": 512, "samples": 4, "prompts_changed": 99}
+    return Outcome(status="completed", **(given | changes))
+
+
+@pytest.fixture
+def start(tmp_path, monkeypatch):
+    """Return a function that starts a session over sweeps with a fake executor."""
+    made = []
+
+    def begin(*sweeps, outcomes=None, select=None, observer=None, **settings):
+        fakes = []
+
+        def make_executor(name, *, on_event, may_begin, **given):
+            fakes.append(FakeExecutor(outcomes, on_event, may_begin))
+            return fakes[-1]
+
+        monkeypatch.setattr("harness.executors.make_executor", make_executor)
+        settings = Settings(
+            home=tmp_path,
+            store=f"sqlite:///{tmp_path / 'store.db'}",
+            reports=tmp_path / "reports",
+            **settings,
+        )
+        session = SweepSession(settings, {sweep.name: sweep for sweep in sweeps}, observer)
+        runs = {sweep.name: sweep.plan(steps=settings.selection.steps) for sweep in sweeps}
+        made.append(session)
+        session.choose({name: r if select is None else select(r) for name, r in runs.items()})
+        session.fakes = fakes
+        return session
+
+    yield begin
+    for session in made:
+        session.close()
+
+
+GRPO = {
+    "trainer": None,
+    "space": {
+        "learning_rate": LogUniform(1e-7, 1e-6),
+        "batch_size": 8,
+        "generations": Choice(16, 32),
+    },
+}
+
+
+@pytest.fixture
+def both_installed(monkeypatch):
+    monkeypatch.setattr("harness.training.backends._installed", lambda module: True)
+
+
+def test_the_first_run_submits_all_and_each_waits_for_its_own(start):
+    sweep = make()
+    session = start(sweep)
+    runs = sweep.plan()
+    assert session.result(runs[1]).run == runs[1]
+    assert [job.run for job in session.fakes[0].submitted] == list(runs)
+    assert len(session.fakes[0].jobs) == 1
+    assert session.result(runs[0]).outcome.delta_perf == 0.1
+    assert len(session.fakes[0].jobs) == 1
+    session.result(runs[2])
+    assert session.fakes[0].jobs == []
+
+
+def test_what_is_finished_is_stored_at_once_and_reused(start):
+    sweep = make()
+    session = start(sweep)
+    session.result(sweep.plan()[0])
+    assert len(session.store.results()) == 1
+    session.close()
+    again = start(sweep)
+    assert (again.stored("s"), again.planned("s")) == (1, 3)
+    again.finish()
+    assert [job.run.index for job in again.fakes[0].submitted] == [1, 2]
+    third = start(sweep)
+    third.finish()
+    assert third.fakes[0].submitted == []
+
+
+def test_failed_runs_are_tried_again_next_time_and_not_before(start):
+    sweep = make()
+    session = start(sweep, outcomes={1: Outcome(status="failed", error="no")})
+    session.finish()
+    assert session.result(sweep.plan()[1]).outcome.status == "failed"
+    assert str(session.missing("s")) == "1 of 3 runs missing (1 failed)"
+    session.close()
+    again = start(sweep)
+    again.finish()
+    assert [job.run.index for job in again.fakes[0].submitted] == [1]
+    assert again.missing("s") is None
+
+
+def test_a_diverged_run_is_final(start):
+    sweep = make()
+    session = start(sweep, outcomes={1: Outcome(status="diverged", stopped_at=3)})
+    session.finish()
+    assert session.missing("s") is None
+    session.close()
+    assert start(sweep).stored("s") == 3
+
+
+def test_only_selected_runs_are_trained(start):
+    sweep = make(questions={"success_above_half": success_rate.above(0.5)})
+    session = start(sweep, select=lambda runs: runs[:1])
+    session.finish()
+    assert len(session.fakes[0].submitted) == 1
+    verdict = session.verdict("s", "success_above_half")
+    assert verdict.verdict == "not judged"
+    assert verdict.answer == "not judged: 2 of 3 runs missing"
+    assert session.report_folder("s").name == "s-smoke"
+
+
+def test_a_question_waits_for_its_runs_and_its_baseline_s(start):
+    base = make("base")
+    sweep = make(baseline="base", questions={"mean_vs_baseline": mean_gain.above_baseline()})
+    session = start(sweep, base)
+    verdict = session.verdict("s", "mean_vs_baseline")
+    assert verdict.verdict not in ("not judged",)
+    assert session.fakes[0].jobs == []
+    assert session.report("s") is session.report("s")
+
+
+def test_offline_trains_nothing(start):
+    sweep = make()
+    trained = start(sweep)
+    trained.result(sweep.plan()[0])
+    trained.close()
+    session = start(sweep, offline=True)
+    assert session.result(sweep.plan()[0]) is not None
+    assert session.result(sweep.plan()[1]) is None
+    session.finish()
+    assert session.fakes == []
+
+
+def test_fresh_ignores_what_is_stored_and_replaces_it(start):
+    sweep = make()
+    session = start(sweep)
+    session.finish()
+    session.close()
+    again = start(sweep, fresh=True, outcomes=dict.fromkeys(range(3), done(0.2)))
+    assert again.stored("s") == 0
+    again.finish()
+    assert len(again.fakes[0].submitted) == 3
+    assert {result.outcome.delta_perf for result in again.store.results()} == {0.2}
+
+
+def test_a_result_that_cannot_be_saved_is_saved_later(start, monkeypatch):
+    sweep = make()
+    session = start(sweep)
+    save, calls = session.store.save, []
+
+    def locked_once(result, *, fresh):
+        calls.append(result)
+        if len(calls) == 1:
+            raise StoreError("the store is locked")
+        save(result, fresh=fresh)
+
+    monkeypatch.setattr(session.store, "save", locked_once)
+    with pytest.raises(StoreError):
+        session.result(sweep.plan()[0])
+    session.finish()
+    assert len(session.store.results()) == 3
+
+
+def test_a_job_names_the_program_that_its_backend_compiles(start, both_installed):
+    session = start(make(**GRPO, runs=8), selection=Selection(backend="jax"))
+    session.finish()
+    jobs = session.fakes[0].submitted
+    programs = {job.run.config["generations"]: job.program for job in jobs}
+    assert len(programs) == len(set(programs.values())) == 2
+    assert "" not in programs.values()
+    for sweep, backend in ((make("t", **GRPO), "torch"), (make("own"), "jax")):
+        session = start(sweep, selection=Selection(backend=backend))
+        session.finish()
+        assert {job.program for job in session.fakes[0].submitted} == {""}
+
+
+def test_runs_of_one_backend_do_not_count_for_another(start, both_installed):
+    sweep = make(**GRPO)
+    failed = {2: Outcome(status="failed", error="no")}
+    start(sweep, selection=Selection(backend="torch"), outcomes=failed).finish()
+    session = start(sweep, selection=Selection(backend="jax"))
+    assert session.stored("s") == 0
+    session.result(sweep.plan()[0])
+    assert len(session.store.results()) == 4
+    assert {r.conditions.backend for r in session.report("s").runs} == {"jax"}
+    assert len(session.report("s").runs) == 1
+    assert session.not_counted("s") == " (2 more by torch, not counted)"
+    again = start(sweep)
+    assert (again.stored("s"), again.not_counted("s")) == (2, " (1 more by jax, not counted)")
+    assert start(make("own")).not_counted("own") == ""
+
+
+def test_a_session_says_what_it_trains_with(start, both_installed):
+    both = "backend torch (auto; jax is installed too), device auto, float32"
+    assert start(make(**GRPO)).trained_with() == f"sweep: {both}"
+    mixed = start(make("mine"), make("s", **GRPO), make("t", **GRPO))
+    assert mixed.trained_with() == f"sweep s, t: {both}"
+    assert start(make()).trained_with() == ""
+    chosen = Selection(backend="jax", device="cpu", precision="bfloat16")
+    session = start(make(**GRPO), selection=chosen)
+    assert session.trained_with() == "sweep: backend jax, device cpu, bfloat16"
+    session = start(make(**GRPO), offline=True)
+    assert "device" not in session.trained_with()
+
+
+def test_a_device_is_looked_for_by_the_backend_that_trains(start, both_installed, monkeypatch):
+    asked = []
+
+    def devices_here(backend):
+        asked.append(backend)
+        return ("cpu", "tpu:0")
+
+    monkeypatch.setattr("harness.training.backends.devices_here", devices_here)
+    start(make(**GRPO), selection=Selection(backend="jax", device="tpu"))
+    assert asked == ["jax"]
+    with pytest.raises(UsageError, match="device 'cuda' is not here"):
+        start(make(**GRPO), selection=Selection(backend="torch", device="cuda"))
+    start(make(), selection=Selection(device="cuda"))
+    start(make(**GRPO), selection=Selection(device="cuda"), offline=True)
+    assert asked == ["jax", "torch"]
+
+
+def test_of_a_table_with_repeats_only_the_mean_is_compared(start, tmp_path):
+    rows = [{"lr": (i // 2 + 1) * 1e-7, "seed": i % 2, "delta_perf": 0.001 * i} for i in range(24)]
+    asked = {"mean": mean_gain.above_baseline(), "spread": spread.below_baseline()}
+    session = start(
+        make(runs=12, questions=asked),
+        outcomes={index: done(0.1 + 0.001 * index) for index in range(12)},
+        baseline=str(write_csv(tmp_path / "runs.csv", rows)),
+    )
+    assert session.baseline_read[0] == "runs.csv: 24 rows of 3 columns, CSV"
+    mean, varied = (session.verdict("s", name) for name in asked)
+    assert (mean.verdict, mean.n) == ("supported", 12 + 12)
+    assert varied.verdict == "unanswerable"
+    assert "1 run a configuration against 2 repeats" in varied.reason
+    assert start(make()).baseline_read == ()
+
+
+def test_an_explicit_baseline_must_be_there(start):
+    with pytest.raises(UsageError, match="baseline 'nowhere' is not in the store"):
+        start(make(), baseline="nowhere")
+
+
+def test_less_than_the_declared_sweep_is_a_smoke(start):
+    sweep = make()
+    session = start(sweep, selection=Selection(steps=5))
+    session.finish()
+    assert session.report("s").scaled_down
+    assert session.report_folder("s").name == "s-smoke"
+    session = start(sweep)
+    session.finish()
+    assert session.report_folder("s").name == "s"
+
+
+def test_what_finished_before_the_end_is_saved_though_nobody_waited_for_it(start):
+    sweep = make()
+    session = start(sweep)
+    session.result(sweep.plan()[0])
+    job = session.fakes[0].submitted[1]
+    session.fakes[0].untold = [Started(job.key), Finished(job.key, done(0.3))]
+    session.close()
+    stored = start(sweep).store.results()
+    assert sorted(result.outcome.delta_perf for result in stored) == [0.1, 0.3]
+
+
+def test_closing_stops_the_executor_and_may_be_repeated(start):
+    session = start(make(), select=lambda runs: runs)
+    session.result(make().plan()[0])
+    session.close()
+    session.close()
+    assert session.fakes[0].closed
+
+
+def test_the_observer_sees_counts_that_add_up(start):
+    seen = []
+
+    class Recorder(Observer):
+        def update(self, tally):
+            seen.append((tally.done, len(tally.running), tally.left, tally.steps_now))
+
+    session = start(make(), observer=Recorder())
+    session.finish()
+    assert all(sum(counts[:3]) == 3 for counts in seen)
+    assert seen[-1] == (3, 0, 0, 30)
+    assert [counts[3] for counts in seen] == sorted(counts[3] for counts in seen)
+
+
+def test_time_left_follows_from_the_rate():
+    tally = Tally(total=4, done=1, steps_total=400, steps_done=100, began=10.0)
+    tally.running["k"] = (50, 100)
+    assert tally.rate(40.0) == 5.0
+    assert tally.seconds_left(40.0) == 50.0
+    assert Tally().seconds_left(1.0) is None
+
+
+# ---- until all is answered ----------------------------------------------------------------------
+
+UNTIL = Selection(until="answered")
+HALF = {"half": success_rate.above(0.5)}
+GAINS = {index: done(0.1 + 0.001 * index) for index in range(48)}
+
+
+def test_a_sweep_that_is_answered_trains_no_further(start):
+    sweep = make(runs=24, questions=HALF)
+    session = start(sweep, selection=UNTIL, outcomes=GAINS)
+    session.finish()
+    trained = [job.run for job in session.fakes[0].submitted]
+    assert len(trained) == 17
+    assert [run.index for run in trained] != sorted(run.index for run in trained)
+    assert session.verdict("s", "half").verdict == "supported"
+    assert session.missing("s") is None
+    spared = [run for run in sweep.plan() if session.not_needed(run)]
+    assert len(spared) == 7
+    assert {session.result(run) for run in spared} == {None}
+    report = session.report("s")
+    assert (report.complete, report.spared.trained, report.spared.left) == (True, 17, 7)
+    assert session.report_folder("s").name == "s"
+    assert len(session.results("s")) == 17
+    assert (session.tally.total, session.tally.done, session.tally.left) == (17, 17, 0)
+    assert session.tally.steps_total == session.tally.steps_done
+
+
+def test_the_same_command_gives_the_same_answer_and_trains_nothing(start):
+    sweep = make(runs=24, questions=HALF)
+    first = start(sweep, selection=UNTIL, outcomes=GAINS)
+    first.finish()
+    before = first.report("s")
+    first.close()
+    again = start(sweep, selection=UNTIL)
+    again.finish()
+    assert again.fakes[0].submitted == []
+    assert (again.report("s").verdicts, again.report("s").spared) == (
+        before.verdicts,
+        before.spared,
+    )
+    assert sum(again.not_needed(run) for run in sweep.plan()) == 7
+    again.close()
+    offline = start(sweep, selection=UNTIL, offline=True)
+    assert offline.report("s").verdicts == before.verdicts
+    assert sum(offline.not_needed(run) for run in sweep.plan()) == 7
+    offline.close()
+    whole = start(sweep, outcomes=GAINS)
+    assert not any(whole.not_needed(run) for run in sweep.plan())
+    whole.finish()
+    assert len(whole.fakes[0].submitted) == 7
+    assert whole.verdict("s", "half").n == 24
+    assert whole.verdict("s", "half").decided is None
+    assert whole.report("s").spared is None
+
+
+def test_with_more_workers_what_is_in_flight_finishes(start, monkeypatch):
+    monkeypatch.setattr(FakeExecutor, "workers", 4)
+    sweep = make(runs=24, questions=HALF)
+    session = start(sweep, selection=UNTIL, outcomes=GAINS)
+    session.result(sweep.plan()[0])
+    fake = session.fakes[0]
+    assert len(fake.jobs) <= 4
+    session.finish()
+    assert 17 <= len(fake.submitted) <= 20
+    assert fake.jobs == []
+    assert len(session.store.results()) == len(fake.submitted)
+    assert session.verdict("s", "half").verdict == "supported"
+
+
+def test_where_no_answer_comes_every_run_is_trained(start):
+    mixed = {index: done(0.001 * (index - 12)) for index in range(24)}
+    sweep = make(runs=24, questions={**HALF, "mean": mean_gain.above_baseline()}, baseline="base")
+    base = make("base", runs=24)
+    session = start(base, sweep, selection=UNTIL, outcomes=mixed)
+    session.finish()
+    assert len(session.fakes[0].submitted) == 48
+    assert session.report("s").spared is None
+    assert session.missing("s") is None
+
+
+def test_a_baseline_of_this_session_is_trained_first_and_whole(start):
+    base = make("base", runs=24, questions=HALF)
+    asked = {**HALF, "mean": mean_gain.above_baseline()}
+    sweep = make(runs=24, questions=asked, baseline="base")
+    gains = {index: done(0.1 + 0.001 * index) for index in range(24)}
+    session = start(sweep, base, selection=UNTIL, outcomes=gains)
+    session.finish()
+    names = [job.run.sweep for job in session.fakes[0].submitted]
+    assert names[:24] == ["base"] * 24
+    assert names.count("s") == 24, "its mean is no other than the baseline's"
+    assert session.report("base").spared is None
+    session.close()
+    alone = start(base, selection=UNTIL, fresh=True, outcomes=gains)
+    alone.finish()
+    assert len(alone.fakes[0].submitted) == 17
+
+
+def test_the_runs_left_of_a_baseline_are_dropped_with_what_needs_them(start):
+    base = make("base", runs=24, questions={})
+    sweep = make(runs=24, questions=HALF, baseline="base")
+    session = start(base, sweep, selection=UNTIL, outcomes=GAINS)
+    session.finish()
+    names = [job.run.sweep for job in session.fakes[0].submitted]
+    assert (names.count("base"), names.count("s")) == (24, 17)
+
+
+def test_a_failed_run_is_not_tried_again_where_it_is_not_needed(start):
+    sweep = make(runs=24, questions=HALF)
+    failing = GAINS | {2: Outcome(status="failed", error="no")}
+    session = start(sweep, selection=UNTIL, outcomes=failing)
+    session.finish()
+    failed = sweep.plan()[2]
+    tried = failed in [job.run for job in session.fakes[0].submitted]
+    assert session.not_needed(failed) != tried
+    session.close()
+    again = start(sweep, selection=UNTIL)
+    again.finish()
+    assert again.fakes[0].submitted == []
+    assert again.not_needed(failed)
+    assert again.result(failed) is None
+
+
+def test_only_selected_runs_are_begun_and_the_others_may_be_spared(start):
+    sweep = make(runs=24, questions=HALF)
+    session = start(sweep, selection=UNTIL, outcomes=GAINS, select=lambda runs: runs[:20])
+    session.finish()
+    assert len(session.fakes[0].submitted) == 17
+    assert session.not_needed(sweep.plan()[23])
+    session = start(sweep, selection=UNTIL, select=lambda runs: runs[:3], fresh=True)
+    session.finish()
+    assert len(session.fakes[0].submitted) == 3
+    assert not session.not_needed(sweep.plan()[23])
+    assert str(session.missing("s")) == "21 of 24 runs missing"
+
+
+def test_fresh_begins_to_answer_anew(start):
+    sweep = make(runs=24, questions=HALF)
+    start(sweep, selection=UNTIL, outcomes=GAINS).finish()
+    again = start(sweep, selection=UNTIL, outcomes=GAINS, fresh=True)
+    again.finish()
+    assert len(again.fakes[0].submitted) == 17
+
+
+def test_an_interrupted_sweep_goes_on_where_it_was(start):
+    sweep = make(runs=24, questions=HALF)
+    session = start(sweep, selection=UNTIL, outcomes=GAINS)
+    order = []
+    for _ in range(5):
+        session._launch()
+        session._step(session._work)
+    order += [job.run for job in session.fakes[0].submitted[:5]]
+    session.stop()
+    assert session.report("s").missing
+    assert not any(session.not_needed(run) for run in sweep.plan() if run not in order)
+    session.close()
+    again = start(sweep, selection=UNTIL, outcomes=GAINS)
+    again.finish()
+    order += [job.run for job in again.fakes[0].submitted]
+    assert len(order) == len(set(order)) == 17
+
+
+def test_a_checkpoint_goes_with_its_run_and_a_fresh_session_begins_without(start, tmp_path):
+    sweep = make()
+    session = start(sweep, outcomes={1: Outcome(status="failed", error="no")})
+    session._launch()
+    places = [job.checkpoint for job in session.fakes[0].submitted]
+    (tmp_path / "checkpoints").mkdir()
+
+    def leave():
+        for place in places:
+            Path(place).write_text("step 5")
+
+    leave()
+    session.finish()
+    assert [p.name for p in (tmp_path / "checkpoints").iterdir()] == [Path(places[1]).name], (
+        "kept is that of the run to be tried again"
+    )
+    session.close()
+    leave()
+    start(sweep, fresh=True)._launch()
+    assert list((tmp_path / "checkpoints").iterdir()) == []

@@ -1,0 +1,115 @@
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness import Choice, Given, LogUniform, Space, SweepError, Uniform
+from harness.sweeps.strategies import configs
+
+UNIT = st.floats(0, 1, exclude_max=True)
+
+
+@given(UNIT, UNIT)
+def test_quantile_functions_do_not_fall(u, v):
+    low, high = sorted((u, v))
+    for distribution in (Uniform(-2, 3), LogUniform(1e-7, 2e-6)):
+        assert distribution.quantile(low, {}) <= distribution.quantile(high, {})
+    choice = Choice("a", "b", "c", weights=(1, 2, 3))
+    order = choice.options.index
+    assert order(choice.quantile(low, {})) <= order(choice.quantile(high, {}))
+
+
+@given(UNIT)
+def test_values_stay_in_range(u):
+    assert 1e-7 <= LogUniform(1e-7, 2e-6).quantile(u, {}) <= 2e-6
+    assert -2 <= Uniform(-2, 3).quantile(u, {}) <= 3
+
+
+def test_log_uniform_halves_its_orders_of_magnitude():
+    assert LogUniform(1e-7, 1e-5).quantile(0.5, {}) == pytest.approx(1e-6)
+    assert LogUniform(1e-7, 1e-5).quantile(0.0, {}) == 1e-7
+
+
+def test_choice_follows_its_weights():
+    choice = Choice("advanced", "cosine", weights=(65, 35))
+    grid = (np.arange(10_000) + 0.5) / 10_000
+    drawn = [choice.quantile(u, {}) for u in grid]
+    assert drawn.count("advanced") == 6_500
+    assert choice.quantile(np.nextafter(0.65, 0), {}) == "advanced"
+    assert choice.quantile(0.65, {}) == "cosine"
+
+
+@given(UNIT)
+def test_choice_never_draws_a_weight_of_zero(u):
+    assert Choice(1, 2, 3, weights=(0, 1, 0)).quantile(u, {}) == 2
+
+
+def test_the_upper_end_of_a_choice_is_its_last_option_with_a_weight():
+    assert Choice(1, 2, 3, weights=(1, 1, 0)).quantile(1.0, {}) == 2
+
+
+def test_a_parameter_may_be_given_one_declared_after_it():
+    space = Space({"w": Given("s", a=Choice(1), b=Choice(2)), "s": Choice("a", "b")})
+    assert dict(space.config([0.0, 0.9])) == {"w": 2, "s": "b"}
+    assert list(space.config([0.0, 0.9])) == ["w", "s"]
+
+
+SPACE = Space(
+    {
+        "learning_rate": LogUniform(1e-7, 2e-6),
+        "batch_size": Choice(4, 8),
+        "generations": Given("batch_size", {4: Choice(20, 30), 8: Choice(16)}),
+        "seedless": 3,
+    }
+)
+
+
+@given(configs(SPACE))
+def test_strategy_draws_consistent_configs(config):
+    assert config["generations"] in {4: (20, 30), 8: (16,)}[config["batch_size"]]
+    assert 1e-7 <= config["learning_rate"] <= 2e-6
+    assert config["seedless"] == 3
+    assert hash(config) == hash(config.replace())
+
+
+def test_space_describes_itself():
+    described = SPACE.describe()
+    assert described["learning_rate"] == "log-uniform 1e-07 to 2e-06 (1.3 orders of magnitude)"
+    assert described["generations"] == "by batch_size: 4: 20, 30; 8: 16"
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda: LogUniform(4e-7, 8e-8), "LogUniform(4e-07, 8e-08): the lower end must be below"),
+        (lambda: Uniform(1, 1), "Uniform(1, 1): the lower end must be below"),
+        (lambda: Uniform(0, math.inf), "inf is not a finite number"),
+        (lambda: Uniform("a", 1), "'a' is not a finite number"),
+        (lambda: LogUniform(0, 1), "both ends must be above zero"),
+        (lambda: LogUniform(-1, 1), "both ends must be above zero"),
+        (Choice, "at least one option"),
+        (lambda: Choice(1, 1), "options repeat"),
+        (lambda: Choice(1, 2, weights=(1,)), "2 options but 1 weights"),
+        (lambda: Choice(1, 2, weights=(1, -1)), "none negative"),
+        (lambda: Choice(1, 2, weights=(0, 0)), "not all zero"),
+        (lambda: Choice(1, 2, weights=(1, math.nan)), "must be finite"),
+        (lambda: Given("x"), "at least one case"),
+        (lambda: Space({}), "the space is empty"),
+        (lambda: Space({"a": [1, 2]}), "a: [1, 2] is neither a distribution nor a plain value"),
+        (lambda: Space({"a": Given("b", x=1)}), "a: given 'b', which is no parameter"),
+        (lambda: Space({"a": Given("b", x=1), "b": Given("a", x=1)}), "in a circle"),
+        (lambda: Space({"a": Given("b", x=1), "b": Choice("x", "y")}), "no case for b = 'y'"),
+        (lambda: Space({"a": Given("b", x=1), "b": Uniform(0, 1)}), "which is continuous"),
+        (lambda: Space({"learning_rate": 0.0}), "learning_rate: 0.0 is not above zero"),
+        (lambda: Space({"learning_rate": Choice(1e-6, -1e-6)}), "-1e-06 is not above zero"),
+        (lambda: Space({"learning_rate": Uniform(-1, 1)}), "-1 is not above zero"),
+        (lambda: Space({"learning_rate": "fast"}), "'fast' is not above zero"),
+    ],
+)
+def test_what_cannot_be_drawn_from_is_refused_by_name(make, said):
+    with pytest.raises(SweepError) as error:
+        make()
+    assert said in str(error.value)
+    assert "\n" not in str(error.value)
