@@ -26,7 +26,7 @@ if "numpy" not in sys.modules:  # one thread a worker: the matrices are too smal
 from simulation.cells import Cell, Measured, measure
 from simulation.tables import TABLES, cells, liberal, written
 
-from harness.session.progress import clock
+from harness.text import clock
 
 Task = tuple[tuple[str, ...], int, int, int]
 """The tables, the place of a cell among their cells, simulations, seed."""

@@ -11,6 +11,7 @@ HARNESS, CONTRIBUTING = ROOT / "harness", ROOT / "CONTRIBUTING.md"
 
 LAYERS = [
     {"records", "errors"},
+    {"text"},
     {"verdicts"},
     {"protocols"},
     {"statistics", "training", "executors", "store"},

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from harness import observations
-from harness.claims.wording import exact, plural
 from harness.observations import Observations
 from harness.records import finite
-from harness.verdicts import Baseline, Counts, Evidence, Verdict, VerdictName
+from harness.text import exact, number, plural, signed
+from harness.verdicts import Baseline, Counts, Evidence, Metric, Verdict, VerdictName
 
 NOT_LIKE_FOR_LIKE = "not like for like"
 
@@ -194,6 +194,11 @@ def constant_metric(evidence: Evidence) -> str | None:
         return None
     same = f"{exact(float(observed.delta[0]))} in every one of {observed.delta.size} runs"
     return f"ΔPerf is {same}: a constant is no measurement of training"
+
+
+def outcome(value: float, metric: Metric) -> str:
+    """Return a value of ``metric``: as a change where 0 means something, else as it is."""
+    return number(value) if metric.zero == "arbitrary" else signed(value)
 
 
 def level_of(evidence: Evidence) -> float:

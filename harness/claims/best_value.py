@@ -9,11 +9,11 @@ import numpy as np
 
 from harness import observations, statistics
 from harness.claims.base import BaseClaim, generator, level_of, margin_of, no_margin
-from harness.claims.wording import number, p_text, parameter_name, parameter_value, plural
 from harness.errors import SweepError
 from harness.observations import Observations
 from harness.observations.levels import is_number
 from harness.statistics import FEWEST_BRACKETED, Bracket
+from harness.text import number, p_text, parameter_name, parameter_value, plural
 from harness.verdicts import Evidence, Verdict, VerdictName
 
 

@@ -11,9 +11,9 @@ from harness.claims.curve import StillImproves
 from harness.claims.reference_value import FEWEST_PAIRS, NoWorse
 from harness.claims.success import NULL_RATE, SuccessAbove, SuccessAboveBaseline
 from harness.claims.versus import LowerTailAboveBaseline, SpreadBelowBaseline
-from harness.claims.wording import p_text
 from harness.observations import Observations, Rule
 from harness.protocols import Claim
+from harness.text import p_text
 from harness.verdicts import Counts, Decision, Evidence, Verdict, VerdictName
 
 FEWEST_GAINS = 28

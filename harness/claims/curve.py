@@ -11,11 +11,11 @@ import numpy as np
 
 from harness import observations, statistics
 from harness.claims.base import BaseClaim, level_of, margin_of, no_margin, unseen
-from harness.claims.wording import interval, number, p_text, plural, signed
 from harness.errors import SweepError
 from harness.observations import Observations
 from harness.records import Result
 from harness.statistics import Comparison
+from harness.text import interval, number, p_text, plural, signed
 from harness.verdicts import Evidence, Verdict, VerdictName
 
 TOLERANCE = 0.05

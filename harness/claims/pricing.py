@@ -21,11 +21,11 @@ from harness.claims.versus import (
     MeanAboveBaseline,
     SpreadBelowBaseline,
 )
-from harness.claims.wording import number, parameter_name, plural
 from harness.observations.levels import is_number
 from harness.records import MAIN, Config
 from harness.statistics import FEWEST_BRACKETED
 from harness.sweeps.space import LogUniform, Uniform
+from harness.text import number, parameter_name, plural
 from harness.verdicts import Counts
 
 SUCCESSES = (0.4, 0.6)

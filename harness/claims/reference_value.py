@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 from harness import observations, statistics
 from harness.claims.base import BaseClaim, level_of, margin_of, no_margin
-from harness.claims.wording import interval, number, p_text, parameter_name, plural, signed
 from harness.errors import SweepError
 from harness.observations import Observations
 from harness.records import Result, Value
 from harness.statistics import Comparison
+from harness.text import interval, number, p_text, parameter_name, plural, signed
 from harness.verdicts import Evidence, Verdict, VerdictName
 
 FEWEST_PAIRS = 12

@@ -13,9 +13,9 @@ from harness.claims.base import (
     level_of,
     like_for_like,
 )
-from harness.claims.wording import interval, number, p_text, plural
 from harness.errors import SweepError
 from harness.observations import RULES, Observations, Rule, SuccessCount
+from harness.text import interval, number, p_text, plural
 from harness.verdicts import Counts, Evidence, Metric, Verdict, VerdictName
 
 NULL_RATE = 0.5

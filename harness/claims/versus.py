@@ -16,13 +16,14 @@ from harness.claims.base import (
     generator,
     level_of,
     like_for_like,
+    outcome,
     survivors,
     unseen,
 )
-from harness.claims.wording import interval, number, outcome, p_text
 from harness.errors import SweepError
 from harness.observations import FloatArray, Observations
 from harness.statistics import Comparison
+from harness.text import interval, number, p_text
 from harness.verdicts import Counts, Evidence, Verdict, VerdictName
 
 FEWEST_IN_TAIL = 4

@@ -48,8 +48,8 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _text(checks: Sequence[Check]) -> Iterator[str]:
-    from harness.report.digits import count
     from harness.report.layout import wrap
+    from harness.text import plural
 
     rows = [("check", "result", "what to do")] + [
         (c.name, c.found if c.level == "ok" else f"{c.level}: {c.found}", c.advice) for c in checks
@@ -66,7 +66,7 @@ def _text(checks: Sequence[Check]) -> Iterator[str]:
         if name == "check":
             yield "─" * min(common.width(), names + room + 4)
     levels = Counter(check.level for check in checks)
-    wrong = [count(levels[level], level) for level in ("error", "warning") if levels[level]]
+    wrong = [plural(levels[level], level) for level in ("error", "warning") if levels[level]]
     yield ", ".join(wrong) or "all is well"
 
 

@@ -38,9 +38,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Write the stored runs that the options ask for; say how many."""
     from harness.errors import UsageError
-    from harness.report.digits import count
     from harness.tables.exported import curve_columns, run_columns
     from harness.tables.writing import check_target, text_of, write_tables
+    from harness.text import plural
 
     to = None if options.to == STANDARD else Path(options.to)
     files = [path for path in (to, options.curves) if path is not None]
@@ -56,9 +56,9 @@ def run(options: argparse.Namespace) -> int:
     curves = {} if options.curves is None else curve_columns(results)
     points = len(curves.get("run", ()))
     write_tables({path: runs if path is to else curves for path in files})
-    said = [count(len(results), "run") + ("" if to is None else f" to {to}")]
+    said = [plural(len(results), "run") + ("" if to is None else f" to {to}")]
     if options.curves is not None:
-        said.append(f"{count(points, 'point')} of learning curves to {options.curves}")
+        said.append(f"{plural(points, 'point')} of learning curves to {options.curves}")
     if to is None:
         print(text_of(runs, "JSON" if options.json else "CSV"), end="")
         print(f"wrote {' and '.join(said)}", file=sys.stderr)

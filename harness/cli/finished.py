@@ -139,7 +139,7 @@ def of_store(name: str, sweeps: Mapping[str, Sweep], store: Store) -> Finished:
 
     Runs of unequal declarations, steps or conditions are never pooled: the most that agree count.
     """
-    from harness.report.digits import count
+    from harness.text import plural
 
     groups: dict[object, list[Result]] = {}
     final = [result for result in store.results(sweep=name, traces=False) if result.is_final]
@@ -162,7 +162,7 @@ def of_store(name: str, sweeps: Mapping[str, Sweep], store: Store) -> Finished:
         if of_these and (steps is None or result.run.steps in (steps, max(1, steps // 2))):
             arms.setdefault(result.run.arm, []).append(result)
     others = len(final) - len(best) - sum(map(len, arms.values()))
-    notes = [f"{count(others, 'stored run')} of it, trained otherwise, left out"] if others else []
+    notes = [f"{plural(others, 'stored run')} of it, trained otherwise, left out"] if others else []
     if alike == (IMPORTED,):
         tables = dict.fromkeys(str(result.environment.get("imported_from")) for result in best)
         notes.append(f"{name} was imported from {', '.join(tables)}: it was trained elsewhere")

@@ -134,15 +134,15 @@ def _same(one: str, other: str) -> bool:
 
 def _says(merged: Merged, source: str) -> Iterator[str]:
     """Yield what became of the runs."""
-    from harness.report.digits import count
+    from harness.text import plural
 
     for verb, results in (("imported", merged.added), ("replaced", merged.replaced)):
         if results:
             statuses = Counter(result.outcome.status for result in results)
             came = ", ".join(f"{number:,} {status}" for status, number in statuses.items())
-            yield f"{verb} {count(len(results), 'run')} of {', '.join(_sweeps(results))}: {came}"
+            yield f"{verb} {plural(len(results), 'run')} of {', '.join(_sweeps(results))}: {came}"
     if merged.present:
-        yield f"{count(len(merged.present), 'run was', 'runs were')} in the store already"
+        yield f"{plural(len(merged.present), 'run was', 'runs were')} in the store already"
     for result in merged.differing[:10]:
         run = result.run
         yield f"{run.id} of {run.sweep} ended otherwise in {source}: kept as it is here"

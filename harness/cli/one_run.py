@@ -38,8 +38,8 @@ def text(result: Result) -> Iterator[str]:
 
 def _facts(result: Result) -> Iterator[tuple[str, str]]:
     """Yield what is known of a run, each fact under its name."""
-    from harness.report.digits import Digits, duration
-    from harness.report.digits import value as written
+    from harness.text import Digits, duration
+    from harness.text import cell as written
 
     run, under, outcome = result.run, result.conditions, result.outcome
     digits = Digits()
@@ -76,6 +76,6 @@ def _facts(result: Result) -> Iterator[tuple[str, str]]:
 
 
 def _number(value: float) -> str:
-    from harness.report.digits import NONE
+    from harness.text import NONE
 
     return NONE if math.isnan(value) else f"{value:.4f}".replace("-", "−")

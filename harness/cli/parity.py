@@ -169,9 +169,9 @@ def _trained(
 
 
 def _announce(backend: str, session: SweepSession, name: str, runs: tuple[Run, ...]) -> None:
-    from harness.report.digits import count
+    from harness.text import plural
 
-    size = f"{count(len(runs), 'run')} of {count(runs[0].steps, 'step')}"
+    size = f"{plural(len(runs), 'run')} of {plural(runs[0].steps, 'step')}"
     stored = session.stored(name)
     print(f"sweep: {backend}: {size}, {stored} in the store", file=sys.stderr, flush=True)
 

@@ -83,8 +83,8 @@ def _data(result: Result) -> dict[str, Any]:
 
 def _listed(results: Sequence[Result]) -> Iterator[str]:
     from harness.report.blocks import Column, Table
-    from harness.report.digits import NONE, Digits, count, duration
     from harness.report.layout import table_text
+    from harness.text import NONE, Digits, duration, plural
 
     digits = Digits.of(r.outcome.delta_perf for r in results)
     # The id of a run that was trained here begins with its sweep's name.
@@ -115,14 +115,14 @@ def _listed(results: Sequence[Result]) -> Iterator[str]:
         for r in results
     )
     yield from table_text(Table(columns, rows), common.width())
-    yield count(len(rows), "run")
+    yield plural(len(rows), "run")
 
 
 def _counted(results: Sequence[Result]) -> Iterator[str]:
     """Yield how many runs there are of each sweep and arm, by status."""
     from harness.report.blocks import Column, Table
-    from harness.report.digits import NONE, count
     from harness.report.layout import table_text, wrap
+    from harness.text import NONE, plural
 
     kinds: dict[tuple[str, str], list[Result]] = defaultdict(list)
     for result in results:
@@ -142,6 +142,6 @@ def _counted(results: Sequence[Result]) -> Iterator[str]:
         rows.append((sweep, arm, f"{len(runs):,}", by_status, last or NONE))
     yield from table_text(Table(columns, tuple(rows)), common.width())
     more = (
-        f"{count(len(results), 'run')}: --all lists each, --sweep, --arm and --status some of them"
+        f"{plural(len(results), 'run')}: --all lists each, --sweep, --arm and --status some of them"
     )
     yield from wrap(more, common.width())

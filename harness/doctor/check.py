@@ -19,12 +19,3 @@ class Check:
     found: str
     level: Level = "ok"
     advice: str = ""
-
-
-def size(number: float) -> str:
-    """Return bytes as people read them."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if number < 1000:
-            return f"{number:.0f} {unit}" if unit == "B" else f"{number:.3g} {unit}"
-        number /= 1000
-    return f"{number:.3g} TB"

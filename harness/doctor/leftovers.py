@@ -7,8 +7,9 @@ from pathlib import Path
 
 import psutil
 
-from harness.doctor.check import Check, size
+from harness.doctor.check import Check
 from harness.executors.worker import BOOT
+from harness.text import byte_size
 from harness.training.tasks import TASKS
 from harness.training.warm_start import cache_file
 
@@ -23,7 +24,9 @@ def warm_starts(cache: Path) -> Iterator[Check]:
         made = file.is_file()
         yield Check(
             f"warm start {name}",
-            f"made, {size(file.stat().st_size)}" if made else "none yet: the first run makes it",
+            f"made, {byte_size(file.stat().st_size)}"
+            if made
+            else "none yet: the first run makes it",
         )
 
 
@@ -53,7 +56,7 @@ def logs(folder: Path) -> Iterator[Check]:
     total = sum(sizes)
     yield Check(
         "logs",
-        f"{len(sizes):,} files, {size(total)}" if sizes else "none",
+        f"{len(sizes):,} files, {byte_size(total)}" if sizes else "none",
         "warning" if total > MANY else "ok",
         f"delete those of runs you are done with in {folder}" if total > MANY else "",
     )

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import psutil
 
-from harness.doctor.check import Check, Level, size
+from harness.doctor.check import Check, Level
 from harness.errors import StoreError
 from harness.session.environment import cpus
 from harness.store.sqlite import locate
+from harness.text import byte_size
 
 LITTLE = 1e9
 """Bytes of room on a disk, or of free memory, below which it soon ends."""
@@ -40,7 +41,7 @@ def disk(store: str, home: Path) -> Iterator[Check]:
         level: Level = "ok" if free >= LITTLE else "warning" if free >= _NOTHING else "error"
         yield Check(
             f"disk of {', '.join(names)}",
-            f"{size(free)} free",
+            f"{byte_size(free)} free",
             level,
             "" if level == "ok" else f"make room on the disk of {there}",
         )
@@ -53,7 +54,7 @@ def machine() -> Iterator[Check]:
     low = memory.available < LITTLE
     yield Check(
         "memory",
-        f"{size(memory.available)} of {size(memory.total)} free",
+        f"{byte_size(memory.available)} of {byte_size(memory.total)} free",
         "warning" if low else "ok",
         "end other programs, or train with fewer workers (--sweep-workers)" if low else "",
     )

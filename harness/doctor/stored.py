@@ -8,10 +8,10 @@ from datetime import datetime
 
 from harness.doctor.check import Check
 from harness.errors import StoreError
-from harness.report.digits import count
 from harness.store import Store
 from harness.store.inspection import Inspection, inspect
 from harness.store.sqlite import locate
+from harness.text import plural
 
 _SKEW = 60.0
 """Seconds that the newest run may lie in the future before a clock is suspected."""
@@ -33,7 +33,7 @@ def store(url: str) -> Iterator[Check]:
     statuses = ", ".join(f"{number:,} {status}" for status, number in found.statuses.items())
     yield Check(
         "store",
-        f"{found.name}, schema {found.schema}: {count(found.runs, 'run')}"
+        f"{found.name}, schema {found.schema}: {plural(found.runs, 'run')}"
         + (f" ({statuses})" if statuses else ""),
     )
     if found.damage:
@@ -52,10 +52,10 @@ def store(url: str) -> Iterator[Check]:
 def _sessions(found: Inspection) -> Check:
     live = [session for session in found.sessions if session.lives]
     dead = [session for session in found.sessions if not session.lives and session.taken]
-    said = [f"{count(s.taken, 'run')} taken by process {s.pid} on {s.host}" for s in live]
+    said = [f"{plural(s.taken, 'run')} taken by process {s.pid} on {s.host}" for s in live]
     if dead:
         freed = sum(session.taken for session in dead)
-        said.append(f"{count(freed, 'run')} that ended sessions had taken, free again")
+        said.append(f"{plural(freed, 'run')} that ended sessions had taken, free again")
     return Check("sessions", "; ".join(said) or "none has a run now")
 
 

@@ -27,7 +27,8 @@ import ray.exceptions
 from harness.errors import BackendError, UsageError
 from harness.executors.devices import VISIBLE, Device
 from harness.executors.host import Host
-from harness.executors.outcomes import amount, one_line
+from harness.executors.outcomes import one_line
+from harness.text import byte_size
 
 Actor: TypeAlias = Any
 """A `Host` on some node: a handle of Ray, or of its client."""
@@ -345,7 +346,7 @@ def _worded(resources: dict[str, float]) -> str:
         if resources.get(name)
     ]
     if resources.get("memory"):
-        words.append(f"{amount(int(resources['memory']))} of memory")
+        words.append(f"{byte_size(int(resources['memory']))} of memory")
     return ", ".join(words) or "nothing"
 
 

@@ -13,6 +13,7 @@ from harness.executors.load import load_trainer
 from harness.executors.logs import tail
 from harness.protocols import Notify
 from harness.records import Evaluation, Job, Outcome, Status, StepTrace, finite
+from harness.text import byte_size
 
 Point = TypeVar("Point", Evaluation, StepTrace)
 
@@ -129,7 +130,9 @@ def overdue(timeout: float) -> Outcome:
 
 def too_large(used: int, limit: int) -> Outcome:
     """Return the outcome of a run that was stopped since it had more memory than its ``limit``."""
-    had = f"it had {amount(used)} of memory, more than the {amount(limit)} that a run may have"
+    had = (
+        f"it had {byte_size(used)} of memory, more than the {byte_size(limit)} that a run may have"
+    )
     return Outcome(status="oom", error=f"stopped: {had}", peak_memory=used)
 
 
@@ -149,14 +152,6 @@ def with_last_lines(outcome: Outcome, log: str) -> Outcome:
     said = tail(log)
     end = f"{log} ends: {' | '.join(said)}" if said else f"its log {log} is empty"
     return replace(outcome, error=f"{outcome.error}; {end}")
-
-
-def amount(size: int) -> str:
-    """Return a number of bytes in words."""
-    for unit, name in ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB")):
-        if size >= unit:
-            return f"{size / unit:.1f} {name}"
-    return f"{size} bytes"
 
 
 def filled(outcome: Outcome, seen: Sequence[Evaluation], seconds: float) -> Outcome:

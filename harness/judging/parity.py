@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from harness import statistics
-from harness.claims.wording import interval, number, p_text, plural, signed
 from harness.records import FINAL, Outcome, Run, StepTrace, finite
+from harness.text import interval, number, p_text, plural, signed
 from harness.verdicts import Verdict, VerdictName
 
 SCALES = {"loss": 1.0, "entropy": 1e-3, "grad_norm": 1e-6}

@@ -6,14 +6,23 @@ from collections.abc import Sequence
 
 from harness import observations, statistics
 from harness.claims.reference_value import FEWEST_PAIRS
-from harness.claims.wording import interval, number, p_text, parameter_name, plural, signed
 from harness.observations import Observations
 from harness.records import Result
-from harness.refine.terms import Terms, figure_of, listed, said
+from harness.refine.terms import Terms, figure_of
 from harness.refine.values import Revision
 from harness.statistics import Comparison
 from harness.sweeps.space import Choice, Constant
 from harness.sweeps.sweep import Pairs
+from harness.text import (
+    interval,
+    listed_values,
+    number,
+    p_text,
+    parameter_name,
+    parameter_value,
+    plural,
+    signed,
+)
 
 
 def decide_constant(
@@ -36,7 +45,7 @@ def decide_constant(
         return Revision(name, "keep", before, before, "the same in every run: nothing to tell by")
     margin = number(terms.margin)
     lines = [
-        f"against {said(value)} {signed(found.estimate)}, {interval(found)} "
+        f"against {parameter_value(value)} {signed(found.estimate)}, {interval(found)} "
         f"({plural(found.n, 'pair')})"
         for value, found in tested.items()
     ]
@@ -51,23 +60,23 @@ def decide_constant(
             "reopen",
             before,
             Choice(before.value, *worse),
-            f"{said(before.value)} is worse than {listed(worse)} by more than {margin} "
-            f"({p_text(p_value)}, needed: {level:.2g}): {shown}",
+            f"{parameter_value(before.value)} is worse than {listed_values(worse)} by more than "
+            f"{margin} ({p_text(p_value)}, needed: {level:.2g}): {shown}",
             figure=figure_of(enough[worse[0]], p_value, level),
         )
     least = max(found.p_greater for found in tested.values())
     figure = figure_of(min(tested.values(), key=lambda found: found.low), least, terms.alpha)
     if len(enough) == len(tested) and least <= terms.alpha:
-        why = f"no worse than {listed(tested)} by {margin} ({p_text(least)}): {shown}"
+        why = f"no worse than {listed_values(tested)} by {margin} ({p_text(least)}): {shown}"
         return Revision(name, "keep", before, before, f"{why}; needs no more pairs", figure=figure)
     return Revision(
         name,
         "keep",
         before,
         before,
-        f"not shown yet to be no worse than {listed(tested)} by {margin} ({p_text(least)}): "
+        f"not shown yet to be no worse than {listed_values(tested)} by {margin} ({p_text(least)}): "
         f"{shown}; tested again",
-        gives_up=f"{parameter_name(name)} {listed(tested)}, but for the pairs of the arm",
+        gives_up=f"{parameter_name(name)} {listed_values(tested)}, but for the pairs of the arm",
         figure=figure,
         pairs=Pairs(FEWEST_PAIRS, tuple(tested)),
     )

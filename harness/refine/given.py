@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from harness.claims.wording import p_text, parameter_name
 from harness.records import Value
 from harness.refine.levels import FEWEST_HIGH
 from harness.refine.sample import Sample
-from harness.refine.terms import Terms, listed, said
+from harness.refine.terms import Terms
 from harness.refine.values import Action, Figure, Revision
 from harness.sweeps.space import Constant, Distribution, Given
+from harness.text import listed_values, p_text, parameter_name, parameter_value
 
 Decide = Callable[[str, Distribution, Sample, Terms, bool], Revision]
 
@@ -45,7 +45,7 @@ def decide_given(
     told = _implied(name, before, sample)
     if alone and len(found) == 1:
         (value, one), whose = next(iter(found.items())), parameter_name(before.parameter)
-        why = f"{told}within {whose} {said(value)}: {one.why}"
+        why = f"{told}within {whose} {parameter_value(value)}: {one.why}"
         return Revision(
             name, one.action, before, one.after, why, one.gives_up, one.figure, one.pairs
         )
@@ -72,7 +72,7 @@ def _why(before: Given, found: Mapping[Value, Revision]) -> str:
     lines = [f"within {_case(before, value)}: {one.why}" for value, one in telling.items()]
     rest = {value: one for value, one in found.items() if value not in telling}
     if rest:
-        whose = f"{parameter_name(before.parameter)} {listed(rest)}"
+        whose = f"{parameter_name(before.parameter)} {listed_values(rest)}"
         each = ", each by itself," if len(rest) > 1 else ""
         lines.append(f"within {whose}{each} nothing is shown to be worse")
         figure = _figure(rest)
@@ -87,7 +87,7 @@ def _shows(one: Revision) -> bool:
 
 
 def _case(before: Given, value: Value) -> str:
-    return f"{parameter_name(before.parameter)} {said(value)}"
+    return f"{parameter_name(before.parameter)} {parameter_value(value)}"
 
 
 def _action(changed: Mapping[Value, Revision]) -> Action:
@@ -115,8 +115,8 @@ def _implied(name: str, before: Given, sample: Sample) -> str:
     ordered = [value for value in before.values() if value in allowed]
     return (
         f"that the {len(best)} high performers ({sample.mark.words}) have {parameter_name(name)} "
-        f"{listed(ordered, 'or')} is no evidence: {parameter_name(before.parameter)} "
-        f"{listed(parents)} allows no others; "
+        f"{listed_values(ordered, 'or')} is no evidence: {parameter_name(before.parameter)} "
+        f"{listed_values(parents)} allows no others; "
     )
 
 

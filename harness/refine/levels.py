@@ -10,16 +10,24 @@ import numpy as np
 
 from harness import statistics
 from harness.claims.reference_value import FEWEST_PAIRS
-from harness.claims.wording import interval, number, p_text, parameter_name, signed
 from harness.observations import FloatArray
 from harness.observations.levels import is_number
 from harness.records import Value
 from harness.refine.sample import Sample
-from harness.refine.terms import Terms, figure_of, listed, of_runs, said
+from harness.refine.terms import Terms, figure_of, of_runs
 from harness.refine.values import Figure, Revision
 from harness.statistics import FEWEST_COMPARED, Worse
 from harness.sweeps.space import Choice, Constant
 from harness.sweeps.sweep import Pairs
+from harness.text import (
+    interval,
+    listed_values,
+    number,
+    p_text,
+    parameter_name,
+    parameter_value,
+    signed,
+)
 
 FEWEST_HIGH = 4
 """High performers below which what they have in common says nothing."""
@@ -138,16 +146,18 @@ def _fixed(levels: _Levels, value: Value, shared: _Shared | None) -> Revision:
     words = []
     if shared is not None:
         words.append(
-            f"all {shared.count} high performers ({shared.mark}) have {said(value)}, as "
+            f"all {shared.count} high performers ({shared.mark}) have {parameter_value(value)}, as "
             f"{of_runs(shared.runs, levels.runs)} do: by chance {p_text(shared.p_value)} "
             f"({terms.needed})"
         )
     words += [
-        f"against {said(option)} {_difference(at[value], at[option])}"
+        f"against {parameter_value(option)} {_difference(at[value], at[option])}"
         + ("" if shared else f", worse by more than the margin {p_text(p_values[option])}")
         for option in paired
     ]
-    given_up = f"{parameter_name(levels.name)} {listed(others)}, but for the pairs of the arm"
+    given_up = (
+        f"{parameter_name(levels.name)} {listed_values(others)}, but for the pairs of the arm"
+    )
     seen = [float(at[option].max()) for option in others if at[option].size]
     if seen:
         given_up += f"; the best run with {'it' if len(others) == 1 else 'one of them'} had "
@@ -173,7 +183,7 @@ def _narrowed(levels: _Levels) -> Revision:
     for option in gone:
         pair = next(pair for pair in levels.shown if pair[0] == option)
         words.append(
-            f"{said(option)} is worse than {said(pair[1])}, by more than "
+            f"{parameter_value(option)} is worse than {parameter_value(pair[1])}, by more than "
             f"{number(terms.margin or 0.0)}: {_difference(levels.at[option], levels.at[pair[1]])}, "
             f"{p_text(levels.p_values[pair])} ({terms.needed})"
         )
@@ -186,7 +196,7 @@ def _narrowed(levels: _Levels) -> Revision:
         before=before,
         after=Choice(*kept, weights=weights),
         why="; ".join(words) + _at_an_end(before, best),
-        gives_up=f"{parameter_name(levels.name)} {listed(gone)}: "
+        gives_up=f"{parameter_name(levels.name)} {listed_values(gone)}: "
         f"{of_runs(lost.size, levels.runs)}, the best of them {signed(float(lost.max()))}",
         figure=_figure(levels, levels.shown[0]),
     )
@@ -201,7 +211,8 @@ def _kept(levels: _Levels) -> Revision:
         return Revision(name, "keep", before, before, why)
     pair = min(levels.worse, key=lambda p: (levels.p_values[p], levels.worse[p].estimate))
     one, other = pair
-    found = f"{said(other)} over {said(one)} {_difference(levels.at[other], levels.at[one])}"
+    over = _difference(levels.at[other], levels.at[one])
+    found = f"{parameter_value(other)} over {parameter_value(one)} {over}"
     if terms.margin is None:
         why = f"{found}; how much worse a value must be to be left out is not said (--margin)"
     elif len(levels.kept) == 1:
@@ -238,5 +249,5 @@ def _at_an_end(before: Choice, value: Value) -> str:
     if len(numbers) < max(3, len(before.options)) or not is_number(value):
         return ""
     if value == max(numbers):
-        return f"; nothing above {said(value)} was tried"
-    return f"; nothing below {said(value)} was tried" if value == min(numbers) else ""
+        return f"; nothing above {parameter_value(value)} was tried"
+    return f"; nothing below {parameter_value(value)} was tried" if value == min(numbers) else ""

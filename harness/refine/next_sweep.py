@@ -11,15 +11,14 @@ from harness import observations, statistics
 from harness.analysis.columns import RATE
 from harness.claims import still_improves
 from harness.claims.reference_value import FEWEST_PAIRS
-from harness.claims.wording import parameter_name, plural
 from harness.errors import UsageError
 from harness.observations import RULES, Observations
 from harness.records import Result
 from harness.refine.asking import questions_of, since_of
-from harness.refine.terms import listed, said
 from harness.refine.values import Proposal, Revision
 from harness.sweeps.space import Constant, Distribution
 from harness.sweeps.sweep import Pairs, Sweep, trainer_file
+from harness.text import listed, listed_values, parameter_name, parameter_value, plural
 from harness.training.settings import check_config
 from harness.verdicts import Counts, Evidence, Metric
 
@@ -229,8 +228,8 @@ def _purpose(arm: str, size: int | Pairs, space: Mapping[str, Distribution]) -> 
     if isinstance(size, int):
         return PURPOSES[arm]
     drawn = space[arm]
-    fixed = f" {said(drawn.value)}" if isinstance(drawn, Constant) else ""
-    return f"tests the fixed {parameter_name(arm)}{fixed} against {listed(size.values)}"
+    fixed = f" {parameter_value(drawn.value)}" if isinstance(drawn, Constant) else ""
+    return f"tests the fixed {parameter_name(arm)}{fixed} against {listed_values(size.values)}"
 
 
 def _counts(past: Past) -> Counts | None:

@@ -12,7 +12,6 @@ import numpy as np
 from harness import observations
 from harness.analysis.columns import Bond, find_bonds, read_columns
 from harness.claims.base import constant_metric
-from harness.claims.wording import parameter_name
 from harness.errors import UsageError
 from harness.records import MAIN, Result, Value
 from harness.refine.fixed import decide_constant
@@ -22,10 +21,11 @@ from harness.refine.levels import decide_levels
 from harness.refine.next_sweep import Past, Sizes, proposed
 from harness.refine.ranges import decide_range
 from harness.refine.sample import Sample, sample_of
-from harness.refine.terms import Terms, listed, said
+from harness.refine.terms import Terms
 from harness.refine.values import Proposal, Revision
 from harness.sweeps.space import Choice, Constant, Distribution, Given, LogUniform, Uniform
 from harness.sweeps.sweep import Sweep
+from harness.text import listed_values, parameter_name, parameter_value
 from harness.verdicts import Evidence, Metric
 
 KNOWN = (Constant, Uniform, LogUniform, Choice, Given)
@@ -146,14 +146,16 @@ def _with_children(revision: Revision, space: Mapping[str, Distribution]) -> Rev
     told = f"with it goes {cases}, and these runs cannot tell which of them it is"
     if revision.pairs is not None:
         told += f": the pairs change {parameter_name(revision.parameter)} alone"
-        told += f", and keep the {listed(children)} of {listed(revision.after.values())}"
+        told += (
+            f", and keep the {listed_values(children)} of {listed_values(revision.after.values())}"
+        )
     return replace(revision, why=f"{revision.why}; {told}")
 
 
 def _case(value: Value, drawn: Given) -> str:
     case = drawn.cases[value]
     joint = " to " if isinstance(case, Uniform | LogUniform) else ", "
-    return f"{said(value)}: {joint.join(map(said, case.values()))}"
+    return f"{parameter_value(value)}: {joint.join(map(parameter_value, case.values()))}"
 
 
 def _decide(

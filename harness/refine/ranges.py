@@ -9,14 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness import statistics
-from harness.claims.wording import number, p_text, parameter_name, plural, signed
 from harness.observations import FloatArray
 from harness.observations.levels import is_number
 from harness.refine.sample import Sample
-from harness.refine.terms import Terms, figure_of, of_runs, rounded, said
+from harness.refine.terms import Terms, figure_of, of_runs, rounded
 from harness.refine.values import Action, Figure, Revision
 from harness.statistics import FEWEST_BRACKETED, Bracket, WorseEnd
 from harness.sweeps.space import Choice, LogUniform, Uniform
+from harness.text import number, p_text, parameter_name, parameter_value, plural, signed
 
 Ordered = Uniform | LogUniform | Choice
 """What a numeric parameter of many values is drawn from; the options of a choice are its range."""
@@ -176,9 +176,9 @@ def _why(found: _Range, after: Ordered, lower: _Side, upper: _Side) -> list[str]
         words += _why_cut(found, side, end)
     for side, edge, end in zip((lower, upper), edges, ends, strict=True):
         if side.best:
-            shown = f"{said(edge)}, where no fall is shown ({p_text(side.p_value)})"
+            shown = f"{parameter_value(edge)}, where no fall is shown ({p_text(side.p_value)})"
             tried = f"nothing {'below' if side.is_lower else 'above'} it was tried"
-            wider = f"as far again, to {said(end)}" if end != edge else tried
+            wider = f"as far again, to {parameter_value(end)}" if end != edge else tried
             words.append(f"the best runs lie at the {side.name} edge, {shown}: {wider}")
     return words or [
         f"no end is shown to be worse: falling to the lower {p_text(lower.p_value)}, to the upper "
@@ -202,14 +202,15 @@ def _why_cut(found: _Range, side: _Side, end: float) -> list[str]:
     count = int(beyond.sum())
     return [
         f"{shown}, and the {plural(count, 'run')} {'below' if side.is_lower else 'above'} "
-        f"{said(end)} average {signed(gone)} against {signed(left)} of the other {y.size - count}"
+        f"{parameter_value(end)} average {signed(gone)} against {signed(left)} of the other "
+        f"{y.size - count}"
     ]
 
 
 def _gives_up(found: _Range, after: Ordered) -> str:
     (low, high), edges, outside = _ends(after), _ends(found.before), _outside(found, after)
-    parts = [f"below {said(low)}"] if low > edges[0] else []
-    parts += [f"above {said(high)}"] if high < edges[1] else []
+    parts = [f"below {parameter_value(low)}"] if low > edges[0] else []
+    parts += [f"above {parameter_value(high)}"] if high < edges[1] else []
     if not parts:
         return ""
     where = f"{parameter_name(found.name)} {' and '.join(parts)}"

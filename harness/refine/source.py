@@ -11,10 +11,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 
 from harness import claims
-from harness.claims.wording import plural
 from harness.refine.code import INDENT, WIDTH, call, distribution, enclosed, literal
 from harness.refine.values import Asked, Proposal, Revision
 from harness.sweeps.sweep import Pairs, Sweep
+from harness.text import plural
 from harness.verdicts import Counts
 
 _NAMES = ("Choice", "Counts", "Given", "LogUniform", "Pairs", "Sweep", "Uniform")

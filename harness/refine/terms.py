@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from harness.claims.wording import parameter_value, plural
-from harness.records import Value, finite
+from harness.records import finite
 from harness.refine.values import Figure
 from harness.statistics import Comparison, Worse
+from harness.text import plural
 from harness.verdicts import Metric
 
 
@@ -39,13 +38,6 @@ class Terms:
         return f"needed: {self.level:.2g}"
 
 
-def said(value: Value | float) -> str:
-    """Return a value as it is read."""
-    if isinstance(value, float):
-        return parameter_value(value)
-    return "not set" if value is None else str(value)
-
-
 def rounded(value: float, *, up: bool, digits: int = 2) -> float:
     """Return ``value`` to so many significant digits, the next above or below."""
     if value == 0.0:
@@ -53,12 +45,6 @@ def rounded(value: float, *, up: bool, digits: int = 2) -> float:
     unit = 10.0 ** (math.floor(math.log10(abs(value))) + 1 - digits)
     steps = round(value / unit, 6)
     return float(f"{(math.ceil(steps) if up else math.floor(steps)) * unit:.12g}")
-
-
-def listed(values: Iterable[Value], joint: str = "and") -> str:
-    """Return "4, 8 and 12"."""
-    words = [said(value) for value in values]
-    return " ".join([", ".join(words[:-1]), joint, words[-1]]) if len(words) > 1 else words[0]
 
 
 def of_runs(part: int, whole: int) -> str:

@@ -8,18 +8,19 @@ from dataclasses import replace
 
 from harness.analysis import Analysis, Effect, Interaction, LevelMean, Ranges
 from harness.records import Value, finite
-from harness.report.analysis_words import (
-    chance,
-    conclusion_text,
-    listed,
-    number,
-    parameter_value,
-    pattern_text,
-    scale,
-    threshold_text,
-)
+from harness.report.analysis_words import conclusion_text, pattern_text, threshold_text
 from harness.report.blocks import Block, Bullets, Column, Document, Section, Table, Text
-from harness.report.digits import NONE, Digits, count, p_value, percent_between
+from harness.text import (
+    NONE,
+    Digits,
+    chance,
+    listed,
+    p_value,
+    parameter_value,
+    percent_between,
+    plural,
+    significant,
+)
 from harness.verdicts import DELTA_PERF, Metric
 
 
@@ -37,7 +38,7 @@ def document(found: Analysis) -> Document:
     return Document(
         warning="",
         headline=f"{found.sweep}: {_size(found)}, "
-        f"{count(found.high.count, 'high performer')} ({threshold_text(found)})",
+        f"{plural(found.high.count, 'high performer')} ({threshold_text(found)})",
         sections=tuple(section for section in sections if section.blocks),
     )
 
@@ -52,8 +53,8 @@ def digits_of(found: Analysis) -> Digits:
 
 
 def _size(found: Analysis) -> str:
-    runs = count(found.runs, "run")
-    return f"{count(found.units, 'configuration')} in {runs}" if found.merged else runs
+    runs = plural(found.runs, "run")
+    return f"{plural(found.units, 'configuration')} in {runs}" if found.merged else runs
 
 
 def _about(found: Analysis) -> tuple[Block, ...]:
@@ -62,7 +63,7 @@ def _about(found: Analysis) -> tuple[Block, ...]:
         said.append("Runs of one configuration are repeats: they are averaged, and count as one.")
     if found.diverged:
         said.append(
-            f"{count(found.diverged, 'run')} diverged: ranked worst, no high performer, and left "
+            f"{plural(found.diverged, 'run')} diverged: ranked worst, no high performer, and left "
             "out of means."
         )
     same = [name for name, why in found.left_out.items() if why.startswith("the same")]
@@ -110,7 +111,7 @@ def _patterns(found: Analysis) -> tuple[Block, ...]:
             f"By chance: how likely at least as many of the {high.count} have the value, were they "
             f"any {high.count} of the {found.units} {what}; of several values or a range, how "
             "likely so few lie in it. Equal values: the same, were each value of the parameter "
-            f"equally likely. Holm's p is corrected for {count(len(high.patterns), 'pattern')} "
+            f"equally likely. Holm's p is corrected for {plural(len(high.patterns), 'pattern')} "
             "looked at, and for the parameters that this one goes with."
         )
         blocks.append(Table(columns, tuple(rows), note=note))
@@ -135,8 +136,8 @@ def _ranges(ranges: Ranges, found: Analysis, digits: Digits) -> Section:
         columns += [Column("above 0", drop=2), Column("95% interval", right=False, drop=2)]
     rows = []
     for row in ranges.rows:
-        span = number(row.low) if row.low == row.high else f"{number(row.low)} to "
-        span += "" if row.low == row.high else number(row.high)
+        span = significant(row.low) if row.low == row.high else f"{significant(row.low)} to "
+        span += "" if row.low == row.high else significant(row.high)
         cells = [span, str(row.runs), digits.signed(finite(row.mean.value))]
         cells += [_between(digits, row.mean.low, row.mean.high), digits.plain(finite(row.spread))]
         if knows_success:
@@ -151,7 +152,7 @@ def _ranges(ranges: Ranges, found: Analysis, digits: Digits) -> Section:
         rule = "ΔPerf > 0" if ranges.rule == "above zero" else "ΔPerf is shown to be above 0"
         notes.append(f"A success: {rule.replace(DELTA_PERF.name, metric.name)}.")
     if ranges.outside:
-        notes.append(f"{count(ranges.outside, 'run')} outside of these ranges.")
+        notes.append(f"{plural(ranges.outside, 'run')} outside of these ranges.")
     blocks: list[Block] = [Table(tuple(columns), tuple(rows), note=" ".join(notes))]
     blocks += [Text(_trend(effect, digits)) for effect in _of(found.effects, name) if effect.slope]
     return Section(f"By {name}", tuple(blocks))
@@ -196,7 +197,7 @@ def _effects(found: Analysis, digits: Digits) -> tuple[Block, ...]:
         f"p apart: that, among runs that agree on what it goes with ({_bonds(found.effects)})."
         if bound
         else "",
-        f"Holm's p is corrected for {count(len(found.effects), 'parameter')}.",
+        f"Holm's p is corrected for {plural(len(found.effects), 'parameter')}.",
         "Importance: how much worse held-out runs are predicted when its values are swapped at "
         "random; share: what lies between its values; both in units of the variance.",
         _predicted(found.predicted),
@@ -235,7 +236,7 @@ def _slope(effect: Effect, digits: Digits) -> str:
     slope, per = effect.slope, "per decade" if effect.is_log else "per unit"
     if not math.isfinite(slope.value):
         return NONE
-    fine = scale(digits, slope)
+    fine = digits.enough_for(slope.value)
     between = _between(fine, slope.low, slope.high)
     return f"{fine.signed(slope.value)} {per} ({between})"
 
@@ -292,7 +293,7 @@ def _interactions(found: Analysis, digits: Digits) -> tuple[Block, ...]:
     looked = found.interactions
     if not looked.pairs:
         return ()
-    pairs = count(looked.pairs, "pair")
+    pairs = plural(looked.pairs, "pair")
     if not looked.shown:
         return (
             Text(
@@ -312,13 +313,13 @@ def _interaction(one: Interaction, digits: Digits) -> str:
     return (
         f"{100 * one.share:.0f}% of the variance beyond what the two add up to (Holm's "
         f"{p_value(one.p_holm, 'p')}), most of all with {where}: "
-        f"{replace(digits, plus=True).signed(one.beyond)} in {count(one.runs, 'run')}"
+        f"{replace(digits, plus=True).signed(one.beyond)} in {plural(one.runs, 'run')}"
     )
 
 
 def _cell(value: Value | tuple[float, float]) -> str:
     if isinstance(value, tuple):
-        return f"{number(value[0])} to {number(value[1])}"
+        return f"{significant(value[0])} to {significant(value[1])}"
     return parameter_value(value)
 
 
@@ -330,5 +331,5 @@ def _conclusions(found: Analysis) -> tuple[Block, ...]:
     rest = len(items) - len(shown)
     last = f"The high performers are evidence about {listed(shown) or 'no parameter'}"
     if shown and rest:
-        last += f", and not about the other {count(rest, 'parameter')}"
+        last += f", and not about the other {plural(rest, 'parameter')}"
     return (Bullets(tuple(items)), Text(f"{last}."))

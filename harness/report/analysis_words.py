@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable
-
 from harness.analysis import Analysis, Conclusion, Pattern
-from harness.records import Value
-from harness.report.digits import Digits, count, learning_rate, p_value, value
-from harness.statistics import Estimate
+from harness.text import chance, listed, parameter_value, plural, significant
 from harness.verdicts import Metric
 
 MEASURED_BY = ("batch_size", "generations")
@@ -71,7 +66,7 @@ def _corrected(pattern: Pattern, analysis: Analysis) -> str:
     """Return the p value that counts, and what it is corrected for."""
     within = [f"{name} ({chance(p)})" for name, p in pattern.p_within.items() if p is not None]
     apart = f"Among runs of equal {listed(within)}, and c" if within else "C"
-    looked = count(len(analysis.high.patterns), "pattern")
+    looked = plural(len(analysis.high.patterns), "pattern")
     return f"{apart}orrected for {looked} looked at, it is {chance(pattern.p_holm)}"
 
 
@@ -127,45 +122,9 @@ def threshold_text(found: Analysis) -> str:
     metric, high = found.metric, found.high
     bound = -high.threshold if metric.minimised else high.threshold
     if high.rule == "above":
-        return f"{_own_name(metric)} {'<' if metric.minimised else '>'} {number(bound)}"
+        return f"{_own_name(metric)} {'<' if metric.minimised else '>'} {significant(bound)}"
     side = "up to" if metric.minimised else "from"
-    return f"the best third, {_own_name(metric)} {side} {number(bound)}"
-
-
-def parameter_value(item: Value) -> str:
-    """Return a parameter's value as it is read."""
-    if item is None:
-        return "not set"
-    return number(item) if isinstance(item, float) else value(item)
-
-
-def number(x: float) -> str:
-    """Return a number to three digits: ``1.02e-7``, ``0.005``, ``−0.25``."""
-    size = abs(x)
-    small = 0.0 < size < 1e-3 or size >= 1e6
-    text = learning_rate(size, 3) if small else f"{size:.3g}"
-    return f"−{text}" if x < 0 else text
-
-
-def chance(p: float) -> str:
-    """Return a probability to two digits, however small: ``0.46``, ``2.3e-8``."""
-    return learning_rate(p, 2) if 0.0 < p < 0.001 else p_value(p)
-
-
-def scale(digits: Digits, estimate: Estimate) -> Digits:
-    """Return ``digits`` with decimals enough for an estimate of another unit."""
-    size = abs(estimate.value)
-    if not math.isfinite(size) or size == 0.0 or size >= 10.0**-digits.places:
-        return digits
-    return Digits(min(12, 1 - math.floor(math.log10(size))), digits.plus)
-
-
-def listed(words: Iterable[str], last: str = "and") -> str:
-    """Return ``a``, ``a and b`` or ``a, b and c``."""
-    words = list(words)
-    if len(words) < 2:
-        return "".join(words)
-    return f"{', '.join(words[:-1])} {last} {words[-1]}"
+    return f"the best third, {_own_name(metric)} {side} {significant(bound)}"
 
 
 def _own_name(metric: Metric) -> str:

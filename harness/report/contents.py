@@ -8,22 +8,22 @@ from functools import lru_cache
 
 from harness.records import Outcome, Result
 from harness.report.blocks import Block, Bullets, Column, Document, Section, Table, Text, Verdicts
-from harness.report.digits import (
-    NONE,
-    Digits,
-    count,
-    duration,
-    learning_rate,
-    p_value,
-    percent_between,
-    value,
-    verdict_numbers,
-)
 from harness.report.model import Report
 from harness.report.pictures import DIVERGED, OTHER, SUCCESS
 from harness.report.sections import arms_blocks, curve_blocks, rate_blocks
 from harness.report.tables import Estimated, Side, learning_rate_of
 from harness.report.worded import worded
+from harness.text import (
+    NONE,
+    Digits,
+    cell,
+    duration,
+    learning_rate,
+    p_value,
+    percent_between,
+    plural,
+    verdict_numbers,
+)
 from harness.verdicts import Spared, Verdict, VerdictName
 
 VERDICT_NAMES: tuple[VerdictName, ...] = (
@@ -106,7 +106,7 @@ def _answered_early(spared: Spared) -> str:
     saved = spared.seconds
     time = "" if saved is None else f", which saved about {duration(saved)} of training"
     return (
-        f"ANSWERED EARLY: {spared.trained} of {count(spared.planned, 'run')}; the other "
+        f"ANSWERED EARLY: {spared.trained} of {plural(spared.planned, 'run')}; the other "
         f"{spared.left} were not needed{time}"
     )
 
@@ -120,7 +120,7 @@ def _conditions(report: Report) -> str:
     devices = sorted({r.outcome.device for r in report.main if r.outcome.device})
     parts += devices
     if report.steps:
-        parts.append(count(report.steps, "step"))
+        parts.append(plural(report.steps, "step"))
     sentences = [", ".join(parts) + "." if parts else ""]
     if report.lr_transfer != 1:
         sentences.append(
@@ -129,12 +129,12 @@ def _conditions(report: Report) -> str:
     prompts = {(r.outcome.prompts, r.outcome.samples) for r in report.main if r.outcome.prompts}
     if len(prompts) == 1:
         held_out, samples = next(iter(prompts))
-        each = f" × {count(samples, 'sample')}" if samples else ""
+        each = f" × {plural(samples, 'sample')}" if samples else ""
         sentences.append(f"Perf is measured on {held_out} held-out prompts{each}.")
     seconds = [r.outcome.seconds for r in report.runs if r.outcome.seconds is not None]
     if seconds:
         sentences.append(
-            f"{count(len(seconds), 'run')} took {duration(sum(seconds))} of training in all."
+            f"{plural(len(seconds), 'run')} took {duration(sum(seconds))} of training in all."
         )
     return " ".join(sentence for sentence in sentences if sentence)
 
@@ -206,7 +206,7 @@ def _runs(report: Report, digits: Digits) -> Section:
     configs = [r.run.config for r in main]
     names = list(dict.fromkeys(name for config in configs for name in config))
     varied = [n for n in names if any(config.get(n) != configs[0].get(n) for config in configs)]
-    same = {n: value(configs[0][n], rate=n == RATE) for n in names if n not in varied}
+    same = {n: cell(configs[0][n], rate=n == RATE) for n in names if n not in varied}
     places = max(2, *(len(str(r.run.index)) for r in main))
     between = max(0, len(main) - MOST_LISTED)
     if between:
@@ -218,14 +218,14 @@ def _runs(report: Report, digits: Digits) -> Section:
         Column("ΔPerf"): [_change(r.outcome, digits) for r in main],
     }
     if RATE in varied:
-        columns[Column("learning rate")] = [value(c.get(RATE), rate=True) for c in configs]
+        columns[Column("learning rate")] = [cell(c.get(RATE), rate=True) for c in configs]
         if report.lr_transfer != 1:
             own = [rate and rate * report.lr_transfer for rate in map(learning_rate_of, main)]
             columns[Column("the task's", drop=2)] = [learning_rate(rate) for rate in own]
     for name in varied:
         if name != RATE:
             title = name.replace("_", " ")
-            columns[Column(title, drop=3, wrap=True)] = [value(c.get(name)) for c in configs]
+            columns[Column(title, drop=3, wrap=True)] = [cell(c.get(name)) for c in configs]
     disagrees = [_training(r.outcome, digits) for r in main]
     notes = [f"{SUCCESS} success."] if report.own.improved else []
     if any(r.outcome.delta_perf_se is not None for r in main):

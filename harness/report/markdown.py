@@ -15,10 +15,10 @@ from harness.report.blocks import (
     Verdicts,
 )
 from harness.report.contents import digits_of, document
-from harness.report.digits import Digits
 from harness.report.layout import clean
 from harness.report.model import Report
 from harness.report.pictures import curves_text, legend, scatter_text
+from harness.text import Digits
 from harness.verdicts import Verdict
 
 PICTURE_WIDTH = 80

@@ -9,9 +9,9 @@ from typing import Any
 from harness.judging.parity import Pair, Parity
 from harness.records import FINAL, Outcome, Run, finite
 from harness.report.blocks import Column, Table
-from harness.report.digits import NONE, Digits, count, learning_rate
 from harness.report.layout import table_text, wrap
 from harness.report.terminal import COLOURS
+from harness.text import NONE, Digits, learning_rate, plural
 
 SCHEMA = 1
 
@@ -78,7 +78,7 @@ def _side(outcome: Outcome) -> dict[str, Any]:
 def as_text(found: Parity, width: int, *, colour: bool = False) -> list[str]:
     """Return a comparison in lines of at most ``width``: a row a run, and what it comes to."""
     first, second = found.backends
-    size = f"{count(len(found.pairs), 'run')} of {count(found.steps, 'step')}"
+    size = f"{plural(len(found.pairs), 'run')} of {plural(found.steps, 'step')}"
     on = [device for device in dict.fromkeys(found.devices) if device]
     if len(on) == 2:
         on = [f"{name}: {there}" for name, there in zip(found.backends, found.devices, strict=True)]
@@ -165,7 +165,7 @@ def _words(found: Parity) -> list[tuple[str, str]]:
                 text = f"{_number(pair.run)} on {backend}: {side.error or 'no error was recorded'}"
                 said.append((side.status, text))
     if found.apart_at_the_start:
-        which = f"{found.apart_at_the_start} of {count(len(found.pairs), 'run')}"
+        which = f"{found.apart_at_the_start} of {plural(len(found.pairs), 'run')}"
         said.append(
             ("starting weights", f"other ones on each backend in {which}: train those anew")
         )
@@ -174,14 +174,14 @@ def _words(found: Parity) -> list[tuple[str, str]]:
     said += [
         ("step 1", _step_one(found)),
         ("tokens", _tokens(found)),
-        ("perf before", f"equal in {same} of {count(known, 'run')}" if known else "not recorded"),
+        ("perf before", f"equal in {same} of {plural(known, 'run')}" if known else "not recorded"),
     ]
     if agreed.runs:
         said.append(
             (
                 "each run",
                 f"the difference lies within 1 standard error in {agreed.one_error} of "
-                f"{count(agreed.runs, 'run')}, within about 2 (95%) in {agreed.interval}",
+                f"{plural(agreed.runs, 'run')}, within about 2 (95%) in {agreed.interval}",
             )
         )
     return said
@@ -193,7 +193,7 @@ def _step_one(found: Parity) -> str:
         if not any(pair.steps for pair in found.pairs):
             return "not compared: which tokens were drawn is not recorded"
         return "not compared: the tokens differ in every run, from the first step"
-    some = f"in the {step_one.runs} of {count(everyone, 'run')} whose tokens agree, "
+    some = f"in the {step_one.runs} of {plural(everyone, 'run')} whose tokens agree, "
     numbers = "" if step_one.runs == everyone else some
     numbers += "loss, entropy and gradient norm"
     if step_one.largest == 0.0:
@@ -212,7 +212,7 @@ def _tokens(found: Parity) -> str:
     equal = len(known) - len(steps)
     whole = all(pair.parted_at or pair.steps == found.steps for pair in known)
     which = f"all {found.steps} steps" if whole else "all steps that both have"
-    text = f"the completions of {which} are equal in {equal} of {count(len(known), 'run')}"
+    text = f"the completions of {which} are equal in {equal} of {plural(len(known), 'run')}"
     if not steps:
         return text
     if len(steps) == 1:

@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 
 from harness.report.blocks import Curves, Line, Scatter
-from harness.report.digits import Digits, learning_rate
+from harness.text import Digits, learning_rate
 
 HEIGHT = 11
 WIDEST = 96

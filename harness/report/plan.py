@@ -10,9 +10,9 @@ from harness.audit.coverage import Coverage, coverage, duplicates
 from harness.records import MAIN, Run, finite
 from harness.report.as_json import finding_data
 from harness.report.blocks import Block, Bullets, Column, Document, Section, Table, Text
-from harness.report.digits import NONE, Digits, count, duration, learning_rate, percent, value
 from harness.report.terminal import render_document
 from harness.sweeps.sweep import Pairs, Sweep
+from harness.text import NONE, Digits, cell, duration, learning_rate, percent, plural
 from harness.verdicts import Finding, Power
 
 KINDS = {
@@ -126,8 +126,8 @@ def document(page: Page) -> Document:
     sweep, main = page.sweep, page.main
     steps = main[0].steps
     declared = (len(main), steps) == (sweep.runs, sweep.steps)
-    less = "" if declared else f" (declared: {sweep.runs} of {count(sweep.steps, 'step')})"
-    title = f"{sweep.name}: {count(len(main), 'run')} of {count(steps, 'step')}{less}"
+    less = "" if declared else f" (declared: {sweep.runs} of {plural(sweep.steps, 'step')})"
+    title = f"{sweep.name}: {plural(len(main), 'run')} of {plural(steps, 'step')}{less}"
     sections = [
         Section("Parameters", (_space(page), *_covered(page))),
         Section("Configs", (_configs(page), Text(_repeats(main)))),
@@ -201,7 +201,7 @@ def _space(page: Page) -> Table:
 
 def _covered(page: Page) -> list[Block]:
     """Return the table of what the runs have of each parameter, where one varies."""
-    runs = f"in {count(len(page.main), 'run')}"
+    runs = f"in {plural(len(page.main), 'run')}"
     columns = (Column("parameter", right=False), Column(runs, right=False, wrap=True))
     varied = [of for of in page.coverage if of.gap is not None or len(of.levels) > 1]
     return [Table(columns, tuple((of.parameter, _found(of)) for of in varied))] if varied else []
@@ -209,9 +209,9 @@ def _covered(page: Page) -> list[Block]:
 
 def _found(of: Coverage) -> str:
     if of.gap is None:
-        return ", ".join(f"{value(level)}: {count(runs, 'run')}" for level, runs in of.levels)
+        return ", ".join(f"{cell(level)}: {plural(runs, 'run')}" for level, runs in of.levels)
     rate = of.parameter == "learning_rate"
-    low, high, start, end = (value(x, rate=rate) for x in (of.low, of.high, *of.gap))
+    low, high, start, end = (cell(x, rate=rate) for x in (of.low, of.high, *of.gap))
     spanned = f"{percent(of.share)} of the range"
     if of.orders is not None:
         spanned = f"{of.orders:.2f} of {of.declared:.2f} orders of magnitude"
@@ -242,7 +242,7 @@ def _configs(page: Page) -> Table:
     for name in varied:
         rate = name == "learning_rate"
         title = Column(name.replace("_", " "), wrap=True)
-        columns[title] = [value(config[name], rate=rate) for config in configs]
+        columns[title] = [cell(config[name], rate=rate) for config in configs]
         if rate and page.transfer != 1:
             rates = [float(config[name] or 0) for config in configs]
             own = [learning_rate(rate * page.transfer) for rate in rates]
@@ -256,7 +256,7 @@ def _repeats(main: Sequence[Run]) -> str:
     if not groups:
         return "No config occurs twice."
     distinct = len(main) - sum(len(group) - 1 for group in groups)
-    return f"{distinct} of {count(len(main), 'config')} are distinct."
+    return f"{distinct} of {plural(len(main), 'config')} are distinct."
 
 
 def _arms(page: Page) -> Table:
@@ -281,12 +281,12 @@ def _arms(page: Page) -> Table:
 
 def cost_text(cost: Cost) -> list[str]:
     """Return what runs cost, and how long they take, in a sentence each."""
-    sizes = [count(cost.runs, "run"), count(cost.steps, "step")]
+    sizes = [plural(cost.runs, "run"), plural(cost.steps, "step")]
     if cost.completions is not None:
-        sizes.append(count(cost.completions, "completion"))
+        sizes.append(plural(cost.completions, "completion"))
     if cost.seconds is None:
         time = f"Time is not known yet: {cost.why}."
     else:
-        by = count(cost.stored, "stored run")
+        by = plural(cost.stored, "stored run")
         time = f"About {duration(cost.seconds)} with one worker, judging by {by}."
     return [f"Cost: {', '.join(sizes)}.", time]

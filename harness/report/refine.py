@@ -8,12 +8,12 @@ from typing import Any
 
 from harness.refine import Proposal, Revision
 from harness.report.blocks import Block, Bullets, Column, Document, Section, Table, Text
-from harness.report.digits import Digits, count
 from harness.report.layout import wrap
 from harness.report.plan import Cost, cost_data, cost_text, power_blocks, power_data
 from harness.report.terminal import NARROWEST, render_document
 from harness.sweeps.space import Distribution, Given
 from harness.sweeps.sweep import Pairs
+from harness.text import Digits, plural
 from harness.verdicts import Power
 
 SCHEMA = 1
@@ -96,7 +96,7 @@ def document(page: Page) -> Document:
     proposal = page.proposal
     sweep = proposal.sweep
     changed = sum(revision.action != "keep" for revision in proposal.revisions)
-    size = f"{count(sweep.runs, 'run')} of {count(sweep.steps, 'step')}"
+    size = f"{plural(sweep.runs, 'run')} of {plural(sweep.steps, 'step')}"
     sections = [
         Section("", (Text(_held(proposal)),)),
         Section("Parameters", (_table(proposal), _reasons(proposal.revisions))),
@@ -108,7 +108,7 @@ def document(page: Page) -> Document:
     if proposal.beside:
         items = tuple(("note", f"{line}.") for line in proposal.beside)
         sections.append(Section("", (Bullets(items),)))
-    headline = f"{proposal.source} → {sweep.name}: {size}, {count(changed, 'parameter')} changed"
+    headline = f"{proposal.source} → {sweep.name}: {size}, {plural(changed, 'parameter')} changed"
     return Document("", headline, tuple(s for s in sections if s.blocks))
 
 
@@ -127,11 +127,11 @@ def drawn_from(drawn: Distribution) -> str:
 
 
 def _held(proposal: Proposal) -> str:
-    runs = count(proposal.runs, "finished run")
+    runs = plural(proposal.runs, "finished run")
     if not proposal.tests:
         return f"From {runs}. Nothing could be tested, and nothing is left out."
     return (
-        f"From {runs}. {count(proposal.tests, 'test')} could leave something out; each is held "
+        f"From {runs}. {plural(proposal.tests, 'test')} could leave something out; each is held "
         f"against {proposal.alpha:g}/{proposal.tests} = {proposal.alpha / proposal.tests:.2g}, so "
         f"that a sweep in which nothing matters loses something in at most {proposal.alpha:.0%} of "
         "cases."

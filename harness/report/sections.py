@@ -17,9 +17,9 @@ from harness.report.blocks import (
     Table,
     Text,
 )
-from harness.report.digits import NONE, Digits, count, learning_rate, value
 from harness.report.model import Report
 from harness.report.tables import Arm, Curve, Estimated, Range, learning_rate_of
+from harness.text import NONE, Digits, cell, learning_rate, plural
 
 MOST_STEPS = 6
 MOST_DRAWN = 2_000
@@ -203,7 +203,7 @@ def arms_blocks(report: Report, digits: Digits) -> tuple[Block, ...]:
 
 def arm_label(arm: Arm) -> str:
     """Return an arm's name, with the value it sets where it has one."""
-    return arm.name if arm.value is None else f"{arm.name} {value(arm.value)}"
+    return arm.name if arm.value is None else f"{arm.name} {cell(arm.value)}"
 
 
 def _arm_row(arm: Arm, digits: Digits) -> tuple[str, ...]:
@@ -214,7 +214,7 @@ def _arm_row(arm: Arm, digits: Digits) -> tuple[str, ...]:
         mean = digits.signed(side.mean.value)
     else:
         change = digits.with_error(arm.difference.value, arm.difference.error)
-        said = f"{change} ({count(arm.pairs, 'pair')})" if arm.pairs else "no pairs yet"
+        said = f"{change} ({plural(arm.pairs, 'pair')})" if arm.pairs else "no pairs yet"
         mean = digits.with_error(side.mean.value, side.mean.error)
     steps = ", ".join(map(str, side.steps)) or NONE
     return (arm_label(arm), str(side.runs), steps, mean, f"{side.successes} of {side.runs}", said)

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from xml.sax.saxutils import escape
 
 from harness.report.blocks import Bars, Curves, Scatter
-from harness.report.digits import Digits, learning_rate
 from harness.report.pictures import linear_ticks, log_ticks, padded
+from harness.text import Digits, learning_rate
 
 WIDTH, HEIGHT = 640, 320
 LEFT, RIGHT, TOP, BOTTOM = 62, 12, 12, 40

@@ -16,10 +16,10 @@ from harness.report.blocks import (
     Verdicts,
 )
 from harness.report.contents import digits_of, document
-from harness.report.digits import Digits, p_value
 from harness.report.layout import table_text, wrap
 from harness.report.model import Report
 from harness.report.pictures import curves_text, legend, scatter_text
+from harness.text import Digits, p_value
 from harness.verdicts import Verdict, VerdictName
 
 NARROWEST = 40

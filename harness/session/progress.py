@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from harness.protocols import Event, Progressed, Started, Withheld
 from harness.records import Outcome, Run
+from harness.text import clock
 
 if TYPE_CHECKING:
     from rich.live import Live
@@ -100,15 +101,6 @@ class Observer:
 
     def pause(self) -> None:
         """Clear what is shown: something else is about to print."""
-
-
-def clock(seconds: float | None) -> str:
-    """Return a duration as ``m:ss`` or ``h:mm:ss``; ``…`` where it is not known yet."""
-    if seconds is None:
-        return "…"
-    whole = max(0, round(seconds))
-    hours, minutes = divmod(whole // 60, 60)
-    return f"{hours}:{minutes:02d}:{whole % 60:02d}" if hours else f"{minutes}:{whole % 60:02d}"
 
 
 def describe(tally: Tally, now: float, width: int) -> str:

@@ -12,6 +12,7 @@ from typing import TextIO
 from harness.errors import UsageError
 from harness.tables import cells as cells_
 from harness.tables.table import Table, check_size
+from harness.text import plural
 
 _SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
 
@@ -52,8 +53,8 @@ def _rows(path: Path, file: TextIO, separator: str) -> tuple[list[int], list[lis
                 continue
             if rows and len(row) != len(rows[0]):
                 raise UsageError(
-                    f"{path.name}, line {begins}: {_plural(len(row), 'cell')}, but the header "
-                    f"names {_plural(len(rows[0]), 'column')}; every row needs as many"
+                    f"{path.name}, line {begins}: {plural(len(row), 'cell')}, but the header "
+                    f"names {plural(len(rows[0]), 'column')}; every row needs as many"
                 )
             places.append(begins)
             rows.append(row)
@@ -100,7 +101,3 @@ def _unreadable(path: Path, line: int, error: csv.Error) -> str:
 def _columns(names: Sequence[str]) -> str:
     listed = ", ".join(map(repr, names[:5])) + (", …" if len(names) > 5 else "")
     return f"column {listed}" if len(names) == 1 else f"columns {listed}"
-
-
-def _plural(number: int, word: str) -> str:
-    return f"{number} {word}" if number == 1 else f"{number} {word}s"

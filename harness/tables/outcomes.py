@@ -13,6 +13,7 @@ from harness.tables.columns import Columns
 from harness.tables.judged import Judged
 from harness.tables.table import Table
 from harness.tables.trackers import State
+from harness.text import plural
 
 Curves = Mapping[str, tuple[Evaluation, ...]]
 
@@ -112,13 +113,11 @@ def _turned(turned: Mapping[str, int], judged: Judged) -> list[str]:
     where = " or ".join(filter(None, (judged.value, judged.before)))
     if number := turned.get("failed"):
         said.append(
-            f"{_runs(number)} completed without a number in {where}: held as failed (if they "
-            "diverged, a status column should say so)"
+            f"{plural(number, 'run')} completed without a number in {where}: held as failed (if "
+            "they diverged, a status column should say so)"
         )
     if number := turned.get("diverged"):
-        said.append(f"{_runs(number)} with nan or an infinite number in {where}: held as diverged")
+        said.append(
+            f"{plural(number, 'run')} with nan or an infinite number in {where}: held as diverged"
+        )
     return said
-
-
-def _runs(number: int) -> str:
-    return f"{number:,} run" if number == 1 else f"{number:,} runs"

@@ -32,6 +32,7 @@ from harness.tables.pairs import paired
 from harness.tables.reading import read_table
 from harness.tables.table import Table
 from harness.tables.trackers import OURS, State
+from harness.text import plural
 from harness.verdicts import Metric
 
 CONDITIONS = Conditions(
@@ -201,9 +202,9 @@ def _kept(
     kept = [row for row in range(len(table)) if row not in unfinished and row not in bare]
     said = []
     if unfinished:
-        said.append(f"not finished yet, left out: {_rows(len(unfinished))}")
+        said.append(f"not finished yet, left out: {plural(len(unfinished), 'row')}")
     if bare:
-        said.append(f"neither parameters nor an outcome, left out: {_rows(len(bare))}")
+        said.append(f"neither parameters nor an outcome, left out: {plural(len(bare), 'row')}")
     if not kept:
         raise UsageError(f"{table.path.name} has no finished run: {'; '.join(said)}")
     return kept, said
@@ -214,9 +215,8 @@ def _kept(
 
 def _read_as(table: Table, columns: Columns, judged: Judged) -> list[str]:
     """Return lines on what was read as what, and what was ignored."""
-    about = (
-        f"{table.path.name}: {_rows(len(table))} of {len(table.columns)} columns, {table.format}"
-    )
+    rows = plural(len(table), "row")
+    about = f"{table.path.name}: {rows} of {len(table.columns)} columns, {table.format}"
     if columns.tracker is not None:
         about += f"; an export of {columns.tracker.name} ({columns.tracker.known_by})"
     parameters = ", ".join(_named(name, raw) for name, raw in columns.parameters.items())
@@ -256,7 +256,7 @@ def _not_completed(
     words, ours = table.values(column), columns.tracker is OURS
     count = Counter((str(words[row]), states[row]) for row in kept if states[row] != "completed")
     said = [
-        f"{word}: {_rows(number, 'run')}"
+        f"{word}: {plural(number, 'run')}"
         + (f", held as {status}" if (status := status_of(state)) != word and not ours else "")
         for (word, state), number in count.items()
     ]
@@ -277,10 +277,6 @@ def _arms(runs: Sequence[Run]) -> list[str]:
 
 def _named(name: str, raw: str) -> str:
     return name if name == raw else f"{name} ({raw})"
-
-
-def _rows(number: int, word: str = "row") -> str:
-    return f"{number:,} {word}" if number == 1 else f"{number:,} {word}s"
 
 
 def _some(raws: Sequence[str], most: int = 8) -> str:

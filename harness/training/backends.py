@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from harness.errors import BackendError, UsageError, nearest
+from harness.text import listed
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +87,7 @@ def resolve_backend(
         if usable or not needed:
             return (usable or list(BACKENDS.values()))[0]
         lacking = "; ".join(
-            f"{backend.name} lacks {_listed(missing_libraries(backend, installed))}"
+            f"{backend.name} lacks {listed(missing_libraries(backend, installed))}"
             for backend in BACKENDS.values()
         )
         offers = " or ".join(pip(backend.name) for backend in BACKENDS.values())
@@ -99,7 +100,7 @@ def resolve_backend(
     if missing:
         verb = "is" if len(missing) == 1 else "are"
         raise BackendError(
-            f"backend {name!r}: {_listed(missing)} {verb} not installed; run: {pip(name)}"
+            f"backend {name!r}: {listed(missing)} {verb} not installed; run: {pip(name)}"
         )
     return backend
 
@@ -116,7 +117,7 @@ def choice(asked: str, name: str, installed: Callable[[str], bool] | None = None
         return f"{name} (auto; none is installed here)"
     others = [other for other in usable if other != name]
     verb = "is" if len(others) == 1 else "are"
-    return f"{name} (auto; {_listed(others)} {verb} installed too)" if others else f"{name} (auto)"
+    return f"{name} (auto; {listed(others)} {verb} installed too)" if others else f"{name} (auto)"
 
 
 def check_precision(name: str) -> None:
@@ -249,8 +250,3 @@ def missing_libraries(
 def pip(extra: str) -> str:
     """Return the command that installs what an extra of this package has."""
     return f'pip install "pytest-sweep[{extra}]"'
-
-
-def _listed(names: Sequence[str]) -> str:
-    """Return "a", "a and b", or "a, b and c"."""
-    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)

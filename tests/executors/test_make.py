@@ -13,8 +13,9 @@ from harness.errors import BackendError, UsageError
 from harness.executors import logs, make_executor
 from harness.executors.load import load_trainer
 from harness.executors.logs import begin_log, tail
-from harness.executors.outcomes import amount, failure, one_line, sound
+from harness.executors.outcomes import failure, one_line, sound
 from harness.records import Evaluation, Outcome
+from harness.text import byte_size
 from tests.executors import trainers
 
 
@@ -121,7 +122,7 @@ def test_who_writes_a_log_goes_on_at_its_end_after_it_is_cut(tmp_path):
 
 
 def test_bytes_in_words():
-    assert [amount(n) for n in (7, 2048, 3 * 2**19, 5 * 2**30)] == [
+    assert [byte_size(n) for n in (7, 2048, 3 * 2**19, 5 * 2**30)] == [
         "7 bytes",
         "2.0 KiB",
         "1.5 MiB",

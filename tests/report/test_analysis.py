@@ -11,8 +11,8 @@ import pytest
 from harness.analysis import analyze
 from harness.report.analysis import digits_of, document
 from harness.report.analysis_json import as_data
-from harness.report.analysis_words import chance, number, parameter_value
 from harness.report.terminal import render_document
+from harness.text import chance, parameter_value, significant
 from harness.verdicts import Metric
 from tests import published_broad
 from tests.factories import make_results
@@ -189,7 +189,7 @@ def test_repeats_the_null_arm_and_lost_runs_are_said():
 
 
 def test_numbers_and_values():
-    assert [number(x) for x in (1.02e-7, 0.005, -0.25, 0.0, 3e6, 12)] == [
+    assert [significant(x) for x in (1.02e-7, 0.005, -0.25, 0.0, 3e6, 12)] == [
         "1.02e-7", "0.005", "−0.25", "0", "3e6", "12",
     ]  # fmt: skip
     assert [parameter_value(x) for x in (None, True, 8, "a", 1e-7)] == [

@@ -5,7 +5,8 @@ from hypothesis import strategies as st
 
 from harness import Outcome
 from harness.session import progress
-from harness.session.progress import LiveLine, LogLine, Tally, clock, describe
+from harness.session.progress import LiveLine, LogLine, Tally, describe
+from harness.text import clock
 
 
 def tally(**changes):
