@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol, runtime_checkable
 
-from harness.records import Job, Outcome, Progress
-from harness.verdicts import Evidence, Verdict
+from harness.records import Job, Outcome, Progress, Run
+from harness.verdicts import DELTA_PERF, Difference, Evidence, Metric, Pricing, Verdict
 
 Notify = Callable[[Progress], None]
 
@@ -99,21 +99,68 @@ class Executor(Protocol):
         ...
 
 
+@runtime_checkable
 class Claim(Protocol):
-    """What a question asserts.
+    """What a question asserts, and all that planning, judging, auditing and comparing need of it.
 
-    ``parameters`` are those it names, ``arms`` those it needs, ``uses_baseline`` whether it
-    compares with one. ``describe`` states the claim and its thresholds in one line: it is what is
-    hashed before the first run, so two claims with the same line are the same claim.
+    `harness.BaseClaim` has everything but `question`, `describe` and how the claim is decided; a
+    claim of a user's own derives from it.
+
+    ``parameters`` are those that the claim names, ``within`` one whose levels are compared each by
+    itself, ``arms`` those that it needs, ``uses_baseline`` whether it compares with a baseline.
+    ``fewest`` are the runs (or pairs) below which it is not judged before all are in, and
+    ``by_counts`` says that it is decided by counts alone, so that `curtailed` may settle it early.
     """
 
     @property
     def parameters(self) -> tuple[str, ...]: ...
     @property
+    def within(self) -> str | None: ...
+    @property
     def arms(self) -> tuple[str, ...]: ...
     @property
     def uses_baseline(self) -> bool: ...
     @property
-    def text(self) -> str: ...
-    def describe(self) -> str: ...
-    def judge(self, id: str, evidence: Evidence) -> Verdict: ...
+    def fewest(self) -> int: ...
+    @property
+    def by_counts(self) -> bool: ...
+
+    def question(self, metric: Metric = DELTA_PERF) -> str:
+        """Return the question in plain words."""
+        ...
+
+    def describe(self, metric: Metric = DELTA_PERF) -> str:
+        """Return the claim and its thresholds in one line.
+
+        It is hashed before the first run: two claims with the same line are the same claim.
+        """
+        ...
+
+    def judge(self, id: str, evidence: Evidence) -> Verdict:
+        """Judge the claim. Equal evidence and id give an equal verdict."""
+        ...
+
+    def curtailed(self, id: str, evidence: Evidence, planned: int) -> Verdict | None:
+        """Return the verdict that the runs still to come cannot change; None where they can.
+
+        ``planned`` are the main runs of the sweep, finished or not.
+        """
+        ...
+
+    def power(self, design: Any) -> Pricing | None:  # noqa: ANN401  a `Design` is above this
+        """Return the effects that the claim is priced at under a `harness.claims.design.Design`.
+
+        None where the claim does not say its power.
+        """
+        ...
+
+    def worse(self, now: Evidence, then: Evidence, was: Verdict) -> tuple[Difference, ...]:
+        """Test whether ``now`` is worse than ``then`` in what the claim rests on.
+
+        ``was`` is the verdict of then. Each test is one-sided and holds its level by itself.
+        """
+        ...
+
+    def window(self, run: Run) -> tuple[float, float] | None:
+        """Return the first and last step of the part of the curve it looks at; None without."""
+        ...

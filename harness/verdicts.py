@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from harness.records import Result
 
@@ -104,6 +104,39 @@ class Decision:
         return f"look {self.look} of {self.looks}, {at}{level}"
 
 
+NeedKind = Literal[
+    "training", "baseline", "arm", "curve", "evaluation", "parameter", "margin", "runs", "metric"
+]
+"""What a need is of: runs that pytest trains, a baseline to compare with, an arm beside the main
+runs, a point of the learning curve, another evaluation, a parameter that varies, a margin, more
+runs, or another metric."""
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """What would answer a question that is not answered, as its claim says it.
+
+    What is done about a need depends on its ``kind``, never on its words: the runs of a table need
+    no command that trains. ``sweeps`` are those that a ``training`` need is of.
+    """
+
+    kind: NeedKind
+    text: str
+    sweeps: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return self.text
+
+
+def training(*sweeps: str, options: str = "") -> Need:
+    """Return the need of runs that pytest trains; ``options`` begins with a space where given."""
+    return Need("training", f"pytest experiments/ --sweep {','.join(sweeps)}{options}", sweeps)
+
+
+Unit = Literal["change", "level", "share", "parameter"]
+"""What an estimate is in: a change or level of the metric, a share of runs, a parameter's value."""
+
+
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """A judged question.
@@ -128,9 +161,46 @@ class Verdict:
     n: int = 0
     method: str = ""
     reason: str = ""
-    needs: tuple[str, ...] = ()
+    needs: tuple[Need, ...] = ()
     beside: tuple[str, ...] = ()
     decided: Decision | None = None
+    unit: Unit = "change"
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """A way in which a claim may be true: in words, as a number, and how likely it is shown.
+
+    ``shown`` goes between "with 24 runs," and "with probability". ``power`` is that of so many runs
+    or pairs.
+    """
+
+    words: str
+    size: float
+    shown: str
+    power: Callable[[int], float]
+
+
+MOST = 1_000
+"""Sizes up to which a power of 0.8 is looked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pricing:
+    """The standard effects of a claim under a design; none where ``why`` says what that lacks.
+
+    ``n`` are the planned runs or pairs, ``given`` what the power rests on, ``least`` and ``most``
+    the sizes that are looked through for a power of 0.8; with ``every``, one by one.
+    """
+
+    n: int
+    effects: tuple[Effect, ...] = ()
+    why: str = ""
+    given: str = ""
+    unit: Literal["runs", "pairs"] = "runs"
+    least: int = 2
+    most: int = MOST
+    every: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +242,13 @@ class Spared:
     def left(self) -> int:
         """How many runs are not needed."""
         return self.planned - self.trained
+
+
+class Difference(NamedTuple):
+    """One thing in which two sweeps may differ, with the p value of "for the worse"."""
+
+    what: str
+    p_value: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,7 @@ from harness.report import as_json
 from harness.sweeps.baseline import is_table
 from harness.training.settings import GRPOSettings
 from harness.verdicts import Finding, Verdict, VerdictName
-from tests.factories import make_arm, make_evidence, make_result
+from tests.factories import make_arm, make_evidence, make_result, report_of
 
 pytest_plugins = ["pytester"]
 
@@ -231,12 +231,11 @@ def keys(value):
 
 
 def test_every_field_of_the_json_report_is_documented():
-    from harness.report.model import build
 
     main = (make_result(id="s-00"), make_result(id="s-01", delta=0.1, index=1))
     evidence = make_evidence(runs=main, arms={"null": make_arm("null", main, [0.0, 0.01])})
     verdicts = claims.judge_all({"half": claims.success_rate.above(0.5)}, evidence)
-    report = build(evidence, verdicts, [Finding("post_hoc", "warning", "changed")])
+    report = report_of(evidence, verdicts, [Finding("post_hoc", "warning", "changed")])
     fields = set(keys(as_json.as_data(report)))
     assert {"schema", "delta_perf", "p_holm", "severity"} <= fields
     assert fields - set(code_spans(DOCS / "report.md")) == set()

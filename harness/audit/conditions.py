@@ -67,13 +67,11 @@ def annealed_window(view: View) -> Iterator[Finding]:
     half = bool(observations.observe(view.evidence.arms.get("half", ())).completed)
     how = view.how_to_have("half", HALF)
     for name, claim in view.questions.items():
-        if not hasattr(claim, "since"):
-            continue
-        rates = observations.learning_rates(view.observed.completed)
-        spans = [observations.window_of(result, claim.since) for result in view.observed.completed]
-        if not rates or not spans:
-            continue
-        yield from annealing(name, spans[0], statistics.rate_in_window(rates, *spans[0]), half, how)
+        completed = view.observed.completed
+        span = claim.window(completed[0].run) if completed else None
+        rates = observations.learning_rates(completed) if span is not None else []
+        if span is not None and rates:
+            yield from annealing(name, span, statistics.rate_in_window(rates, *span), half, how)
 
 
 def annealing(

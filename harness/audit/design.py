@@ -85,14 +85,14 @@ def edge_optimum(view: View) -> Iterator[Finding]:
         yield Finding(
             "edge_optimum",
             "warning",
-            f"ΔPerf gets better towards the {end} end of {name} ({value:.3g}), and no decline is "
-            "shown there: the best may lie at that edge or beyond it; widen the range",
+            f"{view.metric} gets better towards the {end} end of {name} ({value:.3g}), and no "
+            "decline is shown there: the best may lie at that edge or beyond it; widen the range",
             (name,),
         )
 
 
 def survivorship(view: View) -> Iterator[Finding]:
-    """Say how many runs left no ΔPerf, and where they lie.
+    """Say how many runs left no value of the metric, and where they lie.
 
     A stored sweep's evidence holds finished runs only, of which some diverged; that of a table may
     hold failed ones, which nobody tries again.

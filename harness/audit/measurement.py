@@ -28,8 +28,9 @@ def degenerate_metric(view: View) -> Iterator[Finding]:
             yield Finding(
                 "degenerate_metric",
                 "error",
-                f"ΔPerf is {value:+.4g} in {n} of {n} runs of {whose}: it measures something that "
-                "training does not change; look at how perf is computed before anything else",
+                f"{view.metric} is {value:+.4g} in {n} of {n} runs of {whose}: it measures "
+                "something that training "
+                "does not change; look at how perf is computed before anything else",
             )
 
 
@@ -42,8 +43,8 @@ def placebo_moved(view: View) -> Iterator[Finding]:
             "placebo_moved",
             "error",
             f"{moved.size} of {placebo.delta.size} placebo runs, trained with a learning rate of "
-            f"0, measure a ΔPerf other than 0 (up to {worst:+.3g}): before and after are not "
-            "evaluated alike, so no ΔPerf of this sweep can be trusted",
+            f"0, measure a {view.metric} other than 0 (up to {worst:+.3g}): before and after are "
+            f"not evaluated alike, so no {view.metric} of this sweep can be trusted",
         )
 
 
@@ -65,7 +66,8 @@ def shared_before(view: View) -> Iterator[Finding]:
                 "shared_before",
                 "warning",
                 f"perf before training is {before[0]:.4g} in {n} of {n} runs of {whose}: one "
-                "measurement, whose error is in every ΔPerf and does not average out over runs"
+                f"measurement, whose error is in every {view.metric} and does not average out over "
+                "runs"
                 + _shared_luck(observed, view.evidence.alpha)
                 + "; measure perf before for each run, with sampling noise of its own (harmless "
                 "where the evaluation is greedy, on fixed prompts)",
@@ -144,7 +146,7 @@ def null_success_rule(view: View) -> Iterator[Finding]:
     yield Finding(
         "null_success_rule",
         "warning",
-        f"a success is ΔPerf > 0 here, for {why}: half of useless runs pass that, so that "
+        f"a success is {view.metric} > 0 here, for {why}: half of useless runs pass that, so that "
         f"{n} useless runs show more than 50% success with probability {chance:.2f}",
     )
 

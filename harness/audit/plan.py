@@ -299,9 +299,9 @@ def _windows(draft: Draft) -> Iterator[tuple[str, float]]:
     """Yield the questions on a part of the learning curve, and the step at which that begins."""
     run = draft.main[0]
     for id_, claim in draft.sweep.questions.items():
-        if hasattr(claim, "since"):
-            since = run.declared_steps / 2 if claim.since is None else claim.since
-            yield id_, since * run.steps / run.declared_steps
+        span = claim.window(run)
+        if span is not None:
+            yield id_, span[0]
 
 
 def _named(runs: Sequence[Run]) -> str:

@@ -33,6 +33,11 @@ class View:
     declared_arms: Collection[str] | None
     post_hoc: Collection[str]
 
+    @property
+    def metric(self) -> str:
+        """What the runs are judged by, by name."""
+        return self.evidence.metric.name
+
     @cached_property
     def final(self) -> tuple[Result, ...]:
         """The main runs that are done for good, diverged ones last."""

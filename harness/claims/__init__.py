@@ -23,12 +23,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from harness.claims.base import BaseClaim
-from harness.claims.best_value import BestInside
-from harness.claims.curve import StillImproves
 from harness.claims.judging import STANDARD_IDS, judge_all, with_holm
-from harness.claims.reference_value import NoWorse
-from harness.claims.success import SuccessAbove, SuccessAboveBaseline
-from harness.claims.versus import LowerTailAboveBaseline, MeanAboveBaseline, SpreadBelowBaseline
+from harness.claims.mean import MeanAboveBaseline
+from harness.claims.non_inferiority import NoWorse
+from harness.claims.plateau import StillImproves
+from harness.claims.success import SuccessAbove
+from harness.claims.success_baseline import SuccessAboveBaseline
+from harness.claims.sweet_spot import BestInside
+from harness.claims.tail import LowerTailAboveBaseline
+from harness.claims.variance import SpreadBelowBaseline
 from harness.records import Value
 
 __all__ = [

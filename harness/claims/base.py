@@ -1,20 +1,41 @@
-"""What all claims share: how they guard, how they draw chances, and how a verdict is written."""
+"""What all claims share: their defaults, their guards, their chances, and how they are answered."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
 from harness import observations
+from harness.claims import nights
+from harness.claims.design import Design
 from harness.observations import Observations
-from harness.records import finite
+from harness.protocols import Claim
+from harness.records import Run, finite
 from harness.text import exact, number, plural, signed
-from harness.verdicts import Baseline, Counts, Evidence, Metric, Verdict, VerdictName
+from harness.verdicts import (
+    DELTA_PERF,
+    Baseline,
+    Counts,
+    Difference,
+    Evidence,
+    Metric,
+    Need,
+    Pricing,
+    Unit,
+    Verdict,
+    VerdictName,
+    training,
+)
 
 NOT_LIKE_FOR_LIKE = "not like for like"
+
+OTHER_EVALUATION = Need(
+    "evaluation", "an evaluation of the held-out prompts that differs between runs"
+)
+
+MARGIN = Need("margin", "a margin (--margin)")
 
 COLLAPSING = 0.15
 """The share of collapsing runs that a sample should be large enough to hold one of."""
@@ -24,14 +45,21 @@ COLLAPSING = 0.15
 class BaseClaim:
     """A claim on a sweep: a frozen statement that can be hashed before the first run.
 
-    A subclass states itself by ``text`` and ``describe`` and decides in ``_decide``, which is
-    called with at least one final run and never with a degenerate metric.
+    A subclass states itself in `question` and `describe` and decides in `decide`, which is called
+    with at least one final run and never with a degenerate metric. What it leaves out has a
+    default: it needs no arm and no baseline, says no power, is judged early at looks, and a
+    nightly comparison tests whether the mean has moved.
     """
 
     @property
     def parameters(self) -> tuple[str, ...]:
         """The parameters that the claim names."""
         return ()
+
+    @property
+    def within(self) -> str | None:
+        """The parameter whose levels are compared each by itself; None where all runs are."""
+        return None
 
     @property
     def arms(self) -> tuple[str, ...]:
@@ -44,35 +72,52 @@ class BaseClaim:
         return False
 
     @property
-    def text(self) -> str:
-        """The question in plain words."""
+    def fewest(self) -> int:
+        """The runs, or pairs, below which the claim is not judged before all are in."""
+        return 2
+
+    @property
+    def by_counts(self) -> bool:
+        """Whether counts alone decide the claim, so that `curtailed` may settle it early."""
+        return False
+
+    def question(self, metric: Metric = DELTA_PERF) -> str:
+        """Return the question in plain words."""
         raise NotImplementedError
 
-    def describe(self) -> str:
-        """Return the claim and its thresholds in one line."""
+    def describe(self, metric: Metric = DELTA_PERF) -> str:
+        """Return the claim and its thresholds in one line, which is what is hashed."""
         raise NotImplementedError
 
     def judge(self, id: str, evidence: Evidence) -> Verdict:
         """Judge the claim on ``evidence``. Equal evidence and id give an equal verdict."""
-        observed = observations.observe(evidence.runs)
-        if observed.total == 0:
-            return self._unanswerable(
-                id,
-                "no run of this sweep has finished",
-                needs=(f"pytest experiments/ --sweep {evidence.sweep}",),
-            )
-        constant = constant_metric(evidence)
-        if constant is not None:
-            needs = ("an evaluation of the held-out prompts that differs between runs",)
-            return self._unanswerable(id, constant, n=observed.total, needs=needs)
-        return self._decide(id, evidence, observed)
+        guarded = unjudgeable(self, id, evidence)
+        return self.decide(id, evidence) if guarded is None else guarded
 
-    def _decide(self, id: str, evidence: Evidence, observed: Observations) -> Verdict:
+    def decide(self, id: str, evidence: Evidence) -> Verdict:
+        """Decide the claim on runs that can be judged; end in `verdict` or `unanswerable`."""
         raise NotImplementedError
 
-    def _verdict(
+    def curtailed(self, id: str, evidence: Evidence, planned: int) -> Verdict | None:
+        """Return the verdict that the runs still to come cannot change; None where they can."""
+        return None
+
+    def power(self, design: Design) -> Pricing | None:
+        """Return the effects that the claim is priced at; None where it does not say its power."""
+        return None
+
+    def worse(self, now: Evidence, then: Evidence, was: Verdict) -> tuple[Difference, ...]:
+        """Test whether the mean has moved, either way, since ``then``."""
+        return nights.mean_moved(now, then, was)
+
+    def window(self, run: Run) -> tuple[float, float] | None:
+        """Return the first and last step of the part of the curve it looks at; None without."""
+        return None
+
+    def verdict(
         self,
         id: str,
+        evidence: Evidence,
         verdict: VerdictName,
         answer: str,
         *,
@@ -82,16 +127,18 @@ class BaseClaim:
         level: float | None = None,
         p_value: float | None = 1.0,
         n: int = 0,
+        unit: Unit = "change",
         method: str = "",
         reason: str = "",
-        needs: Iterable[str] = (),
+        needs: Iterable[Need] = (),
         beside: Iterable[str] = (),
     ) -> Verdict:
+        """Return a verdict on this claim: missing, infinite and NaN numbers become None."""
         bounded = finite(low) is not None or finite(high) is not None
         return Verdict(
             id=id,
-            question=self.text,
-            claim=self.describe(),
+            question=self.question(evidence.metric),
+            claim=self.describe(evidence.metric),
             verdict=verdict,
             answer=answer,
             estimate=finite(estimate),
@@ -100,36 +147,37 @@ class BaseClaim:
             level=level if bounded else None,
             p_value=finite(p_value),
             n=n,
+            unit=unit,
             method=method,
             reason=reason,
             needs=tuple(needs),
             beside=tuple(line for line in beside if line),
         )
 
-    def _unanswerable(
+    def unanswerable(
         self,
         id: str,
+        evidence: Evidence,
         reason: str,
         *,
         by_design: bool = False,
         n: int = 0,
-        needs: Iterable[str] = (),
-        beside: Iterable[str] = (),
+        needs: Iterable[Need] = (),
     ) -> Verdict:
         """Return the verdict that the data lack what the question needs.
 
         What the design of the sweep rules out has no p value, and takes no part in Holm's
         correction; what is missing from the data has the p value 1.
         """
-        return self._verdict(
+        return self.verdict(
             id,
+            evidence,
             "unanswerable",
             reason,
             p_value=None if by_design else 1.0,
             n=n,
             reason=reason,
             needs=needs,
-            beside=beside,
         )
 
 
@@ -137,8 +185,8 @@ class BaseClaim:
 class BaselineClaim(BaseClaim):
     """A claim that compares with a baseline.
 
-    A subclass decides in ``_against``, which is called with a baseline of at least one final run
-    that is not degenerate, or in ``_against_counts`` where only counts were published.
+    A subclass decides in `against`, which is called with a baseline of at least one final run that
+    is not degenerate, or in `against_counts` where only counts were published.
     """
 
     @property
@@ -146,54 +194,69 @@ class BaselineClaim(BaseClaim):
         """Whether the claim compares with a baseline."""
         return True
 
-    def _decide(self, id: str, evidence: Evidence, observed: Observations) -> Verdict:
-        baseline, n, needs = evidence.baseline, observed.total, (baseline_command(evidence),)
+    def decide(self, id: str, evidence: Evidence) -> Verdict:
+        """Decide against the baseline that there is; say what is missing where there is none."""
+        baseline, n = evidence.baseline, observations.observe(evidence.runs).total
+        needs = (baseline_runs(evidence),)
         if isinstance(baseline, Counts):
-            return self._against_counts(id, evidence, observed, baseline)
+            return self.against_counts(id, evidence, baseline)
         if baseline is None and evidence.baseline_name is None:
             reason = "this sweep has no baseline to compare with"
-            return self._unanswerable(id, reason, by_design=True, n=n, needs=needs)
+            return self.unanswerable(id, evidence, reason, by_design=True, n=n, needs=needs)
         other = observations.observe(baseline.results if baseline is not None else ())
         if other.total == 0:
             name = evidence.baseline_name if baseline is None else baseline.name
             reason = f"the baseline {name!r} has no finished runs in the store"
-            return self._unanswerable(id, reason, n=n, needs=needs)
+            return self.unanswerable(id, evidence, reason, n=n, needs=needs)
         if other.is_degenerate:
-            same = f"{exact(float(other.delta[0]))} in every one of {other.delta.size} runs"
-            return self._unanswerable(
-                id,
-                f"the baseline's ΔPerf is {same}: a constant is no measurement of training",
-                n=n,
-                needs=("a baseline whose evaluation differs between runs",),
-            )
-        return self._against(id, evidence, observed, other)
+            whose = f"the baseline's {evidence.metric.name}"
+            need = Need("evaluation", "a baseline whose evaluation differs between runs")
+            return self.unanswerable(id, evidence, _constant(whose, other), n=n, needs=(need,))
+        return self.against(id, evidence, other)
 
-    def _against_counts(
-        self,
-        id: str,
-        evidence: Evidence,
-        observed: Observations,
-        counts: Counts,
-    ) -> Verdict:
+    def against_counts(self, id: str, evidence: Evidence, counts: Counts) -> Verdict:
+        """Decide against published counts."""
         raise NotImplementedError
 
-    def _against(
-        self,
-        id: str,
-        evidence: Evidence,
-        observed: Observations,
-        other: Observations,
-    ) -> Verdict:
+    def against(self, id: str, evidence: Evidence, other: Observations) -> Verdict:
+        """Decide against a baseline's runs."""
         raise NotImplementedError
+
+
+def unjudgeable(claim: Claim, id: str, evidence: Evidence) -> Verdict | None:
+    """Return the verdict on any claim where no run has finished, or the metric is a constant.
+
+    None where neither is so, and the claim itself is to be judged.
+    """
+    observed = observations.observe(evidence.runs)
+    if observed.total == 0:
+        reason, need = "no run of this sweep has finished", training(evidence.sweep)
+    elif (constant := constant_metric(evidence)) is not None:
+        reason, need = constant, OTHER_EVALUATION
+    else:
+        return None
+    return Verdict(
+        id=id,
+        question=claim.question(evidence.metric),
+        claim=claim.describe(evidence.metric),
+        verdict="unanswerable",
+        answer=reason,
+        p_value=1.0,
+        n=observed.total,
+        reason=reason,
+        needs=(need,),
+    )
 
 
 def constant_metric(evidence: Evidence) -> str | None:
-    """Say that ΔPerf is the same in every run, of more than one; None where it is not."""
+    """Say that the metric is the same in every run, of more than one; None where it is not."""
     observed = observations.observe(evidence.runs)
-    if not observed.is_degenerate:
-        return None
+    return _constant(evidence.metric.name, observed) if observed.is_degenerate else None
+
+
+def _constant(what: str, observed: Observations) -> str:
     same = f"{exact(float(observed.delta[0]))} in every one of {observed.delta.size} runs"
-    return f"ΔPerf is {same}: a constant is no measurement of training"
+    return f"{what} is {same}: a constant is no measurement of training"
 
 
 def outcome(value: float, metric: Metric) -> str:
@@ -218,19 +281,17 @@ def no_margin() -> str:
 
 def generator(evidence: Evidence, id: str) -> np.random.Generator:
     """Return the generator of a question: the same for the same seed and id, everywhere."""
-    key = int.from_bytes(hashlib.sha256(id.encode()).digest()[:8], "big")
-    return np.random.default_rng([abs(evidence.seed), key])
+    return nights.generator(evidence.seed, id)
 
 
-def baseline_command(evidence: Evidence) -> str:
-    """Return what brings the baseline's runs into the store."""
-    names = [evidence.sweep]
+def baseline_runs(evidence: Evidence) -> Need:
+    """Return the need of the baseline's runs in the store."""
     published = isinstance(evidence.baseline, Counts) and (
         evidence.baseline.name == evidence.baseline_name
     )
     if evidence.baseline_name is not None and not published:
-        return f"pytest experiments/ --sweep {','.join([evidence.baseline_name, *names])}"
-    return f"pytest experiments/ --sweep BASELINE,{names[0]} --sweep-baseline BASELINE"
+        return training(evidence.baseline_name, evidence.sweep)
+    return training("BASELINE", evidence.sweep, options=" --sweep-baseline BASELINE")
 
 
 def like_for_like(evidence: Evidence, answer: str) -> str:

@@ -2,57 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
 
 import numpy as np
 
 from harness import observations, statistics
+from harness.claims.nights import generator
 from harness.records import MAIN, Config, Result, Run
 from harness.sweeps.sampling import unit_points
 from harness.sweeps.sweep import Sweep
+from harness.text import number, plural
+from harness.verdicts import DELTA_PERF, MOST, Counts, Effect, Pricing
 
 ENOUGH = 8
 """So many stored runs or pairs tell an SD."""
-
-
-MOST = 1_000
-"""Sizes up to which a power of 0.8 is looked for."""
-
-
-@dataclass(frozen=True, slots=True)
-class Effect:
-    """A way in which a claim may be true: in words, as a number, and how likely it is shown.
-
-    ``shown`` goes between "with 24 runs," and "with probability". ``power`` is that of so many runs
-    or pairs.
-    """
-
-    words: str
-    size: float
-    shown: str
-    power: Callable[[int], float]
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """The standard effects of a claim under a design; none where ``why`` says what that lacks.
-
-    ``n`` are the planned runs or pairs, ``given`` what the power rests on, ``least`` and ``most``
-    the sizes that are looked through for a power of 0.8; with ``every``, one by one.
-    """
-
-    n: int
-    effects: tuple[Effect, ...] = ()
-    why: str = ""
-    given: str = ""
-    unit: Literal["runs", "pairs"] = "runs"
-    least: int = 2
-    most: int = MOST
-    every: bool = False
 
 
 @dataclass(frozen=True)
@@ -120,8 +84,7 @@ class Design:
 
     def rng(self, words: str) -> np.random.Generator:
         """Return the generator of a simulation: the same for the same words, at every size."""
-        key = int.from_bytes(hashlib.sha256(words.encode()).digest()[:8], "big")
-        return np.random.default_rng([self.sweep.seed, key])
+        return generator(self.sweep.seed, words)
 
     def _finished(self, sweep: str) -> tuple[Result, ...]:
         return tuple(r for r in self.stored if r.run.sweep == sweep and r.is_final)
@@ -132,3 +95,56 @@ def spread_of(values: observations.FloatArray) -> float | None:
     if values.size < ENOUGH or statistics.is_constant(values):
         return None
     return float(np.std(values, ddof=1))
+
+
+GAINS = (0.5, 1.0)
+"""Standard gains, in SDs of a run."""
+
+MOST_SIMULATED = 192
+"""Sizes up to which a power is simulated: that of a larger sweep is at least this one's."""
+
+
+def versus_baseline(
+    design: Design, fewest: int, effects: tuple[Effect, ...], most: int = MOST
+) -> Pricing:
+    """Return the pricing of a claim that needs the baseline's runs one by one."""
+    n, m = design.n, design.other_n
+    lacking = no_baseline(design)
+    if not lacking and isinstance(design.sweep.baseline, Counts):
+        lacking = f"published counts have no {DELTA_PERF.name} of each run"
+    if not lacking and min(n, m) < fewest:
+        lacking = f"it needs {fewest} runs on each side, not {n} against {m}"
+    if lacking:
+        return Pricing(n, why=lacking)
+    spread = design.spread
+    given = f"against {plural(m, 'run')} of the baseline; the SD of a run is "
+    given += "not known yet" if spread is None else f"{number(spread[0])}, of {spread[1]}"
+    return Pricing(n, effects, given=given, least=fewest, most=most)
+
+
+def no_baseline(design: Design) -> str:
+    """Say that the sweep has no baseline; empty where it has."""
+    return "" if design.sweep.baseline is not None else "the sweep has no baseline"
+
+
+def simulations(n: int, design: Design, most: int) -> int:
+    """Return how many samples are simulated: ``most`` for the plan itself, if it is not large."""
+    return most if n == design.n and n + design.other_n <= 150 else most * 3 // 10
+
+
+def in_spreads(design: Design) -> list[tuple[float, float, str]]:
+    """Return the standard gains: in SDs, as a size in the unit that is known, and in words."""
+    if design.spread is None:
+        return [(gain, gain, spreads(gain)) for gain in GAINS]
+    spread = design.spread[0]
+    return [(gain, gain * spread, f"{number(gain * spread)} ({spreads(gain)})") for gain in GAINS]
+
+
+def spreads(size: float) -> str:
+    """Return a size in SDs in words."""
+    return "half an SD" if size == 0.5 else f"{size:g} SD"
+
+
+def share(rate: float) -> str:
+    """Return a share as a percentage, its decimal only below 10%."""
+    return f"{round(100 * rate, 0 if rate >= 0.1 else 1):g}%"

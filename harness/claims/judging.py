@@ -6,12 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from harness import statistics
-from harness.claims.base import BaseClaim, constant_metric
-from harness.claims.best_value import BestInside
-from harness.claims.curve import StillImproves
-from harness.claims.reference_value import NoWorse
-from harness.claims.success import SuccessAbove, SuccessAboveBaseline
-from harness.claims.versus import LowerTailAboveBaseline, MeanAboveBaseline, SpreadBelowBaseline
+from harness.claims.base import BaseClaim, unjudgeable
+from harness.claims.mean import MeanAboveBaseline
+from harness.claims.non_inferiority import NoWorse
+from harness.claims.plateau import StillImproves
+from harness.claims.success import SuccessAbove
+from harness.claims.success_baseline import SuccessAboveBaseline
+from harness.claims.sweet_spot import BestInside
+from harness.claims.tail import LowerTailAboveBaseline
+from harness.claims.variance import SpreadBelowBaseline
 from harness.protocols import Claim
 from harness.verdicts import Evidence, Verdict
 
@@ -36,10 +39,11 @@ def judge_all(questions: Mapping[str, Claim], evidence: Evidence) -> tuple[Verdi
     """Judge ``questions`` in their order, correct for their number, and add the standard ones.
 
     A standard question that the sweep does not ask is unanswerable and takes no part in the
-    correction. Where ΔPerf is the same in every run, nothing is answered, whoever made the claim.
+    correction. Where the metric is the same in every run, nothing is answered, whoever made the
+    claim.
     """
     judged = [_judged(name, claim, evidence) for name, claim in questions.items()]
-    missing = [_not_asked(name) for name in STANDARD_IDS if name not in questions]
+    missing = [_not_asked(name, evidence) for name in STANDARD_IDS if name not in questions]
     return (*with_holm(judged), *missing)
 
 
@@ -58,24 +62,14 @@ def with_holm(verdicts: Sequence[Verdict]) -> tuple[Verdict, ...]:
 
 
 def _judged(name: str, claim: Claim, evidence: Evidence) -> Verdict:
-    constant = constant_metric(evidence)
-    if constant is None or isinstance(claim, BaseClaim):
-        return claim.judge(name, evidence)
-    return Verdict(
-        id=name,
-        question=claim.text,
-        claim=claim.describe(),
-        verdict="unanswerable",
-        answer=constant,
-        p_value=1.0,
-        reason=constant,
-    )
+    guarded = unjudgeable(claim, name, evidence)
+    return claim.judge(name, evidence) if guarded is None else guarded
 
 
-def _not_asked(name: str) -> Verdict:
+def _not_asked(name: str, evidence: Evidence) -> Verdict:
     return Verdict(
         id=name,
-        question=_STANDARD[name].text,
+        question=_STANDARD[name].question(evidence.metric),
         claim="",
         verdict="unanswerable",
         answer=NOT_ASKED,

@@ -6,12 +6,11 @@ from collections.abc import Callable, Sequence
 from functools import cache
 
 from harness import statistics
-from harness.claims.design import Asked, Design, Effect
-from harness.claims.pricing import asked
+from harness.claims.design import Design
 from harness.protocols import Claim
 from harness.records import Result, Run
 from harness.sweeps.sweep import Sweep
-from harness.verdicts import Power
+from harness.verdicts import Effect, Power, Pricing
 
 
 def sweep_power(
@@ -55,7 +54,7 @@ def power_of(id: str, claim: Claim, design: Design) -> tuple[Power, ...]:
     One entry without an effect where the design lacks what the question needs, or where the claim
     does not say its power.
     """
-    found = asked(claim, design)
+    found = claim.power(design)
     if found is None:
         return (Power(id, n=design.n, says="this claim does not say its power"),)
     if found.why:
@@ -64,7 +63,7 @@ def power_of(id: str, claim: Claim, design: Design) -> tuple[Power, ...]:
     return tuple(_priced(id, found, effect) for effect in found.effects)
 
 
-def _priced(id: str, found: Asked, effect: Effect) -> Power:
+def _priced(id: str, found: Pricing, effect: Effect) -> Power:
     power_at = cache(effect.power)
     power = power_at(found.n)
     needed = statistics.runs_needed(

@@ -1,22 +1,34 @@
-"""Claims on the success rate: the share of runs that are shown to improve."""
+"""The claim that more than a share of the runs are shown to improve."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from harness import observations, statistics
-from harness.claims.base import (
-    BaseClaim,
-    BaselineClaim,
-    level_of,
-    like_for_like,
-)
+from harness.claims import curtailment, nights
+from harness.claims.base import BaseClaim, level_of
+from harness.claims.design import Design, share
 from harness.errors import SweepError
-from harness.observations import RULES, Observations, Rule, SuccessCount
+from harness.observations import Observations, Rule, SuccessCount, rule_text
 from harness.text import interval, number, p_text, plural
-from harness.verdicts import Counts, Evidence, Metric, Verdict, VerdictName
+from harness.verdicts import (
+    DELTA_PERF,
+    Difference,
+    Effect,
+    Evidence,
+    Metric,
+    Need,
+    Pricing,
+    Verdict,
+    VerdictName,
+)
+
+SUCCESSES = (0.4, 0.6)
+"""Standard success rates, as shares of the way from the rate to beat to 1: 0.7 and 0.8 for ½."""
 
 NULL_RATE = 0.5
 """The share of useless runs whose ΔPerf is above zero."""
@@ -36,25 +48,26 @@ class SuccessAbove(BaseClaim):
         if not 0.0 < self.rate < 1.0:
             raise SweepError(f"the success rate to beat must lie between 0 and 1, got {self.rate}")
 
-    @property
-    def text(self) -> str:
-        """The question in plain words."""
+    def question(self, metric: Metric = DELTA_PERF) -> str:
+        """Return the question in plain words."""
         return f"Do more than {self._target} of the runs improve?"
 
-    def describe(self) -> str:
+    def describe(self, metric: Metric = DELTA_PERF) -> str:
         """Return the claim and its thresholds in one line."""
         return (
             f"success rate > {self.rate!r}: exact one-sided binomial on runs with "
-            f"{RULES['shown']}; failing means below the sweep's min_gain"
+            f"{rule_text('shown', metric)}; failing means below the sweep's min_gain"
         )
 
     @property
     def _target(self) -> str:
         return f"{100 * self.rate:.4g}%"
 
-    def _decide(self, id: str, evidence: Evidence, observed: Observations) -> Verdict:
+    def decide(self, id: str, evidence: Evidence) -> Verdict:
+        """Decide the claim on runs that can be judged."""
+        observed = observations.observe(evidence.runs)
         if evidence.metric.zero == "arbitrary":
-            return _no_success(self, id, observed)
+            return no_success(self, id, evidence)
         level = level_of(evidence)
         count = observations.count_successes(observed, evidence.min_gain)
         rate = statistics.binomial(count.successes, count.runs, self.rate, level)
@@ -66,7 +79,7 @@ class SuccessAbove(BaseClaim):
             else f"{enough} of {count.runs} would show more than {self._target}"
         )
         verdict: VerdictName = "inconclusive"
-        needs: tuple[str, ...] = ()
+        needs: tuple[Need, ...] = ()
         if rate.p_greater <= evidence.alpha:
             verdict, answer = "supported", self._supported(count, evidence.metric)
         elif failed.p_greater <= evidence.alpha:
@@ -74,9 +87,11 @@ class SuccessAbove(BaseClaim):
             reason = f"the opposite is shown ({p_text(failed.p_greater)}); {reason}"
         else:
             answer = f"not shown: {_shown(count)}{_undecided(count, observed, evidence.metric)}"
-            needs = ("more runs, or an evaluation of more prompts",)
-        return self._verdict(
+            needs = (Need("runs", "more runs, or an evaluation of more prompts"),)
+        rule = rule_text(count.rule, evidence.metric)
+        return self.verdict(
             id,
+            evidence,
             verdict,
             answer,
             estimate=rate.estimate,
@@ -85,10 +100,11 @@ class SuccessAbove(BaseClaim):
             level=level,
             p_value=rate.p_greater,
             n=count.runs,
-            method=f"exact one-sided binomial, Clopper–Pearson; success: {RULES[count.rule]}",
+            unit="share",
+            method=f"exact one-sided binomial, Clopper–Pearson; success: {rule}",
             reason=reason,
             needs=needs,
-            beside=_beside(evidence, observed, count),
+            beside=lines_beside(evidence, observed, count),
         )
 
     def _supported(self, count: SuccessCount, metric: Metric) -> str:
@@ -101,163 +117,104 @@ class SuccessAbove(BaseClaim):
             f"{_shown(count)}; half of useless runs would"
         )
 
-
-@dataclass(frozen=True)
-class SuccessAboveBaseline(BaselineClaim):
-    """The success rate is higher than the baseline's.
-
-    Supported by Boschloo's one-sided exact test, both sides uncertain, with the same success rule
-    on both. Where that rule is ΔPerf > 0, which half of useless runs pass, the runs must also be
-    shown to succeed more often than one half. Refuted by the mirrored test. Sides that were
-    evaluated differently, or counted by another rule, cannot be compared by counts; where that is
-    not recorded and their standard errors differ somewhat, it must be shown as well with those of
-    the noisier side on both.
-    """
+    def power(self, design: Design) -> Pricing:
+        """Return the effects that the claim is priced at, and how likely it is shown."""
+        n, alpha = design.n, design.sweep.alpha
+        if statistics.binomial_threshold(n, self.rate, alpha) is None:
+            fewest = math.ceil(math.log(alpha) / math.log(self.rate))
+            return Pricing(
+                n,
+                why=f"no count of {plural(n, 'run')} can show more than {share(self.rate)}; "
+                f"it takes {plural(fewest, 'run')}",
+            )
+        target = "one half" if self.rate == NULL_RATE else share(self.rate)
+        effects = tuple(
+            Effect(
+                f"{share(rate)} of runs succeed",
+                rate,
+                f"a true success rate of {share(rate)} is shown to be above {target}",
+                partial(statistics.binomial_power, true_rate=rate, rate=self.rate, alpha=alpha),
+            )
+            for rate in rates_above(self.rate)
+        )
+        return Pricing(n, effects, every=True)
 
     @property
-    def text(self) -> str:
-        """The question in plain words."""
-        return "Do more of the runs improve than in the baseline?"
+    def by_counts(self) -> bool:
+        """Whether counts alone decide the claim."""
+        return True
 
-    def describe(self) -> str:
-        """Return the claim and its thresholds in one line."""
-        return (
-            f"success rate > the baseline's: one-sided Boschloo on runs with {RULES['shown']}; "
-            "where only ΔPerf > 0 is known, also the exact one-sided binomial above 0.5"
-        )
+    def curtailed(self, id: str, evidence: Evidence, planned: int) -> Verdict | None:
+        """Return the verdict that the runs still to come cannot change; None where they can."""
+        observed = observations.observe(evidence.runs)
+        if observed.total >= planned:
+            return None
+        found = self._bounds(evidence, observed, planned)
+        return curtailment.settled(self, id, evidence, planned, found)
 
-    def _against_counts(
-        self,
-        id: str,
-        evidence: Evidence,
-        observed: Observations,
-        counts: Counts,
-    ) -> Verdict:
-        if evidence.metric.zero == "arbitrary":
-            return _no_success(self, id, observed)
-        rule = observations.rule_of_words(counts.rule)
-        ours = observations.count_successes(observed, evidence.min_gain, rule)
-        failures = counts.runs - counts.successes
-        theirs = SuccessCount(counts.successes, failures, counts.runs, ours.rule)
-        differs = None if rule else f"the baseline was counted by another rule ({counts.rule})"
-        source = (
-            f"baseline: published counts ({counts.source}); how they were measured is not known"
-        )
-        return self._compare(
-            id, evidence, observed, (ours, theirs), differs=differs, lines=(source,)
-        )
+    def worse(self, now: Evidence, then: Evidence, was: Verdict) -> tuple[Difference, ...]:
+        """Test whether fewer runs succeed now, and whether their mean is lower."""
+        return (fewer_successes(now, then), nights.mean_fell(now, then, was))
 
-    def _against(
-        self,
-        id: str,
-        evidence: Evidence,
-        observed: Observations,
-        other: Observations,
-    ) -> Verdict:
-        if evidence.metric.zero == "arbitrary":
-            return _no_success(self, id, observed)
-        rule: Rule = "shown" if observed.rule == other.rule == "shown" else "above zero"
-        ours = observations.count_successes(observed, evidence.min_gain, rule)
-        theirs = observations.count_successes(other, evidence.min_gain, rule)
-        differs = evidence.apart or observations.evaluated_differently(observed, other)
-        if differs is not None:
-            differs = f"the two were evaluated differently ({differs})"
-        alike = observations.at_equal_noise(observed, other) if rule == "shown" else None
-        again = alike and tuple(
-            observations.count_successes(side, evidence.min_gain, rule) for side in alike
+    def _bounds(
+        self, evidence: Evidence, observed: Observations, planned: int
+    ) -> curtailment.Bounds | None:
+        """Return what the binomial test may still come to; None where the runs can change it."""
+        count = observations.count_successes(observed, evidence.min_gain)
+        said = statistics.curtailed_binomial(
+            count.successes,
+            count.failures,
+            count.runs,
+            planned,
+            rate=self.rate,
+            alpha=evidence.alpha,
         )
-        return self._compare(
-            id, evidence, observed, (ours, theirs), differs=differs, at_equal_noise=again
+        if said is None:
+            return None
+        worst, best = (
+            statistics.binomial(successes, planned, self.rate, level_of(evidence))
+            for successes in (count.successes, count.successes + planned - count.runs)
         )
-
-    def _compare(
-        self,
-        id: str,
-        evidence: Evidence,
-        observed: Observations,
-        counts: tuple[SuccessCount, SuccessCount],
-        *,
-        differs: str | None,
-        lines: tuple[str, ...] = (),
-        at_equal_noise: tuple[SuccessCount, ...] | None = None,
-    ) -> Verdict:
-        ours, theirs = counts
-        alpha, level = evidence.alpha, level_of(evidence)
-        compared = statistics.boschloo(
-            ours.successes, ours.runs, theirs.successes, theirs.runs, level
-        )
-        if at_equal_noise is not None:
-            one, two = at_equal_noise
-            again = statistics.boschloo(one.successes, one.runs, two.successes, two.runs, level)
-            compared = statistics.strictest(compared.method, compared, again)
-            lines = (*lines, f"at the standard error of the noisier: {_of(one)} against {_of(two)}")
-        against_null = statistics.binomial(ours.successes, ours.runs, NULL_RATE, level)
-        counts_by_sign = ours.rule == "above zero" and evidence.metric.zero == "no change"
-        p_value = compared.p_greater
-        if counts_by_sign:
-            p_value = max(p_value, against_null.p_greater)
-        found = f"{_of(ours)} against {_of(theirs)} in the baseline"
-        reason = f"{p_text(compared.p_greater)} against the baseline"
-        if counts_by_sign:
-            reason += f", {p_text(against_null.p_greater)} against one half"
-        verdict: VerdictName = "inconclusive"
-        needs: tuple[str, ...] = ()
-        if differs is not None:
-            p_value = 1.0
-            answer = f"{found}, but {differs}: see the mean"
-            reason = f"{differs}: the counts do not compare"
-            needs = ("the same evaluation and success rule on both sides",)
-        elif p_value <= alpha:
-            verdict, answer = "supported", f"yes: {found}"
-        elif compared.p_less <= alpha:
-            verdict, answer = "refuted", f"no, fewer: {found}"
-            reason = f"the opposite is shown ({p_text(compared.p_less)}); {reason}"
-        elif compared.p_greater <= alpha:
-            answer = f"better than the baseline, not than doing nothing: {found}"
-            needs = ("standard errors of ΔPerf on both sides, or more runs",)
-        else:
-            answer = f"not shown: {found}"
-            needs = ("more runs on both sides",)
-        method = f"{compared.method}, one-sided; success: {RULES[ours.rule]}"
-        baseline_rate = statistics.wilson(theirs.successes, theirs.runs)
-        return self._verdict(
-            id,
-            verdict,
-            like_for_like(evidence, answer),
-            estimate=compared.estimate,
-            low=compared.low,
-            high=compared.high,
-            level=level,
-            p_value=p_value,
-            n=compared.n,
-            method=method + (" and binomial against one half" if counts_by_sign else ""),
-            reason=reason,
-            needs=needs,
-            beside=(
-                f"baseline's success rate: {interval(baseline_rate, percent=True)} (Wilson)",
-                *lines,
-                *_beside(evidence, observed, ours),
-            ),
+        return curtailment.Bounds(
+            said, count.successes, count.runs, worst.low, best.high, worst.p_greater
         )
 
 
-def _no_success(claim: BaseClaim, id: str, observed: Observations) -> Verdict:
-    return claim._unanswerable(
+def rates_above(rate: float) -> list[float]:
+    """Return the standard success rates above ``rate``."""
+    return [rate + share * (1.0 - rate) for share in SUCCESSES]
+
+
+def fewer_successes(now: Evidence, then: Evidence) -> Difference:
+    """Test whether fewer runs succeed now than then, by the rule that both nights allow."""
+    ours, theirs = observations.observe(now.runs), observations.observe(then.runs)
+    rule: Rule = "shown" if ours.rule == theirs.rule == "shown" else "above zero"
+    one, two = (observations.count_successes(side, now.min_gain, rule) for side in (ours, theirs))
+    fewer = statistics.boschloo(one.successes, one.runs, two.successes, two.runs).p_less
+    return Difference("successes", fewer)
+
+
+def no_success(claim: BaseClaim, id: str, evidence: Evidence) -> Verdict:
+    """Return that a metric without a zero does not say which run is a success."""
+    return claim.unanswerable(
         id,
+        evidence,
         "a final metric alone does not say which run is a success",
         by_design=True,
-        n=observed.total,
-        needs=("the metric before training, or a target to reach",),
+        n=observations.observe(evidence.runs).total,
+        needs=(Need("metric", "the metric before training, or a target to reach"),),
     )
 
 
-def _of(count: SuccessCount) -> str:
+def of_runs(count: SuccessCount) -> str:
     share = f" ({count.successes / count.runs:.0%})" if count.runs else ""
     return f"{count.successes} of {count.runs}{share}"
 
 
 def _shown(count: SuccessCount) -> str:
-    return f"{_of(count)} {'are shown to improve' if count.rule == 'shown' else 'end above zero'}"
+    return (
+        f"{of_runs(count)} {'are shown to improve' if count.rule == 'shown' else 'end above zero'}"
+    )
 
 
 def _refuted(count: SuccessCount, min_gain: float) -> str:
@@ -280,7 +237,9 @@ def _undecided(count: SuccessCount, observed: Observations, metric: Metric) -> s
     return text
 
 
-def _beside(evidence: Evidence, observed: Observations, count: SuccessCount) -> tuple[str, ...]:
+def lines_beside(
+    evidence: Evidence, observed: Observations, count: SuccessCount
+) -> tuple[str, ...]:
     """Return the lines printed beside a success rate."""
     wilson = statistics.wilson(count.successes, count.runs)
     lines = [f"success rate: {interval(wilson, percent=True)} (Wilson)"]
@@ -289,7 +248,7 @@ def _beside(evidence: Evidence, observed: Observations, count: SuccessCount) -> 
         above = int(np.sum(observed.delta > 0.0))
         useless = "; about half of useless runs would pass that"
         lines.append(
-            f"ΔPerf > 0 in {above} of {count.runs}"
+            f"{evidence.metric.name} > 0 in {above} of {count.runs}"
             + (useless if evidence.metric.zero == "no change" else "")
         )
     if observed.diverged:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from harness import statistics
-from harness.claims import curtailed, judge_all
+from harness.claims import judge_all
 from harness.protocols import Claim
 from harness.records import MAIN, Result, Run
 from harness.sweeps.plan import Plan
@@ -71,7 +71,7 @@ class _Question:
     @cached_property
     def looks(self) -> tuple[int, ...]:
         """After how many units the question is judged: not before there are enough of them."""
-        total, fewest = len(self.units), curtailed.fewest(self.claim)
+        total, fewest = len(self.units), self.claim.fewest
         at = {math.ceil(share * total) for share in LOOKS}
         return tuple(count for count in sorted(at) if count >= fewest or count == total)
 
@@ -125,11 +125,11 @@ class EarlyAnswers:
         if question.lacks_arms or (claim.uses_baseline and evidence.baseline is None):
             verdict = _judged(claim, id, evidence)  # nothing that this sweep trains can answer it
             return verdict if verdict.verdict == "unanswerable" else None
-        if curtailed.counts(claim):
+        if claim.by_counts:
             main = self.planned.of_arms()
             if len(evidence.runs) == len(main):
                 return _judged(claim, id, evidence)
-            return curtailed.curtailed(claim, id, evidence, len(main))
+            return claim.curtailed(id, evidence, len(main))
         return self._at_looks(id, question, evidence)
 
     def _at_looks(self, id: str, question: _Question, evidence: Evidence) -> Verdict | None:

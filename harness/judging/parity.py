@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from harness import statistics
 from harness.records import FINAL, Outcome, Run, StepTrace, finite
 from harness.text import interval, number, p_text, plural, signed
-from harness.verdicts import Verdict, VerdictName
+from harness.verdicts import Need, Verdict, VerdictName
 
 SCALES = {"loss": 1.0, "entropy": 1e-3, "grad_norm": 1e-6}
 """What a difference at step 1 is divided by where both numbers are smaller; see `relative`."""
@@ -271,6 +271,9 @@ def agreement(pairs: Sequence[Pair]) -> Agreement:
     )
 
 
+MORE_RUNS = Need("runs", "more runs (--runs)")
+
+
 def judge(
     pairs: Sequence[Pair], backends: tuple[str, str], *, margin: float, alpha: float = 0.05
 ) -> Verdict:
@@ -288,13 +291,15 @@ def judge(
     found = statistics.paired_equivalence(differences, margin, 1.0 - 2.0 * alpha)
     bounded = math.isfinite(found.low)
     missing = any(not pair.finished for pair in pairs)
-    needs = ["the same command again: it tries what did not finish"] if missing else []
+    needs = (
+        [Need("runs", "the same command again: it tries what did not finish")] if missing else []
+    )
     word: VerdictName = "inconclusive"
     if len(differences) < 2:
         word = "unanswerable"
         have = "one run alone has" if differences else "no run has"
         reason = f"{have} a ΔPerf on both backends; a mean difference needs two"
-        needs = needs or ["more runs (--runs)"]
+        needs = needs or [MORE_RUNS]
     elif all(difference == 0.0 for difference in differences):
         word = "supported"
         reason = f"ΔPerf is equal in {'both' if found.n == 2 else f'all {found.n}'} runs"
@@ -303,7 +308,7 @@ def judge(
         word = "unanswerable"
         reason = f"the difference is {signed(found.estimate)} in every run: of noise that was not "
         reason += "seen nothing is known"
-        needs.append("more runs (--runs)")
+        needs.append(MORE_RUNS)
     else:
         reason = f"mean difference {signed(found.estimate)}, {interval(found)}"
         if found.p_beyond <= alpha:
@@ -339,13 +344,20 @@ def judge(
     )
 
 
-def _enough(pairs_needed: int | None, n: int) -> list[str]:
+def _enough(pairs_needed: int | None, n: int) -> list[Need]:
     if pairs_needed is None:
-        return ["more than 1,000 runs, as near to the margin, or as far apart, as these are"]
+        return [
+            Need(
+                "runs", "more than 1,000 runs, as near to the margin, or as far apart, as these are"
+            )
+        ]
     enough = max(pairs_needed, n + 1)
     return [
-        f"about {enough} runs (--runs {enough}): that many would decide four times in five, were "
-        f"mean and spread those of these {n}"
+        Need(
+            "runs",
+            f"about {enough} runs (--runs {enough}): that many would decide four times in five, "
+            f"were mean and spread those of these {n}",
+        )
     ]
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from harness import observations
-from harness.judging.differences import Difference, differences
+from harness.claims.nights import more_diverged
 from harness.judging.reference import Reference
 from harness.protocols import Claim
 from harness.sweeps.sweep import Sweep
-from harness.verdicts import Evidence, Regression, Verdict
+from harness.verdicts import Difference, Evidence, Regression, Verdict
 
 FALSE_ALARMS = 0.005
 """How often all questions together may be told to differ where nothing has changed."""
@@ -33,11 +33,20 @@ def compare(
         claim, verdict = sweep.questions.get(id_), now.get(id_)
         why = _not_tested(claim, verdict, was, unlike)
         if why is None:
-            tests = differences(claim, evidence, reference.evidence, was) if claim else []
+            tests = _tests(claim, evidence, reference.evidence, was)
             found.append(_tested(tests, was, verdict, level, _conditions(evidence, reference)))
         else:
             found.append(Regression(id_, verdict.verdict if verdict else None, level, why))
     return tuple(found)
+
+
+def _tests(
+    claim: Claim | None, now: Evidence, then: Evidence, was: Verdict
+) -> tuple[Difference, ...]:
+    """Return the tests of whether ``now`` is worse: those of the claim, and of runs lost."""
+    if claim is None:
+        return ()
+    return (*claim.worse(now, then, was), *more_diverged(now, then))
 
 
 def _not_tested(
@@ -58,7 +67,7 @@ def _not_tested(
 
 
 def _tested(
-    tests: list[Difference], was: Verdict, now: Verdict | None, level: float, conditions: str
+    tests: Sequence[Difference], was: Verdict, now: Verdict | None, level: float, conditions: str
 ) -> Regression:
     name = now.verdict if now else None
     if not tests:

@@ -14,7 +14,7 @@ from harness.judging.judge import Judgement
 from harness.records import MAIN, digest, run_key
 from harness.sweeps.plan import ANSWERED, Plan, Selection
 from harness.sweeps.sweep import Sweep
-from harness.verdicts import Compared, Evidence, Verdict
+from harness.verdicts import Compared, Evidence, Verdict, training
 
 if TYPE_CHECKING:
     from harness.judging.reference import Reference
@@ -217,7 +217,7 @@ def _not_judged(verdict: Verdict, lacking: Shortfall, whose: list[str]) -> Verdi
         level=None,
         p_value=1.0,
         reason=str(lacking),
-        needs=(f"{COMMAND} {','.join(whose)}",),
+        needs=(training(*whose),),
         beside=(),
     )
 
@@ -227,5 +227,8 @@ def _as_asked(verdict: Verdict, selection: Selection) -> Verdict:
 
     By another backend they would make runs that are not those which it lacks.
     """
-    needs = (need + selection.means * need.startswith(COMMAND) for need in verdict.needs)
+    needs = (
+        replace(need, text=need.text + selection.means) if need.kind == "training" else need
+        for need in verdict.needs
+    )
     return replace(verdict, needs=tuple(needs))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from harness.audit import audit
 from harness.claims import with_holm
@@ -16,7 +16,17 @@ from harness.judging.table_questions import REST, Terms, check_terms, questions_
 from harness.observations import parameter_names
 from harness.observations.repeats import Repeats, merge
 from harness.records import MAIN, Outcome, Result, Value
-from harness.verdicts import DELTA_PERF, Baseline, Counts, Evidence, Finding, Metric, Verdict
+from harness.verdicts import (
+    DELTA_PERF,
+    Baseline,
+    Counts,
+    Evidence,
+    Finding,
+    Metric,
+    Need,
+    NeedKind,
+    Verdict,
+)
 
 if TYPE_CHECKING:
     from harness.tables import Reading
@@ -24,17 +34,22 @@ if TYPE_CHECKING:
 MARGIN, MIN_GAIN = 0.02, 0.05
 """The usual ones of scores from 0 to 1."""
 
-BASELINE_NEED = "a baseline: --baseline TABLE, a stored sweep, or SUCCESSES/RUNS"
+_RUNS_OF_BASELINE = Need("baseline", "the baseline's runs: --baseline TABLE or a stored sweep")
 NEEDS = {
-    "success_vs_baseline": BASELINE_NEED,
-    "mean_vs_baseline": "the baseline's runs: --baseline TABLE or a stored sweep",
-    "variance_vs_baseline": "the baseline's runs: --baseline TABLE or a stored sweep",
-    "lower_tail_vs_baseline": "the baseline's runs: --baseline TABLE or a stored sweep",
-    "plateau": "learning curves: --curves TABLE with the columns run, step, perf",
-    "lr_sweet_spot": "a column learning_rate (or lr) that varies",
-    "batch_size": "the value to compare with the others: --reference batch_size=VALUE",
+    "success_vs_baseline": Need(
+        "baseline", "a baseline: --baseline TABLE, a stored sweep, or SUCCESSES/RUNS"
+    ),
+    "mean_vs_baseline": _RUNS_OF_BASELINE,
+    "variance_vs_baseline": _RUNS_OF_BASELINE,
+    "lower_tail_vs_baseline": _RUNS_OF_BASELINE,
+    "plateau": Need("curve", "learning curves: --curves TABLE with the columns run, step, perf"),
+    "lr_sweet_spot": Need("parameter", "a column learning_rate (or lr) that varies"),
+    "batch_size": Need("arm", "the value to compare with the others: --reference batch_size=VALUE"),
 }
 """What brings an answer to a question that a table does not answer."""
+
+TRAINED: frozenset[NeedKind] = frozenset({"training", "arm", "curve"})
+"""Kinds of needs that training meets: of a table, another one does, or an option."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,28 +70,6 @@ class Judged:
     groups: tuple[Group, ...]
     said: tuple[str, ...]
     pooling: tuple[Finding, ...] = ()
-
-
-Said = TypeVar("Said", Verdict, Finding)
-
-
-def renamed(text: str, metric: Metric) -> str:
-    """Return ``text`` with the name of ``metric`` where it says ΔPerf."""
-    return text.replace(DELTA_PERF.name, metric.name)
-
-
-def said_of(words: Said, metric: Metric) -> Said:
-    """Return a verdict or a finding with the name of ``metric`` in all that it says."""
-    if metric.name == DELTA_PERF.name:
-        return words
-    changes: dict[str, object] = {}
-    for name in words.__slots__:
-        said = getattr(words, name)
-        if isinstance(said, str):
-            changes[name] = renamed(said, metric)
-        elif isinstance(said, tuple):
-            changes[name] = tuple(renamed(line, metric) for line in said)
-    return replace(words, **changes)  # type: ignore[arg-type]
 
 
 def judge_table(
@@ -158,21 +151,20 @@ def _judge(
         apart=apart,
     )
     questions = questions_of(evidence, raw, terms, has_seed=reading.has_seed)
-    verdicts = tuple(_named(verdict, reading.metric) for verdict in judge_each(questions))
+    verdicts = tuple(map(_of_table, judge_each(questions)))
     lines = [ours.said("runs")]
     if theirs is not None:
         lines.append(theirs.said("baseline"))
     return _Part(evidence, verdicts, _findings(evidence, raw, questions), tuple(lines))
 
 
-def _named(verdict: Verdict, metric: Metric) -> Verdict:
-    """Return a verdict in the words of the metric, with needs that a table can meet."""
+def _of_table(verdict: Verdict) -> Verdict:
+    """Return ``verdict`` with needs that a table can meet."""
     need = NEEDS.get(verdict.id)
-    needs = tuple(
-        need if need and line.startswith(("pytest ", "an arm ", "an evaluation at")) else line
-        for line in verdict.needs
-    )
-    return said_of(replace(verdict, needs=needs), metric)
+    if need is None:
+        return verdict
+    needs = (need if one.kind in TRAINED else one for one in verdict.needs)
+    return replace(verdict, needs=tuple(needs))
 
 
 def _findings(
@@ -196,7 +188,7 @@ def _findings(
             "not pre-registered: these questions were asked after the data existed",
         )
     )
-    return tuple(said_of(finding, evidence.metric) for finding in found)
+    return tuple(found)
 
 
 def _judgement(part: _Part, verdicts: Sequence[Verdict], label: str) -> Judgement:

@@ -17,16 +17,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness import statistics
-from harness.records import Conditions, Result
+from harness.records import Conditions, Result, Run
+from harness.verdicts import DELTA_PERF, Metric
 
 FloatArray = NDArray[np.float64]
 Rule = Literal["shown", "above zero"]
 
-RULES: dict[Rule, str] = {
-    "shown": "ΔPerf − t(.975)·SE > 0 and at least 6 prompts changed",
-    "above zero": "ΔPerf > 0",
-}
-"""The success rules in words. "shown" needs SEs; half of useless runs pass "above zero"."""
+
+def rule_text(rule: Rule, metric: Metric = DELTA_PERF) -> str:
+    """Return a success rule in words.
+
+    "shown" needs standard errors; half of useless runs pass "above zero".
+    """
+    if rule == "shown":
+        return f"{metric.name} − t(.975)·SE > 0 and at least 6 prompts changed"
+    return f"{metric.name} > 0"
+
 
 _CONDITIONS = (
     "task",
@@ -224,12 +230,11 @@ def mixed(runs: Sequence[Result]) -> tuple[str, ...]:
     return tuple(found)
 
 
-def window_of(result: Result, since: int | None) -> tuple[float, float]:
+def window_of(run: Run, since: int | None) -> tuple[float, float]:
     """Return the first and last step of the window from ``since``, in the run's own steps.
 
     ``since`` counts declared steps and is scaled with them; None is half of them.
     """
-    run = result.run
     declared = run.declared_steps or run.steps
     return (declared / 2 if since is None else since) * run.steps / max(1, declared), run.steps
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from harness import observations, statistics
-from harness.claims.reference_value import FEWEST_PAIRS
+from harness.claims.non_inferiority import FEWEST_PAIRS
 from harness.observations import Observations
 from harness.records import Result
 from harness.refine.terms import Terms, figure_of

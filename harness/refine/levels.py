@@ -9,7 +9,7 @@ from itertools import permutations
 import numpy as np
 
 from harness import statistics
-from harness.claims.reference_value import FEWEST_PAIRS
+from harness.claims.non_inferiority import FEWEST_PAIRS
 from harness.observations import FloatArray
 from harness.observations.levels import is_number
 from harness.records import Value

@@ -10,9 +10,9 @@ from typing import Any
 from harness import observations, statistics
 from harness.analysis.columns import RATE
 from harness.claims import still_improves
-from harness.claims.reference_value import FEWEST_PAIRS
+from harness.claims.non_inferiority import FEWEST_PAIRS
 from harness.errors import UsageError
-from harness.observations import RULES, Observations
+from harness.observations import Observations, rule_text
 from harness.records import Result
 from harness.refine.asking import questions_of, since_of
 from harness.refine.values import Proposal, Revision
@@ -241,7 +241,7 @@ def _counts(past: Past) -> Counts | None:
         name=past.source,
         successes=count.successes,
         runs=count.runs,
-        rule=RULES["above zero"],
+        rule=rule_text("above zero"),
         source=f"{plural(count.runs, 'finished run')} of {past.source}",
     )
 

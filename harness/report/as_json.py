@@ -116,7 +116,7 @@ def _question(verdict: Verdict) -> dict[str, Any]:
         "n": verdict.n,
         "method": verdict.method,
         "reason": verdict.reason,
-        "needs": list(verdict.needs),
+        "needs": list(map(str, verdict.needs)),
         "beside": list(verdict.beside),
         "decided": _decided(verdict.decided),
     }

@@ -42,9 +42,6 @@ METHODS = (
 MOST_LISTED = 1_000
 """Of more runs than this the best and the worst are listed, half of them each."""
 
-LEVELS = ("exact one-sided binomial", "bracket test")
-"""Methods that estimate a share or a parameter's value, which no sign belongs to."""
-
 
 @lru_cache(maxsize=1)
 def document(report: Report) -> Document:
@@ -317,7 +314,7 @@ def _verdict_table(verdicts: tuple[Verdict, ...]) -> Table:
             verdict.estimate,
             verdict.low,
             verdict.high,
-            signed=not verdict.method.startswith(LEVELS),
+            signed=verdict.unit == "change",
         )
         level = "" if verdict.level is None else f"{verdict.level:.0%}"
         cells = [verdict.verdict, verdict.id, estimate, interval, *([] if one else [level])]

@@ -69,7 +69,7 @@ def _verdicts(verdicts: tuple[Verdict, ...]) -> Iterator[str]:
         items += [f"Why: {_text(verdict.reason)}"] if verdict.verdict == "refuted" else []
         items += [f"Claim: {_text(verdict.claim)}"] if verdict.claim else []
         items += [_text(line) for line in verdict.beside]
-        items += [f"Needs: {_text(need)}" for need in verdict.needs]
+        items += [f"Needs: {_text(str(need))}" for need in verdict.needs]
         if items:
             lines.append("\n".join(f"- {item}" for item in items))
         yield from lines

@@ -60,7 +60,7 @@ def as_data(found: Parity) -> dict[str, Any]:
             "verdict": verdict.verdict,
             "n": verdict.n,
             "reason": verdict.reason,
-            "needs": list(verdict.needs),
+            "needs": list(map(str, verdict.needs)),
         },
     }
 

@@ -106,7 +106,7 @@ def side(
     import numpy as np
 
     from harness import statistics
-    from harness.observations import RULES, count_successes, observe, worst_value
+    from harness.observations import count_successes, observe, rule_text, worst_value
 
     observed = observe(results)
     counted = count_successes(observed, min_gain=0.0, rule=rule)
@@ -117,7 +117,7 @@ def side(
         runs=observed.total,
         diverged=len(observed.diverged),
         steps=tuple(sorted({result.run.steps for result in results})),
-        rule=RULES[counted.rule],
+        rule=rule_text(counted.rule),
         successes=counted.successes,
         success=estimated(statistics.wilson(counted.successes, counted.runs, LEVEL)),
         positive=int((observed.delta > 0).sum()),

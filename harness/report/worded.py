@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from harness.judging.table import renamed
 from harness.report.blocks import Block, Bullets, Document, Section, Table, Text, Verdicts
 from harness.verdicts import DELTA_PERF, Metric
 
 SUCCESS_ROWS = ("successes", "ΔPerf > 0")
 SUCCESS_COLUMNS = ("success", "rate")
+
+
+def renamed(text: str, metric: Metric) -> str:
+    """Return ``text`` with the name of ``metric`` where it says ΔPerf."""
+    return text.replace(DELTA_PERF.name, metric.name)
 
 
 def worded(page: Document, metric: Metric) -> Document:

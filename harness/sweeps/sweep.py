@@ -253,10 +253,10 @@ class Sweep:
 
     def _check_questions(self) -> None:
         for id_, claim in self.questions.items():
-            if not callable(getattr(claim, "judge", None)):
+            if not isinstance(claim, Claim):
                 raise SweepError(
                     f"sweep {self.name!r}: question {id_!r} is {claim!r}, which is no claim; "
-                    f"use one of harness.claims, as success_rate.above(0.5)"
+                    f"use one, as success_rate.above(0.5), or derive yours from harness.BaseClaim"
                 )
             for name in claim.parameters:
                 if name not in self.parameters:

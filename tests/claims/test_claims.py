@@ -12,6 +12,7 @@ from scipy import stats
 
 from harness.claims import (
     STANDARD_IDS,
+    BaseClaim,
     best_inside,
     judge_all,
     lower_tail,
@@ -24,7 +25,7 @@ from harness.claims import (
 )
 from harness.errors import SweepError
 from harness.records import Evaluation
-from harness.verdicts import Baseline, Counts, Verdict
+from harness.verdicts import Baseline, Counts, Need, Verdict, training
 from tests.factories import (
     PUBLISHED,
     make_arm,
@@ -96,7 +97,7 @@ def check(verdict):
     assert verdict.verdict in {"supported", "refuted", "inconclusive", "unanswerable"}
     assert verdict.question.endswith("?")
     assert verdict.answer
-    text = " ".join([verdict.answer, verdict.reason, *verdict.needs, *verdict.beside])
+    text = " ".join([verdict.answer, verdict.reason, *map(str, verdict.needs), *verdict.beside])
     assert "nan" not in text.replace("unanswerable", "").replace("ordinary", ""), text
     assert "inf" not in text.replace("information", ""), text
     if verdict.verdict in {"inconclusive", "unanswerable"} and verdict.claim:
@@ -349,7 +350,7 @@ def test_a_baseline_that_is_not_in_the_store(id):
     verdict = judge(id, make_evidence(spaced(0.05, 0.1)))
     check(verdict)
     assert verdict.verdict == "unanswerable"
-    assert verdict.needs == ("pytest experiments/ --sweep broad,focused",)
+    assert verdict.needs == (training("broad", "focused"),)
     assert verdict.p_value == 1.0
 
 
@@ -392,9 +393,9 @@ def test_a_baseline_under_other_conditions_is_judged_and_said(id, change):
 def test_published_counts_answer_no_more_than_counts(id):
     verdict = judge(id, make_evidence(spaced(0, 0.1), PUBLISHED))
     assert verdict.p_value is None
-    assert verdict.needs == ("pytest experiments/ --sweep broad,focused",)
+    assert verdict.needs == (training("broad", "focused"),)
     explicit = judge(id, make_evidence(spaced(0, 0.1), PUBLISHED, baseline_name="published"))
-    assert "published," not in explicit.needs[0]
+    assert "published," not in str(explicit.needs[0])
 
 
 def test_diverged_runs_are_left_out_of_mean_and_spread_and_rank_worst_in_the_tail():
@@ -535,7 +536,7 @@ def test_an_optimum_at_the_edge_is_named(deltas, answer):
     verdict = judge("lr_sweet_spot", make_evidence(deltas))
     assert verdict.verdict == "inconclusive"
     assert verdict.answer == answer
-    assert verdict.needs[0].startswith("a range of learning_rate that goes")
+    assert str(verdict.needs[0]).startswith("a range of learning_rate that goes")
 
 
 def test_rise_then_flat_is_not_a_bracket():
@@ -646,12 +647,12 @@ def test_fewer_than_twelve_pairs_decide_nothing():
     check(verdict)
     assert verdict.verdict == "inconclusive"
     assert verdict.reason == "fewer than 12 pairs with 12"
-    assert verdict.needs == (ARM_NEEDED,)
+    assert verdict.needs == (Need("arm", ARM_NEEDED),)
 
 
 def test_missing_arms_are_named_as_a_sweep_declares_and_runs_them():
     verdict = judge("batch_size", make_evidence(spaced(0, 0.1)))
-    assert verdict.needs == (ARM_NEEDED,)
+    assert verdict.needs == (Need("arm", ARM_NEEDED),)
     assert verdict.p_value == 1.0
 
 
@@ -827,17 +828,15 @@ def test_holm_over_groups():
 
 
 def test_a_claim_of_ones_own_is_guarded_against_a_constant():
-    class Always:
-        parameters = ()
-        arms = ()
-        uses_baseline = False
-        text = "Is it so?"
+    class Always(BaseClaim):
+        def question(self, metric=None):
+            return "Is it so?"
 
-        def describe(self):
+        def describe(self, metric=None):
             return "always"
 
         def judge(self, id, evidence):
-            return Verdict(id, self.text, "always", "supported", "yes", p_value=0.01)
+            return self.verdict(id, evidence, "supported", "yes", p_value=0.01)
 
     assert judge_all({"x": Always()}, make_evidence([0.1, 0.2]))[0].verdict == "supported"
     assert judge_all({"x": Always()}, make_evidence([0.2, 0.2]))[0].verdict == "unanswerable"
@@ -872,7 +871,7 @@ def test_every_threshold_is_in_the_statement(one, two):
 
 
 def test_the_questions_read_well():
-    texts = [claim.text for claim in QUESTIONS.values()]
+    texts = [claim.question() for claim in QUESTIONS.values()]
     assert texts[0] == "Do more than 50% of the runs improve?"
     assert texts[-1] == "Is batch size 8 no worse than 4 and 12?"
     assert QUESTIONS["batch_size"].arms == ("batch_size",)

@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from harness import Choice, LogUniform, Pairs, Sweep, Uniform, statistics
+from harness import BaseClaim, Choice, LogUniform, Pairs, Sweep, Uniform, statistics
 from harness.claims import (
     best_inside,
     lower_tail,
@@ -135,14 +135,9 @@ def test_each_question_is_told_of_before_it_is_priced():
 
 
 def test_a_claim_of_the_user_s_own_says_nothing_of_its_power():
-    class Own:
-        parameters, arms, uses_baseline, text = (), (), False, "Is it?"
-
-        def describe(self):
+    class Own(BaseClaim):
+        def describe(self, metric=None):
             return "it is"
-
-        def judge(self, id, evidence):
-            raise AssertionError
 
     found = only(sweep_power(make_sweep(questions={"own": Own()})))
     assert (found.power, found.says) == (None, "this claim does not say its power")

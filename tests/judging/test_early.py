@@ -12,6 +12,7 @@ from scipy import stats
 
 from harness import Choice, LogUniform, Pairs, Sweep
 from harness.claims import (
+    BaseClaim,
     best_inside,
     lower_tail,
     mean_gain,
@@ -20,12 +21,11 @@ from harness.claims import (
     still_improves,
     success_rate,
 )
-from harness.claims.curtailed import curtailed
 from harness.judging.early import EarlyAnswers, launch_order, spared
 from harness.judging.evidence import gather
 from harness.statistics import p_over_looks
 from harness.sweeps.plan import ANSWERED, Selection, plan
-from harness.verdicts import Baseline, Counts, Verdict
+from harness.verdicts import Baseline, Counts
 from tests.factories import make_evidence, make_result, make_results
 
 HALF = success_rate.above(0.5)
@@ -162,7 +162,7 @@ def test_what_curtailment_says_is_what_every_remainder_says(claim):
     for weights in ((1, 0, 0, 0), (0, 1, 0, 0), (6, 1, 1, 0), (1, 1, 6, 1), (6, 4, 0, 0)):
         drawn = rng.choices(kinds, weights, k=runs)
         for n in range(runs - 3, runs):
-            found = curtailed(claim, "q", evidence(drawn[:n]), runs)
+            found = claim.curtailed("q", evidence(drawn[:n]), runs)
             said = [
                 claim.judge("q", evidence([*drawn[:n], *rest]))
                 for rest in itertools.combinations_with_replacement(kinds, runs - n)
@@ -346,21 +346,20 @@ def test_gains_are_looked_at_where_a_collapse_would_have_been_met():
     assert (decided.look, decided.looks, decided.runs) == (1, 2, 36)
 
 
-class Positive:
+class Positive(BaseClaim):
     """A claim of a user's own, that looks at nothing but the sign and takes its level."""
 
-    parameters = arms = ()
-    uses_baseline = False
-    text = "Is the mean above zero?"
+    def question(self, metric=None):
+        return "Is the mean above zero?"
 
-    def describe(self):
+    def describe(self, metric=None):
         return "mean > 0"
 
-    def judge(self, id, evidence):
+    def decide(self, id, evidence):
         values = [r.outcome.delta_perf for r in evidence.runs]
         p_value = float(stats.ttest_1samp(values, 0, alternative="greater").pvalue)
         name = "supported" if p_value <= evidence.alpha else "inconclusive"
-        return Verdict(id, self.text, self.describe(), name, name, p_value=p_value, n=len(values))
+        return self.verdict(id, evidence, name, name, p_value=p_value, n=len(values))
 
 
 def test_a_claim_of_one_s_own_is_judged_at_looks_and_not_on_a_constant():

@@ -19,10 +19,9 @@ from harness.claims import (
     still_improves,
     success_rate,
 )
-from harness.judging.against import FALSE_ALARMS
-from harness.judging.differences import differences, fell
+from harness.claims.nights import fell, more_diverged
 from harness.judging.reference import load, references
-from harness.judging.regressions import compare
+from harness.judging.regressions import FALSE_ALARMS, compare
 from harness.records import MAIN
 from harness.report import as_json
 from harness.report.write import write_reference
@@ -179,6 +178,10 @@ def test_each_question_can_regress_by_what_it_rests_on(reference, id, worse):
     regression = found(reference, evidence(seed=1, **worse))[id]
     assert regression.regressed, regression.answer
     assert regression.p_value <= regression.level
+
+
+def differences(claim, now, then, was):
+    return (*claim.worse(now, then, was), *more_diverged(now, then))
 
 
 def test_a_diverged_run_has_lost_what_was_ever_lost_and_is_counted(reference):

@@ -146,9 +146,9 @@ def test_the_worst_value_is_all_of_perf_or_worse():
 
 
 def test_the_window_scales_with_the_steps():
-    assert observations.window_of(make_result(), 50) == (50, 100)
-    assert observations.window_of(make_result(steps=20, declared_steps=100), 50) == (10, 20)
-    assert observations.window_of(make_result(steps=20, declared_steps=100), None) == (10, 20)
+    assert observations.window_of(make_result().run, 50) == (50, 100)
+    assert observations.window_of(make_result(steps=20, declared_steps=100).run, 50) == (10, 20)
+    assert observations.window_of(make_result(steps=20, declared_steps=100).run, None) == (10, 20)
 
 
 def test_a_sample_is_read_once():

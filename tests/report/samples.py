@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from harness.verdicts import Baseline, Counts, Finding, Verdict
+from harness.verdicts import Baseline, Counts, Finding, Verdict, training
 from tests.factories import PUBLISHED, make_arm, make_evidence, make_results, report_of
 
 LONG = (
@@ -28,6 +28,7 @@ VERDICTS = (
         0.19,
         24,
         "exact one-sided binomial",
+        unit="share",
         beside=("success rate: 95% interval 51% to 85% (Wilson)",),
     ),
     Verdict(
@@ -59,6 +60,7 @@ VERDICTS = (
         0.9,
         24,
         "bracket test",
+        unit="parameter",
     ),
     Verdict(
         "variance_vs_baseline",
@@ -67,7 +69,7 @@ VERDICTS = (
         "unanswerable",
         "published counts have no spread",
         reason="published counts have no spread",
-        needs=("pytest experiments/ --sweep broad,focused",),
+        needs=(training("broad", "focused"),),
     ),
     Verdict(
         "plateau",

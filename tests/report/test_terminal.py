@@ -9,7 +9,7 @@ from harness.report.blocks import Column, Table
 from harness.report.layout import table_text
 from harness.report.terminal import render
 from harness.verdicts import Verdict
-from tests.factories import make_results
+from tests.factories import make_results, report_of
 from tests.report.samples import LONG, VERDICTS, deltas, every_kind, sample
 
 KINDS = every_kind()
@@ -127,11 +127,10 @@ def test_a_moved_placebo_stands_out():
     (placebo,) = [arm for arm in report.arms if arm.name == "placebo"]
     assert placebo.moved == 0
     main = make_results(deltas(4))
-    from harness.report.model import build
     from tests.factories import make_arm, make_evidence
 
     arm = make_arm("placebo", main[:2], [0.0, 0.01], {"learning_rate": 0.0})
-    text = render(build(make_evidence(runs=main, arms={"placebo": arm}), (), ()))
+    text = render(report_of(make_evidence(runs=main, arms={"placebo": arm}), (), ()))
     assert "MOVED in 1" in text
 
 

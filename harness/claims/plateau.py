@@ -5,21 +5,45 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import numpy as np
 
 from harness import observations, statistics
-from harness.claims.base import BaseClaim, level_of, margin_of, no_margin, unseen
+from harness.claims import nights
+from harness.claims.base import (
+    MARGIN,
+    OTHER_EVALUATION,
+    BaseClaim,
+    level_of,
+    margin_of,
+    no_margin,
+    unseen,
+)
+from harness.claims.design import GAINS, Design, spread_of, spreads
 from harness.errors import SweepError
 from harness.observations import Observations
-from harness.records import Result
+from harness.records import MAIN, Result, Run
 from harness.statistics import Comparison
 from harness.text import interval, number, p_text, plural, signed
-from harness.verdicts import Evidence, Verdict, VerdictName
+from harness.verdicts import (
+    DELTA_PERF,
+    Difference,
+    Effect,
+    Evidence,
+    Metric,
+    Need,
+    Pricing,
+    Verdict,
+    VerdictName,
+)
 
 TOLERANCE = 0.05
 """How far from the asked step, as a share of the run's steps, a point of the curve may lie."""
+
+FEWEST_GAINS = 28
+"""Gains below which a collapse of some runs may be in none: one of 15% of them, in .85²⁸ = .01. It
+would be called an improvement, and each further look at fewer would be another chance to do so."""
 
 
 @dataclass(frozen=True)
@@ -41,13 +65,12 @@ class StillImproves(BaseClaim):
         if self.margin is not None and not self.margin > 0.0:
             raise SweepError(f"margin must be positive, got {self.margin}")
 
-    @property
-    def text(self) -> str:
-        """The question in plain words."""
+    def question(self, metric: Metric = DELTA_PERF) -> str:
+        """Return the question in plain words."""
         after = "half of the steps" if self.since is None else f"step {self.since}"
         return f"Does perf still improve after {after}, or has it reached a plateau?"
 
-    def describe(self) -> str:
+    def describe(self, metric: Metric = DELTA_PERF) -> str:
         """Return the claim and its thresholds in one line."""
         since = "half of the steps" if self.since is None else f"step {self.since}"
         margin = "the sweep's margin" if self.margin is None else repr(self.margin)
@@ -57,26 +80,35 @@ class StillImproves(BaseClaim):
             f"margin; margin: {margin}"
         )
 
-    def _decide(self, id: str, evidence: Evidence, observed: Observations) -> Verdict:
+    def decide(self, id: str, evidence: Evidence) -> Verdict:
+        """Decide the claim on runs that can be judged."""
+        observed = observations.observe(evidence.runs)
         margin = margin_of(self.margin, evidence)
         start, end, used = ends_of(observed.completed, self.since)
         if not used:
-            return self._unanswerable(
+            return self.unanswerable(
                 id,
+                evidence,
                 "no run has its perf measured both at that step and at the end",
                 n=observed.total,
-                needs=(f"an evaluation at {self._start_of(observed.completed)} and at the last",),
+                needs=(
+                    Need(
+                        "curve",
+                        f"an evaluation at {self._start_of(observed.completed)} and at the last",
+                    ),
+                ),
             )
         gained = statistics.gain(start, end, level_of(evidence))
         if len(used) > 1 and statistics.is_constant(end - start):
             same = f"{signed(gained.estimate)} in every one of {len(used)} runs"
-            return self._unanswerable(
+            return self.unanswerable(
                 id,
+                evidence,
                 f"the gain is {same}: a constant is no measurement of training",
                 n=len(used),
-                needs=("an evaluation of the held-out prompts that differs between runs",),
+                needs=(OTHER_EVALUATION,),
             )
-        first, last = observations.window_of(used[0], self.since)
+        first, last = observations.window_of(used[0].run, self.since)
         found = f"{signed(gained.estimate)} from step {first:g} to {last:g}"
         verdict, answer = _decided(gained, margin, found)
         window = statistics.rate_in_window(observations.learning_rates(used), first, last)
@@ -94,8 +126,9 @@ class StillImproves(BaseClaim):
                 f"{plural(len(observed.diverged), 'diverged run')} left out"
             )
         supported = verdict == "supported"
-        return self._verdict(
+        return self.verdict(
             id,
+            evidence,
             verdict,
             answer,
             estimate=gained.estimate,
@@ -113,7 +146,52 @@ class StillImproves(BaseClaim):
     def _start_of(self, results: Sequence[Result]) -> str:
         if not results:
             return "half of the steps"
-        return f"step {observations.window_of(results[0], self.since)[0]:g}"
+        return f"step {observations.window_of(results[0].run, self.since)[0]:g}"
+
+    def power(self, design: Design) -> Pricing:
+        """Return the effects that the claim is priced at, and how likely it is shown."""
+        why, start = _window(self, design)
+        if why:
+            return Pricing(design.n, why=why)
+        margin = design.sweep.margin if self.margin is None else self.margin
+        found = _gain_spread(self, design)
+        # Without an SD the margin is taken to be as large as the smallest gain that is looked at.
+        least = GAINS[0] if found is None else margin / found[0]
+
+        def power(n: int, effect: float) -> float:
+            return statistics.gain_power(effect, n, least, design.sweep.alpha)
+
+        if found is None:
+            given = f"the SD is that of a run's gain, not known yet; margin: {spreads(GAINS[0])}"
+            gains = [(effect, effect, spreads(effect)) for effect in GAINS]
+        else:
+            given = f"the SD of a run's gain is {number(found[0])}, of {found[1]}"
+            gains = [(k * least, k * margin, number(k * margin)) for k in (1, 2)]
+        effects = tuple(
+            Effect(
+                f"gain of {words} from step {start:g}",
+                size,
+                f"a gain of {words} from step {start:g} on is shown",
+                partial(power, effect=effect),
+            )
+            for effect, size, words in gains
+        )
+        return Pricing(design.n, effects, given=given)
+
+    @property
+    def fewest(self) -> int:
+        """The runs below which the claim is not judged before all are in."""
+        return FEWEST_GAINS
+
+    def worse(self, now: Evidence, then: Evidence, was: Verdict) -> tuple[Difference, ...]:
+        """Test whether the gain in the window is smaller now."""
+        rng = nights.of_nights(now, was)
+        late, earlier = (_late_gains(side.runs, self.since) for side in (now, then))
+        return (Difference("gain in the window", nights.fell(late, earlier, rng)),)
+
+    def window(self, run: Run) -> tuple[float, float]:
+        """Return the first and last step of the part of the curve it looks at."""
+        return observations.window_of(run, self.since)
 
 
 def _decided(gained: Comparison, margin: float | None, found: str) -> tuple[VerdictName, str]:
@@ -140,7 +218,7 @@ def ends_of(
     for result in results:
         points = [point for point in result.outcome.curve if math.isfinite(point.perf)]
         steps = tuple([point.step for point in points])
-        window = observations.window_of(result, since)
+        window = observations.window_of(result.run, since)
         first, last = _nearest(steps, window, TOLERANCE * result.run.steps)
         if first is not None and last is not None and steps[first] < steps[last]:
             ends.append((points[first].perf, points[last].perf))
@@ -182,5 +260,41 @@ def _reason(gained: Comparison, margin: float | None) -> str:
     return f"{found}; {no_margin()}" if margin is None else f"{found}; margin {number(margin)}"
 
 
-def _what_helps(margin: float | None) -> str:
-    return "a margin (--margin)" if margin is None else "more runs with their learning curves"
+def _what_helps(margin: float | None) -> Need:
+    return MARGIN if margin is None else Need("runs", "more runs with their learning curves")
+
+
+def _late_gains(results: Sequence[Result], since: int | None) -> nights.Values:
+    start, end, used = ends_of(observations.observe(results).completed, since)
+    gained = (end - start).tolist()
+    return {nights.same_run(one): gain for one, gain in zip(used, gained, strict=True)}
+
+
+def _window(claim: StillImproves, design: Design) -> tuple[str, float]:
+    """Return what of the claim's window is not evaluated, if anything, and where it begins."""
+    run = design.main[0]
+    declared = run.declared_steps / 2 if claim.since is None else claim.since
+    start = declared * run.steps / run.declared_steps
+    points = [*range(0, run.steps, run.evaluate_every), run.steps]
+    nearest = min(points, key=lambda step: abs(step - start))
+    if start >= run.steps or nearest >= run.steps:
+        return f"step {start:g} is not followed by an evaluation before the last", start
+    if abs(nearest - start) > TOLERANCE * run.steps:
+        every = f"perf is evaluated every {plural(run.evaluate_every, 'step')}, not near enough to "
+        return f"{every}step {start:g} (within {TOLERANCE:.0%} of the steps)", start
+    return "", start
+
+
+def _gain_spread(claim: StillImproves, design: Design) -> tuple[float, str] | None:
+    """Return the SD of the gain of stored runs in the claim's window, and of which runs."""
+    ours = [result for result in design.ours if result.run.arm == MAIN]
+    for results, whose in ((ours, design.sweep.name), (design.theirs, design.sweep.baseline)):
+        completed = observations.observe(results).completed
+        since = claim.since
+        if since is not None and completed:
+            since = round(since * completed[0].run.declared_steps / design.sweep.steps)
+        start, end, used = ends_of(completed, since)
+        spread = spread_of(end - start)
+        if spread is not None:
+            return spread, f"{len(used)} stored runs of {whose}"
+    return None

@@ -3,20 +3,44 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from harness import observations, statistics
-from harness.claims.base import BaseClaim, level_of, margin_of, no_margin
+from harness.claims import nights
+from harness.claims.base import (
+    MARGIN,
+    OTHER_EVALUATION,
+    BaseClaim,
+    level_of,
+    margin_of,
+    no_margin,
+)
+from harness.claims.design import Design, spread_of
 from harness.errors import SweepError
 from harness.observations import Observations
-from harness.records import Result, Value
+from harness.records import MAIN, Result, Value
 from harness.statistics import Comparison
 from harness.text import interval, number, p_text, parameter_name, plural, signed
-from harness.verdicts import Evidence, Verdict, VerdictName
+from harness.verdicts import (
+    DELTA_PERF,
+    Difference,
+    Effect,
+    Evidence,
+    Metric,
+    Need,
+    Pricing,
+    Verdict,
+    VerdictName,
+)
 
 FEWEST_PAIRS = 12
 """Pairs with a value below which nothing is decided on it."""
+
+RUN_SD = 0.016
+"""Assumed SD of a run apart from what its pair shares, where no pairs are stored to tell it."""
 
 
 @dataclass(frozen=True)
@@ -52,13 +76,12 @@ class NoWorse(BaseClaim):
         """The arms that the claim needs."""
         return (self.parameter,)
 
-    @property
-    def text(self) -> str:
-        """The question in plain words."""
+    def question(self, metric: Metric = DELTA_PERF) -> str:
+        """Return the question in plain words."""
         others = " and ".join(str(value) for value in self.than)
         return f"Is {parameter_name(self.parameter)} {self.reference} no worse than {others}?"
 
-    def describe(self) -> str:
+    def describe(self, metric: Metric = DELTA_PERF) -> str:
         """Return the claim and its thresholds in one line."""
         margin = "the sweep's margin" if self.margin is None else repr(self.margin)
         return (
@@ -66,20 +89,24 @@ class NoWorse(BaseClaim):
             f"non-inferiority over at least {FEWEST_PAIRS} pairs each; margin: {margin}"
         )
 
-    def _decide(self, id: str, evidence: Evidence, observed: Observations) -> Verdict:
+    def decide(self, id: str, evidence: Evidence) -> Verdict:
+        """Decide the claim on runs that can be judged."""
+        observed = observations.observe(evidence.runs)
         name, arm = parameter_name(self.parameter), evidence.arms.get(self.parameter, ())
-        arm_needed = (
+        arm_needed = Need(
+            "arm",
             f"an arm {self.parameter}=Pairs({FEWEST_PAIRS}, values={self.than!r}) in the sweep, "
-            f"run with --sweep-arms {self.parameter}"
+            f"run with --sweep-arms {self.parameter}",
         )
         reference = _having(evidence.runs, self.parameter, self.reference)
         if not reference:
-            return self._unanswerable(
+            return self.unanswerable(
                 id,
+                evidence,
                 f"no run of this sweep has {name} {self.reference}",
                 by_design=True,
                 n=observed.total,
-                needs=(f"a sweep with {self.parameter} {self.reference}",),
+                needs=(Need("parameter", f"a sweep with {self.parameter} {self.reference}"),),
             )
         main = observations.observe(reference)
         arms = [
@@ -88,18 +115,20 @@ class NoWorse(BaseClaim):
         ]
         if not any(matched.pairs for matched in arms):
             others = " or ".join(str(value) for value in self.than)
-            return self._unanswerable(
+            return self.unanswerable(
                 id,
+                evidence,
                 f"no finished run with {name} {others} is matched with one of this sweep",
                 n=observed.total,
                 needs=(arm_needed,),
             )
         if all(matched.is_constant for matched in arms if matched.pairs):
-            return self._unanswerable(
+            return self.unanswerable(
                 id,
+                evidence,
                 "the difference is the same in every pair: a constant is no measurement",
                 n=sum(matched.pairs for matched in arms),
-                needs=("an evaluation of the held-out prompts that differs between runs",),
+                needs=(OTHER_EVALUATION,),
             )
         return self._compare(id, evidence, arms, arm_needed)
 
@@ -108,7 +137,7 @@ class NoWorse(BaseClaim):
         id: str,
         evidence: Evidence,
         arms: list[_Matched],
-        arm_needed: str,
+        arm_needed: Need,
     ) -> Verdict:
         alpha, margin = evidence.alpha, margin_of(self.margin, evidence)
         name = f"{parameter_name(self.parameter)} {self.reference}"
@@ -117,9 +146,9 @@ class NoWorse(BaseClaim):
         lost = [matched.label for matched in arms if matched.lost]
         verdict: VerdictName = "inconclusive"
         p_value, reason, level = 1.0, no_margin(), level_of(evidence)
-        needs: tuple[str, ...] = ("a margin (--margin)",)
+        needs: tuple[Need, ...] = (MARGIN,)
         compared = shown.compared
-        answer = f"not shown: {shown.found(name)}"
+        answer = f"not shown: {shown.found(name, evidence.metric)}"
         if margin is not None:
             strict = 1.0 - 2.0 * alpha / len(arms)
             worse = [
@@ -132,17 +161,18 @@ class NoWorse(BaseClaim):
             tests = [statistics.non_inferiority(arm.differences, margin, level) for arm in arms]
             p_value = max(test.p_greater for test in tests)
             reason = f"margin {number(margin)}; largest {p_text(p_value)}"
-            needs = ("more pairs",)
+            needs = (Need("runs", "more pairs"),)
             if worse:
                 verdict, needs, level = "refuted", (), strict
                 shown = min(worse, key=lambda matched: matched.compared.high)
                 compared = statistics.non_inferiority(shown.differences, margin, strict)
-                answer = f"no, worse: {shown.found(name)}"
-                reason = f"the opposite is shown ({p_text(compared.p_less)} of .05/{len(arms)})"
-                reason = reason.replace(".05", f"{alpha:g}")
+                answer = f"no, worse: {shown.found(name, evidence.metric)}"
+                reason = (
+                    f"the opposite is shown ({p_text(compared.p_less)} of {alpha:g}/{len(arms)})"
+                )
             elif lacking:
                 p_value, needs = 1.0, (arm_needed,)
-                answer = f"too few pairs to tell: {shown.found(name)}"
+                answer = f"too few pairs to tell: {shown.found(name, evidence.metric)}"
                 reason = f"fewer than {FEWEST_PAIRS} pairs with {' and '.join(lacking)}"
             elif lost:
                 p_value = 1.0
@@ -150,9 +180,10 @@ class NoWorse(BaseClaim):
                 answer = f"not shown: {reason}"
             elif p_value <= alpha:
                 verdict, needs = "supported", ()
-                answer = f"yes, no worse: {shown.found(name)}"
-        return self._verdict(
+                answer = f"yes, no worse: {shown.found(name, evidence.metric)}"
+        return self.verdict(
             id,
+            evidence,
             verdict,
             answer,
             estimate=compared.estimate,
@@ -166,6 +197,78 @@ class NoWorse(BaseClaim):
             needs=needs,
             beside=[matched.line() for matched in arms],
         )
+
+    def power(self, design: Design) -> Pricing:
+        """Return the effects that the claim is priced at, and how likely it is shown."""
+        name = parameter_name(self.parameter)
+        mains = {run.id for run in design.main if run.config[self.parameter] == self.reference}
+        if not mains:
+            return Pricing(0, why=f"no run has {name} {self.reference}", unit="pairs")
+        arm = [run for run in design.runs if run.arm == self.parameter and run.pair in mains]
+        pairs = {
+            value: sum(run.config[self.parameter] == value for run in arm) for value in self.than
+        }
+        fewest = min(pairs.values())
+        if not arm:
+            return Pricing(0, why=f"no {self.parameter} arm: unanswerable", unit="pairs")
+        if fewest < FEWEST_PAIRS:
+            few = [f"{pairs[value]} with {value}" for value in self.than]
+            why = f"pairs: {' and '.join(few)}; {FEWEST_PAIRS} of each are needed"
+            return Pricing(fewest, why=why, unit="pairs")
+        margin = design.sweep.margin if self.margin is None else self.margin
+        found = _pair_spread(self, design)
+        spread = RUN_SD if found is None else found[0]
+        values = len(self.than)
+
+        def power(n: int) -> float:
+            return statistics.non_inferiority_power(
+                margin / spread,
+                n,
+                values,
+                design.rng("no worse"),
+                alpha=design.sweep.alpha,
+                simulations=8_000 if n == fewest else 2_000,
+            )
+
+        others = " and ".join(map(str, self.than))
+        effect = Effect(
+            f"{self.reference} is equal to {others}, in pairs",
+            0.0,
+            f"a {name} of {self.reference} that is equal to {others} is shown to be no worse by "
+            f"{number(margin)}",
+            power,
+        )
+        of = "assumed" if found is None else f"of {found[1]}"
+        given = f"the SD of a run, apart from what its pair shares, is {number(spread)}, {of}"
+        return Pricing(fewest, (effect,), given=given, unit="pairs", least=FEWEST_PAIRS)
+
+    @property
+    def fewest(self) -> int:
+        """The pairs with a value below which nothing is decided on it."""
+        return FEWEST_PAIRS
+
+    def worse(self, now: Evidence, then: Evidence, was: Verdict) -> tuple[Difference, ...]:
+        """Test for each other value whether the reference is less far ahead of it now."""
+        rng, floor = nights.of_nights(now, was), nights.floor_of(now, then)
+        found = []
+        for value in self.than:
+            ahead, had = (self._ahead(side, value, floor) for side in (now, then))
+            found.append(Difference(f"difference to {value}", nights.fell(ahead, had, rng)))
+        return tuple(found)
+
+    def _ahead(self, evidence: Evidence, value: Value, floor: float) -> nights.Values:
+        """Return how much the reference value is ahead of another one, by main run."""
+        reference = _having(evidence.runs, self.parameter, self.reference)
+        main = {observations.identity(result): result for result in reference}
+        gains = nights.gains(evidence.runs, floor)
+        ahead: dict[Hashable, float] = {}
+        for result in _having(evidence.arms.get(self.parameter, ()), self.parameter, value):
+            of = main.get(observations.partner(result))
+            theirs = nights.gains([result], floor)
+            ours = gains.get(nights.same_run(of)) if of is not None else None
+            if of is not None and ours is not None and theirs:
+                ahead[nights.same_run(of)] = ours - next(iter(theirs.values()))
+        return ahead
 
 
 @dataclass(frozen=True, eq=False)
@@ -204,10 +307,10 @@ class _Matched:
         """Whether the difference is the same in every pair, of more than one."""
         return self.differences.size > 1 and statistics.is_constant(self.differences)
 
-    def found(self, name: str) -> str:
+    def found(self, name: str, metric: Metric) -> str:
         """Return what was found, seen from the reference."""
         if not self.differences.size:
-            return f"no pair of {name} and {self.label} has a ΔPerf on both sides"
+            return f"no pair of {name} and {self.label} has a {metric.name} on both sides"
         return f"{name} against {self.label}: {signed(self.compared.estimate)}"
 
     def line(self) -> str:
@@ -226,3 +329,23 @@ def _having(results: tuple[Result, ...], parameter: str, value: Value) -> tuple[
     """Return the runs with a value of a parameter; the same tuple where that is all of them."""
     having = tuple([r for r in results if r.run.config.get(parameter) == value])
     return results if len(having) == len(results) else having
+
+
+def _pair_spread(claim: NoWorse, design: Design) -> tuple[float, str] | None:
+    """Return the SD of a run by chance, from stored pairs of the claim's arm, and of how many."""
+    main = observations.observe(r for r in design.ours if r.run.arm == MAIN)
+    variances, pairs = [], 0
+    for value in claim.than:
+        arm = observations.observe(
+            r
+            for r in design.ours
+            if r.run.arm == claim.parameter and r.run.config.get(claim.parameter) == value
+        )
+        differences = observations.paired_differences(main, arm)
+        spread = spread_of(differences)
+        if spread is not None:
+            variances.append(spread**2)
+            pairs += differences.size
+    if not variances:
+        return None
+    return math.sqrt(float(np.mean(variances)) / 2.0), f"{pairs} stored pairs"

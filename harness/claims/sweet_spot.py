@@ -1,28 +1,46 @@
-"""The claim on where the best value of a parameter lies."""
+"""The claim that the best value of a parameter lies inside its range."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from harness import observations, statistics
+from harness.claims import nights
 from harness.claims.base import BaseClaim, generator, level_of, margin_of, no_margin
+from harness.claims.design import MOST_SIMULATED, Design, simulations
 from harness.errors import SweepError
-from harness.observations import Observations
 from harness.observations.levels import is_number
+from harness.records import Config
 from harness.statistics import FEWEST_BRACKETED, Bracket
+from harness.sweeps.space import LogUniform, Uniform
 from harness.text import number, p_text, parameter_name, parameter_value, plural
-from harness.verdicts import Evidence, Verdict, VerdictName
+from harness.verdicts import (
+    DELTA_PERF,
+    Difference,
+    Effect,
+    Evidence,
+    Metric,
+    Need,
+    Pricing,
+    Verdict,
+    VerdictName,
+)
+
+DROPS = (3.0, 4.0, 5.3)
+"""Standard drops from a best value to both ends of the range, in SDs of a run."""
 
 
 @dataclass(frozen=True)
 class BestInside(BaseClaim):
     """The best value of a numeric ``parameter`` lies inside its range, not at an edge.
 
-    The bracket test must show both that ΔPerf rises from the lower end and that it falls to the
-    upper end. Refuted where all thirds of the range are shown to be within ±``margin`` of each
+    The bracket test must show both that the metric rises from the lower end and that it falls to
+    the upper end. Refuted where all thirds of the range are shown to be within ±``margin`` of each
     other (None is the sweep's margin). With ``within``, only runs that agree on that parameter are
     compared.
     """
@@ -42,12 +60,11 @@ class BestInside(BaseClaim):
         """The parameters that the claim names."""
         return (self.parameter,) if self.within is None else (self.parameter, self.within)
 
-    @property
-    def text(self) -> str:
-        """The question in plain words."""
+    def question(self, metric: Metric = DELTA_PERF) -> str:
+        """Return the question in plain words."""
         return f"Does the best {parameter_name(self.parameter)} lie inside the range?"
 
-    def describe(self) -> str:
+    def describe(self, metric: Metric = DELTA_PERF) -> str:
         """Return the claim and its thresholds in one line."""
         margin = "the sweep's margin" if self.margin is None else repr(self.margin)
         within = "" if self.within is None else f" within levels of {self.within}"
@@ -56,7 +73,9 @@ class BestInside(BaseClaim):
             f"falling to the upper{within}; refuted where thirds agree within margin: {margin}"
         )
 
-    def _decide(self, id: str, evidence: Evidence, observed: Observations) -> Verdict:
+    def decide(self, id: str, evidence: Evidence) -> Verdict:
+        """Decide the claim on runs that can be judged."""
+        observed = observations.observe(evidence.runs)
         name = parameter_name(self.parameter)
         runs = (*observed.completed, *observed.diverged)
         outcomes = [*observed.delta.tolist(), *[-math.inf] * len(observed.diverged)]
@@ -70,12 +89,13 @@ class BestInside(BaseClaim):
             reason = f"{name} has {plural(distinct, 'value')} in this sweep"
             if not kept:
                 reason = f"no run of this sweep has a number for {name}"
-            return self._unanswerable(
+            return self.unanswerable(
                 id,
+                evidence,
                 f"{reason}: a best one inside the range needs at least three",
                 by_design=True,
                 n=len(kept),
-                needs=(f"a sweep that varies {self.parameter}",),
+                needs=(Need("parameter", f"a sweep that varies {self.parameter}"),),
             )
         values, results = np.array([row[0] for row in kept]), np.array([row[1] for row in kept])
         blocks = None if self.within is None else [row[2] for row in kept]
@@ -96,22 +116,104 @@ class BestInside(BaseClaim):
             beside.append(f"{plural(len(observed.diverged), 'diverged run')} ranked worst")
         if len(kept) < observed.total:
             beside.append(f"{observed.total - len(kept)} runs without a number for {name} left out")
-        needs: tuple[str, ...] = ()
+        needs: tuple[Need, ...] = ()
         if verdict == "inconclusive":
             needs = (_what_helps(tested, evidence.alpha, self.parameter),)
-        return self._verdict(
+        return self.verdict(
             id,
+            evidence,
             verdict,
             answer,
             estimate=tested.peak,
             p_value=tested.p_value if tested.n >= FEWEST_BRACKETED else 1.0,
             n=tested.n,
+            unit="parameter",
             method="bracket test (Kendall's S, 1,999 permutations)"
             + ("" if self.within is None else f" within {self.within}"),
             reason=found if margin is not None else f"{found}; {no_margin()}",
             needs=needs,
             beside=beside,
         )
+
+    def power(self, design: Design) -> Pricing:
+        """Return the effects that the claim is priced at, and how likely it is shown."""
+        name = parameter_name(self.parameter)
+        values = {config[self.parameter] for config in design.configs(design.n)}
+        distinct = sum(is_number(value) for value in values)
+        if distinct < 3:
+            return Pricing(
+                design.n,
+                why=f"{name} has {plural(distinct, 'number')} in this sweep; it needs three",
+            )
+        if design.n < FEWEST_BRACKETED:
+            return Pricing(
+                design.n, why=f"the bracket test needs {FEWEST_BRACKETED} runs, of {design.n}"
+            )
+
+        def power(n: int, drop: float) -> float:
+            n = min(n, MOST_SIMULATED)
+            configs = [c for c in design.configs(n) if is_number(c[self.parameter])]
+            blocks = None if self.within is None else [config[self.within] for config in configs]
+            positions = _positions(self.parameter, configs, design)
+            return statistics.bracket_power(
+                positions,
+                drop,
+                design.rng("bracket"),
+                blocks,
+                alpha=design.sweep.alpha,
+                simulations=simulations(n, design, 2_000),
+            )
+
+        effects = tuple(
+            Effect(
+                f"drop of {drop:g} SD to both ends",
+                drop,
+                f"a best {name} in the middle, {drop:g} SD above both ends, is shown to lie inside",
+                partial(power, drop=drop),
+            )
+            for drop in DROPS
+        )
+        given = f"the SD is that of runs of equal {name}; at the values that are drawn"
+        return Pricing(design.n, effects, given=given, least=FEWEST_BRACKETED, most=MOST_SIMULATED)
+
+    @property
+    def fewest(self) -> int:
+        """The runs that the bracket test needs."""
+        return FEWEST_BRACKETED
+
+    def worse(self, now: Evidence, then: Evidence, was: Verdict) -> tuple[Difference, ...]:
+        """Test whether runs near the best value of then have lost, and those away gained."""
+        best, rng, floor = was.estimate, nights.of_nights(now, was), nights.floor_of(now, then)
+        if best is None:
+            return ()
+        place: Callable[[float], float] = math.log if self._positive(now, then, best) else float
+
+        def distances(evidence: Evidence) -> dict[Hashable, float]:
+            values = ((r, r.run.config.get(self.parameter)) for r in evidence.runs)
+            return {
+                nights.same_run(r): abs(place(v) - place(best)) for r, v in values if is_number(v)
+            }
+
+        reach = distances(then)
+        if not reach:
+            return ()
+        half = float(np.median(list(reach.values())))
+
+        def parts(evidence: Evidence) -> tuple[nights.Values, nights.Values]:
+            away, gains = distances(evidence), nights.gains(evidence.runs, floor)
+            near = {name: gain for name, gain in gains.items() if away.get(name, math.inf) <= half}
+            return near, {name: gain for name, gain in gains.items() if away.get(name, 0.0) > half}
+
+        (near, far), (near_then, far_then) = parts(now), parts(then)
+        metric = now.metric.name
+        return (
+            Difference(f"{metric} near the best value", nights.fell(near, near_then, rng)),
+            Difference(f"{metric} away from the best value", nights.fell(far_then, far, rng)),
+        )
+
+    def _positive(self, now: Evidence, then: Evidence, best: float) -> bool:
+        values = [r.run.config.get(self.parameter) for r in (*now.runs, *then.runs)]
+        return best > 0.0 and all(value > 0.0 for value in values if is_number(value))
 
 
 def _bracketed(
@@ -146,8 +248,25 @@ def _at_edge(tested: Bracket, ordered: observations.FloatArray) -> str:
     return f"falls from about {peak} to the upper end, with no rise shown from {where}"
 
 
-def _what_helps(tested: Bracket, alpha: float, parameter: str) -> str:
+def _what_helps(tested: Bracket, alpha: float, parameter: str) -> Need:
     rising, falling = tested.p_rising <= alpha, tested.p_falling <= alpha
     if tested.n < FEWEST_BRACKETED or rising == falling:
-        return "more runs"
-    return f"a range of {parameter} that goes {'higher' if rising else 'lower'}"
+        return Need("runs", "more runs")
+    where = "higher" if rising else "lower"
+    return Need("parameter", f"a range of {parameter} that goes {where}")
+
+
+def _positions(parameter: str, configs: list[Config], design: Design) -> list[float]:
+    """Return where the values of a parameter lie in its range, 0 to 1.
+
+    On the scale that they are drawn on; the values of a choice lie evenly, in their order.
+    """
+    values = [float(v) for config in configs if is_number(v := config[parameter])]
+    drawn = design.sweep.parameters.distributions[parameter]
+    if isinstance(drawn, LogUniform):
+        span = math.log(drawn.high / drawn.low)
+        return [math.log(value / drawn.low) / span for value in values]
+    if isinstance(drawn, Uniform):
+        return [(value - drawn.low) / (drawn.high - drawn.low) for value in values]
+    levels = sorted(set(values))
+    return [levels.index(value) / max(1, len(levels) - 1) for value in values]
