@@ -11,7 +11,7 @@ from harness.errors import UsageError
 from harness.records import Value
 from harness.tables.table import Table, check_size
 
-_PIP = 'pip install "pytest-sweep[parquet]"'
+_PIP = 'pip install "pytest-sweep[tables]"'
 
 
 def read_parquet(path: Path) -> Table:

@@ -143,7 +143,7 @@ def test_pyarrow_is_imported_for_parquet_alone(tmp_path):
 def test_without_pyarrow_the_command_that_installs_it_is_given(tmp_path, monkeypatch):
     path = write_parquet(tmp_path / "t.parquet", ROWS)
     monkeypatch.setitem(sys.modules, "pyarrow", None)
-    refused(path, "t.parquet needs pyarrow", 'pip install "pytest-sweep[parquet]"', "as CSV")
+    refused(path, "t.parquet needs pyarrow", 'pip install "pytest-sweep[tables]"', "as CSV")
 
 
 # ---- what is no table ---------------------------------------------------------------------------
