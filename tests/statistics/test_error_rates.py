@@ -69,7 +69,8 @@ def test_the_page_of_error_rates_is_what_the_suite_gives(cell):
 @cache
 def entries(table):
     """What the page has of a table, as it is written, by row and column."""
-    section = PAGE.read_text().split(f"### {HEADINGS.get(table, table)}\n")[1].split("\n### ")[0]
+    after = PAGE.read_text().split(f"### {HEADINGS.get(table, table)}\n")[1]
+    section = re.split(r"\n##+ ", after)[0]
     found = {}
     for lines in re.findall(r"(?:^\|.*\|\n?)+", section, re.MULTILINE):
         heads, *rows = ([c.strip() for c in row.split("|")[1:-1]] for row in lines.splitlines())
