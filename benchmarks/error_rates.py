@@ -1,4 +1,4 @@
-"""How often verdicts and findings are wrong, and what they see: the tables of docs/statistics.md.
+"""How often verdicts and findings are wrong, and what they see: the tables of docs/error-rates.md.
 
     python benchmarks/error_rates.py [--repeats 1000] [--only TABLE …] [--seed 1] [--workers 1]
 

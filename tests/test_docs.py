@@ -7,6 +7,7 @@ import argparse
 import ast
 import dataclasses
 import json
+import math
 import re
 import shlex
 import subprocess
@@ -27,6 +28,8 @@ from harness.records import Status
 from harness.report import as_json
 from harness.sweeps.baseline import is_table
 from harness.training.settings import GRPOSettings
+from harness.training.tasks import get_task
+from harness.training.warm_start import parameter_shapes
 from harness.verdicts import Finding, Verdict, VerdictName
 from tests.factories import make_arm, make_evidence, make_result, report_of
 
@@ -179,13 +182,29 @@ def arguments_of(verb):
 
 
 def verb_table(verb):
-    """Return argument → default as docs/options.md states them under the verb's heading."""
+    """Return argument → default as docs/options.md states them: the verb's own and the shared."""
     section = re.search(
         rf"^### sweep {verb}$(.*?)(?=^##)", (DOCS / "options.md").read_text(), re.M | re.S
     )
     assert section, f"docs/options.md has no heading 'sweep {verb}'"
     rows = re.findall(r"^\| `([\w-]+)[^|]* \|([^|]*)\|", section[1], re.M)
+    rows += [(name, default) for name, default, named in shared_options() if verb in named]
+    assert len({name for name, _ in rows}) == len(rows), f"sweep {verb} has an option twice"
     return {name: default.strip().strip("`") for name, default in rows}
+
+
+@cache
+def shared_options():
+    """Return (option, default, verbs) as docs/options.md states them for several verbs at once."""
+    shared = []
+    for option, default, verbs, _ in [r for r in tables(DOCS / "options.md") if len(r) == 4][1:]:
+        if verbs == "verbs":  # the head of a further table
+            continue
+        every, _, left_out = verbs.partition("all")
+        named = set(re.findall(r"\w+", every)) or set(VERBS) - {left_out.removeprefix(" but ")}
+        assert named <= set(VERBS), f"{option}: {verbs}"
+        shared.append((re.match(r"`([\w-]+)", option)[1], default, named))
+    return shared
 
 
 @pytest.mark.parametrize("verb", sorted(VERBS))
@@ -241,6 +260,12 @@ def test_every_field_of_the_json_report_is_documented():
     assert fields - set(code_spans(DOCS / "report.md")) == set()
 
 
+def json_fields(verb):
+    """Return the fields that docs/options.md names in the rows on a verb's JSON."""
+    rows = [row for row in tables(DOCS / "options.md") if row[0] == f"`{verb}`"]
+    return {name for row in rows for name in re.findall(r"`(\w+)`", row[1])}
+
+
 @pytest.mark.usefixtures("priced_once")
 @pytest.mark.parametrize("command", [["list"], ["plan", "focused"]], ids=["list", "plan"])
 def test_every_field_of_a_verb_s_json_is_documented(command, capsys, monkeypatch):
@@ -248,8 +273,7 @@ def test_every_field_of_a_verb_s_json_is_documented(command, capsys, monkeypatch
     assert sweep_main([*command, "--json"]) == 0
     fields = set(keys(json.loads(capsys.readouterr().out)))
     fields -= set(experiments()["focused"].arms)
-    row = next(row for row in tables(DOCS / "options.md") if row[0] == f"`{command[0]}`")
-    assert fields - set(re.findall(r"`(\w+)`", row[1])) == set()
+    assert fields - json_fields(command[0]) == set()
 
 
 def test_every_field_of_parity_s_json_is_documented():
@@ -260,8 +284,7 @@ def test_every_field_of_parity_s_json_is_documented():
     backends = ("torch", "jax")
     sides = (result.run, result.outcome, result.outcome)
     found = as_data(compare("s", backends, "float32", [sides, sides], margin=0.02))
-    row = next(row for row in tables(DOCS / "options.md") if row[0] == "`parity`")
-    assert set(keys(found)) - {*backends, *re.findall(r"`(\w+)`", row[1])} == set()
+    assert set(keys(found)) - {*backends, *json_fields("parity")} == set()
 
 
 def test_every_code_of_the_audit_is_documented():
@@ -307,6 +330,20 @@ def test_the_fields_of_a_declaration_are_documented_with_their_defaults(kind, fi
             assert stated[field.name] == ""
         else:
             assert ast.literal_eval(stated[field.name]) == default, field.name
+
+
+def test_the_figures_of_the_embedded_task_are_the_stated_ones():
+    task = get_task("addition")
+    held_out, warm, train = (len(task.prompts(s)) for s in ("held_out", "warm_start", "train"))
+    said = " ".join((DOCS / "measurement.md").read_text().split())
+    assert f"on {held_out} held-out prompts with {task.samples} completions each" in said
+    assert f"{warm} prompts for the warm start and {train:,} for training" in said
+    start = task.warm_start
+    parameters = sum(math.prod(shape) for shape in parameter_shapes(task).values())
+    said = " ".join((DOCS / "training.md").read_text().split())
+    assert f"{parameters:,} parameters" in said
+    assert f"for {start.steps} steps of {start.batch} demonstrations" in said
+    assert f"a share of {start.noise} of the answers" in said
 
 
 # ---- examples -----------------------------------------------------------------------------------

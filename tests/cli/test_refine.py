@@ -212,6 +212,6 @@ def test_every_field_of_its_json_is_documented(sweep, table):
                 yield from fields(inside)
 
     options = PAGE.with_name("options.md").read_text()
-    plan = next(line for line in options.splitlines() if line.startswith("| `plan` |"))
-    named = set(re.findall(r"`(\w+)`", PAGE.read_text() + plan))
+    plan = [line for line in options.splitlines() if line.startswith("| `plan` |")]
+    named = set(re.findall(r"`(\w+)`", "\n".join([PAGE.read_text(), *plan])))
     assert set(fields(data(sweep, f"refine {table}"))) <= named

@@ -1,4 +1,4 @@
-"""How often each question is wrong, and what it sees: a part of what docs/statistics.md has.
+"""How often each question is wrong, and what it sees: a part of what docs/error-rates.md has.
 
 A few rows of each table are simulated always; all rows at one size are marked slow. A rate may
 exceed what is allowed by three simulation errors: of a hundred, none then does so by chance.
@@ -15,12 +15,12 @@ from simulation.cells import error_of, measure
 from simulation.tables import HEADINGS, TABLES, cells
 
 from harness import statistics
-from harness.claims import lower_tail, no_worse, success_rate
+from harness.claims import STANDARD_IDS, lower_tail, no_worse, success_rate
 from harness.verdicts import Baseline, Evidence
 from tests.factories import make_arm, make_results
 
 ALPHA = 0.05
-PAGE = Path(__file__).parents[2] / "docs" / "statistics.md"
+PAGE = Path(__file__).parents[2] / "docs" / "error-rates.md"
 
 
 def at_most_alpha(rate, simulations, alpha=ALPHA):
@@ -57,7 +57,7 @@ def test_a_wrong_verdict_is_seldom(cell):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("cell", SIMULATED, ids=lambda cell: cell.key)
-def test_the_page_on_statistics_is_what_the_suite_gives(cell):
+def test_the_page_of_error_rates_is_what_the_suite_gives(cell):
     measured = measure(cell, 300, seed=5)
     seldom_wrong(cell, measured)
     for name, documented in said_of(cell).items():
@@ -69,7 +69,8 @@ def test_the_page_on_statistics_is_what_the_suite_gives(cell):
 @cache
 def entries(table):
     """What the page has of a table, as it is written, by row and column."""
-    section = PAGE.read_text().split(f"### {HEADINGS.get(table, table)}\n")[1].split("\n### ")[0]
+    after = PAGE.read_text().split(f"### {HEADINGS.get(table, table)}\n")[1]
+    section = re.split(r"\n##+ ", after)[0]
     found = {}
     for lines in re.findall(r"(?:^\|.*\|\n?)+", section, re.MULTILINE):
         heads, *rows = ([c.strip() for c in row.split("|")[1:-1]] for row in lines.splitlines())
@@ -93,6 +94,16 @@ def said_of(cell):
 
 def test_the_page_has_every_entry_of_the_suite():
     assert all(said_of(cell) for cell in cells())
+
+
+def test_the_powers_on_the_page_on_statistics_are_those_of_the_tables():
+    text = PAGE.with_name("statistics.md").read_text()
+    rows = re.findall(r"^\| `(\w+)` \| (.+) \| (\S+) \| (\S+) \|$", text, re.MULTILINE)
+    assert {table for table, *_ in rows} == set(STANDARD_IDS)
+    for table, row, *powers in rows:
+        against = "/48" if table.endswith("_vs_baseline") else ""
+        for runs, power in zip(("24", "48"), powers, strict=True):
+            assert entries(table)[row, runs + against] == power, (table, row)
 
 
 def test_no_rate_of_the_page_is_above_alpha_unless_the_suite_knows():
