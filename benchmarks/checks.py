@@ -82,9 +82,10 @@ class Done:
 
     @property
     def last_line(self) -> str:
-        """The last line that it printed."""
+        """The last error that pytest reported as such, or else the last line printed."""
         lines = [line.strip() for line in self.output.splitlines() if line.strip()]
-        return lines[-1] if lines else "no output"
+        errors = [line for line in lines if line.startswith("ERROR")]
+        return (errors or lines or ["no output"])[-1]
 
 
 def execute(command: Sequence[str], limit: float, folder: Path, env: dict[str, str]) -> Done:
@@ -222,7 +223,9 @@ def exactly_zero(placebos: Sequence[dict[str, Any]]) -> str:
         if (run["delta_perf"], run["delta_perf_se"], run["prompts_changed"]) != (0, 0, 0)
     ]
     if moved:
-        values = ", ".join(f"{r['delta_perf']:+} ({r['prompts_changed']} prompts)" for r in moved)
+        values = ", ".join(
+            f"{r['delta_perf']:+} (prompts changed: {r['prompts_changed']})" for r in moved
+        )
         raise FailedError(f"{len(moved)} of {len(placebos)} placebos moved: {values}")
     return f"exactly 0 in {len(placebos)} placebo run{'s' * (len(placebos) > 1)}"
 
