@@ -11,26 +11,26 @@ from __future__ import annotations
 import argparse
 import os
 import statistics
-import tempfile
 import time
 from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path
 
-if hasattr(os, "sched_setaffinity"):  # before the libraries count the cores
+if __name__ == "__main__" and hasattr(os, "sched_setaffinity"):
+    # Before the libraries count the cores.
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
 
 import jax
 import jax.numpy as jnp
 import torch
+from step import CACHE, weights_of
 
-from harness.training import grpo_jax, grpo_torch, uniforms, warm_start_torch
-from harness.training.device_jax import keep_programs, open_device
+from harness.training import grpo_jax, grpo_torch, uniforms
+from harness.training.device_jax import computing_on, keep_programs, open_device
 from harness.training.grpo import group_advantages, in_groups
 from harness.training.settings import GRPOSettings
 from harness.training.tasks import completion_mask, get_task
-from harness.training.warm_start import warm_started
 
-CACHE = Path(tempfile.gettempdir()) / "pytest-sweep-benchmarks"
 TASK = get_task("addition")
 BLOCK = 10
 """Steps in a row of one backend."""
@@ -56,9 +56,27 @@ def step(policy: Policy, now: int, kl_coef: float) -> float:
     return time.perf_counter() - began
 
 
+def jax_step_of(
+    rows: int, group: int, *, kl_coef: float, device: str, cache: Path
+) -> Callable[[], float]:
+    """Return a function that takes a training step on ``device`` with JAX, as `step` does."""
+    keep_programs(cache / "programs")
+    settings = GRPOSettings(0.0, rows, group, entropy_coef=0.002)
+    where = open_device(device)
+    with computing_on(where):
+        policy = grpo_jax.Policy(TASK, weights_of(TASK, cache), settings, jnp.float32)
+    steps = iter(range(10**9))
+
+    def take() -> float:
+        with computing_on(where):
+            return step(policy, next(steps), kl_coef)
+
+    return take
+
+
 def compare(rows: int, group: int, kl_coef: float, blocks: int) -> str:
     """Return a line on both backends' steps of one size."""
-    weights = warm_started(TASK, CACHE, warm_start_torch.make, lambda progress: None)
+    weights = weights_of(TASK)
     settings = GRPOSettings(0.0, rows, group, entropy_coef=0.002)
     on_torch = grpo_torch.Policy(TASK, weights, settings, torch.device("cpu"), torch.float32)
     on_jax = grpo_jax.Policy(TASK, weights, settings, jnp.float32)
@@ -84,12 +102,12 @@ def main() -> None:
     parser.add_argument("--blocks", type=int, default=15)
     options = parser.parse_args()
     torch.set_num_threads(1)
-    open_device("cpu")
     keep_programs(CACHE / "programs")
     print(f"torch {torch.__version__}, jax {jax.__version__}; promised: a ratio of at most 0.65")
-    for group in options.generations:
-        for kl_coef in (0.0, 0.005):
-            print(compare(options.batch_size, group, kl_coef, options.blocks))
+    with computing_on(open_device("cpu")):
+        for group in options.generations:
+            for kl_coef in (0.0, 0.005):
+                print(compare(options.batch_size, group, kl_coef, options.blocks))
 
 
 if __name__ == "__main__":

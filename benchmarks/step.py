@@ -24,7 +24,9 @@ from harness.training.grpo import group_advantages, in_groups
 from harness.training.grpo_torch import Policy
 from harness.training.settings import GRPOSettings
 from harness.training.tasks import Task, completion_mask, get_task
-from harness.training.warm_start import warm_started
+from harness.training.warm_start import Weights, warm_started
+
+CACHE = Path(tempfile.gettempdir()) / "pytest-sweep-benchmarks"
 
 Product = tuple[int, int, int, int]
 """How many products of one call, and its rows, inner size and columns."""
@@ -97,12 +99,24 @@ def bare(counted: Counter[Product]) -> Callable[[], None]:
     return compute
 
 
-def step_of(task: Task, rows: int, group: int, *, kl_coef: float) -> Callable[[], None]:
+def weights_of(task: Task, cache: Path = CACHE) -> Weights:
+    """Return the weights that runs of ``task`` start from; the first call makes them."""
+    return warm_started(task, cache, warm_start_torch.make, lambda progress: None)
+
+
+def step_of(
+    task: Task,
+    rows: int,
+    group: int,
+    *,
+    kl_coef: float,
+    device: str = "cpu",
+    cache: Path = CACHE,
+) -> Callable[[], None]:
     """Return a function that takes a training step as the trainer does, with learning rate 0."""
     settings = GRPOSettings(0.0, rows, group, entropy_coef=0.002)
-    cache = Path(tempfile.gettempdir()) / "pytest-sweep-benchmarks"
-    weights = warm_started(task, cache, warm_start_torch.make, lambda progress: None)
-    policy = Policy(task, weights, settings, torch.device("cpu"), torch.float32)
+    weights = weights_of(task, cache)
+    policy = Policy(task, weights, settings, torch.device(device), torch.float32)
     prompts = task.prompts("train")
     steps = iter(range(10**9))
 

@@ -85,6 +85,21 @@ def test_question(question):
 """
 
 
+def pytest_addoption(parser):
+    group = parser.getgroup("trainers", "where the trainers' contract is tested")
+    group.addoption(
+        "--trainer-device",
+        metavar="DEVICE",
+        default="cpu",
+        help="train the contract's runs on this device: cpu, cuda or cuda:N (default: cpu)",
+    )
+    group.addoption(
+        "--trainer-cache",
+        metavar="DIR",
+        help="keep warm starts and compiled programs here (default: a new folder)",
+    )
+
+
 @pytest.hookimpl(wrapper=True)  # before pytest-xdist's own
 def pytest_cmdline_main(config):
     """Let pytest-xdist take every core for a folder of tests, unless `-n` says otherwise."""
@@ -94,8 +109,10 @@ def pytest_cmdline_main(config):
     return (yield)
 
 
-def pytest_collection_modifyitems(items):
+def pytest_collection_modifyitems(config, items):
     """Take every warning in a test of ours for an error; a user's sweep is not ours."""
+    if config.getoption("--trainer-device") != "cpu":
+        return  # a device's libraries may warn of that machine
     for item in items:
         item.add_marker(pytest.mark.filterwarnings("error"), append=False)
 

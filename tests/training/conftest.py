@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from harness.records import Conditions, Config, Job, Run
@@ -19,9 +21,16 @@ CONFIG = {
 
 
 @pytest.fixture(scope="session")
-def warm_cache(tmp_path_factory):
+def warm_cache(tmp_path_factory, pytestconfig):
     """A folder for warm starts: made by the first test that trains, read by the others."""
-    return tmp_path_factory.mktemp("warm-start")
+    given = pytestconfig.getoption("--trainer-cache")
+    return Path(given) if given else tmp_path_factory.mktemp("warm-start")
+
+
+@pytest.fixture(scope="session")
+def device(pytestconfig):
+    """The device that the trainers' contract is tested on."""
+    return pytestconfig.getoption("--trainer-device")
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from contextlib import closing
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 import psutil
@@ -54,6 +55,23 @@ def timeless(outcome):
     return replace(outcome, seconds=None, evaluation_seconds=None, peak_memory=None)
 
 
+def assert_same_run(one, other, device):
+    """Assert that two outcomes are of one run: bit for bit on a CPU, else within their errors.
+
+    A GPU may add sums in another order each time. Step 1 shows no more of that than rounding.
+    """
+    if device == "cpu":
+        assert timeless(one) == timeless(other)
+        return
+    assert one.status == other.status == "completed"
+    first, second = one.trace[0], other.trace[0]
+    assert first.completions == second.completions
+    assert second.loss == pytest.approx(first.loss, abs=1e-4)
+    assert second.grad_norm == pytest.approx(first.grad_norm, rel=1e-3)
+    se = math.hypot(one.delta_perf_se, other.delta_perf_se)
+    assert abs(one.delta_perf - other.delta_perf) <= 3 * se
+
+
 class TrainerContract:
     """Set ``backend``, ``trainer`` and ``reference``, and define `train`."""
 
@@ -68,9 +86,13 @@ class TrainerContract:
         raise NotImplementedError
 
     @pytest.fixture
-    def run(self, make_job):
+    def job(self, make_job, device):
+        return partial(make_job, self.backend, trainer=self.trainer, device=device)
+
+    @pytest.fixture
+    def run(self, job):
         def run(notify=lambda progress: None, **changes):
-            return self.train(make_job(self.backend, trainer=self.trainer, **changes), notify)
+            return self.train(job(**changes), notify)
 
         return run
 
@@ -80,27 +102,26 @@ class TrainerContract:
         assert outcome.delta_perf > 6 * outcome.delta_perf_se > 0
         assert outcome.train_delta_perf > 0
 
-    def test_equal_jobs_give_equal_outcomes(self, run):
-        assert timeless(run()) == timeless(run())
+    def test_equal_jobs_give_equal_outcomes(self, run, device):
+        assert_same_run(run(), run(), device)
 
-    def test_other_randomness_does_not_matter(self, run):
+    def test_other_randomness_does_not_matter(self, run, device):
         first = run()
         np.random.default_rng().random(7)
         np.random.seed(0)
-        assert timeless(run()) == timeless(first)
+        assert_same_run(run(), first, device)
 
-    def test_what_a_process_did_before_does_not_matter(self, run, make_job):
+    def test_what_a_process_did_before_does_not_matter(self, run, job, device):
         """So a run that is trained again after a crash is the run that was lost."""
         run(steps=2, generations=24)
         here = run()
-        job = make_job(self.backend, trainer=self.trainer)
         with closing(LocalExecutor(workers=1)) as executor:
-            executor.submit([job])
+            executor.submit([job()])
             events = []
             while not any(isinstance(event, Finished) for event in events):
                 events = executor.poll(60.0)
         (elsewhere,) = (event.outcome for event in events if isinstance(event, Finished))
-        assert timeless(elsewhere) == timeless(here)
+        assert_same_run(elsewhere, here, device)
         assert elsewhere.peak_memory < 1.5 * 2**30
 
     def test_seeds_and_arms_differ(self, run):
@@ -117,7 +138,7 @@ class TrainerContract:
         assert len({point.perf for point in outcome.curve}) == 1
         assert 0.05 < outcome.perf_before < 0.5
 
-    def test_every_field_is_measured(self, run):
+    def test_every_field_is_measured(self, run, device):
         outcome = run()
         assert outcome.status == "completed"
         assert outcome.error is None
@@ -130,8 +151,9 @@ class TrainerContract:
         assert 6 <= outcome.prompts_changed <= 512
         assert 0 < outcome.evaluation_seconds < outcome.seconds
         assert 6 * 8 * 16 * 2 <= outcome.tokens <= 6 * 8 * 16 * 4
-        assert outcome.peak_memory > 2**26
-        assert "cpu" in outcome.device
+        # On a CPU that of the whole process, on a GPU that of the arrays.
+        assert outcome.peak_memory > (2**26 if device == "cpu" else 2**20)
+        assert outcome.device.startswith(device)
         assert len(outcome.weights) == 16
         for entry in outcome.trace:
             assert 0 < entry.entropy < math.log(16)
@@ -239,10 +261,12 @@ class TrainerContract:
         expected = -(advantages[..., None] * mask).sum() / mask.sum()
         assert outcome.trace[0].loss == pytest.approx(expected, abs=1e-5)
 
-    def test_memory_is_held_constant_over_steps(self, run):
+    def test_memory_is_held_constant_over_steps(self, run, device):
         process, held = psutil.Process(), []
         run(lambda progress: held.append(process.memory_info().rss), steps=60, evaluate_every=60)
-        assert max(held[-10:-1]) - max(held[10:20]) < 4 * 2**20
+        # A GPU's driver loads what a step computes with when it is first used: the KL's at step 20.
+        most = 4 * 2**20 if device == "cpu" else 64 * 2**20
+        assert max(held[-10:-1]) - max(held[10:20]) < most
 
     def test_bad_configs_are_one_clear_line(self, run):
         with pytest.raises(UsageError, match="did you mean 'entropy_coef'") as caught:

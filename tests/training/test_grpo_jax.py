@@ -14,7 +14,7 @@ from harness.training.grpo import group_advantages
 from harness.training.settings import GRPOSettings
 from harness.training.tasks import completion_mask, get_task
 from harness.training.tiles import Tile
-from tests.training.contract import TrainerContract, timeless
+from tests.training.contract import TrainerContract, assert_same_run
 
 # Without JAX these tests are deselected by their mark; where they are not, they must fail.
 with contextlib.suppress(ModuleNotFoundError):
@@ -62,8 +62,8 @@ class TestGRPOJax(TrainerContract):
 
     # What compiles programs of its own, or in a process of its own, takes ten seconds and more.
     @pytest.mark.slow
-    def test_what_a_process_did_before_does_not_matter(self, run, make_job):
-        super().test_what_a_process_did_before_does_not_matter(run, make_job)
+    def test_what_a_process_did_before_does_not_matter(self, run, job, device):
+        super().test_what_a_process_did_before_does_not_matter(run, job, device)
 
     @pytest.mark.slow
     def test_microbatches_give_the_same_gradient(self, run):
@@ -103,11 +103,11 @@ class TestGRPOJax(TrainerContract):
             weights = weights - rate * (first / (1 - 0.9**step) / root + decay * weights)
             np.testing.assert_allclose(after, weights, rtol=0, atol=1e-5)
 
-    def test_a_fresh_warm_start_trains_as_a_cached_one(self, run, tmp_path, monkeypatch):
+    def test_a_fresh_warm_start_trains_as_a_cached_one(self, run, tmp_path, monkeypatch, device):
         short = replace(TASK, warm_start=replace(TASK.warm_start, steps=3))
         monkeypatch.setitem(tasks.TASKS, TASK.name, short)
         fresh = run(steps=3, cache=tmp_path)
-        assert run(steps=3, cache=tmp_path).trace == fresh.trace
+        assert_same_run(run(steps=3, cache=tmp_path), fresh, device)
 
     def test_the_second_run_compiles_nothing(self, run, compiled):
         run(steps=2)
@@ -149,7 +149,7 @@ class TestGRPOJax(TrainerContract):
         assert len(loaded) >= 4
 
     @pytest.mark.slow
-    def test_a_damaged_program_is_compiled_again(self, run, warm_cache):
+    def test_a_damaged_program_is_compiled_again(self, run, warm_cache, device):
         whole = run(steps=2)
         programs = list((warm_cache / "programs").glob("jit__update-*-cache"))
         assert programs
@@ -163,7 +163,7 @@ class TestGRPOJax(TrainerContract):
         finally:
             for program, content in sound.items():
                 program.write_bytes(content)
-        assert timeless(again) == timeless(whole)
+        assert_same_run(again, whole, device)
 
 
 def make_policy(precision="float32", **settings):
