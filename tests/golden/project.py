@@ -87,7 +87,7 @@ short = Sweep("short", runs=10, steps=20, evaluate_every=10, **both, baseline="n
               arms=dict(half=4), questions=dict(**half, mean=mean_gain.above_baseline(),
               batch_size=no_worse("batch_size", 8, than=(4,))))
 brief = Sweep("brief", runs=9, steps=20, evaluate_every=5, **both,
-              questions=dict(**half, plateau=still_improves(since=15, margin=0.05)))
+              questions=dict(**half, plateau=still_improves(since=15, margin=0.005)))
 
 def test_run(run):
     run.train()

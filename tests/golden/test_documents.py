@@ -80,6 +80,7 @@ def sweep(capsys):
 
 def test_a_sweep_with_arms_a_baseline_diverged_runs_and_a_worse_night(trained, sweep, monkeypatch):
     project = trained
+    project.train("--sweep wide --sweep-steps 10")  # of the baseline, the runs as declared count
     sweep("report narrow --save-reference")
     monkeypatch.setenv("GAIN", "0.03")
     project.train(f"--sweep narrow --sweep-fresh {GATE}", status=1)
@@ -94,13 +95,21 @@ def test_a_sweep_that_was_answered_early(project):
     check_json("sweep_early", json.loads(project.report("early")), project.path)
 
 
-def test_scaled_down_sweeps_of_which_one_has_failed_runs_and_one_was_changed(project, sweep):
-    project.train("--sweep short,brief --sweep-steps 10", status=1)
+def test_a_scaled_down_sweep_with_failed_runs_and_no_baseline(project):
+    project.train("--sweep short --sweep-steps 10", status=1)
     check_json("sweep_short", json.loads(project.report("short-smoke")), project.path)
+
+
+def test_a_scaled_down_sweep_that_has_regressed_and_was_changed(project, sweep, monkeypatch):
+    project.train("--sweep brief --sweep-steps 10")
+    sweep("report brief --steps 10 --save-reference")
+    monkeypatch.setenv("GAIN", "0")
+    project.train(f"--sweep brief --sweep-steps 10 --sweep-fresh {GATE}", status=1)
+    check_json("sweep_brief", json.loads(project.report("brief-smoke")), project.path)
     file = project.path / "experiments" / "test_golden_sweeps.py"
     file.write_text(file.read_text().replace("since=15", "since=16"))
     changed = sweep("report brief --steps 10 --json")
-    check_json("sweep_brief", json.loads(changed), project.path)
+    check_json("sweep_changed", json.loads(changed), project.path)
 
 
 def test_a_plan(trained, sweep):
