@@ -121,10 +121,15 @@ def train(job, notify):
 
 COMPARED = """
 from harness import Choice, LogUniform, Sweep
+from harness.claims import still_improves
 
 twice = Sweep("twice", runs=6, steps=10, seed=3, margin=0.03,
               space=dict(learning_rate=LogUniform(1e-7, 1e-6), batch_size=8,
                          generations=Choice(4, 8)))
+annealed = Sweep("annealed", runs=8, steps=40, evaluate_every=10, seed=3,
+                 space=dict(learning_rate=LogUniform(1e-7, 1e-6), batch_size=8, generations=4,
+                            lr_schedule=Choice("advanced", "cosine"), warmup_steps=Choice(4, 30)),
+                 questions=dict(plateau=still_improves(since=20)))
 """
 
 
@@ -138,7 +143,7 @@ def write_project(root: Path) -> None:
 
 
 def write_backends(root: Path) -> Path:
-    """Write a sweep for two backends below ``root``; return the trainer that stands for both."""
+    """Write sweeps for two backends below ``root``; return the trainer that stands for both."""
     folder = root / "experiments"
     folder.mkdir()
     (root / "pytest.ini").write_text("[pytest]\n")

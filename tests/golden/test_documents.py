@@ -126,7 +126,12 @@ def test_a_next_sweep(trained, sweep):
     check_json("refine", json.loads(sweep("refine narrow --json")), trained.path)
 
 
-def test_a_comparison_of_backends(tmp_path, sweep, monkeypatch):
+@pytest.fixture
+def backends(tmp_path, monkeypatch):
+    """A folder with sweeps of the harness's own trainers, for which one stands that takes no time.
+
+    That the backends lie in this module is all that these tests know of the inside.
+    """
     from harness.training.backends import BACKENDS
 
     trainer = write_backends(tmp_path)
@@ -134,7 +139,15 @@ def test_a_comparison_of_backends(tmp_path, sweep, monkeypatch):
     for name, backend in BACKENDS.items():
         fake = replace(backend, libraries=(), trainer=f"{trainer}:train")
         monkeypatch.setitem(BACKENDS, name, fake)
-    check_json("parity", json.loads(sweep("parity twice --json")), tmp_path)
+    return tmp_path
+
+
+def test_a_comparison_of_backends(backends, sweep):
+    check_json("parity", json.loads(sweep("parity twice --json")), backends)
+
+
+def test_a_scaled_down_plan_with_long_warmups(backends, sweep):
+    check_json("plan_warmup", json.loads(sweep("plan annealed --steps 20 --json")), backends)
 
 
 # ---- tables -------------------------------------------------------------------------------------
