@@ -9,12 +9,16 @@ import random
 from collections.abc import Iterable
 from pathlib import Path
 
+from harness.store import Store
+from tests.factories import make_result
+
 TRAINER = '''
 import math, os, random
 from harness import Outcome
 from harness.records import Evaluation, StepTrace
 
-DIVERGED = {("narrow", "main", 3), ("narrow", "batch_size", 2), ("wide", "main", 5)}
+DIVERGED = {("narrow", "main", 3), ("narrow", "batch_size", 2),
+            ("narrow", "batch_size", 9), ("wide", "main", 5)}
 """Sweep, arm and index of the runs that diverge."""
 
 def trainer(job, notify):
@@ -152,6 +156,24 @@ def write_backends(root: Path) -> Path:
     return root / "both.py"
 
 
+def write_stored(root: Path, name: str) -> None:
+    """Store runs of a sweep that no file declares, all of 20 steps, as two lengths declared it.
+
+    They say no more of their declaration than the oldest stores do.
+    """
+    rng = random.Random(12)
+    with Store.open(str(root / ".sweep" / "store.db")) as store:
+        for declared, runs in ((40, 9), (20, 7)):
+            for index in range(runs):
+                of = {"sweep": name, "index": index, "seed": declared + index}
+                steps = {"steps": 20, "declared_steps": declared}
+                main = make_result(f"{name}-{index:02d}", delta=0.02 * _noise(rng), **of, **steps)
+                store.save(main)
+                if index < 2:
+                    arm = f"{main.run.id}-null"
+                    store.save(make_result(arm, "null", main.run.id, 0.001 * index, **of, **steps))
+
+
 def write_tables(root: Path) -> None:
     """Write the tables that are judged and analysed, and the curves of one of them."""
     scores = [*_scores("n", 24, 0.09, 0.03, seed=1), *_arms(seed=2)]
@@ -164,6 +186,8 @@ def write_tables(root: Path) -> None:
     _write(root / "loss_before.csv", _losses(2.2, seed=6))
     _write(root / "accuracy.csv", _accuracies(seed=7))
     _write(root / "grid.csv", _grid(seed=8))
+    _write(root / "models.csv", _models(0.06, -0.04, seed=10))
+    _write(root / "models_before.csv", _models(0.01, 0.01, seed=11))
     _write(root / "rising.csv", _rising(seed=9))
     _write(
         root / "constant.csv", [{"lr": f"{rate}e-7", "delta_perf": 0.2025} for rate in range(1, 13)]
@@ -257,14 +281,26 @@ def _losses(mean: float, seed: int) -> list[dict[str, object]]:
     ]
 
 
+def _models(small: float, large: float, seed: int) -> list[dict[str, object]]:
+    """Return runs of two models with a mean ΔPerf each."""
+    rng = random.Random(seed)
+    return [
+        {"model": model, "lr": _rate(rng), "delta_perf": f"{mean + 0.02 * _noise(rng):.5f}"}
+        for model, mean in (("small", small), ("large", large))
+        for _ in range(12)
+    ]
+
+
 def _accuracies(seed: int) -> list[dict[str, object]]:
-    """Return a grid of depth and width, three seeds each, with a final accuracy."""
+    """Return a grid of depth and width, three seeds each, with a final accuracy; one is lost."""
     rng = random.Random(seed)
     return [
         {
             "depth": depth,
             "width": width,
             "seed": number,
+            "lr": 3e-4,
+            "status": "diverged" if (depth, width, number) == (5, 64, 2) else "completed",
             "accuracy": f"{0.7 + 0.02 * depth - 0.004 * depth**2 + 0.01 * _noise(rng):.5f}",
         }
         for depth in (1, 2, 3, 4, 5)

@@ -10,7 +10,7 @@ import pytest
 from harness.cli import main
 from tests.conftest import IN_ORDER
 from tests.golden.comparing import check_json, check_text, text_of_html
-from tests.golden.project import write_backends, write_project, write_tables
+from tests.golden.project import write_backends, write_project, write_stored, write_tables
 
 pytest_plugins = ["pytester"]
 GATE = "--sweep-fail-on failed,regressed"
@@ -112,6 +112,17 @@ def test_a_scaled_down_sweep_that_has_regressed_and_was_changed(project, sweep, 
     check_json("sweep_changed", json.loads(changed), project.path)
 
 
+def test_stored_runs_of_two_declared_lengths_are_not_pooled(project, sweep):
+    project.train("--sweep short", status=1)
+    write_stored(project.path, "nowhere")
+    check_text("stored_terminal", sweep("report short"), project.path)
+    write_tables(project.path)
+    judged = sweep("judge scores.csv --baseline nowhere --json")
+    check_json("stored_baseline", json.loads(judged)["questions"], project.path)
+    sweep("export nowhere --to nowhere.csv")
+    check_text("stored_export", (project.path / "nowhere.csv").read_text(), project.path)
+
+
 def test_a_plan(trained, sweep):
     check_json("plan", json.loads(sweep("plan narrow --json")), trained.path)
     scaled = sweep("plan narrow --runs 16 --steps 20 --json")
@@ -164,6 +175,7 @@ JUDGED = {
     "judged_grid_refuted": "grid.csv --reference batch_size=4",
     "judged_rising": "rising.csv --before before --after after",
     "judged_constant": "constant.csv",
+    "judged_pooled": "models.csv --baseline models_before.csv --by model",
     "judged_accuracy": "accuracy.csv --metric accuracy --direction max --reference width=64",
 }
 
@@ -179,6 +191,7 @@ def test_a_judged_table(sweep, tables, name):
         ("loss", "loss.csv --metric loss --direction min --baseline loss_before.csv"),
         ("scores", JUDGED["judged"]),
         ("needs", JUDGED["judged_needs"]),
+        ("accuracy", JUDGED["judged_accuracy"]),
     ],
 )
 def test_a_judged_table_as_text(sweep, tables, name, line):
