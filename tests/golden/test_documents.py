@@ -115,7 +115,8 @@ def test_a_scaled_down_sweep_that_has_regressed_and_was_changed(project, sweep, 
 def test_stored_runs_of_two_declared_lengths_are_not_pooled(project, sweep):
     project.train("--sweep short", status=1)
     write_stored(project.path, "nowhere")
-    check_text("stored_terminal", sweep("report short"), project.path)
+    sweep("report short")
+    check_text("stored_markdown", project.report("short-smoke", "md"), project.path)
     write_tables(project.path)
     judged = sweep("judge scores.csv --baseline nowhere --json")
     check_json("stored_baseline", json.loads(judged)["questions"], project.path)
@@ -155,6 +156,9 @@ def backends(tmp_path, monkeypatch):
 
 def test_a_comparison_of_backends(backends, sweep):
     check_json("parity", json.loads(sweep("parity twice --json")), backends)
+    check_text("parity_terminal", sweep("parity twice"), backends)
+    second = sweep("report twice --runs 5 --arms none --backend jax --json")
+    check_json("sweep_backend", json.loads(second), backends)
 
 
 def test_a_scaled_down_plan_with_long_warmups(backends, sweep):
@@ -192,6 +196,7 @@ def test_a_judged_table(sweep, tables, name):
         ("scores", JUDGED["judged"]),
         ("needs", JUDGED["judged_needs"]),
         ("accuracy", JUDGED["judged_accuracy"]),
+        ("published", JUDGED["judged_published"]),
     ],
 )
 def test_a_judged_table_as_text(sweep, tables, name, line):
