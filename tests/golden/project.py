@@ -9,12 +9,16 @@ import random
 from collections.abc import Iterable
 from pathlib import Path
 
+from harness.store import Store
+from tests.factories import make_result
+
 TRAINER = '''
 import math, os, random
 from harness import Outcome
 from harness.records import Evaluation, StepTrace
 
-DIVERGED = {("narrow", "main", 3), ("narrow", "batch_size", 2), ("wide", "main", 5)}
+DIVERGED = {("narrow", "main", 3), ("narrow", "batch_size", 2),
+            ("narrow", "batch_size", 9), ("wide", "main", 5)}
 """Sweep, arm and index of the runs that diverge."""
 
 def trainer(job, notify):
@@ -87,7 +91,7 @@ short = Sweep("short", runs=10, steps=20, evaluate_every=10, **both, baseline="n
               arms=dict(half=4), questions=dict(**half, mean=mean_gain.above_baseline(),
               batch_size=no_worse("batch_size", 8, than=(4,))))
 brief = Sweep("brief", runs=9, steps=20, evaluate_every=5, **both,
-              questions=dict(**half, plateau=still_improves(since=15, margin=0.05)))
+              questions=dict(**half, plateau=still_improves(since=15, margin=0.005)))
 
 def test_run(run):
     run.train()
@@ -107,8 +111,10 @@ def train(job, notify):
     rng = random.Random(run.seed)
     before, gain = 0.1 + 0.02 * rng.random(), 0.05 + 0.1 * rng.random()
     gain += (0.004 + 0.002 * rng.random()) * jax
+    before += 0.001 * (jax and run.index == 2)
     if jax and run.index == 4:
-        return Outcome(status="diverged", perf_before=before, stopped_at=3, error="loss is nan")
+        return Outcome(status="diverged", perf_before=before, stopped_at=3, seconds=1.0,
+                       error="loss is nan")
     trace = tuple(
         StepTrace(step, 1e-7, 0.1, None, 1.5 + 1e-7 * jax, 1.0 - 3e-7 * jax, 0.05 + 2e-8 * jax,
                   step + 1000 * (jax and step > 5))
@@ -121,10 +127,16 @@ def train(job, notify):
 
 COMPARED = """
 from harness import Choice, LogUniform, Sweep
+from harness.claims import mean_gain, still_improves
 
-twice = Sweep("twice", runs=6, steps=10, seed=3, margin=0.03,
+twice = Sweep("twice", runs=6, steps=10, seed=3, margin=0.03, baseline="nowhere",
+              questions=dict(mean=mean_gain.above_baseline()),
               space=dict(learning_rate=LogUniform(1e-7, 1e-6), batch_size=8,
                          generations=Choice(4, 8)))
+annealed = Sweep("annealed", runs=8, steps=40, evaluate_every=10, seed=3,
+                 space=dict(learning_rate=LogUniform(1e-7, 1e-6), batch_size=8, generations=4,
+                            lr_schedule=Choice("advanced", "cosine"), warmup_steps=Choice(4, 30)),
+                 questions=dict(plateau=still_improves(since=20)))
 """
 
 
@@ -138,13 +150,31 @@ def write_project(root: Path) -> None:
 
 
 def write_backends(root: Path) -> Path:
-    """Write a sweep for two backends below ``root``; return the trainer that stands for both."""
+    """Write sweeps for two backends below ``root``; return the trainer that stands for both."""
     folder = root / "experiments"
     folder.mkdir()
     (root / "pytest.ini").write_text("[pytest]\n")
     (folder / "test_twice.py").write_text(COMPARED)
     (root / "both.py").write_text(BACKENDS)
     return root / "both.py"
+
+
+def write_stored(root: Path, name: str) -> None:
+    """Store runs of a sweep that no file declares, all of 20 steps, as two lengths declared it.
+
+    They say no more of their declaration than the oldest stores do.
+    """
+    rng = random.Random(12)
+    with Store.open(str(root / ".sweep" / "store.db")) as store:
+        for declared, runs in ((40, 9), (20, 7)):
+            for index in range(runs):
+                of = {"sweep": name, "index": index, "seed": declared + index}
+                steps = {"steps": 20, "declared_steps": declared}
+                main = make_result(f"{name}-{index:02d}", delta=0.02 * _noise(rng), **of, **steps)
+                store.save(main)
+                if index < 2:
+                    arm = f"{main.run.id}-null"
+                    store.save(make_result(arm, "null", main.run.id, 0.001 * index, **of, **steps))
 
 
 def write_tables(root: Path) -> None:
@@ -159,6 +189,8 @@ def write_tables(root: Path) -> None:
     _write(root / "loss_before.csv", _losses(2.2, seed=6))
     _write(root / "accuracy.csv", _accuracies(seed=7))
     _write(root / "grid.csv", _grid(seed=8))
+    _write(root / "models.csv", _models(0.06, -0.04, seed=10))
+    _write(root / "models_before.csv", _models(0.01, 0.01, seed=11))
     _write(root / "rising.csv", _rising(seed=9))
     _write(
         root / "constant.csv", [{"lr": f"{rate}e-7", "delta_perf": 0.2025} for rate in range(1, 13)]
@@ -252,14 +284,26 @@ def _losses(mean: float, seed: int) -> list[dict[str, object]]:
     ]
 
 
+def _models(small: float, large: float, seed: int) -> list[dict[str, object]]:
+    """Return runs of two models with a mean ΔPerf each."""
+    rng = random.Random(seed)
+    return [
+        {"model": model, "lr": _rate(rng), "delta_perf": f"{mean + 0.02 * _noise(rng):.5f}"}
+        for model, mean in (("small", small), ("large", large))
+        for _ in range(12)
+    ]
+
+
 def _accuracies(seed: int) -> list[dict[str, object]]:
-    """Return a grid of depth and width, three seeds each, with a final accuracy."""
+    """Return a grid of depth and width, three seeds each, with a final accuracy; one is lost."""
     rng = random.Random(seed)
     return [
         {
             "depth": depth,
             "width": width,
             "seed": number,
+            "lr": 3e-4,
+            "status": "diverged" if (depth, width, number) == (5, 64, 2) else "completed",
             "accuracy": f"{0.7 + 0.02 * depth - 0.004 * depth**2 + 0.01 * _noise(rng):.5f}",
         }
         for depth in (1, 2, 3, 4, 5)

@@ -10,7 +10,7 @@ import pytest
 from harness.cli import main
 from tests.conftest import IN_ORDER
 from tests.golden.comparing import check_json, check_text, text_of_html
-from tests.golden.project import write_backends, write_project, write_tables
+from tests.golden.project import write_backends, write_project, write_stored, write_tables
 
 pytest_plugins = ["pytester"]
 GATE = "--sweep-fail-on failed,regressed"
@@ -80,6 +80,7 @@ def sweep(capsys):
 
 def test_a_sweep_with_arms_a_baseline_diverged_runs_and_a_worse_night(trained, sweep, monkeypatch):
     project = trained
+    project.train("--sweep wide --sweep-steps 10")  # of the baseline, the runs as declared count
     sweep("report narrow --save-reference")
     monkeypatch.setenv("GAIN", "0.03")
     project.train(f"--sweep narrow --sweep-fresh {GATE}", status=1)
@@ -94,13 +95,33 @@ def test_a_sweep_that_was_answered_early(project):
     check_json("sweep_early", json.loads(project.report("early")), project.path)
 
 
-def test_scaled_down_sweeps_of_which_one_has_failed_runs_and_one_was_changed(project, sweep):
-    project.train("--sweep short,brief --sweep-steps 10", status=1)
+def test_a_scaled_down_sweep_with_failed_runs_and_no_baseline(project):
+    project.train("--sweep short --sweep-steps 10", status=1)
     check_json("sweep_short", json.loads(project.report("short-smoke")), project.path)
+
+
+def test_a_scaled_down_sweep_that_has_regressed_and_was_changed(project, sweep, monkeypatch):
+    project.train("--sweep brief --sweep-steps 10")
+    sweep("report brief --steps 10 --save-reference")
+    monkeypatch.setenv("GAIN", "0")
+    project.train(f"--sweep brief --sweep-steps 10 --sweep-fresh {GATE}", status=1)
+    check_json("sweep_brief", json.loads(project.report("brief-smoke")), project.path)
     file = project.path / "experiments" / "test_golden_sweeps.py"
     file.write_text(file.read_text().replace("since=15", "since=16"))
     changed = sweep("report brief --steps 10 --json")
-    check_json("sweep_brief", json.loads(changed), project.path)
+    check_json("sweep_changed", json.loads(changed), project.path)
+
+
+def test_stored_runs_of_two_declared_lengths_are_not_pooled(project, sweep):
+    project.train("--sweep short", status=1)
+    write_stored(project.path, "nowhere")
+    sweep("report short")
+    check_text("stored_markdown", project.report("short-smoke", "md"), project.path)
+    write_tables(project.path)
+    judged = sweep("judge scores.csv --baseline nowhere --json")
+    check_json("stored_baseline", json.loads(judged)["questions"], project.path)
+    sweep("export nowhere --to nowhere.csv")
+    check_text("stored_export", (project.path / "nowhere.csv").read_text(), project.path)
 
 
 def test_a_plan(trained, sweep):
@@ -117,7 +138,12 @@ def test_a_next_sweep(trained, sweep):
     check_json("refine", json.loads(sweep("refine narrow --json")), trained.path)
 
 
-def test_a_comparison_of_backends(tmp_path, sweep, monkeypatch):
+@pytest.fixture
+def backends(tmp_path, monkeypatch):
+    """A folder with sweeps of the harness's own trainers, for which one stands that takes no time.
+
+    That the backends lie in this module is all that these tests know of the inside.
+    """
     from harness.training.backends import BACKENDS
 
     trainer = write_backends(tmp_path)
@@ -125,7 +151,18 @@ def test_a_comparison_of_backends(tmp_path, sweep, monkeypatch):
     for name, backend in BACKENDS.items():
         fake = replace(backend, libraries=(), trainer=f"{trainer}:train")
         monkeypatch.setitem(BACKENDS, name, fake)
-    check_json("parity", json.loads(sweep("parity twice --json")), tmp_path)
+    return tmp_path
+
+
+def test_a_comparison_of_backends(backends, sweep):
+    check_json("parity", json.loads(sweep("parity twice --json")), backends)
+    check_text("parity_terminal", sweep("parity twice"), backends)
+    second = sweep("report twice --runs 5 --arms none --backend jax --json")
+    check_json("sweep_backend", json.loads(second), backends)
+
+
+def test_a_scaled_down_plan_with_long_warmups(backends, sweep):
+    check_json("plan_warmup", json.loads(sweep("plan annealed --steps 20 --json")), backends)
 
 
 # ---- tables -------------------------------------------------------------------------------------
@@ -142,6 +179,7 @@ JUDGED = {
     "judged_grid_refuted": "grid.csv --reference batch_size=4",
     "judged_rising": "rising.csv --before before --after after",
     "judged_constant": "constant.csv",
+    "judged_pooled": "models.csv --baseline models_before.csv --by model",
     "judged_accuracy": "accuracy.csv --metric accuracy --direction max --reference width=64",
 }
 
@@ -157,6 +195,8 @@ def test_a_judged_table(sweep, tables, name):
         ("loss", "loss.csv --metric loss --direction min --baseline loss_before.csv"),
         ("scores", JUDGED["judged"]),
         ("needs", JUDGED["judged_needs"]),
+        ("accuracy", JUDGED["judged_accuracy"]),
+        ("published", JUDGED["judged_published"]),
     ],
 )
 def test_a_judged_table_as_text(sweep, tables, name, line):
