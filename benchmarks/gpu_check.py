@@ -131,7 +131,7 @@ class Bench:
         stages += [each("placebo", 5, self.placebo, device)]
         stages += apart(each("focused", 55, self.focused))
         stages += apart(each("step", 40, self.step))
-        stages += [each("bfloat16", 50, self.bfloat16)]
+        stages += [each("bfloat16", 70, self.bfloat16)]
         # Last, so that it may have all the time that is left.
         stages += [each("contract", 170, self.contract)]
         return stages
@@ -331,20 +331,23 @@ def child(asked: str, cache: Path, *given: Any) -> None:  # noqa: ANN401 - JSON
     backend, device, shapes, repeats = given
     figures = {}
     for rows, group in shapes:
+        takes: dict[str, Callable[[], object]] = {}
         for label, where in (("cpu", "cpu"), ("device", device)):
             size: dict[str, Any] = dict(kl_coef=0.005, device=where, cache=cache)
             if backend == "torch":
-                take: Callable[[], object] = step_of(task, rows, group, **size)
+                takes[label] = step_of(task, rows, group, **size)
             else:
                 from backends import jax_step_of
 
-                take = jax_step_of(rows, group, **size)
-            took = []
-            for _ in range(repeats + 3):
+                takes[label] = jax_step_of(rows, group, **size)
+        took: dict[str, list[float]] = {label: [] for label in takes}
+        for _ in range(repeats + 3):  # in turn; the first three compile and warm up
+            for label, take in takes.items():
                 began = time.perf_counter()
                 take()
-                took.append(time.perf_counter() - began)
-            figures[f"{rows}×{group}, {label}"] = 1e3 * statistics.median(took[3:])
+                took[label].append(time.perf_counter() - began)
+        for label, times in took.items():
+            figures[f"{rows}×{group}, {label}"] = 1e3 * statistics.median(times[3:])
     print(json.dumps(figures))
 
 
