@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
-from harness.records import Result
+from harness.records import MAIN, Result
 
 VerdictName = Literal["supported", "refuted", "inconclusive", "unanswerable", "not judged"]
 
@@ -78,6 +78,42 @@ class Evidence:
     seed: int = 0
     metric: Metric = DELTA_PERF
     apart: str | None = None
+
+    @classmethod
+    def from_results(
+        cls,
+        sweep: str,
+        results: Iterable[Result],
+        *,
+        baseline: Baseline | Counts | None = None,
+        baseline_name: str | None = None,
+        alpha: float = 0.05,
+        margin: float | None = 0.02,
+        min_gain: float = 0.05,
+        seed: int = 0,
+    ) -> Evidence:
+        """Return the finished runs among ``results`` as evidence: the main runs, and each arm."""
+        arms = by_arm(result for result in results if result.is_final)
+        return cls(
+            sweep=sweep,
+            runs=arms.pop(MAIN, ()),
+            arms=arms,
+            baseline=baseline,
+            baseline_name=baseline_name,
+            alpha=alpha,
+            margin=margin,
+            min_gain=min_gain,
+            seed=seed,
+            apart=baseline.apart if isinstance(baseline, Baseline) else None,
+        )
+
+
+def by_arm(results: Iterable[Result]) -> dict[str, tuple[Result, ...]]:
+    """Return ``results`` by their arm, `MAIN` among them, in the order in which arms are met."""
+    arms: dict[str, list[Result]] = {}
+    for result in results:
+        arms.setdefault(result.run.arm, []).append(result)
+    return {arm: tuple(runs) for arm, runs in arms.items()}
 
 
 @dataclass(frozen=True, slots=True)

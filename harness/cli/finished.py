@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +12,7 @@ from harness.cli import common, tables
 from harness.errors import StoreError, UsageError, nearest
 from harness.records import IMPORTED, MAIN, Result
 from harness.sweeps.baseline import ENDINGS, is_table
-from harness.verdicts import DELTA_PERF, Metric
+from harness.verdicts import DELTA_PERF, Metric, by_arm
 
 if TYPE_CHECKING:
     from harness.store import Store
@@ -89,13 +89,11 @@ def _of_table(options: argparse.Namespace) -> Finished:
     from harness.tables import read_runs
 
     read = read_runs(Path(options.name), tables.asked(options))
-    arms: dict[str, list[Result]] = {}
-    for result in read.results:
-        arms.setdefault(result.run.arm, []).append(result)
+    arms = by_arm(read.results)
     return Finished(
         name=read.name,
-        results=tuple(arms.pop(MAIN, ())),
-        arms={arm: tuple(results) for arm, results in arms.items()},
+        results=arms.pop(MAIN, ()),
+        arms=arms,
         metric=read.metric,
         said=read.said,
     )
@@ -139,14 +137,11 @@ def of_store(name: str, sweeps: Mapping[str, Sweep], store: Store) -> Finished:
 
     Runs of unequal declarations, steps or conditions are never pooled: the most that agree count.
     """
+    from harness.judging.evidence import pooled
     from harness.text import plural
 
-    groups: dict[object, list[Result]] = {}
-    final = [result for result in store.results(sweep=name, traces=False) if result.is_final]
-    for result in final:
-        if result.run.arm == MAIN:
-            groups.setdefault((_steps(result), *_circumstances(result)), []).append(result)
-    if not groups:
+    found = pooled(store.results(sweep=name, traces=False))
+    if found is None:
         stored = {summary.sweep for summary in store.sweeps()}
         known = sorted({*sweeps, *stored})
         there = f"there are {', '.join(known)}" if known else "there is none"
@@ -154,37 +149,14 @@ def of_store(name: str, sweeps: Mapping[str, Sweep], store: Store) -> Finished:
             f"no sweep {name!r} is declared or stored; {there}; a table's name ends in "
             f"{', '.join(ENDINGS)}{nearest(name, known)}"
         )
-    best = max(groups.values(), key=len)
-    steps, alike = _steps(best[0]), _circumstances(best[0])
-    arms: dict[str, list[Result]] = {}
-    for result in final:
-        of_these = result.run.arm != MAIN and _circumstances(result) == alike
-        if of_these and (steps is None or result.run.steps in (steps, max(1, steps // 2))):
-            arms.setdefault(result.run.arm, []).append(result)
-    others = len(final) - len(best) - sum(map(len, arms.values()))
-    notes = [f"{plural(others, 'stored run')} of it, trained otherwise, left out"] if others else []
-    if alike == (IMPORTED,):
-        tables = dict.fromkeys(str(result.environment.get("imported_from")) for result in best)
+    notes = []
+    if found.others:
+        runs = plural(found.others, "stored run")
+        notes.append(f"{runs} of it, trained otherwise, left out")
+    if found.main[0].conditions.backend == IMPORTED:
+        tables = dict.fromkeys(str(r.environment.get("imported_from")) for r in found.main)
         notes.append(f"{name} was imported from {', '.join(tables)}: it was trained elsewhere")
-    return Finished(
-        name=name,
-        results=tuple(best),
-        arms={arm: tuple(results) for arm, results in arms.items()},
-        said=tuple(notes),
-    )
-
-
-def _steps(result: Result) -> int | None:
-    """Return the steps that runs which are pooled agree on; None for those of an imported table."""
-    return None if result.conditions.backend == IMPORTED else result.run.steps
-
-
-def _circumstances(result: Result) -> tuple[object, ...]:
-    """Return what runs that are pooled agree on, the number of steps apart."""
-    if result.conditions.backend == IMPORTED:
-        return (IMPORTED,)
-    conditions = replace(result.conditions, device="", trainer="")
-    return (result.run.declaration, result.run.declared_steps, conditions)
+    return Finished(name=name, results=found.main, arms=found.arms, said=tuple(notes))
 
 
 def _declared(options: argparse.Namespace) -> dict[str, Sweep]:

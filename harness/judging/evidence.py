@@ -11,7 +11,7 @@ from harness.judging.baselines import Named, name_of, of_imported
 from harness.records import IMPORTED, MAIN, Result, Run
 from harness.sweeps.plan import Plan, Selection, plan
 from harness.sweeps.sweep import Sweep
-from harness.verdicts import Baseline, Counts, Evidence
+from harness.verdicts import Baseline, Counts, Evidence, by_arm
 
 if TYPE_CHECKING:
     from harness.store import Store
@@ -63,59 +63,83 @@ def shortfall(wanted: Mapping[str, Run], lookup: Lookup, what: str = "runs") -> 
     return Shortfall(len(missing), len(wanted), what, states)
 
 
+@dataclass(frozen=True, slots=True)
+class Pooled:
+    """Stored runs of a sweep that may be looked at together, and how many ``others`` there are."""
+
+    main: tuple[Result, ...]
+    arms: Mapping[str, tuple[Result, ...]]
+    others: int
+
+
+def pooled(
+    results: Iterable[Result], planned: Plan | None = None, declared: Sweep | None = None
+) -> Pooled | None:
+    """Return which stored runs of one sweep count together; None where no main run is final.
+
+    Runs of unequal declarations, steps or conditions are never pooled. Of a sweep that was run in
+    more than one way, those that are most like ``planned`` count, or else the most that agree.
+    Runs of another backend count only where they are all there and those of this one are not. Of a
+    sweep that is ``declared`` here, runs of another declaration are left out.
+    """
+    final = [result for result in results if result.is_final]
+    groups: dict[tuple[object, ...], list[Result]] = {}
+    for result in final:
+        if result.run.arm == MAIN:
+            groups.setdefault((_steps(result), *_circumstances(result)), []).append(result)
+    candidates = [
+        group
+        for group in groups.values()
+        if declared is None or group[0].run.declaration == declared.declaration
+    ]
+    if not candidates:
+        return None
+    wanted = _whole(declared, planned)
+    best = max(candidates, key=lambda group: _likeness(group, planned, wanted))
+    steps, alike = _steps(best[0]), _circumstances(best[0])
+    arms = by_arm(
+        result
+        for result in final
+        if result.run.arm != MAIN
+        and _circumstances(result) == alike
+        and (steps is None or result.run.steps in (steps, max(1, steps // 2)))
+    )
+    return Pooled(tuple(best), arms, len(final) - len(best) - sum(map(len, arms.values())))
+
+
 def resolve_baseline(
     name: str, sweeps: Mapping[str, Sweep], store: Store, planned: Plan
 ) -> tuple[Baseline | None, Shortfall | None]:
     """Return the finished runs of the baseline called ``name``, and what it still lacks.
 
-    Runs of unequal declarations, steps or conditions are never pooled: of a sweep that was run in
-    more than one way, those that are most like ``planned`` count. Runs of another backend count
-    only where they are all there and those of this one are not. Of a sweep that is declared here,
-    runs of another declaration are left out, and what is missing of its runs is told.
+    Of a sweep that is declared here, what is missing of its runs is told.
     """
-    groups: dict[tuple[object, ...], list[Result]] = {}
-    for result in store.results(sweep=name, arm=MAIN, traces=False):
-        if result.is_final:
-            groups.setdefault(_circumstances(result), []).append(result)
     sweep = sweeps.get(name)
-    candidates = [
-        results
-        for results in groups.values()
-        if sweep is None or results[0].run.declaration == sweep.declaration
-    ]
-    if not candidates:
+    found = pooled(store.results(sweep=name, arm=MAIN, traces=False), planned, sweep)
+    if found is None:
         return None, None
-    wanted = 0 if sweep is None else min(planned.selection.runs or sweep.runs, sweep.runs)
-    best = max(candidates, key=lambda results: _likeness(results, planned, wanted))
-    if best[0].conditions.backend == IMPORTED:
-        return of_imported(name, best), None
-    lacking = None
-    if len(best) < wanted:
-        lacking = Shortfall(wanted - len(best), wanted, f"runs of {name}", {})
-    return Baseline(name, tuple(best)), lacking
+    if found.main[0].conditions.backend == IMPORTED:
+        return of_imported(name, found.main), None
+    wanted, lacking = _whole(sweep, planned), None
+    if len(found.main) < wanted:
+        lacking = Shortfall(wanted - len(found.main), wanted, f"runs of {name}", {})
+    return Baseline(name, found.main), lacking
 
 
 def gather(
     planned: Plan, lookup: Lookup, baseline: Baseline | Counts | None, baseline_name: str | None
 ) -> Evidence:
     """Return the finished runs of a plan as evidence beside its baseline."""
-    found = lookup(planned.runs)
-    arms: dict[str, list[Result]] = {}
-    for key, run in planned.runs.items():
-        if key in found and found[key].is_final:
-            arms.setdefault(run.arm, []).append(found[key])
-    main = arms.pop(MAIN, [])
-    return Evidence(
-        sweep=planned.sweep.name,
-        runs=tuple(main),
-        arms={arm: tuple(results) for arm, results in arms.items()},
+    found, sweep = lookup(planned.runs), planned.sweep
+    return Evidence.from_results(
+        sweep.name,
+        (found[key] for key in planned.runs if key in found),
         baseline=baseline,
         baseline_name=baseline_name,
-        alpha=planned.sweep.alpha,
-        margin=planned.sweep.margin,
-        min_gain=planned.sweep.min_gain,
-        seed=planned.sweep.seed,
-        apart=baseline.apart if isinstance(baseline, Baseline) else None,
+        alpha=sweep.alpha,
+        margin=sweep.margin,
+        min_gain=sweep.min_gain,
+        seed=sweep.seed,
     )
 
 
@@ -175,19 +199,35 @@ def baseline_of(sweep: Sweep, named: Named | None = None) -> Named | None:
     return sweep.baseline if named is None else named
 
 
+def _whole(sweep: Sweep | None, planned: Plan | None) -> int:
+    """Return how many main runs all of a declared sweep are; 0 of one that is not declared."""
+    if sweep is None:
+        return 0
+    asked = planned.selection.runs if planned is not None else None
+    return min(asked or sweep.runs, sweep.runs)
+
+
+def _steps(result: Result) -> int | None:
+    """Return the steps that pooled main runs agree on; None for those of an imported table."""
+    return None if result.conditions.backend == IMPORTED else result.run.steps
+
+
 def _circumstances(result: Result) -> tuple[object, ...]:
+    """Return what pooled runs agree on, the number of steps apart."""
     if result.conditions.backend == IMPORTED:
         return (IMPORTED,)  # the runs of one table, of which no more is known
     conditions = replace(result.conditions, device="", trainer="")
-    run = result.run
-    return (run.declaration, run.steps, run.declared_steps, conditions)
+    return (result.run.declaration, result.run.declared_steps, conditions)
 
 
-def _likeness(results: list[Result], planned: Plan, wanted: int) -> tuple[object, ...]:
+def _likeness(results: list[Result], planned: Plan | None, wanted: int) -> tuple[object, ...]:
     """Return how well a group of results suits ``planned``, to be compared with that of others.
 
     ``wanted`` is how many runs a whole group has at least.
     """
+    latest = max(r.finished_at or "" for r in results)
+    if planned is None:
+        return (len(results), latest)
     run, theirs, ours = results[0].run, results[0].conditions, planned.conditions
     alike = [
         getattr(theirs, name) == getattr(ours, name)
@@ -195,5 +235,4 @@ def _likeness(results: list[Result], planned: Plan, wanted: int) -> tuple[object
     ]
     asked = run.steps == (planned.selection.steps or run.declared_steps)
     whole, same = len(results) >= wanted, theirs.backend == ours.backend
-    latest = max(r.finished_at or "" for r in results)
     return (sum(alike), asked, whole, same, len(results), latest)

@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import Any, get_args
 
 from harness.errors import UsageError
-from harness.records import MAIN, Conditions, Config, Evaluation, Outcome, Result, Run, Status
+from harness.records import Conditions, Config, Evaluation, Outcome, Result, Run, Status
 from harness.sweeps.plan import Plan
-from harness.sweeps.sweep import Sweep
 from harness.verdicts import Evidence, Verdict, VerdictName
 
 SCHEMA = 1
@@ -122,7 +121,16 @@ def load(path: Path, plans: Mapping[str, Plan]) -> Reference:
             f"{where} is no report that can be compared with: it {detail}; save a new one by "
             f"`sweep report {name} --save-reference`"
         ) from None
-    return Reference(path, _evidence(planned.sweep, results), supported)
+    sweep = planned.sweep
+    evidence = Evidence.from_results(
+        sweep.name,
+        results,
+        alpha=sweep.alpha,
+        margin=sweep.margin,
+        min_gain=sweep.min_gain,
+        seed=sweep.seed,
+    )
+    return Reference(path, evidence, supported)
 
 
 def _read(path: Path, where: str) -> dict[str, Any]:
@@ -196,23 +204,6 @@ def _verdict(data: Mapping[str, Any]) -> Verdict:
         answer=str(data["answer"]),
         estimate=_number(data["estimate"]),
         n=int(data["n"]),
-    )
-
-
-def _evidence(sweep: Sweep, results: list[Result]) -> Evidence:
-    arms: dict[str, list[Result]] = {}
-    for result in results:
-        if result.is_final:
-            arms.setdefault(result.run.arm, []).append(result)
-    main = arms.pop(MAIN, [])
-    return Evidence(
-        sweep=sweep.name,
-        runs=tuple(main),
-        arms={arm: tuple(found) for arm, found in arms.items()},
-        alpha=sweep.alpha,
-        margin=sweep.margin,
-        min_gain=sweep.min_gain,
-        seed=sweep.seed,
     )
 
 

@@ -26,6 +26,7 @@ from harness.verdicts import (
     Need,
     NeedKind,
     Verdict,
+    by_arm,
 )
 
 if TYPE_CHECKING:
@@ -210,16 +211,13 @@ def _judgement(part: _Part, verdicts: Sequence[Verdict], label: str) -> Judgemen
 
 def _arms(results: Iterable[Result], main: Repeats) -> dict[str, tuple[Result, ...]]:
     """Return the finished runs of the arms; where main runs were merged, so are theirs."""
-    by_arm: dict[str, list[Result]] = {}
-    for result in results:
-        if result.run.arm != MAIN and result.is_final:
-            by_arm.setdefault(result.run.arm, []).append(result)
+    arms = by_arm(r for r in results if r.run.arm != MAIN and r.is_final)
     if not main.merged:
-        return {arm: tuple(runs) for arm, runs in by_arm.items()}
+        return arms
     kept = {}
     of = {result.run.id: result.run.config for result in results}
     whole = {result.run.config: result.run.id for result in main.results}
-    for arm, runs in by_arm.items():
+    for arm, runs in arms.items():
         kept[arm] = tuple(
             replace(r, run=replace(r.run, pair=whole.get(of[r.run.pair]) if r.run.pair else None))
             for r in merge(runs).results
