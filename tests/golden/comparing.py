@@ -68,8 +68,14 @@ def differences(golden: Any, found: Any, path: str = "") -> Iterator[str]:
             label = one.get("id") or one.get("code") if isinstance(one, dict) else None
             where = f"{path}[{number}]" if label is None else f"{path}[{number} {label}]"
             yield from differences(one, other, where)
+    elif isinstance(golden, str) and isinstance(found, str) and "\n" in golden + found:
+        yield from differences(_lines(golden), _lines(found), path)
     elif not _equal(golden, found):
         yield f"{path}: {_short(found)} instead of {_short(golden)}"
+
+
+def _lines(text: str) -> dict[str, str]:
+    return {f"line {number}": line for number, line in enumerate(text.split("\n"), 1)}
 
 
 def _equal(golden: Any, found: Any) -> bool:
@@ -100,13 +106,7 @@ def check_text(name: str, found: str, root: Path) -> None:
     path = FILES / f"{name}.txt"
     if _writes(path, found):
         return
-    golden = path.read_text("utf-8")
-    if golden == found:
-        return
-    lines = [f"line {n}" for n in range(1, 1 + max(golden.count("\n"), found.count("\n")) + 1)]
-    old = dict(zip(lines, golden.split("\n"), strict=False))
-    new = dict(zip(lines, found.split("\n"), strict=False))
-    _fail(path, list(differences(old, new)))
+    _fail(path, list(differences(_lines(path.read_text("utf-8")), _lines(found))))
 
 
 def _writes(path: Path, text: str) -> bool:
