@@ -152,20 +152,28 @@ def _judge(
         apart=apart,
     )
     questions = questions_of(evidence, raw, terms, has_seed=reading.has_seed)
-    verdicts = tuple(map(_of_table, judge_each(questions)))
+    verdicts = tuple(map(_of_table, questions, judge_each(questions)))
     lines = [ours.said("runs")]
     if theirs is not None:
         lines.append(theirs.said("baseline"))
     return _Part(evidence, verdicts, _findings(evidence, raw, questions), tuple(lines))
 
 
-def _of_table(verdict: Verdict) -> Verdict:
-    """Return ``verdict`` with needs that a table can meet."""
-    need = NEEDS.get(verdict.id)
-    if need is None:
-        return verdict
-    needs = (need if one.kind in TRAINED else one for one in verdict.needs)
+def _of_table(question: Question, verdict: Verdict) -> Verdict:
+    """Return ``verdict`` with needs that a table can meet in place of runs that are trained."""
+    needs = (
+        _table_need(question, need) if need.kind in TRAINED else need for need in verdict.needs
+    )
     return replace(verdict, needs=tuple(needs))
+
+
+def _table_need(question: Question, need: Need) -> Need:
+    if question.id in NEEDS:
+        return NEEDS[question.id]
+    if need.kind == "arm":
+        name = " and ".join(question.claim.parameters)
+        return Need("arm", f"runs that differ in {name} alone, as a grid or an arm column has them")
+    return NEEDS["plateau"] if need.kind == "curve" else _RUNS_OF_BASELINE
 
 
 def _findings(
