@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from harness.judging.baselines import Named, name_of
 from harness.judging.evidence import Lookup, Shortfall, gathered, once, shortfall
-from harness.judging.judge import Judgement
+from harness.judging.judge import Judgement, Question, judge_each, not_asked
 from harness.records import MAIN, digest, run_key
 from harness.sweeps.plan import ANSWERED, Plan, Selection
 from harness.sweeps.sweep import Sweep
@@ -36,9 +36,10 @@ def judge(
     ``absent`` are runs of the baseline that this session has still to finish, ``early`` verdicts
     those that stand already.
     """
-    from harness.claims import judge_all, with_holm
+    from harness.claims import with_holm
 
-    verdicts = judge_all(planned.sweep.questions, evidence)
+    asked = planned.sweep.questions
+    questions = [Question(id_, claim, evidence) for id_, claim in asked.items()]
     enabled = {run.arm for run in planned.runs.values()}
 
     @cache
@@ -47,25 +48,25 @@ def judge(
 
     judged = []
     waiting = set()
-    for verdict in verdicts:
-        if early and verdict.id in early:
-            judged.append(_as_asked(early[verdict.id], planned.selection))
+    for question, verdict in zip(questions, judge_each(questions), strict=True):
+        claim = question.claim
+        if early and question.id in early:
+            judged.append(_as_asked(early[question.id], planned.selection))
             continue
-        claim = planned.sweep.questions.get(verdict.id)
-        lacking, whose = None, [planned.sweep.name]
-        if claim is not None:
-            lacking = lacking_of((MAIN, *(arm for arm in claim.arms if arm in enabled)))
-            if lacking is None and claim.uses_baseline and absent is not None:
-                lacking, whose = absent, [evidence.baseline_name or "", *whose]
+        whose = [planned.sweep.name]
+        lacking = lacking_of((MAIN, *(arm for arm in claim.arms if arm in enabled)))
+        if lacking is None and claim.uses_baseline and absent is not None:
+            lacking, whose = absent, [evidence.baseline_name or "", *whose]
         if lacking is not None:
-            waiting.add(verdict.id)
+            waiting.add(question.id)
         said = verdict if lacking is None else _not_judged(verdict, lacking, whose)
         judged.append(_as_asked(said, planned.selection))
     # A question that waits counts in the correction as one that shows nothing, and has no figures.
-    return tuple(
+    corrected = (
         replace(verdict, p_value=None, p_holm=None) if verdict.id in waiting else verdict
         for verdict in with_holm(judged)
     )
+    return (*corrected, *not_asked(judged, evidence))
 
 
 def question_hashes(sweep: Sweep) -> dict[str, str]:

@@ -162,7 +162,7 @@ def test_a_sample_is_read_once():
 
 
 def test_some_traces_tell_the_learning_rates_of_very_many_runs(monkeypatch):
-    monkeypatch.setattr(observations, "MOST_TRACED", 3)
+    monkeypatch.setattr(observations.sample, "MOST_TRACED", 3)
     results = make_results([0.1] * 7)
     results = [
         replace(r, outcome=replace(r.outcome, trace=make_trace([float(number)])))

@@ -1,0 +1,163 @@
+"""Whether two samples of runs were trained and evaluated alike."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from harness.observations.sample import ById, Observations
+from harness.records import Conditions, Result
+
+_CONDITIONS = (
+    "task",
+    "task_version",
+    "model",
+    "backend",
+    "precision",
+    "lr_transfer",
+    "trainer_version",
+)
+
+SE_RATIO = 1.25
+"""Median standard errors further apart than this are taken for different evaluations."""
+
+
+def mismatched(
+    runs: Sequence[Result], others: Sequence[Result], *, steps: bool = True
+) -> tuple[str, ...]:
+    """Say in which of steps, task, model, backend and precision two samples differ.
+
+    Each entry reads like "100 steps against 50". Without ``steps`` their number is not compared.
+    What one of the two does not state differs in nothing that is known: see `unstated`.
+    """
+    found: list[str] = []
+    for name in ("steps", *_CONDITIONS) if steps else _CONDITIONS:
+        ours, theirs = _stated(runs, name), _stated(others, name)
+        if ours and theirs and ours != theirs:
+            one, two, words = _listed(ours), _listed(theirs), name.replace("_", " ")
+            what = f"{one} steps" if name == "steps" else f"{words} {one}"
+            found.append(f"{what} against {two}")
+    ours, theirs = (_recorded(sample, "weights") for sample in (runs, others))
+    if ours and theirs and ours != theirs:
+        found.append(f"starting weights {_listed(ours)} against {_listed(theirs)}")
+    return tuple(found)
+
+
+def unstated(runs: Sequence[Result], others: Sequence[Result]) -> tuple[str, ...]:
+    """Return the conditions that ``others`` state and ``runs``, those of a table, do not."""
+    return tuple(
+        name
+        for name in ("task", "model", "backend", "precision")
+        if runs and _stated(others, name) and not _stated(runs, name)
+    )
+
+
+def mixed(runs: Sequence[Result]) -> tuple[str, ...]:
+    """Say in which conditions the runs of one sample differ: "backend (jax, torch)"."""
+    found = [
+        f"{name.replace('_', ' ')} ({_listed(_stated(runs, name))})"
+        for name in ("steps", *_CONDITIONS)
+        if len(_stated(runs, name)) > 1
+    ]
+    for name in ("prompts", "samples", "weights"):
+        known = _recorded(runs, name)
+        if len(known) > 1:
+            words = "starting weights" if name == "weights" else name
+            found.append(f"{words} ({_listed(known)})")
+    return tuple(found)
+
+
+def evaluated_differently(ours: Observations, theirs: Observations) -> str | None:
+    """Say how the evaluation of two samples differs; None where nothing shows that it does.
+
+    It differs when the held-out prompts are another task's, or their number or the samples of each
+    are others. Where those are not recorded, it is taken to differ when the median standard errors
+    are more than a quarter apart.
+    """
+    if not (ours.completed and theirs.completed):
+        return None
+    for name in ("task", "task_version"):
+        one, two = _stated(ours.completed, name), _stated(theirs.completed, name)
+        if one and two and one != two:
+            words = name.replace("_", " ")
+            return f"held-out prompts of {words} {_listed(one)} against {_listed(two)}"
+    for name in ("prompts", "samples"):
+        one_known, two_known = _known(ours, name), _known(theirs, name)
+        if one_known and two_known and one_known != two_known:
+            return f"{_listed(one_known)} {name} against {_listed(two_known)}"
+    if (errors := _unexplained_errors(ours, theirs)) is None:
+        return None
+    low, high = sorted(errors)
+    if high > SE_RATIO * low:
+        return f"median standard error {errors[0]:.3g} against {errors[1]:.3g}"
+    return None
+
+
+def at_equal_noise(
+    ours: Observations, theirs: Observations
+) -> tuple[Observations, Observations] | None:
+    """Return the two with the standard errors of the quieter raised to those of the noisier.
+
+    Where the evaluation is not recorded, a quieter one may be why more runs are shown to improve:
+    what it shows must be shown at equal noise as well. None where the evaluation is recorded, where
+    standard errors are not known, or where their medians are the same.
+    """
+    errors = _unexplained_errors(ours, theirs)
+    if errors is None or errors[0] == errors[1] or not min(errors) > 0.0:
+        return None
+    one, two = (
+        replace(sample, se=sample.se * max(errors) / error)
+        for sample, error in zip((ours, theirs), errors, strict=True)
+        if sample.se is not None
+    )
+    return one, two
+
+
+def _unexplained_errors(ours: Observations, theirs: Observations) -> tuple[float, float] | None:
+    """Return the median standard errors of two samples of which it is not recorded how they came.
+
+    None where the prompts and samples of both are known, or a standard error is not.
+    """
+    recorded = all(_known(one, name) for one in (ours, theirs) for name in ("prompts", "samples"))
+    if recorded or ours.se is None or theirs.se is None:
+        return None
+    if not (ours.se.size and theirs.se.size):
+        return None
+    return float(np.median(ours.se)), float(np.median(theirs.se))
+
+
+def _known(observed: Observations, name: str) -> frozenset[int]:
+    values = {getattr(result.outcome, name) for result in observed.completed}
+    return frozenset() if None in values else frozenset(values)
+
+
+def _stated(results: Iterable[Result], name: str) -> set[Any]:
+    """Return the distinct values of the steps or of a condition; none for what a table leaves out.
+
+    A factor between learning rates is the task's, and unknown where the task is.
+    """
+    if name == "steps":
+        return {result.run.steps for result in results} - {0}
+    known = "task" if name == "lr_transfer" else name
+    stated = _distinct_conditions(ById(tuple(results)))
+    return {getattr(one, name) for one in stated if getattr(one, known) not in ("", 0)}
+
+
+@lru_cache(maxsize=8)
+def _distinct_conditions(sample: ById) -> tuple[Conditions, ...]:
+    """Return what the runs of a sample were trained under: of one sweep, as a rule one object."""
+    return tuple({id(one.conditions): one.conditions for one in sample.results}.values())
+
+
+def _recorded(results: Iterable[Result], name: str) -> set[Any]:
+    """Return the distinct values of a field of the outcomes that have it."""
+    return {getattr(result.outcome, name) for result in results} - {None}
+
+
+def _listed(values: Iterable[Any]) -> str:
+    numbers_first = sorted(values, key=lambda value: (isinstance(value, str), value))
+    return ", ".join(str(value) for value in numbers_first) or "none"

@@ -1,0 +1,243 @@
+"""The finished runs of a sample, read once as arrays, and what is counted of them.
+
+A run that is not final is missing. A diverged run is final and has no ΔPerf: it counts as no
+success, ranks worst, and is left out of means and variances.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness import statistics
+from harness.records import Result, Run
+from harness.verdicts import DELTA_PERF, Metric
+
+FloatArray = NDArray[np.float64]
+Rule = Literal["shown", "above zero"]
+
+
+def rule_text(rule: Rule, metric: Metric = DELTA_PERF) -> str:
+    """Return a success rule in words.
+
+    "shown" needs standard errors; half of useless runs pass "above zero".
+    """
+    if rule == "shown":
+        return f"{metric.name} − t(.975)·SE > 0 and at least 6 prompts changed"
+    return f"{metric.name} > 0"
+
+
+MOST_TRACED = 500
+"""The traces of so many runs tell what their learning rates were like; each has to be unpacked."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Observations:
+    """The final runs of a sample, as arrays over its completed runs.
+
+    ``delta`` [n] are their ΔPerf, ``se`` [n] the standard errors or None where any of them lacks
+    one, ``prompts`` and ``changed`` [n] hold NaN where unknown. ``diverged`` come on top: ``total``
+    counts both.
+    """
+
+    completed: tuple[Result, ...]
+    diverged: tuple[Result, ...]
+    delta: FloatArray
+    se: FloatArray | None
+    prompts: FloatArray
+    changed: FloatArray
+
+    @property
+    def total(self) -> int:
+        """How many runs are final."""
+        return len(self.completed) + len(self.diverged)
+
+    @property
+    def rule(self) -> Rule:
+        """The success rule that these runs allow."""
+        return "above zero" if self.se is None else "shown"
+
+    @property
+    def is_degenerate(self) -> bool:
+        """Whether ΔPerf is the same in every run, of more than one."""
+        return self.delta.size > 1 and statistics.is_constant(self.delta)
+
+
+@dataclass(frozen=True, slots=True)
+class SuccessCount:
+    """How many of ``runs`` are successes and how many are shown to fail, by ``rule``."""
+
+    successes: int
+    failures: int
+    runs: int
+    rule: Rule
+    improved: tuple[str, ...] = field(default=(), repr=False)
+    """The ids of the successes."""
+
+
+class ById:
+    """A sample, equal to itself alone: to compare two by their runs is to read them."""
+
+    def __init__(self, results: tuple[Result, ...]) -> None:
+        self.results = results
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ById) and self.results is other.results
+
+    def __hash__(self) -> int:
+        return id(self.results)
+
+
+def observe(results: Iterable[Result]) -> Observations:
+    """Read the final runs among ``results``; a ΔPerf that is missing or not finite is no result.
+
+    A tuple that was read a moment ago is not read again: claims, audit and report each ask.
+    """
+    return _observed(ById(tuple(results)))
+
+
+@lru_cache(maxsize=8)
+def _observed(sample: ById) -> Observations:
+    results = sample.results
+    completed = tuple(
+        [
+            result
+            for result in results
+            if result.outcome.status == "completed"
+            and (delta_perf := result.outcome.delta_perf) is not None
+            and math.isfinite(delta_perf)
+        ]
+    )
+    measured = [
+        (one.delta_perf, one.delta_perf_se, one.prompts, one.prompts_changed)
+        for one in [result.outcome for result in completed]
+    ]
+    # None becomes NaN.
+    delta, errors, prompts, changed = np.array(measured, dtype=np.float64).reshape(-1, 4).T.copy()
+    # An SE of 0 beside a change, where nobody counted the changed prompts, is a blank, not an SE.
+    blank = (errors == 0.0) & (delta != 0.0) & np.isnan(changed)
+    known = np.isfinite(errors) & (errors >= 0.0) & ~blank
+    for array in (delta, errors, prompts, changed):
+        array.setflags(write=False)
+    return Observations(
+        completed=completed,
+        diverged=tuple(result for result in results if result.outcome.status == "diverged"),
+        delta=delta,
+        se=errors if known.all() else None,
+        prompts=prompts,
+        changed=changed,
+    )
+
+
+def count_successes(
+    observed: Observations, min_gain: float, rule: Rule | None = None
+) -> SuccessCount:
+    """Count the runs that are shown to improve and those that are shown to fail.
+
+    A run is shown to fail when it is no success and its upper 95% end lies below ``min_gain``;
+    a diverged run is. By the rule "above zero" every run that is no success fails. ``rule`` is the
+    one that the runs allow, unless given.
+    """
+    rule = observed.rule if rule is None else rule
+    diverged = len(observed.diverged)
+    if rule == "shown" and observed.se is not None:
+        known = (observed.delta, observed.se, observed.prompts, observed.changed)
+        success = statistics.shown_to_improve(*known)
+        failure = statistics.shown_to_fail(*known, min_gain=min_gain)
+    else:
+        rule = "above zero"
+        success = observed.delta > 0.0
+        failure = ~success
+    return SuccessCount(
+        successes=int(success.sum()),
+        failures=int(failure.sum()) + diverged,
+        runs=observed.total,
+        rule=rule,
+        improved=tuple(
+            result.run.id for result, good in zip(observed.completed, success, strict=True) if good
+        ),
+    )
+
+
+def rule_of_words(words: str) -> Rule | None:
+    """Return the success rule that published ``words`` state; None where it is another."""
+    plain = re.sub(r"[\s_*`]", "", words).casefold()
+    return "above zero" if re.fullmatch(r"(δ|Δ|delta)perf>0(\.0*)?", plain) else None
+
+
+def window_of(run: Run, since: int | None) -> tuple[float, float]:
+    """Return the first and last step of the window from ``since``, in the run's own steps.
+
+    ``since`` counts declared steps and is scaled with them; None is half of them.
+    """
+    declared = run.declared_steps or run.steps
+    return (declared / 2 if since is None else since) * run.steps / max(1, declared), run.steps
+
+
+def learning_rates(results: Sequence[Result]) -> list[tuple[FloatArray, FloatArray]]:
+    """Return steps [t] and learning rates [t] of the runs whose trace has them.
+
+    Of more than `MOST_TRACED` runs so many are looked at, evenly over the sample.
+    """
+    rates = []
+    few = min(len(results), MOST_TRACED)
+    for result in (results[number * len(results) // few] for number in range(few)):
+        pairs = np.array(
+            [(point.step, point.learning_rate) for point in result.outcome.trace],
+            dtype=np.float64,
+        ).reshape(-1, 2)
+        pairs = pairs[np.isfinite(pairs).all(axis=1)]
+        if pairs.size:
+            rates.append((pairs[:, 0], pairs[:, 1]))
+    return rates
+
+
+def parameter_names(results: Iterable[Result]) -> tuple[str, ...]:
+    """Return the parameters of ``results`` in the order in which they are met."""
+    return tuple(dict.fromkeys(name for result in results for name in result.run.config))
+
+
+def worst_value(*samples: Observations) -> float:
+    """Return the ΔPerf at which diverged runs rank: the worst seen, or all of perf lost."""
+    seen = [float(sample.delta.min()) for sample in samples if sample.delta.size]
+    lost = [
+        -before
+        for sample in samples
+        for result in sample.diverged
+        if (before := result.outcome.perf_before) is not None and math.isfinite(before)
+    ]
+    return min([*seen, *lost], default=0.0)
+
+
+def identity(result: Result) -> tuple[str | None, str]:
+    """Return what a main run is matched by: its id, and the backend that trained it."""
+    return result.run.id, result.conditions.backend
+
+
+def partner(result: Result) -> tuple[str | None, str]:
+    """Return the `identity` of the main run that an arm's run is matched with.
+
+    It was trained by the same backend: between backends, a difference is not the arm's alone.
+    """
+    return result.run.pair, result.conditions.backend
+
+
+def paired_differences(main: Observations, arm: Observations) -> FloatArray:
+    """Return ΔPerf of main runs minus that of the arm's runs matched with them [pairs]."""
+    mains = {
+        identity(result): float(delta)
+        for result, delta in zip(main.completed, main.delta, strict=True)
+    }
+    differences = [
+        mains[partner(result)] - float(delta)
+        for result, delta in zip(arm.completed, arm.delta, strict=True)
+        if partner(result) in mains
+    ]
+    return np.array(differences, dtype=np.float64)
