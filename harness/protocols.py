@@ -101,7 +101,7 @@ class Executor(Protocol):
 
 @runtime_checkable
 class Claim(Protocol):
-    """What a question asserts, and all that planning, judging, auditing and comparing need of it.
+    """A statement to be judged, with all that planning, judging, auditing and comparing ask of it.
 
     `harness.BaseClaim` has everything but `question`, `describe` and how the claim is decided; a
     claim of a user's own derives from it.

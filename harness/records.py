@@ -91,7 +91,7 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Conditions:
-    """What a run is trained under, beside its config.
+    """The conditions that a run is trained under, beside its config.
 
     ``trainer`` is the reference that a worker loads (``module:function`` or ``file.py:function``).
     ``lr_transfer`` is the task's factor between the sweep's learning rates and its own.
@@ -149,7 +149,7 @@ class Evaluation(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class StepTrace:
-    """What one training step measured.
+    """The measurements of one training step.
 
     ``kl`` is None where the KL penalty is off, and so not computed. ``completions`` is a CRC-32 of
     the completions that the step sampled: where it is equal, two runs drew the same tokens.
@@ -167,7 +167,7 @@ class StepTrace:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a run is; carries the evaluation made at this step, if one was."""
+    """The progress of a run, with the evaluation made at this step, if one was."""
 
     stage: str
     step: int
@@ -178,7 +178,7 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What training a run gave.
+    """The outcome of training a run.
 
     ``delta_perf`` is perf after minus perf before on the same prompts with the same sampling noise,
     ``delta_perf_se`` the standard error of its per-prompt differences over ``prompts`` prompts of

@@ -1,4 +1,4 @@
-"""What is judged and what is concluded: evidence, verdicts, findings. Frozen values."""
+"""The values of judging, all frozen: evidence, verdicts, powers and findings."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ VerdictName = Literal["supported", "refuted", "inconclusive", "unanswerable", "n
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """What a run is judged by, as ``delta_perf`` of its outcome: more is better.
+    """The metric that runs are judged by, held as ``delta_perf`` of an outcome: more is better.
 
     ``zero`` says what the value 0 means: "no change" from before training, which half of useless
     runs exceed; a "target" of the user's; or nothing ("arbitrary"), so that no run is a success by
@@ -118,7 +118,7 @@ def by_arm(results: Iterable[Result]) -> dict[str, tuple[Result, ...]]:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """How a question was decided in a sweep that stops once all of them are.
+    """The way a question was decided in a sweep that stops once all of them are.
 
     By ``curtailment``, where the runs that had not finished could not change the verdict, or at a
     ``look`` of ``looks``; with ``runs`` (or pairs) of the ``planned``. ``alpha`` is the level of
@@ -143,14 +143,14 @@ class Decision:
 NeedKind = Literal[
     "training", "baseline", "arm", "curve", "evaluation", "parameter", "margin", "runs", "metric"
 ]
-"""What a need is of: runs that pytest trains, a baseline to compare with, an arm beside the main
+"""The kinds of needs: runs that pytest trains, a baseline to compare with, an arm beside the main
 runs, a point of the learning curve, another evaluation, a parameter that varies, a margin, more
 runs, or another metric."""
 
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """What would answer a question that is not answered, as its claim says it.
+    """A thing that would answer an open question, in its claim's words.
 
     What is done about a need depends on its ``kind``, never on its words: the runs of a table need
     no command that trains. ``sweeps`` are those that a ``training`` need is of.
@@ -170,7 +170,7 @@ def training(*sweeps: str, options: str = "") -> Need:
 
 
 Unit = Literal["change", "level", "share", "parameter"]
-"""What an estimate is in: a change or level of the metric, a share of runs, a parameter's value."""
+"""The unit of an estimate: a change or level of the metric, a share, a parameter's value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,7 +241,7 @@ class Pricing:
 
 @dataclass(frozen=True, slots=True)
 class Power:
-    """How likely a question is supported where its claim is true by a stated ``effect``.
+    """The probability that a question is supported where its claim is true by ``effect``.
 
     ``size`` is that effect in the claim's own unit, ``n`` the planned runs (or pairs: ``unit``) and
     ``needed`` how many bring the power to 0.8: None where no number up to ``most`` does.
@@ -276,7 +276,7 @@ class Spared:
 
     @property
     def left(self) -> int:
-        """How many runs are not needed."""
+        """The number of runs that are not needed."""
         return self.planned - self.trained
 
 
@@ -306,7 +306,7 @@ class Regression:
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """What became of the questions that the reference report at ``path`` supports."""
+    """The questions that the reference report at ``path`` supports, beside their verdicts now."""
 
     path: str
     questions: tuple[Regression, ...]

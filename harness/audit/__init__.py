@@ -1,4 +1,4 @@
-"""What the data of a sweep cannot say: findings about the sweep itself, in words to act on."""
+"""Find what the data of a sweep cannot say, and say what to do about it."""
 
 from __future__ import annotations
 

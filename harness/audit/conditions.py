@@ -12,7 +12,7 @@ from harness.training.backends import BACKENDS
 from harness.verdicts import Baseline, Finding
 
 HALF = 12
-"""How many runs of half of the steps are suggested."""
+"""The number of half-length runs that a finding suggests."""
 
 
 def scaled_down(view: View) -> Iterator[Finding]:

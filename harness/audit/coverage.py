@@ -1,4 +1,4 @@
-"""How the configs of a sweep cover what they are drawn from, and which of them occur twice."""
+"""Measure how a sweep's configs cover its space, and find those that occur twice."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from harness.sweeps.space import Choice, Constant, Distribution, Given, LogUnifo
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """What the runs have of a parameter.
+    """The part of a parameter's range or levels that the runs cover.
 
     Of a range: the ends ``low`` and ``high`` that were drawn, which share (0 to 1) of the declared
     range lies between them, and the largest gap without a run, to an end of the range too, as a

@@ -1,4 +1,4 @@
-"""What the design of a sweep will leave unsaid, before a run is trained."""
+"""Audit the design of a sweep before a run is trained."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the checks of the audit look at."""
+"""The view of a sweep that the checks of the audit share."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ALARM = 0.04
 
 @dataclass(frozen=True)
 class View:
-    """What the checks look at."""
+    """A sweep's evidence with its declaration, as the checks look at it."""
 
     evidence: Evidence
     observed: Observations
@@ -35,7 +35,7 @@ class View:
 
     @property
     def metric(self) -> str:
-        """What the runs are judged by, by name."""
+        """The name of the metric."""
         return self.evidence.metric.name
 
     @cached_property

@@ -1,4 +1,4 @@
-"""What a sweep's questions assert, and how they are judged.
+"""The claims that a sweep's questions make, and how they are judged.
 
 A claim is a frozen statement: it can be declared in a sweep file, hashed before the first run, and
 judged to a verdict when the runs are in::

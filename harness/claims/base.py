@@ -1,4 +1,4 @@
-"""What all claims share: their defaults, their guards, their chances, and how they are answered."""
+"""The base of all claims: defaults, guards, random numbers, and how a verdict is written."""
 
 from __future__ import annotations
 

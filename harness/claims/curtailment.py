@@ -18,7 +18,7 @@ _VERDICTS: dict[statistics.Direction, VerdictName] = {
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """What a test will say whatever the runs to come are, and the ends of all that it may find.
+    """The result that no further run can change, with the widest ends that it may have.
 
     ``said`` None is that the counts do not compare, whatever they come to.
     """

@@ -1,4 +1,4 @@
-"""What a sweep plans, as its claims look at it to say how likely they are to be shown."""
+"""The plan of a sweep as its claims see it when they say how likely they are to be shown."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ENOUGH = 8
 
 @dataclass(frozen=True)
 class Design:
-    """What is planned, and what is stored that tells how such runs come out.
+    """A planned sweep, with the stored runs that tell how such runs come out.
 
     ``runs`` are the planned ones of all arms. ``stored`` are runs of the sweep and of its baseline,
     ``baseline_runs`` how many main runs that one is to have.
@@ -39,7 +39,7 @@ class Design:
 
     @property
     def n(self) -> int:
-        """How many main runs are planned."""
+        """The number of planned main runs."""
         return len(self.main)
 
     @cached_property
@@ -56,7 +56,7 @@ class Design:
 
     @property
     def other_n(self) -> int:
-        """How many runs the baseline has or is to have; as many as the sweep where unknown."""
+        """The number of runs the baseline has or will have; as many as the sweep where unknown."""
         return max(len(self.theirs), self.baseline_runs or 0) or self.n
 
     @property

@@ -18,7 +18,7 @@ from harness.records import Result
 from harness.verdicts import Difference, Evidence, Verdict
 
 Values = Mapping[Hashable, float]
-"""What runs came to, by what makes two of them the same run."""
+"""The outcome of each run, by what makes two of them the same run."""
 
 
 def generator(seed: int, words: str) -> np.random.Generator:

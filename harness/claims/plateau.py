@@ -39,7 +39,7 @@ from harness.verdicts import (
 )
 
 TOLERANCE = 0.05
-"""How far from the asked step, as a share of the run's steps, a point of the curve may lie."""
+"""A point of the curve may lie this far from the asked step, as a share of the run's steps."""
 
 FEWEST_GAINS = 28
 """Gains below which a collapse of some runs may be in none: one of 15% of them, in .85²⁸ = .01. It

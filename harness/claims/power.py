@@ -1,4 +1,4 @@
-"""How likely each question of a sweep is to be supported, before anything is spent."""
+"""The power of each question of a sweep, before anything is spent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What claims on the runs of a sweep against those of its baseline share."""
+"""The base of claims that compare the runs of a sweep with those of its baseline."""
 
 from __future__ import annotations
 

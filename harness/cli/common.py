@@ -1,4 +1,4 @@
-"""What several verbs share: options, where things are, and how text reaches the terminal."""
+"""Shared by several verbs: options, places, and how text reaches the terminal."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ HELP = "train runs of a sweep on Torch and on JAX, and say whether they are the 
 
 FIRST, SECOND = "torch", "jax"
 RUNS = 6
-"""How many runs are compared unless told otherwise."""
+"""The number of runs that are compared by default."""
 
 INTERRUPTED = 130
 

@@ -1,4 +1,4 @@
-"""What the verbs that list runs of the store share: which of them."""
+"""The options of verbs that list runs of the store."""
 
 from __future__ import annotations
 

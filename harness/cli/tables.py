@@ -1,4 +1,4 @@
-"""What the verbs that read a table of finished runs share: how it is to be read."""
+"""The options of verbs that read a table of finished runs."""
 
 from __future__ import annotations
 

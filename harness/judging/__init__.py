@@ -1,1 +1,1 @@
-"""From finished runs to verdicts: one path for stored sweeps and for tables."""
+"""Judge finished runs: one path for stored sweeps and for tables."""

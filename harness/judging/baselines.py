@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from harness.store import Store
 
 Named = str | Counts | Baseline
-"""What a sweep is compared with: a stored sweep by its name, counts, or runs at hand."""
+"""A baseline as it is named: a stored sweep by its name, counts, or runs at hand."""
 
 
 def name_of(baseline: Named) -> str:

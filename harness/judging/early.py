@@ -1,4 +1,4 @@
-"""Which questions are decided before all runs of a sweep are in, and in what order runs are begun.
+"""Decide questions before all runs of a sweep are in, and order the runs so that they can be.
 
 A question on counts is decided once the runs still to come cannot change its verdict. Any other is
 judged at looks, at levels that spend its α over them. A look takes the first runs in the order in

@@ -1,4 +1,4 @@
-"""What a sweep is judged on: its finished runs, and those of its baseline."""
+"""Gather the evidence on a sweep: its finished runs, and those of its baseline."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from harness.store import Store
 
 Lookup = Callable[[Mapping[str, Run]], Mapping[str, Result]]
-"""From runs by key to the results there are of them, each of its run as given."""
+"""Looks up runs by key, and returns the results there are of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +145,7 @@ def gather(
 
 @dataclass(frozen=True, slots=True)
 class Gathered:
-    """What there is to judge a sweep on; ``absent`` are runs of its baseline still to finish."""
+    """The evidence on a planned sweep; ``absent`` are runs of its baseline still to finish."""
 
     planned: Plan
     evidence: Evidence

@@ -22,7 +22,7 @@ class Question:
 
 @dataclass(frozen=True, eq=False)
 class Judgement:
-    """What the runs of a sweep, or of a table, came to: all that a report is made of.
+    """The verdicts on the runs of a sweep or a table, with all that a report is made of.
 
     ``missing`` says in words what has not finished, as "4 of 24 runs missing"; ``unfinished`` are
     results that are no evidence: failed, timed out, interrupted. ``scale`` says in words how much

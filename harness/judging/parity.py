@@ -17,7 +17,7 @@ from harness.text import interval, number, p_text, plural, signed
 from harness.verdicts import Need, Verdict, VerdictName
 
 SCALES = {"loss": 1.0, "entropy": 1e-3, "grad_norm": 1e-6}
-"""What a difference at step 1 is divided by where both numbers are smaller; see `relative`."""
+"""The smallest divisor of a relative difference at step 1; see `relative`."""
 
 
 METHOD = "two one-sided paired t tests"
@@ -46,7 +46,7 @@ class Pair:
 
     @property
     def sides(self) -> tuple[Outcome, Outcome]:
-        """What came of it on each backend."""
+        """The outcome on each backend."""
         return self.first, self.second
 
     @property
@@ -86,13 +86,13 @@ class Pair:
 
     @property
     def diverged_on(self) -> tuple[int, ...]:
-        """Which backends (0, 1) it diverged on."""
+        """The backends (0, 1) on which the run diverged."""
         return tuple(i for i, side in enumerate(self.sides) if side.status == "diverged")
 
 
 @dataclass(frozen=True, slots=True)
 class StepOne:
-    """How far apart the numbers of step 1 are: the largest of their relative differences.
+    """The distance between the numbers of step 1: the largest relative difference.
 
     Over the ``runs`` whose completions of step 1 are equal, those that both sides recorded; None
     where there is no such run. Both backends sample and differentiate step 1 from the same weights,
@@ -113,7 +113,7 @@ class StepOne:
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """How many of ``runs``, those with a difference and its standard error, agree within it.
+    """The number of ``runs`` with a difference and standard error that agree within it.
 
     ``one_error`` counts differences of at most one standard error, ``interval`` those whose 95%
     interval holds 0, by the t quantile of the prompts that were measured.
@@ -145,7 +145,7 @@ class Parity:
 
     @property
     def devices(self) -> tuple[str, str]:
-        """What each backend computed on."""
+        """The device that each backend computed on."""
         one, other = (
             sorted({side.device for side in sides if side.device})
             for sides in zip(*(pair.sides for pair in self.pairs), strict=True)
@@ -154,7 +154,7 @@ class Parity:
 
     @property
     def before(self) -> tuple[int, int]:
-        """How many runs have equal perf before training on both, of how many where it is known."""
+        """The number of runs with equal perf before training on both, and of those where known."""
         known = [
             (pair.first.perf_before, pair.second.perf_before)
             for pair in self.pairs
@@ -164,7 +164,7 @@ class Parity:
 
     @property
     def apart_at_the_start(self) -> int:
-        """How many runs are known to have started from other weights on each backend."""
+        """The number of runs known to have started from other weights on each backend."""
         starts = ((pair.first.weights, pair.second.weights) for pair in self.pairs)
         return sum(None not in start and len(set(start)) > 1 for start in starts)
 

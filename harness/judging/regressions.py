@@ -12,7 +12,7 @@ from harness.sweeps.sweep import Sweep
 from harness.verdicts import Difference, Evidence, Regression, Verdict
 
 FALSE_ALARMS = 0.005
-"""How often all questions together may be told to differ where nothing has changed."""
+"""The rate of false alarms over all questions together where nothing has changed."""
 
 
 def compare(

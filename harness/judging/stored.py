@@ -1,4 +1,4 @@
-"""From stored runs to a judgement: judge the questions, audit the sweep."""
+"""Judge a stored sweep: its questions, and the audit."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from harness.store import Store
 
 COMMAND = "pytest experiments/ --sweep"
-"""How a command begins that trains the sweeps whose names follow."""
+"""The command that trains the sweeps whose names follow."""
 
 
 def judge(

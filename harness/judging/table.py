@@ -1,4 +1,4 @@
-"""From a table of finished runs to a judgement: the verdicts, the audit, and no training.
+"""Judge a table of finished runs: verdicts and audit, without training.
 
 Nothing that is asked of a table was asked before its data existed, and its audit says so.
 """
@@ -47,7 +47,7 @@ NEEDS = {
     "lr_sweet_spot": Need("parameter", "a column learning_rate (or lr) that varies"),
     "batch_size": Need("arm", "the value to compare with the others: --reference batch_size=VALUE"),
 }
-"""What brings an answer to a question that a table does not answer."""
+"""The table or option that would answer a question which a table leaves open."""
 
 TRAINED: frozenset[NeedKind] = frozenset({"training", "arm", "curve"})
 """Kinds of needs that training meets: of a table, another one does, or an option."""
@@ -55,7 +55,7 @@ TRAINED: frozenset[NeedKind] = frozenset({"training", "arm", "curve"})
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """What came of the runs of equal ``by`` values: column → value, empty for a whole table."""
+    """The judgement of runs with equal ``by`` values: column → value, empty for a whole table."""
 
     by: Mapping[str, Value]
     judgement: Judgement

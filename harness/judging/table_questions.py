@@ -1,4 +1,4 @@
-"""What is asked of a table: the standard questions, and those on whichever parameters it varies."""
+"""The questions asked of a table: the standard ones, and those on the parameters it varies."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ BLOCKED = 0.8
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What is fixed before a table is judged.
+    """Thresholds and choices that are fixed before a table is judged.
 
     ``success_above`` is the success rate to beat, ``references`` the values that are claimed to be
     no worse than the others, ``inside`` further parameters whose best value is asked for. Margin

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from harness.records import Value
 
 RANGE_FROM = 8
-"""From so many values on a numeric parameter counts as a range, not as a set of levels."""
+"""A numeric parameter with at least this many values is a range, not a set of levels."""
 
 MOST_LEVELS = 50
 """A parameter with more values than this that are no numbers is an identifier."""

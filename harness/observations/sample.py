@@ -56,7 +56,7 @@ class Observations:
 
     @property
     def total(self) -> int:
-        """How many runs are final."""
+        """The number of final runs."""
         return len(self.completed) + len(self.diverged)
 
     @property
@@ -72,7 +72,7 @@ class Observations:
 
 @dataclass(frozen=True, slots=True)
 class SuccessCount:
-    """How many of ``runs`` are successes and how many are shown to fail, by ``rule``."""
+    """The successes among ``runs``, and those shown to fail, by ``rule``."""
 
     successes: int
     failures: int

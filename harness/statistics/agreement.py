@@ -39,7 +39,7 @@ from harness.statistics.values import (
 )
 
 PERMUTED_UP_TO = 2_000
-"""From more values on a permutation of Welch's statistic says what the t distribution does."""
+"""Beyond this many values the t distribution stands in for a permutation of Welch's statistic."""
 
 SKEWNESS_KNOWN_FROM = 16
 """Fewer matched pairs than this say too little of their skewness to correct for it."""

@@ -1,4 +1,4 @@
-"""What a stretch of the learning curve gained."""
+"""The gain over a stretch of the learning curve."""
 
 from __future__ import annotations
 

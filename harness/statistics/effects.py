@@ -1,4 +1,4 @@
-"""What a parameter does to an outcome over a sweep: whether anything, how much, with which other.
+"""Estimate what a parameter does to an outcome over a sweep: whether, how much, with which other.
 
 Tests are rank tests, judged by permuting the outcomes over the runs; with blocks, within blocks
 only, so that what differs between blocks has no part in it. An outcome of −inf ranks worst.
@@ -34,7 +34,7 @@ FEWEST_FOLDED = 10
 """Runs below which nothing can be held out to measure importance on."""
 
 _PENALTY = 1.0
-"""Of the additive model: each level's effect is drawn to 0 as by one run."""
+"""Shrinkage of the additive model: each level's effect is drawn to 0 as by one run."""
 
 
 def trend(

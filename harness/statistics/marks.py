@@ -1,4 +1,4 @@
-"""What marked runs have in common, and how much of that chance alone would give.
+"""Values that marked runs share, and how often chance alone would give as many.
 
 The marks (of the best runs, say) are taken as fixed in number and dealt to the runs at random; with
 blocks, so many of each block's runs are marked as were, and dealt within it.

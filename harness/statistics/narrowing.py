@@ -1,4 +1,4 @@
-"""Which part of a design is shown to be worse than another, so that a next one can leave it out.
+"""Find the part of a design that is shown to be worse, so that the next one can leave it out.
 
 Two samples are compared by their means and by their ranks, and "worse" needs both
 (intersection–union): Welch's t test keeps a few great runs from being outvoted by many that are
@@ -32,7 +32,7 @@ _FINEST_WINDOW = 1 / 50
 
 @dataclass(frozen=True, slots=True)
 class Worse:
-    """How much worse ``values`` are than others: the difference of the means, and its test.
+    """The amount by which values are worse than others: the difference of the means, and its test.
 
     ``p_value`` is that of "worse by more than the margin"; 1 where the data cannot tell.
     """

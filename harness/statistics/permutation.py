@@ -22,11 +22,11 @@ from harness.statistics.estimates import chunks, cvar_rows
 from harness.statistics.values import Comparison, FloatArray, as_values, check_level, unknown
 
 NORMAL_FROM = 10_000
-"""From so many values on the statistic is compared with the normal distribution, which its
+"""At least this many values, and the statistic is compared with the normal distribution, which its
 permutation distribution converges to."""
 
 Rows = Callable[[FloatArray], tuple[FloatArray, FloatArray]]
-"""From samples [m, n] to their estimates [m] and the variances of these [m]."""
+"""Takes samples [m, n] to their estimates [m] and the variances of these [m]."""
 
 
 def cvar_permutation(

@@ -1,4 +1,4 @@
-"""How likely the tests are to show what is true: before there are data.
+"""The power of the tests, before there are data.
 
 Each function gives the probability that a test rejects at a stated truth: exactly where the
 distribution is known, else by simulating the test on samples drawn with the generator that is

@@ -1,4 +1,4 @@
-"""How an outcome responds to one parameter along its range.
+"""The response of an outcome to one parameter along its range.
 
 The bracket test asks whether the best value lies inside the range: whether the outcome rises to it
 from the left and falls from it to the right. Each of the two is a maximum of Kendall's S, divided

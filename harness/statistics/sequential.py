@@ -31,7 +31,7 @@ from harness.statistics.comparisons import binomial_threshold, boschloo
 from harness.statistics.values import FloatArray, check_counts
 
 Direction = Literal["greater", "less", "neither"]
-"""What a test in both directions says of a value: above, below, or neither shown."""
+"""The result of a test in both directions: above, below, or neither shown."""
 
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(120)
 _FAR = 9.0

@@ -1,4 +1,4 @@
-"""What estimates and comparisons return."""
+"""The values that estimates and comparisons return."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class Equivalence:
 
 @dataclass(frozen=True, slots=True)
 class Bracket:
-    """What the bracket test found along n runs.
+    """The result of the bracket test along n runs.
 
     ``p_rising`` is the p value of "the outcome rises from the lower end", ``p_falling`` of "it
     falls to the upper end". ``rising_to`` is the last value of the window that rises most,
@@ -97,7 +97,7 @@ class Bracket:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """What the learning rate was in a window of the training, as shares of its peak (0 to 1).
+    """The learning rate in a window of the training, as shares of its peak (0 to 1).
 
     Medians over runs: at its start, at its end, and its mean over the window.
     """
