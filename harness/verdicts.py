@@ -24,6 +24,16 @@ class Metric:
     zero: Literal["no change", "target", "arbitrary"] = "no change"
     minimised: bool = False
 
+    @property
+    def knows_success(self) -> bool:
+        """Whether a run can be a success by itself."""
+        return self.zero != "arbitrary"
+
+    @property
+    def given_name(self) -> str:
+        """The name as the user gave it, without the sign of a minimised one."""
+        return self.name.removeprefix("−") if self.minimised else self.name
+
 
 DELTA_PERF = Metric()
 """The metric of every sweep that the harness trains."""

@@ -25,7 +25,7 @@ from harness.cli import main as sweep_main
 from harness.cli import parser as sweep_parser
 from harness.plugin.options import add_options
 from harness.records import Status
-from harness.report import as_json
+from harness.report.renderers import as_json
 from harness.sweeps.baseline import is_table
 from harness.training.settings import GRPOSettings
 from harness.training.tasks import get_task
@@ -278,7 +278,7 @@ def test_every_field_of_a_verb_s_json_is_documented(command, capsys, monkeypatch
 
 def test_every_field_of_parity_s_json_is_documented():
     from harness.judging.parity import compare
-    from harness.report.parity import as_data
+    from harness.report.renderers.document_json import parity_data as as_data
 
     result = make_result()
     backends = ("torch", "jax")

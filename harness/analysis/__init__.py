@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness import observations, statistics
-from harness.analysis.columns import Bond, find_bonds, read_columns
+from harness.analysis.columns import Bond, LeftOut, find_bonds, read_columns
 from harness.analysis.effects import (
     Effect,
     Interaction,
@@ -44,6 +44,7 @@ __all__ = [
     "Implication",
     "Interaction",
     "Interactions",
+    "LeftOut",
     "LevelMean",
     "Pattern",
     "Range",
@@ -99,7 +100,7 @@ class Analysis:
     effects: tuple[Effect, ...]
     predicted: float | None
     interactions: Interactions
-    left_out: Mapping[str, str]
+    left_out: Mapping[str, LeftOut]
 
 
 def analyze(

@@ -61,19 +61,35 @@ class Bond:
     by_design: bool
 
 
-def read_columns(configs: Sequence[Config]) -> tuple[dict[str, Column], dict[str, str]]:
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """Why a parameter is not analysed: it has one value, or too many ``values`` in the ``runs``."""
+
+    values: int
+    runs: int
+
+    @property
+    def is_constant(self) -> bool:
+        """Whether the parameter is the same in every run."""
+        return self.values < 2
+
+    def __str__(self) -> str:
+        if self.is_constant:
+            return "the same in every run"
+        return f"{self.values} values in {self.runs} runs, too many to compare"
+
+
+def read_columns(configs: Sequence[Config]) -> tuple[dict[str, Column], dict[str, LeftOut]]:
     """Return the parameters of ``configs`` that vary, and why each other one is left out."""
     columns: dict[str, Column] = {}
-    left_out: dict[str, str] = {}
+    left_out: dict[str, LeftOut] = {}
     for name in dict.fromkeys(name for config in configs for name in config):
         values = [config.get(name) for config in configs]
-        found, distinct = levels_of(values), len(set(values))
+        found = levels_of(values)
         if found is not None:
             columns[name] = _column(name, found)
-        elif distinct < 2:
-            left_out[name] = "the same in every run"
         else:
-            left_out[name] = f"{distinct} values in {len(values)} runs, too many to compare"
+            left_out[name] = LeftOut(len(set(values)), len(values))
     return columns, left_out
 
 

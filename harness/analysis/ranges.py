@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from harness import observations, statistics
-from harness.analysis.columns import RATE, Column
+from harness.analysis.columns import RATE, Column, LeftOut
 from harness.errors import UsageError, nearest
 from harness.observations import FloatArray, Observations, Rule
 from harness.observations.levels import is_number
@@ -61,7 +61,7 @@ class Ranges:
 
 
 def choose_parameter(
-    columns: Mapping[str, Column], left_out: Mapping[str, str], asked: str | None
+    columns: Mapping[str, Column], left_out: Mapping[str, LeftOut], asked: str | None
 ) -> Column | None:
     """Return the parameter whose ranges are shown, None where no parameter has numbers.
 

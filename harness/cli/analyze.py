@@ -59,20 +59,20 @@ def run(options: argparse.Namespace) -> int:
         alpha=found.alpha,
     )
     if options.json:
-        from harness.report.analysis_json import as_data
+        from harness.report.renderers.document_json import analysis_data
 
-        common.print_json(as_data(analysis) | {"said": list(found.said)})
+        common.print_json(analysis_data(analysis) | {"said": list(found.said)})
         return 0
-    from harness.report.analysis import digits_of, document
-    from harness.report.layout import wrap
-    from harness.report.terminal import render_document
+    from harness.report.documents.analysis import document
+    from harness.report.renderers.layout import wrap
+    from harness.report.renderers.terminal import render_document
 
     width = common.width()
     for line in found.said:
         print("\n".join(wrap(line, width, hanging=2)))
     if found.said:
         print()
-    print(render_document(document(analysis), digits_of(analysis), width), end="")
+    print(render_document(document(analysis), width), end="")
     left = {arm: len(runs) for arm, runs in found.arms.items() if arm not in (MAIN, "null")}
     if left:
         which = ", ".join(f"{arm} {size}" for arm, size in left.items())

@@ -48,7 +48,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _text(checks: Sequence[Check]) -> Iterator[str]:
-    from harness.report.layout import wrap
+    from harness.report.renderers.layout import wrap
     from harness.text import plural
 
     rows = [("check", "result", "what to do")] + [

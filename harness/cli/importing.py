@@ -68,7 +68,7 @@ def run(options: argparse.Namespace) -> int:
             }
         )
         return 0
-    from harness.report.layout import wrap
+    from harness.report.renderers.layout import wrap
 
     for line in (*said, *_says(merged, options.source)):
         print("\n".join(wrap(line, common.width(), hanging=2)))

@@ -168,8 +168,8 @@ def _canonical(name: str, reading: Reading) -> str:
 
 
 def _text(judged: Judged, reports: Reports, lines: tuple[str, ...]) -> Iterator[str]:
-    from harness.report import terminal
-    from harness.report.layout import wrap
+    from harness.report.renderers import terminal
+    from harness.report.renderers.layout import wrap
 
     width = common.width()
     for line in lines:
@@ -185,7 +185,7 @@ def _text(judged: Judged, reports: Reports, lines: tuple[str, ...]) -> Iterator[
 def _compared(judged: Judged, reports: Reports, width: int) -> Iterator[str]:
     """Yield the verdicts of all groups side by side, and what pooling them would have said."""
     from harness.report.blocks import Column, Table
-    from harness.report.layout import table_text, wrap
+    from harness.report.renderers.layout import table_text, wrap
 
     ids = dict.fromkeys(v.id for _, report in reports for v in report.asked)
     rows = {id_: [id_] for id_ in ids}
@@ -208,7 +208,7 @@ def _data(
     judged: Judged, reports: Reports, lines: tuple[str, ...], reading: Reading
 ) -> dict[str, Any]:
     from harness.judging.reference import SCHEMA
-    from harness.report import as_json
+    from harness.report.renderers import as_json
 
     read = {"table": reading.source, "metric": reading.metric.name, "read": list(lines)}
     if not reading.by:
@@ -224,7 +224,7 @@ def _data(
 
 def _write(reports: Reports, folder: Path) -> None:
     """Write the report of each group: of several, each into a folder of its own."""
-    from harness.report.write import write_report
+    from harness.report.renderers.write import write_report
 
     for by, report in reports:
         parts = [f"{name}={value}" for name, value in by.items()]

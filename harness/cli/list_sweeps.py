@@ -50,7 +50,7 @@ def _described(sweep: Sweep) -> dict[str, object]:
 
 def _print(rows: list[dict[str, object]]) -> None:
     from harness.report.blocks import Column, Table
-    from harness.report.layout import table_text
+    from harness.report.renderers.layout import table_text
 
     columns = (
         Column("sweep", right=False),

@@ -12,7 +12,7 @@ from harness.records import Result
 def text(result: Result) -> Iterator[str]:
     """Yield a run in lines within the width of the terminal."""
     from harness.report.blocks import Column, Table
-    from harness.report.layout import clean, table_text, wrap
+    from harness.report.renderers.layout import clean, table_text, wrap
 
     width = common.width()
     facts = list(_facts(result))

@@ -81,7 +81,9 @@ def run(options: argparse.Namespace) -> int:
         Where the sweep, a backend or a value cannot be used: before anything is trained.
     """
     from harness.judging.parity import compare
-    from harness.report.parity import as_data, as_text
+    from harness.report.documents.parity import document
+    from harness.report.renderers.document_json import parity_data
+    from harness.report.renderers.terminal import render_document
     from harness.sweeps.plan import Selection, plan
 
     sweep = common.chosen(options.name, common.sweeps(options))
@@ -114,9 +116,9 @@ def run(options: argparse.Namespace) -> int:
         alpha=sweep.alpha,
     )
     if options.json:
-        common.print_json(as_data(found))
+        common.print_json(parity_data(found))
     else:
-        print("\n".join(as_text(found, common.width(), colour=common.colour())))
+        print(render_document(document(found), common.width(), colour=common.colour()), end="")
     refuted = options.strict and found.verdict.verdict == "refuted"
     return 1 if refuted or found.unfinished else 0
 

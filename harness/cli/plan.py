@@ -17,7 +17,7 @@ from harness.sweeps.sweep import Sweep
 from harness.verdicts import Power
 
 if TYPE_CHECKING:
-    from harness.report.plan import Cost
+    from harness.report.documents.plan import Cost
 
 HELP = "print the configs of a sweep, its arms, its cost and what it can show, and train nothing"
 
@@ -36,7 +36,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Print the plan of a sweep."""
     from harness.audit.plan import audit_plan
-    from harness.report.plan import Page, as_data, as_text
+    from harness.report.documents.plan import PlanPage, document
+    from harness.report.renderers.document_json import plan_data
+    from harness.report.renderers.terminal import render_document
 
     sweeps = common.sweeps(options)
     sweep = common.chosen(options.name, sweeps)
@@ -47,7 +49,7 @@ def run(options: argparse.Namespace) -> int:
     ours, theirs = _beside(options, asked, sweeps) if stored is not None else ((), ())
     baseline = sweeps.get(sweep.baseline) if isinstance(sweep.baseline, str) else None
     power = _power(sweep, runs, (*ours, *theirs), baseline)
-    page = Page(
+    page = PlanPage(
         sweep=sweep,
         runs=runs,
         cost=estimate(runs, *_timed(stored, asked.conditions)),
@@ -57,9 +59,9 @@ def run(options: argparse.Namespace) -> int:
         transfer=asked.conditions.lr_transfer,
     )
     if options.json:
-        common.print_json(as_data(page))
+        common.print_json(plan_data(page))
     else:
-        print(as_text(page, common.width()), end="")
+        print(render_document(document(page), common.width()), end="")
     return 0
 
 
@@ -67,7 +69,7 @@ def estimate(runs: Sequence[Run], stored: Sequence[Result], why: str) -> Cost:
     """Return what ``runs`` cost, by the time that ``stored`` ones took for a completion or step."""
     from statistics import median
 
-    from harness.report.plan import Cost
+    from harness.report.documents.plan import Cost
 
     works = [completions(run) for run in runs]
     counted = [work for work in works if work is not None]

@@ -77,8 +77,10 @@ def run(options: argparse.Namespace) -> int:
     import numpy as np
 
     from harness.refine import python, refine
-    from harness.report.plan import cost_text
-    from harness.report.refine import Page, as_data, as_text, says
+    from harness.report.documents.plan import cost_text
+    from harness.report.documents.refine import ProposalPage, document, says
+    from harness.report.renderers.document_json import refine_data
+    from harness.report.renderers.terminal import render_document
 
     found = _found(options)
     of_table = is_table(options.name)
@@ -100,13 +102,13 @@ def run(options: argparse.Namespace) -> int:
     cost = estimate(runs, found.results, f"the runs of {proposal.source} do not say how long")
     power = _power(proposal, found)
     text = python(proposal, command=_command(options), cost=cost_text(cost), power=says(power))
-    page = Page(proposal, cost, power, text, found.said)
+    page = ProposalPage(proposal, cost, power, text, found.said)
     if options.output is not None:
         _write(options.output, text)
     if options.json:
-        common.print_json(as_data(page))
+        common.print_json(refine_data(page))
         return 0
-    reasons = as_text(page, common.width())
+    reasons = render_document(document(page), common.width())
     if options.output is None:
         print(reasons, file=sys.stderr)
         print(text, end="")

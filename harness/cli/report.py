@@ -68,10 +68,10 @@ def run(options: argparse.Namespace) -> int:
     """Print the report and write its files; 1 where a claim is refuted and that is asked for."""
     from harness.judging.baselines import named
     from harness.judging.stored import judge_sweep, not_counted, report_folder
-    from harness.report import as_json, terminal
-    from harness.report.layout import wrap
     from harness.report.model import build
-    from harness.report.write import write_reference, write_report
+    from harness.report.renderers import as_json, terminal
+    from harness.report.renderers.layout import wrap
+    from harness.report.renderers.write import write_reference, write_report
     from harness.sweeps.plan import plan, trained_with
 
     sweeps = common.sweeps(options)

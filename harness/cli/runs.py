@@ -71,7 +71,7 @@ def _found(store: Store, options: argparse.Namespace) -> tuple[tuple[Result, ...
 
 
 def _data(result: Result) -> dict[str, Any]:
-    from harness.report.as_json import run_data
+    from harness.report.renderers.as_json import run_data
 
     return {
         "sweep": result.run.sweep,
@@ -83,7 +83,7 @@ def _data(result: Result) -> dict[str, Any]:
 
 def _listed(results: Sequence[Result]) -> Iterator[str]:
     from harness.report.blocks import Column, Table
-    from harness.report.layout import table_text
+    from harness.report.renderers.layout import table_text
     from harness.text import NONE, Digits, duration, plural
 
     digits = Digits.of(r.outcome.delta_perf for r in results)
@@ -121,7 +121,7 @@ def _listed(results: Sequence[Result]) -> Iterator[str]:
 def _counted(results: Sequence[Result]) -> Iterator[str]:
     """Yield how many runs there are of each sweep and arm, by status."""
     from harness.report.blocks import Column, Table
-    from harness.report.layout import table_text, wrap
+    from harness.report.renderers.layout import table_text, wrap
     from harness.text import NONE, plural
 
     kinds: dict[tuple[str, str], list[Result]] = defaultdict(list)

@@ -264,7 +264,7 @@ def finish(session: pytest.Session) -> None:
     sweeps = state.slot.session
     if sweeps is None:
         return
-    from harness.report.write import write_report
+    from harness.report.renderers.write import write_report
 
     try:
         sweeps.stop()
@@ -304,7 +304,7 @@ def summarise(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.write_line(f"sweep: error: {problem}", red=True)
     if not state.reports:
         return
-    from harness.report.terminal import render
+    from harness.report.renderers.terminal import render
 
     writer = config.get_terminal_writer()
     for report, where in state.reports:

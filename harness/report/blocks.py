@@ -1,10 +1,14 @@
-"""What a report is made of, before it has a form: sections of text, tables, pictures, verdicts."""
+"""Hold a document before it is written: sections of text, tables, pictures and verdicts."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from harness.text import Digits
 from harness.verdicts import Verdict
+
+SUCCESS, OTHER, DIVERGED = "●", "○", "×"
+"""Marks of runs, in tables and in pictures of text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,12 +27,17 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Rows of text. ``shown`` and ``of`` say how many of the rows a short form leaves."""
+    """Rows of text.
+
+    A ``long`` table may be written in part. ``short`` are other cells for the first column, taken
+    where the table is too wide with its own.
+    """
 
     columns: tuple[Column, ...]
     rows: tuple[tuple[str, ...], ...]
     note: str = ""
     long: bool = False
+    short: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +56,7 @@ class Bullets:
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """A run in the picture of ΔPerf against learning rate; ``y`` is None where it diverged."""
+    """A run in the picture of outcomes against learning rates; ``y`` is None where it diverged."""
 
     x: float
     y: float | None
@@ -58,12 +67,14 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Scatter:
-    """ΔPerf against learning rate, a mark a run; ``transfer`` turns a rate into the task's own.
+    """The ``metric`` against learning rate, a mark a run.
 
-    ``judged`` is whether runs are marked as successes or not.
+    ``transfer`` is the factor from a rate to the task's own. ``judged`` is whether runs are marked
+    as successes or not.
     """
 
     points: tuple[Point, ...]
+    metric: str
     transfer: float = 1.0
     judged: bool = True
 
@@ -100,9 +111,10 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Bars:
-    """Means with their intervals, one below the other. Drawn only where there is room to draw."""
+    """Means of the ``metric`` with intervals, one below the other: drawn in HTML alone."""
 
     bars: tuple[Bar, ...]
+    metric: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +125,14 @@ class Verdicts:
     verdicts: tuple[Verdict, ...]
 
 
-Block = Table | Text | Bullets | Scatter | Curves | Bars | Verdicts
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The one verdict of a document: its question, its answer, and what it needs."""
+
+    verdict: Verdict
+
+
+Block = Table | Text | Bullets | Scatter | Curves | Bars | Verdicts | Answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,8 +145,14 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A report as text: what must be said first, the headline, and the sections in their order."""
+    """A headline and sections in their order, after what must be read first.
 
-    warning: str
+    ``preface`` are lines on what was read as what, printed above all else. ``digits`` is how the
+    numbers of pictures are written.
+    """
+
     headline: str
     sections: tuple[Section, ...]
+    warning: str = ""
+    preface: tuple[str, ...] = ()
+    digits: Digits = field(default_factory=Digits)

@@ -1,14 +1,14 @@
-"""Everything that a report says, computed once; its forms only write it down."""
+"""Compute all that a report of a sweep says, once; documents only write it down."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 from harness.judging.judge import Judgement
 from harness.records import MAIN, Conditions, Result, Value
-from harness.report.tables import (
+from harness.report.figures import (
     Arm,
     Curve,
     Range,
@@ -38,7 +38,7 @@ class Report:
 
     ``missing`` says in words which runs have not finished, ``runs`` are all that have a result,
     whatever their arm and status. ``own`` are the figures of the main runs, ``against`` those of
-    the baseline where it is at hand. ``spared`` are runs that the sweep was answered without.
+    the baseline where it is at hand. ``not_needed`` are runs that the sweep was answered without.
     ``compared`` has the questions of a reference report. ``baseline_read`` are lines on what was
     read as what where the baseline is a table.
     """
@@ -63,7 +63,7 @@ class Report:
     arms: tuple[Arm, ...] = ()
     scale: str = ""
     metric: Metric = DELTA_PERF
-    spared: Spared | None = None
+    not_needed: Spared | None = None
     compared: Compared | None = None
     baseline_read: tuple[str, ...] = ()
 
@@ -96,18 +96,16 @@ class Report:
 def build(judged: Judgement) -> Report:
     """Return the report on what a sweep or a table was judged to be."""
     evidence = judged.evidence
-    main = evidence.runs
+    main, metric = evidence.runs, evidence.metric
     arm_runs = [result for results in evidence.arms.values() for result in results]
     every = (*main, *arm_runs, *judged.unfinished)
     baseline = evidence.baseline
     theirs = baseline.results if isinstance(baseline, Baseline) else ()
     rule = common_rule(main, theirs)
-    own = side(evidence.sweep, main, evidence.seed, rule, theirs)
-    if evidence.metric.zero == "arbitrary":
-        own = replace(own, improved=frozenset())
+    own = side(evidence.sweep, main, evidence.seed, rule, theirs, metric=metric)
     against: Side | None = None
     if isinstance(baseline, Baseline):
-        against = side(baseline.name, theirs, evidence.seed, rule, main)
+        against = side(baseline.name, theirs, evidence.seed, rule, main, metric=metric)
     elif isinstance(baseline, Counts):
         against = published_side(baseline)
     return Report(
@@ -129,9 +127,9 @@ def build(judged: Judgement) -> Report:
         ranges=ranges(main, own.improved),
         baseline_ranges=ranges(theirs, against.improved) if against else (),
         curves=_curves(evidence.sweep, main, evidence.arms, theirs, evidence.baseline_name),
-        arms=arms(evidence.arms, main, evidence.seed, rule),
-        metric=evidence.metric,
-        spared=judged.spared,
+        arms=arms(evidence.arms, main, evidence.seed, rule, metric=metric),
+        metric=metric,
+        not_needed=judged.spared,
         compared=judged.compared,
         baseline_read=baseline.said if isinstance(baseline, Baseline) else (),
     )

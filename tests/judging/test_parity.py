@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 
 from harness.judging.parity import SCALES, compare, parted, relative
 from harness.records import StepTrace
-from harness.report.parity import as_data, as_text
+from harness.report.documents.parity import document
+from harness.report.renderers.document_json import parity_data as as_data
+from harness.report.renderers.terminal import render_document
 from tests.factories import make_result
 
 BACKENDS = ("torch", "jax")
@@ -53,6 +55,11 @@ def compared(*sides, margin=0.02, precision="float32", alpha=0.05):
 
 def differing(*differences, **given):
     return compared(*((0.1, 0.1 + difference) for difference in differences), **given)
+
+
+def as_text(found, width, *, colour=False):
+    """The lines of a comparison on a terminal."""
+    return render_document(document(found), width, colour=colour).splitlines()
 
 
 def said(found, width=200):

@@ -23,8 +23,8 @@ from harness.claims.nights import fell, more_diverged
 from harness.judging.reference import load, references
 from harness.judging.regressions import FALSE_ALARMS, compare
 from harness.records import MAIN
-from harness.report import as_json
-from harness.report.write import write_reference
+from harness.report.renderers import as_json
+from harness.report.renderers.write import write_reference
 from harness.sweeps.plan import Selection, plan
 from harness.verdicts import Baseline, Evidence
 from tests.factories import make_curve, make_result, make_results, report_of

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from harness.analysis import analyze
-from harness.report.analysis import digits_of, document
-from harness.report.analysis_json import as_data
-from harness.report.terminal import render_document
+from harness.report.documents.analysis import document
+from harness.report.renderers.document_json import analysis_data as as_data
+from harness.report.renderers.terminal import render_document
 from harness.text import chance, parameter_value, significant
 from harness.verdicts import Metric
 from tests import published_broad
@@ -25,7 +25,7 @@ def run(deltas, columns=None, se=None, **options):
 
 
 def told(found, width=80):
-    return render_document(document(found), digits_of(found), width)
+    return render_document(document(found), width)
 
 
 def flat(found):

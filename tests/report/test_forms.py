@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.errors import UsageError
-from harness.report import as_json, html, markdown
-from harness.report.write import write_report
+from harness.report.renderers import as_json, html, markdown
+from harness.report.renderers.write import write_report
 from harness.verdicts import Verdict
 from tests.factories import make_results
 from tests.report.samples import VERDICTS, every_kind, sample
@@ -216,8 +216,8 @@ def test_a_file_that_cannot_be_replaced_leaves_no_rest(tmp_path):
 
 
 def test_of_very_many_runs_pages_show_some_and_json_all(monkeypatch):
-    monkeypatch.setattr("harness.report.contents.MOST_LISTED", 10)
-    monkeypatch.setattr("harness.report.sections.MOST_DRAWN", 20)
+    monkeypatch.setattr("harness.report.documents.sweep_runs.MOST_LISTED", 10)
+    monkeypatch.setattr("harness.report.documents.sweep_runs.MOST_DRAWN", 20)
     runs = [0.01 * number for number in range(60)]
     report = sample(main=make_results(runs, prefix="focused"), baseline=False, arms=False)
     text = as_json.render(report)

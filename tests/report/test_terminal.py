@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.report.blocks import Column, Table
-from harness.report.layout import table_text
-from harness.report.terminal import render
+from harness.report.renderers.layout import table_text
+from harness.report.renderers.terminal import render
 from harness.verdicts import Verdict
 from tests.factories import make_results, report_of
 from tests.report.samples import LONG, VERDICTS, deltas, every_kind, sample

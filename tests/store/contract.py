@@ -24,8 +24,8 @@ from harness.records import (
     Status,
     StepTrace,
 )
-from harness.report import as_json
 from harness.report.model import build
+from harness.report.renderers import as_json
 from harness.store import Store
 from tests.factories import make_evidence, make_result, make_trace
 

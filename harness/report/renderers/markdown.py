@@ -1,10 +1,11 @@
-"""A report as Markdown, with the tables of GitHub."""
+"""Write a report as Markdown, with the tables of GitHub."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from harness.report.blocks import (
+    Answer,
     Bars,
     Block,
     Bullets,
@@ -14,10 +15,10 @@ from harness.report.blocks import (
     Text,
     Verdicts,
 )
-from harness.report.contents import digits_of, document
-from harness.report.layout import clean
+from harness.report.documents.sweep import document
 from harness.report.model import Report
-from harness.report.pictures import curves_text, legend, scatter_text
+from harness.report.renderers.layout import clean
+from harness.report.renderers.pictures import curves_text, legend, scatter_text
 from harness.text import Digits
 from harness.verdicts import Verdict
 
@@ -28,14 +29,13 @@ SPECIAL = r"\`*_{}[]<>#|~"
 def render(report: Report) -> str:
     """Return the report as Markdown."""
     page = document(report)
-    digits = digits_of(report)
     parts = [f"# {_text(page.headline)}"]
     if page.warning:
         parts.append(f"> **{_text(page.warning)}**")
     for section in page.sections:
         parts += [f"## {_text(section.title)}"] if section.title else []
         for block in section.blocks:
-            parts.extend(_block(block, digits))
+            parts.extend(_block(block, page.digits))
     return "\n\n".join(parts) + "\n"
 
 
@@ -52,11 +52,13 @@ def _block(block: Block, digits: Digits) -> Iterator[str]:
         case Scatter():
             yield _fenced([*scatter_text(block, PICTURE_WIDTH, digits), legend(block)])
         case Curves():
-            said = ", ".join(f"{line.mark} {line.label}" for line in block.lines)
-            yield _fenced([*curves_text(block, PICTURE_WIDTH, digits), said])
+            marks = ", ".join(f"{line.mark} {line.label}" for line in block.lines)
+            yield _fenced([*curves_text(block, PICTURE_WIDTH, digits), marks])
         case Verdicts():
             yield _table(block.table)
             yield from _verdicts(block.verdicts)
+        case Answer():
+            yield from _verdicts((block.verdict,))
         case Bars():
             return
 

@@ -1,4 +1,4 @@
-"""A report as JSON: the stable form, for programs. What is unbounded or missing is null."""
+"""Write a report of a sweep as JSON, for programs; what is unbounded or missing is null."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def _around(report: Report, runs: list[dict[str, Any]]) -> dict[str, Any]:
         "scaled_down": report.scaled_down,
         "complete": report.complete,
         "missing": list(report.missing),
-        "answered_early": _spared(report),
+        "answered_early": _answered_early(report),
         "environment": {name: _value(v) for name, v in report.environment.items()},
         "conditions": _conditions(report),
         "runs": runs,
@@ -122,15 +122,15 @@ def _question(verdict: Verdict) -> dict[str, Any]:
     }
 
 
-def _spared(report: Report) -> dict[str, Any] | None:
-    spared = report.spared
-    if spared is None:
+def _answered_early(report: Report) -> dict[str, Any] | None:
+    rest = report.not_needed
+    if rest is None:
         return None
     return {
-        "trained": spared.trained,
-        "planned": spared.planned,
-        "not_needed": spared.left,
-        "seconds_saved": finite(spared.seconds),
+        "trained": rest.trained,
+        "planned": rest.planned,
+        "not_needed": rest.left,
+        "seconds_saved": finite(rest.seconds),
     }
 
 

@@ -1,10 +1,11 @@
-"""A report as plain text for a terminal of a given width."""
+"""Write documents as plain text for a terminal of a given width."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from harness.report.blocks import (
+    Answer,
     Bars,
     Block,
     Bullets,
@@ -15,10 +16,10 @@ from harness.report.blocks import (
     Text,
     Verdicts,
 )
-from harness.report.contents import digits_of, document
-from harness.report.layout import table_text, wrap
+from harness.report.documents.sweep import document
 from harness.report.model import Report
-from harness.report.pictures import curves_text, legend, scatter_text
+from harness.report.renderers.layout import table_text, wrap
+from harness.report.renderers.pictures import curves_text, legend, scatter_text
 from harness.text import Digits, p_value
 from harness.verdicts import Verdict, VerdictName
 
@@ -40,17 +41,19 @@ def render(report: Report, width: int = 80, *, colour: bool = False) -> str:
 
     With ``colour`` the words of the verdicts are coloured, and nothing else.
     """
-    return render_document(document(report), digits_of(report), width, colour=colour)
+    return render_document(document(report), width, colour=colour)
 
 
-def render_document(
-    page: Document, digits: Digits, width: int = 80, *, colour: bool = False
-) -> str:
-    """Return ``page`` in lines of at most ``width`` characters, as a report is."""
-    return "\n".join(_lines(page, max(NARROWEST, width), digits, colour)) + "\n"
+def render_document(page: Document, width: int = 80, *, colour: bool = False) -> str:
+    """Return ``page`` in lines of at most ``width`` characters (40 at least)."""
+    return "\n".join(_lines(page, max(NARROWEST, width), colour)) + "\n"
 
 
-def _lines(page: Document, width: int, digits: Digits, colour: bool) -> Iterator[str]:
+def _lines(page: Document, width: int, colour: bool) -> Iterator[str]:
+    for line in page.preface:
+        yield from wrap(line, width, hanging=2)
+    if page.preface:
+        yield ""
     if page.warning:
         yield from wrap(page.warning, width)
     yield from wrap(page.headline, width)
@@ -63,7 +66,7 @@ def _lines(page: Document, width: int, digits: Digits, colour: bool) -> Iterator
         for number, block in enumerate(drawn):
             if number:
                 yield ""
-            yield from _block(block, width, digits, colour)
+            yield from _block(block, width, page.digits, colour)
 
 
 def _block(block: Block, width: int, digits: Digits, colour: bool) -> Iterator[str]:
@@ -91,8 +94,20 @@ def _block(block: Block, width: int, digits: Digits, colour: bool) -> Iterator[s
             for line in table_text(block.table, width):
                 found = [word for word in COLOURS if line.startswith(word)]
                 yield _painted(line, found[0], colour) if found else line
-        case Bars():
-            return
+        case Answer():
+            yield from _answer(block.verdict, width, colour)
+
+
+def _answer(verdict: Verdict, width: int, colour: bool) -> Iterator[str]:
+    """Yield the verdict word and its question, and below them the answer and what it needs."""
+    word = verdict.verdict
+    first, *more = wrap(f"{word}: {verdict.question}", width, hanging=2)
+    yield _painted(first, word, colour)
+    yield from more
+    below = wrap(verdict.answer, width - 2)
+    for need in verdict.needs:
+        below += wrap(f"needs: {need}", width - 2, hanging=2)
+    yield from (f"  {line}" for line in below)
 
 
 def _verdict(verdict: Verdict, width: int, colour: bool) -> Iterator[str]:

@@ -1,24 +1,22 @@
-"""The next sweep and its reasons, as a document for a terminal and as JSON."""
+"""Write the next sweep and its reasons: what changes, what it gives up, what it can show."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from harness.refine import Proposal, Revision
 from harness.report.blocks import Block, Bullets, Column, Document, Section, Table, Text
-from harness.report.layout import wrap
-from harness.report.plan import Cost, cost_data, cost_text, power_blocks, power_data
-from harness.report.terminal import NARROWEST, render_document
+from harness.report.documents.plan import Cost, cost_text, power_blocks
 from harness.sweeps.space import Distribution, Given
 from harness.sweeps.sweep import Pairs
-from harness.text import Digits, plural
+from harness.text import plural
 from harness.verdicts import Power
 
-SCHEMA = 1
+if TYPE_CHECKING:
+    from harness.refine import Proposal, Revision
 
-SAID: Mapping[str, str] = {
+ACTIONS: Mapping[str, str] = {
     "keep": "kept",
     "narrow": "narrower",
     "widen": "wider",
@@ -30,8 +28,11 @@ SAID: Mapping[str, str] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
-    """A proposal with what it costs, what it can show, and the file that declares it."""
+class ProposalPage:
+    """A proposal with what it costs, what it can show, and the file that declares it.
+
+    ``said`` are lines on what was read as what.
+    """
 
     proposal: Proposal
     cost: Cost
@@ -40,58 +41,7 @@ class Page:
     said: tuple[str, ...] = ()
 
 
-def as_data(page: Page) -> dict[str, Any]:
-    """Return a proposal as what JSON can hold; what is not known is null."""
-    proposal = page.proposal
-    sweep = proposal.sweep
-    return {
-        "schema": SCHEMA,
-        "source": proposal.source,
-        "runs": proposal.runs,
-        "tests": proposal.tests,
-        "alpha": proposal.alpha,
-        "sweep": {
-            "name": sweep.name,
-            "runs": sweep.runs,
-            "steps": sweep.steps,
-            "sizes": list(proposal.sizes),
-        },
-        "parameters": [_revision_data(revision) for revision in proposal.revisions],
-        "arms": [
-            {"arm": arm, "size": _size(sweep.arms[arm]), "purpose": purpose}
-            for arm, purpose in proposal.arms
-        ],
-        "questions": [asked.id for asked in proposal.questions],
-        "beside": list(proposal.beside),
-        "cost": cost_data(page.cost),
-        "power": [power_data(power) for power in page.power],
-        "said": list(page.said),
-        "python": page.python,
-    }
-
-
-def _revision_data(revision: Revision) -> dict[str, Any]:
-    figure = revision.figure
-    return {
-        "parameter": revision.parameter,
-        "action": revision.action,
-        "before": drawn_from(revision.before),
-        "after": drawn_from(revision.after),
-        "why": revision.why,
-        "gives_up": revision.gives_up,
-        "figure": None if figure is None else asdict(figure),
-        "pairs": None if revision.pairs is None else list(revision.pairs.values),
-    }
-
-
-def as_text(page: Page, width: int) -> str:
-    """Return a proposal's reasons in lines of at most ``width`` characters (40 at least)."""
-    read = [line for said in page.said for line in wrap(said, max(NARROWEST, width), hanging=2)]
-    lead = "\n".join([*read, "", ""]) if read else ""
-    return lead + render_document(document(page), Digits(), width)
-
-
-def document(page: Page) -> Document:
+def document(page: ProposalPage) -> Document:
     """Return a proposal as a document: parameters and why, arms, sizes, power, what is given up."""
     proposal = page.proposal
     sweep = proposal.sweep
@@ -109,7 +59,8 @@ def document(page: Page) -> Document:
         items = tuple(("note", f"{line}.") for line in proposal.beside)
         sections.append(Section("", (Bullets(items),)))
     headline = f"{proposal.source} → {sweep.name}: {size}, {plural(changed, 'parameter')} changed"
-    return Document("", headline, tuple(s for s in sections if s.blocks))
+    shown = tuple(section for section in sections if section.blocks)
+    return Document(headline, shown, preface=page.said)
 
 
 def says(power: Sequence[Power]) -> dict[str, str]:
@@ -149,7 +100,9 @@ def _table(proposal: Proposal) -> Table:
     for revision in proposal.revisions:
         same = revision.after == revision.before
         after = "the same" if same else drawn_from(revision.after)
-        rows.append((revision.parameter, drawn_from(revision.before), after, SAID[revision.action]))
+        rows.append(
+            (revision.parameter, drawn_from(revision.before), after, ACTIONS[revision.action])
+        )
     return Table(columns, tuple(rows))
 
 
@@ -169,14 +122,15 @@ def _arms(proposal: Proposal) -> Table:
         Column("what for", right=False, wrap=True),
     )
     arms = proposal.sweep.arms
-    rows = tuple((arm, str(_size(arms[arm])), purpose) for arm, purpose in proposal.arms)
+    rows = tuple((arm, str(size_of(arms[arm])), purpose) for arm, purpose in proposal.arms)
     return Table(columns, rows)
 
 
-def _sizes(page: Page) -> tuple[tuple[str, str], ...]:
+def _sizes(page: ProposalPage) -> tuple[tuple[str, str], ...]:
     runs, steps = page.proposal.sizes
     return (("runs", f"{runs}."), ("steps", f"{steps}."))
 
 
-def _size(arm: int | Pairs) -> int:
+def size_of(arm: int | Pairs) -> int:
+    """Return how many of the main runs an arm repeats."""
     return arm.count if isinstance(arm, Pairs) else arm

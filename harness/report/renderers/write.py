@@ -1,4 +1,4 @@
-"""Reports written to files, each whole or not at all."""
+"""Write reports to files, each whole or not at all."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from pathlib import Path
 
 from harness.errors import UsageError
 from harness.judging.reference import REFERENCE
-from harness.report import as_json, html, markdown
 from harness.report.model import Report
+from harness.report.renderers import as_json, html, markdown
 
 
 def write_report(report: Report, directory: Path) -> Path:

@@ -1,4 +1,4 @@
-"""The patterns in a sweep as a document for a terminal."""
+"""Write the analysis of a sweep: by ranges, parameter by parameter, and pair by pair."""
 
 from __future__ import annotations
 
@@ -8,48 +8,51 @@ from dataclasses import replace
 
 from harness.analysis import Analysis, Effect, Interaction, LevelMean, Ranges
 from harness.records import Value, finite
-from harness.report.analysis_words import conclusion_text, pattern_text, threshold_text
 from harness.report.blocks import Block, Bullets, Column, Document, Section, Table, Text
+from harness.report.documents.high_performers import (
+    conclusion_blocks,
+    pattern_blocks,
+    threshold_text,
+)
 from harness.text import (
     NONE,
     Digits,
     chance,
-    listed,
     p_value,
     parameter_value,
     percent_between,
     plural,
     significant,
 )
-from harness.verdicts import DELTA_PERF, Metric
+from harness.verdicts import Metric
 
 
 def document(found: Analysis) -> Document:
     """Return an analysis as a document, what is to be concluded last."""
-    digits = digits_of(found)
+    digits = _digits(found)
     sections = (
         Section("", _about(found)),
-        Section("High performers", _patterns(found)),
+        Section("High performers", pattern_blocks(found)),
         *([] if found.ranges is None else [_ranges(found.ranges, found, digits)]),
         Section("Effects, one parameter at a time", _effects(found, digits)),
         Section("Interactions", _interactions(found, digits)),
-        Section("Conclusions", _conclusions(found)),
+        Section("Conclusions", conclusion_blocks(found)),
     )
     return Document(
-        warning="",
         headline=f"{found.sweep}: {_size(found)}, "
         f"{plural(found.high.count, 'high performer')} ({threshold_text(found)})",
         sections=tuple(section for section in sections if section.blocks),
+        digits=digits,
     )
 
 
-def digits_of(found: Analysis) -> Digits:
+def _digits(found: Analysis) -> Digits:
     """Return how the outcomes of an analysis are written."""
     means = [level.mean.value for effect in found.effects for level in effect.levels]
     means += [row.mean.value for row in found.ranges.rows] if found.ranges else []
     spreads = [row.spread for row in found.ranges.rows] if found.ranges else []
     digits = Digits.of([*means, *spreads])
-    return replace(digits, plus=found.metric.zero != "arbitrary")
+    return replace(digits, plus=found.metric.knows_success)
 
 
 def _size(found: Analysis) -> str:
@@ -58,67 +61,22 @@ def _size(found: Analysis) -> str:
 
 
 def _about(found: Analysis) -> tuple[Block, ...]:
-    said = []
+    sentences = []
     if found.merged:
-        said.append("Runs of one configuration are repeats: they are averaged, and count as one.")
+        sentences.append(
+            "Runs of one configuration are repeats: they are averaged, and count as one."
+        )
     if found.diverged:
-        said.append(
+        sentences.append(
             f"{plural(found.diverged, 'run')} diverged: ranked worst, no high performer, and left "
             "out of means."
         )
-    same = [name for name, why in found.left_out.items() if why.startswith("the same")]
-    said += [f"The same in every run: {', '.join(same)}."] if same else []
-    said += [
+    same = [name for name, why in found.left_out.items() if why.is_constant]
+    sentences += [f"The same in every run: {', '.join(same)}."] if same else []
+    sentences += [
         f"Left out: {name}, {why}." for name, why in found.left_out.items() if name not in same
     ]
-    return (Text(" ".join(said)),) if said else ()
-
-
-# ---- high performers ----------------------------------------------------------------------------
-
-
-def _patterns(found: Analysis) -> tuple[Block, ...]:
-    high, what = found.high, "configurations" if found.merged else "runs"
-    blocks: list[Block] = []
-    if not high.patterns:
-        which = "No" if not high.count else "Every"
-        one = "configuration" if found.merged else "run"
-        blocks.append(
-            Text(
-                f"{which} {one} is a high performer ({threshold_text(found)}), so that they have "
-                "nothing in common that others lack. --high VALUE sets another threshold."
-            )
-        )
-    else:
-        columns = (
-            Column("parameter", right=False),
-            Column("value", right=False, wrap=True),
-            Column(f"of {high.count} high"),
-            Column(f"of all {found.units}"),
-            Column("by chance"),
-            Column("equal values", drop=1),
-            Column("Holm's p"),
-        )
-        rows, last = [], ""
-        for pattern in high.patterns:
-            name = "" if pattern.parameter == last else pattern.parameter
-            last = pattern.parameter
-            cells = [name, pattern_text(pattern), str(pattern.high), str(pattern.runs)]
-            cells += [chance(pattern.p_margins)]
-            cells += ["" if pattern.p_equal is None else chance(pattern.p_equal)]
-            rows.append((*cells, chance(pattern.p_holm)))
-        note = (
-            f"By chance: how likely at least as many of the {high.count} have the value, were they "
-            f"any {high.count} of the {found.units} {what}; of several values or a range, how "
-            "likely so few lie in it. Equal values: the same, were each value of the parameter "
-            f"equally likely. Holm's p is corrected for {plural(len(high.patterns), 'pattern')} "
-            "looked at, and for the parameters that this one goes with."
-        )
-        blocks.append(Table(columns, tuple(rows), note=note))
-    if high.null is not None:
-        some, runs = high.null
-        blocks.append(Text(f"Of the null arm, which cannot learn, {some} of {runs} are as high."))
-    return tuple(blocks)
+    return (Text(" ".join(sentences)),) if sentences else ()
 
 
 # ---- ranges -------------------------------------------------------------------------------------
@@ -126,11 +84,10 @@ def _patterns(found: Analysis) -> tuple[Block, ...]:
 
 def _ranges(ranges: Ranges, found: Analysis, digits: Digits) -> Section:
     name, metric = ranges.parameter, found.metric
-    knows_success = metric.zero != "arbitrary"
-    two_rules = knows_success and ranges.rule == "shown"
+    two_rules = metric.knows_success and ranges.rule == "shown"
     columns = [Column(name, right=False), Column("runs"), Column(f"mean {metric.name}")]
     columns += [Column("95% interval", right=False), Column("SD")]
-    if knows_success:
+    if metric.knows_success:
         columns += [Column("success"), Column("95% interval", right=False)]
     if two_rules:
         columns += [Column("above 0", drop=2), Column("95% interval", right=False, drop=2)]
@@ -140,7 +97,7 @@ def _ranges(ranges: Ranges, found: Analysis, digits: Digits) -> Section:
         span += "" if row.low == row.high else significant(row.high)
         cells = [span, str(row.runs), digits.signed(finite(row.mean.value))]
         cells += [_between(digits, row.mean.low, row.mean.high), digits.plain(finite(row.spread))]
-        if knows_success:
+        if metric.knows_success:
             cells += [_rate(row.successes, row.runs)]
             cells += [percent_between(row.success.low, row.success.high)]
         if two_rules:
@@ -148,9 +105,9 @@ def _ranges(ranges: Ranges, found: Analysis, digits: Digits) -> Section:
             cells += [percent_between(row.positive_share.low, row.positive_share.high)]
         rows.append(tuple(cells))
     notes = []
-    if knows_success:
-        rule = "ΔPerf > 0" if ranges.rule == "above zero" else "ΔPerf is shown to be above 0"
-        notes.append(f"A success: {rule.replace(DELTA_PERF.name, metric.name)}.")
+    if metric.knows_success:
+        rule = "> 0" if ranges.rule == "above zero" else "is shown to be above 0"
+        notes.append(f"A success: {metric.name} {rule}.")
     if ranges.outside:
         notes.append(f"{plural(ranges.outside, 'run')} outside of these ranges.")
     blocks: list[Block] = [Table(tuple(columns), tuple(rows), note=" ".join(notes))]
@@ -286,7 +243,7 @@ def _level_row(level: LevelMean, digits: Digits) -> tuple[str, ...]:
     )
 
 
-# ---- interactions and conclusions ---------------------------------------------------------------
+# ---- interactions -------------------------------------------------------------------------------
 
 
 def _interactions(found: Analysis, digits: Digits) -> tuple[Block, ...]:
@@ -321,15 +278,3 @@ def _cell(value: Value | tuple[float, float]) -> str:
     if isinstance(value, tuple):
         return f"{significant(value[0])} to {significant(value[1])}"
     return parameter_value(value)
-
-
-def _conclusions(found: Analysis) -> tuple[Block, ...]:
-    if not found.high.conclusions:
-        return ()
-    items = [(one.standing, conclusion_text(one, found)) for one in found.high.conclusions]
-    shown = [one.parameter for one in found.high.conclusions if one.standing == "evidence"]
-    rest = len(items) - len(shown)
-    last = f"The high performers are evidence about {listed(shown) or 'no parameter'}"
-    if shown and rest:
-        last += f", and not about the other {plural(rest, 'parameter')}"
-    return (Bullets(tuple(items)), Text(f"{last}."))

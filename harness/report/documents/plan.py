@@ -1,18 +1,15 @@
-"""The plan of a sweep, as text for a terminal and as JSON."""
+"""Write the plan of a sweep: its configs and arms, what they cost, and what they can show."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from harness.audit.coverage import Coverage, coverage, duplicates
-from harness.records import MAIN, Run, finite
-from harness.report.as_json import finding_data
+from harness.records import MAIN, Run
 from harness.report.blocks import Block, Bullets, Column, Document, Section, Table, Text
-from harness.report.terminal import render_document
 from harness.sweeps.sweep import Pairs, Sweep
-from harness.text import NONE, Digits, cell, duration, learning_rate, percent, plural
+from harness.text import NONE, cell, duration, learning_rate, parameter_name, percent, plural
 from harness.verdicts import Finding, Power
 
 KINDS = {
@@ -39,7 +36,7 @@ class Cost:
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class PlanPage:
     """All that there is to say of a plan.
 
     ``means`` says by what the runs are trained; empty for a training function of the user's.
@@ -65,63 +62,7 @@ class Page:
         return coverage(self.sweep.parameters, [run.config for run in self.main])
 
 
-def as_data(page: Page) -> dict[str, Any]:
-    """Return a plan as what JSON can hold; what is not known is null."""
-    return {
-        "sweep": page.sweep.name,
-        "runs": [
-            {
-                "id": run.id,
-                "arm": run.arm,
-                "pair": run.pair,
-                "seed": run.seed,
-                "steps": run.steps,
-                "config": dict(run.config),
-            }
-            for run in page.runs
-        ],
-        "coverage": [_coverage_data(of) for of in page.coverage],
-        "duplicates": [[run.id for run in group] for group in duplicates(page.main)],
-        "cost": cost_data(page.cost),
-        "power": [power_data(power) for power in page.power],
-        "audit": [finding_data(finding) for finding in page.findings],
-    }
-
-
-def cost_data(cost: Cost) -> dict[str, Any]:
-    """Return what runs cost as JSON has it."""
-    return {
-        "runs": cost.runs,
-        "steps": cost.steps,
-        "completions": cost.completions,
-        "seconds": cost.seconds,
-        "stored_runs": cost.stored,
-    }
-
-
-def power_data(power: Power) -> dict[str, Any]:
-    """Return the power of a question at one effect as JSON has it."""
-    return {
-        "question": power.question,
-        "effect": power.effect,
-        "size": finite(power.size),
-        "n": power.n,
-        "unit": power.unit,
-        "power": finite(power.power),
-        "needed": power.needed,
-        "most": power.most,
-        "says": power.says,
-        "given": power.given,
-        "why": power.why,
-    }
-
-
-def as_text(page: Page, width: int) -> str:
-    """Return a plan in lines of at most ``width`` characters (40 at least)."""
-    return render_document(document(page), Digits(), width)
-
-
-def document(page: Page) -> Document:
+def document(page: PlanPage) -> Document:
     """Return a plan as a document: configs and arms, what they cost, and what they can show."""
     sweep, main = page.sweep, page.main
     steps = main[0].steps
@@ -142,8 +83,8 @@ def document(page: Page) -> Document:
         sections.append(Section("Audit of the design", (Bullets(items),)))
     if page.means:
         sections.insert(0, Section("", (Text(f"trained with {page.means}"),)))
-    sample = f"{sweep.sampler.replace('_', ' ')} sample, seed {sweep.seed}"
-    return Document("", f"{title}, {sample}", tuple(sections))
+    sample = f"{parameter_name(sweep.sampler)} sample, seed {sweep.seed}"
+    return Document(f"{title}, {sample}", tuple(sections))
 
 
 def probability(chance: float | None) -> str:
@@ -182,9 +123,9 @@ def power_blocks(powers: Sequence[Power]) -> tuple[Block, ...]:
         )
         before = power.question
     blocks: list[Block] = [Table(columns, tuple(rows))]
-    said = next((power.says for power in powers if power.effect), "")
-    if said:
-        blocks.append(Text(f"Read: {said}."))
+    example = next((power.says for power in powers if power.effect), "")
+    if example:
+        blocks.append(Text(f"Read: {example}."))
     rests: dict[str, list[str]] = {}
     for power in powers:
         if power.given and power.question not in rests.setdefault(power.given, []):
@@ -194,12 +135,12 @@ def power_blocks(powers: Sequence[Power]) -> tuple[Block, ...]:
     return tuple(blocks)
 
 
-def _space(page: Page) -> Table:
+def _space(page: PlanPage) -> Table:
     columns = (Column("parameter", right=False), Column("drawn from", right=False, wrap=True))
     return Table(columns, tuple(page.sweep.parameters.describe().items()))
 
 
-def _covered(page: Page) -> list[Block]:
+def _covered(page: PlanPage) -> list[Block]:
     """Return the table of what the runs have of each parameter, where one varies."""
     runs = f"in {plural(len(page.main), 'run')}"
     columns = (Column("parameter", right=False), Column(runs, right=False, wrap=True))
@@ -221,27 +162,13 @@ def _found(of: Coverage) -> str:
     )
 
 
-def _coverage_data(of: Coverage) -> dict[str, Any]:
-    return {
-        "parameter": of.parameter,
-        "levels": [{"value": level, "runs": runs} for level, runs in of.levels],
-        "low": of.low,
-        "high": of.high,
-        "share": of.share,
-        "orders": of.orders,
-        "orders_declared": of.declared,
-        "gap": None if of.gap is None else list(of.gap),
-        "gap_share": of.gap_share,
-    }
-
-
-def _configs(page: Page) -> Table:
+def _configs(page: PlanPage) -> Table:
     configs = [run.config for run in page.main]
     varied = [n for n in page.sweep.parameters if len({config[n] for config in configs}) > 1]
     columns = {Column("run", right=False): [f"{run.index:02d}" for run in page.main]}
     for name in varied:
         rate = name == "learning_rate"
-        title = Column(name.replace("_", " "), wrap=True)
+        title = Column(parameter_name(name), wrap=True)
         columns[title] = [cell(config[name], rate=rate) for config in configs]
         if rate and page.transfer != 1:
             rates = [float(config[name] or 0) for config in configs]
@@ -259,7 +186,7 @@ def _repeats(main: Sequence[Run]) -> str:
     return f"{distinct} of {plural(len(main), 'config')} are distinct."
 
 
-def _arms(page: Page) -> Table:
+def _arms(page: PlanPage) -> Table:
     columns = (
         Column("arm", right=False),
         Column("runs"),
@@ -272,10 +199,10 @@ def _arms(page: Page) -> Table:
         size = page.sweep.arms[arm]
         if isinstance(size, Pairs):
             values = ", ".join(map(str, size.values))
-            said = f"the first {size.count} runs with {arm.replace('_', ' ')} {values}"
+            purpose = f"the first {size.count} runs with {parameter_name(arm)} {values}"
         else:
-            said = KINDS[arm].format(size=len(of))
-        rows.append((arm, str(len(of)), str(of[0].steps), said))
+            purpose = KINDS[arm].format(size=len(of))
+        rows.append((arm, str(len(of)), str(of[0].steps), purpose))
     return Table(columns, tuple(rows))
 
 

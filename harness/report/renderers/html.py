@@ -1,11 +1,11 @@
-"""A report as one self-contained page: no network, no script, light and dark, fit for a phone."""
+"""Write a report as one self-contained page: no network, no script, light and dark, any width."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness.report import svg
 from harness.report.blocks import (
+    Answer,
     Bars,
     Block,
     Bullets,
@@ -16,10 +16,11 @@ from harness.report.blocks import (
     Text,
     Verdicts,
 )
-from harness.report.contents import VERDICT_NAMES, digits_of, document
+from harness.report.documents.sweep import VERDICT_NAMES, document
 from harness.report.model import Report
-from harness.report.page import PAGE, STYLE, TABLE, VERDICTS
-from harness.verdicts import DELTA_PERF
+from harness.report.renderers import svg
+from harness.report.renderers.page import PAGE, STYLE, TABLE, VERDICTS
+from harness.verdicts import Verdict
 
 if TYPE_CHECKING:
     from markupsafe import Markup
@@ -41,7 +42,7 @@ class _Page:
         from jinja2 import Environment
 
         self.report = report
-        self.digits = digits_of(report)
+        self.page = document(report)
         self.environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
         self.environment.filters["kind"] = lambda word: str(word).replace(" ", "-")
         self.environment.filters["draw"] = self.draw
@@ -50,7 +51,7 @@ class _Page:
         """Return the page."""
         from markupsafe import Markup
 
-        page = document(self.report)
+        page = self.page
         first = [s for s in page.sections if _has_verdicts(s)]
         rest = [s for s in page.sections if not _has_verdicts(s)]
         lead = [s for s in rest if not s.title]
@@ -65,9 +66,9 @@ class _Page:
 
     def draw(self, block: Block) -> Markup:
         """Return a block as HTML."""
-        from markupsafe import Markup, escape
+        from markupsafe import Markup
 
-        drawn = Markup("")
+        digits, drawn = self.page.digits, Markup("")
         match block:
             case Text():
                 drawn = Markup("<p>{}</p>").format(block.text)
@@ -79,22 +80,28 @@ class _Page:
             case Scatter():
                 keys = [("good", "success"), ("other", "no success")] * block.judged
                 lost = any(point.y is None for point in block.points)
-                drawn = _figure(svg.scatter(block, self.digits), keys, "× diverged" if lost else "")
+                drawn = _figure(svg.scatter(block, digits), keys, "× diverged" if lost else "")
             case Curves():
                 keys = [(f"line{i}", line.label) for i, line in enumerate(block.lines)]
-                drawn = _figure(svg.curves(block, self.digits), keys, "bands: 95% intervals")
+                drawn = _figure(svg.curves(block, digits), keys, "bands: 95% intervals")
             case Bars():
-                drawn = _figure(svg.bars(block, self.digits), [], "mean ΔPerf, 95% intervals")
+                drawn = _figure(svg.bars(block, digits), [], f"mean {block.metric}, 95% intervals")
             case Verdicts():
-                words = self.environment.from_string(VERDICTS).render(verdicts=block.verdicts)
-                drawn = self._table(block.table) + Markup(words)
-        # The pictures' own titles speak of ΔPerf.
-        return Markup(str(drawn).replace(DELTA_PERF.name, escape(self.report.metric.name)))
+                drawn = self._table(block.table, badges=True) + self._verdicts(block.verdicts)
+            case Answer():
+                drawn = self._verdicts((block.verdict,))
+        return drawn
 
-    def _table(self, table: Table) -> Markup:
+    def _verdicts(self, verdicts: tuple[Verdict, ...]) -> Markup:
         from markupsafe import Markup
 
-        made = Markup(self.environment.from_string(TABLE).render(table=table, words=VERDICT_NAMES))
+        return Markup(self.environment.from_string(VERDICTS).render(verdicts=verdicts))
+
+    def _table(self, table: Table, *, badges: bool = False) -> Markup:
+        """Return a table; with ``badges`` its first column holds verdicts."""
+        from markupsafe import Markup
+
+        made = Markup(self.environment.from_string(TABLE).render(table=table, badges=badges))
         if not table.long or len(table.rows) <= LONGEST:
             return made
         summary = Markup("<summary>All {} runs</summary>").format(len(table.rows))
@@ -105,10 +112,10 @@ def _has_verdicts(section: Section) -> bool:
     return any(isinstance(block, Verdicts) for block in section.blocks)
 
 
-def _figure(drawing: str, keys: list[tuple[str, str]], said: str) -> Markup:
+def _figure(drawing: str, keys: list[tuple[str, str]], note: str) -> Markup:
     from markupsafe import Markup
 
     key = Markup('<span class="key"><i class="{}"></i>{}</span>')
     keyed = Markup("").join(key.format(kind, label) for kind, label in keys)
-    caption = Markup("<figcaption>{}{}</figcaption>").format(keyed, said)
+    caption = Markup("<figcaption>{}{}</figcaption>").format(keyed, note)
     return Markup("<figure>{}{}</figure>").format(Markup(drawing), caption)

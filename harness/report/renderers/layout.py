@@ -1,4 +1,4 @@
-"""Text and tables laid out within a width."""
+"""Lay out text and tables within a width."""
 
 from __future__ import annotations
 
@@ -51,8 +51,8 @@ def wrap(text: str, width: int, *, hanging: int = 0) -> list[str]:
 def table_text(table: Table, width: int) -> list[str]:
     """Return a table in lines of at most ``width``, its header over a rule.
 
-    Where it is too wide, headers are broken first, then columns dropped as they allow it, then
-    cells wrapped, and what is too wide still is cut.
+    Where it is too wide, the first column is shortened first if it can be, then headers are
+    broken, columns dropped as they allow it, and cells wrapped; what is too wide still is cut.
     """
     from tabulate import tabulate
 
@@ -60,6 +60,8 @@ def table_text(table: Table, width: int) -> list[str]:
         _Laid(column, clean(column.title), [clean(row[i]) for row in table.rows])
         for i, column in enumerate(table.columns)
     ]
+    if table.short and _total(laid) > width:
+        laid[0].hold([clean(cell) for cell in table.short])
     _fit(laid, width)
     titled = tabulate(
         [[one.title for one in laid], *zip(*(one.cells for one in laid), strict=True)],

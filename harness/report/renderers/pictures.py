@@ -1,4 +1,4 @@
-"""Small plain-text pictures, and the scales that they and the drawn ones share."""
+"""Draw small pictures in plain text, and choose the scales that drawn ones share with them."""
 
 from __future__ import annotations
 
@@ -6,13 +6,12 @@ import itertools
 import math
 from collections.abc import Sequence
 
-from harness.report.blocks import Curves, Line, Scatter
+from harness.report.blocks import DIVERGED, OTHER, SUCCESS, Curves, Line, Scatter
 from harness.text import Digits, learning_rate
 
 HEIGHT = 11
 WIDEST = 96
 MOST_TICKS = 7
-SUCCESS, OTHER, DIVERGED = "●", "○", "×"
 
 
 def log_ticks(low: float, high: float) -> list[float]:
@@ -50,13 +49,13 @@ def padded(values: Sequence[float], *, zero: bool = False) -> tuple[float, float
 
 def legend(block: Scatter) -> str:
     """Return what the marks of a scatter say; empty where they say nothing."""
-    said = [f"{SUCCESS} success, {OTHER} not"] * block.judged
-    said += [f"{DIVERGED} diverged"] * any(point.y is None for point in block.points)
-    return ", ".join(said)
+    marks = [f"{SUCCESS} success, {OTHER} not"] * block.judged
+    marks += [f"{DIVERGED} diverged"] * any(point.y is None for point in block.points)
+    return ", ".join(marks)
 
 
 def scatter_text(picture: Scatter, width: int, digits: Digits) -> list[str]:
-    """Draw ΔPerf against learning rate in lines of at most ``width`` characters."""
+    """Draw outcomes against learning rates in lines of at most ``width`` characters."""
     rates = [point.x for point in picture.points]
     known = [point.y for point in picture.points if point.y is not None]
     low, high = padded(known or [0.0], zero=True)

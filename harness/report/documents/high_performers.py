@@ -1,13 +1,75 @@
-"""What is to be concluded from the patterns of a sweep, in sentences."""
+"""Write what high performers have in common, and what is to be concluded from it."""
 
 from __future__ import annotations
 
-from harness.analysis import Analysis, Conclusion, Pattern
+from typing import TYPE_CHECKING
+
+from harness.report.blocks import Block, Bullets, Column, Table, Text
 from harness.text import chance, listed, parameter_value, plural, significant
-from harness.verdicts import Metric
+
+if TYPE_CHECKING:
+    from harness.analysis import Analysis, Conclusion, Pattern
 
 MEASURED_BY = ("batch_size", "generations")
 """Parameters that change the reward of a training batch by what the batch holds."""
+
+
+def pattern_blocks(found: Analysis) -> tuple[Block, ...]:
+    """Return what the high performers have in common, and how likely that is by chance."""
+    high, what = found.high, "configurations" if found.merged else "runs"
+    blocks: list[Block] = []
+    if not high.patterns:
+        which = "No" if not high.count else "Every"
+        one = "configuration" if found.merged else "run"
+        blocks.append(
+            Text(
+                f"{which} {one} is a high performer ({threshold_text(found)}), so that they have "
+                "nothing in common that others lack. --high VALUE sets another threshold."
+            )
+        )
+    else:
+        columns = (
+            Column("parameter", right=False),
+            Column("value", right=False, wrap=True),
+            Column(f"of {high.count} high"),
+            Column(f"of all {found.units}"),
+            Column("by chance"),
+            Column("equal values", drop=1),
+            Column("Holm's p"),
+        )
+        rows, last = [], ""
+        for pattern in high.patterns:
+            name = "" if pattern.parameter == last else pattern.parameter
+            last = pattern.parameter
+            cells = [name, pattern_text(pattern), str(pattern.high), str(pattern.runs)]
+            cells += [chance(pattern.p_margins)]
+            cells += ["" if pattern.p_equal is None else chance(pattern.p_equal)]
+            rows.append((*cells, chance(pattern.p_holm)))
+        note = (
+            f"By chance: how likely at least as many of the {high.count} have the value, were they "
+            f"any {high.count} of the {found.units} {what}; of several values or a range, how "
+            "likely so few lie in it. Equal values: the same, were each value of the parameter "
+            f"equally likely. Holm's p is corrected for {plural(len(high.patterns), 'pattern')} "
+            "looked at, and for the parameters that this one goes with."
+        )
+        blocks.append(Table(columns, tuple(rows), note=note))
+    if high.null is not None:
+        some, runs = high.null
+        blocks.append(Text(f"Of the null arm, which cannot learn, {some} of {runs} are as high."))
+    return tuple(blocks)
+
+
+def conclusion_blocks(found: Analysis) -> tuple[Block, ...]:
+    """Return what of it is evidence, parameter by parameter."""
+    if not found.high.conclusions:
+        return ()
+    items = [(one.standing, conclusion_text(one, found)) for one in found.high.conclusions]
+    shown = [one.parameter for one in found.high.conclusions if one.standing == "evidence"]
+    rest = len(items) - len(shown)
+    last = f"The high performers are evidence about {listed(shown) or 'no parameter'}"
+    if shown and rest:
+        last += f", and not about the other {plural(rest, 'parameter')}"
+    return (Bullets(tuple(items)), Text(f"{last}."))
 
 
 def conclusion_text(found: Conclusion, analysis: Analysis) -> str:
@@ -29,15 +91,15 @@ def _statement(found: Conclusion, analysis: Analysis) -> str:
     pattern, name, total = found.pattern, found.parameter, analysis.high.count
     if pattern.kind == "range":
         return f"{name} {pattern_text(pattern)} among the high performers"
-    said = f"{name} {listed(map(parameter_value, pattern.values))}"
+    subject = f"{name} {listed(map(parameter_value, pattern.values))}"
     if pattern.high == total:
         never = [parameter_value(level) for level, high, _ in found.counts if not high]
         rest = f", never {listed(never, 'or')}" if pattern.kind == "only" else ""
-        return f"{said} in 100% of the high performers ({total} of {total}){rest}"
+        return f"{subject} in 100% of the high performers ({total} of {total}){rest}"
     if found.standing == "not evidence":
         shares = [f"{parameter_value(level)} in {high}" for level, high, _ in found.counts]
         return f"{name} {listed(shares)} of the {total} high performers"
-    return f"{said} in {pattern.high} of the {total} high performers"
+    return f"{subject} in {pattern.high} of the {total} high performers"
 
 
 def _by_chance(pattern: Pattern, analysis: Analysis) -> str:
@@ -92,14 +154,14 @@ def _implied(found: Conclusion, analysis: Analysis) -> str:
 
 
 def _rivals(found: Conclusion) -> str:
-    said = []
+    rivals = []
     for name in found.apart_from:
         p_within = found.pattern.p_within[name]
         if p_within is None:
-            said.append(f"it comes and goes with {name}")
+            rivals.append(f"it comes and goes with {name}")
         else:
-            said.append(f"among runs of equal {name} with probability {chance(p_within)}")
-    return f"{listed(said)}: {listed(found.apart_from, 'or')} may be the cause as well"
+            rivals.append(f"among runs of equal {name} with probability {chance(p_within)}")
+    return f"{listed(rivals)}: {listed(found.apart_from, 'or')} may be the cause as well"
 
 
 def _value_of(pattern: Pattern) -> str:
@@ -122,13 +184,9 @@ def threshold_text(found: Analysis) -> str:
     metric, high = found.metric, found.high
     bound = -high.threshold if metric.minimised else high.threshold
     if high.rule == "above":
-        return f"{_own_name(metric)} {'<' if metric.minimised else '>'} {significant(bound)}"
+        return f"{metric.given_name} {'<' if metric.minimised else '>'} {significant(bound)}"
     side = "up to" if metric.minimised else "from"
-    return f"the best third, {_own_name(metric)} {side} {significant(bound)}"
-
-
-def _own_name(metric: Metric) -> str:
-    return metric.name.removeprefix("−") if metric.minimised else metric.name
+    return f"the best third, {metric.given_name} {side} {significant(bound)}"
 
 
 def _in_words(number_: int) -> str:

@@ -1,4 +1,4 @@
-"""The pictures of a report as inline SVG. Colours are those of the page, by class."""
+"""Draw the pictures of a report as inline SVG; colours are those of the page, by class."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from xml.sax.saxutils import escape
 
 from harness.report.blocks import Bars, Curves, Scatter
-from harness.report.pictures import linear_ticks, log_ticks, padded
+from harness.report.renderers.pictures import linear_ticks, log_ticks, padded
 from harness.text import Digits, learning_rate
 
 WIDTH, HEIGHT = 640, 320
@@ -89,7 +89,7 @@ class _Plot:
 
 
 def scatter(picture: Scatter, digits: Digits) -> str:
-    """Draw ΔPerf against learning rate, with standard errors."""
+    """Draw outcomes against learning rates, with standard errors."""
     rates = [point.x for point in picture.points]
     known = [point for point in picture.points if point.y is not None]
     ends = [p.y + sign * (p.error or 0) for p in known if p.y is not None for sign in (-1, 1)]
@@ -113,9 +113,9 @@ def scatter(picture: Scatter, digits: Digits) -> str:
             continue
         error = point.error or 0.0
         plot.line(x, plot.y(point.y - error), x, plot.y(point.y + error), "error")
-        said = f"{point.label}: {digits.with_error(point.y, point.error)}"
-        plot.circle(x, plot.y(point.y), "good" if point.success else "other", said)
-    return plot.svg("ΔPerf of each run against its learning rate")
+        label = f"{point.label}: {digits.with_error(point.y, point.error)}"
+        plot.circle(x, plot.y(point.y), "good" if point.success else "other", label)
+    return plot.svg(f"{picture.metric} of each run against its learning rate")
 
 
 def curves(picture: Curves, digits: Digits) -> str:
@@ -142,8 +142,8 @@ def curves(picture: Curves, digits: Digits) -> str:
         plot.band(lower, upper, f"band line{number}")
         plot.path(list(zip(line.steps, line.means, strict=True)), f"mean line{number}")
         for step, mean in zip(line.steps, line.means, strict=True):
-            said = f"{line.label}, step {step}: {digits.plain(mean)}"
-            plot.circle(plot.x(step), plot.y(mean), f"dot line{number}", said, 3)
+            label = f"{line.label}, step {step}: {digits.plain(mean)}"
+            plot.circle(plot.x(step), plot.y(mean), f"dot line{number}", label, 3)
     return plot.svg("Mean held-out perf by training step")
 
 
@@ -169,6 +169,6 @@ def bars(picture: Bars, digits: Digits) -> str:
         plot.text(plot.left - 8, y + 4, bar.label, "end")
         if bar.low is not None and bar.high is not None:
             plot.line(plot.x(bar.low), y, plot.x(bar.high), y, "error")
-        said = f"{bar.label}: {digits.signed(bar.mean)}"
-        plot.circle(plot.x(bar.mean), y, "good" if number == 0 else "other", said)
-    return plot.svg("Mean ΔPerf of the sweep and of each arm, with 95% intervals")
+        label = f"{bar.label}: {digits.signed(bar.mean)}"
+        plot.circle(plot.x(bar.mean), y, "good" if number == 0 else "other", label)
+    return plot.svg(f"Mean {picture.metric} of the sweep and of each arm, with 95% intervals")

@@ -1,4 +1,4 @@
-"""The tables of a report as plain values: estimates from `harness.statistics`, nothing rounded."""
+"""Estimate the figures of a report's tables: plain values, nothing rounded."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from harness.records import Result, Value, finite
-from harness.verdicts import Counts
+from harness.verdicts import DELTA_PERF, Counts, Metric
 
 if TYPE_CHECKING:
     from harness.observations import Rule
@@ -97,11 +97,18 @@ class Arm:
 
 
 def side(
-    name: str, results: Sequence[Result], seed: int, rule: Rule, others: Sequence[Result] = ()
+    name: str,
+    results: Sequence[Result],
+    seed: int,
+    rule: Rule,
+    others: Sequence[Result] = (),
+    *,
+    metric: Metric = DELTA_PERF,
 ) -> Side:
     """Return the figures of ``results``; the bootstrap draws from a generator of ``seed``.
 
     Diverged runs rank at the worst ΔPerf of ``results`` and ``others``, as they do when compared.
+    By a metric without a zero no run is a success.
     """
     import numpy as np
 
@@ -117,7 +124,7 @@ def side(
         runs=observed.total,
         diverged=len(observed.diverged),
         steps=tuple(sorted({result.run.steps for result in results})),
-        rule=rule_text(counted.rule),
+        rule=rule_text(counted.rule, metric),
         successes=counted.successes,
         success=estimated(statistics.wilson(counted.successes, counted.runs, LEVEL)),
         positive=int((observed.delta > 0).sum()),
@@ -128,7 +135,7 @@ def side(
         else finite(statistics.net_sd(observed.delta, observed.se)),
         worst_quarter=estimated(statistics.cvar_interval(ranked, LEVEL)),
         middle_half=estimated(statistics.interquartile_mean(observed.delta, generator, LEVEL)),
-        improved=frozenset(counted.improved),
+        improved=frozenset(counted.improved if metric.knows_success else ()),
     )
 
 
@@ -200,7 +207,12 @@ def curve(name: str, results: Sequence[Result]) -> Curve | None:
 
 
 def arms(
-    by_arm: Mapping[str, Sequence[Result]], main: Sequence[Result], seed: int, rule: Rule
+    by_arm: Mapping[str, Sequence[Result]],
+    main: Sequence[Result],
+    seed: int,
+    rule: Rule,
+    *,
+    metric: Metric = DELTA_PERF,
 ) -> tuple[Arm, ...]:
     """Return each arm beside its main runs; an arm of a parameter by the values it sets."""
     from harness.observations import identity, partner
@@ -226,7 +238,7 @@ def arms(
                 Arm(
                     name=name,
                     value=value,
-                    side=side(name, results, seed, rule),
+                    side=side(name, results, seed, rule, metric=metric),
                     difference=estimated(mean_interval(differences, LEVEL)),
                     pairs=len(differences),
                     moved=sum(delta != 0 for delta in deltas_of(results)),

@@ -1,4 +1,4 @@
-"""The page that `harness.report.html` fills: one file, no script, nothing fetched."""
+"""Hold the page that `renderers.html` fills: one file, no script, nothing fetched."""
 
 PAGE = """\
 <!doctype html>
@@ -37,7 +37,7 @@ TABLE = """\
 <tbody>
 {% for row in table.rows %}<tr>{% for cell in row %}<td\
 {% if table.columns[loop.index0].right %} class="right"{% endif %}>\
-{% if cell in words %}<span class="verdict {{ cell|kind }}">{{ cell }}</span>\
+{% if badges and loop.first %}<span class="verdict {{ cell|kind }}">{{ cell }}</span>\
 {% else %}{{ cell }}{% endif %}</td>{% endfor %}</tr>
 {% endfor %}</tbody>
 </table></div>

@@ -1,0 +1,348 @@
+"""Write what the single runs of a sweep came to: listed, by learning rate, by step, and by arm."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from harness.records import Outcome, Result
+from harness.report.blocks import (
+    DIVERGED,
+    OTHER,
+    SUCCESS,
+    Bar,
+    Bars,
+    Block,
+    Column,
+    Curves,
+    Line,
+    Point,
+    Scatter,
+    Section,
+    Table,
+    Text,
+)
+from harness.report.figures import Arm, Curve, Estimated, Range, Side, learning_rate_of
+from harness.report.model import Report
+from harness.text import (
+    NONE,
+    Digits,
+    cell,
+    duration,
+    learning_rate,
+    parameter_name,
+    percent,
+    plural,
+)
+
+RATE = "learning_rate"
+MOST_LISTED = 1_000
+"""Of more runs than this the best and the worst are listed, half of them each."""
+MOST_STEPS = 6
+MOST_DRAWN = 2_000
+"""Of more runs than this some are drawn, evenly spread over the sample."""
+MARKS = ("●", "○", "+")
+
+
+# ---- the runs -----------------------------------------------------------------------------------
+
+
+def runs_section(report: Report, digits: Digits) -> Section:
+    """Return the runs from best to worst with what their configs differ by."""
+    title = f"Runs by {report.metric.name}"
+    main = sorted(report.main, key=lambda r: _rank(r.outcome.delta_perf))[::-1]
+    if not main:
+        return Section(title, (Text("No run of the sweep has finished."),))
+    configs = [r.run.config for r in main]
+    names = list(dict.fromkeys(name for config in configs for name in config))
+    varied = [n for n in names if any(config.get(n) != configs[0].get(n) for config in configs)]
+    same = {n: cell(configs[0][n], rate=n == RATE) for n in names if n not in varied}
+    places = max(2, *(len(str(r.run.index)) for r in main))
+    between = max(0, len(main) - MOST_LISTED)
+    if between:
+        main = [*main[: MOST_LISTED // 2], *main[-MOST_LISTED // 2 :]]
+    columns = {
+        Column("run", right=False): [f"{r.run.index:0{places}d}" for r in main],
+        Column(""): [_mark(r, report.own.improved) for r in main],
+        Column(report.metric.name): [_outcome(r.outcome, digits) for r in main],
+        **_config_columns(report, main, varied),
+    }
+    notes = [f"{SUCCESS} success."] if report.own.improved else []
+    if any(r.outcome.delta_perf_se is not None for r in main):
+        notes.append(f"± is the standard error of {report.metric.name} over held-out prompts.")
+    disagrees = [_training(r.outcome, digits) for r in main]
+    if any(disagrees):
+        columns[Column("in training", drop=1)] = disagrees
+        notes.append(
+            f"In training: {report.metric.name} of the training batches, where its sign disagrees."
+        )
+    if any(r.outcome.seconds is not None for r in main):
+        columns[Column("time", drop=4)] = [duration(r.outcome.seconds) for r in main]
+    if same:
+        shared = ", ".join(f"{parameter_name(name)} {shown}" for name, shown in same.items())
+        notes.append(f"The same in every run: {shared}.")
+    if between:
+        notes.append(
+            f"The best {MOST_LISTED // 2} and the worst {MOST_LISTED // 2}; report.json has the "
+            f"{between} between them too."
+        )
+    rows = tuple(zip(*columns.values(), strict=True))
+    return Section(title, (Table(tuple(columns), rows, note=" ".join(notes), long=True),))
+
+
+def _config_columns(
+    report: Report, main: Sequence[Result], varied: Sequence[str]
+) -> dict[Column, list[str]]:
+    """Return a column for each parameter that varies, the learning rate first."""
+    configs = [r.run.config for r in main]
+    columns = {}
+    if RATE in varied:
+        columns[Column("learning rate")] = [cell(c.get(RATE), rate=True) for c in configs]
+        if report.lr_transfer != 1:
+            own = [rate and rate * report.lr_transfer for rate in map(learning_rate_of, main)]
+            columns[Column("the task's", drop=2)] = [learning_rate(rate) for rate in own]
+    for name in varied:
+        if name != RATE:
+            column = Column(parameter_name(name), drop=3, wrap=True)
+            columns[column] = [cell(c.get(name)) for c in configs]
+    return columns
+
+
+def unfinished_section(report: Report) -> Section:
+    """Return what has a result that does not count: it is trained again next time."""
+    left = [r for r in report.runs if not r.is_final]
+    columns = (
+        Column("run", right=False),
+        Column("status", right=False),
+        Column("error", right=False, wrap=True),
+    )
+    rows = tuple((r.run.id, r.outcome.status, r.outcome.error or "") for r in left[:MOST_LISTED])
+    note = "They are tried again next time."
+    if len(left) > MOST_LISTED:
+        note += f" The first {MOST_LISTED} of {len(left)}."
+    table = Table(columns, rows, note=note, long=True)
+    return Section("Runs that did not finish", (table,) if left else ())
+
+
+def _mark(result: Result, improved: frozenset[str]) -> str:
+    if result.outcome.status != "completed":
+        return DIVERGED
+    return SUCCESS if result.run.id in improved else OTHER
+
+
+def _outcome(outcome: Outcome, digits: Digits) -> str:
+    if outcome.status != "completed":
+        return "diverged" if outcome.stopped_at is None else f"diverged at {outcome.stopped_at}"
+    return digits.with_error(outcome.delta_perf, outcome.delta_perf_se)
+
+
+def _rank(delta: float | None) -> float:
+    return float("-inf") if delta is None else delta
+
+
+def _training(outcome: Outcome, digits: Digits) -> str:
+    """Return the training ΔPerf where its sign is the other one."""
+    delta, train = outcome.delta_perf, outcome.train_delta_perf
+    if delta is None or train is None or delta * train >= 0:
+        return ""
+    return digits.signed(train)
+
+
+# ---- by learning rate ---------------------------------------------------------------------------
+
+
+def rate_blocks(report: Report, digits: Digits) -> tuple[Block, ...]:
+    """Return the ranges of learning rates and the picture of outcomes against them."""
+    if not report.ranges:
+        return ()
+    metric = report.metric
+    own = report.lr_transfer != 1
+    sides: list[tuple[str, Sequence[Range], float | None]] = [
+        (report.sweep, report.ranges, report.lr_transfer)
+    ]
+    if report.baseline_ranges and report.against:
+        theirs = report.baseline_runs[0].conditions
+        transfer = theirs.lr_transfer if theirs.task else None  # a table does not say
+        sides.append((report.against.name, report.baseline_ranges, transfer))
+    columns = [Column("sweep", right=False), Column("learning rate", right=False)]
+    columns += [Column("the task's own", right=False, drop=1)] * own
+    columns += [Column("runs"), Column(f"mean {metric.name}")]
+    columns += [Column("success"), Column("rate")] * metric.knows_success
+    rows: list[tuple[str, ...]] = []
+    for name, ranges, transfer in sides:
+        for place, row in enumerate(ranges):
+            cells = [name if place == 0 else "", *_rates(row, transfer, own)]
+            cells += [str(row.runs), digits.with_error(row.mean.value, row.mean.error)]
+            if metric.knows_success:
+                cells += [f"{row.successes} of {row.runs}", percent(row.successes / row.runs)]
+            rows.append(tuple(cells))
+    return (
+        Table(tuple(columns), tuple(rows), note="± is half of the 95% interval of the mean."),
+        Scatter(_points(report), metric.name, report.lr_transfer, metric.knows_success),
+        *_not_all_drawn(report),
+        *_rate_answer(report),
+    )
+
+
+def _rates(row: Range, transfer: float | None, own: bool) -> list[str]:
+    """Return the ends of a range; with ``own`` also the task's, empty where they are not known."""
+    cells = [f"{learning_rate(row.low)} to {learning_rate(row.high)}"]
+    if own and transfer is None:
+        cells.append("")
+    elif own and transfer is not None:
+        low, high = learning_rate(row.low * transfer), learning_rate(row.high * transfer)
+        cells.append(f"{low} to {high}")
+    return cells
+
+
+def _points(report: Report) -> tuple[Point, ...]:
+    return tuple(
+        Point(
+            x=rate,
+            y=r.outcome.delta_perf,
+            error=r.outcome.delta_perf_se,
+            success=r.run.id in report.own.improved,
+            label=r.run.id,
+        )
+        for r in _drawn(report)
+        if (rate := learning_rate_of(r)) is not None
+    )
+
+
+def _rate_answer(report: Report) -> tuple[Block, ...]:
+    """Return the bracket test's answer, to be read beside the picture, where it was asked for."""
+    answers = [v for v in report.verdicts if v.id == "lr_sweet_spot" and v.claim]
+    return tuple(Text(f"lr_sweet_spot is {v.verdict}: {v.answer}") for v in answers)
+
+
+# ---- by step ------------------------------------------------------------------------------------
+
+
+def curve_blocks(report: Report, digits: Digits) -> tuple[Block, ...]:
+    """Return mean perf at a few steps, with its interval, and the picture of it."""
+    if not report.curves:
+        return ()
+    first = report.curves[0]
+    chosen = _few(first.steps)
+    for other in report.curves[1:]:
+        if other.steps[-1] in first.steps:
+            chosen = sorted({*chosen, other.steps[-1]})
+    columns = (Column("mean perf", right=False), Column("runs"), *(Column(str(s)) for s in chosen))
+    rows = []
+    for line in report.curves:
+        at = dict(zip(line.steps, line.perf, strict=True))
+        points = [at.get(step, Estimated()) for step in chosen]
+        rows.append(
+            (
+                line.name,
+                str(line.runs),
+                *("" if p.value is None else digits.plain(p.value) for p in points),
+            )
+        )
+        errors = ["" if p.error is None else f"± {digits.plain(p.error)}" for p in points]
+        rows.append(("", "", *errors))
+    note = "Held-out perf by step; ± is half of the 95% interval of the mean over runs."
+    lines = tuple(
+        _line(line, mark, _behind(line, report))
+        for line, mark in zip(report.curves, MARKS, strict=False)
+    )
+    return (Table(columns, tuple(rows), note=note), Curves(lines), *_not_all_drawn(report))
+
+
+def _few(steps: Sequence[int]) -> list[int]:
+    """Return at most `MOST_STEPS` of ``steps``, evenly spread, the first and last among them."""
+    stride = max(1, -(-(len(steps) - 1) // (MOST_STEPS - 1)))
+    chosen = list(steps[::stride])
+    if chosen[-1] != steps[-1]:
+        chosen = [*chosen[: MOST_STEPS - 1], steps[-1]]
+    return chosen
+
+
+def _line(line: Curve, mark: str, behind: tuple[tuple[tuple[int, float], ...], ...]) -> Line:
+    known = [(s, p) for s, p in zip(line.steps, line.perf, strict=True) if p.value is not None]
+    return Line(
+        label=f"{line.name} ({line.runs} runs)",
+        mark=mark,
+        steps=tuple(step for step, _ in known),
+        means=tuple(p.value for _, p in known if p.value is not None),
+        lows=tuple(p.low for _, p in known),
+        highs=tuple(p.high for _, p in known),
+        behind=behind,
+    )
+
+
+def _behind(line: Curve, report: Report) -> tuple[tuple[tuple[int, float], ...], ...]:
+    if line.name != report.sweep:
+        return ()
+    return tuple(_path(r) for r in _drawn(report) if len(r.outcome.curve) > 1)
+
+
+def _drawn(report: Report) -> Sequence[Result]:
+    main = report.main
+    if len(main) <= MOST_DRAWN:
+        return main
+    return [main[number * len(main) // MOST_DRAWN] for number in range(MOST_DRAWN)]
+
+
+def _not_all_drawn(report: Report) -> tuple[Block, ...]:
+    if len(report.main) <= MOST_DRAWN:
+        return ()
+    return (Text(f"{MOST_DRAWN} of {len(report.main)} runs are drawn, evenly over the sample."),)
+
+
+def _path(result: Result) -> tuple[tuple[int, float], ...]:
+    return tuple((point.step, point.perf) for point in result.outcome.curve)
+
+
+# ---- by arm -------------------------------------------------------------------------------------
+
+
+def arms_blocks(report: Report, digits: Digits) -> tuple[Block, ...]:
+    """Return the arms beside the main runs they are matched with."""
+    if not report.arms:
+        return ()
+    own, metric = report.own, report.metric
+    columns = (
+        Column("arm", right=False),
+        Column("runs"),
+        Column("steps", drop=1),
+        Column(f"mean {metric.name}"),
+        *[Column("success")] * metric.knows_success,
+        Column("against its main runs", right=False, wrap=True),
+    )
+    mean = digits.with_error(own.mean.value, own.mean.error)
+    rows = [_side_row("main", own, mean, "", metric.knows_success)]
+    rows += [_arm_row(arm, digits, metric.knows_success) for arm in report.arms]
+    note = (
+        "± is half of a 95% interval; differences are arm minus main, over pairs that share a seed."
+    )
+    sides = [("main", own), *((arm_label(arm), arm.side) for arm in report.arms)]
+    bars = tuple(
+        Bar(label, side.mean.value, side.mean.low, side.mean.high)
+        for label, side in sides
+        if side.mean.value is not None
+    )
+    return (Table(columns, tuple(rows), note=note), Bars(bars, metric.name))
+
+
+def arm_label(arm: Arm) -> str:
+    """Return an arm's name, with the value it sets where it has one."""
+    return arm.name if arm.value is None else f"{arm.name} {cell(arm.value)}"
+
+
+def _arm_row(arm: Arm, digits: Digits, knows_success: bool) -> tuple[str, ...]:
+    side = arm.side
+    if arm.name == "placebo":
+        moved = side.diverged + arm.moved
+        told = f"MOVED in {moved}: distrust the measurement" if moved else "exactly 0, as it must"
+        mean = digits.signed(side.mean.value)
+    else:
+        change = digits.with_error(arm.difference.value, arm.difference.error)
+        told = f"{change} ({plural(arm.pairs, 'pair')})" if arm.pairs else "no pairs yet"
+        mean = digits.with_error(side.mean.value, side.mean.error)
+    return _side_row(arm_label(arm), side, mean, told, knows_success)
+
+
+def _side_row(label: str, side: Side, mean: str, told: str, knows_success: bool) -> tuple[str, ...]:
+    steps = ", ".join(map(str, side.steps)) or NONE
+    successes = [f"{side.successes} of {side.runs}"] if knows_success else []
+    return (label, str(side.runs), steps, mean, *successes, told)

@@ -1,0 +1,1 @@
+"""Write documents: for a terminal, as Markdown, HTML and JSON, and to files."""
