@@ -109,7 +109,7 @@ def judge_table(
     pooling: tuple[Finding, ...] = ()
     if len(made) > 1:
         pooled = _judge(reading, reading.results, _baseline(against, (), ()), fixed)
-        pooling = tuple(_pooled(pooled, made, ", ".join(reading.by)))
+        pooling = tuple(_pooled(pooled, made, reading.by))
     return Judged(tuple(made), tuple(dict.fromkeys(filter(None, said))), pooling)
 
 
@@ -284,8 +284,9 @@ def _is_score(metric: Metric, outcomes: Sequence[Outcome]) -> bool:
     return bool(known) and all(least <= level <= 1.0 for level in known)
 
 
-def _pooled(pooled: _Part, groups: Sequence[Group], by: str) -> Iterable[Finding]:
+def _pooled(pooled: _Part, groups: Sequence[Group], by: Sequence[str]) -> Iterable[Finding]:
     """Find questions on which the pooled runs say what the groups do not."""
+    names = ", ".join(by)
     for verdict in pooled.verdicts:
         apart = [
             found
@@ -295,16 +296,16 @@ def _pooled(pooled: _Part, groups: Sequence[Group], by: str) -> Iterable[Finding
         ]
         words = {found.verdict for found in apart}
         if {"supported", "refuted"} <= words:
-            said = f"{verdict.id} differs between groups of {by}: no one answer holds for all"
+            said = f"{verdict.id} differs between groups of {names}: no one answer holds for all"
         elif verdict.verdict in ("supported", "refuted") and apart and verdict.verdict not in words:
             said = (
-                f"pooled over {by}, {verdict.id} would be {verdict.verdict} ({verdict.answer}), "
+                f"pooled over {names}, {verdict.id} would be {verdict.verdict} ({verdict.answer}), "
                 f"and it is in none of the {len(apart)} groups: pooling mixes what differs between "
                 "them into the answer"
             )
         else:
             continue
-        yield Finding("mixed_conditions", "warning", said, tuple(by.split(", ")))
+        yield Finding("mixed_conditions", "warning", said, tuple(by))
 
 
 def _each(repeats: Repeats) -> str:
