@@ -162,6 +162,13 @@ def listed(words: Iterable[str], last: str = "and") -> str:
     return f"{', '.join(words[:-1])} {last} {words[-1]}"
 
 
+def first(words: Iterable[str], most: int) -> str:
+    """Return the first words of a long list: ``a, b and 6 more``."""
+    words = list(words)
+    more = len(words) - most
+    return ", ".join(words[:most]) + (f" and {more} more" if more > 0 else "")
+
+
 def listed_values(values: Iterable[Value], last: str = "and") -> str:
     """Return values of a parameter as `listed`: ``4, 8 and 12``."""
     return listed(map(parameter_value, values), last)

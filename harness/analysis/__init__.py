@@ -1,4 +1,4 @@
-"""The patterns in a finished sweep, how much of them chance gives, and which are evidence."""
+"""Find the patterns in a finished sweep, how likely chance gives them, and which are evidence."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from harness import observations, statistics
-from harness.analysis.columns import Bond, LeftOut, find_bonds, read_columns
+from harness.analysis.columns import Association, LeftOut, find_associations, read_columns
 from harness.analysis.effects import (
     Effect,
     Interaction,
@@ -28,19 +27,20 @@ from harness.analysis.patterns import (
     find_patterns,
 )
 from harness.analysis.ranges import Range, Ranges, by_range, check_edges, choose_parameter
-from harness.analysis.units import units_of
+from harness.analysis.units import HIGH, HighRule, high_rule, units_of
 from harness.errors import UsageError
-from harness.observations import FloatArray
 from harness.records import Result
+from harness.text import exact, plural
 from harness.verdicts import DELTA_PERF, Metric
 
 __all__ = [
     "HIGH",
     "Analysis",
-    "Bond",
+    "Association",
     "Conclusion",
     "Effect",
     "HighPerformers",
+    "HighRule",
     "Implication",
     "Interaction",
     "Interactions",
@@ -51,21 +51,19 @@ __all__ = [
     "Ranges",
     "Standing",
     "analyze",
+    "high_rule",
 ]
 
-HIGH = 0.1
-"""The ΔPerf that a high performer exceeds, unless told otherwise."""
-
 FEWEST = 4
-"""Runs below which there is no pattern to speak of."""
+"""A pattern takes at least so many runs."""
 
 
 @dataclass(frozen=True, slots=True)
 class HighPerformers:
-    """The best runs: those ``above`` a threshold, or the best third from it on.
+    """The high performers, by the `HighRule` of this ``threshold`` and kind of ``rule``.
 
-    ``count`` of the units analysed are, and ``null`` (such runs, all runs) of the arm that cannot
-    learn, where there is one. ``patterns`` are all that were looked at.
+    ``count`` is their number among the units analysed. ``null`` has their number and that of all
+    runs in the arm that cannot learn, where there is one. ``patterns`` are all that were tested.
     """
 
     threshold: float
@@ -80,11 +78,11 @@ class HighPerformers:
 class Analysis:
     """The patterns in a finished sweep.
 
-    ``units`` count by themselves: all final ``runs``, or the configurations whose repeats were
-    ``merged``; ``diverged`` of them have no outcome. ``unmeasured`` says that nothing is known of
-    how the outcome was measured: no standard errors, no held-out prompts. ``predicted`` is the
-    share of the variance that an additive model of all parameters predicts of held-out runs.
-    ``left_out`` are parameters that are not analysed, and why.
+    ``units`` is the number of what counts once: all final ``runs``, or the configurations whose
+    repeats were ``merged``; ``diverged`` of them have no outcome. ``unmeasured`` says that nothing
+    is known about how the outcome was measured: no standard errors, no held-out prompts.
+    ``predicted`` is the share of the variance of held-out runs that an additive model of all
+    parameters predicts. ``left_out`` has the parameters that are not analysed, each with a reason.
     """
 
     sweep: str
@@ -116,19 +114,18 @@ def analyze(
     ranges: Sequence[float] | None = None,
     alpha: float = 0.05,
 ) -> Analysis:
-    """Return the patterns in the main runs ``results`` of a sweep. An equal seed gives equal ones.
+    """Find the patterns in the main runs ``results`` of a sweep; an equal seed gives equal results.
 
     Parameters
     ----------
     arms
-        Other runs by arm; of these the "null" ones are counted beside the high performers.
+        Other runs by arm; how many of the "null" ones are as high is counted.
     metric
-        What the runs are judged by.
+        The metric that the runs are judged by.
     given
         For a parameter whose values depend on another's by declaration, that other.
     high
-        The outcome that a high performer exceeds; where None, 0.1 of a ΔPerf, and the best third
-        of the runs by any other metric.
+        The outcome that a high performer exceeds; where None, see `high_rule`.
     parameter, ranges
         The numeric parameter whose ranges are shown, and their edges; chosen where None.
     alpha
@@ -156,17 +153,13 @@ def analyze(
     if ranges is not None and column is None:
         raise UsageError(f"--ranges: no parameter of {sweep} has a range; name one by --parameter")
     rng = np.random.default_rng([abs(seed), 0xA7A1])
-    bonds = find_bonds(columns, given or {}, rng)
-    effects, predicted = find_effects(columns, bonds, units, rng)
-    threshold, rule = _marking(units.outcomes, metric, high)
-
-    def marked(outcomes: FloatArray) -> NDArray[np.bool_]:
-        return outcomes > threshold if rule == "above" else outcomes >= threshold
-
-    best = marked(units.outcomes)
+    associations = find_associations(columns, given or {}, rng)
+    effects, predicted = find_effects(columns, associations, units, rng)
+    rule = high_rule(units.outcomes, metric, high)
+    best = rule.of(units.outcomes)
     patterns: tuple[Pattern, ...] = ()
     if best.any() and not best.all():
-        patterns = find_patterns(columns, bonds, best, rng, alpha)
+        patterns = find_patterns(columns, associations, best, rng, alpha)
     useless = observations.observe((arms or {}).get("null", ()))
     return Analysis(
         sweep=sweep,
@@ -178,12 +171,12 @@ def analyze(
         unmeasured=observed.se is None and not np.isfinite(observed.prompts).any(),
         alpha=alpha,
         high=HighPerformers(
-            threshold=threshold,
-            rule=rule,
+            threshold=rule.threshold,
+            rule=rule.kind,
             count=int(best.sum()),
-            null=(int(marked(useless.delta).sum()), useless.total) if useless.total else None,
+            null=(int(rule.of(useless.delta).sum()), useless.total) if useless.total else None,
             patterns=patterns,
-            conclusions=conclude(columns, bonds, patterns, best, alpha),
+            conclusions=conclude(columns, associations, patterns, best, alpha),
         ),
         ranges=None if column is None else by_range(observed, column, ranges),
         effects=effects,
@@ -195,30 +188,18 @@ def analyze(
 
 def _check_outcomes(sweep: str, observed: observations.Observations, metric: Metric) -> None:
     if observed.total < FEWEST:
-        some = f"{observed.total or 'no'} run{'' if observed.total == 1 else 's'} of {sweep}"
+        some = plural(observed.total, "run") if observed.total else "no runs"
+        have = "has" if observed.total == 1 else "have"
         raise UsageError(
-            f"{some} ha{'s' if observed.total == 1 else 've'} finished with a {metric.name}; "
-            f"a pattern takes at least {FEWEST}"
+            f"{some} of {sweep} {have} finished with a {metric.name}; a pattern takes at least "
+            f"{FEWEST}"
         )
     if not observed.completed:
         raise UsageError(
             f"all {observed.total} runs of {sweep} diverged: there is no {metric.name} to analyse"
         )
     if not observed.diverged and statistics.is_constant(observed.delta):
-        value = f"{observed.delta[0]:+.6g}".replace("-", "−")
         raise UsageError(
-            f"{metric.name} is {value} in every one of {observed.total} runs of {sweep}: a "
-            "constant is no measurement of training, and there is no pattern in it"
+            f"{metric.name} is {exact(observed.delta[0])} in every one of {observed.total} runs of "
+            f"{sweep}: a constant is no measurement of training, and there is no pattern in it"
         )
-
-
-def _marking(
-    outcomes: FloatArray, metric: Metric, asked: float | None
-) -> tuple[float, Literal["above", "best third"]]:
-    """Return the outcome that tells high performers from the others, and by which rule."""
-    if asked is not None:
-        return asked, "above"
-    if metric.name == DELTA_PERF.name:
-        return HIGH, "above"
-    finite = np.sort(outcomes[np.isfinite(outcomes)])
-    return float(finite[-max(1, outcomes.size // 3) :].min()), "best third"

@@ -1,4 +1,4 @@
-"""The parameters of a sweep as columns, and which of them go together."""
+"""Read the parameters of runs as columns, and find which of them go together."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from harness.observations.levels import Levels, is_number, levels_of
 from harness.records import Config, Value
 
 DECADE = 10.0
-"""A range whose ends are this factor apart, or more, is read on a logarithmic scale."""
+"""A range that spans at least this factor is read on a logarithmic scale."""
 
 RATE = "learning_rate"
 
 SUSPICION = 0.01
-"""The rate at which parameters that are drawn independently may be taken to go together."""
+"""The rate at which independent parameters may wrongly be taken to go together, over all pairs."""
 
 STRONG = 0.3
-"""Cramér's V below which parameters are told apart well enough."""
+"""Below this Cramér's V two parameters can be told apart well enough."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Column:
     """A parameter that varies, over n runs.
 
-    ``levels``, ``codes`` [n] and ``numbers`` [n] are those of `Levels`.
+    ``levels``, ``codes`` [n] and ``numbers`` [n] are as in `Levels`.
     """
 
     name: str
@@ -48,13 +48,13 @@ class Column:
         )
 
     def varies_within(self, blocks: NDArray[np.intp]) -> bool:
-        """Whether any of the blocks numbered by ``blocks`` [n] has two of its levels."""
+        """Whether any block, as numbered by ``blocks`` [n], has more than one of its levels."""
         return len(set(zip(blocks.tolist(), self.codes.tolist(), strict=True))) > len(set(blocks))
 
 
 @dataclass(frozen=True, slots=True)
-class Bond:
-    """A parameter that another goes with: by Cramér's V, or because the space says so."""
+class Association:
+    """A parameter that goes with another: by Cramér's V, or ``by_design`` of the space."""
 
     parameter: str
     strength: float
@@ -93,17 +93,17 @@ def read_columns(configs: Sequence[Config]) -> tuple[dict[str, Column], dict[str
     return columns, left_out
 
 
-def find_bonds(
+def find_associations(
     columns: Mapping[str, Column], given: Mapping[str, str], rng: np.random.Generator
-) -> dict[str, tuple[Bond, ...]]:
-    """Return, for each parameter, those it goes with, so that their effects are hard to tell apart.
+) -> dict[str, tuple[Association, ...]]:
+    """Find the parameters that each goes with, so that their effects are hard to tell apart.
 
     ``given`` names, for a parameter whose values depend on another's by declaration, that other.
     """
     pairs = list(itertools.combinations(columns, 2))
     threshold = SUSPICION / max(1, len(pairs))
     resamples = min(19_999, max(1_999, math.ceil(4 / threshold)))
-    bonds: dict[str, list[Bond]] = {name: [] for name in columns}
+    associations: dict[str, list[Association]] = {name: [] for name in columns}
     for one, two in pairs:
         by_design = given.get(one) == two or given.get(two) == one
         codes = columns[one].codes, columns[two].codes
@@ -113,9 +113,9 @@ def find_bonds(
                 continue
             if statistics.association(*codes, rng, resamples)[1] > threshold:
                 continue
-        bonds[one].append(Bond(two, strength, by_design))
-        bonds[two].append(Bond(one, strength, by_design))
-    return {name: tuple(found) for name, found in bonds.items()}
+        associations[one].append(Association(two, strength, by_design))
+        associations[two].append(Association(one, strength, by_design))
+    return {name: tuple(found) for name, found in associations.items()}
 
 
 def is_log(name: str, low: float, high: float) -> bool:

@@ -1,4 +1,4 @@
-"""What each parameter does to the outcome, and which pairs do more than they add up to."""
+"""Estimate the effect of each parameter on the outcome, and find pairs that interact."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness import statistics
-from harness.analysis.columns import Bond, Column
+from harness.analysis.columns import Association, Column
 from harness.analysis.ranges import LEVEL
 from harness.analysis.units import Units
 from harness.observations import FloatArray
@@ -19,13 +19,13 @@ from harness.records import Value, finite
 from harness.statistics import Comparison, Estimate
 
 MOST_PAIRED = 12
-"""So many parameters are looked at in pairs, those of the greatest importance."""
+"""At most so many parameters, the most important ones, are tested in pairs."""
 
 FEW_LEVELS = 8
-"""A parameter of more levels than this is not looked at in pairs: too few runs share a cell."""
+"""A parameter with more levels than this is not tested in pairs: too few runs share a cell."""
 
 MANY_RUNS = 500
-"""From so many runs on importance needs fewer repetitions."""
+"""From so many runs on, importance needs fewer repetitions."""
 
 Cell = Value | tuple[float, float]
 """A level, or the two ends of a third of a range."""
@@ -43,14 +43,15 @@ class LevelMean:
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """What a parameter does to the outcome, whatever the others are.
+    """The effect of a parameter on the outcome, averaged over the other parameters.
 
-    Of a range ``rho`` is Spearman's correlation and ``slope`` the change per unit, or per factor
-    of ten where it ``is_log``; of a parameter of few values ``levels`` are the means. ``p_value``
-    is that of "it does something", ``p_within`` that among runs that agree on a parameter it goes
-    with (None where they then all agree on this one), ``p_holm`` the largest of these, corrected
-    for the number of parameters. ``importance`` and ``share`` are shares of the variance: what a
-    prediction of held-out runs loses without the parameter, and what lies between its levels.
+    A range has Spearman's correlation ``rho`` and the ``slope``: the change per unit, or per factor
+    of ten where it ``is_log``. A parameter of few values has the means of its ``levels``.
+    ``p_value`` tests that the parameter has any effect. ``p_within`` tests the same among runs that
+    agree on a parameter it goes with; it is None where those runs all agree on this one too.
+    ``p_holm`` is the largest of these, corrected for the number of parameters. ``importance`` and
+    ``share`` are shares of the variance: what a prediction of held-out runs loses without the
+    parameter, and what lies between its levels.
     """
 
     parameter: str
@@ -60,24 +61,24 @@ class Effect:
     levels: tuple[LevelMean, ...]
     p_value: float
     p_within: Mapping[str, float | None]
-    goes_with: tuple[Bond, ...]
+    goes_with: tuple[Association, ...]
     share: float | None
     importance: float | None = None
     p_holm: float = 1.0
 
     @property
     def p_apart(self) -> float:
-        """The p value of "it does something that what it goes with does not explain"."""
+        """Return the p value of an effect that the parameters it goes with do not explain."""
         within = (1.0 if p is None else p for p in self.p_within.values())
         return max(self.p_value, *within, 0.0)
 
 
 @dataclass(frozen=True, slots=True)
 class Interaction:
-    """Two parameters that do more together than they add up to.
+    """Two parameters whose effects do not simply add up.
 
-    ``share`` is a share of the variance. The cell of ``values`` has ``runs`` runs, whose mean is
-    ``beyond`` above what the two add up to: the one that stands out most.
+    ``share`` is the interaction's share of the variance. The cell that stands out most has these
+    ``values``; the mean of its ``runs`` lies ``beyond`` the sum of the two effects.
     """
 
     parameters: tuple[str, str]
@@ -91,7 +92,7 @@ class Interaction:
 
 @dataclass(frozen=True, slots=True)
 class Interactions:
-    """The interactions that are shown, of so many ``pairs`` looked at, and the least of all p."""
+    """The interactions that are shown, the number of ``pairs`` tested, and the least p of all."""
 
     shown: tuple[Interaction, ...]
     pairs: int
@@ -100,11 +101,11 @@ class Interactions:
 
 def find_effects(
     columns: Mapping[str, Column],
-    bonds: Mapping[str, tuple[Bond, ...]],
+    associations: Mapping[str, tuple[Association, ...]],
     units: Units,
     rng: np.random.Generator,
 ) -> tuple[tuple[Effect, ...], float | None]:
-    """Return each parameter's effect, and the share of the variance that all predict together."""
+    """Estimate each parameter's effect, and the share of the variance that all predict together."""
     done = units.finished
     importance, predicted = statistics.permutation_importance(
         [column.codes[done] for column in columns.values()],
@@ -113,7 +114,7 @@ def find_effects(
         repeats=10 if done.sum() <= MANY_RUNS else 2,
     )
     found = [
-        replace(_effect(column, columns, bonds[name], units, rng), importance=finite(worth))
+        replace(_effect(column, columns, associations[name], units, rng), importance=finite(worth))
         for (name, column), worth in zip(columns.items(), importance, strict=True)
     ]
     holm = statistics.holm([effect.p_apart for effect in found])
@@ -128,7 +129,7 @@ def find_interactions(
     rng: np.random.Generator,
     alpha: float,
 ) -> Interactions:
-    """Return the pairs of parameters whose interaction is shown, at ``alpha`` over all pairs."""
+    """Find the pairs of parameters whose interaction is shown, at ``alpha`` over all pairs."""
     order = sorted(effects, key=lambda effect: -(effect.importance or 0.0))
     among = [
         columns[effect.parameter]
@@ -159,7 +160,7 @@ def find_interactions(
 def _effect(
     column: Column,
     columns: Mapping[str, Column],
-    bonds: tuple[Bond, ...],
+    associations: tuple[Association, ...],
     units: Units,
     rng: np.random.Generator,
 ) -> Effect:
@@ -167,10 +168,10 @@ def _effect(
     if column.numbers is not None:
         known = np.isfinite(column.numbers)
     within: dict[str, float | None] = {}
-    for bond in bonds:
-        blocks = columns[bond.parameter].codes
+    for other in associations:
+        blocks = columns[other.parameter].codes
         varies = column.numbers is not None or column.varies_within(blocks)
-        within[bond.parameter] = (
+        within[other.parameter] = (
             _test(column, units.outcomes, known, rng, blocks)[1] if varies else None
         )
     done = known & units.finished
@@ -189,7 +190,7 @@ def _effect(
         levels=() if column.numbers is not None else _level_means(column, units),
         p_value=p_value,
         p_within=within,
-        goes_with=bonds,
+        goes_with=associations,
         share=finite(
             statistics.variance_share(column.codes[units.finished], units.outcomes[units.finished])
         ),
@@ -203,7 +204,7 @@ def _test(
     rng: np.random.Generator,
     blocks: NDArray[np.intp] | None = None,
 ) -> tuple[float | None, float]:
-    """Return Spearman's ρ of a range, and the p value of "the outcome depends on the parameter"."""
+    """Return Spearman's ρ of a range, and the p value that the outcome depends on the parameter."""
     inside = None if blocks is None else blocks[known]
     if column.numbers is not None:
         return statistics.trend(column.numbers[known], outcomes[known], rng, inside)
@@ -229,7 +230,7 @@ def _level_means(column: Column, units: Units) -> tuple[LevelMean, ...]:
 def _outstanding(
     codes: NDArray[np.intp], others: NDArray[np.intp], outcomes: FloatArray
 ) -> tuple[tuple[int, int], int, float]:
-    """Return the cell furthest from the sum of both parameters, for its runs, and by how much."""
+    """Return the cell that stands out most from the sum of both effects, its runs, and how far."""
     width = int(others.max()) + 1
     one, two = np.eye(int(codes.max()) + 1)[codes], np.eye(width)[others]
     design = np.hstack([one, two])

@@ -1,4 +1,4 @@
-"""What the best runs have in common, how much of it chance gives, and what of it is evidence."""
+"""Find what the high performers have in common, and conclude which of it is evidence."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness import statistics
-from harness.analysis.columns import Bond, Column
+from harness.analysis.columns import Association, Column
 from harness.records import Value
 
 Kind = Literal["level", "only", "range"]
@@ -20,16 +20,16 @@ Standing = Literal["evidence", "not evidence", "cannot be told apart"]
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """What some or all of the high performers have in common.
+    """A pattern that some or all of the high performers share.
 
-    A "level" is one value; "only" are the values that occur among them, where others do not; a
-    "range" goes from the least to the greatest (``values``). ``high`` of the high performers have
-    it, and ``runs`` of all. Probabilities are those of chance giving as much: ``p_margins`` with
-    as many runs at each value as there are, ``p_equal`` with each of a parameter's ``levels``
-    values equally likely. ``p_within`` has those among runs that agree on a parameter that this
-    one goes with, None where they then all agree on this one too. ``p_holm`` is the largest of
-    these but ``p_equal``, corrected for the number of patterns looked at; ``p_alone`` is
-    ``p_margins`` so corrected.
+    Its ``values`` are one value ("level"), the values that occur among them where others do not
+    ("only"), or the least and the greatest ("range"). ``high`` of the high performers have it, and
+    ``runs`` of all runs. Each probability is that of at least as strong a pattern by chance.
+    ``p_margins`` keeps the number of runs at each value; ``p_equal`` takes the parameter's
+    ``levels`` values to be equally likely. ``p_within`` has the probability among runs that agree
+    on a parameter that this one goes with, or None where those all agree on this one too.
+    ``p_holm`` is the largest of these except ``p_equal``, corrected for the number of patterns
+    tested; ``p_alone`` is ``p_margins`` corrected in the same way.
     """
 
     parameter: str
@@ -46,14 +46,14 @@ class Pattern:
 
     @property
     def p_apart(self) -> float:
-        """The p value of "more than chance, and more than what it goes with explains"."""
+        """Return the p value of a pattern that neither chance nor other parameters explain."""
         within = (1.0 if p is None else p for p in self.p_within.values())
         return max(self.p_margins, *within, 0.0)
 
 
 @dataclass(frozen=True, slots=True)
 class Implication:
-    """Where the runs with some ``values`` of a ``parameter`` can have no others of another."""
+    """Values of a ``parameter`` whose runs can have only certain values of another."""
 
     parameter: str
     values: tuple[Value, ...]
@@ -61,11 +61,11 @@ class Implication:
 
 @dataclass(frozen=True, slots=True)
 class Conclusion:
-    """What a parameter's values among the high performers are worth.
+    """The worth of a parameter's pattern among the high performers as evidence.
 
-    ``counts`` are the high performers and all runs at each level, nothing for a range. ``pattern``
-    is the one that speaks loudest, ``apart_from`` are parameters that could explain it as well,
-    ``implied_by`` one that leaves no other values.
+    ``counts`` has the high performers and all runs at each level; it is empty for a range.
+    ``pattern`` is the strongest one. ``apart_from`` are parameters that could explain it as well,
+    and ``implied_by`` is one that allows no other values.
     """
 
     parameter: str
@@ -78,12 +78,12 @@ class Conclusion:
 
 def find_patterns(
     columns: Mapping[str, Column],
-    bonds: Mapping[str, tuple[Bond, ...]],
+    associations: Mapping[str, tuple[Association, ...]],
     high: NDArray[np.bool_],
     rng: np.random.Generator,
     alpha: float,
 ) -> tuple[Pattern, ...]:
-    """Return every pattern that is looked at, in the order of the parameters.
+    """Return every pattern that is tested, in the order of the parameters.
 
     ``high`` [n] marks the high performers.
     """
@@ -91,7 +91,7 @@ def find_patterns(
     resamples = min(19_999, max(1_999, math.ceil(4 * looked_at / alpha)))
     found: list[Pattern] = []
     for name, column in columns.items():
-        blocks = {bond.parameter: columns[bond.parameter].codes for bond in bonds[name]}
+        blocks = {other.parameter: columns[other.parameter].codes for other in associations[name]}
         if column.numbers is not None:
             found += _range(column, high, blocks, rng, resamples)
         else:
@@ -107,17 +107,17 @@ def find_patterns(
 
 def conclude(
     columns: Mapping[str, Column],
-    bonds: Mapping[str, tuple[Bond, ...]],
+    associations: Mapping[str, tuple[Association, ...]],
     patterns: Sequence[Pattern],
     high: NDArray[np.bool_],
     alpha: float,
 ) -> tuple[Conclusion, ...]:
-    """Return what each parameter's values among the high performers are worth."""
+    """Conclude for each parameter what its patterns among the high performers are worth."""
     conclusions = []
     for name, column in columns.items():
         own = [pattern for pattern in patterns if pattern.parameter == name]
         if own:
-            others = [columns[bond.parameter] for bond in bonds[name]]
+            others = [columns[other.parameter] for other in associations[name]]
             conclusions.append(_conclusion(column, others, own, high, alpha))
     return tuple(conclusions)
 
@@ -129,7 +129,7 @@ def _conclusion(
     high: NDArray[np.bool_],
     alpha: float,
 ) -> Conclusion:
-    """Return what the patterns of a parameter, its ``own``, are worth.
+    """Conclude what a parameter's ``own`` patterns are worth.
 
     ``others`` are the parameters that it goes with.
     """
@@ -151,7 +151,7 @@ def _conclusion(
 
 
 def _as_told(own: Sequence[Pattern]) -> Pattern:
-    """Return the pattern that a reader of the high performers' values would tell."""
+    """Return the pattern that a reader would see in the high performers' values."""
     for pattern in own:
         if pattern.kind in ("only", "range"):
             return pattern
@@ -161,9 +161,10 @@ def _as_told(own: Sequence[Pattern]) -> Pattern:
 
 
 def _implied(column: Column, other: Column, high: NDArray[np.bool_]) -> Implication | None:
-    """Return how the other's values among the high performers leave only these, if they do.
+    """Return the implication, if the other's values among the high performers allow only these.
 
-    Not where these leave only those as well: then neither comes first. Ranges imply nothing.
+    There is none where each implies the other, because then neither comes first. Ranges imply
+    nothing.
     """
     if column.numbers is not None or other.numbers is not None:
         return None

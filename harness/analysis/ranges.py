@@ -1,4 +1,4 @@
-"""The runs by range of a numeric parameter."""
+"""Count and average the runs by range of a numeric parameter."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from harness.observations.levels import is_number
 from harness.statistics import Estimate
 
 LEVEL = 0.95
-"""Confidence of the intervals that are printed beside."""
+"""The confidence of the intervals that are printed."""
 
 MOST_RANGES = 12
-"""From so many ranges on, edges at 1 and 3 of every decade become edges at 1."""
+"""With more ranges than this, edges at 1 and 3 of every decade become edges at 1 only."""
 
 ABOUT = 4
-"""So many ranges, about, on a scale that is not logarithmic."""
+"""The approximate number of ranges on a scale that is not logarithmic."""
 
 
 @dataclass(frozen=True, slots=True)
 class Range:
     """The final runs with ``low`` ≤ value < ``high``, or with one value where the two are equal.
 
-    ``mean`` and ``spread`` (SD) are those of the completed runs, ``diverged`` run count as no
+    ``mean`` and ``spread`` (SD) are those of the completed runs; ``diverged`` ones count as no
     success.
     """
 
@@ -48,9 +48,10 @@ class Range:
 
 @dataclass(frozen=True, slots=True)
 class Ranges:
-    """The runs by range of ``parameter``. Successes count by ``rule``; ``outside`` lie in none.
+    """The runs by range of ``parameter``.
 
-    ``given`` says that the edges were asked for.
+    Successes are counted by ``rule``. ``outside`` is the number of runs in none of the ranges.
+    ``given`` says that the user gave the edges.
     """
 
     parameter: str
@@ -65,12 +66,13 @@ def choose_parameter(
 ) -> Column | None:
     """Return the parameter whose ranges are shown, None where no parameter has numbers.
 
-    As asked for; else the learning rate; else the range that spans the most orders of magnitude.
+    That is the one asked for, or else the learning rate, or else the range that spans the most
+    orders of magnitude.
 
     Raises
     ------
     UsageError
-        Where the one asked for is none of the sweep's, does not vary, or is no number.
+        Where the one asked for is unknown, does not vary, or is not numeric.
     """
     ranges = [column for column in columns.values() if column.numbers is not None]
     if asked is None:
@@ -91,7 +93,7 @@ def choose_parameter(
 
 
 def by_range(observed: Observations, column: Column, edges: Sequence[float] | None) -> Ranges:
-    """Return the final runs by range of ``column``: between ``edges``, or between round numbers.
+    """Return the final runs by range of ``column``: between ``edges``, or else round numbers.
 
     A parameter of few values is shown by value, unless edges are given.
 
@@ -131,7 +133,7 @@ def by_range(observed: Observations, column: Column, edges: Sequence[float] | No
 
 
 def check_edges(edges: Sequence[float]) -> None:
-    """Check that ``edges`` part a range.
+    """Check that ``edges`` divide a range.
 
     Raises
     ------

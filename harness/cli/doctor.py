@@ -1,4 +1,4 @@
-"""``sweep doctor``: what is well here, and what to do about what is not."""
+"""``sweep doctor``: check the installation, and say what to do about what is wrong."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print what was found; 1 where something is broken, with --strict where there is a warning."""
+    """Print what was found; return 1 for an error, and with --strict for a warning too."""
     from harness.doctor import Places, examine
 
     checks = tuple(examine(Places(common.store_url(options), common.root() / HOME)))
@@ -56,7 +56,7 @@ def _text(checks: Sequence[Check]) -> Iterator[str]:
     ]
     names = max(len(name) for name, _, _ in rows)
     room = max(common.width() - names - 4, 20)
-    # What to do is said of few, and shorter than what was found.
+    # Few checks have advice, and it is shorter than what was found.
     advice = 2 * room // 5 if any(check.advice for check in checks) else len(rows[0][2])
     for name, found, todo in rows:
         cells = ([name], wrap(found, room - advice), wrap(todo, advice))

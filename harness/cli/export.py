@@ -38,8 +38,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Write the stored runs that the options ask for; say how many."""
     from harness.errors import UsageError
-    from harness.tables.exported import curve_columns, run_columns
-    from harness.tables.writing import check_target, text_of, write_tables
+    from harness.tables.exporting import (
+        check_target,
+        curve_columns,
+        run_columns,
+        text_of,
+        write_tables,
+    )
     from harness.text import plural
 
     to = None if options.to == STANDARD else Path(options.to)

@@ -88,14 +88,14 @@ def finished(options: argparse.Namespace) -> Finished:
 def _of_table(options: argparse.Namespace) -> Finished:
     from harness.tables import read_runs
 
-    read = read_runs(Path(options.name), tables.asked(options))
+    read = read_runs(Path(options.name), tables.read_options(options))
     arms = by_arm(read.results)
     return Finished(
         name=read.name,
         results=arms.pop(MAIN, ()),
         arms=arms,
         metric=read.metric,
-        said=read.said,
+        said=read.notes,
     )
 
 

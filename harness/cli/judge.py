@@ -19,7 +19,7 @@ from harness.verdicts import DELTA_PERF, Baseline, Counts
 if TYPE_CHECKING:
     from harness.judging.table import Judged
     from harness.report.model import Report
-    from harness.tables import Asked, Reading
+    from harness.tables import Reading, ReadOptions
 
     Reports = Sequence[tuple[Mapping[str, Value], Report]]
 
@@ -100,7 +100,7 @@ def run(options: argparse.Namespace) -> int:
     from harness.report.model import build
     from harness.tables import read_runs
 
-    asked = tables.asked(options)
+    asked = tables.read_options(options)
     reading = read_runs(Path(options.table), asked)
     against, said = _against(options, asked, reading)
     terms = Terms(
@@ -111,7 +111,7 @@ def run(options: argparse.Namespace) -> int:
         inside=tuple(_canonical(name, reading) for name in options.inside or ()),
     )
     judged = judge_table(reading, against, terms)
-    lines = (*reading.said, *said, *judged.said)
+    lines = (*reading.notes, *said, *judged.said)
     reports = [(group.by, build(group.judgement)) for group in judged.groups]
     if options.report:
         _write(reports, Path(options.report))
@@ -126,7 +126,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _against(
-    options: argparse.Namespace, asked: Asked, reading: Reading
+    options: argparse.Namespace, asked: ReadOptions, reading: Reading
 ) -> tuple[Reading | Baseline | Counts | None, tuple[str, ...]]:
     """Return what the runs are compared with, and what is to be said of it."""
     from harness.tables import read_runs
@@ -144,7 +144,7 @@ def _against(
                 f"{given} is judged by {other.metric.name}, {options.table} by "
                 f"{reading.metric.name}: name one metric for both, as --metric COL"
             )
-        return other, tuple(f"baseline: {line}" for line in other.said)
+        return other, tuple(f"baseline: {line}" for line in other.notes)
     return _stored(options, given, reading), ()
 
 

@@ -15,16 +15,16 @@ from harness.errors import UsageError
 from harness.session.arguments import at_least_one
 from harness.sweeps.baseline import is_table
 from harness.sweeps.discovery import PATTERNS
-from harness.verdicts import DELTA_PERF
 
 if TYPE_CHECKING:
+    from harness.records import Result
     from harness.refine import Proposal
     from harness.verdicts import Power
 
 HELP = "propose the next sweep as Python, narrower only where the runs of this one support it"
 
 SALT = 0x4EF1
-"""Keeps the permutations apart from what else is drawn from a sweep's seed."""
+"""Separates the permutations from other draws that a sweep's seed makes."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -73,7 +73,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print the next sweep and its reasons, or write it and print its reasons."""
+    """Print the next sweep and its reasons, or write it to a file and print the reasons."""
     import numpy as np
 
     from harness.refine import python, refine
@@ -86,7 +86,7 @@ def run(options: argparse.Namespace) -> int:
     of_table = is_table(options.name)
     proposal = refine(
         options.name if of_table else found.name,
-        [*found.results, *(result for arm in found.arms.values() for result in arm)],
+        _all_arms(found),
         rng=np.random.default_rng([found.seed, SALT]),
         sweep=found.sweep,
         is_table=of_table,
@@ -119,7 +119,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _found(options: argparse.Namespace) -> Finished:
-    """Return the runs to refine, after what is asked of the next sweep has been checked.
+    """Return the runs to refine, once the options of the next sweep have been checked.
 
     Raises
     ------
@@ -151,18 +151,20 @@ def _check_name(options: argparse.Namespace, name: str) -> None:
 
 
 def _margin(found: Finished) -> float | None:
-    """Return the difference that matters of a metric that has a usual one; None where not."""
-    from harness.judging.table import MARGIN
+    """Return the sweep's margin, or the usual one of a score; None where there is neither."""
+    from harness.judging.table import MARGIN, is_score
 
     if found.sweep is not None:
         return found.sweep.margin
-    deltas = [r.outcome.delta_perf for r in found.results if r.outcome.delta_perf is not None]
-    score = not found.metric.minimised and all(0.0 <= delta <= 1.0 for delta in deltas)
-    return MARGIN if found.metric == DELTA_PERF or score else None
+    return MARGIN if is_score(found.metric, _all_arms(found)) else None
+
+
+def _all_arms(found: Finished) -> list[Result]:
+    return [*found.results, *(result for arm in found.arms.values() for result in arm)]
 
 
 def _power(proposal: Proposal, found: Finished) -> tuple[Power, ...]:
-    """Return the power of the questions, saying on the error stream where it takes long."""
+    """Return the power of the questions, showing progress on the error stream if it takes long."""
     from harness.claims.power import sweep_power
 
     sweep = proposal.sweep

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from harness.session.arguments import names
 
 if TYPE_CHECKING:
-    from harness.tables import Asked
+    from harness.tables import ReadOptions
 
 
 def add_table_options(parser: argparse.ArgumentParser) -> None:
@@ -45,11 +45,11 @@ def add_table_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def asked(options: argparse.Namespace) -> Asked:
+def read_options(options: argparse.Namespace) -> ReadOptions:
     """Return how the table is to be read, by the options that the verb has."""
-    from harness.tables import Asked
+    from harness.tables import ReadOptions
 
-    return Asked(
+    return ReadOptions(
         params=options.params or (),
         before=options.before,
         after=options.after,

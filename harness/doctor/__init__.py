@@ -1,6 +1,48 @@
-"""What is well here and what is not: the store, the machine, the software. Repairs nothing."""
+"""Examine the store, the machine and the software, and say what to do. Nothing is repaired."""
 
-from harness.doctor.check import Check
-from harness.doctor.examining import Places, examine
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.doctor import checks, machine
+from harness.doctor.checks import Check
+from harness.errors import HarnessError
 
 __all__ = ["Check", "Places", "examine"]
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """The places to examine: the URL of the store, and the folder for everything else."""
+
+    store: str
+    home: Path
+
+
+def examine(places: Places) -> Iterator[Check]:
+    """Yield the result of every check, in a fixed order.
+
+    Asking for devices is slow, so it runs in the background meanwhile. A check that fails with an
+    error yields that as its result.
+    """
+    answers = machine.ask_devices()
+    home = places.home
+    looks: tuple[tuple[str, Callable[[], Iterable[Check]]], ...] = (
+        ("store", lambda: checks.store(places.store)),
+        ("disk", lambda: machine.disk(places.store, home)),
+        ("versions", checks.versions),
+        ("backends", checks.backends),
+        ("devices", lambda: machine.devices_found(answers)),
+        ("machine", machine.machine),
+        ("tasks", checks.tasks),
+        ("warm starts", lambda: checks.warm_starts(home / "cache")),
+        ("workers", machine.workers),
+        ("logs", lambda: checks.logs(home / "logs")),
+    )
+    for name, look in looks:
+        try:
+            yield from look()
+        except (HarnessError, OSError, ImportError) as error:
+            yield Check(name, " ".join(str(error).split()), "error")

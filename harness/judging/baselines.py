@@ -97,7 +97,7 @@ def of_table(path: Path, sweeps: Mapping[str, Sweep]) -> Baseline:
             f"{path.name} has no main run that finished with a ΔPerf: there is nothing to compare "
             "with"
         )
-    return _of_runs(path.name if path.stem in sweeps else path.stem, main, reading.said)
+    return _of_runs(path.name if path.stem in sweeps else path.stem, main, reading.notes)
 
 
 def of_imported(name: str, main: Sequence[Result]) -> Baseline:

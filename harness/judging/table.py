@@ -15,7 +15,7 @@ from harness.judging.judge import Judgement, Question, judge_each, not_asked
 from harness.judging.table_questions import REST, Terms, check_terms, questions_of
 from harness.observations import parameter_names
 from harness.observations.repeats import Repeats, merge
-from harness.records import MAIN, Outcome, Result, Value
+from harness.records import MAIN, Result, Value
 from harness.verdicts import (
     DELTA_PERF,
     Baseline,
@@ -260,7 +260,7 @@ def _thresholds(
     metric: Metric, results: Sequence[Result], terms: Terms
 ) -> tuple[float | None, float, str]:
     """Return the margin, the least gain, and what is said of them."""
-    score = metric == DELTA_PERF or _is_score(metric, [result.outcome for result in results])
+    score = is_score(metric, results)
     margin = terms.margin if terms.margin is not None else (MARGIN if score else None)
     min_gain = terms.min_gain if terms.min_gain is not None else (MIN_GAIN if score else 0.0)
     if margin is None:
@@ -272,10 +272,11 @@ def _thresholds(
     return margin, min_gain, f"level {terms.alpha:g} a question, {said}"
 
 
-def _is_score(metric: Metric, outcomes: Sequence[Outcome]) -> bool:
-    """Whether perf lies between 0 and 1, and more of it is better."""
-    if metric.minimised:
-        return False
+def is_score(metric: Metric, results: Sequence[Result]) -> bool:
+    """Whether the usual margin applies: to ΔPerf, and to scores from 0 to 1 to be maximised."""
+    if metric == DELTA_PERF or metric.minimised:
+        return not metric.minimised
+    outcomes = [result.outcome for result in results]
     least = -1.0 if metric.zero == "target" else 0.0
     levels = [o.delta_perf for o in outcomes]
     if metric.zero == "no change":

@@ -1,4 +1,7 @@
-"""What becomes of a set of values: those shown to be worse go; one alone stays only with pairs."""
+"""Decide on a parameter of few values, or of one value that arms compare with others.
+
+Values that are shown to be worse go. A single one may be left only with an arm of pairs to test it.
+"""
 
 from __future__ import annotations
 
@@ -8,15 +11,14 @@ from itertools import permutations
 
 import numpy as np
 
-from harness import statistics
+from harness import observations, statistics
 from harness.claims.non_inferiority import FEWEST_PAIRS
-from harness.observations import FloatArray
+from harness.observations import FloatArray, Observations
 from harness.observations.levels import is_number
-from harness.records import Value
-from harness.refine.sample import Sample
-from harness.refine.terms import Terms, figure_of, of_runs
-from harness.refine.values import Figure, Revision
-from harness.statistics import FEWEST_COMPARED, Worse
+from harness.records import Result, Value
+from harness.refine.proposal import Figure, Revision
+from harness.refine.sample import Criteria, Sample, figure_of, of_runs
+from harness.statistics import FEWEST_COMPARED, Comparison, Worse
 from harness.sweeps.space import Choice, Constant
 from harness.sweeps.sweep import Pairs
 from harness.text import (
@@ -26,14 +28,15 @@ from harness.text import (
     p_text,
     parameter_name,
     parameter_value,
+    plural,
     signed,
 )
 
 FEWEST_HIGH = 4
-"""High performers below which what they have in common says nothing."""
+"""With fewer high performers than this, what they have in common says nothing."""
 
 MOST_PAIRED = 4
-"""A fixed value is paired with so many others at most: those with the best means."""
+"""A fixed value is paired with at most so many others: those with the best means."""
 
 Pair = tuple[Value, Value]
 """A value, and one that it is compared with."""
@@ -41,10 +44,13 @@ Pair = tuple[Value, Value]
 
 @dataclass(frozen=True, slots=True)
 class _Shared:
-    """A value that all high performers have, with the chance of that (of any value, corrected)."""
+    """A value that all high performers have.
+
+    ``p_value`` is the probability that they have any one value by chance.
+    """
 
     value: Value
-    mark: str
+    high_means: str
     count: int
     runs: int
     p_value: float
@@ -52,9 +58,9 @@ class _Shared:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Levels:
-    """A parameter of few values with the outcomes at each, and what is shown of them.
+    """A parameter of few values: the outcomes at each, and the comparisons of each pair.
 
-    ``worse`` says how much worse the first value of a pair is than the second, ``p_values`` are
+    ``worse`` says how much worse the first value of a pair is than the second. The ``p_values`` are
     corrected for their number by Holm's procedure.
     """
 
@@ -63,7 +69,7 @@ class _Levels:
     at: Mapping[Value, FloatArray]
     worse: Mapping[Pair, Worse]
     p_values: Mapping[Pair, float]
-    terms: Terms
+    criteria: Criteria
 
     @property
     def runs(self) -> int:
@@ -71,25 +77,25 @@ class _Levels:
 
     @property
     def shown(self) -> list[Pair]:
-        """The pairs whose first value is shown to be worse, the clearest first."""
-        clear = [pair for pair, p_value in self.p_values.items() if p_value <= self.terms.level]
+        """Return the pairs whose first value is shown to be worse, the clearest first."""
+        clear = [pair for pair, p_value in self.p_values.items() if p_value <= self.criteria.level]
         return sorted(clear, key=lambda pair: self.p_values[pair])
 
     @property
     def kept(self) -> list[Value]:
-        """The values that are not shown to be worse than another."""
+        """Return the values that are not shown to be worse than another."""
         gone = {one for one, _ in self.shown}
         return [option for option in self.before.options if option not in gone]
 
 
 def decide_levels(
-    name: str, before: Choice, sample: Sample, terms: Terms, *, may_fix: bool = True
+    name: str, before: Choice, sample: Sample, criteria: Criteria, *, may_fix: bool = True
 ) -> Revision:
-    """Return what becomes of a parameter of few values.
+    """Decide on a parameter of few values.
 
     Without ``may_fix`` it is never left with one value, which only pairs of runs could test.
     """
-    levels = _compared(name, before, sample, terms)
+    levels = _compared(name, before, sample, criteria)
     shared = _shared(levels, sample)
     alone = levels.kept[0] if len(levels.kept) == 1 else None
     if shared is not None and shared.value in levels.kept:
@@ -103,41 +109,41 @@ def decide_levels(
     return _kept(levels)
 
 
-def _compared(name: str, before: Choice, sample: Sample, terms: Terms) -> _Levels:
+def _compared(name: str, before: Choice, sample: Sample, criteria: Criteria) -> _Levels:
     column = sample.column(name)
     at = {
         option: sample.outcomes[[found == option for found in column]] for option in before.options
     }
     known = [option for option, outcomes in at.items() if outcomes.size >= FEWEST_COMPARED]
-    margin = 0.0 if terms.margin is None else terms.margin
+    margin = 0.0 if criteria.margin is None else criteria.margin
     worse = {
         (one, other): statistics.worse_by(at[one], at[other], margin)
         for one, other in permutations(known, 2)
     }
     corrected = statistics.holm([found.p_value for found in worse.values()]) if worse else []
-    if terms.margin is None:  # how much worse is worse enough is not said
+    if criteria.margin is None:  # nothing says how much worse is bad enough
         corrected = [1.0] * len(worse)
-    return _Levels(name, before, at, worse, dict(zip(worse, corrected, strict=True)), terms)
+    return _Levels(name, before, at, worse, dict(zip(worse, corrected, strict=True)), criteria)
 
 
 def _shared(levels: _Levels, sample: Sample) -> _Shared | None:
     """Return the value that all high performers have, where chance does not explain it."""
-    high, n, terms = int(sample.high.sum()), len(sample), levels.terms
+    high, n, criteria = int(sample.high.sum()), len(sample), levels.criteria
     column = sample.column(levels.name)
     best = {value for value, is_high in zip(column, sample.high, strict=True) if is_high}
-    if terms.margin is None or high < FEWEST_HIGH or 2 * high > n or len(best) != 1:
+    if criteria.margin is None or high < FEWEST_HIGH or 2 * high > n or len(best) != 1:
         return None
     value = best.pop()
     runs = sum(found == value for found in column)
     chance = statistics.all_of_one(high, runs, n)
     p_value = min(1.0, len(levels.before.options) * chance)
-    if p_value > terms.level:
+    if p_value > criteria.level:
         return None
-    return _Shared(value, sample.mark.words, high, runs, p_value)
+    return _Shared(value, sample.high_means, high, runs, p_value)
 
 
 def _fixed(levels: _Levels, value: Value, shared: _Shared | None) -> Revision:
-    at, terms = levels.at, levels.terms
+    at, criteria = levels.at, levels.criteria
     others = [option for option in levels.before.options if option != value]
     ranked = sorted(others, key=lambda option: -_mean(at[option]))
     best = set(ranked[:MOST_PAIRED])
@@ -146,9 +152,9 @@ def _fixed(levels: _Levels, value: Value, shared: _Shared | None) -> Revision:
     words = []
     if shared is not None:
         words.append(
-            f"all {shared.count} high performers ({shared.mark}) have {parameter_value(value)}, as "
-            f"{of_runs(shared.runs, levels.runs)} do: by chance {p_text(shared.p_value)} "
-            f"({terms.needed})"
+            f"all {shared.count} high performers ({shared.high_means}) have "
+            f"{parameter_value(value)}, as {of_runs(shared.runs, levels.runs)} do: by chance "
+            f"{p_text(shared.p_value)} ({criteria.needed})"
         )
     words += [
         f"against {parameter_value(option)} {_difference(at[value], at[option])}"
@@ -171,21 +177,22 @@ def _fixed(levels: _Levels, value: Value, shared: _Shared | None) -> Revision:
         after=Constant(value),
         why="; ".join(words) + _at_an_end(levels.before, value),
         gives_up=given_up,
-        figure=figure_of(compared, p_value, terms.level),
+        figure=figure_of(compared, p_value, criteria.level),
         pairs=Pairs(FEWEST_PAIRS, paired),
     )
 
 
 def _narrowed(levels: _Levels) -> Revision:
-    kept, before, terms = levels.kept, levels.before, levels.terms
+    kept, before, criteria = levels.kept, levels.before, levels.criteria
     gone = [option for option in before.options if option not in kept]
     words = []
     for option in gone:
         pair = next(pair for pair in levels.shown if pair[0] == option)
         words.append(
             f"{parameter_value(option)} is worse than {parameter_value(pair[1])}, by more than "
-            f"{number(terms.margin or 0.0)}: {_difference(levels.at[option], levels.at[pair[1]])}, "
-            f"{p_text(levels.p_values[pair])} ({terms.needed})"
+            f"{number(criteria.margin or 0.0)}: "
+            f"{_difference(levels.at[option], levels.at[pair[1]])}, "
+            f"{p_text(levels.p_values[pair])} ({criteria.needed})"
         )
     best = max(kept, key=lambda option: _mean(levels.at[option]))
     weights = [w for o, w in zip(before.options, before.weights, strict=True) if o in kept]
@@ -203,7 +210,7 @@ def _narrowed(levels: _Levels) -> Revision:
 
 
 def _kept(levels: _Levels) -> Revision:
-    name, before, terms = levels.name, levels.before, levels.terms
+    name, before, criteria = levels.name, levels.before, levels.criteria
     count = len(before.options)
     kept = "both kept" if count == 2 else "all kept"
     if not levels.worse:
@@ -213,21 +220,21 @@ def _kept(levels: _Levels) -> Revision:
     one, other = pair
     over = _difference(levels.at[other], levels.at[one])
     found = f"{parameter_value(other)} over {parameter_value(one)} {over}"
-    if terms.margin is None:
+    if criteria.margin is None:
         why = f"{found}; how much worse a value must be to be left out is not said (--margin)"
     elif len(levels.kept) == 1:
         why = f"{found}; one value would be left, which only pairs of runs could test"
     else:
         gap = "" if count == 2 else ", the clearest difference"
         why = (
-            f"none is shown to be worse by {number(terms.margin)}: {found}{gap}, "
-            f"{p_text(levels.p_values[pair])} ({terms.needed})"
+            f"none is shown to be worse by {number(criteria.margin)}: {found}{gap}, "
+            f"{p_text(levels.p_values[pair])} ({criteria.needed})"
         )
     return Revision(name, "keep", before, before, f"{why}; {kept}", figure=_figure(levels, pair))
 
 
 def _figure(levels: _Levels, pair: Pair) -> Figure:
-    return figure_of(levels.worse[pair], levels.p_values[pair], levels.terms.level)
+    return figure_of(levels.worse[pair], levels.p_values[pair], levels.criteria.level)
 
 
 def _mean(outcomes: FloatArray) -> float:
@@ -251,3 +258,68 @@ def _at_an_end(before: Choice, value: Value) -> str:
     if value == max(numbers):
         return f"; nothing above {parameter_value(value)} was tried"
     return f"; nothing below {parameter_value(value)} was tried" if value == min(numbers) else ""
+
+
+# ---- a parameter that was the same in every run -------------------------------------------------
+
+
+def decide_constant(
+    name: str, before: Constant, main: Observations, arm: Sequence[Result], criteria: Criteria
+) -> Revision:
+    """Decide on a parameter that has the same value in all main runs.
+
+    ``arm`` are the runs that change it alone, matched with main runs. The decision leaves nothing
+    out, so it is made at the level of the question that the pairs were run for: α, divided by the
+    number of values for the tests that the fixed one is worse.
+    """
+    values = dict.fromkeys(result.run.config.get(name) for result in arm)
+    tested = {
+        value: _by_pairs(main, [r for r in arm if r.run.config.get(name) == value], criteria)
+        for value in values
+        if value != before.value
+    }
+    tested = {value: found for value, found in tested.items() if found.n >= 2}
+    if not tested or criteria.margin is None:
+        return Revision(name, "keep", before, before, "the same in every run: nothing to tell by")
+    margin = number(criteria.margin)
+    lines = [
+        f"against {parameter_value(value)} {signed(found.estimate)}, {interval(found)} "
+        f"({plural(found.n, 'pair')})"
+        for value, found in tested.items()
+    ]
+    enough = {value: found for value, found in tested.items() if found.n >= FEWEST_PAIRS}
+    level = criteria.alpha / len(tested)
+    worse = [value for value, found in enough.items() if found.p_less <= level]
+    shown = "; ".join(lines)
+    if worse:
+        p_value = min(enough[value].p_less for value in worse)
+        return Revision(
+            name,
+            "reopen",
+            before,
+            Choice(before.value, *worse),
+            f"{parameter_value(before.value)} is worse than {listed_values(worse)} by more than "
+            f"{margin} ({p_text(p_value)}, needed: {level:.2g}): {shown}",
+            figure=figure_of(enough[worse[0]], p_value, level),
+        )
+    least = max(found.p_greater for found in tested.values())
+    figure = figure_of(min(tested.values(), key=lambda found: found.low), least, criteria.alpha)
+    if len(enough) == len(tested) and least <= criteria.alpha:
+        why = f"no worse than {listed_values(tested)} by {margin} ({p_text(least)}): {shown}"
+        return Revision(name, "keep", before, before, f"{why}; needs no more pairs", figure=figure)
+    return Revision(
+        name,
+        "keep",
+        before,
+        before,
+        f"not shown yet to be no worse than {listed_values(tested)} by {margin} ({p_text(least)}): "
+        f"{shown}; tested again",
+        gives_up=f"{parameter_name(name)} {listed_values(tested)}, but for the pairs of the arm",
+        figure=figure,
+        pairs=Pairs(FEWEST_PAIRS, tuple(tested)),
+    )
+
+
+def _by_pairs(main: Observations, arm: Sequence[Result], criteria: Criteria) -> Comparison:
+    differences = observations.paired_differences(main, observations.observe(arm))
+    return statistics.non_inferiority(differences, criteria.margin or 1.0)

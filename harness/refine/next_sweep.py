@@ -1,7 +1,8 @@
-"""The next sweep itself: its sizes, arms and baseline, and what else is to be said of it."""
+"""Build the next sweep: its sizes, arms, baseline, questions and notes."""
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,30 +10,41 @@ from typing import Any
 
 from harness import observations, statistics
 from harness.analysis.columns import RATE
-from harness.claims import still_improves
+from harness.claims import (
+    BestInside,
+    best_inside,
+    lower_tail,
+    mean_gain,
+    no_worse,
+    spread,
+    still_improves,
+    success_rate,
+)
 from harness.claims.non_inferiority import FEWEST_PAIRS
 from harness.errors import UsageError
 from harness.observations import Observations, rule_text
+from harness.observations.levels import RANGE_FROM, is_number
+from harness.protocols import Claim
 from harness.records import Result
-from harness.refine.asking import questions_of, since_of
-from harness.refine.values import Proposal, Revision
-from harness.sweeps.space import Constant, Distribution
+from harness.refine.proposal import Proposal, ProposedQuestion, Revision
+from harness.refine.source import literal
+from harness.sweeps.space import Choice, Constant, Distribution, LogUniform, Uniform
 from harness.sweeps.sweep import Pairs, Sweep, trainer_file
 from harness.text import listed, listed_values, parameter_name, parameter_value, plural
 from harness.training.settings import check_config
 from harness.verdicts import Counts, Evidence, Metric
 
 PLACEBO, NULL, HALF = 2, 8, 12
-"""How many of the first main runs an arm has, as far as there are so many."""
+"""The number of first main runs that each arm has, as far as there are so many."""
 
 FEWEST_RUNS, MOST_RUNS = 24, 48
 """Runs that a sweep after a table has, unless told otherwise."""
 
 EVALUATIONS = 10
-"""How often a run after a table is evaluated, where it has the steps for it."""
+"""A run after a table is evaluated so often, where it has the steps for it."""
 
 LIKELY_RATE = 0.7
-"""The success rate at which the power of a number of runs is told."""
+"""The true success rate at which the power of the next sweep is stated."""
 
 PURPOSES = {
     "placebo": "learning rate 0: must measure exactly 0",
@@ -43,9 +55,9 @@ PURPOSES = {
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """What the next sweep comes after.
+    """The finished sweep or table that the next sweep comes after.
 
-    ``sweep`` is its declaration, None where there is none; ``is_table`` whether its runs are a
+    ``sweep`` is its declaration, None where there is none. ``is_table`` says that its runs are a
     table's and not in the store. ``observed`` are its main runs, ``arms`` the others by arm;
     ``margin`` is None where none is stated for the ``metric``.
     """
@@ -61,13 +73,13 @@ class Past:
 
     @property
     def results(self) -> tuple[Result, ...]:
-        """The main runs that are done for good."""
+        """Return the main runs that are final."""
         return (*self.observed.completed, *self.observed.diverged)
 
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """What the next sweep is asked to be: its name; runs and steps, as they were where None."""
+    """The name of the next sweep, and its runs and steps; None leaves them as they were."""
 
     name: str
     runs: int | None = None
@@ -75,7 +87,7 @@ class Sizes:
 
 
 def proposed(past: Past, revisions: Sequence[Revision], asked: Sizes, tests: int) -> Proposal:
-    """Return the next sweep with the revised parameters.
+    """Build the next sweep of the revised parameters.
 
     Raises
     ------
@@ -124,14 +136,14 @@ def proposed(past: Past, revisions: Sequence[Revision], asked: Sizes, tests: int
         alpha=past.alpha,
         sizes=(why_runs, _why_steps(past, steps, every)),
         arms=tuple((arm, _purpose(arm, size, space)) for arm, size in arms.items()),
-        beside=tuple(_beside(past, baseline, stub=stub, null="null" in arms)),
+        notes=tuple(_notes(past, baseline, stub=stub, null="null" in arms)),
         trainer=None if sweep is None or sweep.trainer is None else _imported(sweep),
         stub=stub,
     )
 
 
 def _runs(past: Past, asked: int | None, paired: Mapping[str, Pairs]) -> tuple[int, str]:
-    """Return how many main runs there are to be, and why."""
+    """Return the number of main runs, and the reason for it."""
     before = past.sweep.runs if past.sweep is not None else past.observed.total
     usual = before if past.sweep is not None else min(max(before, FEWEST_RUNS), MOST_RUNS)
     least = FEWEST_PAIRS if paired else 1
@@ -168,12 +180,12 @@ def _steps(past: Past, asked: int | None) -> int:
 
 
 def _interval(steps: int) -> int:
-    """Return after how many steps to evaluate, so that there is a look halfway."""
+    """Return the number of steps between evaluations, one of which comes halfway."""
     return max(1, 10 if 2 * EVALUATIONS <= steps <= 100 else steps // EVALUATIONS)
 
 
 def _why_steps(past: Past, steps: int, every: int) -> str:
-    """Say why there are so many steps, with what the learning curves had left to gain."""
+    """Explain the number of steps, with what the learning curves had left to gain."""
     before = Counter(result.run.steps for result in past.results).most_common(1)[0][0]
     words = f"{plural(steps, 'step')}, as before"
     if steps != before:
@@ -195,7 +207,7 @@ def _why_steps(past: Past, steps: int, every: int) -> str:
 
 
 def _is_trained_here(space: Mapping[str, Distribution]) -> bool:
-    """Whether the harness's own training knows all of these parameters."""
+    """Whether the harness's own trainers know all of these parameters."""
     try:
         check_config({name: drawn.values()[0] for name, drawn in space.items()})
     except UsageError:
@@ -204,7 +216,7 @@ def _is_trained_here(space: Mapping[str, Distribution]) -> bool:
 
 
 def _was_trained_here(past: Past) -> bool:
-    """Whether the runs were trained by the harness, as far as is known: a table does not say."""
+    """Whether the harness trained the runs; assumed of a table, which does not say."""
     return past.is_table or all(
         result.conditions.trainer.startswith("harness.") for result in past.results
     )
@@ -213,7 +225,7 @@ def _was_trained_here(past: Past) -> bool:
 def _arms(
     past: Past, space: Mapping[str, Distribution], runs: int, *, half: bool, null: bool
 ) -> dict[str, int | Pairs]:
-    """Return the control arms; a training function of the user's has a null arm if it had one."""
+    """Return the control arms; a trainer of the user's has a null arm only if it had one."""
     arms: dict[str, int | Pairs] = {}
     if RATE in space:
         arms["placebo"] = min(PLACEBO, runs)
@@ -233,7 +245,7 @@ def _purpose(arm: str, size: int | Pairs, space: Mapping[str, Distribution]) -> 
 
 
 def _counts(past: Past) -> Counts | None:
-    """Return the counts of a table as a baseline; None where they say nothing."""
+    """Return the counts of a table as a baseline; None where they mean nothing."""
     if past.metric.zero != "no change" or past.observed.is_degenerate:
         return None
     count = observations.count_successes(past.observed, min_gain=0.0, rule="above zero")
@@ -246,8 +258,8 @@ def _counts(past: Past) -> Counts | None:
     )
 
 
-def _beside(past: Past, baseline: str | Counts | None, *, stub: bool, null: bool) -> list[str]:
-    """Return what else is to be known of the next sweep."""
+def _notes(past: Past, baseline: str | Counts | None, *, stub: bool, null: bool) -> list[str]:
+    """Return what else the reader should know of the next sweep."""
     lines = []
     if past.sweep is None:
         lines.append(
@@ -279,7 +291,7 @@ def _beside(past: Past, baseline: str | Counts | None, *, stub: bool, null: bool
 
 
 def _imported(sweep: Sweep) -> tuple[str, str]:
-    """Return the module and the name that the training function of ``sweep`` is imported by."""
+    """Return the module and the name to import the training function of ``sweep`` by."""
     assert sweep.trainer is not None
     file = trainer_file(sweep.trainer)
     parts, folder = [file.stem], file.parent
@@ -287,3 +299,99 @@ def _imported(sweep: Sweep) -> tuple[str, str]:
         parts.insert(0, folder.name)
         folder = folder.parent
     return ".".join(parts), sweep.trainer.__qualname__
+
+
+# ---- questions ----------------------------------------------------------------------------------
+
+
+def questions_of(
+    revisions: Sequence[Revision],
+    paired: Mapping[str, Pairs],
+    *,
+    sweep: Sweep | None,
+    baseline: str | Counts | None,
+    since: int | None,
+    margin: float | None,
+) -> list[ProposedQuestion]:
+    """Return the standard questions that a sweep with these parameters and arms can answer.
+
+    ``since`` is the step from which to look for a plateau; None asks no such question.
+    """
+    asked = [
+        ProposedQuestion(
+            "success_above_half", success_rate.above(0.5), "success_rate.above", ("0.5",)
+        )
+    ]
+    if baseline is not None:
+        asked += [_versus("success", success_rate.above_baseline(), "success_rate.above")]
+    if isinstance(baseline, str):
+        asked += [
+            _versus("mean", mean_gain.above_baseline(), "mean_gain.above"),
+            _versus("variance", spread.below_baseline(), "spread.below"),
+            _versus("lower_tail", lower_tail.above_baseline(), "lower_tail.above"),
+        ]
+    margin_code = () if margin is None else (f"margin={literal(margin)}",)
+    if since is not None:
+        claim, parts = still_improves(since, margin), (f"since={since}", *margin_code)
+        asked.append(ProposedQuestion("plateau", claim, "still_improves", parts))
+    for revision in revisions:
+        if _has_best(revision):
+            asked.append(_sweet_spot(revision, revisions, sweep, margin, margin_code))
+        pairs = paired.get(revision.parameter)
+        if pairs is not None and isinstance(revision.after, Constant):
+            value, name = revision.after.value, revision.parameter
+            asked.append(
+                ProposedQuestion(
+                    name,
+                    no_worse(name, value, than=pairs.values, margin=margin),
+                    "no_worse",
+                    (literal(name), literal(value), f"than={literal(pairs.values)}", *margin_code),
+                )
+            )
+    return asked
+
+
+def since_of(steps: int, every: int) -> int | None:
+    """Return the evaluated step at or after half of the steps; None where there is none."""
+    since = math.ceil(steps / 2 / every) * every
+    return since if since < steps else None
+
+
+def _versus(what: str, claim: Claim, code: str) -> ProposedQuestion:
+    return ProposedQuestion(f"{what}_vs_baseline", claim, f"{code}_baseline")
+
+
+def _has_best(revision: Revision) -> bool:
+    """Whether to ask for the best value: of the learning rate, and of a range that changes."""
+    after, is_rate = revision.after, revision.parameter == RATE
+    if isinstance(after, Choice):
+        enough = len(after.options) >= (3 if is_rate else RANGE_FROM)
+        many = enough and all(is_number(option) for option in after.options)
+    else:
+        many = isinstance(after, Uniform | LogUniform)
+    return many and (is_rate or revision.action != "keep")
+
+
+def _sweet_spot(
+    revision: Revision,
+    revisions: Sequence[Revision],
+    sweep: Sweep | None,
+    margin: float | None,
+    margin_code: tuple[str, ...],
+) -> ProposedQuestion:
+    """Ask where the best value lies, within the same parameter as the sweep before did."""
+    name = revision.parameter
+    varied = {r.parameter for r in revisions if not isinstance(r.after, Constant)}
+    before = [
+        claim.within
+        for claim in ({} if sweep is None else sweep.questions).values()
+        if isinstance(claim, BestInside) and claim.parameter == name and claim.within in varied
+    ]
+    within = before[0] if before else None
+    blocked = () if within is None else (f"within={literal(within)}",)
+    return ProposedQuestion(
+        "lr_sweet_spot" if name == RATE else f"{name}_sweet_spot",
+        best_inside(name, within=within, margin=margin),
+        "best_inside",
+        (literal(name), *blocked, *margin_code),
+    )

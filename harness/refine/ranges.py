@@ -1,4 +1,4 @@
-"""What becomes of a range: cut where it is shown worse, wider where the best is at an edge."""
+"""Decide on a range: cut it where it is shown worse, widen it where the best is at an edge."""
 
 from __future__ import annotations
 
@@ -11,39 +11,39 @@ from numpy.typing import NDArray
 from harness import statistics
 from harness.observations import FloatArray
 from harness.observations.levels import is_number
-from harness.refine.sample import Sample
-from harness.refine.terms import Terms, figure_of, of_runs, rounded
-from harness.refine.values import Action, Figure, Revision
+from harness.refine.proposal import Action, Figure, Revision
+from harness.refine.sample import Criteria, Sample, figure_of, of_runs, rounded
 from harness.statistics import FEWEST_BRACKETED, Bracket, WorseEnd
 from harness.sweeps.space import Choice, LogUniform, Uniform
 from harness.text import number, p_text, parameter_name, parameter_value, plural, signed
 
 Ordered = Uniform | LogUniform | Choice
-"""What a numeric parameter of many values is drawn from; the options of a choice are its range."""
+"""The distributions of numeric parameters with many values; a choice spans its options."""
 
 MOST_WIDER = 10.0
-"""A logarithmic range is widened by an order of magnitude at most."""
+"""A logarithmic range is widened by at most an order of magnitude."""
 
 _RESAMPLES = (1_999, 9_999)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Range:
-    """A numeric parameter of many values, at n runs [n]."""
+    """A numeric parameter of many values: the values ``x`` [n] and outcomes ``y`` [n] of n runs."""
 
     name: str
     before: Ordered
     x: FloatArray
     y: FloatArray
-    terms: Terms
+    criteria: Criteria
 
 
 @dataclass(frozen=True, slots=True)
 class _Side:
     """One end of a range.
 
-    ``falls`` says that the outcome is shown to fall to it, ``best`` that it is shown to fall to the
-    other end alone, with the best runs at this one. ``worse`` is how much of it is shown worse.
+    ``falls`` says that the outcome is shown to fall towards it. ``best`` says that the outcome is
+    shown to fall towards the other end only, and that the best runs lie at this one. ``worse`` is
+    the part of it that is shown to be worse.
     """
 
     name: str
@@ -57,11 +57,11 @@ class _Side:
         return self.name == "lower"
 
 
-def decide_range(name: str, before: Ordered, sample: Sample, terms: Terms) -> Revision:
-    """Return what becomes of a numeric parameter of many values."""
+def decide_range(name: str, before: Ordered, sample: Sample, criteria: Criteria) -> Revision:
+    """Decide on a numeric parameter of many values."""
     values = sample.column(name)
     x = np.array([float(value) for value in values if is_number(value)], dtype=np.float64)
-    found = _Range(name, before, x, sample.outcomes[[is_number(v) for v in values]], terms)
+    found = _Range(name, before, x, sample.outcomes[[is_number(v) for v in values]], criteria)
     distinct = np.unique(x).size
     if x.size < FEWEST_BRACKETED or distinct < 3:
         few = f"too few to tell: {plural(x.size, 'run')} with {plural(distinct, 'value')}; kept"
@@ -82,11 +82,11 @@ def decide_range(name: str, before: Ordered, sample: Sample, terms: Terms) -> Re
 def _sides(found: _Range) -> tuple[_Side, _Side]:
     """Return the lower and the upper end.
 
-    Neither is cut where each is worse only than what the other would leave out.
+    Neither is cut where each is only worse than the part that the other would leave out.
     """
-    x, y, terms = found.x, found.y, found.terms
-    resamples = min(max(_RESAMPLES[0], math.ceil(10 / terms.level)), _RESAMPLES[1])
-    tested = statistics.bracket(x, y, terms.rng, resamples=resamples)
+    x, y, criteria = found.x, found.y, found.criteria
+    resamples = min(max(_RESAMPLES[0], math.ceil(10 / criteria.level)), _RESAMPLES[1])
+    tested = statistics.bracket(x, y, criteria.rng, resamples=resamples)
     lower, upper = _side(found, tested, "lower"), _side(found, tested, "upper")
     if lower.worse and upper.worse:
         inside = (x >= lower.worse.kept_to) & (x <= upper.worse.kept_to)
@@ -96,7 +96,7 @@ def _sides(found: _Range) -> tuple[_Side, _Side]:
 
 
 def _side(found: _Range, tested: Bracket, name: str) -> _Side:
-    terms, ordered = found.terms, np.sort(found.x)
+    criteria, ordered = found.criteria, np.sort(found.x)
     window = statistics.smallest_window(ordered.size)
     if name == "lower":
         p_value, other = tested.p_rising, tested.p_falling
@@ -104,19 +104,19 @@ def _side(found: _Range, tested: Bracket, name: str) -> _Side:
     else:
         p_value, other = tested.p_falling, tested.p_rising
         at_edge = tested.peak >= ordered[-window]
-    falls, worse = p_value <= terms.level, None
-    if falls and terms.margin is not None:
+    falls, worse = p_value <= criteria.level, None
+    if falls and criteria.margin is not None:
         worse = statistics.worse_end(
-            found.x, found.y, terms.margin, upper=name == "upper", alpha=terms.alpha
+            found.x, found.y, criteria.margin, upper=name == "upper", alpha=criteria.alpha
         )
-    best = other <= terms.level and p_value > terms.alpha and at_edge
+    best = other <= criteria.level and p_value > criteria.alpha and at_edge
     return _Side(name, p_value, falls, best, worse)
 
 
 def _changed(before: Ordered, lower: _Side, upper: _Side) -> Ordered:
-    """Return the range without what is shown to be worse, and wider where the best is at an edge.
+    """Return the range without its worse parts, and wider where the best is at an edge.
 
-    Ends are rounded to two digits, outwards, so that no more goes than is shown.
+    Ends are rounded outwards to two digits, so that no more goes than is shown to be worse.
     """
     low = lower.worse.kept_to if lower.worse else -math.inf
     high = upper.worse.kept_to if upper.worse else math.inf
@@ -156,7 +156,7 @@ def _action(before: Ordered, after: Ordered) -> Action:
 
 
 def _outside(found: _Range, after: Ordered) -> NDArray[np.bool_]:
-    """Return which runs [n] lie outside of what is kept."""
+    """Mark the runs [n] that lie outside of the range that is kept."""
     low, high = _ends(after)
     return np.asarray((found.x < low) | (found.x > high))
 
@@ -164,9 +164,9 @@ def _outside(found: _Range, after: Ordered) -> NDArray[np.bool_]:
 def _figure(found: _Range, after: Ordered, p_value: float) -> Figure:
     outside = _outside(found, after)
     if not outside.any():
-        return Figure(p_value, found.terms.level)
+        return Figure(p_value, found.criteria.level)
     compared = statistics.welch(found.y[outside], found.y[~outside])
-    return figure_of(compared, p_value, found.terms.level)
+    return figure_of(compared, p_value, found.criteria.level)
 
 
 def _why(found: _Range, after: Ordered, lower: _Side, upper: _Side) -> list[str]:
@@ -182,22 +182,24 @@ def _why(found: _Range, after: Ordered, lower: _Side, upper: _Side) -> list[str]
             words.append(f"the best runs lie at the {side.name} edge, {shown}: {wider}")
     return words or [
         f"no end is shown to be worse: falling to the lower {p_text(lower.p_value)}, to the upper "
-        f"{p_text(upper.p_value)} ({found.terms.needed}); kept as it is"
+        f"{p_text(upper.p_value)} ({found.criteria.needed}); kept as it is"
     ]
 
 
 def _why_cut(found: _Range, side: _Side, end: float) -> list[str]:
-    """Say that the outcome falls to an end, and what comes of it; nothing where it does not."""
+    """Say that the outcome falls towards an end and what follows; nothing where it does not."""
     if not side.falls:
         return []
-    y, terms = found.y, found.terms
-    shown = f"{terms.metric.name} falls to the {side.name} end ({p_text(side.p_value)}, "
-    shown += f"{terms.needed})"
+    y, criteria = found.y, found.criteria
+    shown = f"{criteria.metric.name} falls to the {side.name} end ({p_text(side.p_value)}, "
+    shown += f"{criteria.needed})"
     beyond = found.x < end if side.is_lower else found.x > end
-    if terms.margin is None:
+    if criteria.margin is None:
         return [f"{shown}; how much worse a run must be to be left out is not said (--margin)"]
     if side.worse is None or not beyond.any():
-        return [f"{shown}, but no part of it is shown to be worse by {number(terms.margin)}: kept"]
+        return [
+            f"{shown}, but no part of it is shown to be worse by {number(criteria.margin)}: kept"
+        ]
     gone, left = float(y[beyond].mean()), float(y[~beyond].mean())
     count = int(beyond.sum())
     return [

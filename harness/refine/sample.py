@@ -1,47 +1,62 @@
-"""The finished runs as refining looks at them: a row a configuration that counts by itself."""
+"""The finished runs as refining looks at them, and the criteria that each test is held against."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from harness import observations
-from harness.analysis import HIGH
-from harness.analysis.units import Units, units_of
+from harness.analysis.units import HighRule, Units, high_rule, units_of
 from harness.observations import FloatArray
-from harness.records import Config, Result, Value
+from harness.records import Config, Result, Value, finite
+from harness.refine.proposal import Figure
+from harness.statistics import Comparison, Worse
+from harness.text import plural
 from harness.verdicts import Metric
 
 
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """What makes a high performer: an outcome above the threshold, or at least that of a third."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Criteria:
+    """What is fixed before a parameter is looked at.
 
-    threshold: float
-    above: bool
-    words: str
+    Each test that could narrow something is held against ``level``: α over the number of tests.
+    ``margin`` is None where none is stated for the metric, and then nothing is narrowed.
+    """
 
-    def of(self, outcomes: FloatArray) -> NDArray[np.bool_]:
-        """Return which of ``outcomes`` [n] are those of high performers [n]."""
-        good = outcomes > self.threshold if self.above else outcomes >= self.threshold
-        return np.asarray(good, dtype=np.bool_)
+    level: float
+    alpha: float
+    margin: float | None
+    metric: Metric
+    rng: np.random.Generator
+
+    def shared(self, number: int) -> Criteria:
+        """Return the criteria of one of ``number`` cases that share a parameter's level."""
+        return replace(self, level=self.level / max(1, number))
+
+    @property
+    def needed(self) -> str:
+        """Write the level: "needed: 0.0042"."""
+        return f"needed: {self.level:.2g}"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sample:
     """Configurations [n], their outcomes [n], and which of them are high performers [n].
 
-    Repeats of a configuration are merged. A diverged run has the ``worst`` outcome there is.
+    Repeats of a configuration are merged. A diverged run has the ``worst`` outcome there is, and is
+    no high performer. ``high_means`` says in words what one is.
     """
 
     results: tuple[Result, ...]
     configs: tuple[Config, ...]
     outcomes: FloatArray
     high: NDArray[np.bool_]
-    mark: Mark
+    rule: HighRule
+    high_means: str
     worst: float
 
     def __len__(self) -> int:
@@ -58,23 +73,52 @@ class Sample:
         themselves.
         """
         some = tuple(r for r in self.results if r.run.config.get(parameter) == value)
-        return _sample(some, units_of(some), self.mark, self.worst)
+        return _sample(some, units_of(some), self.rule, self.high_means, self.worst)
 
 
 def sample_of(results: Sequence[Result], metric: Metric) -> Sample:
-    """Return the final runs of ``results``.
-
-    High performers gain more than 0.1 of a ΔPerf; by any other metric they are the best third.
-    """
+    """Return the final runs of ``results``, their high performers marked by `high_rule`."""
     units = units_of(results)
-    worst = observations.worst_value(units.observed)
-    mark = Mark(HIGH, True, f"{metric.name} > {HIGH:g}")
-    if metric.zero != "no change":
-        outcomes = np.sort(np.maximum(units.outcomes, worst))
-        mark = Mark(float(outcomes[-max(1, outcomes.size // 3)]), False, "the best third")
-    return _sample(tuple(results), units, mark, worst)
+    rule = high_rule(units.outcomes, metric)
+    means = "the best third" if rule.kind == "best third" else f"{metric.name} > {rule.threshold:g}"
+    return _sample(tuple(results), units, rule, means, observations.worst_value(units.observed))
 
 
-def _sample(results: tuple[Result, ...], units: Units, mark: Mark, worst: float) -> Sample:
-    outcomes = np.where(np.isfinite(units.outcomes), units.outcomes, worst)
-    return Sample(results, units.configs, outcomes, mark.of(outcomes), mark, worst)
+def rounded(value: float, *, up: bool, digits: int = 2) -> float:
+    """Return ``value`` to so many significant digits, the next above or below."""
+    if value == 0.0:
+        return 0.0
+    unit = 10.0 ** (math.floor(math.log10(abs(value))) + 1 - digits)
+    steps = round(value / unit, 6)
+    return float(f"{(math.ceil(steps) if up else math.floor(steps)) * unit:.12g}")
+
+
+def of_runs(part: int, whole: int) -> str:
+    """Return "12 of 48 runs"."""
+    return f"{part} of {plural(whole, 'run')}"
+
+
+def figure_of(compared: Comparison | Worse, p_value: float, needed: float) -> Figure:
+    """Return the comparison that a revision rests on, its open ends as None."""
+    return Figure(
+        p_value=p_value,
+        needed=needed,
+        estimate=finite(compared.estimate),
+        low=finite(compared.low),
+        high=finite(compared.high),
+        level=compared.level if math.isfinite(compared.low) else None,
+    )
+
+
+def _sample(
+    results: tuple[Result, ...], units: Units, rule: HighRule, means: str, worst: float
+) -> Sample:
+    return Sample(
+        results=results,
+        configs=units.configs,
+        outcomes=np.where(units.finished, units.outcomes, worst),
+        high=rule.of(units.outcomes),
+        rule=rule,
+        high_means=means,
+        worst=worst,
+    )

@@ -1,9 +1,13 @@
-"""The next sweep as the text of a Python file: complete, and its reasons with it."""
+"""Write the next sweep as a complete Python file, with its reasons as comments.
+
+The code is laid out as a formatter leaves it at any line length from 88 on.
+"""
 
 from __future__ import annotations
 
 import ast
 import inspect
+import json
 import keyword
 import re
 import textwrap
@@ -11,11 +15,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 
 from harness import claims
-from harness.refine.code import INDENT, WIDTH, call, distribution, enclosed, literal
-from harness.refine.values import Asked, Proposal, Revision
+from harness.records import Value
+from harness.refine.proposal import Proposal, ProposedQuestion, Revision
+from harness.sweeps.space import Choice, Constant, Distribution, Given, LogUniform, Uniform
 from harness.sweeps.sweep import Pairs, Sweep
 from harness.text import plural
 from harness.verdicts import Counts
+
+WIDTH = 88
+"""No line of code is longer: a call that does not fit has a line for each argument."""
+
+INDENT = "    "
 
 _NAMES = ("Choice", "Counts", "Given", "LogUniform", "Pairs", "Sweep", "Uniform")
 
@@ -50,8 +60,8 @@ def python(
 ) -> str:
     """Return the file that declares the next sweep, with its reasons as comments.
 
-    ``command`` is what it was made by, ``cost`` sentences on what it costs, ``power`` a sentence on
-    each question by its id.
+    ``command`` is the command that made it, ``cost`` are sentences on its cost, and ``power`` has a
+    sentence for each question by its id.
     """
     sweep = proposal.sweep
     body = [*_STUB.splitlines()] if proposal.stub else []
@@ -80,7 +90,7 @@ def _docstring(proposal: Proposal, command: str) -> list[str]:
     paragraphs = [
         f"The sweep after {proposal.source}: what its {runs} support.",
         f"Made by `{command}`. {held}",
-        *(_sentence(line) for line in proposal.beside),
+        *(_sentence(line) for line in proposal.notes),
     ]
     wrapped = [_wrapped(text.replace("\\", "\\\\").replace('"', "'")) for text in paragraphs]
     lines = [line for paragraph in wrapped for line in ("", *paragraph)][1:]
@@ -106,7 +116,7 @@ def _imports(proposal: Proposal, body: str) -> list[str]:
 
 
 def _settings(proposal: Proposal) -> Iterator[tuple[str, str]]:
-    """Yield what the sweep has beside space, arms and questions, where it is not the default."""
+    """Yield the settings other than space, arms and questions that are not the default."""
     sweep = proposal.sweep
     for field in fields(Sweep):
         value = getattr(sweep, field.name)
@@ -130,7 +140,7 @@ def _space(proposal: Proposal) -> str:
     items = {}
     for revision in proposal.revisions:
         name = revision.parameter
-        code = distribution(revision.after, depth=2, room=_beside(name))
+        code = distribution(revision.after, depth=2, room=_around(name))
         items[name] = code, _reasons(revision)
     return _commented(items)
 
@@ -149,16 +159,16 @@ def _arms(proposal: Proposal) -> str:
         code = literal(size)
         if isinstance(size, Pairs):
             parts = [literal(size.count), f"values={literal(size.values)}"]
-            code = call("Pairs", parts, depth=2, room=_beside(arm))
+            code = call("Pairs", parts, depth=2, room=_around(arm))
         items[arm] = code, [_sentence(purposes[arm])]
     return _commented(items)
 
 
-def _questions(questions: Sequence[Asked], power: Mapping[str, str]) -> str:
+def _questions(questions: Sequence[ProposedQuestion], power: Mapping[str, str]) -> str:
     items = {}
-    for asked in questions:
-        code = call(asked.function, asked.arguments, depth=2, room=_beside(asked.id))
-        items[asked.id] = code, [_sentence(power[asked.id])] if asked.id in power else []
+    for one in questions:
+        code = call(one.function, one.arguments, depth=2, room=_around(one.id))
+        items[one.id] = code, [_sentence(power[one.id])] if one.id in power else []
     return _commented(items)
 
 
@@ -172,8 +182,8 @@ def _commented(items: Mapping[str, tuple[str, Sequence[str]]]) -> str:
     return "\n".join([*lines, INDENT + "}"])
 
 
-def _beside(name: str) -> int:
-    """Return how many characters stand on a line beside the value of ``name``."""
+def _around(name: str) -> int:
+    """Return how many other characters a line has that holds the value of ``name``."""
     return len(literal(name)) + len(": ,")
 
 
@@ -196,3 +206,79 @@ def _variable(name: str) -> str:
     plain = re.sub(r"\W", "_", name)
     taken = plain in (*_NAMES, *claims.__all__, "train") or keyword.iskeyword(plain)
     return f"sweep_{plain}" if taken or plain[0].isdigit() else plain
+
+
+# ---- values and calls ---------------------------------------------------------------------------
+
+
+def literal(value: object) -> str:
+    """Return a plain value, or a tuple of them, as Python."""
+    if isinstance(value, float):
+        mantissa, _, exponent = repr(value).partition("e")
+        return f"{mantissa}e{int(exponent)}" if exponent else mantissa
+    if isinstance(value, str):
+        quoted = '"' in value and "'" not in value
+        return repr(value) if quoted else json.dumps(value, ensure_ascii=False)
+    if isinstance(value, tuple):
+        inside = ", ".join(map(literal, value))
+        return f"({inside},)" if len(value) == 1 else f"({inside})"
+    return repr(value)
+
+
+def call(name: str, arguments: Sequence[str], *, depth: int, room: int = 0) -> str:
+    """Return a call: on one line where it fits, else with a line for each argument.
+
+    ``depth`` is the indentation of its line, ``room`` the number of other characters on it.
+    """
+    return enclosed(f"{name}(", arguments, ")", depth=depth, room=room)
+
+
+def enclosed(before: str, parts: Sequence[str], after: str, *, depth: int, room: int = 0) -> str:
+    """Return ``parts`` between brackets: on one line where they fit, else a line each."""
+    line = f"{before}{', '.join(parts)}{after}"
+    if "\n" not in line and len(INDENT) * depth + room + len(line) <= WIDTH:
+        return line
+    inside = "".join(f"{INDENT * (depth + 1)}{part},\n" for part in parts)
+    return f"{before}\n{inside}{INDENT * depth}{after}"
+
+
+def distribution(drawn: Distribution, *, depth: int, room: int = 0) -> str:
+    """Return a distribution as Python. A constant is its plain value."""
+    if isinstance(drawn, Constant):
+        return literal(drawn.value)
+    if isinstance(drawn, Given):
+        return _given(drawn, depth=depth, room=room)
+    if isinstance(drawn, Uniform | LogUniform):
+        arguments = [literal(drawn.low), literal(drawn.high)]
+    elif isinstance(drawn, Choice):
+        arguments = [literal(option) for option in drawn.options]
+        if len(set(drawn.weights)) > 1:
+            arguments.append(f"weights={literal(drawn.weights)}")
+    else:
+        raise TypeError(f"{drawn!r} cannot be written as Python")
+    return call(type(drawn).__name__, arguments, depth=depth, room=room)
+
+
+def is_keyword(name: Value) -> bool:
+    """Whether ``name`` can be the name of a keyword argument."""
+    return isinstance(name, str) and name.isidentifier() and not keyword.iskeyword(name)
+
+
+def _given(drawn: Given, *, depth: int, room: int) -> str:
+    parent = literal(drawn.parameter)
+    if all(map(is_keyword, drawn.cases)):
+        cases = [
+            f"{value}={distribution(case, depth=depth + 1, room=len(str(value)) + 2)}"
+            for value, case in drawn.cases.items()
+        ]
+        return call("Given", [parent, *cases], depth=depth, room=room)
+    parts = [
+        f"{literal(value)}: {distribution(case, depth=depth + 2, room=len(literal(value)) + 3)}"
+        for value, case in drawn.cases.items()
+    ]
+    one = enclosed("{", parts, "}", depth=depth + 1, room=1)
+    flat = f"Given({parent}, {{{', '.join(parts)}}})"
+    if "\n" not in flat and len(INDENT) * depth + room + len(flat) <= WIDTH:
+        return flat
+    inside = INDENT * (depth + 1)
+    return f"Given(\n{inside}{parent},\n{inside}{one},\n{INDENT * depth})"

@@ -1,8 +1,8 @@
-"""Tables of finished runs, from wherever they were trained, as the harness's records."""
+"""Read tables of finished runs, wherever they were trained, as the harness's records."""
 
-from harness.tables.asked import Asked
-from harness.tables.cells import value
+from harness.tables.columns import ReadOptions
 from harness.tables.naming import canonical
 from harness.tables.runs import Reading, read_runs
+from harness.tables.table import value
 
-__all__ = ["Asked", "Reading", "canonical", "read_runs", "value"]
+__all__ = ["ReadOptions", "Reading", "canonical", "read_runs", "value"]

@@ -1,18 +1,19 @@
-"""Which column of a table is what."""
+"""Find out the role of each column of a table: ids, outcomes, settings, bookkeeping."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal
 
 from harness.errors import UnclearTableError, UsageError, nearest
 from harness.records import Value
 from harness.tables import trackers
-from harness.tables.asked import Asked
-from harness.tables.cells import identity, is_number, is_numeric
 from harness.tables.naming import Kind, Name, is_known, is_measured, parsed
-from harness.tables.table import Table
+from harness.tables.table import Table, identity, is_number, is_numeric
 from harness.tables.trackers import Tracker, is_bookkeeping
+from harness.text import first
 
 MEASURED: tuple[Kind, ...] = ("plain", "measurement", "attribute")
 SET: tuple[Kind, ...] = ("plain", "parameter", "attribute", "bookkeeping")
@@ -40,24 +41,50 @@ ROLES: dict[str, tuple[str, tuple[Kind, ...]]] = {
     "samples": ("samples", MEASURED),
     "prompts_changed": ("prompts_changed", MEASURED),
 }
-"""Role → the canonical names that have it, the likeliest first, and the kinds of column that may.
+"""Role → the canonical names for it, the likeliest first, and the kinds of column it may have.
 
-``prompts``, ``samples`` and ``prompts_changed`` are those of an evaluation beside its standard
-error only: elsewhere they may be anything.
+``prompts``, ``samples`` and ``prompts_changed`` have their roles only in a table with standard
+errors; elsewhere they may be anything.
 """
 
 IDS = ("run", "run_id", "id", "run_uuid", "trial_id")
-"""Names of columns that identify a run. Those of `NAMES` do where every row has another."""
+"""Names of columns that identify a run. Those of `NAMES` do so where every row has its own."""
 
 NAMES = ("name", "run_name", "trial_name", "trial")
 
+MOST_NAMED = 6
+"""A message names at most so many columns."""
+
 MANY_ROWS = 10
-"""From so many rows on a text that is another one in every row names the run."""
+"""From so many rows on, a column with a different text in every row is a name of the run."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReadOptions:
+    """How the user wants a table to be read; all of it is optional.
+
+    ``params``, ``before``, ``after``, ``metric`` and ``by`` are columns, with or without the prefix
+    they have in the table. ``target`` is the value of the metric that a success passes. ``curves``
+    is a long table of ``run``, ``step``, ``perf`` and optionally ``se``.
+    """
+
+    params: tuple[str, ...] = ()
+    before: str | None = None
+    after: str | None = None
+    metric: str | None = None
+    direction: Literal["max", "min"] | None = None
+    target: float | None = None
+    by: tuple[str, ...] = ()
+    curves: Path | None = None
+
+
+NOTHING = ReadOptions()
+"""No options: every column is recognised by its name."""
 
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """What each column of a table is, by the names as they stand in it.
+    """The use of each column of a table, by its name in the table.
 
     ``roles`` are role → column, ``parameters`` and ``by`` canonical name → column, ``ignored``
     a reason → columns.
@@ -75,7 +102,7 @@ class Columns:
 def resolve(table: Table, names: Mapping[str, Name], wanted: str, prefer: Collection[Kind]) -> str:
     """Return the column that the user calls ``wanted``, with its prefix or without.
 
-    Of several that are so called, the one of the kinds to ``prefer``.
+    Where several have that name, it is the one of the kinds to ``prefer``.
 
     Raises
     ------
@@ -97,15 +124,15 @@ def resolve(table: Table, names: Mapping[str, Name], wanted: str, prefer: Collec
             f"{table.path.name}: {wanted!r} may be any of {listed}: give the whole name"
         )
     known = [text for name in names.values() for text in (name.raw, name.bare, name.canonical)]
-    near = nearest(wanted, known) or f"; it has {_some(list(names))}"
+    near = nearest(wanted, known) or f"; it has {first(map(repr, names), MOST_NAMED)}"
     raise UsageError(f"{table.path.name} has no column {wanted!r}{near}")
 
 
-def find_roles(table: Table, asked: Asked) -> Columns:
-    """Return the columns that say which run a row is, and what was measured of it."""
+def find_roles(table: Table, options: ReadOptions) -> Columns:
+    """Find the columns that identify the run of a row, and those that were measured."""
     names = parsed(table.columns)
     tracker = trackers.recognised(names)
-    params = {resolve(table, names, name, SETTINGS) for name in asked.params}
+    params = {resolve(table, names, name, SETTINGS) for name in options.params}
     roles: dict[str, str] = {}
     for role, (called, kinds) in ROLES.items():
         for name in called.split():
@@ -116,10 +143,10 @@ def find_roles(table: Table, asked: Asked) -> Columns:
                 if parts.canonical == name and parts.kind == kind
                 if raw not in params or kinds == MEASURED
             ]
-            # A name that is not the role's own is not enough: its cells must look like it.
+            # Under another name than the role's own, the cells must look like it too.
             if name != role and not (tracker is not None and tracker.keeps.issuperset(found)):
                 found = [raw for raw in found if _suits(role, table.values(raw))]
-            if role == "delta_perf" and len(found) > 1 and not (asked.metric or asked.after):
+            if role == "delta_perf" and len(found) > 1 and not (options.metric or options.after):
                 listed = ", ".join(map(repr, found))
                 raise UnclearTableError(
                     f"{table.path.name}: any of {listed} may be ΔPerf; name one with --metric"
@@ -136,9 +163,9 @@ def find_roles(table: Table, asked: Asked) -> Columns:
 
 
 def _suits(role: str, cells: Iterable[Value]) -> bool:
-    """Whether cells are what a role needs.
+    """Whether cells fit a role.
 
-    A `state` may be a state of the United States, and `max_steps` −1 for "as many as it takes".
+    A `state` may be a state of the United States, and `max_steps` may be −1 for "no limit".
     """
     known = {item for item in cells if item is not None}
     if role == "status":
@@ -151,7 +178,7 @@ def _suits(role: str, cells: Iterable[Value]) -> bool:
 def _id_column(
     table: Table, names: Mapping[str, Name], tracker: Tracker | None, params: Collection[str]
 ) -> str | None:
-    """Return the column that tells runs apart, None where there is none."""
+    """Return the column that identifies runs, None where there is none."""
     plain = {name.canonical: raw for raw, name in names.items() if name.kind == "plain"}
     own = [raw for raw in (tracker.ids if tracker else ()) if raw in names]
     for raw in (*own, *(plain[name] for name in (*IDS, *NAMES) if name in plain)):
@@ -166,28 +193,28 @@ def _id_column(
 
 
 def find_parameters(
-    table: Table, columns: Columns, asked: Asked, outcome: Collection[str]
+    table: Table, columns: Columns, options: ReadOptions, outcome: Collection[str]
 ) -> Columns:
-    """Return the columns with their parameters, those to judge by, and what is ignored.
+    """Add the parameters, the columns to group by, and those that are ignored.
 
     ``outcome`` are the columns that the runs are judged by.
 
     Raises
     ------
     UsageError
-        Where a column is named twice over, two columns would be one parameter, or parameters and
-        measurements cannot be told apart.
+        Where a column is named for two uses, two columns would be one parameter, or parameters
+        and measurements cannot be told apart.
     """
     names, file = columns.names, table.path.name
     by = {}
-    for wanted in asked.by:
+    for wanted in options.by:
         raw = resolve(table, names, wanted, ("plain", "parameter"))
         if raw in outcome:
             raise UsageError(f"--by {wanted} is what {file} is judged by: name another column")
         by[names[raw].canonical] = raw
     taken = {*columns.roles.values(), *outcome, *by.values()} | {columns.run}
-    if asked.params:
-        chosen = [resolve(table, names, name, SETTINGS) for name in asked.params]
+    if options.params:
+        chosen = [resolve(table, names, name, SETTINGS) for name in options.params]
         for raw in chosen:
             if raw in outcome or raw in by.values():
                 flag = "--by" if raw in by.values() else "what the runs are judged by"
@@ -230,7 +257,7 @@ def _why_not(
 
 
 def _why_not_by_cells(table: Table, name: Name, tracker: Tracker | None) -> str | None:
-    """Return why what stands in a column is no parameter; None where it is one."""
+    """Return why the cells of a column are no parameter's; None where they may be."""
     found = [item for item in table.values(name.raw) if item is not None]
     texts = [item for item in found if isinstance(item, str)]
     if not found:
@@ -247,26 +274,26 @@ def _why_not_by_cells(table: Table, name: Name, tracker: Tracker | None) -> str 
 def _refuse_to_guess(
     table: Table, names: Mapping[str, Name], tracker: Tracker, chosen: Collection[str]
 ) -> None:
-    """Raise where columns may be parameters or measurements."""
+    """Raise an error where columns may be either parameters or measurements."""
     unknown = [raw for raw in chosen if _is_unknown(table, names[raw])]
     if unknown:
         sure = [names[raw].canonical for raw in chosen if raw not in unknown][:4] or ["COL"]
         which = "may be either" if len(unknown) > 1 else "may be one or the other"
         raise UnclearTableError(
             f"{table.path.name} is an export of {tracker.name}, where parameters and measurements "
-            f"look alike: {_some(unknown)} {which}; name the parameters: "
+            f"look alike: {first(map(repr, unknown), MOST_NAMED)} {which}; name the parameters: "
             f"--params {','.join(dict.fromkeys(sure))},…"
         )
 
 
 def _is_unknown(table: Table, name: Name) -> bool:
-    """Whether a column may be a parameter or a measurement: of numbers, or logged by its name."""
+    """Whether a column may be either: of numbers, or logged judging by its name."""
     known = name.kind != "plain" or is_known(name)
     return not known and ("/" in name.bare or is_numeric(table.values(name.raw)))
 
 
 def _by_name(table: Table, names: Mapping[str, Name], chosen: Iterable[str]) -> dict[str, str]:
-    """Return canonical name → column; of columns that say the same under one name the first."""
+    """Return canonical name → column, the first of columns that are equal."""
     found: dict[str, str] = {}
     for raw in chosen:
         name = names[raw].canonical
@@ -277,10 +304,3 @@ def _by_name(table: Table, names: Mapping[str, Name], chosen: Iterable[str]) -> 
                 "differ: name the parameters with --params, one of the two among them"
             )
     return found
-
-
-def _some(columns: Collection[str], most: int = 6) -> str:
-    """Return the names of columns in words, the first ``most`` of them."""
-    listed = ", ".join(map(repr, list(columns)[:most]))
-    more = len(columns) - most
-    return listed if more <= 0 else f"{listed} and {more} more"

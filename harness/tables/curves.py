@@ -1,4 +1,4 @@
-"""Learning curves in a long table: a row for each point, by run and step."""
+"""Read learning curves from a long table, which has a row for each run and step."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ from pathlib import Path
 from harness.errors import UsageError
 from harness.records import Evaluation
 from harness.tables import rows
-from harness.tables.cells import identity
 from harness.tables.naming import Name, parsed
 from harness.tables.reading import read_table
-from harness.tables.table import Table
+from harness.tables.table import Table, identity
 
 _RUN = ("run", "run_id", "id", "trial_id", "number", "name")
 _STEP = ("step", "_step", "steps", "global_step", "iteration", "training_iteration", "epoch")
@@ -23,7 +22,7 @@ _SE = ("se", "stderr", "sem")
 def read_curves(
     path: Path, ids: Sequence[str], measure: str, sign: int
 ) -> tuple[dict[str, tuple[Evaluation, ...]], str]:
-    """Return run id → learning curve in the order of its steps, and a line on what was read.
+    """Return run id → learning curve in the order of its steps, and a note on what was read.
 
     ``ids`` are those of the runs, ``measure`` the canonical name of the metric, which the column
     may have instead of ``perf``; perf is multiplied by ``sign``. A missing standard error is NaN, a
@@ -69,10 +68,10 @@ def read_curves(
         id_: tuple(found[at] for at in sorted(found)) for id_, found in points.items() if found
     }
     number, without = sum(map(len, curves.values())), len(table) - sum(map(len, points.values()))
-    said = f"curves: {number} points of {perf} over {step}, of {len(curves)} runs, from {path.name}"
+    note = f"curves: {number} points of {perf} over {step}, of {len(curves)} runs, from {path.name}"
     if without:
-        said += f"; {without} without a number left out"
-    return curves, said
+        note += f"; {without} without a number left out"
+    return curves, note
 
 
 def _column(table: Table, names: Mapping[str, Name], what: str, called: tuple[str, ...]) -> str:

@@ -1,4 +1,4 @@
-"""What the name of a column says: whose column it is, and what it is called among us."""
+"""Read the names of columns: their prefixes, and the names that parameters have here."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ PREFIXES: dict[str, Kind] = {
     "tags": "bookkeeping",
     "system_attrs": "bookkeeping",
 }
-"""What stands before a dot, slash or colon in the names of a tracker's columns."""
+"""Prefixes of trackers' columns, before a dot, slash or colon → the kind of column."""
 
 _UNDERSCORING = {"datetime_start", "mean_test_score", "mean_fit_time"}
-"""Columns of exports that write ``params_x``: of Optuna and scikit-learn."""
+"""Columns that mark an export which writes ``params_x``: one of Optuna or scikit-learn."""
 
 ALIASES = {
     alias: name
@@ -43,7 +43,7 @@ ALIASES = {
     }.items()
     for alias in aliases.split()
 }
-"""Other names of what this project has a name for."""
+"""Another name → the name that this project uses."""
 
 _COMMON = """
     adam_beta1 adam_beta2 adam_epsilon beta1 beta2 clip_range cliprange dropout epochs epsilon
@@ -55,7 +55,7 @@ _COMMON = """
     vf_coef warmup_ratio
 """
 KNOWN = frozenset(ALIASES.values()) | frozenset(_COMMON.split())
-"""Names that are hyperparameters wherever they occur."""
+"""Names that are always those of hyperparameters."""
 
 _SPLIT = r"train|training|val|valid|validation|eval|evaluation|test|dev|rollout|charts|losses"
 _MEASURE = (
@@ -74,7 +74,7 @@ _MINIMISED = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Name:
-    """A column's name: as it stands (``raw``), without its prefix (``bare``), and among us."""
+    """A column's name: as in the table, without its prefix (``bare``), and as used here."""
 
     raw: str
     bare: str
@@ -83,7 +83,7 @@ class Name:
 
 
 def canonical(text: str) -> str:
-    """Return the name by which a parameter is known here, however it is written.
+    """Return the name that this project uses for a parameter, however it is written.
 
     >>> [canonical(text) for text in ("learningRate", "Batch Size", "optimizer/lr", "bs")]
     ['learning_rate', 'batch_size', 'optimizer.learning_rate', 'batch_size']
@@ -97,10 +97,10 @@ def canonical(text: str) -> str:
 
 
 def parsed(names: Iterable[str]) -> dict[str, Name]:
-    """Return what each of a table's column names says, by the name as it stands.
+    """Parse the names of a table's columns.
 
-    ``params_x`` is a parameter x in an export that writes them so, and where the table has a known
-    one beside: ``params_total`` alone is a name like another.
+    ``params_x`` is a parameter x in an export that writes them so, and where the table has such a
+    column of a known parameter: ``params_total`` alone is a name like any other.
     """
     names = tuple(names)
     begun = [name.split("_", 1)[1] for name in names if re.match(r"params?_.", name)]
@@ -114,23 +114,23 @@ def parsed(names: Iterable[str]) -> dict[str, Name]:
 
 
 def is_measured(name: Name) -> bool:
-    """Whether a name without a prefix is one that measurements have: ``val/x``, ``accuracy``."""
+    """Whether a name without a prefix is typical of measurements: ``val/x``, ``accuracy``."""
     return bool(_LOGGED.fullmatch(name.bare) or _MEASURED.fullmatch(name.canonical))
 
 
 def is_known(name: Name) -> bool:
-    """Whether a name is a hyperparameter's wherever it occurs; ``actor/lr`` may be logged."""
+    """Whether a name is always a hyperparameter's; ``actor/lr`` may be logged, so it is not."""
     last = name.canonical if "/" in name.bare else name.canonical.rpartition(".")[2]
     return last in KNOWN
 
 
 def is_minimised(name: Name) -> bool:
-    """Whether less of what has this name is usually better."""
+    """Whether lower values of a metric with this name are usually better."""
     return _MINIMISED.search(name.canonical) is not None
 
 
 def _divided(raw: str, underscored: bool) -> tuple[str, str]:
-    """Return the prefix of a name in small letters, empty where it has none, and the rest."""
+    """Split a name into its prefix in small letters, empty where it has none, and the rest."""
     forms = [r"(\w+?)[./:](.+)", r"(Param|UserAttribute) (.+)", r"((?:user|system)_attrs)_(.+)"]
     forms += [r"(params?)_(.+)"] if underscored else []
     for form in forms:

@@ -1,45 +1,229 @@
-"""What came of each run of a table."""
+"""Choose the columns that runs are judged by, and read each run's outcome from them."""
 
 from __future__ import annotations
 
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from harness.records import Evaluation, Outcome, Status, Value
+from harness.errors import UnclearTableError, UsageError
+from harness.records import Outcome, Status, Value
 from harness.tables import rows
-from harness.tables.columns import Columns
-from harness.tables.judged import Judged
-from harness.tables.table import Table
-from harness.tables.trackers import State
-from harness.text import plural
+from harness.tables.columns import MEASURED, Columns, ReadOptions, resolve
+from harness.tables.naming import is_known, is_measured, is_minimised
+from harness.tables.table import Table, is_numeric
+from harness.tables.trackers import State, is_bookkeeping
+from harness.text import first, plural
+from harness.verdicts import Metric
 
-Curves = Mapping[str, tuple[Evaluation, ...]]
+
+@dataclass(frozen=True, slots=True)
+class OutcomeColumns:
+    """The columns that the outcome of a run is read from, so that more is better.
+
+    The outcome is ``sign`` · (``value`` − ``before``), or ``target`` in the place of ``before``.
+    ``value``, ``before`` and ``se`` are columns. ``perf_before`` and ``perf_after`` are columns of
+    perf itself, where more of it is better. ``note`` tells the user what was chosen.
+    """
+
+    metric: Metric
+    value: str
+    before: str | None = None
+    target: float = 0.0
+    se: str | None = None
+    perf_before: str | None = None
+    perf_after: str | None = None
+    note: str = ""
+
+    @property
+    def sign(self) -> int:
+        """Return −1 where less of the metric is better, else 1."""
+        return -1 if self.metric.minimised else 1
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Return all columns that runs are judged by."""
+        known = (self.value, self.before, self.se, self.perf_before, self.perf_after)
+        return tuple(dict.fromkeys(column for column in known if column is not None))
 
 
-def outcomes(
-    table: Table, columns: Columns, judged: Judged, states: Sequence[State], kept: Sequence[int]
-) -> tuple[dict[int, Outcome], list[str]]:
-    """Return row → outcome for the rows ``kept``, without curves, and lines on what is no number.
-
-    A completed run whose outcome is blank has failed; one whose outcome is nan or infinite has
-    diverged. A pruned run has failed: what it reached, it reached in fewer steps than the others.
+def choose(table: Table, columns: Columns, options: ReadOptions) -> OutcomeColumns:
+    """Choose the columns that runs are judged by: those the user named, or ``delta_perf``.
 
     Raises
     ------
     UsageError
-        Where a completed run's outcome or standard error is no number.
+        Where the table alone does not tell them.
+    """
+    if options.metric is not None and (options.before or options.after):
+        raise UsageError("--metric judges by one column, --before and --after by two: give either")
+    if options.target is not None and options.metric is None:
+        raise UsageError("--target is a value of the metric: name the metric's column by --metric")
+    if options.before or options.after:
+        return _change(table, columns, options)
+    delta = columns.roles.get("delta_perf")
+    wanted = delta if options.metric is None else _resolve(table, columns, options.metric)
+    if wanted is None:
+        raise UnclearTableError(_nothing_to_judge(table, columns))
+    if wanted == delta:
+        return _delta_perf(columns, options, wanted)
+    return _plain(table, columns, options, wanted)
+
+
+def _change(table: Table, columns: Columns, options: ReadOptions) -> OutcomeColumns:
+    """Judge by the change from the column before to the column after."""
+    if not (options.before and options.after):
+        given, missing = ("before", "after") if options.before else ("after", "before")
+        raise UsageError(f"--{given} needs --{missing} COL beside it: a change has two ends")
+    before, after = (_resolve(table, columns, name) for name in (options.before, options.after))
+    if before == after:
+        raise UsageError(f"--before and --after both name {after!r}: a change has two ends")
+    name = columns.names[after]
+    if options.direction is None and is_minimised(name):
+        raise UsageError(
+            f"less of {name.bare} seems to be better: say --direction min, or --direction max if "
+            "not"
+        )
+    minimised = options.direction == "min"
+    se = columns.roles.get("delta_perf_se")
+    metric = Metric(f"{'−' if minimised else ''}Δ{name.bare}", "no change", minimised)
+    return OutcomeColumns(
+        metric,
+        after,
+        before,
+        se=se,
+        perf_before=None if minimised else before,
+        perf_after=None if minimised else after,
+        note=f"outcome: {after} − {before}, {_better(minimised)}{_with(se)}",
+    )
+
+
+def _delta_perf(columns: Columns, options: ReadOptions, delta: str) -> OutcomeColumns:
+    """Judge by ΔPerf, or by how far it is ahead of the target."""
+    minimised, roles = options.direction == "min", columns.roles
+    if options.target is None:
+        metric = Metric("−ΔPerf" if minimised else "ΔPerf", "no change", minimised)
+    else:
+        metric = Metric(_past("ΔPerf", options.target, minimised), "target", minimised)
+    se = roles.get("delta_perf_se")
+    return OutcomeColumns(
+        metric,
+        delta,
+        target=options.target or 0.0,
+        se=se,
+        perf_before=None if minimised else roles.get("perf_before"),
+        perf_after=None if minimised else roles.get("perf_after"),
+        note=f"outcome: ΔPerf, from {delta}{_against(options)}, {_better(minimised)}{_with(se)}",
+    )
+
+
+def _plain(table: Table, columns: Columns, options: ReadOptions, wanted: str) -> OutcomeColumns:
+    """Judge by a plain final metric, or by how far it is ahead of the target."""
+    name = columns.names[wanted]
+    if options.direction is None:
+        raise UsageError(
+            f"--metric {options.metric}: say whether more or less of it is better, by "
+            "--direction max or --direction min"
+        )
+    minimised = options.direction == "min"
+    beside = {f"{name.canonical}{end}" for end in ("_se", "_stderr", "_sem", ".se")}
+    se = next((raw for raw, n in columns.names.items() if n.canonical in beside), None)
+    if options.target is None:
+        metric = Metric(f"−{name.bare}" if minimised else name.bare, "arbitrary", minimised)
+    else:
+        metric = Metric(_past(name.bare, options.target, minimised), "target", minimised)
+    return OutcomeColumns(
+        metric,
+        wanted,
+        target=options.target or 0.0,
+        se=se,
+        note=f"outcome: {wanted}{_against(options)}, {_better(minimised)}{_with(se)}",
+    )
+
+
+def _resolve(table: Table, columns: Columns, wanted: str) -> str:
+    return resolve(table, columns.names, wanted, MEASURED[1:])
+
+
+def _nothing_to_judge(table: Table, columns: Columns) -> str:
+    """Return the message for a table that has nothing to judge by, with the options to give."""
+    roles, asks = columns.roles, "--metric COL --direction max|min, or --before COL --after COL"
+    if "perf_before" in roles and "perf_after" in roles:
+        asks = f"--before {roles['perf_before']} --after {roles['perf_after']}"
+    found = _candidates(table, columns)
+    return (
+        f"{table.path.name} has no column delta_perf: say what its runs are judged by, by {asks}; "
+        + (f"columns of numbers: {first(found, 8)}" if found else "it has no column of numbers")
+    )
+
+
+def _candidates(table: Table, columns: Columns) -> list[str]:
+    """Return the columns of numbers that may be an outcome, the likeliest first."""
+    ranked: Mapping[str, int] = {
+        raw: 0
+        if name.kind == "measurement" or is_measured(name) or raw.lower().startswith("value")
+        else 2
+        if is_known(name)
+        else 1
+        for raw, name in columns.names.items()
+        if name.kind in MEASURED
+        and (raw.lower() == "value" or not is_bookkeeping(name, columns.tracker))
+        and raw not in (columns.run, columns.roles.get("seed"), columns.roles.get("steps"))
+        and is_numeric(table.values(raw))
+    }
+    return sorted(ranked, key=lambda raw: ranked[raw])
+
+
+def _past(name: str, target: float, minimised: bool) -> str:
+    """Return the name of a metric less its target."""
+    sign = "+" if target < 0 else "−"
+    text = f"{name} {sign} {abs(target):g}"
+    return f"−({text})" if minimised else text
+
+
+def _against(options: ReadOptions) -> str:
+    return "" if options.target is None else f" against the target {options.target:g}"
+
+
+def _better(minimised: bool) -> str:
+    return "less is better" if minimised else "more is better"
+
+
+def _with(se: str | None) -> str:
+    return f"; standard errors from {se}" if se else ""
+
+
+# ---- the outcome of each run ---------------------------------------------------------------------
+
+
+def outcomes(
+    table: Table,
+    columns: Columns,
+    judged_by: OutcomeColumns,
+    states: Sequence[State],
+    kept: Sequence[int],
+) -> tuple[dict[int, Outcome], list[str]]:
+    """Return row → outcome for the rows ``kept``, without curves, and notes on missing numbers.
+
+    A completed run whose outcome is blank counts as failed; one whose outcome is nan or infinite as
+    diverged. A pruned run counts as failed: its outcome is that of fewer steps than the others had.
+
+    Raises
+    ------
+    UsageError
+        Where a completed run's outcome or standard error is not a number.
     """
     done = [row for row in kept if states[row] == "completed"]
-    values = rows.numbers(table, judged.value, done)
-    befores = dict.fromkeys(done, judged.target) | (
-        rows.numbers(table, judged.before, done) if judged.before else {}
+    values = rows.numbers(table, judged_by.value, done)
+    befores = dict.fromkeys(done, judged_by.target) | (
+        rows.numbers(table, judged_by.before, done) if judged_by.before else {}
     )
-    details = _details(table, columns, judged, done)
+    details = _details(table, columns, judged_by, done)
     perf_before, perf_after = (
         rows.finite_numbers(table.values(column)) if column else [None] * len(table)
-        for column in (judged.perf_before, judged.perf_after)
+        for column in (judged_by.perf_before, judged_by.perf_after)
     )
     status_column = columns.roles.get("status")
     words: Sequence[Value] = table.values(status_column) if status_column else ()
@@ -49,7 +233,7 @@ def outcomes(
         state, delta, why = states[row], None, None
         status = status_of(state)
         if state == "completed":
-            status, delta = _measured(values[row], befores[row], judged.sign)
+            status, delta = _measured(values[row], befores[row], judged_by.sign)
             if status != "completed":
                 turned[status] += 1
                 what = "a blank" if status == "failed" else "nan or infinite"
@@ -66,10 +250,11 @@ def outcomes(
             )
         else:
             found[row] = Outcome(status, perf_before=perf_before[row], error=why)
-    return found, _turned(turned, judged)
+    return found, _turned(turned, judged_by)
 
 
 def status_of(state: State) -> Status:
+    """Return the status that a run of a table is held as."""
     if state == "pruned" or state == "unfinished":  # noqa: PLR1714 (a type checker's narrowing)
         return "failed"
     return state
@@ -83,18 +268,18 @@ def _measured(value: float | None, before: float | None, sign: int) -> tuple[Sta
 
 
 def _details(
-    table: Table, columns: Columns, judged: Judged, done: Sequence[int]
+    table: Table, columns: Columns, judged_by: OutcomeColumns, done: Sequence[int]
 ) -> Callable[[int], dict[str, Any]]:
-    """Return what to know of an outcome beside its delta, by row."""
+    """Return a function from a row to the fields of its outcome other than the delta."""
     roles = columns.roles
-    errors = rows.errors(table, judged.se, done)
-    ours = judged.se is not None and judged.se == roles.get("delta_perf_se")
+    errors = rows.errors(table, judged_by.se, done)
+    ours = judged_by.se is not None and judged_by.se == roles.get("delta_perf_se")
     numbers = {
         role: rows.counts(table, roles.get(role) if ours else None, role, done, least)
         for role, least in (("prompts", 1), ("samples", 1), ("prompts_changed", 0))
     }
     train: Mapping[int, float | None] = {}
-    if "train_delta_perf" in roles and judged.metric.zero == "no change":
+    if "train_delta_perf" in roles and judged_by.metric.zero == "no change":
         train = rows.numbers(table, roles["train_delta_perf"], done)
 
     def details(row: int) -> dict[str, Any]:
@@ -102,22 +287,22 @@ def _details(
         known = trained is not None and math.isfinite(trained)
         return {
             "delta_perf_se": errors.get(row),
-            "train_delta_perf": judged.sign * trained if known and trained is not None else None,
+            "train_delta_perf": judged_by.sign * trained if known and trained is not None else None,
         } | {role: found.get(row) for role, found in numbers.items()}
 
     return details
 
 
-def _turned(turned: Mapping[str, int], judged: Judged) -> list[str]:
-    said = []
-    where = " or ".join(filter(None, (judged.value, judged.before)))
+def _turned(turned: Mapping[str, int], judged_by: OutcomeColumns) -> list[str]:
+    notes = []
+    where = " or ".join(filter(None, (judged_by.value, judged_by.before)))
     if number := turned.get("failed"):
-        said.append(
+        notes.append(
             f"{plural(number, 'run')} completed without a number in {where}: held as failed (if "
             "they diverged, a status column should say so)"
         )
     if number := turned.get("diverged"):
-        said.append(
+        notes.append(
             f"{plural(number, 'run')} with nan or an infinite number in {where}: held as diverged"
         )
-    return said
+    return notes

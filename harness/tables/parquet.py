@@ -1,4 +1,4 @@
-"""Parquet files as columns of cells, by pyarrow, which is imported for them alone."""
+"""Read and write Parquet files by pyarrow, which is imported for them alone."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ _PIP = 'pip install "pytest-sweep[tables]"'
 
 
 def read_parquet(path: Path) -> Table:
-    """Return the table in a Parquet file.
+    """Read the table in a Parquet file.
 
-    A struct is a column for each of its fields, named with dots; a list is text.
+    A struct becomes a column for each of its fields, named with dots; a list becomes text.
 
     Raises
     ------
     UsageError
-        Where pyarrow is not installed, or the file is no Parquet file or too large.
+        Where pyarrow is not installed, or the file is not a Parquet file or is too large.
     """
     try:
         import pyarrow as arrow
@@ -54,7 +54,7 @@ def read_parquet(path: Path) -> Table:
 
 
 def write_parquet(path: Path, columns: Mapping[str, Sequence[Value]]) -> None:
-    """Write columns of cells to a Parquet file; one of cells of several kinds as text.
+    """Write columns of cells to a Parquet file; a column of mixed types becomes text.
 
     Raises
     ------

@@ -1,13 +1,20 @@
-"""Files of runs as tables of cells: CSV, TSV, JSON lines and Parquet."""
+"""Read a file of runs as a table of cells: CSV, TSV, JSON, JSON lines, or Parquet."""
 
 from __future__ import annotations
 
+import ast
+import csv
+import json
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any, TextIO
 
 from harness.errors import UsageError, nearest
-from harness.tables.delimited import read_delimited
-from harness.tables.json_lines import read_json
-from harness.tables.table import Table
+from harness.tables.table import Table, check_size, is_number, value
+from harness.text import listed, plural
 
 FORMATS = {
     ".csv": "CSV",
@@ -16,19 +23,28 @@ FORMATS = {
     ".json": "JSON",
     ".parquet": "Parquet",
 }
-"""How a file's name ends, and what it then is."""
+"""The ending of a file's name → its format."""
 
 LARGEST = 256 * 2**20
-"""Bytes of the largest file that is read: about two million runs of a dozen columns."""
+"""The largest file that is read, in bytes: about two million runs of a dozen columns."""
+
+NESTS = ("config", "summary", "params", "hparams", "hyperparameters", "metrics", "user_attrs")
+"""Columns that may hold a dictionary of a run's settings or results, as those of W&B's API do."""
+
+_WORD = re.compile(r"(?<=[:\[, ])\s*(-?inf|nan)\s*(?=[,}\]])")
+
+_SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
+
+_DEEPEST = 20
 
 
 def read_table(path: Path) -> Table:
-    """Return the table in the file at ``path``, whose ending says its format.
+    """Read the table in the file at ``path``, whose ending says its format.
 
     Raises
     ------
     UsageError
-        Where there is no such file, or it is no table of at least one row.
+        Where there is no such file, or it is not a table with at least one row.
     """
     format_ = _checked(path)
     try:
@@ -50,7 +66,7 @@ def read_table(path: Path) -> Table:
 
 
 def _checked(path: Path) -> str:
-    """Return the format of a file that can be opened."""
+    """Check that a file can be read as a table, and return its format."""
     if not path.exists():
         beside = [
             file.name
@@ -94,5 +110,242 @@ def _undecodable(path: Path) -> str:
 
 
 def _endings() -> str:
-    *rest, last = FORMATS
-    return f"{', '.join(rest)} or {last}"
+    return listed(FORMATS, "or")
+
+
+# ---- separated values ----------------------------------------------------------------------------
+
+
+def read_delimited(path: Path, format_: str) -> Table:
+    """Read a file of separated values; ``format_`` is "CSV" or "TSV".
+
+    Raises
+    ------
+    UsageError
+        Where rows are not as long as the header, or names are missing or repeated.
+    """
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        separator = _separator(next((line for line in file if line.strip()), ""), format_)
+        file.seek(0)
+        places, rows = _rows(path, file, separator)
+    if not rows:
+        raise UsageError(f"{path.name} has only blank lines: expected a header and rows")
+    names, unnamed = _header(path, rows.pop(0), separator)
+    check_size(path, len(rows), len(names))
+    columns = zip(*rows, strict=True) if rows else iter([()] * len(names))
+    named = {name: column for name, column in zip(names, columns, strict=True) if name}
+    if separator != {"CSV": ",", "TSV": "\t"}[format_]:
+        format_ += f" with {_SEPARATORS[separator]}"
+    return Table(path, format_, named, places[1:], unnamed=unnamed)
+
+
+def _rows(path: Path, file: TextIO, separator: str) -> tuple[list[int], list[list[str]]]:
+    """Return the rows that are not blank, the header first, and the line each begins on."""
+    reader = csv.reader(file, delimiter=separator, strict=True)
+    places: list[int] = []
+    rows: list[list[str]] = []
+    ended = 0
+    try:
+        for row in reader:
+            begins, ended = ended + 1, reader.line_num
+            if not any(cell and not cell.isspace() for cell in row):
+                continue
+            if rows and len(row) != len(rows[0]):
+                raise UsageError(
+                    f"{path.name}, line {begins}: {plural(len(row), 'cell')}, but the header "
+                    f"names {plural(len(rows[0]), 'column')}; every row needs as many"
+                )
+            places.append(begins)
+            rows.append(row)
+    except csv.Error as error:
+        raise UsageError(_unreadable(path, reader.line_num, error)) from error
+    return places, rows
+
+
+def _header(path: Path, header: list[str], separator: str) -> tuple[list[str], int]:
+    """Return the names of the columns, empty where one has none, and how many have none."""
+    names = [name.strip() for name in header]
+    names = ["" if re.fullmatch(r"Unnamed: \d+", name) else name for name in names]
+    if all(is_number(value(name)) for name in names):
+        raise UsageError(
+            f"{path.name} begins with numbers ({separator.join(names[:3])}, …): the first line "
+            "must name the columns"
+        )
+    repeated = [name for name, times in Counter(filter(None, names)).items() if times > 1]
+    if repeated:
+        raise UsageError(
+            f"{path.name} names the {_columns(repeated)} more than once: every column needs a "
+            "name of its own"
+        )
+    return names, names.count("")
+
+
+def _separator(header: str, format_: str) -> str:
+    """Return the separator: the usual one, unless the header has only another."""
+    usual = "\t" if format_ == "TSV" else ","
+    others = [other for other in _SEPARATORS if other != usual and other in header]
+    return others[0] if usual not in header and others else usual
+
+
+def _unreadable(path: Path, line: int, error: csv.Error) -> str:
+    if "field limit" in str(error):
+        return (
+            f"{path.name}: a cell that ends near line {line} has more than "
+            f"{csv.field_size_limit():,} characters: a quote is not closed, or the column holds "
+            "no table data and should go"
+        )
+    return f"{path.name}, line {line}: {error}; look for a quote that is not closed"
+
+
+def _columns(names: Sequence[str]) -> str:
+    some = ", ".join(map(repr, names[:5])) + (", …" if len(names) > 5 else "")
+    return f"column {some}" if len(names) == 1 else f"columns {some}"
+
+
+# ---- JSON ----------------------------------------------------------------------------------------
+
+
+def read_json(path: Path, format_: str) -> Table:
+    """Read a file of JSON objects; a column that an object does not have is blank.
+
+    Raises
+    ------
+    UsageError
+        Where a line is not JSON, or not an object.
+    """
+    text = path.read_text(encoding="utf-8-sig")
+    if text.lstrip()[:1] == "[":
+        found = list(_items(path, text))
+        format_, unit = "JSON", "item"
+    else:
+        found = list(_lines(path, text))
+        unit = "line"
+    if not found:
+        raise UsageError(f"{path.name} holds no objects: expected one for each run")
+    if len(found) == 1 and _is_by_column(found[0][1]):
+        raise UsageError(
+            f"{path.name} is one object of objects: expected one for each run, as pandas writes "
+            "with to_json(orient='records', lines=True)"
+        )
+    places = [place for place, _ in found]
+    rows = [_flat(path, unit, place, row) for place, row in found]
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    check_size(path, len(rows), len(names))
+    columns = {name: [row.get(name) for row in rows] for name in names if name.strip()}
+    return Table(path, format_, columns, places, unit)
+
+
+def _is_by_column(row: dict[str, Any]) -> bool:
+    """Whether an object is a whole table, with an object of index → cell for each column."""
+    columns = [column for column in row.values() if isinstance(column, dict)]
+    return 0 < len(columns) == len(row) and all(
+        column and all(key.isdigit() for key in column) for column in columns
+    )
+
+
+def _items(path: Path, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    try:
+        items = json.loads(text)
+    except json.JSONDecodeError as error:
+        message = f"{path.name}, line {error.lineno}: not JSON ({error.msg})"
+        raise UsageError(message) from error
+    except (RecursionError, ValueError) as error:
+        raise UsageError(f"{path.name} is not JSON that can be read ({error})") from error
+    for place, item in enumerate(items, 1):
+        yield place, _object(path, "item", place, item)
+
+
+def _lines(path: Path, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    for place, line in enumerate(text.split("\n"), 1):
+        if not line.strip():
+            continue
+        try:
+            item = json.loads(line)
+        except (RecursionError, ValueError) as error:
+            reason = error.msg if isinstance(error, json.JSONDecodeError) else error
+            raise UsageError(
+                f"{path.name}, line {place}: not JSON ({reason}); expected one object a line, or "
+                "one list of objects"
+            ) from error
+        yield place, _object(path, "line", place, item)
+
+
+def _object(path: Path, unit: str, place: int, item: object) -> dict[str, Any]:
+    if not isinstance(item, dict):
+        raise UsageError(
+            f"{path.name}, {unit} {place}: {_short(item)} is not an object of column → value"
+        )
+    return item
+
+
+def _flat(path: Path, unit: str, place: int, row: dict[str, Any]) -> dict[str, object]:
+    """Return a row with nested objects as columns of their own, named with dots."""
+    flat: dict[str, object] = {}
+    for name, item in flattened(row):
+        if name in flat:
+            raise UsageError(f"{path.name}, {unit} {place}: column {name!r} is there twice")
+        flat[name] = item
+    return flat
+
+
+def flattened(row: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, object]]:
+    """Yield the cells of nested objects by their dotted names; a list becomes text."""
+    for key, item in row.items():
+        name = f"{prefix}{key}"
+        if isinstance(item, dict) and name.count(".") < _DEEPEST:
+            yield from flattened(item, f"{name}.")
+        elif isinstance(item, dict | list):
+            yield name, json.dumps(item, default=str)
+        else:
+            yield name, item
+
+
+def _short(item: object) -> str:
+    text = json.dumps(item, default=str)
+    return text if len(text) <= 40 else f"{text[:37]}…"
+
+
+# ---- cells that hold dictionaries ----------------------------------------------------------------
+
+
+def opened(table: Table) -> Table:
+    """Open columns of dictionaries, such as ``config``, into columns like ``config.lr``.
+
+    A column of anything else stays as it is, and so does one whose keys are columns already.
+    """
+    columns: dict[str, Sequence[object]] = {}
+    for name, cells in table.columns.items():
+        inside = _inside(cells) if name in NESTS else None
+        if inside is None:
+            columns[name] = cells
+            continue
+        rows = [dict(flattened(row, f"{name}.")) for row in inside]
+        keys = dict.fromkeys(key for row in rows for key in row)
+        if keys.keys() & table.columns.keys():
+            columns[name] = cells
+        else:
+            columns |= {key: [row.get(key) for row in rows] for key in keys}
+    return replace(table, columns=columns)
+
+
+def _inside(cells: Iterable[object]) -> list[dict[str, Any]] | None:
+    """Return the dictionaries [rows] that cells hold; None where any holds something else."""
+    found: list[dict[str, Any]] = []
+    for cell in cells:
+        text = str(cell or "{}").strip() or "{}"
+        if not text.startswith("{") or (row := _dictionary(text)) is None:
+            return None
+        found.append(row)
+    return found if any(found) else None
+
+
+def _dictionary(text: str) -> dict[str, Any] | None:
+    """Return a dictionary that is written as JSON or as Python; None where it is neither."""
+    try:
+        row = json.loads(text)
+    except (ValueError, RecursionError):
+        try:
+            row = ast.literal_eval(_WORD.sub(r"'\1'", text))
+        except (ValueError, SyntaxError, RecursionError, MemoryError, TypeError):
+            return None
+    return {str(key): item for key, item in row.items()} if isinstance(row, dict) else None

@@ -1,4 +1,4 @@
-"""The cells of a column as what its role needs, each row checked."""
+"""Read the cells of a column as its role needs them, and check each row."""
 
 from __future__ import annotations
 
@@ -7,14 +7,13 @@ from collections.abc import Iterable, Sequence
 
 from harness.errors import UnclearTableError, UsageError, nearest
 from harness.records import MAIN, Value
-from harness.tables.cells import BLANK, identity, is_number
 from harness.tables.naming import canonical
-from harness.tables.table import Table
+from harness.tables.table import BLANK, Table, identity, is_number
 from harness.tables.trackers import STATES, State, state
 
 
 def ids(table: Table, column: str | None) -> list[str]:
-    """Return the id of each row [rows]; where no column has them, the file's name and a number.
+    """Return the id of each row [rows]; without a column of ids, the file's name and a number.
 
     Raises
     ------
@@ -43,9 +42,9 @@ def ids(table: Table, column: str | None) -> list[str]:
 
 
 def arms(table: Table, column: str | None, parameters: Iterable[str]) -> list[str]:
-    """Return the arm of each row [rows], by the name of the parameter where it is one.
+    """Return the arm of each row [rows]; one named after a parameter gets its canonical name.
 
-    "null" is an arm here, and no blank.
+    "null" is an arm here, not a blank.
     """
     if column is None:
         return [MAIN] * len(table)
@@ -60,9 +59,9 @@ def arms(table: Table, column: str | None, parameters: Iterable[str]) -> list[st
 
 
 def pairs(table: Table, column: str | None) -> list[str | None]:
-    """Return the id of the main run that each row [rows] names as its own, None where it does not.
+    """Return the id of the main run that each row [rows] names as its pair, or None.
 
-    Read as the ids themselves are.
+    It is read as the ids themselves are.
     """
     if column is None:
         return [None] * len(table)
@@ -71,12 +70,12 @@ def pairs(table: Table, column: str | None) -> list[str | None]:
 
 
 def states(table: Table, column: str | None) -> list[State]:
-    """Return the state of the run of each row [rows]; a blank is a completed one.
+    """Return the state of the run in each row [rows]; a blank means completed.
 
     Raises
     ------
     UsageError
-        Where a word for it is unknown.
+        Where the word for one is unknown.
     """
     if column is None:
         return ["completed"] * len(table)
@@ -97,7 +96,7 @@ def states(table: Table, column: str | None) -> list[State]:
 
 
 def numbers(table: Table, column: str, rows: Iterable[int]) -> dict[int, float | None]:
-    """Return row → the number in ``column``, None for a blank; it may be nan or infinite.
+    """Return row → the number in ``column``, which may be nan or infinite, or None for a blank.
 
     Raises
     ------
@@ -121,12 +120,12 @@ def numbers(table: Table, column: str, rows: Iterable[int]) -> dict[int, float |
 
 
 def errors(table: Table, column: str | None, rows: Iterable[int]) -> dict[int, float]:
-    """Return row → standard error, for those of ``rows`` that have one.
+    """Return row → standard error, for the ``rows`` that have one.
 
     Raises
     ------
     UsageError
-        Where one is negative or infinite, or no number.
+        Where one is negative, infinite or not a number.
     """
     if column is None:
         return {}
@@ -146,7 +145,7 @@ def errors(table: Table, column: str | None, rows: Iterable[int]) -> dict[int, f
 def counts(
     table: Table, column: str | None, what: str, rows: Iterable[int], least: int | None = 0
 ) -> dict[int, int]:
-    """Return row → whole number, for those of ``rows`` that have one.
+    """Return row → whole number, for the ``rows`` that have one.
 
     Raises
     ------
@@ -177,7 +176,7 @@ def counts(
 
 
 def finite_numbers(cells: Sequence[Value]) -> list[float | None]:
-    """Return the finite numbers of a column [rows], None for anything else."""
+    """Return the finite numbers of a column [rows], and None for anything else."""
     found = [_float(item) if is_number(item) else math.nan for item in cells]
     return [item if math.isfinite(item) else None for item in found]
 

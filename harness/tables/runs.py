@@ -1,13 +1,13 @@
-"""A table of finished runs as the harness's records, with what was read as what."""
+"""Read a table of finished runs as the harness's records, with notes on how it was read."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from harness.errors import UsageError
+from harness.errors import UsageError, nearest
 from harness.records import (
     MAIN,
     Conditions,
@@ -20,20 +20,24 @@ from harness.records import (
     digest,
 )
 from harness.tables import rows
-from harness.tables.asked import NOTHING, Asked
-from harness.tables.cells import levels
-from harness.tables.columns import Columns, find_parameters, find_roles
+from harness.tables.columns import NOTHING, Columns, ReadOptions, find_parameters, find_roles
 from harness.tables.curves import read_curves
-from harness.tables.exported import restored
-from harness.tables.judged import Judged, choose
-from harness.tables.nested import opened
-from harness.tables.outcomes import Curves, outcomes, status_of
-from harness.tables.pairs import paired
-from harness.tables.reading import read_table
-from harness.tables.table import Table
+from harness.tables.exporting import restored
+from harness.tables.outcomes import OutcomeColumns, choose, outcomes, status_of
+from harness.tables.reading import opened, read_table
+from harness.tables.table import Table, levels
 from harness.tables.trackers import OURS, State
-from harness.text import plural
+from harness.text import first, plural
 from harness.verdicts import Metric
+
+Curves = Mapping[str, tuple[Evaluation, ...]]
+"""Run id → learning curve."""
+
+MOST_NAMED = 8
+"""A note names at most so many columns."""
+
+TURNED_OFF = {"placebo": "learning_rate"}
+"""Arms that are not named after the parameter they change → that parameter."""
 
 CONDITIONS = Conditions(
     trainer="table",
@@ -45,7 +49,7 @@ CONDITIONS = Conditions(
     task_version="",
     model="",
 )
-"""What the runs of a table were trained under, which a table does not say."""
+"""The conditions of a table's runs, none of which the table states."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +58,10 @@ class Reading:
 
     ``name`` is the file's stem, ``source`` its path as given. ``results`` are the runs of all arms
     in the order of the rows, each with its parameters as its config (None where a cell is blank).
-    ``metric`` is what they are judged by, ``parameters`` their names, constant ones too. For each
-    result ``groups`` holds its values of the columns ``by``. ``said`` are lines on what was read as
-    what, and what was left out and why. ``has_seed`` is whether any run has a seed, ``is_ours``
-    whether ``sweep export`` wrote the table, so that a run has the sweep it was of.
+    ``metric`` is the metric they are judged by; ``parameters`` are their names, constant ones too.
+    ``groups`` holds each result's values of the columns ``by``. ``notes`` tell how the table was
+    read, and what was left out and why. ``has_seed`` says that some run has a seed, ``is_ours``
+    that ``sweep export`` wrote the table, so that each run names its sweep.
     """
 
     name: str
@@ -67,32 +71,32 @@ class Reading:
     parameters: tuple[str, ...]
     by: tuple[str, ...]
     groups: tuple[tuple[Value, ...], ...]
-    said: tuple[str, ...]
+    notes: tuple[str, ...]
     has_seed: bool
     is_ours: bool = False
 
 
-def read_runs(path: Path, asked: Asked = NOTHING) -> Reading:
-    """Return the runs in the table at ``path``.
+def read_runs(path: Path, options: ReadOptions = NOTHING) -> Reading:
+    """Read the runs in the table at ``path``.
 
     Raises
     ------
     UsageError
-        Where the file is no table, a cell is not what its column needs, or what a column is cannot
-        be known without asking. The message says which, and what to do.
+        Where the file is not a table, a cell does not fit its column, or the table alone does not
+        tell what a column is. The message says which, and what to do.
     """
     table = opened(read_table(path))
-    columns = find_roles(table, asked)
-    judged = choose(table, columns, asked)
-    columns = find_parameters(table, columns, asked, judged.columns)
+    columns = find_roles(table, options)
+    judged_by = choose(table, columns, options)
+    columns = find_parameters(table, columns, options, judged_by.columns)
     states = rows.states(table, columns.roles.get("status"))
     settings = {name: levels(table.values(raw)) for name, raw in columns.parameters.items()}
-    kept, left_out = _kept(table, judged, states, settings)
+    kept, left_out = _kept(table, judged_by, states, settings)
     by = [levels(table.values(raw)) for raw in columns.by.values()]
     groups = tuple(tuple(column[row] for column in by) for row in kept)
-    measured, turned = outcomes(table, columns, judged, states, kept)
+    measured, turned = outcomes(table, columns, judged_by, states, kept)
     ids = rows.ids(table, columns.run)
-    curves, of_curves = _curves(table, columns, judged, asked, ids)
+    curves, of_curves = _curves(table, columns, judged_by, options, ids)
     made, has_seed = _runs(table, columns, ids, settings, kept, curves=curves)
     runs, of_pairs = paired(made, groups, seeded=has_seed)
     results = tuple(
@@ -105,12 +109,12 @@ def read_runs(path: Path, asked: Asked = NOTHING) -> Reading:
         name=path.stem,
         source=str(path),
         results=results,
-        metric=judged.metric,
+        metric=judged_by.metric,
         parameters=tuple(settings),
         by=tuple(columns.by),
         groups=groups,
-        said=(
-            *_read_as(table, columns, judged),
+        notes=(
+            *_read_as(table, columns, judged_by),
             *left_out,
             *_not_completed(table, columns, states, kept),
             *turned,
@@ -132,7 +136,7 @@ def _runs(
     *,
     curves: Curves,
 ) -> tuple[list[Run], bool]:
-    """Return the runs of the rows ``kept``, and whether any has a seed."""
+    """Return the runs of the rows ``kept``, and whether any of them has a seed."""
     roles, name = columns.roles, table.path.stem
     arms = rows.arms(table, roles.get("arm"), settings)
     pairs = rows.pairs(table, roles.get("pair"))
@@ -160,36 +164,43 @@ def _runs(
 
 
 def _curves(
-    table: Table, columns: Columns, judged: Judged, asked: Asked, ids: Sequence[str]
+    table: Table,
+    columns: Columns,
+    judged_by: OutcomeColumns,
+    options: ReadOptions,
+    ids: Sequence[str],
 ) -> tuple[Curves, list[str]]:
-    """Return the learning curves by run id, and a line on them, where they are asked for."""
-    if asked.curves is None:
+    """Return the learning curves by run id, and a note on them, where they are asked for."""
+    if options.curves is None:
         return {}, []
     if columns.run is None:
         raise UsageError(
             f"{table.path.name} has no column of run ids for --curves to go by: name one run"
         )
-    curves, said = read_curves(
-        asked.curves, ids, columns.names[judged.value].canonical, judged.sign
+    curves, note = read_curves(
+        options.curves, ids, columns.names[judged_by.value].canonical, judged_by.sign
     )
-    return curves, [said]
+    return curves, [note]
 
 
 def _result(run: Run, outcome: Outcome, curve: tuple[Evaluation, ...]) -> Result:
-    """Return a run with what came of it, under a key that no other row of the table has."""
+    """Return a run with its outcome and curve, under a key that no other row of the table has."""
     if curve:
         outcome = replace(outcome, curve=curve)
     return Result(digest(["table", run.sweep, run.id]), run, CONDITIONS, outcome)
 
 
 def _kept(
-    table: Table, judged: Judged, states: Sequence[State], settings: Mapping[str, Sequence[Value]]
+    table: Table,
+    judged_by: OutcomeColumns,
+    states: Sequence[State],
+    settings: Mapping[str, Sequence[Value]],
 ) -> tuple[list[int], list[str]]:
-    """Return the rows that are finished runs, and lines on those that are not.
+    """Return the rows that are finished runs, and notes on those that are not.
 
-    A row of neither parameters nor an outcome is no run, such as the parent of MLflow's runs.
+    A row with neither parameters nor an outcome is no run, such as the parent of MLflow's runs.
     """
-    outcome = table.values(judged.value)
+    outcome = table.values(judged_by.value)
     unfinished = {row for row, state in enumerate(states) if state == "unfinished"}
     bare = {
         row
@@ -200,27 +211,91 @@ def _kept(
         and all(column[row] is None for column in settings.values())
     }
     kept = [row for row in range(len(table)) if row not in unfinished and row not in bare]
-    said = []
+    notes = []
     if unfinished:
-        said.append(f"not finished yet, left out: {plural(len(unfinished), 'row')}")
+        notes.append(f"not finished yet, left out: {plural(len(unfinished), 'row')}")
     if bare:
-        said.append(f"neither parameters nor an outcome, left out: {plural(len(bare), 'row')}")
+        notes.append(f"neither parameters nor an outcome, left out: {plural(len(bare), 'row')}")
     if not kept:
-        raise UsageError(f"{table.path.name} has no finished run: {'; '.join(said)}")
-    return kept, said
+        raise UsageError(f"{table.path.name} has no finished run: {'; '.join(notes)}")
+    return kept, notes
 
 
-# ---- what is said -----------------------------------------------------------------------------
+# ---- arms and their main runs --------------------------------------------------------------------
 
 
-def _read_as(table: Table, columns: Columns, judged: Judged) -> list[str]:
+def paired(
+    runs: Sequence[Run], groups: Sequence[tuple[Value, ...]], *, seeded: bool
+) -> tuple[list[Run], list[str]]:
+    """Pair the runs [n] of arms with their main runs, and return notes on those that have none.
+
+    A run that names no main run gets the one that differs from it only in the arm's parameter,
+    within its group and, where there are seeds, with its seed. Where several do, it gets none.
+
+    Raises
+    ------
+    UsageError
+        Where a run names as its pair one that is not a main run.
+    """
+    mains = {run.id for run in runs if run.arm == MAIN}
+    indexes: dict[str | None, dict[Hashable, list[Run]]] = {}
+    found: list[Run] = []
+    alone: dict[str, int] = defaultdict(int)
+    for run, group in zip(runs, groups, strict=True):
+        if run.arm == MAIN:
+            found.append(run if run.pair is None else replace(run, pair=None))
+            continue
+        if run.pair is not None and run.pair not in mains:
+            raise UsageError(
+                f"run {run.id!r} of the arm {run.arm!r} is paired with {run.pair!r}, which is no "
+                f"main run of the table{nearest(run.pair, mains)}"
+            )
+        pair = run.pair
+        if pair is None:
+            apart = TURNED_OFF.get(run.arm, run.arm if run.arm in run.config else None)
+            if apart not in indexes:
+                indexes[apart] = _index(runs, groups, apart, seeded)
+            alike = indexes[apart].get(_key(run, group, apart, seeded), [])
+            if apart is not None:
+                alike = [main for main in alike if main.config.get(apart) != run.config.get(apart)]
+            pair = alike[0].id if len(alike) == 1 else None
+        alone[run.arm] += pair is None
+        found.append(replace(run, pair=pair))
+    return found, [
+        f"arm {arm}: {number:,} of its runs {'is' if number == 1 else 'are'} matched with no main "
+        "run, or with several"
+        for arm, number in alone.items()
+        if number
+    ]
+
+
+def _index(
+    runs: Sequence[Run], groups: Sequence[tuple[Value, ...]], apart: str | None, seeded: bool
+) -> dict[Hashable, list[Run]]:
+    index: dict[Hashable, list[Run]] = defaultdict(list)
+    for run, group in zip(runs, groups, strict=True):
+        if run.arm == MAIN:
+            index[_key(run, group, apart, seeded)].append(run)
+    return index
+
+
+def _key(run: Run, group: tuple[Value, ...], apart: str | None, seeded: bool) -> Hashable:
+    """Return the values that an arm's run and its main run share."""
+    same = tuple(item for name, item in run.config.items() if name != apart)
+    return same, group, run.seed if seeded else None
+
+
+# ---- notes ------------------------------------------------------------------------------------
+
+
+def _read_as(table: Table, columns: Columns, judged_by: OutcomeColumns) -> list[str]:
     """Return lines on what was read as what, and what was ignored."""
     rows = plural(len(table), "row")
     about = f"{table.path.name}: {rows} of {len(table.columns)} columns, {table.format}"
     if columns.tracker is not None:
         about += f"; an export of {columns.tracker.name} ({columns.tracker.known_by})"
     parameters = ", ".join(_named(name, raw) for name, raw in columns.parameters.items())
-    lines = [about, judged.said, f"parameters: {parameters or 'none'}"]
+    lines = [about, judged_by.note, f"parameters: {parameters or 'none'}"]
     if columns.by:
         lines.append(f"judged by: {', '.join(_named(n, raw) for n, raw in columns.by.items())}")
     shown = {"arm": "arms", "pair": "pairs", "status": "statuses", "seed": "seeds"}
@@ -228,19 +303,21 @@ def _read_as(table: Table, columns: Columns, judged: Judged) -> list[str]:
     roles = {"run ids": columns.run or "the number of the row"}
     roles |= {shown[role]: raw for role, raw in columns.roles.items() if role in shown}
     lines.append("; ".join(f"{what} from {raw}" for what, raw in roles.items()))
-    if unused := _unused(columns, judged):
-        lines.append(f"ignored, not what the runs are judged by: {_some(unused)}")
-    lines += [f"ignored, {reason}: {_some(raws)}" for reason, raws in columns.ignored.items()]
+    if unused := _unused(columns, judged_by):
+        lines.append(f"ignored, not what the runs are judged by: {first(unused, MOST_NAMED)}")
+    lines += [
+        f"ignored, {reason}: {first(raws, MOST_NAMED)}" for reason, raws in columns.ignored.items()
+    ]
     if table.unnamed:
         lines.append(f"ignored, without a name: {table.unnamed} of the columns")
     return lines
 
 
-def _unused(columns: Columns, judged: Judged) -> list[str]:
-    """Return the columns that say what was measured, where something else is judged."""
+def _unused(columns: Columns, judged_by: OutcomeColumns) -> list[str]:
+    """Return the columns of measurements that the runs are not judged by."""
     outcome = ("delta_perf", "delta_perf_se", "perf_before", "perf_after", "train_delta_perf")
-    used = {*judged.columns}
-    if judged.metric.zero == "no change":
+    used = {*judged_by.columns}
+    if judged_by.metric.zero == "no change":
         used.add(columns.roles.get("train_delta_perf", ""))
     found = (columns.roles[role] for role in outcome if role in columns.roles)
     return [raw for raw in found if raw not in used]
@@ -249,23 +326,23 @@ def _unused(columns: Columns, judged: Judged) -> list[str]:
 def _not_completed(
     table: Table, columns: Columns, states: Sequence[State], kept: Sequence[int]
 ) -> list[str]:
-    """Return a line on the runs that are not completed, by the words of the table."""
+    """Return notes on the runs that are not completed, in the words of the table."""
     column = columns.roles.get("status")
     if column is None:
         return []
     words, ours = table.values(column), columns.tracker is OURS
     count = Counter((str(words[row]), states[row]) for row in kept if states[row] != "completed")
-    said = [
+    notes = [
         f"{word}: {plural(number, 'run')}"
         + (f", held as {status}" if (status := status_of(state)) != word and not ours else "")
         for (word, state), number in count.items()
     ]
     if any(state == "pruned" for _, state in count):
-        said.append(
+        notes.append(
             "pruned runs stopped early because they looked poor: what is left flatters the values "
             "they were pruned at"
         )
-    return said
+    return notes
 
 
 def _arms(runs: Sequence[Run]) -> list[str]:
@@ -277,8 +354,3 @@ def _arms(runs: Sequence[Run]) -> list[str]:
 
 def _named(name: str, raw: str) -> str:
     return name if name == raw else f"{name} ({raw})"
-
-
-def _some(raws: Sequence[str], most: int = 8) -> str:
-    more = len(raws) - most
-    return ", ".join(raws[:most]) + (f" and {more} more" if more > 0 else "")

@@ -1,17 +1,30 @@
-"""A table as it stands in its file."""
+"""A table as it stands in its file, and the values that its cells hold."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeGuard
 
 from harness.errors import UsageError
 from harness.records import Value
-from harness.tables import cells as cells_
 
 MOST_CELLS = 50_000_000
 """Rows times columns of the largest table that is held in memory."""
+
+BLANK = frozenset({"", "na", "n/a", "none", "null", "<na>"})
+"""Texts that stand for a missing value, in upper or lower case."""
+
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII)
+_WORDS = {"true": True, "false": False, "nan": math.nan} | {
+    sign + word: float(sign + "inf") for sign in ("", "+", "-") for word in ("inf", "infinity")
+}
+_WHOLE = 2.0**53
+_LONGEST = 40
+_LARGEST = 10**300
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -19,8 +32,9 @@ class Table:
     """A table as it stands in its file.
 
     ``columns`` are name → cells [rows], in the order of the file; cells of CSV and TSV are text.
-    ``places`` [rows] count lines or rows of the file from 1, whichever ``unit`` says. ``unnamed``
-    is how many columns were left out for want of a name, as the index that pandas writes.
+    ``places`` [rows] are the numbers, from 1, of lines or rows of the file, as ``unit`` says.
+    ``unnamed`` is the number of columns left out for want of a name, such as the index that pandas
+    writes.
     """
 
     path: Path
@@ -35,13 +49,13 @@ class Table:
         return len(self.places)
 
     def values(self, name: str) -> list[Value]:
-        """Return what the cells of a column [rows] say, see `harness.tables.cells.value`."""
+        """Return the cells of a column [rows] as values, see `value`."""
         if name not in self._values:
-            self._values[name] = cells_.values(self.columns[name])
+            self._values[name] = values(self.columns[name])
         return self._values[name]
 
     def where(self, row: int) -> str:
-        """Return the place of a row in words: ``runs.csv, line 12``."""
+        """Return the place of a row in the file: ``runs.csv, line 12``."""
         return f"{self.path.name}, {self.unit} {self.places[row]}"
 
 
@@ -53,3 +67,86 @@ def check_size(path: Path, rows: int, columns: int) -> None:
             f"{MOST_CELLS:,} cells that are read: keep only the columns with ids, parameters and "
             "outcomes"
         )
+
+
+# ---- cells ---------------------------------------------------------------------------------------
+
+
+def value(cell: object) -> Value:
+    """Return a cell as a value: a bool, an int, a float (nan and ±inf too), text, or None.
+
+    >>> [value(cell) for cell in ("8", "1e-3", "True", "NA", "cosine")]
+    [8, 0.001, True, None, 'cosine']
+    """
+    if cell is None or isinstance(cell, bool | int | float):
+        return cell
+    text = str(cell).strip()
+    word = text.lower()
+    if word in BLANK:
+        return None
+    if word in _WORDS:
+        return _WORDS[word]
+    # Text with more digits than any number needs is a name that happens to be digits.
+    if len(word) <= _LONGEST and (match := _NUMBER.fullmatch(word)):
+        return int(word) if match[1].isdigit() and not match[2] else float(word)
+    return text
+
+
+def values(cells: Iterable[object]) -> list[Value]:
+    """Return the cells of a column [n] as values."""
+    known: dict[object, Value] = {}
+    found: list[Value] = []
+    for cell in cells:
+        if not isinstance(cell, str):
+            found.append(value(cell))
+            continue
+        if cell not in known:
+            known[cell] = value(cell)
+        found.append(known[cell])
+    return found
+
+
+def levels(found: Iterable[Value]) -> list[Value]:
+    """Return the values of a column [n] as those of a parameter.
+
+    NaN becomes a blank. A number that is infinite, or larger than any float, becomes text, since it
+    has no place on a scale. Where every number is whole they all become ints, however they are
+    written: 16 and 16.0 are the same level.
+    """
+    items = [_level(item) for item in found]
+    if all(item.is_integer() and abs(item) < _WHOLE for item in items if isinstance(item, float)):
+        return [int(item) if isinstance(item, float) else item for item in items]
+    return [float(item) if _is_exact(item) else item for item in items]
+
+
+def is_number(item: Value) -> TypeGuard[int | float]:
+    """Whether a value is a number; True and False are none."""
+    return isinstance(item, int | float) and not isinstance(item, bool)
+
+
+def is_numeric(found: Sequence[Value]) -> bool:
+    """Whether a column has numbers, and otherwise only blanks."""
+    known = [item for item in found if item is not None]
+    return bool(known) and all(map(is_number, known))
+
+
+def identity(cell: object) -> str:
+    """Return a cell as an id, exactly as it is written: "007" and "1e5" stay as they are.
+
+    A blank is the empty text.
+    """
+    if cell is None:
+        return ""
+    if isinstance(cell, float) and not math.isinf(cell):
+        return "" if math.isnan(cell) else str(int(cell) if cell.is_integer() else cell)
+    return str(cell).strip()
+
+
+def _level(item: Value) -> Value:
+    if isinstance(item, float) and not math.isfinite(item):
+        return None if math.isnan(item) else str(item)
+    return str(item) if isinstance(item, int) and abs(item) > _LARGEST else item
+
+
+def _is_exact(item: Value) -> TypeGuard[int]:
+    return isinstance(item, int) and not isinstance(item, bool) and abs(item) < _WHOLE

@@ -1,4 +1,4 @@
-"""The exports of trackers: how each is known, and which of its columns are bookkeeping."""
+"""Recognise the exports of trackers, and tell which of their columns are bookkeeping."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Literal
 from harness.tables.naming import Name
 
 State = Literal["completed", "diverged", "failed", "timeout", "oom", "pruned", "unfinished"]
-"""What a table may say of a run: a status, or that it was stopped early, or is not done yet."""
+"""The state of a run in a table: a status, stopped early, or not finished yet."""
 
 _WORDS: dict[State, str] = {
     "completed": "completed complete finished terminated success succeeded ok done",
@@ -25,16 +25,16 @@ _WORDS: dict[State, str] = {
 STATES: dict[str, State] = {
     word: state for state, words in _WORDS.items() for word in words.split()
 }
-"""What trackers call the state of a run, and what we do."""
+"""A tracker's word for the state of a run → the state."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tracker:
-    """A tracker whose export a table is.
+    """A tracker that exports tables.
 
-    ``keeps`` are its own columns, by their names as they stand. ``mixes`` says that its parameters
-    and its measurements look alike in it. ``iterations`` is the column that counts how far a run
-    got, ``ids`` those that may name a run.
+    ``keeps`` are the names of its own columns, as in the table. ``mixes`` says that parameters and
+    measurements look alike in its exports. ``iterations`` is the column that counts how far a run
+    got, ``ids`` are those that may name a run.
     """
 
     name: str
@@ -110,7 +110,7 @@ BOOKKEEPING = _words(
     "branch entity logdir log_dir checkpoint checkpoint_dir_name path url uri done declared_steps "
     "evaluate_every"
 )
-"""Names of columns that say which run it was, where, when and how long, in any table."""
+"""Names of columns, in any table, that say which run it was, where, when and how long."""
 
 _BOOKKEPT = re.compile(
     r"_.*|.*_(uuid|hash|path|paths|dir|dirs|folder|file|filename|uri|url|timestamp|datetime|"
@@ -126,11 +126,11 @@ OURS = Tracker(
     _words("sweep backend device seconds finished_at error"),
     ids=("run",),
 )
-"""What ``sweep export`` writes: what it marks as a parameter is one, whatever it is called."""
+"""The tables of ``sweep export``, where a column marked as a parameter always is one."""
 
 
 def recognised(names: Mapping[str, Name]) -> Tracker | None:
-    """Return the tracker whose export has these columns; None where it is none that is known."""
+    """Return the tracker whose export has these columns; None where no known one does."""
     ours = {"sweep", "run", "arm", "status", "delta_perf", "finished_at", "error"}
     return OURS if ours <= set(names) else _of_others(names)
 
@@ -156,14 +156,14 @@ def _of_others(names: Mapping[str, Name]) -> Tracker | None:
 
 
 def is_bookkeeping(name: Name, tracker: Tracker | None) -> bool:
-    """Whether a column with this name, which has no prefix, says which, where or when, not what."""
+    """Whether a column with this name, which has no prefix, is bookkeeping about the run."""
     if tracker is not None and name.raw in tracker.keeps:
         return True
     return name.canonical in BOOKKEEPING or _BOOKKEPT.fullmatch(name.canonical) is not None
 
 
 def place_or_time(texts: Iterable[str]) -> str | None:
-    """Return "paths" or "time stamps" where every one of the texts is one; None where not."""
+    """Return "paths" or "time stamps" where all of the texts are such; None where not."""
     known = list(texts)
     if known and all(_PATH.fullmatch(text) for text in known):
         return "paths"
@@ -173,6 +173,6 @@ def place_or_time(texts: Iterable[str]) -> str | None:
 
 
 def state(text: str) -> State | None:
-    """Return what a tracker's word for the state of a run means; None where it is unknown."""
+    """Return the state that a tracker's word for it means; None where the word is unknown."""
     word = re.sub(r"\W+", "_", text.strip().lower()).removeprefix("trialstate_")
     return STATES.get(word.removeprefix("trialstatus_"))

@@ -10,15 +10,15 @@ import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
-from harness.analysis import analyze
-from harness.analysis.columns import find_bonds, read_columns
+from harness.analysis import analyze, high_rule
+from harness.analysis.columns import find_associations, read_columns
 from harness.analysis.ranges import round_edges
 from harness.errors import UsageError
 from harness.records import Config
 from harness.report.documents.analysis import document
 from harness.report.renderers.document_json import analysis_data as as_data
 from harness.report.renderers.terminal import render_document
-from harness.verdicts import Metric
+from harness.verdicts import DELTA_PERF, Metric
 from tests import published_broad
 from tests.analysis.rates import BEST, TRUTHS, rates
 from tests.factories import make_result, make_results
@@ -320,7 +320,7 @@ def test_bonds_are_seldom_seen_where_there_are_none():
             b=rng.integers(0, 3, 40).tolist(),
             c=rng.random(40).tolist(),
         )
-        seen += any(find_bonds(columns, {}, rng).values())
+        seen += any(find_associations(columns, {}, rng).values())
     assert seen / 150 <= 0.04
 
 
@@ -474,3 +474,33 @@ def test_any_table_is_analysed_or_refused_in_one_line(table):
         text = render_document(document(found), width)
         assert max(map(len, text.splitlines())) <= width
         assert "nan" not in text
+
+
+# ---- high performers ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("metric", "given", "kind", "high"),
+    [
+        (DELTA_PERF, None, "above", [4, 5]),
+        (DELTA_PERF, 0.3, "above", [5]),
+        (Metric("Δaccuracy", "no change"), None, "best third", [4, 5]),
+        (Metric("−ΔPerf", "no change", minimised=True), None, "best third", [4, 5]),
+        (Metric("ΔPerf − 0.2", "target"), None, "best third", [4, 5]),
+        (Metric("accuracy", "arbitrary"), None, "best third", [4, 5]),
+        (Metric("accuracy", "arbitrary"), 0.0, "above", [3, 4, 5]),
+    ],
+)
+def test_the_rule_for_high_performers(metric, given, kind, high):
+    outcomes = np.array([-np.inf, -0.2, 0.0, 0.1, 0.2, 0.4, -np.inf])
+    rule = high_rule(outcomes, metric, given)
+    assert rule.kind == kind
+    assert np.flatnonzero(rule.of(outcomes)).tolist() == high
+
+
+def test_a_diverged_run_is_never_a_high_performer():
+    for metric in (DELTA_PERF, Metric("accuracy", "arbitrary")):
+        outcomes = np.array([0.9, *[-np.inf] * 8])
+        assert high_rule(outcomes, metric).of(outcomes).tolist() == [True, *[False] * 8]
+        lost = np.full(5, -np.inf)
+        assert not high_rule(lost, metric).of(lost).any()

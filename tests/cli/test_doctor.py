@@ -16,7 +16,8 @@ import psutil
 import pytest
 
 from harness.cli import common
-from harness.doctor import devices, leftovers, machine, software
+from harness.doctor import checks as checks_module
+from harness.doctor import machine
 from harness.executors.worker import BOOT
 from harness.store import Store
 from harness.text import byte_size
@@ -31,10 +32,10 @@ def here(tmp_path, monkeypatch):
     with Store.open(".sweep/store.db") as store:
         for result in make_results([0.1, None], finished_at="2025-01-01T00:00:00Z"):
             store.save(result)
-    for module in (devices, software):
+    for module in (machine, checks_module):
         monkeypatch.setattr(module, "missing_libraries", lambda backend: [])
-    monkeypatch.setattr(devices, "devices_here", lambda name, patience: ("cpu",))
-    monkeypatch.setattr(devices.shutil, "which", lambda name: None)
+    monkeypatch.setattr(machine, "devices_here", lambda name, patience: ("cpu",))
+    monkeypatch.setattr(machine.shutil, "which", lambda name: None)
     monkeypatch.setattr(machine.psutil, "virtual_memory", lambda: memory(8e9))
     return tmp_path
 
@@ -140,7 +141,9 @@ def test_a_warning_is_no_failure_unless_strict(here, sweep, monkeypatch):
     monkeypatch.setattr(machine.psutil, "virtual_memory", lambda: memory(5e8))
     status, out, _ = sweep("doctor")
     assert status == 0
-    assert "warning: 500 MB of 16 GB free" in out
+    assert checks(sweep)["memory"]["found"] == "476.8 MiB of 14.9 GiB free"
+    assert "memory" in out
+    assert "warning: " in out
     assert "what to do" in out
     assert max(map(len, out.splitlines())) <= 80
     assert out.endswith("\n1 warning\n")
@@ -151,7 +154,7 @@ def test_a_warning_is_no_failure_unless_strict(here, sweep, monkeypatch):
 
 def test_what_is_missing_is_named_with_the_command(here, sweep, monkeypatch):
     monkeypatch.setattr(
-        software, "_requirements", lambda: ["numpy>=999", "scipy>=1", "not-there>=2"]
+        checks_module, "_requirements", lambda: ["numpy>=999", "scipy>=1", "not-there>=2"]
     )
     found = checks(sweep, status=1)["versions"]
     assert "not as needed: numpy>=999, not-there>=2" in found["found"]
@@ -165,7 +168,7 @@ def test_what_a_backend_lacks(here, sweep, monkeypatch, installed, level):
     def missing(backend):
         return [library for library in backend.libraries if library not in installed]
 
-    for module in (software, devices):
+    for module in (machine, checks_module):
         monkeypatch.setattr(module, "missing_libraries", missing)
     found = checks(sweep)["backend jax"]
     assert found["found"].startswith("lacks jax")
@@ -179,8 +182,8 @@ def test_a_driver_that_hangs_hangs_nothing_else(here, sweep, monkeypatch, tmp_pa
     driver.write_text("#!/bin/sh\nexec sleep 20\n")
     driver.chmod(0o755)
     monkeypatch.setenv("PATH", f"{driver.parent}:{os.environ['PATH']}")
-    monkeypatch.setattr(devices.shutil, "which", lambda name: str(driver))
-    monkeypatch.setattr(devices, "PATIENCE", 0.3)
+    monkeypatch.setattr(machine.shutil, "which", lambda name: str(driver))
+    monkeypatch.setattr(machine, "PATIENCE", 0.3)
     began = time.monotonic()
     found = checks(sweep)["GPUs"]
     assert time.monotonic() - began < 15
@@ -188,8 +191,8 @@ def test_a_driver_that_hangs_hangs_nothing_else(here, sweep, monkeypatch, tmp_pa
 
 
 def test_a_backend_that_sees_none_of_the_gpus(here, sweep, monkeypatch):
-    monkeypatch.setattr(devices.shutil, "which", lambda name: "nvidia-smi")
-    monkeypatch.setattr(devices, "devices", lambda: ("0 (GPU-1, H100, 80 GiB)",))
+    monkeypatch.setattr(machine.shutil, "which", lambda name: "nvidia-smi")
+    monkeypatch.setattr(machine, "devices", lambda: ("0 (GPU-1, H100, 80 GiB)",))
     found = checks(sweep)
     assert found["GPUs"]["found"] == "0 (GPU-1, H100, 80 GiB)"
     assert found["devices of jax"]["level"] == "warning"
@@ -212,7 +215,7 @@ def test_workers_whose_session_has_ended(here, sweep, monkeypatch):
     assert found["found"] == "1 of sessions that have ended: process 11"
     assert found["advice"] == "end them: kill -9 11"
     processes.pop(0)
-    assert checks(sweep)["workers"]["found"] == "1 processes of running sessions"
+    assert checks(sweep)["workers"]["found"] == "1 process of running sessions"
 
 
 def test_logs_and_warm_starts(here, sweep, monkeypatch):
@@ -223,19 +226,19 @@ def test_logs_and_warm_starts(here, sweep, monkeypatch):
     for name in "ab":
         (here / ".sweep" / "logs" / name).write_text("x" * 2000)
     (here / ".sweep" / "cache").mkdir()
-    task = leftovers.TASKS["addition"]
-    leftovers.cache_file(task, here / ".sweep" / "cache").write_bytes(b"x" * 10)
-    monkeypatch.setattr(leftovers, "MANY", 3000)
+    task = checks_module.TASKS["addition"]
+    checks_module.cache_file(task, here / ".sweep" / "cache").write_bytes(b"x" * 10)
+    monkeypatch.setattr(checks_module, "MANY", 3000)
     found = checks(sweep)
-    assert (found["logs"]["level"], found["logs"]["found"]) == ("warning", "2 files, 4 kB")
-    assert found["warm start addition"]["found"] == "made, 10 B"
+    assert (found["logs"]["level"], found["logs"]["found"]) == ("warning", "2 files, 3.9 KiB")
+    assert found["warm start addition"]["found"] == "made, 10 bytes"
 
 
 def test_what_fails_in_one_check_is_its_result(here, sweep, monkeypatch):
     def broken():
         raise OSError("the disk is on fire")
 
-    monkeypatch.setattr(leftovers, "workers", broken)
+    monkeypatch.setattr(machine, "workers", broken)
     found = checks(sweep, status=1)
     assert (found["workers"]["level"], found["workers"]["found"]) == (
         "error",

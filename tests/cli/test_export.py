@@ -8,8 +8,8 @@ import pytest
 
 from harness.store import Store
 from harness.tables import read_runs
-from harness.tables.asked import Asked
-from harness.tables.writing import write_tables
+from harness.tables.columns import ReadOptions
+from harness.tables.exporting import write_tables
 from tests.factories import make_arm, make_result, make_results
 
 FORMATS = ["csv", "tsv", "jsonl", "json", "parquet"]
@@ -58,8 +58,8 @@ def test_the_columns_in_their_order(project, sweep):
 @pytest.mark.parametrize("ending", FORMATS)
 def test_what_is_written_reads_back(project, sweep, ending):
     sweep(f"export toy --to runs.{ending} --curves curves.{ending}")
-    read = read_runs(Path(f"runs.{ending}"), Asked(curves=Path(f"curves.{ending}")))
-    assert "an export of pytest-sweep" in read.said[0]
+    read = read_runs(Path(f"runs.{ending}"), ReadOptions(curves=Path(f"curves.{ending}")))
+    assert "an export of pytest-sweep" in read.notes[0]
     found = {result.run.id: result for result in read.results}
     for result in stored():
         if result.run.sweep != "toy":
@@ -162,7 +162,7 @@ def test_a_mistake_is_one_line(project, sweep, line, said):
 
 def test_half_a_file_is_never_there(tmp_path, monkeypatch):
     """Neither of two tables is written where one cannot be, and nothing is left beside them."""
-    from harness.tables import writing
+    from harness.tables import exporting as writing
 
     old, new = tmp_path / "old.csv", tmp_path / "new.json"
     old.write_text("as it was")

@@ -14,10 +14,9 @@ from harness import cli
 from harness.records import Evaluation
 from harness.store import Store
 from harness.store.merging import bring, merge
-from harness.tables import Asked, read_runs
-from harness.tables.exported import curve_columns, run_columns
-from harness.tables.imported import imported
-from harness.tables.writing import write_tables
+from harness.tables import ReadOptions, read_runs
+from harness.tables.exporting import curve_columns, run_columns, write_tables
+from harness.tables.importing import imported
 from tests.factories import make_arm, make_result, make_results
 from tests.tables.tables import write_csv
 
@@ -270,7 +269,7 @@ def test_a_store_that_is_exported_and_imported_is_equal(tmp_path, ending, result
     points = curve_columns(results)
     if points["run"]:
         write_tables({curves: points})
-    back = imported(read_runs(runs, Asked(curves=curves if points["run"] else None)), None)
+    back = imported(read_runs(runs, ReadOptions(curves=curves if points["run"] else None)), None)
     assert list(map(plain, back)) == list(map(plain, results))
 
 

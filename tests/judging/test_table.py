@@ -11,7 +11,7 @@ from harness.errors import UsageError
 from harness.judging.table import judge_table
 from harness.judging.table_questions import REST, Terms
 from harness.report.model import build
-from harness.tables import Asked, read_runs
+from harness.tables import ReadOptions, read_runs
 from harness.verdicts import Counts
 from tests import published_broad
 
@@ -26,7 +26,7 @@ def table(tmp_path):
             writer = csv.DictWriter(file, fieldnames=list(rows[0]))
             writer.writeheader()
             writer.writerows(rows)
-        return read_runs(path, Asked(**asked))
+        return read_runs(path, ReadOptions(**asked))
 
     return table
 

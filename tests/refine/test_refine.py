@@ -13,13 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness import Choice, Constant, Counts, Given, LogUniform, Pairs, Sweep, Uniform
+from harness.analysis import analyze
 from harness.errors import UsageError
 from harness.refine import python, refine
-from harness.refine.code import WIDTH, distribution, literal
-from harness.refine.inferring import distribution_of
 from harness.refine.ranges import decide_range
-from harness.refine.sample import sample_of
-from harness.refine.terms import Terms, rounded
+from harness.refine.sample import Criteria, rounded, sample_of
+from harness.refine.source import WIDTH, distribution, literal
+from harness.refine.space import distribution_of
 from harness.sweeps.discovery import discover
 from harness.verdicts import DELTA_PERF, Metric
 from tests import published_broad
@@ -136,7 +136,7 @@ def test_a_table_is_compared_by_its_counts_alone(published):
     asked = set(published.sweep.questions)
     assert {"success_vs_baseline", "plateau", "lr_sweet_spot"} <= asked
     assert not asked & {"mean_vs_baseline", "variance_vs_baseline", "lower_tail_vs_baseline"}
-    assert any("success_vs_baseline alone" in line for line in published.beside)
+    assert any("success_vs_baseline alone" in line for line in published.notes)
 
 
 def test_the_declared_sweep_is_refined_alike(published):
@@ -242,7 +242,7 @@ def test_a_range_is_cut_only_where_the_fall_passes_the_level_of_all_tests(level,
     rng = np.random.default_rng(0)
     sweep = sweep_of({"learning_rate": LogUniform(1e-7, 2e-6)})
     results = runs_of(sweep, lambda c: -0.3 * (c["learning_rate"] > 6e-7), rng)
-    terms = Terms(level, 0.05, 0.02, DELTA_PERF, rng)
+    terms = Criteria(level, 0.05, 0.02, DELTA_PERF, rng)
     sample = sample_of(results, DELTA_PERF)
     found = decide_range("learning_rate", LogUniform(1e-7, 2e-6), sample, terms)
     assert (found.after.high < 2e-6) == cut
@@ -299,7 +299,7 @@ def test_without_a_margin_nothing_is_left_out():
     proposal = refine("t.csv", results, rng=rng, is_table=True, metric=Metric("reward"))
     assert not proposal.narrows
     assert all("--margin" in found.why for found in proposal.revisions)
-    assert any("no margin is stated for reward" in line for line in proposal.beside)
+    assert any("no margin is stated for reward" in line for line in proposal.notes)
     assert refine("t.csv", results, rng=rng, is_table=True, margin=0.02).narrows
 
 
@@ -736,7 +736,7 @@ def test_the_training_function_is_imported_from_its_file(tmp_path, monkeypatch):
     proposal = refined(old, lambda _: 0.0)
     assert proposal.sweep.trainer is old.trainer
     assert "null" not in proposal.sweep.arms
-    assert any("no null arm" in line for line in proposal.beside)
+    assert any("no null arm" in line for line in proposal.notes)
     new = load(python(proposal, command="c"), tmp_path)
     assert new.trainer is old.trainer
     assert new.task == "mine"
@@ -745,8 +745,52 @@ def test_the_training_function_is_imported_from_its_file(tmp_path, monkeypatch):
 def test_a_training_function_that_is_not_known_is_a_stub(tmp_path):
     proposal = PROPOSALS["odd"]()
     assert proposal.stub
-    assert any("is a stub" in line for line in proposal.beside)
+    assert any("is a stub" in line for line in proposal.notes)
     new = load(python(proposal, command="c"), tmp_path)
     assert new.name == "7th.try"
     with pytest.raises(NotImplementedError, match="train a run"):
         new.trainer(None, None)
+
+
+# ---- high performers ----------------------------------------------------------------------------
+
+
+def shared_runs():
+    """24 runs of which the 8 with kind a are the best, 5 of them above 0.1, and 3 diverged."""
+    made = []
+    for index in range(24):
+        delta = 0.17 - 0.015 * index if index < 8 else 0.04 - 0.01 * index
+        made.append(
+            make_result(
+                id=f"t-{index:02d}",
+                index=index,
+                config={"kind": "a" if index < 8 else "b", "rate": 1.0 + index % 5},
+                delta=None if index > 20 else delta,
+                status="diverged" if index > 20 else "completed",
+                before=None,
+                curve=(),
+            )
+        )
+    return made
+
+
+KINDS = Sweep("old", 24, 100, {"kind": Choice("a", "b"), "rate": Choice(1.0, 2.0, 3.0, 4.0, 5.0)})
+
+
+@pytest.mark.parametrize(
+    ("declared", "metric", "count", "means"),
+    [
+        (KINDS, DELTA_PERF, 5, "ΔPerf > 0.1"),
+        (None, DELTA_PERF, 5, "ΔPerf > 0.1"),
+        (None, Metric("Δaccuracy", "no change"), 8, "the best third"),
+        (None, Metric("−ΔPerf", "no change", minimised=True), 8, "the best third"),
+        (None, Metric("accuracy − 0.5", "target"), 8, "the best third"),
+        (None, Metric("accuracy", "arbitrary"), 8, "the best third"),
+    ],
+)
+def test_analyze_and_refine_agree_on_the_high_performers(declared, metric, count, means):
+    results, rng = shared_runs(), np.random.default_rng(0)
+    assert analyze("t", results, metric=metric).high.count == count
+    proposal = refine("t", results, rng=rng, sweep=declared, metric=metric, margin=0.02)
+    why = revision(proposal, "kind").why
+    assert f"all {count} high performers ({means}) have a, as 8 of 24 runs do" in why

@@ -3,7 +3,7 @@
 import csv
 import json
 
-from harness.tables import Asked, read_runs
+from harness.tables import ReadOptions, read_runs
 
 WANDB = """\
 "Name","State","Notes","User","Tags","Created","Runtime","Sweep","batch_size","epochs","lr",\
@@ -59,7 +59,7 @@ def write_parquet(path, rows):
 
 def read(path, text, **asked):
     """Write a table and read its runs."""
-    return read_runs(write(path, text), Asked(**asked))
+    return read_runs(write(path, text), ReadOptions(**asked))
 
 
 def deltas(reading):

@@ -19,7 +19,7 @@ def refused(path, text, *parts, **asked):
 
 
 def said(reading, start):
-    return [line for line in reading.said if line.startswith(start)]
+    return [line for line in reading.notes if line.startswith(start)]
 
 
 # ---- parameters ---------------------------------------------------------------------------------
@@ -173,11 +173,11 @@ def test_a_wandb_export_of_known_names(csv):
     assert reading.parameters == ("batch_size", "epochs", "learning_rate", "optimizer")
     assert statuses(reading) == ["completed", "completed", "failed"]
     assert reading.results[0].run.id == "misty-sun-1"
-    assert reading.said[0] == (
+    assert reading.notes[0] == (
         "runs.csv: 4 rows of 17 columns, CSV; an export of W&B (Name, State, Created)"
     )
-    assert "not finished yet, left out: 1 row" in reading.said
-    assert "crashed: 1 run, held as failed" in reading.said
+    assert "not finished yet, left out: 1 row" in reading.notes
+    assert "crashed: 1 run, held as failed" in reading.notes
 
 
 def test_in_a_wandb_export_what_may_be_either_is_asked_for(csv):
@@ -213,7 +213,7 @@ def test_names_of_wandb_that_repeat_are_no_ids(csv):
     reading = read(csv, WANDB.replace("misty-sun-2", "misty-sun-1"), metric="val_loss",
                    direction="min")  # fmt: skip
     assert [result.run.id for result in reading.results] == ["runs-1", "runs-2", "runs-3"]
-    assert any("run ids from the number of the row" in line for line in reading.said)
+    assert any("run ids from the number of the row" in line for line in reading.notes)
 
 
 def test_a_wandb_table_of_its_api(csv):

@@ -34,7 +34,7 @@ def test_statuses(csv):
     assert deltas(reading) == [0.1, 0.2, None, None, None, None]
     assert reading.results[3].outcome.error == "status: failed"
     assert reading.results[0].outcome.error is None
-    assert "timeout: 1 run" in reading.said
+    assert "timeout: 1 run" in reading.notes
 
 
 def test_pruned_runs_have_failed_and_it_is_said_what_that_does(csv):
@@ -42,8 +42,8 @@ def test_pruned_runs_have_failed_and_it_is_said_what_that_does(csv):
     reading = read(csv, text, metric="value", direction="max")
     assert statuses(reading) == ["completed", "failed", "failed"]
     assert deltas(reading) == [0.5, None, None]
-    assert "PRUNED: 2 runs, held as failed" in reading.said
-    assert any("flatters the values they were pruned at" in line for line in reading.said)
+    assert "PRUNED: 2 runs, held as failed" in reading.notes
+    assert any("flatters the values they were pruned at" in line for line in reading.notes)
 
 
 def test_what_is_not_finished_is_left_out_and_said(csv):
@@ -51,7 +51,7 @@ def test_what_is_not_finished_is_left_out_and_said(csv):
     reading = read(csv, text)
     assert [run.id for run in runs(reading)] == ["b"]
     assert runs(reading)[0].index == 0
-    assert "not finished yet, left out: 2 rows" in reading.said
+    assert "not finished yet, left out: 2 rows" in reading.notes
     refused(csv, text.replace("FINISHED", "RUNNING"), "no finished run", "3 rows")
 
 
@@ -67,7 +67,7 @@ def test_rows_of_nothing_are_no_runs(csv):
     text = "run,status,lr,acc\nparent,FINISHED,,\na,FINISHED,1,0.5\nb,FAILED,,\n"
     reading = read(csv, text, metric="acc", direction="max")
     assert [run.id for run in runs(reading)] == ["a", "b"]
-    assert "neither parameters nor an outcome, left out: 1 row" in reading.said
+    assert "neither parameters nor an outcome, left out: 1 row" in reading.notes
 
 
 # ---- numbers ------------------------------------------------------------------------------------
@@ -76,7 +76,7 @@ def test_rows_of_nothing_are_no_runs(csv):
 def test_a_completed_run_without_a_number_has_failed_and_that_is_said(csv):
     reading = read(csv, "lr,delta_perf\n1,0.1\n2,\n3,NA\n")
     assert statuses(reading) == ["completed", "failed", "failed"]
-    assert [line for line in reading.said if "held as failed" in line] == [
+    assert [line for line in reading.notes if "held as failed" in line] == [
         "2 runs completed without a number in delta_perf: held as failed (if they diverged, a "
         "status column should say so)"
     ]
@@ -87,7 +87,7 @@ def test_a_number_that_is_none_is_a_run_that_diverged(csv, cell):
     reading = read(csv, f"lr,delta_perf\n1,0.1\n2,{cell}\n")
     assert statuses(reading) == ["completed", "diverged"]
     assert deltas(reading)[1] is None
-    assert any("held as diverged" in line for line in reading.said)
+    assert any("held as diverged" in line for line in reading.notes)
 
 
 @pytest.mark.parametrize(
@@ -187,9 +187,10 @@ def test_an_arm_s_run_is_matched_with_the_main_run_that_differs_in_its_parameter
         ("main", None), ("main", None), ("main", None), ("batch_size", "m0"),
         ("batch_size", "m2"), ("batch_size", None), ("placebo", "m1"), ("null", "m2"),
     ]  # fmt: skip
-    assert "arms: main (3), batch_size (3), placebo (1), null (1)" in reading.said
+    assert "arms: main (3), batch_size (3), placebo (1), null (1)" in reading.notes
     assert (
-        "arm batch_size: 1 of its runs is matched with no main run, or with several" in reading.said
+        "arm batch_size: 1 of its runs is matched with no main run, or with several"
+        in reading.notes
     )
 
 

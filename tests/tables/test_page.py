@@ -23,7 +23,7 @@ def row(first):
 
 def test_the_example_is_read_as_it_says(tmp_path):
     table, printed = blocks(PAGE, "csv")[0], blocks(PAGE, "text")[0]
-    assert "\n".join(read(tmp_path / "runs.csv", table).said) + "\n" == printed
+    assert "\n".join(read(tmp_path / "runs.csv", table).notes) + "\n" == printed
 
 
 def test_the_curve_of_the_example_is_read(tmp_path):

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from harness.errors import UsageError
-from harness.tables import Asked, read_runs
+from harness.tables import ReadOptions, read_runs
 from harness.tables import reading as reading_module
 from harness.tables import table as table_module
 from harness.tables.reading import read_table
@@ -302,7 +302,7 @@ def test_a_file_that_may_not_be_read(tmp_path, monkeypatch):
 def read_or_refuse(path, **asked):
     """Read the runs of a file; whatever else it raises than a line for the user is a fault."""
     with contextlib.suppress(UsageError):
-        assert read_runs(path, Asked(**asked)).results
+        assert read_runs(path, ReadOptions(**asked)).results
 
 
 @settings(

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from harness import audit, observations
-from harness.tables import Asked, read_runs
+from harness.tables import ReadOptions, read_runs
 from harness.verdicts import Baseline, Evidence, Metric
 from tests import published_broad
 from tests.tables.tables import configs, deltas, read, write_csv, write_json, write_parquet
@@ -22,7 +22,7 @@ def test_a_reading_of_the_plainest_table(tmp_path):
     assert reading.metric == Metric()
     assert (reading.parameters, reading.by, reading.groups) == (("learning_rate",), (), ((), ()))
     assert not reading.has_seed
-    assert reading.said == (
+    assert reading.notes == (
         "mine.csv: 2 rows of 3 columns, CSV",
         "outcome: ΔPerf, from delta_perf, more is better",
         "parameters: learning_rate (lr)",
@@ -96,7 +96,7 @@ def made_tables(draw):
 def test_every_format_gives_the_same_runs(tmp_path, rows):
     params = tuple(name for name in rows[0] if name.startswith("config."))
     readings = [
-        read_runs(path, Asked(params=params))
+        read_runs(path, ReadOptions(params=params))
         for path in (
             write_csv(tmp_path / "t.csv", rows),
             write_csv(tmp_path / "t.tsv", rows, "\t"),

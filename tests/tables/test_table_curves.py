@@ -38,7 +38,7 @@ def test_curves_are_attached_by_run_in_the_order_of_their_steps(csv):
     assert [point.se for point in one.outcome.curve][1:] == [0.01, 0.02]
     assert math.isnan(one.outcome.curve[0].se)
     assert points(two) == [(100, 0.5, 0.5)]
-    assert "curves: 4 points of perf over step, of 2 runs, from curves.csv" in reading.said
+    assert "curves: 4 points of perf over step, of 2 runs, from curves.csv" in reading.notes
 
 
 def test_the_last_step_of_a_curve_is_the_run_s_where_no_column_counts_steps(csv):
@@ -59,7 +59,7 @@ def test_points_without_a_number_are_left_out(csv):
     curves = "run,step,perf\na,0,0.1\na,10,\na,20,nan\na,30,0.4\n"
     reading = read_with(csv, curves)
     assert [step for step, *_ in points(reading.results[0])] == [0, 30]
-    assert any("2 without a number left out" in line for line in reading.said)
+    assert any("2 without a number left out" in line for line in reading.notes)
 
 
 def test_a_run_that_diverged_keeps_its_curve(csv):

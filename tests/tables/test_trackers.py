@@ -7,7 +7,7 @@ import math
 
 import pytest
 
-from harness.tables import Asked, read_runs
+from harness.tables import ReadOptions, read_runs
 from tests.tables.tables import WANDB, configs, deltas, statuses, write
 
 pytestmark = [
@@ -44,13 +44,13 @@ def test_optuna(tmp_path):
     frame.to_csv(tmp_path / "optuna.csv", index=False)
     frame.to_csv(tmp_path / "indexed.csv")
     frame.to_parquet(tmp_path / "optuna.parquet")
-    asked = Asked(metric="value", direction="min")
+    asked = ReadOptions(metric="value", direction="min")
     reading = read_runs(tmp_path / "optuna.csv", asked)
-    assert "an export of Optuna" in reading.said[0]
+    assert "an export of Optuna" in reading.notes[0]
     assert reading.parameters == ("learning_rate", "lr_schedule", "warmup_steps")
     assert statuses(reading) == ["completed"] * 2 + ["failed"] * 2 + ["completed"] * 4
     assert [result.run.id for result in reading.results] == [str(n) for n in range(8)]
-    assert "not finished yet, left out: 1 row" in reading.said
+    assert "not finished yet, left out: 1 row" in reading.notes
     for result in reading.results:
         config = result.run.config
         assert (config["warmup_steps"] is None) == (config["lr_schedule"] == "linear")
@@ -80,11 +80,11 @@ def test_mlflow(tmp_path, monkeypatch):
                 mlflow.MlflowClient().set_terminated(run.info.run_id, "FAILED")
     mlflow.search_runs().to_csv(tmp_path / "mlflow.csv", index=False)
     reading = read_runs(
-        tmp_path / "mlflow.csv", Asked(before="perf/before", after="metrics.perf/after")
+        tmp_path / "mlflow.csv", ReadOptions(before="perf/before", after="metrics.perf/after")
     )
-    assert "an export of MLflow" in reading.said[0]
+    assert "an export of MLflow" in reading.notes[0]
     assert set(reading.parameters) == {"learning_rate", "batch_size", "amp"}
-    assert "neither parameters nor an outcome, left out: 1 row" in reading.said
+    assert "neither parameters nor an outcome, left out: 1 row" in reading.notes
     assert sorted(statuses(reading)) == ["completed"] * 3 + ["failed"]
     for result in reading.results:
         assert result.run.config["learning_rate"] == RATES[result.run.seed]
@@ -114,7 +114,7 @@ def test_ray_tune(tmp_path, monkeypatch):
     finally:
         ray.shutdown()
     reading = read_runs(tmp_path / "ray.csv")
-    assert "an export of Ray Tune" in reading.said[0]
+    assert "an export of Ray Tune" in reading.notes[0]
     assert reading.parameters == ("learning_rate", "model.depth", "flag")
     assert sorted(config["learning_rate"] for config in configs(reading)) == RATES
     for result in reading.results:
@@ -124,8 +124,8 @@ def test_ray_tune(tmp_path, monkeypatch):
 
 def test_wandb_by_hand(tmp_path):
     reading = read_runs(
-        write(tmp_path / "wandb.csv", WANDB), Asked(metric="val/accuracy", direction="max")
+        write(tmp_path / "wandb.csv", WANDB), ReadOptions(metric="val/accuracy", direction="max")
     )
-    assert "an export of W&B" in reading.said[0]
+    assert "an export of W&B" in reading.notes[0]
     assert deltas(reading) == [0.71, 0.73, None]
     assert reading.parameters == ("batch_size", "epochs", "learning_rate", "optimizer")

@@ -55,8 +55,8 @@ def document(page: ProposalPage) -> Document:
         Section("Size and cost", (Bullets(_sizes(page)), *map(Text, cost_text(page.cost)))),
         Section("Power", power_blocks(page.power)),
     ]
-    if proposal.beside:
-        items = tuple(("note", f"{line}.") for line in proposal.beside)
+    if proposal.notes:
+        items = tuple(("note", f"{line}.") for line in proposal.notes)
         sections.append(Section("", (Bullets(items),)))
     headline = f"{proposal.source} → {sweep.name}: {size}, {plural(changed, 'parameter')} changed"
     shown = tuple(section for section in sections if section.blocks)

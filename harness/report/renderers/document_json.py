@@ -256,7 +256,7 @@ def refine_data(page: ProposalPage) -> dict[str, Any]:
             for arm, purpose in proposal.arms
         ],
         "questions": [asked.id for asked in proposal.questions],
-        "beside": list(proposal.beside),
+        "beside": list(proposal.notes),
         "cost": _cost(page.cost),
         "power": [_power(power) for power in page.power],
         "said": list(page.said),

@@ -59,7 +59,7 @@ def test_more_is_better_whatever_is_judged(csv, asked, metric, expected, kept):
 def test_the_metric_is_called_without_its_prefix(csv):
     reading = read(csv, "params.lr,metrics.val/acc\n1,0.5\n", metric="val/acc", direction="max")
     assert reading.metric.name == "val/acc"
-    assert "outcome: metrics.val/acc, more is better" in reading.said
+    assert "outcome: metrics.val/acc, more is better" in reading.notes
 
 
 def test_perf_of_our_own_tables_is_kept_where_more_of_it_is_better(csv):
@@ -80,9 +80,9 @@ def test_training_reward_is_kept_beside_a_change_and_turned_with_it(csv):
 
 
 def test_what_is_not_judged_is_said_to_be_ignored(csv):
-    said = read(csv, TEXT, metric="val_loss", direction="min").said
+    said = read(csv, TEXT, metric="val_loss", direction="min").notes
     assert "ignored, not what the runs are judged by: delta_perf, delta_perf_se" in said
-    assert not any("delta_perf" in line for line in read(csv, TEXT).said if "ignored" in line)
+    assert not any("delta_perf" in line for line in read(csv, TEXT).notes if "ignored" in line)
 
 
 @pytest.mark.parametrize(

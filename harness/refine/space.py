@@ -1,4 +1,4 @@
-"""The space that finished runs were drawn from, as far as the runs themselves show it."""
+"""Infer the space that finished runs were drawn from, as far as the runs show it."""
 
 from __future__ import annotations
 
@@ -6,47 +6,47 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from harness.analysis.columns import Bond, is_log
+from harness.analysis.columns import Association, is_log
 from harness.errors import UsageError
 from harness.observations.levels import RANGE_FROM, in_order, is_number
 from harness.records import Config, Value
-from harness.refine.terms import rounded
+from harness.refine.sample import rounded
 from harness.sweeps.space import Choice, Constant, Distribution, Given, LogUniform, Uniform
 
 MOST_OPTIONS = 12
-"""So many of the whole numbers that a parameter took become options, at even ranks."""
+"""At most so many of the whole numbers that a parameter took become options, at even ranks."""
 
 MOST_LEVELS = 100
-"""A parameter of more values than this that are no numbers cannot be drawn from."""
+"""A parameter with more values than this that are not numbers cannot be drawn from."""
 
 DIGITS = 3
-"""The ends of a range are rounded to so many significant digits, outwards."""
+"""The ends of a range are rounded outwards to so many significant digits."""
 
 FEWEST_DRAWN = 4
-"""So many numbers, no two the same, are taken for draws from a range."""
+"""From so many numbers on, a parameter whose values include fractions is taken for a range."""
 
 
 def infer(
-    configs: Sequence[Config], bonds: Mapping[str, Sequence[Bond]]
+    configs: Sequence[Config], associations: Mapping[str, Sequence[Association]]
 ) -> dict[str, Distribution]:
-    """Return what each parameter of ``configs`` may have been drawn from.
+    """Return the distribution that each parameter of ``configs`` may have been drawn from.
 
     Few values are levels, many numbers a range, on a logarithmic scale where they are positive and
     span an order of magnitude. A parameter whose values depend on another's level, in the runs and
-    by more than chance (``bonds``), is given by it.
+    by more than chance (``associations``), is given by it.
 
     Raises
     ------
     UsageError
-        Where a parameter has too many values that are no numbers.
+        Where a parameter has too many values that are not numbers.
     """
     names = list(dict.fromkeys(name for config in configs for name in config))
     columns = {name: [config.get(name) for config in configs] for name in names}
     plain = {name: distribution_of(name, values) for name, values in columns.items()}
     given: dict[str, str] = {}
     for effect in names:
-        for bond in sorted(bonds.get(effect, ()), key=lambda bond: -bond.strength):
-            cause = bond.parameter
+        for one in sorted(associations.get(effect, ()), key=lambda one: -one.strength):
+            cause = one.parameter
             if effect in given or not _may_cause(cause, effect, plain, names):
                 continue
             if _root(cause, given) != effect and _implies(columns[cause], columns[effect]):
@@ -64,7 +64,7 @@ def infer(
 
 
 def distribution_of(name: str, values: Iterable[Value]) -> Distribution:
-    """Return what the ``values`` of a parameter may have been drawn from."""
+    """Return the distribution that the ``values`` of a parameter may have been drawn from."""
     listed = list(values)
     distinct = list(dict.fromkeys(listed))
     if len(distinct) == 1:
@@ -91,7 +91,7 @@ def distribution_of(name: str, values: Iterable[Value]) -> Distribution:
 
 
 def is_levels(distribution: Distribution) -> bool:
-    """Whether a distribution has few values, each of which stands for itself."""
+    """Whether a distribution has few enough values to compare each with the others."""
     if not isinstance(distribution, Choice):
         return False
     numeric = all(is_number(option) for option in distribution.options)
@@ -101,7 +101,7 @@ def is_levels(distribution: Distribution) -> bool:
 def _may_cause(
     cause: str, effect: str, plain: Mapping[str, Distribution], names: Sequence[str]
 ) -> bool:
-    """Whether ``effect`` could be given by ``cause``: that of fewer levels, or else the first."""
+    """Whether ``cause``, of fewer levels or else named first, could give ``effect``."""
     if not is_levels(plain[cause]):
         return False
     if not is_levels(plain[effect]):
@@ -111,7 +111,7 @@ def _may_cause(
 
 
 def _implies(causes: Sequence[Value], effects: Sequence[Value]) -> bool:
-    """Whether another level of the cause means other values of the effect, both [n]."""
+    """Whether different levels of the cause go with different values of the effect, both [n]."""
     parts = [_at(level, causes, effects) for level in dict.fromkeys(causes)]
     if len({value for part in parts for value in part if is_number(value)}) < RANGE_FROM:
         return len({frozenset(part) for part in parts}) > 1

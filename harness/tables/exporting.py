@@ -1,28 +1,39 @@
-"""Stored runs as the columns of a table, and back: what such a table says beyond any other's."""
+"""Write stored runs as a table, and restore what such a table says beyond any other's.
+
+A table is written whole or not at all, and its numbers to the last bit.
+"""
 
 from __future__ import annotations
 
+import csv
+import io
+import json
+import os
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 
+from harness.errors import UsageError, nearest
 from harness.records import IMPORTED, MAIN, Result, Status, Value, digest
 from harness.tables import rows
+from harness.tables.reading import FORMATS
 from harness.tables.table import Table
 
 CONFIG = "config."
-"""What stands before the name of a parameter."""
+"""The prefix of a parameter's column."""
 
 OWN: dict[str, Status] = {"crashed": "crashed", "interrupted": "interrupted"}
 
-Columns = dict[str, list[Value]]
+Cells = dict[str, list[Value]]
+"""Name → cells [rows]."""
 
 
-def run_columns(results: Sequence[Result]) -> Columns:
+def run_columns(results: Sequence[Result]) -> Cells:
     """Return the columns of a table with a row for each of ``results`` [n], in their order.
 
-    What a run does not have is None. Every run has an id of its own: where several have one, as
-    those of a sweep that two backends trained, the end of its key stands after it.
+    A value that a run does not have is None. Every run gets an id of its own: where several share
+    one, as in a sweep that two backends trained, it ends in digits from the run's key.
     """
     ids, pairs = _named(results)
     outcomes = [result.outcome for result in results]
@@ -51,7 +62,7 @@ def run_columns(results: Sequence[Result]) -> Columns:
         "device": [r.outcome.device or r.conditions.device or None for r in results],
         "seconds": [outcome.seconds for outcome in outcomes],
         "finished_at": [result.finished_at for result in results],
-        # Half a character, as the end of a log may have, stands in no file.
+        # Half a character, as at the end of a log that was cut off, cannot be written to a file.
         "error": [
             None if o.error is None else o.error.encode(errors="backslashreplace").decode()
             for o in outcomes
@@ -59,7 +70,7 @@ def run_columns(results: Sequence[Result]) -> Columns:
     }
 
 
-def curve_columns(results: Sequence[Result]) -> Columns:
+def curve_columns(results: Sequence[Result]) -> Cells:
     """Return the columns of a long table with a row for each point of the learning curves."""
     ids, _ = _named(results)
     points = [
@@ -75,10 +86,10 @@ def curve_columns(results: Sequence[Result]) -> Columns:
 
 
 def restored(table: Table, kept: Sequence[int], results: Sequence[Result]) -> tuple[Result, ...]:
-    """Return the results of the rows ``kept`` with what such a table says of each beside.
+    """Return the results of the rows ``kept`` with all that a table of ours says of each.
 
-    Its sweep, the backend and the device that trained it, how long it took, when it finished, its
-    error in its own words, and whether it crashed or was interrupted.
+    That is its sweep, the backend and the device that trained it, how long it took, when it
+    finished, its error message, and whether it crashed or was interrupted.
     """
     blank = [None] * len(table)
     text = {
@@ -106,9 +117,9 @@ def restored(table: Table, kept: Sequence[int], results: Sequence[Result]) -> tu
 
 
 def _named(results: Sequence[Result]) -> tuple[list[str], list[str | None]]:
-    """Return ids [n] that tell ``results`` apart, and those of the main runs they are paired with.
+    """Return unique ids [n] for ``results``, and those of the main runs they are paired with.
 
-    None where that is not among them.
+    The latter is None where the main run is not among them.
     """
     times = Counter(result.run.id for result in results)
     ids = [r.run.id if times[r.run.id] == 1 else f"{r.run.id}@{_mark(r)}" for r in results]
@@ -120,21 +131,21 @@ def _named(results: Sequence[Result]) -> tuple[list[str], list[str | None]]:
 
 
 def _mark(result: Result) -> str:
-    """Return 8 digits that tell a run from others of its id, whatever else is in the table."""
+    """Return 8 digits that tell a run from others with its id, in any table."""
     return digest([result.run.sweep, result.key])[:8]
 
 
 def _kind(result: Result, main: str | None) -> tuple[object, ...]:
-    """Return what the run of an arm and the ``main`` run it is paired with have in common."""
+    """Return what an arm's run and the ``main`` run that it is paired with have in common."""
     run, conditions = result.run, replace(result.conditions, device="", trainer="")
     declared = 0 if conditions.backend == IMPORTED else run.declared_steps
     return run.sweep, main, run.declaration, declared, conditions
 
 
 def _pair(result: Result, mains: Iterable[tuple[str, Result]]) -> str | None:
-    """Return the id of the main run of an arm's; of several that of its steps, or of twice as many.
+    """Return the id of the main run that an arm's run is paired with.
 
-    Twice as many is what the main run of a half arm has.
+    Of several it is the one with as many steps, or with twice as many, as for a half arm.
     """
     if result.run.arm == MAIN:
         return None
@@ -142,3 +153,88 @@ def _pair(result: Result, mains: Iterable[tuple[str, Result]]) -> str | None:
     alike = [id_ for id_, its in found if its == steps or len(found) == 1]
     alike = alike or [id_ for id_, its in found if max(1, its // 2) == steps]
     return alike[0] if len(alike) == 1 else None
+
+
+# ---- files ---------------------------------------------------------------------------------------
+
+
+def check_target(path: Path, *, force: bool) -> None:
+    """Check that a table may be written to ``path``.
+
+    Raises
+    ------
+    UsageError
+        Where its ending is not a table's, its folder does not exist, or the file exists and is not
+        to be replaced by ``force``.
+    """
+    if path.suffix.lower() not in FORMATS:
+        raise UsageError(
+            f"{path.name} cannot be written as a table: its name must end in "
+            f"{', '.join(FORMATS)}{nearest(path.suffix, FORMATS)}"
+        )
+    if not path.parent.is_dir():
+        raise UsageError(f"there is no folder {path.parent} to write {path.name} into: make it")
+    if path.is_dir():
+        raise UsageError(f"{path} is a folder: name a file")
+    if path.exists() and not force:
+        raise UsageError(f"{path} is there already: name another file, or replace it by --force")
+
+
+def write_tables(tables: Mapping[Path, Mapping[str, Sequence[Value]]]) -> None:
+    """Write each table to its path, in the format that the path's ending says.
+
+    All are first written to temporary files, which are renamed once they are complete.
+
+    Raises
+    ------
+    UsageError
+        Where one cannot be written; then none are.
+    """
+    beside = {path: path.with_name(f".{path.name}.{os.getpid()}.part") for path in tables}
+    try:
+        for path, columns in tables.items():
+            _write(beside[path], columns, FORMATS[path.suffix.lower()])
+        for path, part in beside.items():
+            part.replace(path)
+    except OSError as error:
+        raise UsageError(
+            f"{error.filename or next(iter(tables))} cannot be written: {error.strerror or error}"
+        ) from error
+    finally:
+        for part in beside.values():
+            part.unlink(missing_ok=True)
+
+
+def text_of(columns: Mapping[str, Sequence[Value]], format_: str) -> str:
+    """Return a table as the text of a file; ``format_`` is any of `FORMATS` but Parquet.
+
+    A missing cell is a blank, or null.
+    """
+    if format_ in ("CSV", "TSV"):
+        text = io.StringIO()
+        writer = csv.writer(text, delimiter="," if format_ == "CSV" else "\t", lineterminator="\n")
+        writer.writerow(columns)
+        # A number is written by its repr, the shortest text that reads back as the same number.
+        writer.writerows(zip(*columns.values(), strict=True))
+        # A file with a zero byte would not be taken for text when it is read.
+        return text.getvalue().replace("\0", "␀")
+    lines = [json.dumps(row, ensure_ascii=False, allow_nan=False) for row in _rows(columns)]
+    if format_ == "JSON":
+        return "[\n" + ",\n".join(lines) + "\n]\n"
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _write(path: Path, columns: Mapping[str, Sequence[Value]], format_: str) -> None:
+    if format_ == "Parquet":
+        from harness.tables.parquet import write_parquet
+
+        write_parquet(path, columns)
+    else:
+        text = text_of(columns, format_)
+        with path.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
+            file.write(text)
+
+
+def _rows(columns: Mapping[str, Sequence[Value]]) -> Iterator[dict[str, Value]]:
+    for row in zip(*columns.values(), strict=True):
+        yield dict(zip(columns, row, strict=True))

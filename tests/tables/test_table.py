@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.tables.cells import identity, is_numeric, levels, value, values
+from harness.tables.table import identity, is_numeric, levels, value, values
 
 
 @pytest.mark.parametrize(

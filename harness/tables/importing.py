@@ -1,4 +1,4 @@
-"""The runs of a table as those of a store: known by their content, and marked for what they are."""
+"""Turn the runs of a table into stored runs, keyed by their content and marked as imported."""
 
 from __future__ import annotations
 
@@ -20,16 +20,15 @@ _OUTCOME = tuple(f.name for f in fields(Outcome) if f.name not in ("curve", "tra
 
 
 def imported(reading: Reading, sweep: str | None) -> tuple[Result, ...]:
-    """Return the runs of a table as those of ``sweep``; where None, of the sweeps that it names.
+    """Return the runs of a table as stored runs of ``sweep``; where None, of the sweeps it names.
 
-    A key is a digest of all that is known of a run, and no run that is trained here can have it.
-    What the table says trained a run is kept in its environment, with the table's name.
+    A key is a digest of all that is known of a run, which no run that is trained here can have. The
+    backend that the table names is kept in the run's environment, with the table's name.
 
     Raises
     ------
     UsageError
-        Where the runs are judged by something else than ΔPerf, or what sweep they are of is not
-        known.
+        Where the runs are judged by something other than ΔPerf, or their sweep is not known.
     """
     if reading.metric.zero != "no change" or reading.metric.minimised:
         raise UsageError(
@@ -52,7 +51,7 @@ def imported(reading: Reading, sweep: str | None) -> tuple[Result, ...]:
 
 
 def _check_name(name: str) -> None:
-    """Raise a UsageError where ``name`` cannot be a sweep's, which is to be named as a baseline."""
+    """Check that ``name`` can be a sweep's, so that it can also be named as a baseline."""
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.]*", name) or is_table(name) or counted(name):
         raise UsageError(
             f"sweep name {name!r}: use letters, digits, '_' and '.', a letter or digit first; not "
@@ -61,7 +60,7 @@ def _check_name(name: str) -> None:
 
 
 def _sweeps(reading: Reading) -> tuple[str, ...]:
-    """Return the sweeps that a table of ours names."""
+    """Return the sweeps that a table of ``sweep export`` names; none for any other table."""
     if not reading.is_ours:
         return ()
     return tuple(dict.fromkeys(result.run.sweep for result in reading.results))
@@ -82,7 +81,7 @@ def _imported(result: Result, sweep: str, reading: Reading) -> Result:
 
 
 def _content(result: Result) -> dict[str, Any]:
-    """Return all that is known of a run but its sweep and its place in the table."""
+    """Return all that is known of a run except its sweep and its place in the table."""
     return {
         **{name: getattr(result.run, name) for name in _RUN},
         "config": dict(result.run.config),
@@ -95,9 +94,9 @@ def _content(result: Result) -> dict[str, Any]:
 
 
 def _plain_ids(results: Iterable[Result]) -> tuple[Result, ...]:
-    """Return results whose ids are those before an export told runs of several sweeps apart.
+    """Return results with the ids they had before an export made them unique.
 
-    Where two runs of a sweep are called the same, both keep what tells them apart.
+    Two runs of one sweep that had the same id keep the longer ones.
     """
     results = tuple(results)
     plain = {r.run.id: re.sub(r"@[0-9a-f]{8}$", "", r.run.id) for r in results}

@@ -1,0 +1,198 @@
+"""Check what is installed and what is stored: versions, backends, tasks, the store, files."""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Literal
+
+from packaging.requirements import Requirement
+
+from harness.errors import StoreError
+from harness.store import Store
+from harness.store.inspection import Inspection, inspect
+from harness.store.sqlite import locate
+from harness.text import byte_size, plural
+from harness.training.backends import BACKENDS, missing_libraries, pip
+from harness.training.tasks import TASKS
+from harness.training.warm_start import cache_file
+
+MANY = 1e9
+"""From so many bytes of logs on, they are worth deleting."""
+
+_PACKAGE = "pytest-sweep"
+_SHOWN = ("pytest", "sqlalchemy", "numpy", "scipy")
+
+_SKEW = 60.0
+"""Seconds that the newest run may lie in the future before a clock is suspected."""
+
+Level = Literal["ok", "warning", "error"]
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """The result of one check.
+
+    An ``error`` is broken; a ``warning`` may break later, or costs something. ``advice`` says what
+    to do, where there is anything to do.
+    """
+
+    name: str
+    found: str
+    level: Level = "ok"
+    advice: str = ""
+
+
+# ---- the software --------------------------------------------------------------------------------
+
+
+def versions() -> Iterator[Check]:
+    """Check the versions of the packages that are always needed."""
+    shown = [f"{name} {_version(name) or 'missing'}" for name in (_PACKAGE, *_SHOWN)]
+    wanting = [text for text in _requirements() if not _met(Requirement(text))]
+    quoted = " ".join(f'"{text}"' for text in wanting)
+    yield Check(
+        "versions",
+        f"Python {platform.python_version()}, {', '.join(shown)}"
+        + (f"; not as needed: {', '.join(wanting)}" if wanting else ""),
+        "error" if wanting else "ok",
+        f"pip install {quoted}" if wanting else "",
+    )
+
+
+def backends() -> Iterator[Check]:
+    """Check the libraries of each backend; a warning where no backend has all it needs."""
+    missing = {name: missing_libraries(backend) for name, backend in BACKENDS.items()}
+    none = all(missing.values())
+    for name, backend in BACKENDS.items():
+        has = [f"{library} {_version(library)}" for library in backend.libraries
+               if library not in missing[name]]  # fmt: skip
+        lacks = missing[name]
+        yield Check(
+            f"backend {name}",
+            f"lacks {', '.join(lacks)}" if lacks else ", ".join(has),
+            "warning" if none else "ok",
+            f"{pip(name)}, to train by it" if lacks else "",
+        )
+
+
+def tasks() -> Iterator[Check]:
+    """Check that the tasks of the package can make their prompts."""
+    for name, task in TASKS.items():
+        held_out = len(task.prompts("held_out"))
+        yield Check(f"task {name}", f"version {task.version}, {held_out:,} held-out prompts")
+
+
+def _requirements() -> list[str]:
+    """Return the requirements that the package states, without those of extras."""
+    try:
+        stated = metadata.requires(_PACKAGE) or []
+    except metadata.PackageNotFoundError:
+        return []
+    return [text for text in stated if "extra ==" not in text]
+
+
+def _met(requirement: Requirement) -> bool:
+    version = _version(requirement.name)
+    return version is not None and requirement.specifier.contains(version, prereleases=True)
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+# ---- the store -----------------------------------------------------------------------------------
+
+
+def store(url: str) -> Iterator[Check]:
+    """Check that the store at ``url`` can be read and is whole, who uses it, and the clock."""
+    if "://" not in url or url.startswith("sqlite"):
+        path = locate(url)
+        if not path.exists():
+            yield Check("store", f"none yet at {path}: the first session makes it")
+            return
+    try:
+        with Store.open(url, create=False, read_only=True, busy_timeout=5.0) as opened:
+            found = inspect(opened)
+    except StoreError as error:
+        yield Check("store", str(error), "error")
+        return
+    statuses = ", ".join(f"{number:,} {status}" for status, number in found.statuses.items())
+    yield Check(
+        "store",
+        f"{found.name}, schema {found.schema}: {plural(found.runs, 'run')}"
+        + (f" ({statuses})" if statuses else ""),
+    )
+    if found.damage:
+        yield Check(
+            "integrity",
+            f"the database is damaged: {found.damage}",
+            "error",
+            "move it away; what sweep export still reads of it can be imported into a new one",
+        )
+    else:
+        yield Check("integrity", "the database is whole" if found.checked else "left to the server")
+    yield _sessions(found)
+    yield _clock(found.newest)
+
+
+def _sessions(store: Inspection) -> Check:
+    live = [session for session in store.sessions if session.lives]
+    dead = [session for session in store.sessions if not session.lives and session.taken]
+    found = [f"{plural(s.taken, 'run')} taken by process {s.pid} on {s.host}" for s in live]
+    if dead:
+        freed = sum(session.taken for session in dead)
+        found.append(f"{plural(freed, 'run')} that ended sessions had taken, free again")
+    return Check("sessions", "; ".join(found) or "none has a run now")
+
+
+def _clock(newest: str | None) -> Check:
+    now = datetime.now().astimezone().isoformat(timespec="seconds")
+    try:
+        ahead = datetime.fromisoformat(newest).timestamp() - time.time() if newest else 0.0
+    except ValueError:
+        ahead = 0.0
+    if ahead > _SKEW:
+        return Check(
+            "clock",
+            f"{now}, but the newest run finished at {newest}, {ahead:,.0f} s later",
+            "warning",
+            "set the clock of this machine, or of the one that trained it",
+        )
+    return Check("clock", now)
+
+
+# ---- files under .sweep --------------------------------------------------------------------------
+
+
+def warm_starts(cache: Path) -> Iterator[Check]:
+    """Check for each task whether the weights that its runs start from are made yet."""
+    for name, task in TASKS.items():
+        file = cache_file(task, cache)
+        made = file.is_file()
+        yield Check(
+            f"warm start {name}",
+            f"made, {byte_size(file.stat().st_size)}"
+            if made
+            else "none yet: the first run makes it",
+        )
+
+
+def logs(folder: Path) -> Iterator[Check]:
+    """Check how much room the logs of the runs take."""
+    sizes = [file.stat().st_size for file in folder.glob("*") if file.is_file()]
+    total = sum(sizes)
+    yield Check(
+        "logs",
+        f"{plural(len(sizes), 'file')}, {byte_size(total)}" if sizes else "none",
+        "warning" if total > MANY else "ok",
+        f"delete those of runs you are done with in {folder}" if total > MANY else "",
+    )

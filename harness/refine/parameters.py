@@ -1,0 +1,314 @@
+"""Refine a sweep by its finished runs: decide on each parameter, then build the next sweep."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from harness import observations
+from harness.analysis.columns import Association, find_associations, read_columns
+from harness.claims.base import constant_metric
+from harness.errors import UsageError
+from harness.records import MAIN, Result, Value
+from harness.refine.levels import FEWEST_HIGH, decide_constant, decide_levels
+from harness.refine.next_sweep import Past, Sizes, proposed
+from harness.refine.proposal import Action, Figure, Proposal, Revision
+from harness.refine.ranges import decide_range
+from harness.refine.sample import Criteria, Sample, sample_of
+from harness.refine.space import infer, is_levels
+from harness.sweeps.space import Choice, Constant, Distribution, Given, LogUniform, Uniform
+from harness.sweeps.sweep import Sweep
+from harness.text import listed_values, p_text, parameter_name, parameter_value
+from harness.verdicts import Evidence, Metric, by_arm
+
+KNOWN = (Constant, Uniform, LogUniform, Choice, Given)
+"""The distributions that can be decided on and written as Python."""
+
+
+def refine(
+    source: str,
+    results: Sequence[Result],
+    *,
+    rng: np.random.Generator,
+    sweep: Sweep | None = None,
+    metric: Metric | None = None,
+    margin: float | None = None,
+    alpha: float = 0.05,
+    is_table: bool = False,
+    name: str | None = None,
+    runs: int | None = None,
+    steps: int | None = None,
+) -> Proposal:
+    """Return the next sweep after the one with these ``results``, which are of all arms.
+
+    It leaves out only what these runs show to be worse by more than the margin. Of sweeps in which
+    no parameter matters, at most a share of ``alpha`` loses anything, over all parameters.
+
+    Parameters
+    ----------
+    source
+        The name of the sweep, or of the table that the runs are from.
+    sweep
+        The sweep as declared; without it, the space is inferred from the runs.
+    is_table
+        Whether the runs are those of a table. A stored sweep becomes the baseline of the next one;
+        of a table only the counts do.
+    metric
+        The metric that the runs are judged by; ΔPerf where None.
+    margin
+        The difference that matters; the sweep's own where None. Without either nothing is narrowed.
+    name, runs, steps
+        Those of the next sweep; where None, they stay as they were.
+
+    Raises
+    ------
+    UsageError
+        Where no run has finished, or the next sweep cannot be as it is asked for.
+    """
+    metric = metric or Metric()
+    arms = by_arm(results)
+    main = arms.pop(MAIN, ())
+    observed = observations.observe(main)
+    if observed.total == 0:
+        raise UsageError(f"no run of {source} has finished: there is nothing to refine it by")
+    if sweep is not None:
+        margin, alpha = sweep.margin if margin is None else margin, sweep.alpha
+    sample = sample_of(main, metric)
+    columns, _ = read_columns(sample.configs)
+    declared = {} if sweep is None else sweep.parameters.dependencies
+    associations = find_associations(columns, declared, rng)
+    space = infer(sample.configs, associations) if sweep is None else sweep.parameters.distributions
+    _check_known(source, space)
+    together = _together(space, associations)
+    tests = 2 * sum(
+        name not in together and not isinstance(before, Constant) for name, before in space.items()
+    )
+    criteria = Criteria(alpha / max(1, tests), alpha, margin, metric, rng)
+    past = Past(source, sweep, is_table, observed, arms, metric, margin, alpha)
+    constant = constant_metric(Evidence(source, main, metric=metric))
+    if constant is None:
+        revisions = _revised(past, space, sample, criteria, together)
+    else:
+        revisions = [Revision(name, "keep", d, d, f"{constant}; kept") for name, d in space.items()]
+        tests = 0
+    asked = Sizes(name or f"{_as_name(source)}_refined", runs, steps)
+    return proposed(past, revisions, asked, tests)
+
+
+def _revised(
+    past: Past,
+    space: Mapping[str, Distribution],
+    sample: Sample,
+    criteria: Criteria,
+    together: Mapping[str, Association],
+) -> list[Revision]:
+    """Decide on each parameter, on one that depends on another after that other."""
+    done: dict[str, Revision] = {}
+    waiting = dict(space)
+    while waiting:
+        for name, before in list(waiting.items()):
+            if isinstance(before, Given) and before.parameter in waiting:
+                continue
+            del waiting[name]
+            if name in together:
+                done[name] = Revision(name, "keep", before, before, _goes_with(together[name]))
+            elif isinstance(before, Given):
+                parent = done[before.parameter]
+                done[name] = _decide_given(name, before, parent, sample, criteria)
+            elif isinstance(before, Constant):
+                arm = past.arms.get(name, ())
+                done[name] = decide_constant(name, before, past.observed, arm, criteria)
+            else:
+                done[name] = _decide(name, before, sample, criteria, True)
+    return [_with_children(done[name], space) for name in space]
+
+
+def _with_children(revision: Revision, space: Mapping[str, Distribution]) -> Revision:
+    """Add to the reason which parameters depend on one that loses values."""
+    if revision.action not in ("fix", "narrow"):
+        return revision
+    children = {
+        parameter_name(name): "; ".join(_values_of_case(value, drawn) for value in drawn.cases)
+        for name, drawn in space.items()
+        if isinstance(drawn, Given) and drawn.parameter == revision.parameter
+    }
+    if not children:
+        return revision
+    cases = " and ".join(f"{name} ({values})" for name, values in children.items())
+    told = f"with it goes {cases}, and these runs cannot tell which of them it is"
+    if revision.pairs is not None:
+        told += f": the pairs change {parameter_name(revision.parameter)} alone"
+        told += (
+            f", and keep the {listed_values(children)} of {listed_values(revision.after.values())}"
+        )
+    return replace(revision, why=f"{revision.why}; {told}")
+
+
+def _values_of_case(value: Value, drawn: Given) -> str:
+    case = drawn.cases[value]
+    joint = " to " if isinstance(case, Uniform | LogUniform) else ", "
+    return f"{parameter_value(value)}: {joint.join(map(parameter_value, case.values()))}"
+
+
+def _decide(
+    name: str, before: Distribution, sample: Sample, criteria: Criteria, may_fix: bool
+) -> Revision:
+    """Decide on a parameter that depends on no other, or on one case of one that does."""
+    if isinstance(before, Uniform | LogUniform):
+        return decide_range(name, before, sample, criteria)
+    if isinstance(before, Choice) and is_levels(before):
+        return decide_levels(name, before, sample, criteria, may_fix=may_fix)
+    if isinstance(before, Choice):
+        return decide_range(name, before, sample, criteria)
+    return Revision(name, "keep", before, before, "always the same: nothing to tell by")
+
+
+def _together(
+    space: Mapping[str, Distribution], associations: Mapping[str, Sequence[Association]]
+) -> dict[str, Association]:
+    """Return the parameters that go with another in the runs though neither depends on the other.
+
+    Two that depend on the same parameter do not count: they are compared within its values, where
+    it cannot make them go together.
+    """
+
+    def root(name: str) -> str:
+        before = space.get(name)
+        return root(before.parameter) if isinstance(before, Given) else name
+
+    found = {}
+    for name in space:
+        others = [o for o in associations.get(name, ()) if root(o.parameter) != root(name)]
+        if others:
+            found[name] = max(others, key=lambda one: one.strength)
+    return found
+
+
+def _goes_with(association: Association) -> str:
+    other = parameter_name(association.parameter)
+    return (
+        f"goes with {other} in the runs (Cramér's V {association.strength:.2f}), so that what "
+        f"looks like its effect may be that of {other}: kept"
+    )
+
+
+def _check_known(source: str, space: Mapping[str, Distribution]) -> None:
+    for name, before in space.items():
+        kinds = [before, *(before.cases.values() if isinstance(before, Given) else ())]
+        for kind in kinds:
+            if not isinstance(kind, KNOWN):
+                raise UsageError(
+                    f"{source}: {name} is drawn from {type(kind).__name__}, a distribution of its "
+                    f"own, which refine cannot write down; use Choice, Uniform, LogUniform or Given"
+                )
+
+
+def _as_name(source: str) -> str:
+    """Return a valid name of a sweep for ``source``, a sweep or a file."""
+    stem = Path(source).stem if "." in source or "/" in source else source
+    return re.sub(r"[^A-Za-z0-9_.]", "_", stem).lstrip("_.") or "table"
+
+
+# ---- a parameter whose values depend on another's -----------------------------------------------
+
+
+def _decide_given(
+    name: str, before: Given, parent: Revision, sample: Sample, criteria: Criteria
+) -> Revision:
+    """Decide on a parameter that depends on the one of ``parent``.
+
+    Runs are compared only within each value of the parent, so that the parent's effect is not taken
+    for this parameter's. Where the parent is fixed, the one case of its value is left.
+    """
+    cases = [value for value in parent.after.values() if value in before.cases]
+    shared = criteria.shared(len(before.cases))
+    alone = isinstance(parent.after, Constant)
+    found = {
+        value: _decide(
+            name, before.cases[value], sample.having(before.parameter, value), shared, alone
+        )
+        for value in cases
+    }
+    told = _implied(name, before, sample)
+    if alone and len(found) == 1:
+        (value, one), whose = next(iter(found.items())), parameter_name(before.parameter)
+        why = f"{told}within {whose} {parameter_value(value)}: {one.why}"
+        return Revision(
+            name, one.action, before, one.after, why, one.gives_up, one.figure, one.pairs
+        )
+    changed = {value: one for value, one in found.items() if one.action != "keep"}
+    after = before
+    if changed or len(cases) < len(before.cases):
+        after = Given(before.parameter, {value: one.after for value, one in found.items()})
+    return Revision(
+        parameter=name,
+        action=_action(changed),
+        before=before,
+        after=after,
+        why=told + _why(before, found),
+        gives_up="; ".join(
+            f"{_case(before, value)}: {one.gives_up}" for value, one in changed.items()
+        ),
+        figure=_figure(changed or found),
+    )
+
+
+def _why(before: Given, found: Mapping[Value, Revision]) -> str:
+    """Give the reasons of the cases in which something is shown, and name the other cases."""
+    telling = {value: one for value, one in found.items() if _shows(one)}
+    lines = [f"within {_case(before, value)}: {one.why}" for value, one in telling.items()]
+    rest = {value: one for value, one in found.items() if value not in telling}
+    if rest:
+        whose = f"{parameter_name(before.parameter)} {listed_values(rest)}"
+        each = ", each by itself," if len(rest) > 1 else ""
+        lines.append(f"within {whose}{each} nothing is shown to be worse")
+        figure = _figure(rest)
+        if figure is not None:
+            lines[-1] += f" (smallest {p_text(figure.p_value)}, needed: {figure.needed:.2g})"
+    return "; ".join(lines)
+
+
+def _shows(one: Revision) -> bool:
+    figure = one.figure
+    return one.action != "keep" or (figure is not None and figure.p_value <= figure.needed)
+
+
+def _case(before: Given, value: Value) -> str:
+    return f"{parameter_name(before.parameter)} {parameter_value(value)}"
+
+
+def _action(changed: Mapping[Value, Revision]) -> Action:
+    actions = {one.action for one in changed.values()}
+    if not actions:
+        return "keep"
+    return actions.pop() if len(actions) == 1 else "move"
+
+
+def _figure(found: Mapping[Value, Revision]) -> Figure | None:
+    figures = [one.figure for one in found.values() if one.figure is not None]
+    return min(figures, key=lambda figure: figure.p_value, default=None)
+
+
+def _implied(name: str, before: Given, sample: Sample) -> str:
+    """Say that the high performers share values of this parameter because of the parent."""
+    best = [config for config, high in zip(sample.configs, sample.high, strict=True) if high]
+    used = {config.get(name) for config in best}
+    parents = list(dict.fromkeys(config.get(before.parameter) for config in best))
+    allowed = {
+        value
+        for parent in parents
+        if parent in before.cases
+        for value in before.cases[parent].values()
+    }
+    if len(best) < FEWEST_HIGH or not used <= allowed or allowed >= set(before.values()):
+        return ""
+    ordered = [value for value in before.values() if value in allowed]
+    return (
+        f"that the {len(best)} high performers ({sample.high_means}) have {parameter_name(name)} "
+        f"{listed_values(ordered, 'or')} is no evidence: {parameter_name(before.parameter)} "
+        f"{listed_values(parents)} allows no others; "
+    )
