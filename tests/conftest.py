@@ -18,6 +18,7 @@ import harness.audit
 import harness.claims
 import harness.claims.power
 import harness.executors
+import harness.plugin.hooks
 import harness.report.renderers.write
 import harness.store
 import harness.training.backends

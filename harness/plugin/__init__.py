@@ -1,15 +1,20 @@
-"""The pytest plugin: hooks, each of which delegates."""
+"""The pytest plugin: its options, and the hooks that every pytest run calls.
+
+A project without sweeps must not pay for them, so nothing here imports more than the options. The
+hooks of a run with sweeps are in ``harness.plugin.hooks``. They are registered when an option of
+the plugin is given, or when a module that declares a sweep is collected.
+"""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Generator
-from typing import Any
+from types import ModuleType
 
 import pytest
 
-from harness.plugin import wiring
-from harness.plugin.options import add_options
-from harness.plugin.xdist import Node
+from harness.errors import HarnessError
+from harness.plugin.options import add_options, any_given
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -19,29 +24,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Check the options' values before anything is collected."""
-    wiring.configure(config)
+    if any_given(config):
+        _register_hooks(config)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Give every run and every question of a module's sweeps an item of its own."""
-    wiring.parametrize(metafunc)
+    asks = {"run", "question", "sweep"}.intersection(metafunc.fixturenames)
+    if asks and _declares_sweeps(metafunc.module):
+        _register_hooks(metafunc.config)
+        from harness.plugin.collection import parametrize
 
-
-def pytest_sessionstart(session: pytest.Session) -> None:
-    """Check, before xdist starts its workers, that what is asked for can be run."""
-    wiring.prepare(session.config)
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_configure_node(node: Node) -> None:
-    """Tell an xdist worker what session it is a part of."""
-    wiring.instruct(node)
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_testnodedown(node: Node) -> None:
-    """Hear what an xdist worker could not do."""
-    wiring.debrief(node)
+        parametrize(metafunc, asks)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -50,58 +44,24 @@ def pytest_make_collect_report(
 ) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
     """Show a sweep that cannot be run as one line, not as a traceback."""
     report = yield
-    return wiring.shorten(report)
+    excinfo = getattr(getattr(report, "call", None), "excinfo", None)
+    if excinfo is not None and isinstance(excinfo.value, HarnessError):
+        file = report.nodeid.split("::", maxsplit=1)[0]
+        lines = [e.lineno + 1 for e in excinfo.traceback if str(e.path).endswith(file)]
+        where = f"{file}:{lines[-1]}: " if lines else f"{file}: "
+        report.longrepr = where + str(excinfo.value)
+    return report
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Keep the chosen sweeps' items."""
-    wiring.select(config, items)
+def _declares_sweeps(module: ModuleType) -> bool:
+    loaded = sys.modules.get("harness.sweeps.sweep")  # no module has a sweep before this is loaded
+    return loaded is not None and any(
+        isinstance(value, loaded.Sweep) for value in vars(module).values()
+    )
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_finish(session: pytest.Session) -> None:
-    """Start a session for the items that are left, whatever else deselected some."""
-    wiring.start(session)
+def _register_hooks(config: pytest.Config) -> None:
+    from harness.plugin import hooks
 
-
-def pytest_report_collectionfinish(config: pytest.Config) -> list[str]:
-    """Say what is about to be trained."""
-    return wiring.announce(config)
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(
-    item: pytest.Item, call: pytest.CallInfo[Any]
-) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Give a sweep's item its properties and its own category."""
-    wiring.add_properties(item, call)
-    report = yield
-    return wiring.categorise(item, call, report)
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, Any] | None:
-    """Count what neither passed nor failed under its own name."""
-    return wiring.status(report)
-
-
-def pytest_keyboard_interrupt(excinfo: pytest.ExceptionInfo[BaseException]) -> None:
-    """End in order now, and at once if interrupted again."""
-    wiring.interrupted()
-
-
-@pytest.hookimpl(trylast=True)
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Write the reports and stop the workers."""
-    wiring.finish(session)
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print the reports."""
-    wiring.summarise(terminalreporter)
-
-
-def pytest_unconfigure(config: pytest.Config) -> None:
-    """Leave no worker behind, whatever happened."""
-    wiring.close(config)
+    if not config.pluginmanager.is_registered(hooks):
+        config.pluginmanager.register(hooks, hooks.__name__)

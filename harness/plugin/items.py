@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NoReturn
 
@@ -183,3 +183,20 @@ def _verdict_properties(verdict: Verdict) -> list[tuple[str, object]]:
     values = [(name, getattr(verdict, name)) for name in names]
     values += [("decided", str(verdict.decided))] if verdict.decided else []
     return [(f"sweep.{name}", value) for name, value in values if value is not None]
+
+
+def values(item: pytest.Item) -> Iterator[Item]:
+    """Yield the runs, questions and sweeps that a pytest item was parametrized with."""
+    callspec = getattr(item, "callspec", None)
+    params: Mapping[str, object] = callspec.params if callspec is not None else {}
+    return (value for value in params.values() if isinstance(value, Item))
+
+
+def sweep_of(value: Item) -> str:
+    """Return the name of the sweep that an item belongs to."""
+    if isinstance(value, RunItem):
+        return value.planned.sweep
+    if isinstance(value, QuestionItem):
+        return value.sweep.name
+    assert isinstance(value, SweepItem)
+    return value.name

@@ -1,0 +1,197 @@
+"""From collected sweep files to a session: items for runs and questions, and what is selected."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence, Set
+from contextlib import nullcontext
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from harness.errors import HarnessError, UsageError, nearest
+from harness.plugin import signals, xdist
+from harness.plugin.items import QuestionItem, RunItem, SweepItem, sweep_of, values
+from harness.plugin.state import STATE, State, shown
+from harness.records import Run
+from harness.session.progress import LiveLine, LogLine, Observer
+from harness.session.session import SweepSession
+from harness.sweeps.discovery import sweeps_in
+from harness.sweeps.plan import ANSWERED, check_arms, planned
+from harness.sweeps.sweep import Sweep
+
+
+def prepare(config: pytest.Config) -> None:
+    """Check in xdist's controller, which collects nothing, that its workers can do what is asked.
+
+    Raises
+    ------
+    pytest.UsageError
+        Where they cannot.
+    """
+    state = config.stash[STATE]
+    if state.role != "controller" or not state.wanted or config.getoption("collectonly"):
+        return
+    try:
+        state.found = xdist.declared(config)
+    except HarnessError as error:
+        raise pytest.UsageError(str(error)) from None
+    _open(config, {name: _runs(state, sweep) for name, sweep in _chosen(state).items()})
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is not None:
+        for line in announce(config):
+            reporter.write_line(line)
+
+
+def parametrize(metafunc: pytest.Metafunc, asked: Set[str]) -> None:
+    """Parametrize those of ``run``, ``question`` and ``sweep`` that a test asks for."""
+    state = metafunc.config.stash[STATE]
+    sweeps = sweeps_in(metafunc.module)  # none where all that it has are imported from another
+    if not sweeps:
+        return
+    file = Path(metafunc.module.__file__ or "")
+    for sweep in sweeps:
+        _remember(state, sweep, file)
+    if "run" in asked:
+        runs = [RunItem(slot=state.slot, planned=run) for s in sweeps for run in _runs(state, s)]
+        metafunc.parametrize("run", runs, ids=[item.planned.id for item in runs])
+    if "question" in asked:
+        questions = [
+            QuestionItem(slot=state.slot, sweep=sweep, id=id_)
+            for sweep in sweeps
+            for id_ in sweep.questions
+        ]
+        ids = [f"{item.sweep.name}-{item.id}" for item in questions]
+        metafunc.parametrize("question", questions, ids=ids)
+    if "sweep" in asked:
+        whole = [SweepItem(slot=state.slot, declared=sweep) for sweep in sweeps]
+        metafunc.parametrize("sweep", whole, ids=[sweep.name for sweep in sweeps])
+
+
+def select(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Deselect the items of sweeps that were not asked for."""
+    state = config.stash[STATE]
+    kept: list[pytest.Item] = []
+    dropped: list[pytest.Item] = []
+    for item in items:
+        names = {sweep_of(value) for value in values(item)}
+        (kept if names <= set(state.wanted) else dropped).append(item)
+    if dropped:
+        items[:] = kept
+        config.hook.pytest_deselected(items=dropped)
+        state.deselected = True
+    state.collected = True
+
+
+def start(session: pytest.Session) -> None:
+    """Start the sweep session with what is left after every deselection.
+
+    Raises
+    ------
+    pytest.UsageError
+        Where what was asked for cannot be run.
+    """
+    config = session.config
+    state = config.stash[STATE]
+    if not state.wanted or not state.collected:
+        return
+    if session.testsfailed and not config.getoption("continue_on_collection_errors"):
+        return
+    _chosen(state)
+    if config.getoption("collectonly"):
+        return
+    selected: dict[str, dict[str, Run]] = {name: {} for name in state.wanted}
+    for item in session.items:
+        for value in values(item):
+            if isinstance(value, RunItem):
+                selected[value.planned.sweep][value.planned.id] = value.planned
+    _open(config, {name: runs.values() for name, runs in selected.items()})
+
+
+def announce(config: pytest.Config) -> list[str]:
+    """Return what the session trains with, and for each sweep its size and what is stored."""
+    state = config.stash[STATE]
+    session = state.slot.session
+    if session is None:
+        return []
+    lines = [line for line in [session.trained_with()] if line]
+    settings = state.settings
+    for name in state.wanted:
+        steps = settings.selection.steps or state.sweeps[name].steps
+        stored = f"{session.stored(name)} in the store{session.not_counted(name)}"
+        if settings.fresh:
+            stored = "all to be trained anew"
+        until = ", trained until all is answered" * (settings.selection.until == ANSWERED)
+        lines.append(
+            f"sweep {name}: {session.planned(name)} runs of up to {steps} steps, {stored}{until}"
+        )
+    lines += [f"baseline: {line}" for line in session.baseline_read]
+    for name, (path, supported) in session.references().items():
+        lines.append(
+            f"sweep {name}: compared with {shown(path, config)}, which supports {supported} of "
+            f"its questions"
+        )
+    return lines
+
+
+def _chosen(state: State) -> dict[str, Sweep]:
+    """Return the sweeps that were asked for.
+
+    Raises
+    ------
+    pytest.UsageError
+        Where one of them is not there.
+    """
+    for name in state.wanted:
+        if name not in state.found:
+            known = ", ".join(state.found) or "none; give their folder, as experiments/"
+            raise pytest.UsageError(
+                f"no sweep {name!r} was collected{nearest(name, state.found)} (there is: {known})"
+            )
+    return {name: state.sweeps[name] for name in state.wanted}
+
+
+def _open(config: pytest.Config, selected: Mapping[str, Iterable[Run]]) -> None:
+    """Open a session for the selected runs of each chosen sweep.
+
+    Raises
+    ------
+    pytest.UsageError
+        Where what was asked for cannot be run.
+    """
+    state = config.stash[STATE]
+    session = SweepSession(state.settings, state.sweeps, _observer(config))
+    try:
+        if state.settings.selection.arms:
+            check_arms(state.settings.selection.arms, _chosen(state).values())
+        session.choose(selected)
+    except HarnessError as error:
+        session.close()
+        raise pytest.UsageError(str(error)) from None
+    state.slot.session = session
+    signals.heed_sigterm()
+
+
+def _remember(state: State, sweep: Sweep, file: Path) -> None:
+    other, where = state.found.setdefault(sweep.name, (sweep, file))
+    if other is not sweep:
+        raise UsageError(
+            f"sweep {sweep.name!r} is declared in {where.name} and in {file.name}: rename one"
+        )
+
+
+def _runs(state: State, sweep: Sweep) -> Sequence[Run]:
+    return planned(sweep, state.settings.selection) if sweep.name in state.wanted else sweep.plan()
+
+
+def _observer(config: pytest.Config) -> Observer:
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is None or config.get_verbosity() < 0:
+        return Observer()
+    writer = config.get_terminal_writer()
+    capture = config.pluginmanager.get_plugin("capturemanager")
+    uncaptured = capture.global_and_fixture_disabled if capture is not None else nullcontext
+    if writer._file.isatty():
+        column = partial(getattr, writer, "width_of_current_line")
+        return LiveLine(writer._file, writer.fullwidth, column, uncaptured)
+    return LogLine(writer._file, writer.fullwidth, uncaptured)

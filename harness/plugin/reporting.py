@@ -1,0 +1,138 @@
+"""How items end: properties, categories, the reports that are written and printed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.errors import HarnessError, UsageError
+from harness.plugin import xdist
+from harness.plugin.items import values
+from harness.plugin.state import STATE, State, shown
+from harness.records import MAIN
+
+LETTERS = {
+    "inconclusive": ("i", "INCONCLUSIVE", "yellow"),
+    "unanswerable": ("u", "UNANSWERABLE", "yellow"),
+    "not judged": ("n", "NOT JUDGED", "yellow"),
+    "not trained": ("n", "NOT TRAINED", "yellow"),
+    "not needed": ("-", "NOT NEEDED", "green"),
+    "refuted": ("r", "REFUTED", "red"),
+    "diverged": ("d", "DIVERGED", "red"),
+}
+"""Category → the letter, the word and the colour it is shown with."""
+
+CATEGORY = "sweep_category"
+"""The attribute of a test report that carries its category."""
+
+
+def add_properties(item: pytest.Item, call: pytest.CallInfo[Any]) -> None:
+    """Hand an item's properties to pytest, before it makes the report that carries them."""
+    if call.when == "call":
+        for value in values(item):
+            item.user_properties.extend(value.properties)
+
+
+def categorise(
+    item: pytest.Item, call: pytest.CallInfo[Any], report: pytest.TestReport
+) -> pytest.TestReport:
+    """Mark the report of an item that neither passed nor failed; shorten a user's errors."""
+    if call.when != "call":
+        return report
+    for value in values(item):
+        if value.category is not None and report.skipped:
+            report.__dict__[CATEGORY] = value.category
+        if call.excinfo is not None and isinstance(call.excinfo.value, HarnessError):
+            report.longrepr = str(call.excinfo.value)
+    return report
+
+
+def status(report: pytest.TestReport) -> tuple[str, str, Any] | None:
+    """Return category, letter and word of a report that has a category of its own."""
+    category = getattr(report, CATEGORY, None)
+    if category is None:
+        return None
+    letter, word, colour = LETTERS.get(category, ("f", category.upper(), "red"))
+    return category, letter, (word, {colour: True})
+
+
+def finish(session: pytest.Session) -> None:
+    """Write the report of every chosen sweep and end the session."""
+    state = session.config.stash[STATE]
+    sweeps = state.slot.session
+    if sweeps is None:
+        return
+    from harness.report.renderers.write import write_report
+
+    try:
+        sweeps.stop()
+        if state.role == "controller":
+            sweeps.recall()
+    except HarnessError as error:
+        state.problems.append(f"results of this session could not be saved: {error}")
+    if state.role == "worker":
+        vars(session.config)["workeroutput"][xdist.PROBLEMS] = state.problems
+        return
+    for name in state.wanted:
+        try:
+            report = sweeps.report(name)
+        except HarnessError as error:
+            state.problems.append(f"no report of sweep {name}: {error}")
+            continue
+        try:
+            folder = sweeps.report_folder(name)
+            write_report(report, folder)
+            state.reports.append((report, folder))
+        except UsageError as error:
+            state.reports.append((report, str(error)))
+    close(session.config)
+    if state.problems and session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def summarise(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print the reports, where their files are, and what to do where nothing was chosen."""
+    config = terminalreporter.config
+    state = config.stash[STATE]
+    if state.deselected and not state.wanted:
+        terminalreporter.write_line("")
+        for line in _offer(state):
+            terminalreporter.write_line(line)
+    for problem in state.problems:
+        terminalreporter.write_line(f"sweep: error: {problem}", red=True)
+    if not state.reports:
+        return
+    from harness.report.renderers.terminal import render
+
+    writer = config.get_terminal_writer()
+    for report, where in state.reports:
+        terminalreporter.write_sep("=", f"sweep {report.sweep}")
+        text = render(report, width=writer.fullwidth, colour=writer.hasmarkup)
+        for line in text.splitlines():
+            terminalreporter.write_line(line)
+        if isinstance(where, Path):
+            terminalreporter.write_line(f"\nreport: {shown(where, config)}/report.{{html,md,json}}")
+        else:
+            terminalreporter.write_line(f"\nreport not written: {where}", red=True)
+
+
+def close(config: pytest.Config) -> None:
+    """Stop the workers where nothing else has."""
+    state = config.stash.get(STATE, None)
+    if state is None or state.slot.session is None:
+        return
+    try:
+        state.slot.session.close()
+    except HarnessError as error:
+        state.problems.append(str(error))
+
+
+def _offer(state: State) -> Iterator[str]:
+    yield "sweeps here, run with --sweep NAME:"
+    for name, sweep in state.sweeps.items():
+        beside = sum(1 for run in sweep.plan() if run.arm != MAIN)
+        arms = f" and {beside} in arms" if beside else ""
+        yield f"  {name}: {sweep.runs} runs of {sweep.steps} steps{arms}"

@@ -1,0 +1,123 @@
+"""The settings of a session, from the options of a pytest run."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.errors import UsageError, nearest
+from harness.plugin.options import FAIL_ON
+from harness.session.arguments import HOME, arms
+from harness.session.settings import Settings
+from harness.sweeps.baseline import counted, is_table
+from harness.sweeps.plan import Selection, check_until
+
+
+def settings(config: pytest.Config) -> Settings:
+    """Return the settings that the options of this pytest run ask for.
+
+    Raises
+    ------
+    UsageError
+        Where options contradict each other.
+    """
+    get = config.getoption
+    if get("--sweep-offline") and get("--sweep-fresh"):
+        raise UsageError(
+            "--sweep-offline trains nothing and --sweep-fresh trains everything; give one of them"
+        )
+    home, here = config.rootpath / HOME, config.invocation_params.dir
+    store = get("--sweep-store")
+    folder = get("--sweep-report")
+    baseline = get("--sweep-baseline")
+    if baseline and is_table(baseline) and counted(baseline) is None:
+        baseline = str(here / baseline)
+    workers, device = _placed(config)
+    return Settings(
+        home=home,
+        store=store or f"sqlite:///{home / 'store.db'}",
+        reports=here / folder if folder else home / "reports",
+        selection=Selection(
+            runs=get("--sweep-runs"),
+            steps=get("--sweep-steps"),
+            arms=arms(get("--sweep-arms")),
+            backend=get("--sweep-backend"),
+            device=device,
+            precision=get("--sweep-precision"),
+            until=check_until(get("--sweep-until")),
+        ),
+        executor=get("--sweep-executor"),
+        ray_address=_ray_address(config),
+        workers=workers,
+        threads=get("--sweep-threads"),
+        gpus=get("--sweep-gpus"),
+        per_gpu=get("--sweep-per-gpu") or 1,
+        timeout=get("--sweep-timeout"),
+        memory=get("--sweep-memory"),
+        retries=get("--sweep-retries"),
+        checkpoint_every=get("--sweep-checkpoint-every"),
+        offline=get("--sweep-offline"),
+        fresh=get("--sweep-fresh"),
+        baseline=baseline,
+        references=tuple(here / path for path in get("--sweep-reference") or ()),
+        needs_references="regressed" in fail_on(get("--sweep-fail-on")),
+        debug=bool(get("usepdb", False)),
+        stops=(pytest.exit.Exception,),
+    )
+
+
+def _placed(config: pytest.Config) -> tuple[int | None, str]:
+    """Return how many runs are trained at the same time, and on what device each of them.
+
+    None are as many as there is room for on the GPUs that are asked for, or on the Ray cluster.
+    """
+    get = config.getoption
+    asked, per_gpu = get("--sweep-gpus"), get("--sweep-per-gpu")
+    workers, device = get("--sweep-workers"), get("--sweep-device")
+    if asked is None:
+        if per_gpu is not None:
+            raise UsageError(
+                f"--sweep-per-gpu {per_gpu} needs --sweep-gpus: how many GPUs, or which"
+            )
+        return workers or (None if get("--sweep-ray-address") else 2), device
+    if device not in ("auto", "cuda", "cuda:0"):
+        raise UsageError(
+            "--sweep-gpus trains on GPUs, each of which its runs see as cuda:0, and "
+            f"--sweep-device {device} names another device; give one of them"
+        )
+    if get("--sweep-executor") == "inline":
+        raise UsageError(
+            "--sweep-gpus gives each worker process a GPU of its own, and --sweep-executor inline "
+            "has none; use local, or name the GPU with --sweep-device"
+        )
+    return workers, "cuda"
+
+
+def _ray_address(config: pytest.Config) -> str | None:
+    """Return the address of the Ray cluster that is to train."""
+    address: str | None = config.getoption("--sweep-ray-address")
+    executor = config.getoption("--sweep-executor")
+    if address is not None and executor != "ray":
+        raise UsageError(
+            f"--sweep-ray-address {address} is for --sweep-executor ray, not {executor}: give both "
+            "or neither"
+        )
+    return address
+
+
+def fail_on(given: tuple[str, ...]) -> frozenset[str]:
+    """Return what ``--sweep-fail-on`` names.
+
+    Raises
+    ------
+    UsageError
+        Where it names something that no item can be.
+    """
+    if given == ("none",):
+        return frozenset()
+    for name in given:
+        if name not in FAIL_ON:
+            raise UsageError(
+                f"--sweep-fail-on: {name!r} is not one of {', '.join(FAIL_ON)}"
+                f"{nearest(name, FAIL_ON)}"
+            )
+    return frozenset(given)

@@ -1,0 +1,81 @@
+"""What one pytest run knows of its sweeps: made at its start, kept in pytest's stash."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from harness.errors import UsageError
+from harness.plugin import xdist
+from harness.plugin.items import SessionSlot
+from harness.plugin.settings import fail_on
+from harness.plugin.settings import settings as settings_of
+from harness.plugin.xdist import Node, Role
+from harness.session.settings import Settings
+from harness.sweeps.sweep import Sweep
+
+if TYPE_CHECKING:
+    from harness.report.model import Report
+
+
+@dataclass
+class State:
+    """What one pytest run knows of its sweeps."""
+
+    wanted: tuple[str, ...]
+    role: Role
+    settings: Settings
+    slot: SessionSlot
+    found: dict[str, tuple[Sweep, Path]] = field(default_factory=dict)
+    collected: bool = False
+    deselected: bool = False
+    reports: list[tuple[Report, Path | str]] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+    @property
+    def sweeps(self) -> dict[str, Sweep]:
+        """The collected sweeps by name."""
+        return {name: sweep for name, (sweep, _) in self.found.items()}
+
+
+STATE = pytest.StashKey[State]()
+
+
+def configure(config: pytest.Config) -> None:
+    """Make the state of this pytest run from its options.
+
+    Raises
+    ------
+    pytest.UsageError
+        Where an option has a value that cannot be used.
+    """
+    wanted = tuple(dict.fromkeys(config.getoption("--sweep") or ()))
+    role = xdist.role(config)
+    try:
+        slot = SessionSlot(fail_on(config.getoption("--sweep-fail-on")))
+        settings = settings_of(config)
+        if wanted and role != "alone":
+            settings = xdist.shared(settings, config)
+    except UsageError as error:
+        raise pytest.UsageError(str(error)) from None
+    config.stash[STATE] = State(wanted, role, settings, slot)
+
+
+def instruct(node: Node) -> None:
+    """Tell an xdist worker when the session began that it is a part of."""
+    node.workerinput[xdist.SINCE] = node.config.stash[STATE].settings.since
+
+
+def debrief(node: Node) -> None:
+    """Take note of what an xdist worker could not do."""
+    told = getattr(node, "workeroutput", {}).get(xdist.PROBLEMS, ())
+    node.config.stash[STATE].problems.extend(told)
+
+
+def shown(path: Path, config: pytest.Config) -> str:
+    """Return ``path`` as seen from where pytest was called."""
+    here = config.invocation_params.dir
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
