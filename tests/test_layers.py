@@ -113,3 +113,19 @@ def test_the_torch_and_the_jax_trainer_never_meet():
             assert not any("torch" in target for target in imported(file)), name
         if name.endswith("_torch"):
             assert not any("jax" in target for target in imported(file)), name
+
+
+WITHIN_REPORT = ["blocks", "figures", "model", "documents", "renderers"]
+
+
+def test_a_report_goes_from_its_model_to_documents_to_renderers():
+    rank = {part: place for place, part in enumerate(WITHIN_REPORT)}
+    for name, file in MODULES:
+        room, _, part = name.partition("/")
+        if room != "report" or not part:
+            continue
+        own = part.split("/")[0]
+        for target in imported(file):
+            if target.startswith("harness.report."):
+                other = target.split(".")[2]
+                assert other == own or rank[other] < rank[own], f"{name} imports {target}"

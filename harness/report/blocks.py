@@ -127,7 +127,7 @@ class Verdicts:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The one verdict of a document: its question, its answer, and what it needs."""
+    """The one verdict of a document that is for a terminal alone: question, answer, needs."""
 
     verdict: Verdict
 

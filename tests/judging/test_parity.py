@@ -9,71 +9,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.judging.parity import SCALES, compare, parted, relative
-from harness.records import StepTrace
-from harness.report.documents.parity import document
+from harness.judging.parity import SCALES, parted, relative
 from harness.report.renderers.document_json import parity_data as as_data
-from harness.report.renderers.terminal import render_document
-from tests.factories import make_result
-
-BACKENDS = ("torch", "jax")
-STEPS = 20
-
-
-def trace(drawn=range(STEPS), loss=0.05, entropy=1.7, grad_norm=1.2):
-    """A trace whose steps drew ``drawn``: the fingerprint of each."""
-    return tuple(
-        StepTrace(step, 1e-7, 0.1, None, entropy, grad_norm, loss, completions)
-        for step, completions in enumerate(drawn, 1)
-    )
-
-
-def parting(step):
-    """A trace that is the usual one up to ``step``, and another from there."""
-    return trace([drawn if drawn + 1 < step else -drawn - 1 for drawn in range(STEPS)])
-
-
-def outcome(delta=0.1, **changes):
-    """What came of a run: a ΔPerf, or a status."""
-    given = {"trace": trace(), "device": "cpu", "steps": STEPS, "declared_steps": STEPS}
-    if isinstance(delta, str):
-        return make_result(status=delta, **(given | {"trace": ()} | changes)).outcome
-    return make_result(delta=delta, **(given | changes)).outcome
-
-
-def compared(*sides, margin=0.02, precision="float32", alpha=0.05):
-    """Compare runs given as what came of them on each side: a ΔPerf, a status, or an outcome."""
-    runs = []
-    for index, pair in enumerate(sides):
-        run = make_result(id=f"s-{index:02d}-lr2e-07", index=index, steps=STEPS).run
-        ours, theirs = (
-            outcome(side) if isinstance(side, int | float | str) else side for side in pair
-        )
-        runs.append((run, ours, theirs))
-    return compare("s", BACKENDS, precision, runs, margin=margin, alpha=alpha)
-
-
-def differing(*differences, **given):
-    return compared(*((0.1, 0.1 + difference) for difference in differences), **given)
-
-
-def as_text(found, width, *, colour=False):
-    """The lines of a comparison on a terminal."""
-    return render_document(document(found), width, colour=colour).splitlines()
-
-
-def said(found, width=200):
-    """The text of a comparison on one line, and each of its lines by its lead."""
-    lines = as_text(found, width)
-    leads = {line.split(": ")[0]: line.split(": ", 1)[1] for line in lines if ": " in line}
-    return " ".join(" ".join(lines).split()), leads
-
+from tests.judging.parity_runs import (
+    BACKENDS,
+    FAR,
+    NEAR,
+    STEPS,
+    WIDE,
+    as_text,
+    compared,
+    differing,
+    outcome,
+    parting,
+    said,
+    trace,
+)
 
 # ---- the verdict --------------------------------------------------------------------------------
-
-NEAR = (0.002, -0.001, 0.003, -0.002, 0.001, 0.0)
-FAR = (0.052, 0.049, 0.053, 0.048, 0.051, 0.05)
-WIDE = (0.09, -0.05, 0.04, -0.08, 0.06, -0.03)
 
 
 def test_backends_whose_runs_differ_by_less_than_the_margin_are_the_same():
@@ -444,85 +397,6 @@ def test_a_loss_near_zero_is_not_a_large_difference():
     assert relative(1e-8, 2e-8, SCALES["entropy"]) == pytest.approx(1e-5)
     assert relative(0.0, 0.0, SCALES["grad_norm"]) == 0.0
     assert relative(2.0, 2.2, SCALES["loss"]) == pytest.approx(0.2 / 2.2)
-
-
-# ---- the forms ----------------------------------------------------------------------------------
-
-
-def test_the_table_has_a_row_a_run():
-    lines = as_text(differing(0.007, -0.002), 80)
-    assert lines[0] == "s: torch and jax, 2 runs of 20 steps, float32, cpu"
-    assert lines[1] == ""
-    assert re.fullmatch(
-        r"run +ΔPerf, torch +ΔPerf, jax +difference +in SEs +tokens part at step", lines[2]
-    )
-    assert re.fullmatch(
-        r"00 +\+0\.1000 ± 0\.0100 +\+0\.1070 ± 0\.0100 +\+0\.0070 +\+0\.5 +never", lines[4]
-    )
-    wide = as_text(differing(0.007, -0.002), 120)
-    assert wide[4].startswith("00-lr2e-07 ")
-
-
-def test_devices_that_differ_are_named():
-    found = compared((outcome(device="cpu"), outcome(device="cuda:0")), (0.1, 0.1))
-    assert as_text(found, 120)[0].endswith("float32, torch: cpu, jax: cpu, cuda:0")
-
-
-def test_the_question_comes_with_its_answer_and_what_it_needs():
-    lines = as_text(differing(*WIDE), 80)
-    start = lines.index("inconclusive: Are torch and jax the same experiment?")
-    assert lines[start - 1] == ""
-    assert lines[start + 1].startswith("  undecided: mean difference")
-    assert any(line.startswith("  needs: about ") for line in lines)
-
-
-@pytest.mark.parametrize("differences", [NEAR, FAR, WIDE, (0.1,)])
-def test_colour_is_for_the_word_of_the_verdict_alone(differences):
-    found = differing(*differences)
-    plain, coloured = ("\n".join(as_text(found, 80, colour=colour)) for colour in (False, True))
-    assert "\033" not in plain
-    assert re.sub(r"\033\[\d+m", "", coloured) == plain
-    assert re.findall(r"\033\[\d+m([^\033]*)\033\[0m", coloured) == [found.verdict.verdict]
-
-
-def test_as_json():
-    found = compared(
-        (outcome(0.1, before=0.12), outcome(0.2, before=0.13, trace=parting(4))),
-        (0.1, outcome("failed", error="no")),
-        (0.1, 0.11),
-    )
-    written = as_data(found)
-    assert json.loads(json.dumps(written, allow_nan=False)) == written
-    assert list(written) == [
-        "schema", "sweep", "backends", "precision", "steps", "runs", "step_1", "equivalence",
-    ]  # fmt: skip
-    assert (written["schema"], written["backends"], written["steps"]) == (1, ["torch", "jax"], 20)
-    first, failed, _ = written["runs"]
-    assert first["torch"] == {
-        "status": "completed", "perf_before": 0.12, "delta_perf": 0.1, "se": 0.01, "error": None,
-    }  # fmt: skip
-    assert first["difference"] == pytest.approx(0.1)
-    assert (first["parted_at"], first["steps"]) == (4, 4)
-    assert (failed["difference"], failed["difference_se"], failed["parted_at"]) == (None,) * 3
-    assert (failed["jax"]["status"], failed["jax"]["error"], failed["steps"]) == ("failed", "no", 0)
-    assert written["step_1"] == {
-        "runs": 2, "loss": 0.0, "entropy": 0.0, "grad_norm": 0.0, "largest": 0.0,
-    }  # fmt: skip
-    assert list(written["equivalence"]) == [
-        "estimate", "low", "high", "level", "margin", "verdict", "n", "reason", "needs",
-    ]  # fmt: skip
-    assert (written["equivalence"]["n"], written["equivalence"]["margin"]) == (2, 0.02)
-
-
-def test_as_json_of_what_has_no_interval():
-    equivalence = as_data(compared((0.1, 0.12)))["equivalence"]
-    assert (equivalence["low"], equivalence["high"], equivalence["level"]) == (None, None, None)
-    assert equivalence["verdict"] == "unanswerable"
-    nothing = as_data(compared(("failed", "failed")))
-    assert nothing["equivalence"]["estimate"] is None
-    assert nothing["step_1"] == {
-        "runs": 0, "loss": None, "entropy": None, "grad_norm": None, "largest": None,
-    }  # fmt: skip
 
 
 def test_a_gain_that_is_no_number_is_no_difference():

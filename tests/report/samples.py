@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from harness.verdicts import Baseline, Counts, Finding, Verdict, training
+from harness.verdicts import DELTA_PERF, Baseline, Counts, Finding, Verdict, training
 from tests.factories import PUBLISHED, make_arm, make_evidence, make_results, report_of
 
 LONG = (
@@ -106,7 +106,15 @@ def deltas(count, seed=1):
     return [float(d) for d in np.random.default_rng(seed).normal(0.05, 0.08, count)]
 
 
-def sample(main=None, baseline=None, arms=True, verdicts=VERDICTS, findings=FINDINGS, **facts):
+def sample(
+    main=None,
+    baseline=None,
+    arms=True,
+    verdicts=VERDICTS,
+    findings=FINDINGS,
+    metric=DELTA_PERF,
+    **facts,
+):
     """A report of 24 runs beside 48; pass ``baseline`` Counts, a Baseline or deltas, or False."""
     main = make_results(deltas(24), prefix="focused") if main is None else main
     if baseline is None:
@@ -127,6 +135,7 @@ def sample(main=None, baseline=None, arms=True, verdicts=VERDICTS, findings=FIND
         arms=by_arm,
         baseline=baseline or None,
         baseline_name="broad" if baseline is not False else None,
+        metric=metric,
     )
     return report_of(evidence, verdicts, findings, **facts)
 

@@ -21,7 +21,7 @@ KINDS = {
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What runs cost: training steps, completions where configs say how many, estimated seconds.
+    """The cost of runs: training steps, completions where configs say how many, estimated seconds.
 
     ``stored`` is the number of stored runs that the estimate rests on; ``why`` says why there is
     none.

@@ -24,21 +24,21 @@ ACTIONS: Mapping[str, str] = {
     "fix": "fixed, with pairs",
     "reopen": "free again",
 }
-"""What becomes of a parameter, in words."""
+"""Words for what becomes of a parameter."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProposalPage:
     """A proposal with what it costs, what it can show, and the file that declares it.
 
-    ``said`` are lines on what was read as what.
+    ``preface`` are lines on what was read as what.
     """
 
     proposal: Proposal
     cost: Cost
     power: tuple[Power, ...]
     python: str
-    said: tuple[str, ...] = ()
+    preface: tuple[str, ...] = ()
 
 
 def document(page: ProposalPage) -> Document:
@@ -60,7 +60,7 @@ def document(page: ProposalPage) -> Document:
         sections.append(Section("", (Bullets(items),)))
     headline = f"{proposal.source} → {sweep.name}: {size}, {plural(changed, 'parameter')} changed"
     shown = tuple(section for section in sections if section.blocks)
-    return Document(headline, shown, preface=page.said)
+    return Document(headline, shown, preface=page.preface)
 
 
 def says(power: Sequence[Power]) -> dict[str, str]:

@@ -259,7 +259,7 @@ def refine_data(page: ProposalPage) -> dict[str, Any]:
         "beside": list(proposal.notes),
         "cost": _cost(page.cost),
         "power": [_power(power) for power in page.power],
-        "said": list(page.said),
+        "said": list(page.preface),
         "python": page.python,
     }
 

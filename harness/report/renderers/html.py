@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from harness.report.blocks import (
-    Answer,
     Bars,
     Block,
     Bullets,
@@ -88,8 +87,6 @@ class _Page:
                 drawn = _figure(svg.bars(block, digits), [], f"mean {block.metric}, 95% intervals")
             case Verdicts():
                 drawn = self._table(block.table, badges=True) + self._verdicts(block.verdicts)
-            case Answer():
-                drawn = self._verdicts((block.verdict,))
         return drawn
 
     def _verdicts(self, verdicts: tuple[Verdict, ...]) -> Markup:

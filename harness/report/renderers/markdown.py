@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from harness.report.blocks import (
-    Answer,
     Bars,
     Block,
     Bullets,
@@ -57,8 +56,6 @@ def _block(block: Block, digits: Digits) -> Iterator[str]:
         case Verdicts():
             yield _table(block.table)
             yield from _verdicts(block.verdicts)
-        case Answer():
-            yield from _verdicts((block.verdict,))
         case Bars():
             return
 

@@ -17,7 +17,7 @@ from harness.verdicts import Metric
 from tests import published_broad
 from tests.factories import make_results
 
-PAGE = Path(__file__).parents[2] / "docs" / "analyze.md"
+PAGE = Path(__file__).parents[3] / "docs" / "analyze.md"
 
 
 def run(deltas, columns=None, se=None, **options):
