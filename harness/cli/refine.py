@@ -1,4 +1,4 @@
-"""``sweep refine``: the next, narrower sweep, as code."""
+"""``sweep refine``: propose the next, narrower sweep as code."""
 
 from __future__ import annotations
 
