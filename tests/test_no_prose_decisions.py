@@ -30,7 +30,6 @@ ALLOWED = {
     ("cli/importing.py", "options.source.lower().endswith(ENDINGS)"): "the ending of a file",
     ("cli/judge.py", "re.sub('[^A-Za-z0-9_.=,+-]', '_', ','.join(parts))"): "names a folder",
     ("cli/judge.py", "text.partition('=')"): "reads an option, COL=VALUE",
-    ("cli/one_run.py", "f'{value:.4f}'.replace('-', '−')"): "writes a number",
     ("cli/runs.py", "r.run.id.startswith(r.run.sweep)"): "the id of a run begins with its sweep",
     ("judging/reference.py", "field.replace('_', ' ')"): "writes the name of a field",
     ("judging/stored.py", "re.sub('[^\\\\w.=,+-]', '_', name_of(baseline))"): "names a folder",

@@ -67,7 +67,7 @@ class Effect:
     p_holm: float = 1.0
 
     @property
-    def p_apart(self) -> float:
+    def p_adjusted(self) -> float:
         """Return the p value of an effect that the parameters it goes with do not explain."""
         within = (1.0 if p is None else p for p in self.p_within.values())
         return max(self.p_value, *within, 0.0)
@@ -117,7 +117,7 @@ def find_effects(
         replace(_effect(column, columns, associations[name], units, rng), importance=finite(worth))
         for (name, column), worth in zip(columns.items(), importance, strict=True)
     ]
-    holm = statistics.holm([effect.p_apart for effect in found])
+    holm = statistics.holm([effect.p_adjusted for effect in found])
     corrected = (replace(one, p_holm=p) for one, p in zip(found, holm, strict=True))
     return tuple(corrected), finite(predicted)
 

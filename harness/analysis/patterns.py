@@ -45,7 +45,7 @@ class Pattern:
     p_alone: float = 1.0
 
     @property
-    def p_apart(self) -> float:
+    def p_adjusted(self) -> float:
         """Return the p value of a pattern that neither chance nor other parameters explain."""
         within = (1.0 if p is None else p for p in self.p_within.values())
         return max(self.p_margins, *within, 0.0)
@@ -64,15 +64,15 @@ class Conclusion:
     """The worth of a parameter's pattern among the high performers as evidence.
 
     ``counts`` has the high performers and all runs at each level; it is empty for a range.
-    ``pattern`` is the strongest one. ``apart_from`` are parameters that could explain it as well,
-    and ``implied_by`` is one that allows no other values.
+    ``pattern`` is the strongest one. ``confounded_with`` are parameters that could explain it as
+    well, and ``implied_by`` is one that allows no other values.
     """
 
     parameter: str
     standing: Standing
     pattern: Pattern
     counts: tuple[tuple[Value, int, int], ...]
-    apart_from: tuple[str, ...] = ()
+    confounded_with: tuple[str, ...] = ()
     implied_by: Implication | None = None
 
 
@@ -97,11 +97,11 @@ def find_patterns(
         else:
             found += [_level(column, code, high, blocks) for code in range(len(column.levels))]
             found += _only(column, high, blocks, rng, resamples)
-    apart = statistics.holm([pattern.p_apart for pattern in found])
+    adjusted = statistics.holm([pattern.p_adjusted for pattern in found])
     alone = statistics.holm([pattern.p_margins for pattern in found])
     return tuple(
         replace(pattern, p_holm=p_holm, p_alone=p_alone)
-        for pattern, p_holm, p_alone in zip(found, apart, alone, strict=True)
+        for pattern, p_holm, p_alone in zip(found, adjusted, alone, strict=True)
     )
 
 
@@ -134,7 +134,7 @@ def _conclusion(
     ``others`` are the parameters that it goes with.
     """
     counts = _counts(column, high)
-    shown = min(own, key=lambda pattern: (pattern.p_holm, pattern.p_apart))
+    shown = min(own, key=lambda pattern: (pattern.p_holm, pattern.p_adjusted))
     if shown.p_holm <= alpha:
         return Conclusion(column.name, "evidence", shown, counts)
     told = _as_told(own)

@@ -1,4 +1,4 @@
-"""``sweep analyze``: the patterns in a finished sweep, and which of them are evidence."""
+"""``sweep analyze``: find the patterns in a finished sweep, and say which are evidence."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def edges(text: str) -> tuple[float, ...]:
-    """Return the numbers of a comma-separated list."""
+    """Parse the numbers of a comma-separated list."""
     return tuple(number(part.strip()) for part in text.split(","))
 
 

@@ -1,4 +1,4 @@
-"""``sweep export``: stored runs as a table."""
+"""``sweep export``: write stored runs to a table."""
 
 from __future__ import annotations
 
@@ -61,12 +61,12 @@ def run(options: argparse.Namespace) -> int:
     curves = {} if options.curves is None else curve_columns(results)
     points = len(curves.get("run", ()))
     write_tables({path: runs if path is to else curves for path in files})
-    said = [plural(len(results), "run") + ("" if to is None else f" to {to}")]
+    wrote = [plural(len(results), "run") + ("" if to is None else f" to {to}")]
     if options.curves is not None:
-        said.append(f"{plural(points, 'point')} of learning curves to {options.curves}")
+        wrote.append(f"{plural(points, 'point')} of learning curves to {options.curves}")
     if to is None:
         print(text_of(runs, "JSON" if options.json else "CSV"), end="")
-        print(f"wrote {' and '.join(said)}", file=sys.stderr)
+        print(f"wrote {' and '.join(wrote)}", file=sys.stderr)
     elif options.json:
         common.print_json(
             {
@@ -77,5 +77,5 @@ def run(options: argparse.Namespace) -> int:
             }
         )
     else:
-        print(f"wrote {' and '.join(said)}")
+        print(f"wrote {' and '.join(wrote)}")
     return 0

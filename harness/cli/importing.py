@@ -1,4 +1,4 @@
-"""``sweep import``: runs that were trained elsewhere, into the store."""
+"""``sweep import``: keep runs that were trained elsewhere in the store."""
 
 from __future__ import annotations
 
@@ -48,17 +48,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Keep the runs that the options name; say which there are, and what was read as what."""
+    """Keep the runs that the options name; say which they are, and how a table was read."""
     if options.source.lower().endswith(ENDINGS):
-        merged, said = _of_table(options)
+        merged, notes = _of_table(options)
     else:
-        merged, said = _of_store(options)
+        merged, notes = _of_store(options)
     if options.json:
         common.print_json(
             {
                 "from": options.source,
                 "sweeps": _sweeps([*merged.added, *merged.present, *merged.replaced]),
-                "read": list(said),
+                "read": list(notes),
                 "imported": len(merged.added),
                 "present": len(merged.present),
                 "replaced": len(merged.replaced),
@@ -70,7 +70,7 @@ def run(options: argparse.Namespace) -> int:
         return 0
     from harness.report.renderers.layout import wrap
 
-    for line in (*said, *_says(merged, options.source)):
+    for line in (*notes, *_outcomes(merged, options.source)):
         print("\n".join(wrap(line, common.width(), hanging=2)))
     return 0
 
@@ -132,8 +132,8 @@ def _same(one: str, other: str) -> bool:
         return one == other
 
 
-def _says(merged: Merged, source: str) -> Iterator[str]:
-    """Yield what became of the runs."""
+def _outcomes(merged: Merged, source: str) -> Iterator[str]:
+    """Yield a line on each outcome: runs imported, replaced, present already, or differing."""
     from harness.text import plural
 
     for verb, results in (("imported", merged.added), ("replaced", merged.replaced)):

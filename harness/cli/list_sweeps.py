@@ -1,4 +1,4 @@
-"""``sweep list``: the sweeps there are."""
+"""``sweep list``: list the declared sweeps."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``sweep refine``: the next, narrower sweep, as code."""
+"""``sweep refine``: propose the next, narrower sweep as code."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ def _found(options: argparse.Namespace) -> Finished:
                 f"--output {file}: neither pytest nor sweep looks for sweeps in a file of that "
                 f"name; call it test_….py"
             )
-    # How the runs are looked up is not what the next sweep is to be.
+    # --runs and --steps size the next sweep; all stored runs are looked up.
     asked = vars(options) | {"runs": None, "steps": None, "arms": ("all",)}
     return finished(argparse.Namespace(**asked))
 

@@ -1,4 +1,4 @@
-"""``sweep runs``: what is stored."""
+"""``sweep runs``: list stored runs, or show one with all that is stored of it."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from harness.cli import common, one_run, stored
+from harness.cli import common, stored
 from harness.errors import UsageError
-from harness.records import Result
+from harness.records import Result, finite
 
 if TYPE_CHECKING:
     from harness.store import Store
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 HELP = "list stored runs, of one sweep or of all, or show one"
 
 MANY = 200
-"""Runs above which a terminal shows how many there are of which kind, not each of them."""
+"""With more runs than this, a terminal shows only how many there are of each kind."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -46,7 +46,7 @@ def run(options: argparse.Namespace) -> int:
     if options.json:
         common.print_json({"runs": [_data(result) for result in found]})
     elif whole:
-        print("\n\n".join("\n".join(one_run.text(result)) for result in found))
+        print("\n\n".join("\n".join(_whole(result)) for result in found))
     elif not found:
         print("no runs")
     elif len(found) > MANY and common.rewrites(sys.stdout) and not options.all:
@@ -57,7 +57,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _found(store: Store, options: argparse.Namespace) -> tuple[tuple[Result, ...], bool]:
-    """Return the runs that are asked for, and whether they are to be shown whole."""
+    """Return the runs that the options ask for, and whether to show them whole."""
     name, sweep = options.name, options.sweep
     if name is None or any(summary.sweep == name for summary in store.sweeps()):
         if None not in (name, sweep) and name != sweep:
@@ -66,7 +66,7 @@ def _found(store: Store, options: argparse.Namespace) -> tuple[tuple[Result, ...
     among = stored.results(store, sweep, options)
     found = tuple(result for result in among if name in (result.run.id, result.key))
     if not found:
-        stored.check_sweep(store, name, beside=" and no run of that id or key")
+        stored.check_sweep(store, name, nor=" and no run of that id or key")
     return found, True
 
 
@@ -87,13 +87,13 @@ def _listed(results: Sequence[Result]) -> Iterator[str]:
     from harness.text import NONE, Digits, duration, plural
 
     digits = Digits.of(r.outcome.delta_perf for r in results)
-    # The id of a run that was trained here begins with its sweep's name.
-    apart = any(not r.run.id.startswith(r.run.sweep) for r in results)
-    # Trained on more than one, a run is listed once for each, under the same name.
+    # A run that was trained here has its sweep's name in its id already.
+    named = any(not r.run.id.startswith(r.run.sweep) for r in results)
+    # A run that two backends trained is listed once for each, under the same id.
     mixed = len({r.conditions.backend for r in results}) > 1
     columns = (
         Column("run", right=False),
-        *([Column("sweep", right=False)] if apart else []),
+        *([Column("sweep", right=False)] if named else []),
         Column("arm", right=False),
         Column("status", right=False),
         *([Column("backend", right=False)] if mixed else []),
@@ -104,7 +104,7 @@ def _listed(results: Sequence[Result]) -> Iterator[str]:
     rows = tuple(
         (
             r.run.id,
-            *([r.run.sweep] if apart else []),
+            *([r.run.sweep] if named else []),
             r.run.arm,
             r.outcome.status,
             *([r.conditions.backend] if mixed else []),
@@ -119,7 +119,7 @@ def _listed(results: Sequence[Result]) -> Iterator[str]:
 
 
 def _counted(results: Sequence[Result]) -> Iterator[str]:
-    """Yield how many runs there are of each sweep and arm, by status."""
+    """Yield a table of the number of runs of each sweep and arm, by status."""
     from harness.report.blocks import Column, Table
     from harness.report.renderers.layout import table_text, wrap
     from harness.text import NONE, plural
@@ -145,3 +145,71 @@ def _counted(results: Sequence[Result]) -> Iterator[str]:
         f"{plural(len(results), 'run')}: --all lists each, --sweep, --arm and --status some of them"
     )
     yield from wrap(more, common.width())
+
+
+def _whole(result: Result) -> Iterator[str]:
+    """Yield all that is stored of a run, in lines within the width of the terminal."""
+    from harness.report.blocks import Column, Table
+    from harness.report.renderers.layout import clean, table_text, wrap
+    from harness.text import Digits
+
+    width = common.width()
+    facts = list(_facts(result))
+    names = max(len(name) for name, _ in facts)
+    for name, fact in facts:
+        first, *rest = wrap(fact, max(width - names - 2, 20))
+        yield f"{name:{names}}  {first}"
+        yield from (" " * (names + 2) + line for line in rest)
+    curve = result.outcome.curve
+    if curve:
+        yield ""
+        columns = (Column("step"), Column("perf"), Column("se"), Column("reward"))
+        write = Digits(4).plain
+        rows = [
+            (str(p.step), *(write(finite(value)) for value in (p.perf, p.se, p.reward)))
+            for p in curve
+        ]
+        yield from table_text(Table(columns, tuple(rows)), width)
+    if result.outcome.error:
+        yield ""
+        yield "error"
+        for line in result.outcome.error.splitlines():
+            yield from ("  " + part for part in wrap(clean(line), width - 2))
+
+
+def _facts(result: Result) -> Iterator[tuple[str, str]]:
+    """Yield the facts of a run, each with its name."""
+    from harness.text import Digits, cell, duration, plural
+
+    run, under, outcome = result.run, result.conditions, result.outcome
+    digits = Digits()
+    yield "run", run.id
+    yield "sweep", f"{run.sweep}, arm {run.arm}" + (f", paired with {run.pair}" if run.pair else "")
+    yield "key", result.key
+    stopped = f" at step {outcome.stopped_at}" if outcome.stopped_at is not None else ""
+    yield "status", outcome.status + stopped
+    yield "config", ", ".join(f"{name} {cell(item)}" for name, item in run.config.items())
+    yield "seed", f"{run.seed}, {plural(run.steps, 'step')}"
+    if outcome.delta_perf is not None:
+        yield "ΔPerf", digits.with_error(outcome.delta_perf, outcome.delta_perf_se)
+    if outcome.perf_before is not None:
+        after = digits.plain(outcome.perf_after)
+        yield "perf", f"{digits.plain(outcome.perf_before)} before, {after} after"
+    if outcome.prompts is not None:
+        changed = outcome.prompts_changed
+        yield (
+            "measured",
+            f"on {outcome.prompts} prompts × {outcome.samples or 1} samples"
+            + ("" if changed is None else f", {changed} prompts changed"),
+        )
+    if source := result.environment.get("imported_from"):
+        by = result.environment.get("backend")
+        yield "from", f"{source}, imported" + (f"; trained by {by}" if by else "")
+    else:
+        named = (under.task, under.model, under.backend, under.precision)
+        yield "trained", ", ".join(filter(None, named))
+    device = outcome.device or under.device
+    took = f"{duration(outcome.seconds)} on {device}" if device else duration(outcome.seconds)
+    yield "took", took
+    if result.finished_at:
+        yield "finished", result.finished_at

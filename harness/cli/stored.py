@@ -1,4 +1,4 @@
-"""The options of verbs that list runs of the store."""
+"""Choose among stored runs, for the verbs that list or export them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def add_filters(parser: argparse.ArgumentParser) -> None:
 
 
 def results(store: Store, sweep: str | None, options: argparse.Namespace) -> tuple[Result, ...]:
-    """Return the stored runs of a sweep (of all) that ``options`` choose, without their traces.
+    """Return the stored runs of a sweep, or of all, that ``options`` choose, without their traces.
 
     Raises
     ------
@@ -39,9 +39,9 @@ def results(store: Store, sweep: str | None, options: argparse.Namespace) -> tup
     return tuple(r for r in found if options.status in (None, r.outcome.status))
 
 
-def check_sweep(store: Store, name: str, *, beside: str = "") -> None:
-    """Raise a UsageError where no sweep of this name is stored; ``beside`` says what else."""
+def check_sweep(store: Store, name: str, *, nor: str = "") -> None:
+    """Raise a UsageError where no sweep of this name is stored, ``nor`` what else it may be."""
     known = [summary.sweep for summary in store.sweeps()]
     if name not in known:
         has = f"which has {', '.join(known)}" if known else "which is empty"
-        raise UsageError(f"no sweep {name!r}{beside} in the store, {has}{nearest(name, known)}")
+        raise UsageError(f"no sweep {name!r}{nor} in the store, {has}{nearest(name, known)}")

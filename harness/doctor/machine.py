@@ -38,7 +38,7 @@ def disk(store: str, home: Path) -> Iterator[Check]:
     """Check the room on each disk that is written to, and that it can be written."""
     places = {"cache": home / "cache", "logs": home / "logs"}
     if "://" not in store or store.startswith("sqlite"):
-        with suppress(StoreError):  # told with the store
+        with suppress(StoreError):  # the check of the store reports it
             places = {"store": locate(store).parent, **places}
     disks: dict[int, tuple[Path, list[str]]] = {}
     for name, place in places.items():

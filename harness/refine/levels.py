@@ -221,7 +221,7 @@ def _kept(levels: _Levels) -> Revision:
     over = _difference(levels.at[other], levels.at[one])
     found = f"{parameter_value(other)} over {parameter_value(one)} {over}"
     if criteria.margin is None:
-        why = f"{found}; how much worse a value must be to be left out is not said (--margin)"
+        why = f"{found}; no margin says how much worse a value must be to be left out (--margin)"
     elif len(levels.kept) == 1:
         why = f"{found}; one value would be left, which only pairs of runs could test"
     else:
@@ -280,7 +280,9 @@ def decide_constant(
     }
     tested = {value: found for value, found in tested.items() if found.n >= 2}
     if not tested or criteria.margin is None:
-        return Revision(name, "keep", before, before, "the same in every run: nothing to tell by")
+        return Revision(
+            name, "keep", before, before, "the same in every run: nothing to compare it with"
+        )
     margin = number(criteria.margin)
     lines = [
         f"against {parameter_value(value)} {signed(found.estimate)}, {interval(found)} "

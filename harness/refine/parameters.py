@@ -164,7 +164,7 @@ def _decide(
         return decide_levels(name, before, sample, criteria, may_fix=may_fix)
     if isinstance(before, Choice):
         return decide_range(name, before, sample, criteria)
-    return Revision(name, "keep", before, before, "always the same: nothing to tell by")
+    return Revision(name, "keep", before, before, "always the same: nothing to compare it with")
 
 
 def _together(

@@ -10,7 +10,7 @@ from harness.sweeps.space import Distribution
 from harness.sweeps.sweep import Pairs, Sweep
 
 Action = Literal["keep", "narrow", "widen", "move", "fix", "reopen"]
-"""What is done with a parameter. "move" is narrower on one side and wider on the other, "reopen"
+"""The action on a parameter. "move" is narrower on one side and wider on the other, "reopen"
 frees a fixed value again. A parameter that is fixed has an arm of pairs."""
 
 

@@ -195,7 +195,7 @@ def _why_cut(found: _Range, side: _Side, end: float) -> list[str]:
     shown += f"{criteria.needed})"
     beyond = found.x < end if side.is_lower else found.x > end
     if criteria.margin is None:
-        return [f"{shown}; how much worse a run must be to be left out is not said (--margin)"]
+        return [f"{shown}; no margin says how much worse a run must be to be left out (--margin)"]
     if side.worse is None or not beyond.any():
         return [
             f"{shown}, but no part of it is shown to be worse by {number(criteria.margin)}: kept"

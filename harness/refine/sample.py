@@ -21,7 +21,7 @@ from harness.verdicts import Metric
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Criteria:
-    """What is fixed before a parameter is looked at.
+    """The criteria of every decision, fixed before any parameter is looked at.
 
     Each test that could narrow something is held against ``level``: α over the number of tests.
     ``margin`` is None where none is stated for the metric, and then nothing is narrowed.

@@ -61,7 +61,7 @@ MANY_ROWS = 10
 
 @dataclass(frozen=True, slots=True)
 class ReadOptions:
-    """How the user wants a table to be read; all of it is optional.
+    """Options of reading a table, as the user gives them; all may be left out.
 
     ``params``, ``before``, ``after``, ``metric`` and ``by`` are columns, with or without the prefix
     they have in the table. ``target`` is the value of the metric that a success passes. ``curves``

@@ -104,7 +104,7 @@ def restored(table: Table, kept: Sequence[int], results: Sequence[Result]) -> tu
             conditions=replace(result.conditions, backend=text["backend"][row]),
             outcome=replace(
                 result.outcome,
-                # The words of trackers for a run that failed, and two of our own statuses.
+                # Two statuses of ours are words that trackers use for a failed run.
                 status=OWN.get(text["status"][row], result.outcome.status),
                 device=text["device"][row] or None,
                 seconds=times.get(row),

@@ -36,7 +36,7 @@ Curves = Mapping[str, tuple[Evaluation, ...]]
 MOST_NAMED = 8
 """A note names at most so many columns."""
 
-TURNED_OFF = {"placebo": "learning_rate"}
+CHANGED_BY = {"placebo": "learning_rate"}
 """Arms that are not named after the parameter they change → that parameter."""
 
 CONDITIONS = Conditions(
@@ -252,12 +252,14 @@ def paired(
             )
         pair = run.pair
         if pair is None:
-            apart = TURNED_OFF.get(run.arm, run.arm if run.arm in run.config else None)
-            if apart not in indexes:
-                indexes[apart] = _index(runs, groups, apart, seeded)
-            alike = indexes[apart].get(_key(run, group, apart, seeded), [])
-            if apart is not None:
-                alike = [main for main in alike if main.config.get(apart) != run.config.get(apart)]
+            changed = CHANGED_BY.get(run.arm, run.arm if run.arm in run.config else None)
+            if changed not in indexes:
+                indexes[changed] = _index(runs, groups, changed, seeded)
+            alike = indexes[changed].get(_key(run, group, changed, seeded), [])
+            if changed is not None:
+                alike = [
+                    main for main in alike if main.config.get(changed) != run.config.get(changed)
+                ]
             pair = alike[0].id if len(alike) == 1 else None
         alone[run.arm] += pair is None
         found.append(replace(run, pair=pair))
@@ -270,18 +272,18 @@ def paired(
 
 
 def _index(
-    runs: Sequence[Run], groups: Sequence[tuple[Value, ...]], apart: str | None, seeded: bool
+    runs: Sequence[Run], groups: Sequence[tuple[Value, ...]], changed: str | None, seeded: bool
 ) -> dict[Hashable, list[Run]]:
     index: dict[Hashable, list[Run]] = defaultdict(list)
     for run, group in zip(runs, groups, strict=True):
         if run.arm == MAIN:
-            index[_key(run, group, apart, seeded)].append(run)
+            index[_key(run, group, changed, seeded)].append(run)
     return index
 
 
-def _key(run: Run, group: tuple[Value, ...], apart: str | None, seeded: bool) -> Hashable:
+def _key(run: Run, group: tuple[Value, ...], changed: str | None, seeded: bool) -> Hashable:
     """Return the values that an arm's run and its main run share."""
-    same = tuple(item for name, item in run.config.items() if name != apart)
+    same = tuple(item for name, item in run.config.items() if name != changed)
     return same, group, run.seed if seeded else None
 
 

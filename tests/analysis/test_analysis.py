@@ -139,7 +139,7 @@ def test_parameters_that_come_and_go_together_cannot_be_told_apart():
     found = analyzed(one_of_two(), columns)
     for name, other in (("batch_size", "generations"), ("generations", "batch_size")):
         one = conclusion(found, name)
-        assert (one.standing, one.apart_from) == ("cannot be told apart", (other,))
+        assert (one.standing, one.confounded_with) == ("cannot be told apart", (other,))
         assert one.pattern.p_margins < 1e-9
         assert effect(found, name).p_value < 0.01
         assert effect(found, name).p_holm == 1.0

@@ -138,14 +138,26 @@ def test_json_has_it_all(sweep, table):
     compile(found["python"], "out", "exec")
 
 
-def test_the_example_of_the_documentation_is_what_is_written(sweep, table):
-    blocks = re.findall(r"^```text\n(.*?)^```$", PAGE.read_text(), re.M | re.S)
-    shown = next(block for block in blocks if "Pairs(" in block)
-    status, out, _ = sweep("refine runs.csv --steps 50")
-    assert status == 0
-    parts = [part.strip("\n") for part in re.split(r"^…$", shown, flags=re.M)]
-    assert len(parts) > 1
-    assert all(part in out for part in parts)
+@pytest.mark.parametrize(
+    ("options", "has_margin"),
+    [
+        ("--before before --after after", True),  # a change of a score, here up and there down
+        ("--metric after --direction max", True),
+        ("--metric after --direction max --target 0.5", True),
+        ("--metric after --direction min", False),
+        ("--before few --after many", False),
+        ("--metric many --direction max", False),
+    ],
+)
+def test_refine_takes_the_margin_that_judge_takes(sweep, table, options, has_margin):
+    lines = ["kind,before,after,few,many"]
+    lines += [f"{'ab'[n % 2]},0.4,{0.2 + 0.02 * n},{n},{9 * n + n % 3}" for n in range(24)]
+    Path("scores.csv").write_text("\n".join(lines))
+    judged = " ".join(data(sweep, f"judge scores.csv {options}")["read"])
+    refined = " ".join(data(sweep, f"refine scores.csv --steps 50 {options}")["beside"])
+    assert ("margin 0.02" in judged) == has_margin
+    assert ("no margin" in judged) != has_margin
+    assert ("no margin is stated" in refined) != has_margin
 
 
 # ---- a stored sweep -----------------------------------------------------------------------------

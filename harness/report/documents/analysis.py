@@ -146,12 +146,12 @@ def _effects(found: Analysis, digits: Digits) -> tuple[Block, ...]:
     for effect in found.effects:
         cells = [effect.parameter, _difference(effect, digits), p_value(effect.p_value)]
         if bound:
-            cells.append(p_value(effect.p_apart) if effect.goes_with else "")
+            cells.append(p_value(effect.p_adjusted) if effect.goes_with else "")
         cells += [p_value(effect.p_holm), _share(effect.importance), _share(effect.share)]
         rows.append(tuple(cells))
     notes = [
         "p: by permutation of ranks, that the parameter does anything.",
-        f"p apart: that, among runs that agree on what it goes with ({_bonds(found.effects)})."
+        f"p apart: that, among runs that agree on what it goes with ({_associated(found.effects)})."
         if bound
         else "",
         f"Holm's p is corrected for {plural(len(found.effects), 'parameter')}.",
@@ -166,12 +166,12 @@ def _effects(found: Analysis, digits: Digits) -> tuple[Block, ...]:
     return (*blocks, *([means] if means.rows else []))
 
 
-def _bonds(effects: Iterable[Effect]) -> str:
+def _associated(effects: Iterable[Effect]) -> str:
     """Return which parameters go together, each pair once."""
     pairs = {
-        frozenset((effect.parameter, bond.parameter)): f"{effect.parameter} with {bond.parameter}"
+        frozenset((effect.parameter, other.parameter)): f"{effect.parameter} with {other.parameter}"
         for effect in reversed(tuple(effects))
-        for bond in effect.goes_with
+        for other in effect.goes_with
     }
     return ", ".join(reversed(pairs.values()))
 

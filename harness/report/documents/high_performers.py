@@ -155,13 +155,13 @@ def _implied(found: Conclusion, analysis: Analysis) -> str:
 
 def _rivals(found: Conclusion) -> str:
     rivals = []
-    for name in found.apart_from:
+    for name in found.confounded_with:
         p_within = found.pattern.p_within[name]
         if p_within is None:
             rivals.append(f"it comes and goes with {name}")
         else:
             rivals.append(f"among runs of equal {name} with probability {chance(p_within)}")
-    return f"{listed(rivals)}: {listed(found.apart_from, 'or')} may be the cause as well"
+    return f"{listed(rivals)}: {listed(found.confounded_with, 'or')} may be the cause as well"
 
 
 def _value_of(pattern: Pattern) -> str:

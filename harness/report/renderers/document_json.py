@@ -187,8 +187,8 @@ def _effect(effect: Effect) -> dict[str, Any]:
         "importance": effect.importance,
         "share": effect.share,
         "goes_with": [
-            {"parameter": bond.parameter, "v": bond.strength, "by_design": bond.by_design}
-            for bond in effect.goes_with
+            {"parameter": other.parameter, "v": other.strength, "by_design": other.by_design}
+            for other in effect.goes_with
         ],
     }
 
@@ -214,7 +214,7 @@ def _conclusion(one: Conclusion, found: Analysis) -> dict[str, Any]:
         "counts": [
             {"value": value, "high": high, "runs": runs} for value, high, runs in one.counts
         ],
-        "apart_from": list(one.apart_from),
+        "apart_from": list(one.confounded_with),
         "implied_by": None
         if implied is None
         else {"parameter": implied.parameter, "values": list(implied.values)},
