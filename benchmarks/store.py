@@ -90,7 +90,7 @@ def timed(said: str, work: Callable[[], T]) -> T:
 def train(store: Store, results: Sequence[Result]) -> None:
     """Take and save runs one at a time."""
     for one in results:
-        store.take(one.key)
+        store.acquire(one.key)
         store.save(one)
 
 
@@ -125,7 +125,7 @@ def main() -> None:
             timed("read for a session, which checks the traces", lambda: store.of(runs, check=True))
             read = store.of(dict(islice(runs.items(), 2000))).values()
             timed("the traces of 2,000 looked at", lambda: [len(one.outcome.trace) for one in read])
-            timed("asked which are taken", lambda: store.taken(runs))
+            timed("asked which are taken", lambda: store.leases(runs))
 
 
 if __name__ == "__main__":

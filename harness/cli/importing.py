@@ -77,14 +77,14 @@ def run(options: argparse.Namespace) -> int:
 
 def _of_table(options: argparse.Namespace) -> tuple[Merged, tuple[str, ...]]:
     from harness.store import Store
-    from harness.store.merging import bring
+    from harness.store.merging import add_imported
     from harness.tables import read_runs
     from harness.tables.importing import imported
 
     reading = read_runs(Path(options.source), tables.read_options(options))
     results = imported(reading, options.sweep)
     with Store.open(common.store_url(options)) as store:
-        return bring(store, results, replace=options.replace), reading.notes
+        return add_imported(store, results, replace=options.replace), reading.notes
 
 
 def _of_store(options: argparse.Namespace) -> tuple[Merged, tuple[str, ...]]:

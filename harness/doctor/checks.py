@@ -146,10 +146,10 @@ def store(url: str) -> Iterator[Check]:
 
 def _sessions(store: Inspection) -> Check:
     live = [session for session in store.sessions if session.lives]
-    dead = [session for session in store.sessions if not session.lives and session.taken]
-    found = [f"{plural(s.taken, 'run')} taken by process {s.pid} on {s.host}" for s in live]
+    dead = [session for session in store.sessions if not session.lives and session.leases]
+    found = [f"{plural(s.leases, 'run')} taken by process {s.pid} on {s.host}" for s in live]
     if dead:
-        freed = sum(session.taken for session in dead)
+        freed = sum(session.leases for session in dead)
         found.append(f"{plural(freed, 'run')} that ended sessions had taken, free again")
     return Check("sessions", "; ".join(found) or "none has a run now")
 

@@ -202,8 +202,8 @@ class Work:
 
     def _may_begin(self, job: Job) -> bool:
         """Take a run; False where another session has it or has finished it."""
-        lost = self._store.lost([job.key]).get(job.key) if self._shared else None
-        if not self._store.take(job.key, again=self._fresh):
+        lost = self._store.abandoned([job.key]).get(job.key) if self._shared else None
+        if not self._store.acquire(job.key, again=self._fresh):
             return False
         if lost is not None and lost.since >= self._since:
             died = f"process {lost.pid} on {lost.host} died while it trained this run"
@@ -212,7 +212,7 @@ class Work:
         stored = self._store.get([job.key], traces=False).get(job.key)
         if stored is None or not self._counts(stored):
             return True
-        self._store.give_back([job.key])
+        self._store.release([job.key])
         return False
 
     def _counts(self, result: Result) -> bool:
@@ -257,7 +257,7 @@ class Work:
         for result in ended:
             del self._elsewhere[result.key]
             self._open.discard(result.key)
-        taken = self._store.taken(self._elsewhere)
+        taken = self._store.leases(self._elsewhere)
         for key in [key for key in self._elsewhere if key not in taken]:
             self._queue(self._elsewhere.pop(key))
         self.tally.elsewhere = len(self._elsewhere)

@@ -11,8 +11,7 @@ import sqlalchemy as sa
 
 from harness.errors import StoreError
 from harness.store import sqlite
-from harness.store.migrations import migrate
-from harness.store.tables import META, METADATA, SCHEMA, Insert
+from harness.store.tables import META, METADATA, SCHEMA, Insert, migrate
 
 T = TypeVar("T")
 

@@ -1,4 +1,4 @@
-"""What state a store is in, for people who look after it. Reads only."""
+"""The state of a store, for the people who look after it. Only reads."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from dataclasses import dataclass, field
 
 import sqlalchemy as sa
 
+from harness.store.leases import SCHEMA_WITH_LEASES, lives
 from harness.store.results import Store
-from harness.store.tables import OUTCOMES, RUNS, SESSIONS, TAKINGS
-from harness.store.taking import HAS_TAKINGS, lives
+from harness.store.tables import LEASES, OUTCOMES, RUNS, SESSIONS
 
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A session that has been at the store, and how many runs it has taken."""
+    """A session that has used the store, and how many leases it has."""
 
     host: str
     pid: int
-    taken: int
+    leases: int
     lives: bool
 
 
@@ -74,16 +74,16 @@ def inspect(store: Store) -> Inspection:
 
 
 def _sessions(store: Store, connection: sa.Connection) -> tuple[Session, ...]:
-    if store._database.schema < HAS_TAKINGS:
+    if store._database.schema < SCHEMA_WITH_LEASES:
         return ()
-    taken = (
-        sa.select(TAKINGS.c.session, sa.func.count().label("taken"))
-        .group_by(TAKINGS.c.session)
+    held = (
+        sa.select(LEASES.c.session, sa.func.count().label("leases"))
+        .group_by(LEASES.c.session)
         .subquery()
     )
-    mine = taken.c.session == SESSIONS.c.session
-    query = sa.select(SESSIONS, store._database.clock.label("now"), taken.c.taken).join_from(
-        SESSIONS, taken, mine, isouter=True
+    mine = held.c.session == SESSIONS.c.session
+    query = sa.select(SESSIONS, store._database.clock.label("now"), held.c.leases).join_from(
+        SESSIONS, held, mine, isouter=True
     )
     rows = connection.execute(query.order_by(SESSIONS.c.host, SESSIONS.c.pid)).all()
-    return tuple(Session(row.host, row.pid, row.taken or 0, lives(row)) for row in rows)
+    return tuple(Session(row.host, row.pid, row.leases or 0, lives(row)) for row in rows)

@@ -1,4 +1,4 @@
-"""Runs of elsewhere into a store, all of them or none: those of a table, those of another store."""
+"""Add the runs of a table or of another store to a store, all of them or none."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ _FIGURES = (
 
 @dataclass(frozen=True, slots=True)
 class Merged:
-    """What became of runs that were brought into a store.
+    """The runs that an import or a merge added to a store, and those it did not.
 
-    ``added`` are new to it, of ``present`` it had the same, ``replaced`` took the place of others.
-    ``differing`` are final in both with other figures: those of the store were kept.
+    ``added`` are new; ``present`` were there already; ``replaced`` replaced others. ``differing``
+    are final in both with other figures: those of the store were kept.
     """
 
     added: tuple[Result, ...] = ()
@@ -39,8 +39,8 @@ class Merged:
     differing: tuple[Result, ...] = ()
 
 
-def bring(store: Store, results: Sequence[Result], *, replace: bool = False) -> Merged:
-    """Keep imported runs, each known by a digest of its content; with ``replace`` for older ones.
+def add_imported(store: Store, results: Sequence[Result], *, replace: bool = False) -> Merged:
+    """Add imported runs, each known by a digest of its content; ``replace`` replaces older ones.
 
     Raises
     ------
@@ -49,7 +49,7 @@ def bring(store: Store, results: Sequence[Result], *, replace: bool = False) -> 
         same id and sweep is stored with other figures. Then nothing is kept.
     """
 
-    def brought(connection: sa.Connection) -> Merged:
+    def added(connection: sa.Connection) -> Merged:
         there = _stored_ids(connection, {result.run.sweep for result in results})
         new: list[Result] = []
         present: list[Result] = []
@@ -69,7 +69,7 @@ def bring(store: Store, results: Sequence[Result], *, replace: bool = False) -> 
         _insert(store, connection, [*new, *other])
         return Merged(tuple(new), tuple(present), tuple(other))
 
-    return store._database.write(brought)
+    return store._database.write(added)
 
 
 def merge(store: Store, other: Store, sweep: str | None = None) -> Merged:
@@ -131,7 +131,7 @@ def _merge_sweep(store: Store, other: Store, connection: sa.Connection, sweep: s
 
 
 def _differs(here: sa.Row[Any], result: Result) -> bool:
-    """Return whether two final results of one run are not the same, time and place apart."""
+    """Return whether two final results of one run are not the same, except for time and place."""
     if not (here.final and result.is_final):
         return False
     ours, theirs = json.loads(here.record), json.loads(codec.encode_outcome(result)[0])
@@ -141,21 +141,21 @@ def _differs(here: sa.Row[Any], result: Result) -> bool:
 
 
 def _merge_questions(store: Store, other: Store, connection: sa.Connection, sweep: str) -> None:
-    """Leave those questions registered that were asked before there were data, here and there."""
+    """Keep those questions registered that were asked before there were data, in both stores."""
     of_sweep = sa.select(QUESTIONS).where(QUESTIONS.c.sweep == sweep)
     theirs = other._database.read(lambda them: them.execute(of_sweep).all())
     if not other._database.read(lambda them: other._have_data(them, sweep)):
         return
     kept = [dict(row._mapping) for row in theirs]
     if store._have_data(connection, sweep):
-        asked = {_asked(row) for row in connection.execute(of_sweep).mappings()}
-        kept = [row for row in kept if _asked(row) in asked]
+        ours = {_identity(row) for row in connection.execute(of_sweep).mappings()}
+        kept = [row for row in kept if _identity(row) in ours]
     connection.execute(sa.delete(QUESTIONS).where(QUESTIONS.c.sweep == sweep))
     if kept:
         connection.execute(sa.insert(QUESTIONS), kept)
 
 
-def _asked(row: Any) -> tuple[str, str, str]:  # noqa: ANN401 (a row is a mapping of columns)
+def _identity(row: Any) -> tuple[str, str, str]:  # noqa: ANN401 (a row is a mapping of columns)
     return row["declaration"], row["question"], row["hash"]
 
 
@@ -200,7 +200,7 @@ def _list(store: Store, connection: sa.Connection, results: Sequence[Result]) ->
 
 
 def _remove(connection: sa.Connection, sweep: str, key: str) -> None:
-    """Delete a run from its sweep, and what came of it where no other sweep has it."""
+    """Delete a run from its sweep, and its outcome where no other sweep has the run."""
     connection.execute(sa.delete(RUNS).where(RUNS.c.sweep == sweep, RUNS.c.key == key))
     listed = sa.exists().where(RUNS.c.key == key)
     connection.execute(sa.delete(OUTCOMES).where(OUTCOMES.c.key == key, ~listed))

@@ -20,8 +20,8 @@ import sqlalchemy as sa
 from harness.records import FINAL, MAIN, Result, Run, Status
 from harness.store import codec
 from harness.store.database import Database
+from harness.store.leases import Holder, Leases
 from harness.store.tables import OUTCOMES, QUESTIONS, RUNS, joined, keeping, listing, outcomes
-from harness.store.taking import Holder, Takings
 
 _PER_QUERY = 500
 
@@ -53,7 +53,7 @@ class Store:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._takings = Takings(database)
+        self._leases = Leases(database)
         self._keeping = {fresh: keeping(database.insert, fresh=fresh) for fresh in (False, True)}
         self._listing = listing(database.insert)
 
@@ -88,8 +88,8 @@ class Store:
         )
 
     def close(self) -> None:
-        """Give back what is taken and close the store; closing it again does nothing."""
-        self._takings.close()
+        """Release all leases and close the store; closing it again does nothing."""
+        self._leases.close()
         self._database.close()
 
     def __enter__(self) -> Self:
@@ -116,34 +116,35 @@ class Store:
         def saved(connection: sa.Connection) -> bool:
             kept = connection.execute(self._keeping[fresh], outcome)
             connection.execute(self._listing, run)
-            self._takings.end(connection, result.key)
+            self._leases.end(connection, result.key)
             return kept.rowcount > 0
 
         kept = self._database.write(saved)
-        self._takings.ended(result.key)
+        self._leases.ended(result.key)
         return kept
 
-    def take(self, key: str, *, again: bool = False) -> bool:
-        """Take the run with this key to train it; True if it is this session's to train now.
+    def acquire(self, key: str, *, again: bool = False) -> bool:
+        """Acquire the lease on a run; return True if this session is to train it now.
 
         It is not where a final result is stored under the key, unless ``again``, nor where another
-        session that lives has it: no two sessions, on whatever machines, have a run at once. Taking
-        a run that one has is True. It ends with `save`, `give_back`, `close`, or the death of this
-        process: at once for sessions that see its process end, for others a minute later.
+        living session has the lease: no two sessions, on whatever machines, have one run at once.
+        Acquiring a lease that this session has already is True. A lease ends with `save`,
+        `release`, `close` or the death of this process: at once for sessions that see the process
+        end, for others a minute later.
         """
-        return self._takings.take(key, again=again)
+        return self._leases.acquire(key, again=again)
 
-    def give_back(self, keys: Iterable[str]) -> None:
-        """Free what this session has taken and will not train; what it has not is left alone."""
-        self._takings.give_back(keys)
+    def release(self, keys: Iterable[str]) -> None:
+        """Release the leases of this session on runs that it will not train; ignore all others."""
+        self._leases.release(keys)
 
-    def taken(self, keys: Iterable[str]) -> dict[str, Holder]:
-        """Return which of these runs other sessions that live have now, and who they are."""
-        return self._takings.taken(keys)
+    def leases(self, keys: Iterable[str]) -> dict[str, Holder]:
+        """Return who has a lease on which of these runs, among other sessions that live."""
+        return self._leases.of_others(keys)
 
-    def lost(self, keys: Iterable[str]) -> dict[str, Holder]:
-        """Return which of these runs a session had taken that died with them, and who it was."""
-        return self._takings.lost(keys)
+    def abandoned(self, keys: Iterable[str]) -> dict[str, Holder]:
+        """Return who had a lease on which of these runs and died with it."""
+        return self._leases.abandoned(keys)
 
     def get(self, keys: Iterable[str], *, traces: bool = True) -> dict[str, Result]:
         """Return the results with these keys, as far as there are any, final or not.

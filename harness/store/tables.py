@@ -1,8 +1,8 @@
-"""The tables of a store, of types that every SQL database has, and the statements about runs."""
+"""The tables of a store in terms of every SQL database: runs, their statements, migrations."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import sqlalchemy as sa
@@ -13,7 +13,7 @@ Insert = sqlite.Insert | postgresql.Insert
 Inserts = Callable[[sa.Table], Insert]
 
 SCHEMA = 2
-"""The version of the tables below; raised with every change, never reused (see `migrations`)."""
+"""The version of the tables below; raised with every change, never reused (see `migrate`)."""
 
 # Ordered by the bytes everywhere: PostgreSQL would order as the language of its host does.
 _NAME = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
@@ -66,7 +66,7 @@ SESSIONS = sa.Table(
     sa.Column("began", sa.Double, nullable=False),
     sa.Column("heartbeat", sa.Double, nullable=False),
 )
-TAKINGS = sa.Table(
+LEASES = sa.Table(
     "sweep_takings",
     METADATA,
     sa.Column("key", _NAME, primary_key=True),
@@ -92,9 +92,9 @@ def _documents(*, traces: bool) -> tuple[sa.ColumnElement[Any], ...]:
 
 
 def keeping(insert: Inserts, *, fresh: bool) -> Insert:
-    """Return the insert of an outcome that takes the place of one that is not final.
+    """Return the insert of an outcome that replaces one that is not final.
 
-    With ``fresh`` a final one takes the place of any. Data once measured stay noted as that.
+    With ``fresh`` a final one replaces any. What was once measured stays marked as measured.
     """
     new = insert(OUTCOMES)
     not_final = OUTCOMES.c.final.is_(False)
@@ -107,9 +107,29 @@ def keeping(insert: Inserts, *, fresh: bool) -> Insert:
 
 
 def listing(insert: Inserts) -> Insert:
-    """Return the insert of a run into its sweep, in the place of what it was listed as."""
+    """Return the insert of a run into its sweep, replacing the run listed before."""
     new = insert(RUNS)
     return new.on_conflict_do_update(
         index_elements=["sweep", "key"],
         set_={name: new.excluded[name] for name in ("arm", "position", "run")},
     )
+
+
+# What has been released is never changed: a new version is a new step.
+_MIGRATIONS: Mapping[int, tuple[str, ...]] = {
+    1: (
+        "CREATE TABLE sweep_sessions (session TEXT NOT NULL PRIMARY KEY, host TEXT NOT NULL, "
+        "place TEXT NOT NULL, pid BIGINT NOT NULL, began DOUBLE PRECISION NOT NULL, "
+        "heartbeat DOUBLE PRECISION NOT NULL)",
+        "CREATE TABLE sweep_takings (key TEXT NOT NULL PRIMARY KEY, session TEXT NOT NULL, "
+        "since DOUBLE PRECISION NOT NULL)",
+    ),
+}
+
+
+def migrate(connection: sa.Connection, schema: int) -> None:
+    """Bring tables of the version ``schema`` to this one, in the transaction of ``connection``."""
+    for version in range(schema, SCHEMA):
+        for statement in _MIGRATIONS[version]:
+            connection.exec_driver_sql(statement)
+    connection.execute(sa.update(META).where(META.c.name == "schema").values(value=str(SCHEMA)))

@@ -106,7 +106,7 @@ def test_a_damaged_database_is_found(here, sweep):
 def test_who_has_runs_now(here, sweep):
     take = (
         "import os; from harness.store import Store; s = Store.open('.sweep/store.db');"
-        "s.take('x'); s.take('y'); print(os.getpid(), flush=True); input(); os._exit(9)"
+        "s.acquire('x'); s.acquire('y'); print(os.getpid(), flush=True); input(); os._exit(9)"
     )
     with subprocess.Popen(
         [sys.executable, "-c", take],

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from harness import cli
 from harness.records import Evaluation
 from harness.store import Store
-from harness.store.merging import bring, merge
+from harness.store.merging import add_imported, merge
 from harness.tables import ReadOptions, read_runs
 from harness.tables.exporting import curve_columns, run_columns, write_tables
 from harness.tables.importing import imported
@@ -129,7 +129,7 @@ def test_nothing_is_kept_where_one_run_cannot_be(tmp_path):
     bad = replace(results[2], environment={"x": math.inf})
     with Store.open(str(tmp_path / "a.db")) as store:
         with pytest.raises(cli.HarnessError, match="run c cannot be stored"):
-            bring(store, [*results[:2], bad])
+            add_imported(store, [*results[:2], bad])
         assert store.results() == ()
 
 

@@ -68,3 +68,16 @@ def test_an_option_loads_the_hooks_of_a_session(loaded):
 
 def test_a_module_with_a_sweep_loads_the_hooks_of_a_session(loaded):
     assert {"harness.plugin.hooks", "numpy"} <= loaded(SWEEP + PROJECT)
+
+
+@pytest.mark.parametrize("options", [["--help"], ["--collect-only", "--sweep", "toy"]])
+def test_help_and_collection_import_nothing_heavy(sweeps, options):
+    sweeps.write()
+    (sweeps.path / "conftest.py").write_text(
+        "import atexit, sys\n"
+        "heavy = {'torch', 'jax', 'ray', 'scipy', 'sqlalchemy', 'tabulate', 'jinja2', 'rich'}\n"
+        "atexit.register(lambda: print('HEAVY', sorted(heavy & set(sys.modules))))\n"
+    )
+    result = sweeps.run_apart("-s", *options)
+    assert result.ret == 0
+    assert "HEAVY []" in result.stdout.str()

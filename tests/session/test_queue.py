@@ -246,7 +246,7 @@ def test_stopping_keeps_the_curves_of_runs_in_flight(open_store):
     assert store.get(["key00"])["key00"].outcome == ended.outcome
     assert store.get(["key01"]) == {}
     assert not work
-    assert store.take("key01")
+    assert store.acquire("key01")
 
 
 def test_what_cannot_be_saved_is_saved_later(open_store, monkeypatch):

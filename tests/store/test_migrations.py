@@ -15,7 +15,7 @@ import pytest
 
 from harness.errors import StoreError
 from harness.records import Evaluation
-from harness.store import Store, migrations
+from harness.store import Store, tables
 from harness.store.tables import SCHEMA
 from tests.factories import make_result, make_trace
 
@@ -90,10 +90,10 @@ def test_it_keeps_everything_and_is_as_a_new_one(old, tmp_path):
 def test_it_can_do_what_a_new_one_can(old):
     with Store.open(str(old)) as store, Store.open(str(old)) as other:
         crashed, done = held()[1], held()[0]
-        assert store.take(crashed.key)
-        assert not other.take(crashed.key)
-        assert not store.take(done.key)
-        assert list(other.taken([crashed.key])) == [crashed.key]
+        assert store.acquire(crashed.key)
+        assert not other.acquire(crashed.key)
+        assert not store.acquire(done.key)
+        assert list(other.leases([crashed.key])) == [crashed.key]
         assert store.save(make_result("a-01", sweep="a", index=1, seed=2))
         assert [r.outcome.status for r in store.results("a")].count("completed") == 3
 
@@ -104,7 +104,7 @@ def test_reading_it_leaves_it_as_it_is(old):
     with Store.open(str(old), read_only=True) as store:
         assert store.results() == held()
         assert [summary.runs for summary in store.sweeps()] == [4, 1]
-        assert store.taken([result.key for result in held()]) == {}
+        assert store.leases([result.key for result in held()]) == {}
     assert schema(old) == version
     assert old.read_bytes() == before
 
@@ -125,8 +125,8 @@ def test_sessions_that_find_it_at_once_bring_it_up_to_date_once(old):
 def test_a_step_that_fails_changes_nothing(old, monkeypatch):
     version = schema(old)
     before = columns(old)
-    steps = (*migrations._STEPS[SCHEMA - 1], "CREATE TABLE sweep_meta (x)")
-    monkeypatch.setattr(migrations, "_STEPS", {**migrations._STEPS, SCHEMA - 1: steps})
+    steps = (*tables._MIGRATIONS[SCHEMA - 1], "CREATE TABLE sweep_meta (x)")
+    monkeypatch.setattr(tables, "_MIGRATIONS", {**tables._MIGRATIONS, SCHEMA - 1: steps})
     with pytest.raises(StoreError, match="cannot be used"):
         Store.open(str(old))
     assert schema(old) == version

@@ -13,7 +13,7 @@ from harness.store.tables import SCHEMA
 from tests.factories import make_result
 from tests.processes import python
 from tests.store.contract import StoreContract
-from tests.store.taking_contract import HOLDS, TakingContract
+from tests.store.lease_contract import HOLDS, LeaseContract
 
 pytestmark = pytest.mark.postgres
 
@@ -24,7 +24,7 @@ def url(postgres):
     return postgres.database()
 
 
-class TestPostgreSQLStore(StoreContract, TakingContract):
+class TestPostgreSQLStore(StoreContract, LeaseContract):
     @pytest.fixture
     def url(self, postgres):
         return postgres.schema()
@@ -177,10 +177,10 @@ def test_it_is_brought_up_to_date(postgres, url):
         postgres.sql(statement, database)
     with Store.open(url, read_only=True) as store:
         assert store.results() == (make_result(),)
-        assert store.taken("a") == {}
+        assert store.leases("a") == {}
     with Store.open(url) as store:
         assert store.results() == (make_result(),)
-        assert store.take("a")
+        assert store.acquire("a")
         assert store._database.schema == SCHEMA
 
 
@@ -215,7 +215,7 @@ class TestARestart:
             restarts.start()
             try:
                 for result in made:
-                    assert store.take(result.key)
+                    assert store.acquire(result.key)
                     store.save(result)
                     time.sleep(0.01)
             finally:
@@ -228,14 +228,14 @@ class TestARestart:
         holder = python(HOLDS, url, "a", stdin=-1)
         assert holder.stdout.readline() == "a\n"
         with Store.open(url) as store:
-            assert store.take("b")
+            assert store.acquire("b")
             postgres.stop()
             postgres.start()
-            assert list(store.taken("ab")) == ["a"]
-            assert not store.take("a")
+            assert list(store.leases("ab")) == ["a"]
+            assert not store.acquire("a")
             holder.communicate()
             assert holder.returncode == 0
-            assert store.take("a")
+            assert store.acquire("a")
 
     def test_one_that_does_not_come_back_is_said(self, postgres, url):
         with Store.open(url, busy_timeout=2.0) as store:

@@ -27,10 +27,10 @@ from harness.store import Store
 from tests.factories import make_result, make_trace
 from tests.processes import python
 from tests.store.contract import STATUSES, StoreContract
-from tests.store.taking_contract import TakingContract
+from tests.store.lease_contract import LeaseContract
 
 
-class TestSQLiteStore(StoreContract, TakingContract):
+class TestSQLiteStore(StoreContract, LeaseContract):
     @pytest.fixture
     def url(self, tmp_path):
         return f"sqlite:///{tmp_path}/made/for it/store.db"
@@ -361,7 +361,7 @@ holder.execute("COMMIT")
 @pytest.mark.slow
 def test_a_lock_of_ten_seconds_costs_time_alone(path):
     with Store.open(str(path)) as store, Store.open(str(path)) as other:
-        assert store.take("a")
+        assert store.acquire("a")
         locker = python(LOCKS, str(path), "10")
         assert locker.stdout.readline() == "locked\n"
         began = time.monotonic()
@@ -375,7 +375,7 @@ def test_a_lock_of_ten_seconds_costs_time_alone(path):
             assert not refused.result()
         assert time.monotonic() - began > 8
         assert len(other.results()) == 2
-        assert sorted(other.taken("ab")) == ["a", "b"]
+        assert sorted(other.leases("ab")) == ["a", "b"]
         locker.communicate()
 
 
@@ -399,7 +399,7 @@ def test_what_a_full_disk_refused_is_saved_once_there_is_room(small_disk):
 
     def fill(store):
         for result in made:
-            assert store.take(result.key)
+            assert store.acquire(result.key)
             store.save(result)
             kept.append(result)
 
@@ -417,7 +417,7 @@ def test_what_a_full_disk_refused_is_saved_once_there_is_room(small_disk):
         assert store.results() == tuple(made[: saved + 1])
     with Store.open(str(small_disk / "store.db")) as store:
         assert store.results() == tuple(made[: saved + 1])
-        assert store.take(made[-1].key)
+        assert store.acquire(made[-1].key)
 
 
 def test_many_sessions_make_one_store_at_once(tmp_path):

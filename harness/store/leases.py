@@ -1,0 +1,281 @@
+"""Leases on runs: a session acquires one before it trains a run, so that no two train it.
+
+A session is a row with its process and its last heartbeat. Each of its leases is a row of its own
+and stays when the session dies: whoever wants the run next sees that its holder is dead.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import uuid
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import psutil
+import sqlalchemy as sa
+
+from harness.errors import StoreError
+from harness.store.database import Database
+from harness.store.tables import LEASES, OUTCOMES, SESSIONS, Insert
+
+LEASE_SECONDS = 60.0
+"""Seconds after its last heartbeat at which a session elsewhere counts as dead."""
+BEAT_SECONDS = 5.0
+"""Seconds between heartbeats."""
+_KEPT_SECONDS = 86400.0
+"""Seconds after its last heartbeat at which a dead session is deleted with its leases."""
+
+_SAME_START = 1.0
+"""Seconds within which two times of starting are the same: no process id is used again so soon."""
+
+SCHEMA_WITH_LEASES = 2
+"""The first schema with these tables: an older store, opened to be read, has no leases."""
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """The session that has the lease on a run: its machine and process, and since when."""
+
+    host: str
+    pid: int
+    since: str
+
+
+class Leases:
+    """The leases of this session and of others. Nothing is written before the first `acquire`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._session = uuid.uuid4().hex
+        self._process: Process | None = None
+        self._held: set[str] = set()
+        self._heartbeat: _Heartbeat | None = None
+        self._enter, self._insert, self._is_final, self._delete = _statements(database)
+
+    def acquire(self, key: str, *, again: bool) -> bool:
+        """Acquire the lease on a run; see `Store.acquire`."""
+        process = self._process = self._process or this_process()
+        is_first = self._heartbeat is None
+
+        def acquired(connection: sa.Connection) -> bool:
+            if is_first:
+                self._delete_old_sessions(connection)
+            connection.execute(self._enter, {"session": self._session, **process._asdict()})
+            row = {"key": key, "session": self._session}
+            is_free = connection.execute(self._insert, row).rowcount > 0
+            if not (is_free or self._take_over(connection, key)):
+                return False
+            if again or not connection.scalar(self._is_final, {"its_key": key}):
+                return True
+            self.end(connection, key)
+            return False
+
+        is_ours = self._database.write(acquired)
+        if is_ours:
+            self._held.add(key)
+        if is_first:
+            self._heartbeat = _Heartbeat(self._beat)
+            self._heartbeat.start()
+        return is_ours
+
+    def release(self, keys: Iterable[str]) -> None:
+        """Release leases of this session; see `Store.release`."""
+        ours = sorted(self._held.intersection(keys))
+        if not ours:
+            return
+
+        def released(connection: sa.Connection) -> None:
+            for key in ours:
+                self.end(connection, key)
+
+        self._database.write(released)
+        self._held.difference_update(ours)
+
+    def of_others(self, keys: Iterable[str]) -> dict[str, Holder]:
+        """Return the leases of other living sessions; see `Store.leases`."""
+        return self._held_by(keys, living=True)
+
+    def abandoned(self, keys: Iterable[str]) -> dict[str, Holder]:
+        """Return the leases of dead sessions; see `Store.abandoned`."""
+        return self._held_by(keys, living=False)
+
+    def _held_by(self, keys: Iterable[str], *, living: bool) -> dict[str, Holder]:
+        if self._database.schema < SCHEMA_WITH_LEASES:
+            return {}
+        others = _holders(self._database.clock).where(LEASES.c.session != self._session)
+        rows = self._database.read(lambda connection: connection.execute(others).all())
+        held = {row.key: row for row in rows}
+        return {
+            key: Holder(held[key].host, held[key].pid, _text(held[key].since))
+            for key in dict.fromkeys(keys)
+            if key in held and lives(held[key]) == living
+        }
+
+    def end(self, connection: sa.Connection, key: str) -> None:
+        """Delete a lease in the transaction of ``connection``; once that is over, call `ended`."""
+        if self._process is not None:
+            connection.execute(self._delete, {"its_key": key, "ours": self._session})
+
+    def ended(self, key: str) -> None:
+        """Note that a lease is released."""
+        self._held.discard(key)
+
+    def close(self) -> None:
+        """Release all leases. Where that cannot be written, the end of this process does it."""
+        heartbeat, self._heartbeat = self._heartbeat, None
+        if heartbeat is None:
+            return
+        heartbeat.stop()
+
+        def left(connection: sa.Connection) -> None:
+            connection.execute(sa.delete(LEASES).where(LEASES.c.session == self._session))
+            connection.execute(sa.delete(SESSIONS).where(SESSIONS.c.session == self._session))
+
+        with suppress(StoreError):
+            self._database.write(left, patience=0)
+
+    def _take_over(self, connection: sa.Connection, key: str) -> bool:
+        """Return whether the lease on a run is ours; take it over where its holder is dead."""
+        clock = self._database.clock
+        row = connection.execute(_holders(clock).where(LEASES.c.key == key)).one()
+        if row.session == self._session:
+            return True
+        if lives(row):
+            return False
+        values = {"session": self._session, "since": clock}
+        connection.execute(sa.update(LEASES).where(LEASES.c.key == key).values(values))
+        return True
+
+    def _beat(self) -> None:
+        """Write a heartbeat. A deleted session stays deleted until it acquires a lease again."""
+        if self._held:
+            ours = sa.update(SESSIONS).where(SESSIONS.c.session == self._session)
+            self._database.write(
+                lambda connection: connection.execute(ours.values(heartbeat=self._database.clock)),
+                patience=0,
+            )
+
+    def _delete_old_sessions(self, connection: sa.Connection) -> None:
+        """Delete sessions that died long ago, with their leases."""
+        clock = self._database.clock
+        old = sa.select(SESSIONS, clock.label("now")).where(
+            SESSIONS.c.heartbeat < clock - _KEPT_SECONDS
+        )
+        for row in connection.execute(old).all():
+            if not lives(row):
+                for table in (LEASES, SESSIONS):
+                    connection.execute(sa.delete(table).where(table.c.session == row.session))
+
+
+class _Heartbeat(threading.Thread):
+    """Writes heartbeats until it is stopped or the process ends."""
+
+    def __init__(self, beat: Callable[[], None]) -> None:
+        super().__init__(name="sweep-heartbeat", daemon=True)
+        self._beat_once = beat
+        self._stopped = threading.Event()
+
+    def run(self) -> None:
+        while not self._stopped.wait(BEAT_SECONDS):
+            with suppress(StoreError):  # the next one may come through, and the lease is long
+                self._beat_once()
+
+    def stop(self) -> None:
+        self._stopped.set()
+        self.join(BEAT_SECONDS)
+
+
+def _statements(database: Database) -> tuple[Insert, Insert, sa.Select[tuple[bool]], sa.Delete]:
+    """Return the statements that enter a session, insert a lease, look for a final result, delete.
+
+    They are made once: making a statement takes longer than executing it.
+    """
+    session = database.insert(SESSIONS).values(heartbeat=database.clock)
+    lease = database.insert(LEASES).values(since=database.clock)
+    its_key: sa.BindParameter[str] = sa.bindparam("its_key")
+    ours: sa.BindParameter[str] = sa.bindparam("ours")
+    return (
+        session.on_conflict_do_update(
+            index_elements=["session"], set_={"heartbeat": database.clock}
+        ),
+        lease.on_conflict_do_nothing(),
+        sa.select(OUTCOMES.c.final).where(OUTCOMES.c.key == its_key),
+        sa.delete(LEASES).where(LEASES.c.key == its_key, LEASES.c.session == ours),
+    )
+
+
+def _holders(clock: sa.ColumnElement[float]) -> sa.Select[Any]:
+    """Return the query for all leases, each with its session and the time."""
+    columns = (LEASES.c.key, LEASES.c.since, LEASES.c.session, clock.label("now"))
+    about = [column for column in SESSIONS.c if column.name != "session"]
+    mine = LEASES.c.session == SESSIONS.c.session
+    return sa.select(*columns, *about).join_from(LEASES, SESSIONS, mine, isouter=True)
+
+
+def lives(row: sa.Row[Any]) -> bool:
+    """Return whether a session lives: by its process where that can be seen, else by its heartbeat.
+
+    A process that can be seen lives however late its heartbeat is: its machine may have slept.
+    """
+    if row.heartbeat is None:  # its session was deleted
+        return False
+    gone = is_gone(Process(row.host, row.place, row.pid, row.began))
+    return row.now - row.heartbeat < LEASE_SECONDS if gone is None else not gone
+
+
+def _text(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+class Process(NamedTuple):
+    """A process: ``began`` is when it started, ``place`` where its id means something.
+
+    ``host`` is the machine's name, for people; machines, and containers on one, may share it.
+    """
+
+    host: str
+    place: str
+    pid: int
+    began: float
+
+
+def this_process() -> Process:
+    """Identify this process among all others, here and elsewhere."""
+    return Process(socket.gethostname(), _place(), os.getpid(), _started_at(psutil.Process()))
+
+
+def is_gone(process: Process) -> bool | None:
+    """Return whether ``process`` has ended; None where that cannot be told from here."""
+    if process.place != _place():
+        return None
+    try:
+        found = psutil.Process(process.pid)
+        if found.status() == psutil.STATUS_ZOMBIE:
+            return True
+        return abs(_started_at(found) - process.began) > _SAME_START
+    except psutil.NoSuchProcess:
+        return True
+    except psutil.AccessDenied:
+        return None
+
+
+def _started_at(process: psutil.Process) -> float:
+    """Return when it started; on Linux since the boot, whatever its clock is set to."""
+    return process.create_time() - (psutil.boot_time() if psutil.LINUX else 0.0)
+
+
+@cache
+def _place() -> str:
+    """Identify the boot and the namespace in which process ids mean the same."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return f"{boot} {Path('/proc/self/ns/pid').readlink()}"
+    except OSError:
+        return f"{socket.gethostname()} {uuid.getnode():x}"
