@@ -12,7 +12,6 @@ from tests import published_broad
 from tests.factories import make_result
 
 pytest_plugins = ["pytester"]
-PAGE = Path(__file__).parents[2] / "docs" / "analyze.md"
 
 
 @pytest.fixture
@@ -38,13 +37,6 @@ def data(sweep, line):
 
 
 # ---- a table ------------------------------------------------------------------------------------
-
-
-def test_the_page_shows_what_is_printed_of_the_published_table(sweep, table):
-    status, out, err = sweep(f"analyze {table}")
-    assert (status, err) == (0, "")
-    (shown,) = re.findall(r"^```text\n(.*?)^```$", PAGE.read_text(), re.M | re.S)
-    assert out == shown
 
 
 def test_a_table_as_json(sweep, table):

@@ -138,16 +138,6 @@ def test_json_has_it_all(sweep, table):
     compile(found["python"], "out", "exec")
 
 
-def test_the_example_of_the_documentation_is_what_is_written(sweep, table):
-    blocks = re.findall(r"^```text\n(.*?)^```$", PAGE.read_text(), re.M | re.S)
-    shown = next(block for block in blocks if "Pairs(" in block)
-    status, out, _ = sweep("refine runs.csv --steps 50")
-    assert status == 0
-    parts = [part.strip("\n") for part in re.split(r"^…$", shown, flags=re.M)]
-    assert len(parts) > 1
-    assert all(part in out for part in parts)
-
-
 # ---- a stored sweep -----------------------------------------------------------------------------
 
 
