@@ -15,7 +15,7 @@ from harness.claims import best_inside, mean_gain, no_worse, still_improves, suc
 from harness.claims.power import sweep_power
 from harness.records import Config
 from harness.sweeps.space import Space
-from tests.test_docs import DOCS, tables
+from tests.docs.pages import DOCS, tables
 
 SPACE = {
     "learning_rate": LogUniform(8e-8, 4e-7),

@@ -6,8 +6,8 @@ import pytest
 
 from harness.tables import naming, reading, trackers
 from harness.tables.columns import IDS, NAMES, ROLES
+from tests.docs.pages import DOCS, blocks, code_spans, tables
 from tests.tables.tables import read
-from tests.test_docs import DOCS, blocks, code_spans, tables
 
 PAGE = DOCS / "tables.md"
 

@@ -7,19 +7,20 @@ import shutil
 import pytest
 
 from harness.cli import main
+from tests.docs.pages import PAGES, ROOT
 from tests.published_broad import write
-from tests.test_docs import PAGES, ROOT
 
 SHOWN = re.compile(r"^\$ (sweep [^\n]+)\n```\n\n```text\n(.*?)^```$", re.M | re.S)
-VERBS = ("judge", "analyze", "refine", "plan")
+VERBS = ("judge", "analyze", "refine", "plan", "list")
+AT_HAND = ("docs/examples/", "published.csv", "focused")
 
 
 def shown():
     """Return page, command and text of each output that can be made anew."""
     for page in PAGES:
         for command, text in SHOWN.findall(page.read_text()):
-            verb, named = shlex.split(command)[1:3]
-            if verb in VERBS and named.startswith(("docs/examples/", "published.csv", "focused")):
+            verb, *rest = shlex.split(command)[1:]
+            if verb in VERBS and (not rest or rest[0].startswith(AT_HAND)):
                 yield pytest.param(command, text, id=f"{page.name}: {command}")
 
 
