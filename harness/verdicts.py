@@ -57,14 +57,14 @@ class Counts:
 class Baseline:
     """A baseline whose runs are at hand.
 
-    Of one that was read from a table ``said`` are lines on what was read as what; ``apart`` is as
+    Of one that was read from a table ``notes`` are lines on what was read as what; ``unlike`` is as
     in `Evidence`.
     """
 
     name: str
     results: tuple[Result, ...]
-    said: tuple[str, ...] = ()
-    apart: str | None = None
+    notes: tuple[str, ...] = ()
+    unlike: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ class Evidence:
 
     ``runs`` are the sweep's main runs, ``arms`` its other runs by arm: those of a stored sweep are
     finished, those of a table may have any status. ``baseline_name`` is the declared one, also
-    where ``baseline`` is not at hand. ``apart`` says why counts, spread and tail of the two sides
+    where ``baseline`` is not at hand. ``unlike`` says why counts, spread and tail of the two sides
     do not compare, beyond what their evaluation shows.
     """
 
@@ -87,7 +87,7 @@ class Evidence:
     min_gain: float = 0.05
     seed: int = 0
     metric: Metric = DELTA_PERF
-    apart: str | None = None
+    unlike: str | None = None
 
     @classmethod
     def from_results(
@@ -114,7 +114,7 @@ class Evidence:
             margin=margin,
             min_gain=min_gain,
             seed=seed,
-            apart=baseline.apart if isinstance(baseline, Baseline) else None,
+            unlike=baseline.unlike if isinstance(baseline, Baseline) else None,
         )
 
 
@@ -189,8 +189,8 @@ class Verdict:
 
     ``low`` and ``high`` are the interval that agrees with the verdict, at confidence ``level``;
     an unbounded end or a number that does not exist is None. ``p_value`` is that of ``supported``.
-    ``beside`` are further lines worth printing (other intervals, other tests). ``decided`` says how
-    it was decided where that may be before all of the runs are in.
+    ``details`` are further lines worth printing (other intervals, other tests). ``decided`` says
+    how it was decided where that may be before all of the runs are in.
     """
 
     id: str
@@ -208,7 +208,7 @@ class Verdict:
     method: str = ""
     reason: str = ""
     needs: tuple[Need, ...] = ()
-    beside: tuple[str, ...] = ()
+    details: tuple[str, ...] = ()
     decided: Decision | None = None
     unit: Unit = "change"
 
@@ -273,7 +273,7 @@ class Power:
 
 
 @dataclass(frozen=True, slots=True)
-class Spared:
+class NotNeeded:
     """Runs that are not needed, since every question is decided.
 
     ``trained`` of the ``planned`` runs have finished, arms too; ``seconds`` is about how long the
@@ -315,7 +315,7 @@ class Regression:
 
 
 @dataclass(frozen=True, slots=True)
-class Compared:
+class Regressions:
     """The questions that the reference report at ``path`` supports, beside their verdicts now."""
 
     path: str

@@ -185,7 +185,7 @@ DIRTY: dict[str, tuple[str, Dirt]] = {
     "half of the upper third diverge": ("survivorship", _lost),
     "training reward ahead by .05": (
         "train_eval_divergence",
-        lambda rng, configs, deltas: _evidence(rng, configs, deltas, apart=0.05),
+        lambda rng, configs, deltas: _evidence(rng, configs, deltas, unlike=0.05),
     ),
     "useless training gains .02": (
         "null_success_rule",

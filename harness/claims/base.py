@@ -131,7 +131,7 @@ class BaseClaim:
         method: str = "",
         reason: str = "",
         needs: Iterable[Need] = (),
-        beside: Iterable[str] = (),
+        details: Iterable[str] = (),
     ) -> Verdict:
         """Return a verdict on this claim: missing, infinite and NaN numbers become None."""
         bounded = finite(low) is not None or finite(high) is not None
@@ -151,7 +151,7 @@ class BaseClaim:
             method=method,
             reason=reason,
             needs=tuple(needs),
-            beside=tuple(line for line in beside if line),
+            details=tuple(line for line in details if line),
         )
 
     def unanswerable(

@@ -20,10 +20,10 @@ _VERDICTS: dict[statistics.Direction, VerdictName] = {
 class Bounds:
     """The result that no further run can change, with the widest ends that it may have.
 
-    ``said`` None is that the counts do not compare, whatever they come to.
+    ``result`` None means that the counts do not compare, whatever they come to.
     """
 
-    said: statistics.Direction | None
+    result: statistics.Direction | None
     successes: int = 0
     runs: int = 0
     low: float = 0.0
@@ -47,9 +47,9 @@ def settled(
     if verdict.verdict == "unanswerable":
         return None
     decided = Decision("curtailment", observations.observe(evidence.runs).total, planned)
-    if bounds.said is None:
+    if bounds.result is None:
         return replace(verdict, decided=decided)
-    name = _VERDICTS[bounds.said]
+    name = _VERDICTS[bounds.result]
     return replace(
         verdict,
         verdict=name,
@@ -61,8 +61,8 @@ def settled(
         level=level_of(evidence),
         p_value=bounds.p_value,
         reason=verdict.reason if name == "refuted" else f"at worst {p_text(bounds.p_value)}",
-        needs=(Need("runs", "more runs than planned"),) if bounds.said == "neither" else (),
-        beside=(str(decided), *verdict.beside),
+        needs=(Need("runs", "more runs than planned"),) if bounds.result == "neither" else (),
+        details=(str(decided), *verdict.details),
         decided=decided,
     )
 

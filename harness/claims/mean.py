@@ -70,7 +70,7 @@ class MeanAboveBaseline(VersusBaseline):
             compared,
             answers=(f"yes: {found}", f"no, lower: {found}", f"not shown: {found}"),
             reason="a random run of this sweep against one of that, not the effect of a parameter",
-            beside=(*lines, *left_out(observed, other), unseen_in_either(observed, other)),
+            details=(*lines, *left_out(observed, other), unseen_in_either(observed, other)),
         )
 
     def power(self, design: Design) -> Pricing:

@@ -195,7 +195,7 @@ class NoWorse(BaseClaim):
             method="paired t, non-inferiority of every value",
             reason=reason,
             needs=needs,
-            beside=[matched.line() for matched in arms],
+            details=[matched.line() for matched in arms],
         )
 
     def power(self, design: Design) -> Pricing:

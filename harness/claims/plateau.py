@@ -119,9 +119,9 @@ class StillImproves(BaseClaim):
                 f"; the learning rate went {went} {window.start:.0%} {joint} {window.end:.0%} of "
                 "its peak in that window"
             )
-        beside = [_longer_training(observed, evidence), unseen(len(used))]
+        details = [_longer_training(observed, evidence), unseen(len(used))]
         if len(used) < observed.total:
-            beside.append(
+            details.append(
                 f"{len(used)} of {plural(observed.total, 'run')} have both points of the curve; "
                 f"{plural(len(observed.diverged), 'diverged run')} left out"
             )
@@ -140,7 +140,7 @@ class StillImproves(BaseClaim):
             method="paired t interval of the gain, corrected for skewness",
             reason=_reason(gained, margin),
             needs=() if verdict != "inconclusive" else (_what_helps(margin),),
-            beside=beside,
+            details=details,
         )
 
     def _start_of(self, results: Sequence[Result]) -> str:

@@ -104,7 +104,7 @@ class SuccessAbove(BaseClaim):
             method=f"exact one-sided binomial, Clopper–Pearson; success: {rule}",
             reason=reason,
             needs=needs,
-            beside=lines_beside(evidence, observed, count),
+            details=details_of(evidence, observed, count),
         )
 
     def _supported(self, count: SuccessCount, metric: Metric) -> str:
@@ -237,9 +237,7 @@ def _undecided(count: SuccessCount, observed: Observations, metric: Metric) -> s
     return text
 
 
-def lines_beside(
-    evidence: Evidence, observed: Observations, count: SuccessCount
-) -> tuple[str, ...]:
+def details_of(evidence: Evidence, observed: Observations, count: SuccessCount) -> tuple[str, ...]:
     """Return the lines printed beside a success rate."""
     wilson = statistics.wilson(count.successes, count.runs)
     lines = [f"success rate: {interval(wilson, percent=True)} (Wilson)"]

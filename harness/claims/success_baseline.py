@@ -11,8 +11,8 @@ from harness.claims.base import BaselineClaim, level_of, like_for_like
 from harness.claims.design import Design, no_baseline, share
 from harness.claims.success import (
     NULL_RATE,
+    details_of,
     fewer_successes,
-    lines_beside,
     no_success,
     of_runs,
     rates_above,
@@ -85,7 +85,7 @@ class SuccessAboveBaseline(BaselineClaim):
         rule: Rule = "shown" if observed.rule == other.rule == "shown" else "above zero"
         ours = observations.count_successes(observed, evidence.min_gain, rule)
         theirs = observations.count_successes(other, evidence.min_gain, rule)
-        differs = evidence.apart or observations.evaluated_differently(observed, other)
+        differs = evidence.unlike or observations.evaluated_differently(observed, other)
         if differs is not None:
             differs = f"the two were evaluated differently ({differs})"
         alike = observations.at_equal_noise(observed, other) if rule == "shown" else None
@@ -168,10 +168,10 @@ class SuccessAboveBaseline(BaselineClaim):
             method=method + (" and binomial against one half" if counts_by_sign else ""),
             reason=reason,
             needs=needs,
-            beside=(
+            details=(
                 f"baseline's success rate: {interval(baseline_rate, percent=True)} (Wilson)",
                 *lines,
-                *lines_beside(evidence, observed, ours),
+                *details_of(evidence, observed, ours),
             ),
         )
 
@@ -251,7 +251,7 @@ class SuccessAboveBaseline(BaselineClaim):
             others = (baseline.successes, baseline.runs)
         else:
             other = observations.observe(baseline.results if baseline else ())
-            unlike = evidence.apart or observations.evaluated_differently(observed, other)
+            unlike = evidence.unlike or observations.evaluated_differently(observed, other)
             if other.total == 0 or unlike or observations.at_equal_noise(observed, other):
                 return None
             rule = "shown" if observed.rule == other.rule == "shown" else "above zero"

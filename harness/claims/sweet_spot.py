@@ -104,18 +104,20 @@ class BestInside(BaseClaim):
         same = margin is not None and statistics.flat(values, results, margin, level_of(evidence))
         verdict, answer = _bracketed(tested, values, evidence.alpha, margin if same else None)
         found = f"rising {p_text(tested.p_rising)}, falling {p_text(tested.p_falling)}"
-        beside = []
+        details = []
         if math.isfinite(tested.peak) and tested.p_value < 1.0:
-            beside = [
+            details = [
                 f"strongest rise up to {parameter_value(tested.rising_to)}: "
                 f"{p_text(tested.p_rising)}",
                 f"strongest fall from {parameter_value(tested.falling_from)} on: "
                 f"{p_text(tested.p_falling)}",
             ]
         if observed.diverged:
-            beside.append(f"{plural(len(observed.diverged), 'diverged run')} ranked worst")
+            details.append(f"{plural(len(observed.diverged), 'diverged run')} ranked worst")
         if len(kept) < observed.total:
-            beside.append(f"{observed.total - len(kept)} runs without a number for {name} left out")
+            details.append(
+                f"{observed.total - len(kept)} runs without a number for {name} left out"
+            )
         needs: tuple[Need, ...] = ()
         if verdict == "inconclusive":
             needs = (_what_helps(tested, evidence.alpha, self.parameter),)
@@ -132,7 +134,7 @@ class BestInside(BaseClaim):
             + ("" if self.within is None else f" within {self.within}"),
             reason=found if margin is not None else f"{found}; {no_margin()}",
             needs=needs,
-            beside=beside,
+            details=details,
         )
 
     def power(self, design: Design) -> Pricing:

@@ -82,7 +82,7 @@ class LowerTailAboveBaseline(VersusBaseline):
     def against(self, id: str, evidence: Evidence, other: Observations) -> Verdict:
         """Decide against a baseline's runs."""
         observed = observations.observe(evidence.runs)
-        differs = evidence.apart or observations.evaluated_differently(observed, other)
+        differs = evidence.unlike or observations.evaluated_differently(observed, other)
         if differs is not None:
             return rescore(self, id, evidence, observed, differs)
         floor = observations.worst_value(observed, other)
@@ -102,16 +102,16 @@ class LowerTailAboveBaseline(VersusBaseline):
         tails = [statistics.cvar(side, self.share) for side in (ours, theirs)]
         said = partial(outcome, metric=evidence.metric)
         found = f"{said(tails[0])} against {said(tails[1])} over the worst {self.share:.0%}"
-        beside = [SIZE_OF_TAILS, unseen_in_either(observed, other)]
+        details = [SIZE_OF_TAILS, unseen_in_either(observed, other)]
         if observed.diverged or other.diverged:
             both = f"{len(observed.diverged)} of this sweep and {len(other.diverged)} of that"
-            beside.append(f"diverged runs ({both}) rank worst, at {said(floor)}")
+            details.append(f"diverged runs ({both}) rank worst, at {said(floor)}")
         return self.compared(
             id,
             evidence,
             compared,
             answers=(f"yes: {found}", f"no, worse: {found}", f"not shown: {found}"),
-            beside=beside,
+            details=details,
         )
 
     def power(self, design: Design) -> Pricing:

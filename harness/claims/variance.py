@@ -62,7 +62,7 @@ class SpreadBelowBaseline(VersusBaseline):
     def against(self, id: str, evidence: Evidence, other: Observations) -> Verdict:
         """Decide against a baseline's runs."""
         observed = observations.observe(evidence.runs)
-        differs = evidence.apart or observations.evaluated_differently(observed, other)
+        differs = evidence.unlike or observations.evaluated_differently(observed, other)
         if differs is not None:
             return rescore(self, id, evidence, observed, differs)
         if min(observed.delta.size, other.delta.size) < 3:
@@ -80,7 +80,7 @@ class SpreadBelowBaseline(VersusBaseline):
             replace(compared, p_greater=compared.p_less, p_less=compared.p_greater),
             answers=(f"yes: {found}", f"no, more: {found}", f"not shown: {found}"),
             reason="estimate: difference of the mean absolute deviations from the median",
-            beside=(
+            details=(
                 _net_ratio(observed, other),
                 *left_out(observed, other),
                 unseen_in_either(observed, other),

@@ -51,7 +51,7 @@ class VersusBaseline(BaselineClaim):
         *,
         answers: tuple[str, str, str],
         reason: str = "",
-        beside: Iterable[str] = (),
+        details: Iterable[str] = (),
     ) -> Verdict:
         """Return the verdict of a comparison whose ``p_greater`` is that of the claim.
 
@@ -80,7 +80,7 @@ class VersusBaseline(BaselineClaim):
             method=compared.method,
             reason=f"{tested}; {reason}" if reason else tested,
             needs=needs,
-            beside=beside,
+            details=details,
         )
 
     def too_few(
@@ -101,7 +101,7 @@ class VersusBaseline(BaselineClaim):
             n=observed.delta.size + other.delta.size,
             reason=f"the test needs {fewest} runs on each side",
             needs=(Need("runs", f"at least {fewest} finished runs on each side"),),
-            beside=left_out(observed, other),
+            details=left_out(observed, other),
         )
 
 

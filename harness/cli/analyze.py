@@ -61,16 +61,16 @@ def run(options: argparse.Namespace) -> int:
     if options.json:
         from harness.report.renderers.document_json import analysis_data
 
-        common.print_json(analysis_data(analysis) | {"said": list(found.said)})
+        common.print_json(analysis_data(analysis) | {"said": list(found.notes)})
         return 0
     from harness.report.documents.analysis import document
     from harness.report.renderers.layout import wrap
     from harness.report.renderers.terminal import render_document
 
     width = common.width()
-    for line in found.said:
+    for line in found.notes:
         print("\n".join(wrap(line, width, hanging=2)))
-    if found.said:
+    if found.notes:
         print()
     print(render_document(document(analysis), width), end="")
     left = {arm: len(runs) for arm, runs in found.arms.items() if arm not in (MAIN, "null")}

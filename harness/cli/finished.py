@@ -25,7 +25,7 @@ class Finished:
 
     ``results`` are main runs, ``arms`` the others by arm. ``given`` names, for a parameter whose
     values depend on another's by declaration, that other. ``sweep`` is the declaration, where there
-    is one, and ``said`` is what the user should know of how the runs were found or read.
+    is one, and ``notes`` are what the user should know of how the runs were found or read.
     """
 
     name: str
@@ -36,7 +36,7 @@ class Finished:
     seed: int = 0
     alpha: float = 0.05
     sweep: Sweep | None = None
-    said: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -95,7 +95,7 @@ def _of_table(options: argparse.Namespace) -> Finished:
         results=arms.pop(MAIN, ()),
         arms=arms,
         metric=read.metric,
-        said=read.notes,
+        notes=read.notes,
     )
 
 
@@ -128,7 +128,7 @@ def _of_sweep(sweep: Sweep, options: argparse.Namespace) -> Finished:
         seed=sweep.seed,
         alpha=sweep.alpha,
         sweep=sweep,
-        said=tuple(said),
+        notes=tuple(said),
     )
 
 
@@ -156,7 +156,7 @@ def of_store(name: str, sweeps: Mapping[str, Sweep], store: Store) -> Finished:
     if found.main[0].conditions.backend == IMPORTED:
         tables = dict.fromkeys(str(r.environment.get("imported_from")) for r in found.main)
         notes.append(f"{name} was imported from {', '.join(tables)}: it was trained elsewhere")
-    return Finished(name=name, results=found.main, arms=found.arms, said=tuple(notes))
+    return Finished(name=name, results=found.main, arms=found.arms, notes=tuple(notes))
 
 
 def _declared(options: argparse.Namespace) -> dict[str, Sweep]:

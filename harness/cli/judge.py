@@ -111,7 +111,7 @@ def run(options: argparse.Namespace) -> int:
         inside=tuple(_canonical(name, reading) for name in options.inside or ()),
     )
     judged = judge_table(reading, against, terms)
-    lines = (*reading.notes, *said, *judged.said)
+    lines = (*reading.notes, *said, *judged.notes)
     reports = [(group.by, build(group.judgement)) for group in judged.groups]
     if options.report:
         _write(reports, Path(options.report))

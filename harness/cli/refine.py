@@ -102,7 +102,7 @@ def run(options: argparse.Namespace) -> int:
     cost = estimate(runs, found.results, f"the runs of {proposal.source} do not say how long")
     power = _power(proposal, found)
     text = python(proposal, command=_command(options), cost=cost_text(cost), power=says(power))
-    page = ProposalPage(proposal, cost, power, text, found.said)
+    page = ProposalPage(proposal, cost, power, text, found.notes)
     if options.output is not None:
         _write(options.output, text)
     if options.json:

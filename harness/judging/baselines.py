@@ -111,5 +111,5 @@ def _of_runs(name: str, main: Sequence[Result], said: Iterable[str]) -> Baseline
     apart = None
     if repeats.merged and repeats.each != 1:
         apart = f"1 run a configuration against {repeats.each:g} repeats"
-    told = tuple(filter(None, (*said, repeats.said("its runs"))))
+    told = tuple(filter(None, (*said, repeats.note("its runs"))))
     return Baseline(name, repeats.results, told, apart)

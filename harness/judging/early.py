@@ -19,7 +19,7 @@ from harness.claims import judge_all
 from harness.protocols import Claim
 from harness.records import MAIN, Result, Run
 from harness.sweeps.plan import Plan
-from harness.verdicts import Decision, Evidence, Spared, Verdict
+from harness.verdicts import Decision, Evidence, NotNeeded, Verdict
 
 LOOKS = (0.5, 0.75, 1.0)
 """The shares of the runs that a question needs at which it is judged."""
@@ -168,11 +168,11 @@ class EarlyAnswers:
             alpha=level,
         )
         verdict = _judged(question.claim, id, seen)
-        return replace(verdict, beside=(str(decision), *verdict.beside), decided=decision)
+        return replace(verdict, details=(str(decision), *verdict.details), decided=decision)
 
 
-def spared(planned: Plan, results: Iterable[Result]) -> Spared | None:
-    """Return what a sweep is spared whose questions are decided; None where all runs are in.
+def not_needed(planned: Plan, results: Iterable[Result]) -> NotNeeded | None:
+    """Return what a sweep is not_needed whose questions are decided; None where all runs are in.
 
     The time is that of a step in the finished ``results``, for the steps of the others.
     """
@@ -185,7 +185,7 @@ def spared(planned: Plan, results: Iterable[Result]) -> Spared | None:
     steps = sum(run.steps for run in left)
     rate = sum(s for s, _ in known) / sum(n for _, n in known) if known else None
     seconds = None if rate is None else rate * steps
-    return Spared(len(planned.runs) - len(left), len(planned.runs), seconds)
+    return NotNeeded(len(planned.runs) - len(left), len(planned.runs), seconds)
 
 
 def _judged(claim: Claim, id: str, evidence: Evidence) -> Verdict:
@@ -207,4 +207,4 @@ def _with_all(verdict: Verdict, claim: Claim, evidence: Evidence) -> Verdict:
     if now.n == verdict.n:
         return verdict
     line = f"with the runs that came in after that look: {now.answer}"
-    return replace(verdict, beside=(*verdict.beside, line))
+    return replace(verdict, details=(*verdict.details, line))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from harness.claims import judge_all
 from harness.protocols import Claim
 from harness.records import Conditions, Result
-from harness.verdicts import Compared, Evidence, Finding, Spared, Verdict
+from harness.verdicts import Evidence, Finding, NotNeeded, Regressions, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +26,8 @@ class Judgement:
 
     ``missing`` says in words what has not finished, as "4 of 24 runs missing"; ``unfinished`` are
     results that are no evidence: failed, timed out, interrupted. ``scale`` says in words how much
-    of the declared sweep this is, where it is ``scaled_down``. ``spared`` are runs that were not
-    needed, since every question was answered without them. ``compared`` has the questions of a
+    of the declared sweep this is, where it is ``scaled_down``. ``not_needed`` counts runs that were
+    spared, since every question was answered without them. ``compared`` has the questions of a
     reference report. ``conditions`` and ``steps`` are what the runs were trained under and for;
     those of the first run where None.
     """
@@ -39,8 +39,8 @@ class Judgement:
     scale: str = ""
     missing: tuple[str, ...] = ()
     unfinished: tuple[Result, ...] = ()
-    spared: Spared | None = None
-    compared: Compared | None = None
+    not_needed: NotNeeded | None = None
+    compared: Regressions | None = None
     conditions: Conditions | None = None
     steps: int | None = None
 

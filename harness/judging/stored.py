@@ -14,7 +14,7 @@ from harness.judging.judge import Judgement, Question, judge_each, not_asked
 from harness.records import MAIN, digest, run_key
 from harness.sweeps.plan import ANSWERED, Plan, Selection
 from harness.sweeps.sweep import Sweep
-from harness.verdicts import Compared, Evidence, Verdict, training
+from harness.verdicts import Evidence, Regressions, Verdict, training
 
 if TYPE_CHECKING:
     from harness.judging.reference import Reference
@@ -103,7 +103,7 @@ def judge_sweep(
         The plan of ``sweep``, where it is at hand.
     """
     from harness.audit import audit
-    from harness.judging.early import EarlyAnswers, spared
+    from harness.judging.early import EarlyAnswers, not_needed
 
     lookup = once(lookup or store.of)
     found = gathered(
@@ -142,7 +142,7 @@ def judge_sweep(
         scale=planned.scale,
         missing=() if answered else tuple(map(str, _all_missing(planned, lookup))),
         unfinished=tuple(result for result in every if not result.is_final),
-        spared=spared(planned, every) if answered else None,
+        not_needed=not_needed(planned, every) if answered else None,
         compared=None if reference is None else _against(reference, sweep, evidence, verdicts),
         conditions=planned.conditions,
         steps=selection.steps or sweep.steps,
@@ -166,10 +166,10 @@ def report_folder(planned: Plan, baseline: Named | None = None, *, settled: bool
 
 def _against(
     reference: Reference, sweep: Sweep, evidence: Evidence, verdicts: Iterable[Verdict]
-) -> Compared:
+) -> Regressions:
     from harness.judging.regressions import compare
 
-    return Compared(str(reference.path), compare(sweep, reference, evidence, verdicts))
+    return Regressions(str(reference.path), compare(sweep, reference, evidence, verdicts))
 
 
 def not_counted(planned: Plan, store: Store) -> str:
@@ -219,7 +219,7 @@ def _not_judged(verdict: Verdict, lacking: Shortfall, whose: list[str]) -> Verdi
         p_value=1.0,
         reason=str(lacking),
         needs=(training(*whose),),
-        beside=(),
+        details=(),
     )
 
 

@@ -65,11 +65,11 @@ class Group:
 class Judged:
     """A judged table: a judgement a group, and what pooling the groups would have hidden.
 
-    ``said`` tells how the runs were counted and against which thresholds.
+    ``notes`` tell how the runs were counted and against which thresholds.
     """
 
     groups: tuple[Group, ...]
-    said: tuple[str, ...]
+    notes: tuple[str, ...]
     pooling: tuple[Finding, ...] = ()
 
 
@@ -102,7 +102,7 @@ def judge_table(
     for by, part in zip(groups, judged, strict=True):
         verdicts = [next(flat) for _ in part.verdicts]
         label = ", ".join(f"{name} {value}" for name, value in zip(reading.by, by, strict=True))
-        said += [f"{label}: {line}" if label else line for line in part.said]
+        said += [f"{label}: {line}" if label else line for line in part.notes]
         made.append(
             Group(dict(zip(reading.by, by, strict=True)), _judgement(part, verdicts, label))
         )
@@ -120,7 +120,7 @@ class _Part:
     evidence: Evidence
     verdicts: tuple[Verdict, ...]
     findings: tuple[Finding, ...]
-    said: tuple[str, ...]
+    notes: tuple[str, ...]
 
 
 def _judge(
@@ -149,13 +149,13 @@ def _judge(
         min_gain=MIN_GAIN if terms.min_gain is None else terms.min_gain,
         seed=terms.seed,
         metric=reading.metric,
-        apart=apart,
+        unlike=apart,
     )
     questions = questions_of(evidence, raw, terms, has_seed=reading.has_seed)
     verdicts = tuple(map(_of_table, questions, judge_each(questions)))
-    lines = [ours.said("runs")]
+    lines = [ours.note("runs")]
     if theirs is not None:
-        lines.append(theirs.said("baseline"))
+        lines.append(theirs.note("baseline"))
     return _Part(evidence, verdicts, _findings(evidence, raw, questions), tuple(lines))
 
 

@@ -24,7 +24,7 @@ class Repeats:
     each: float
     merged: bool
 
-    def said(self, whose: str) -> str:
+    def note(self, whose: str) -> str:
         """Return in words what counts once; empty where every run does."""
         if self.merged:
             return (

@@ -23,11 +23,11 @@ from harness.report.figures import (
 from harness.verdicts import (
     DELTA_PERF,
     Baseline,
-    Compared,
     Counts,
     Finding,
     Metric,
-    Spared,
+    NotNeeded,
+    Regressions,
     Verdict,
 )
 
@@ -63,8 +63,8 @@ class Report:
     arms: tuple[Arm, ...] = ()
     scale: str = ""
     metric: Metric = DELTA_PERF
-    not_needed: Spared | None = None
-    compared: Compared | None = None
+    not_needed: NotNeeded | None = None
+    compared: Regressions | None = None
     baseline_read: tuple[str, ...] = ()
 
     @property
@@ -129,9 +129,9 @@ def build(judged: Judgement) -> Report:
         curves=_curves(evidence.sweep, main, evidence.arms, theirs, evidence.baseline_name),
         arms=arms(evidence.arms, main, evidence.seed, rule, metric=metric),
         metric=metric,
-        not_needed=judged.spared,
+        not_needed=judged.not_needed,
         compared=judged.compared,
-        baseline_read=baseline.said if isinstance(baseline, Baseline) else (),
+        baseline_read=baseline.notes if isinstance(baseline, Baseline) else (),
     )
 
 

@@ -143,7 +143,7 @@ class SweepSession:
     @property
     def baseline_read(self) -> tuple[str, ...]:
         """Lines on what was read as what in the table that is the baseline; empty without one."""
-        return self._baseline.said if isinstance(self._baseline, Baseline) else ()
+        return self._baseline.notes if isinstance(self._baseline, Baseline) else ()
 
     def result(self, run: Run) -> Result | None:
         """Return the result of ``run``, training it and the others selected where needed.

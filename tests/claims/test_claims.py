@@ -97,7 +97,7 @@ def check(verdict):
     assert verdict.verdict in {"supported", "refuted", "inconclusive", "unanswerable"}
     assert verdict.question.endswith("?")
     assert verdict.answer
-    text = " ".join([verdict.answer, verdict.reason, *map(str, verdict.needs), *verdict.beside])
+    text = " ".join([verdict.answer, verdict.reason, *map(str, verdict.needs), *verdict.details])
     assert "nan" not in text.replace("unanswerable", "").replace("ordinary", ""), text
     assert "inf" not in text.replace("information", ""), text
     if verdict.verdict in {"inconclusive", "unanswerable"} and verdict.claim:
@@ -232,14 +232,14 @@ def test_not_shown_is_not_shown_not():
     )
     assert verdict.verdict == "inconclusive"
     assert "detects gains from 0.112 on (2.8·SE)" in verdict.answer
-    assert "shown to fail: 0 of 24" in verdict.beside
+    assert "shown to fail: 0 of 24" in verdict.details
 
 
 def test_useless_runs_that_pass_zero_are_no_successes():
     verdict = judge("success_above_half", make_evidence(runs=make_results(spaced(0.001, 0.015))))
     assert verdict.estimate == 0.0
     assert verdict.verdict == "refuted"
-    assert any("ΔPerf > 0 in 24 of 24" in line for line in verdict.beside)
+    assert any("ΔPerf > 0 in 24 of 24" in line for line in verdict.details)
 
 
 def test_without_standard_errors_it_is_the_median():
@@ -266,7 +266,7 @@ def test_few_changed_prompts_are_no_success():
 def test_diverged_runs_count_as_no_success():
     verdict = judge("success_above_half", make_evidence(spaced(0.05, 0.2, 17) + [None] * 7))
     assert (verdict.n, verdict.estimate) == (24, 17 / 24)
-    assert "7 diverged runs counted as no success" in verdict.beside
+    assert "7 diverged runs counted as no success" in verdict.details
     assert judge("success_above_half", make_evidence([None] * 9)).verdict == "refuted"
 
 
@@ -274,7 +274,7 @@ def test_the_null_arm_stands_beside():
     main = make_results(spaced(0.05, 0.2))
     null = make_arm("null", main, [0.0] * 7 + [0.1])
     verdict = judge("success_above_half", make_evidence(runs=main, arms={"null": null}))
-    assert "null arm (rewards permuted): 1 of 8 (12%) are shown to improve" in verdict.beside
+    assert "null arm (rewards permuted): 1 of 8 (12%) are shown to improve" in verdict.details
 
 
 def test_a_rate_that_cannot_be_is_refused():
@@ -300,7 +300,7 @@ def test_published_counts_need_more_than_half_as_well(successes, verdict, start)
     assert found.verdict == verdict
     assert found.answer.startswith(start)
     assert "ΔPerf > 0" in found.method
-    assert any("15% to 54% (Wilson)" in line for line in found.beside)
+    assert any("15% to 54% (Wilson)" in line for line in found.details)
 
 
 def test_counts_by_another_rule_do_not_compare():
@@ -403,30 +403,30 @@ def test_diverged_runs_are_left_out_of_mean_and_spread_and_rank_worst_in_the_tai
     evidence = make_evidence(ours, spaced(0.04, 0.1))
     mean, tail = judge("mean_vs_baseline", evidence), judge("lower_tail_vs_baseline", evidence)
     assert mean.n == 18 + 24
-    assert any("6 diverged runs of this sweep left out" in line for line in mean.beside)
+    assert any("6 diverged runs of this sweep left out" in line for line in mean.details)
     assert tail.verdict == "refuted"
     assert tail.n == 48
-    assert any("rank worst, at −0.120" in line for line in tail.beside)
+    assert any("rank worst, at −0.120" in line for line in tail.details)
 
 
 def test_measurement_noise_is_taken_out_of_the_sd_ratio():
     evidence = make_evidence(spaced(0, 0.1), spaced(0, 0.3))
     assert any(
         "net of measurement noise" in line
-        for line in judge("variance_vs_baseline", evidence).beside
+        for line in judge("variance_vs_baseline", evidence).details
     )
 
 
 def test_intervals_stand_beside_the_mean():
     beside = " ".join(
-        judge("mean_vs_baseline", make_evidence(spaced(0, 0.1), spaced(0, 0.3))).beside
+        judge("mean_vs_baseline", make_evidence(spaced(0, 0.1), spaced(0, 0.3))).details
     )
     assert beside.count("BCa") == 2
     assert beside.count("IQM") == 2
 
 
 def test_the_size_of_the_tail_test_stands_beside_it():
-    beside = judge("lower_tail_vs_baseline", make_evidence(spaced(0, 0.1), spaced(0, 0.3))).beside
+    beside = judge("lower_tail_vs_baseline", make_evidence(spaced(0, 0.1), spaced(0, 0.3))).details
     assert any("up to .11" in line for line in beside)
 
 
@@ -484,7 +484,7 @@ def test_the_half_arm_separates_longer_training_from_annealing():
     runs = with_gains(noise(0.05))
     half = make_arm("half", runs, noise(0.02, seed=3), steps=50)
     verdict = judge("plateau", make_evidence(runs=runs, arms={"half": half}))
-    line = next(line for line in verdict.beside if "half of the steps" in line)
+    line = next(line for line in verdict.details if "half of the steps" in line)
     assert "+0.06" in line
     assert "12 pairs" in line
 
@@ -497,7 +497,7 @@ def test_curves_that_lack_the_point_leave_their_run_out():
     )
     verdict = judge("plateau", make_evidence(runs=runs))
     assert verdict.n == 12
-    assert any("12 of 17 runs" in line for line in verdict.beside)
+    assert any("12 of 17 runs" in line for line in verdict.details)
 
 
 def test_a_gain_that_is_the_same_everywhere_is_no_measurement():
@@ -557,7 +557,7 @@ def test_diverged_runs_rank_worst_along_the_range():
     deltas = spaced(0, 0.2, 10) + spaced(0.2, 0.1, 8) + [None] * 6
     verdict = judge("lr_sweet_spot", make_evidence(deltas))
     assert verdict.verdict == "supported"
-    assert "6 diverged runs ranked worst" in verdict.beside
+    assert "6 diverged runs ranked worst" in verdict.details
 
 
 def test_diverged_runs_rank_worst_where_every_run_lost():
@@ -611,7 +611,7 @@ def test_the_worst_arm_is_shown():
     assert verdict.verdict == "supported"
     assert "batch size 8 against 12" in verdict.answer
     assert verdict.low > -0.02
-    assert len(verdict.beside) == 2
+    assert len(verdict.details) == 2
 
 
 def test_a_worse_reference_is_refuted_at_a_shared_level():
@@ -696,7 +696,7 @@ def test_an_arm_that_diverges_speaks_for_the_reference():
     evidence = with_arms({4: noise(0.0, n=14), 12: [None, None, *noise(0.0, n=12, seed=1)]})
     verdict = judge("batch_size", evidence)
     assert verdict.verdict == "supported"
-    assert "2 of the other" in verdict.beside[1]
+    assert "2 of the other" in verdict.details[1]
 
 
 def test_one_difference_in_every_pair_is_no_measurement():

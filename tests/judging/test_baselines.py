@@ -40,9 +40,9 @@ def test_a_table_s_runs_are_called_by_its_stem(table):
     assert [result.outcome.delta_perf for result in found.results] == [
         row["delta_perf"] for row in ROWS
     ]
-    assert found.apart is None
-    assert "runs.csv: 6 rows of 3 columns, CSV" in found.said
-    assert "parameters: learning_rate (lr)" in found.said
+    assert found.unlike is None
+    assert "runs.csv: 6 rows of 3 columns, CSV" in found.notes
+    assert "parameters: learning_rate (lr)" in found.notes
 
 
 def test_a_table_is_not_taken_for_a_sweep_of_its_name(table):
@@ -53,8 +53,8 @@ def test_a_configuration_of_a_table_counts_once(tmp_path):
     rows = [row | {"run": f"{row['run']}-{seed}", "seed": seed} for row in ROWS for seed in (1, 2)]
     found = of_table(write_csv(tmp_path / "runs.csv", rows), {})
     assert len(found.results) == 6
-    assert found.apart == "1 run a configuration against 2 repeats"
-    assert found.said[-1].startswith("its runs: 6 configurations with 2 repeats each")
+    assert found.unlike == "1 run a configuration against 2 repeats"
+    assert found.notes[-1].startswith("its runs: 6 configurations with 2 repeats each")
 
 
 def test_the_arms_of_a_table_are_no_baseline(tmp_path):

@@ -21,7 +21,7 @@ from harness.claims import (
     still_improves,
     success_rate,
 )
-from harness.judging.early import EarlyAnswers, launch_order, spared
+from harness.judging.early import EarlyAnswers, launch_order, not_needed
 from harness.judging.evidence import gather
 from harness.statistics import p_over_looks
 from harness.sweeps.plan import ANSWERED, Selection, plan
@@ -128,7 +128,7 @@ def test_a_count_stops_when_the_rest_cannot_change_it():
     verdict = verdicts["half"]
     assert (verdict.verdict, verdict.n) == ("supported", 17)
     assert str(verdict.decided) == "17 of 24 in, and the others cannot change it"
-    assert verdict.beside[0] == str(verdict.decided)
+    assert verdict.details[0] == str(verdict.decided)
     assert verdict.reason == "at worst p = 0.032"
     assert verdict.p_value == pytest.approx(0.0320, abs=1e-4)
     assert verdict.low > 0.5
@@ -225,7 +225,7 @@ def test_a_strong_effect_is_shown_at_the_first_look():
     assert (decided.by, decided.runs, decided.planned) == ("look", 12, 24)
     assert (decided.look, decided.looks) == (1, 3)
     assert decided.alpha == pytest.approx(0.0056, abs=5e-5)
-    assert verdict.beside[0] == "look 1 of 3, 12 of 24 in, at level 0.0056"
+    assert verdict.details[0] == "look 1 of 3, 12 of 24 in, at level 0.0056"
     assert verdict.p_value < 0.05
 
 
@@ -270,7 +270,7 @@ def test_a_look_takes_the_first_runs_begun_whichever_end_first():
     assert count == 24, "the first of the order ended last"
     assert verdicts["mean"].verdict == "supported"
     assert verdicts["mean"].decided.look == 1
-    assert verdicts["mean"].beside[-1].startswith("with the runs that came in after that look: ")
+    assert verdicts["mean"].details[-1].startswith("with the runs that came in after that look: ")
 
 
 def test_what_was_decided_stays_whatever_comes_after():
@@ -414,12 +414,12 @@ def test_what_is_spared_is_told_with_its_time():
     planned = planned_of()
     runs = Finished(planned, lambda run: 0.1, seconds=2.0)
     evidence = runs.evidence(18)
-    saved = spared(planned, evidence.runs)
+    saved = not_needed(planned, evidence.runs)
     assert (saved.trained, saved.planned, saved.left) == (18, 24, 6)
     assert saved.seconds == pytest.approx(12.0)
-    assert spared(planned, runs.evidence().runs) is None
+    assert not_needed(planned, runs.evidence().runs) is None
     untimed = Finished(planned, lambda run: 0.1, seconds=None).evidence(18)
-    assert spared(planned, untimed.runs).seconds is None
+    assert not_needed(planned, untimed.runs).seconds is None
 
 
 # ---- how often it is wrong ----------------------------------------------------------------------

@@ -344,7 +344,7 @@ def test_only_scores_from_0_to_1_have_a_usual_margin(table, asked, usual):
         {"lr": (i + 1) * 1e-5, "start": 0.5, "acc": 0.3 + 0.05 * i, "points": 20 + i}
         for i in range(12)
     ]
-    said = judge_table(table(rows, **asked)).said[0]
+    said = judge_table(table(rows, **asked)).notes[0]
     assert ("margin 0.02" in said) == usual
     assert ("no margin" in said) != usual
 

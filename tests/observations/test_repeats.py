@@ -23,16 +23,16 @@ def test_repeats_become_their_mean_with_the_error_of_a_mean():
         [0.01 / math.sqrt(2)] * 2
     )
     assert [r.run.id for r in found.results] == ["r0", "r2"]
-    assert "2 configurations with 2 repeats each" in found.said("runs")
+    assert "2 configurations with 2 repeats each" in found.note("runs")
 
 
 def test_single_configurations_and_a_single_one_are_left_as_they_are():
     apart = [run(0, 1e-7, 0.1), run(1, 2e-7, 0.3)]
     assert merge(apart).results == tuple(apart)
-    assert merge(apart).said("runs") == ""
+    assert merge(apart).note("runs") == ""
     alone = [run(0, 1e-7, 0.1), run(1, 1e-7, 0.3)]
     assert merge(alone).results == tuple(alone)
-    assert "2 runs of one configuration" in merge(alone).said("runs")
+    assert "2 runs of one configuration" in merge(alone).note("runs")
     assert merge([]).results == ()
 
 

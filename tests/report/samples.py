@@ -29,7 +29,7 @@ VERDICTS = (
         24,
         "exact one-sided binomial",
         unit="share",
-        beside=("success rate: 95% interval 51% to 85% (Wilson)",),
+        details=("success rate: 95% interval 51% to 85% (Wilson)",),
     ),
     Verdict(
         "mean_vs_baseline",

@@ -376,7 +376,7 @@ def test_a_sweep_that_is_answered_trains_no_further(start):
     assert len(spared) == 7
     assert {session.result(run) for run in spared} == {None}
     report = session.report("s")
-    assert (report.complete, report.spared.trained, report.spared.left) == (True, 17, 7)
+    assert (report.complete, report.not_needed.trained, report.not_needed.left) == (True, 17, 7)
     assert session.report_folder("s").name == "s"
     assert len(session.results("s")) == 17
     assert (session.tally.total, session.tally.done, session.tally.left) == (17, 17, 0)
@@ -392,9 +392,9 @@ def test_the_same_command_gives_the_same_answer_and_trains_nothing(start):
     again = start(sweep, selection=UNTIL)
     again.finish()
     assert again.fakes[0].submitted == []
-    assert (again.report("s").verdicts, again.report("s").spared) == (
+    assert (again.report("s").verdicts, again.report("s").not_needed) == (
         before.verdicts,
-        before.spared,
+        before.not_needed,
     )
     assert sum(again.not_needed(run) for run in sweep.plan()) == 7
     again.close()
@@ -408,7 +408,7 @@ def test_the_same_command_gives_the_same_answer_and_trains_nothing(start):
     assert len(whole.fakes[0].submitted) == 7
     assert whole.verdict("s", "half").n == 24
     assert whole.verdict("s", "half").decided is None
-    assert whole.report("s").spared is None
+    assert whole.report("s").not_needed is None
 
 
 def test_with_more_workers_what_is_in_flight_finishes(start, monkeypatch):
@@ -432,7 +432,7 @@ def test_where_no_answer_comes_every_run_is_trained(start):
     session = start(base, sweep, selection=UNTIL, outcomes=mixed)
     session.finish()
     assert len(session.fakes[0].submitted) == 48
-    assert session.report("s").spared is None
+    assert session.report("s").not_needed is None
     assert session.missing("s") is None
 
 
@@ -446,7 +446,7 @@ def test_a_baseline_of_this_session_is_trained_first_and_whole(start):
     names = [job.run.sweep for job in session.fakes[0].submitted]
     assert names[:24] == ["base"] * 24
     assert names.count("s") == 24, "its mean is no other than the baseline's"
-    assert session.report("base").spared is None
+    assert session.report("base").not_needed is None
     session.close()
     alone = start(base, selection=UNTIL, fresh=True, outcomes=gains)
     alone.finish()

@@ -24,10 +24,9 @@ from harness.records import (
     Status,
     StepTrace,
 )
-from harness.report.model import build
 from harness.report.renderers import as_json
 from harness.store import Store
-from tests.factories import make_evidence, make_result, make_trace
+from tests.factories import make_evidence, make_result, make_trace, report_of
 
 STATUSES: tuple[Status, ...] = get_args(Status)
 FLEETING = tuple(status for status in STATUSES if status not in FINAL)
@@ -147,7 +146,7 @@ class StoreContract:
         store.save(make_result(curve=points))
         (found,) = store.results()
         assert repr(found.outcome.curve) == repr(points)
-        report = build(make_evidence(runs=(found,)), (), ())
+        report = report_of(make_evidence(runs=(found,)))
         (run,) = json.loads(as_json.render(report), parse_constant=pytest.fail)["runs"]
         assert [point["se"] for point in run["curve"]] == [None, 0.01]
 

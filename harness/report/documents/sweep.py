@@ -27,7 +27,7 @@ from harness.text import (
     plural,
     verdict_numbers,
 )
-from harness.verdicts import Counts, Metric, Spared, Verdict, VerdictName
+from harness.verdicts import Counts, Metric, NotNeeded, Verdict, VerdictName
 
 VERDICT_NAMES: tuple[VerdictName, ...] = get_args(VerdictName)
 
@@ -92,7 +92,7 @@ def warning(report: Report) -> str:
     return ". ".join(parts)
 
 
-def _answered_early(rest: Spared) -> str:
+def _answered_early(rest: NotNeeded) -> str:
     saved = rest.seconds
     time = "" if saved is None else f", which saved about {duration(saved)} of training"
     return (

@@ -117,7 +117,7 @@ def _question(verdict: Verdict) -> dict[str, Any]:
         "method": verdict.method,
         "reason": verdict.reason,
         "needs": list(map(str, verdict.needs)),
-        "beside": list(verdict.beside),
+        "beside": list(verdict.details),
         "decided": _decided(verdict.decided),
     }
 

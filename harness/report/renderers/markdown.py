@@ -67,7 +67,7 @@ def _verdicts(verdicts: tuple[Verdict, ...]) -> Iterator[str]:
         items = [f"Method: {_text(verdict.method)}"] if verdict.method else []
         items += [f"Why: {_text(verdict.reason)}"] if verdict.verdict == "refuted" else []
         items += [f"Claim: {_text(verdict.claim)}"] if verdict.claim else []
-        items += [_text(line) for line in verdict.beside]
+        items += [_text(line) for line in verdict.details]
         items += [f"Needs: {_text(str(need))}" for need in verdict.needs]
         if items:
             lines.append("\n".join(f"- {item}" for item in items))

@@ -53,10 +53,10 @@ VERDICTS = """\
 <p>{{ verdict.answer }}</p>
 {% if verdict.needs %}<p>Needs: {% for need in verdict.needs %}<code>{{ need }}</code>\
 {{ ", " if not loop.last }}{% endfor %}</p>{% endif %}
-{% if verdict.method or verdict.beside %}<ul class="note">
+{% if verdict.method or verdict.details %}<ul class="note">
 {% if verdict.method %}<li>{{ verdict.method }}</li>{% endif %}
 {% if verdict.verdict == "refuted" %}<li>{{ verdict.reason }}</li>{% endif %}
-{% for line in verdict.beside %}<li>{{ line }}</li>{% endfor %}
+{% for line in verdict.details %}<li>{{ line }}</li>{% endfor %}
 </ul>{% endif %}
 </article>
 {% endfor %}

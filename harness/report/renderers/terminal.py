@@ -128,7 +128,7 @@ def _verdict(verdict: Verdict, width: int, colour: bool) -> Iterator[str]:
     below += wrap(", ".join(tests), room) if tests else []
     if word == "refuted" and verdict.reason:
         below += wrap(f"· {verdict.reason}", room, hanging=2)
-    for line in verdict.beside:
+    for line in verdict.details:
         below += wrap(f"· {line}", room, hanging=2)
     for need in verdict.needs:
         below += wrap(f"needs: {need}", room, hanging=2)

@@ -74,11 +74,11 @@ def test_a_picture_has_a_mark_for_each_run():
 @given(
     answer=words,
     id_=words,
-    beside=st.lists(words, max_size=2),
+    details=st.lists(words, max_size=2),
     numbers=st.tuples(*[st.none() | st.floats(allow_nan=False, allow_infinity=False)] * 3),
     width=st.integers(40, 140),
 )
-def test_whatever_is_answered_fits(answer, id_, beside, numbers, width):
-    verdict = Verdict(id_, answer, "c", "supported", answer, *numbers, 0.9, beside=tuple(beside))
+def test_whatever_is_answered_fits(answer, id_, details, numbers, width):
+    verdict = Verdict(id_, answer, "c", "supported", answer, *numbers, 0.9, details=tuple(details))
     report = sample(main=(), baseline=False, verdicts=(verdict,))
     assert all(len(line) <= width for line in render(report, width).splitlines())
