@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from harness.errors import StoreError
+from harness.judging.judge import Judgement
 from harness.records import (
     FINAL,
     Conditions,
@@ -147,7 +148,7 @@ class StoreContract:
         store.save(make_result(curve=points))
         (found,) = store.results()
         assert repr(found.outcome.curve) == repr(points)
-        report = build(make_evidence(runs=(found,)), (), ())
+        report = build(Judgement(make_evidence(runs=(found,))))
         (run,) = json.loads(as_json.render(report), parse_constant=pytest.fail)["runs"]
         assert [point["se"] for point in run["curve"]] == [None, 0.01]
 
