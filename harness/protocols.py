@@ -47,13 +47,13 @@ class Finished:
 
 
 @dataclass(frozen=True, slots=True)
-class Withheld:
+class Skipped:
     """The run is not begun here: another session has it."""
 
     key: str
 
 
-Event = Started | Progressed | Finished | Withheld
+Event = Started | Progressed | Finished | Skipped
 
 MayBegin = Callable[[Job], bool]
 """Whether a job is this session's to begin, asked when a worker is free for it."""
@@ -67,7 +67,7 @@ class Executor(Protocol):
 
     An executor is made with a question ``may_begin``, or None. It is asked right before a job is
     handed to a worker, from inside ``poll`` or ``submit``; a job that it says False of is dropped,
-    and ``Withheld`` is all that is told of it. What it raises leaves ``poll`` or ``submit``, and
+    and ``Skipped`` is all that is told of it. What it raises leaves ``poll`` or ``submit``, and
     the job stays queued, before all others.
 
     An executor is made with a callback ``on_event``, or None. It is called with each event as soon

@@ -1,4 +1,4 @@
-"""Ray: found or started, asked for actors, and left as it was. The one module that imports it."""
+"""Connect to Ray or start it, and run hosts there. The only module that imports Ray."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ from harness.text import byte_size
 
 Actor: TypeAlias = Any
 """A `Host` on some node: a handle of Ray, or of its client."""
-Asked: TypeAlias = Any
-"""What an answer will be known by: a reference of Ray, or of its client."""
+Pending: TypeAlias = Any
+"""An answer that is awaited: a reference of Ray, or of its client."""
 
 OBJECT_STORE = 80 * 2**20
 """Bytes of shared memory that a Ray of the session's own has for objects, near the least it takes:
@@ -49,7 +49,7 @@ _ADDRESS = re.compile(r"auto|(ray://)?[^\s/:]+:\d{1,5}|(ray://)?\[[0-9a-fA-F:]+\
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """What a worker asks of its node; ``gpus`` may be a part of one, ``memory`` is in bytes."""
+    """The resources that a worker needs; ``gpus`` may be a part of one, ``memory`` is in bytes."""
 
     cpus: int = 1
     gpus: float = 0.0
@@ -71,7 +71,7 @@ class Needs:
 
 
 class LostError(Exception):
-    """An actor is gone: why, in one line, and whether it was for want of memory."""
+    """An actor is gone: why, in one line, and whether memory ran out."""
 
     def __init__(self, why: str, *, of_memory: bool = False) -> None:
         super().__init__(why)
@@ -79,7 +79,7 @@ class LostError(Exception):
 
 
 class Cluster:
-    """A Ray that this process is connected to, and what is asked of it.
+    """A Ray that this process is connected to.
 
     ``own`` is one that was started here, in the folder ``home``, and ends with `close`. One that
     this process had been connected to before stays connected.
@@ -129,7 +129,7 @@ class Cluster:
     def start(cls, cpus: int, devices: Sequence[Device] = ()) -> Cluster:
         """Start a Ray for this process with so many CPUs and these GPUs.
 
-        A Ray that this process is connected to already is taken instead.
+        A Ray that this process is connected to already is used instead.
 
         Raises
         ------
@@ -186,8 +186,8 @@ class Cluster:
         """Return what each node has, in words."""
         return "; ".join(_worded(node) for node in self._nodes()) or "no node"
 
-    def hire(self, needs: Needs) -> Actor:
-        """Return a `Host` that is to be started where there is room, as an actor."""
+    def start_host(self, needs: Needs) -> Actor:
+        """Start a `Host` as an actor, on a node that has room for it."""
         path = [os.path.abspath(entry) for entry in sys.path if not _is_rays(entry)]  # noqa: PTH100
         actor = ray.remote(Host).options(
             num_cpus=needs.cpus,
@@ -199,19 +199,19 @@ class Cluster:
         )
         return actor.remote(needs.cpus, needs.sharers, path, str(Path.cwd()))
 
-    def ask(self, host: Actor, method: str, *arguments: object) -> Asked:
-        """Have a host do something; return what the answer will be known by."""
+    def ask(self, host: Actor, method: str, *arguments: object) -> Pending:
+        """Call a method of a host; return its pending answer."""
         return getattr(host, method).remote(*arguments)
 
-    def answered(self, asked: Iterable[Asked], timeout: float) -> list[Asked]:
-        """Return those of ``asked`` that there is an answer to, or will be in ``timeout`` s."""
+    def answered(self, asked: Iterable[Pending], timeout: float) -> list[Pending]:
+        """Return those of ``asked`` that are answered, waiting ``timeout`` s for the first."""
         asked = list(asked)
         if not ray.wait(asked, timeout=max(0.0, timeout))[0]:
             return []
         return list(ray.wait(asked, num_returns=len(asked), timeout=0)[0])
 
-    def answer(self, asked: Asked) -> bytes:
-        """Return the answer to what was ``asked``.
+    def answer(self, asked: Pending) -> bytes:
+        """Return a host's answer.
 
         Raises
         ------
@@ -226,7 +226,7 @@ class Cluster:
             raise LostError(_why(error)) from error
         return answer
 
-    def dismiss(self, host: Actor) -> None:
+    def kill_host(self, host: Actor) -> None:
         """Kill a host; its worker ends with it."""
         with contextlib.suppress(Exception):
             ray.kill(host)
@@ -247,7 +247,7 @@ class Cluster:
 
 
 def _reach(address: str) -> None:
-    """Find out whether any program listens at ``address``: Ray itself would try for minutes."""
+    """Check that a program listens at ``address``: Ray itself would try for minutes."""
     host, _, port = address.removeprefix("ray://").rpartition(":")
     try:
         socket.create_connection((host.strip("[]"), int(port)), REACH).close()
@@ -256,7 +256,7 @@ def _reach(address: str) -> None:
 
 
 def _check(address: str) -> None:
-    """Find out whether it is a Ray of this version; in a process that Ray may end as it likes."""
+    """Check that it is a Ray of this version, in a process that Ray may end."""
     command = [sys.executable, "-m", "ray.scripts.scripts", "health-check", "--address", address]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=CHECK, check=False)
@@ -304,7 +304,7 @@ def _quiet(**variables: str) -> Iterator[None]:
 
 
 def _end(home: Path) -> None:
-    """End a Ray that has not come up in the folder ``home``: it leaves behind what had."""
+    """End a Ray that has not started in the folder ``home``, with the processes that it left."""
     ray.shutdown()
     for process in psutil.Process().children(recursive=True):
         with contextlib.suppress(psutil.Error):
@@ -324,7 +324,7 @@ def _keep_logs(home: Path, logs: Path | None) -> None:
 
 
 def _why(error: Exception) -> str:
-    """Return the line among Ray's pages that says what happened."""
+    """Return the line of Ray's message that says what happened."""
     text = re.sub(r"\x1b\[\d+m", "", str(error))
     lines = [line.strip() for line in text.splitlines() if line.strip()] or [type(error).__name__]
     if isinstance(error, ray.exceptions.RayTaskError) or getattr(error, "actor_init_failed", False):

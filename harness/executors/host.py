@@ -1,4 +1,4 @@
-"""The far end of the Ray executor: what sits on a node and trains there, without Ray itself."""
+"""The node's side of the Ray executor: it trains jobs there, without importing Ray."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from harness.protocols import Event, Finished, Progressed
 from harness.records import Job
 
 GATHER = 0.1
-"""Seconds that progress is gathered for before it is sent: there may be many hosts to listen to."""
+"""Seconds for which progress is gathered before it is sent: there may be many hosts."""
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class Request:
     """A job for a host. ``mark`` is what the session has just written into the job's log."""
 
     job: Job
@@ -31,11 +31,11 @@ class Order:
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
-    """What a host has to tell.
+class Response:
+    """The events that a host reports.
 
-    Where the session does not see the host's files ``lines`` are the last ones that the job has
-    printed, and with its end ``log`` is its whole log.
+    Where the session cannot read the host's files, ``lines`` are the last that the job printed,
+    and ``log`` is its whole log once it has ended.
     """
 
     events: tuple[Event, ...]
@@ -46,11 +46,11 @@ class Heard:
 class Host:
     """Trains the jobs it is given, one after another, in a worker process of its own.
 
-    The worker is one of `LocalExecutor`, so that what befalls it is found out and worded here as on
-    the session's machine, and its death is not this process's. What goes in and comes out is bytes:
-    what cannot be pickled is found by us, where it can be said of which job it is. ``path`` is the
+    The worker is one of `LocalExecutor`, so that its failures are found and worded here as on the
+    session's machine, and its death does not end this process. Requests and responses are bytes:
+    what cannot be pickled is found by us, where the job is known. ``path`` is the
     session's `sys.path`, ``folder`` its working directory, used where it exists. Where Ray has
-    given this process a GPU it is one of so many ``sharers``.
+    given this process a GPU, ``sharers`` processes share it.
     """
 
     def __init__(self, threads: int, sharers: int, path: Sequence[str], folder: str) -> None:
@@ -67,16 +67,16 @@ class Host:
         self._log: str | None = None
 
     def node(self) -> bytes:
-        """Return the name of the machine that this is, once it is ready."""
+        """Return the name of the machine that this is, to show that it is ready."""
         return socket.gethostname().encode()
 
-    def work(self, order: bytes | None, timeout: float) -> bytes:
-        """Begin the job of the pickled `Order`, if one is given; return a pickled `Heard`.
+    def work(self, request: bytes | None, timeout: float) -> bytes:
+        """Begin the job of the pickled `Request`, if one is given; return a pickled `Response`.
 
         Waits up to ``timeout`` seconds for something to happen.
         """
-        if order is not None:
-            self._begin(pickle.loads(order))
+        if request is not None:
+            self._begin(pickle.loads(request))
         until = time.monotonic() + timeout
         events: list[Event] = []
         while all(isinstance(event, Progressed) for event in events):
@@ -86,25 +86,25 @@ class Host:
             if not events:
                 until = min(until, time.monotonic() + GATHER)
             events += happened
-        return self._heard(events)
+        return self._response(events)
 
     def close(self) -> bytes:
-        """Kill the worker; return a pickled `Heard` with what it had sent before."""
-        return self._heard(self._executor.close())
+        """Kill the worker; return a pickled `Response` with what it had sent before."""
+        return self._response(self._executor.close())
 
-    def _begin(self, order: Order) -> None:
+    def _begin(self, request: Request) -> None:
         try:
-            ours = Path(order.job.log).read_text(encoding="utf-8") == order.mark
+            ours = Path(request.job.log).read_text(encoding="utf-8") == request.mark
         except (OSError, UnicodeDecodeError):
             ours = False
-        self._log = None if ours else order.job.log
-        self._executor.submit([order.job])
+        self._log = None if ours else request.job.log
+        self._executor.submit([request.job])
 
-    def _heard(self, events: Sequence[Event]) -> bytes:
+    def _response(self, events: Sequence[Event]) -> bytes:
         if self._log is None:
-            return pickle.dumps(Heard(tuple(events)))
+            return pickle.dumps(Response(tuple(events)))
         log = None
         if any(isinstance(event, Finished) for event in events):
             with suppress(OSError):
                 log = Path(self._log).read_bytes()
-        return pickle.dumps(Heard(tuple(events), tuple(tail(self._log)), log))
+        return pickle.dumps(Response(tuple(events), tuple(tail(self._log)), log))

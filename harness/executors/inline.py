@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 from harness.executors.logs import append
 from harness.executors.outcomes import failure, filled, overdue, traceback_text, train
-from harness.protocols import Event, Finished, MayBegin, Progressed, Started, Withheld
+from harness.protocols import Event, Finished, MayBegin, Progressed, Skipped, Started
 from harness.records import Evaluation, Job, Outcome, Progress
 
 
@@ -76,7 +76,7 @@ class InlineExecutor:
         if mine:
             self._train(job)
         else:
-            self._tell(Withheld(job.key))
+            self._tell(Skipped(job.key))
 
     def _train(self, job: Job) -> None:
         begun = time.monotonic()

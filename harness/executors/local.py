@@ -10,10 +10,8 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection, wait
 
-from harness.executors.crew import Worker, death, start, with_threads
 from harness.executors.devices import Device, environment
 from harness.executors.logs import append, begin_log, cut, tail
-from harness.executors.memory import oom_kills, over, own
 from harness.executors.outcomes import (
     crash,
     one_line,
@@ -22,9 +20,17 @@ from harness.executors.outcomes import (
     too_large,
     with_last_lines,
 )
-from harness.executors.placement import Placement, Spot
-from harness.executors.waiting import Waiting
-from harness.protocols import Event, Finished, MayBegin, Progressed, Started, Withheld
+from harness.executors.process import (
+    Worker,
+    death,
+    oom_kills,
+    over,
+    own,
+    start,
+    with_threads,
+)
+from harness.executors.scheduling import JobQueue, Placement, Spot
+from harness.protocols import Event, Finished, MayBegin, Progressed, Skipped, Started
 from harness.records import Job, Outcome
 
 LOOK = 0.2
@@ -44,7 +50,7 @@ class LocalExecutor:
     signal or exit code, or as ``oom`` where it was the system, out of memory; a job past its
     timeout or its memory is killed. Either way the end of its log is told, and the worker is
     replaced when there is more to do. A worker takes jobs of the program it trained last
-    as long as there are any (see `Waiting`). ``threads`` is set by environment variables that
+    as long as there are any (see `JobQueue`). ``threads`` is set by environment variables that
     the numerical libraries read. Not to be used from several threads at once.
 
     With ``devices``, a worker is started on one of them, sees no other, and shares it with up to
@@ -70,9 +76,9 @@ class LocalExecutor:
         self._per_device = per_device
         self._on_event = on_event
         self._may_begin = may_begin
-        self._queue = Waiting()
+        self._queue = JobQueue()
         self._alone: deque[Job] = deque()  # those that wait for a device to themselves
-        self._crew: list[Worker] = []
+        self._pool: list[Worker] = []
         self._events: list[Event] = []
         self._failed_starts = 0
         self._next_look = 0.0
@@ -113,10 +119,10 @@ class LocalExecutor:
         self._queue.clear()
         self._alone.clear()
         if not self._closed:
-            for worker in list(self._crew):
+            for worker in list(self._pool):
                 self._receive(worker)
         self._closed = True
-        ended, self._crew = self._crew, []
+        ended, self._pool = self._pool, []
         for worker in ended:
             worker.kill()
         for worker in ended:
@@ -125,7 +131,7 @@ class LocalExecutor:
         return events
 
     def _busy(self) -> list[Worker]:
-        return [worker for worker in self._crew if worker.job is not None]
+        return [worker for worker in self._pool if worker.job is not None]
 
     def _tell(self, event: Event) -> None:
         self._events.append(event)
@@ -141,13 +147,13 @@ class LocalExecutor:
             worker = self._idle(spot)
             job = self._take_job(spot, worker)
             if not self._is_ours(job):
-                self._tell(Withheld(job.key))
+                self._tell(Skipped(job.key))
             else:
                 self._begin(job, worker, spot)
 
     def _spot(self) -> Spot | None:
         """Return where a waiting job may begin."""
-        running = [(w.device, self._is_alone(w.job)) for w in self._crew if w.job is not None]
+        running = [(w.device, self._is_alone(w.job)) for w in self._pool if w.job is not None]
         if not self._devices:
             placement = Placement(("",), self.workers, tuple(running))
         else:
@@ -161,25 +167,25 @@ class LocalExecutor:
         """Return a worker for a job there, one that has its program waiting before any other."""
         if spot.alone and self._per_device > 1:
             return None  # what a worker has kept of the device's memory, it would lack
-        here = [w for w in self._crew if w.job is None and w.device in spot.devices and not w.alone]
+        here = [w for w in self._pool if w.job is None and w.device in spot.devices and not w.alone]
         ready = (worker for worker in here if self._queue.has(worker.program))
         return next(ready, here[0] if here else None)
 
     def _take_job(self, spot: Spot, worker: Worker | None) -> Job:
         if spot.alone:
             return self._alone.popleft()
-        others = {other.program for other in self._crew if other is not worker}
-        return self._queue.take(worker.program if worker else "", others)
+        others = {other.program for other in self._pool if other is not worker}
+        return self._queue.pop(worker.program if worker else "", others)
 
     def _put_back(self, job: Job) -> None:
-        """Let a job that was not begun be the next of its kind."""
+        """Put back a job that was not begun: it is the next of its kind."""
         if self._is_alone(job):
             self._alone.appendleft(job)
         else:
             self._queue.put_back(job)
 
     def _is_ours(self, job: Job) -> bool:
-        """Ask whether ``job`` may begin; where that cannot be told, it is the next as before."""
+        """Ask whether ``job`` may begin; where asking fails, put it back as the next job."""
         try:
             return self._may_begin is None or self._may_begin(job)
         except BaseException:
@@ -188,7 +194,7 @@ class LocalExecutor:
 
     def _begin(self, job: Job, worker: Worker | None, spot: Spot) -> None:
         if worker is not None and _is_too_large(worker, job):
-            self._retire(worker)
+            self._stop_idle(worker)
             worker = None
         try:
             begin_log(job.log)
@@ -205,33 +211,33 @@ class LocalExecutor:
         try:
             worker.pipe.send(job)
         except OSError:
-            self._bury(worker)
+            self._remove_dead(worker)
 
     def _start(self, log: str, spot: Spot) -> Worker:
-        """Start a worker in the place of such idle ones as would be too many, or in its way."""
+        """Start a worker; first stop idle ones that would be one too many or share its device."""
         name = spot.devices[0]
         device = self._devices.get(name)
         alone = spot.alone and self._per_device > 1
-        idle = [worker for worker in self._crew if worker.job is None]
+        idle = [worker for worker in self._pool if worker.job is None]
         for worker in idle:
             if device is not None and worker.device == name and (alone or worker.alone):
-                self._retire(worker)
-        for worker in [worker for worker in idle if worker in self._crew]:
-            if len(self._crew) >= self.workers:
-                self._retire(worker)
+                self._stop_idle(worker)
+        for worker in [worker for worker in idle if worker in self._pool]:
+            if len(self._pool) >= self.workers:
+                self._stop_idle(worker)
         variables = dict(self._threads)
         if device is not None:
             variables |= environment(device, 1 if alone else self._per_device)
         worker = start(log, variables)
         worker.device, worker.alone = name, alone
-        self._crew.append(worker)
+        self._pool.append(worker)
         if self._closed:  # by a signal's handler, just now
             self.close()
         return worker
 
-    def _retire(self, worker: Worker) -> None:
-        """Let an idle worker go."""
-        self._crew.remove(worker)
+    def _stop_idle(self, worker: Worker) -> None:
+        """Stop an idle worker."""
+        self._pool.remove(worker)
         worker.kill()
         worker.reap()
 
@@ -243,9 +249,9 @@ class LocalExecutor:
         return self._kills[1]
 
     def _listen(self, timeout: float) -> None:
-        """Take what the workers have sent, waiting up to ``timeout`` seconds for the first of it.
+        """Handle what the workers have sent, waiting up to ``timeout`` seconds for the first of it.
 
-        Also returns, with nothing, when a deadline has come or memory is to be looked at.
+        Also returns when a deadline has passed or it is time to check memory.
         """
         until = time.monotonic() + timeout
         for worker in self._busy():
@@ -255,29 +261,29 @@ class LocalExecutor:
                 until = min(until, self._next_look)
         while self._busy() and not self._closed:
             now = time.monotonic()
-            by_pipe = {worker.pipe: worker for worker in self._crew}
+            by_pipe = {worker.pipe: worker for worker in self._pool}
             for pipe in wait(list(by_pipe), max(0.0, min(until - now, LOOK))):
                 assert isinstance(pipe, Connection)
                 self._receive(by_pipe[pipe])
-            for worker in list(self._crew):
+            for worker in list(self._pool):
                 if worker.process.poll() is not None:
                     self._receive(worker)
-                    self._bury(worker)
+                    self._remove_dead(worker)
             if self._events or time.monotonic() >= until:
                 return
 
     def _receive(self, worker: Worker) -> None:
-        """Take all that has come from ``worker``; bury it where its pipe has ended."""
+        """Handle all that has come from ``worker``; remove it where its pipe has ended."""
         try:
-            while worker in self._crew and worker.pipe.poll():
-                self._take(worker, worker.pipe.recv())
+            while worker in self._pool and worker.pipe.poll():
+                self._handle(worker, worker.pipe.recv())
         except (EOFError, OSError):
-            self._bury(worker)
+            self._remove_dead(worker)
         except Exception as error:  # noqa: BLE001
             # What a trainer put into its progress may not be readable here.
             self._stop(worker, crash(f"the worker sent what cannot be read ({one_line(error)})"))
 
-    def _take(self, worker: Worker, event: Event) -> None:
+    def _handle(self, worker: Worker, event: Event) -> None:
         job = worker.job
         if job is None or event.key != job.key:
             return
@@ -298,13 +304,13 @@ class LocalExecutor:
                 continue
             self._receive(worker)
             job = worker.job
-            if job is None or job.timeout is None or worker not in self._crew:
+            if job is None or job.timeout is None or worker not in self._pool:
                 continue
             if worker.deadline is not None and now >= worker.deadline:
                 self._stop(worker, overdue(job.timeout))
 
     def _check_memory(self) -> None:
-        """Stop the jobs that have more memory than they may."""
+        """Stop the jobs that use more memory than they may."""
         if time.monotonic() < self._next_look:
             return
         watched = {
@@ -323,16 +329,16 @@ class LocalExecutor:
     def _stop(self, worker: Worker, outcome: Outcome) -> None:
         """Kill a worker and end the job it had with ``outcome``."""
         worker.kill()
-        if worker in self._crew:  # it is not where a signal's handler has closed us just now
-            self._crew.remove(worker)
+        if worker in self._pool:  # it is not where a signal's handler has closed us just now
+            self._pool.remove(worker)
         worker.reap()
         self._end_job(worker, outcome)
 
-    def _bury(self, worker: Worker) -> None:
-        """Do away with a worker that is dead or as good as dead, and end the job it had."""
-        if worker not in self._crew:
+    def _remove_dead(self, worker: Worker) -> None:
+        """Remove a worker that is dead or has closed its pipe, and end the job it had."""
+        if worker not in self._pool:
             return
-        self._crew.remove(worker)
+        self._pool.remove(worker)
         with contextlib.suppress(subprocess.TimeoutExpired):
             worker.process.wait(0.5)  # its pipe may close a moment before it is gone
         code = worker.process.returncode
@@ -363,7 +369,7 @@ class LocalExecutor:
         said = " | ".join(tail(log))
         text = f"workers cannot start on this machine; the last one said: {said} (log: {log})"
         while self._alone or self._queue:
-            job = self._alone.popleft() if self._alone else self._queue.take()
+            job = self._alone.popleft() if self._alone else self._queue.pop()
             self._tell(Finished(job.key, Outcome(status="failed", error=text)))
 
 

@@ -11,17 +11,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness.errors import BackendError, UsageError
-from harness.executors.cluster import Actor, Asked, Cluster, LostError, Needs
+from harness.executors.cluster import Actor, Cluster, LostError, Needs, Pending
 from harness.executors.devices import chosen
-from harness.executors.host import Heard, Order
+from harness.executors.host import Request, Response
 from harness.executors.logs import append, begin_log
 from harness.executors.outcomes import crash, filled, one_line, with_last_lines
-from harness.executors.waiting import Waiting
-from harness.protocols import Event, Finished, MayBegin, Progressed, Started, Withheld
+from harness.executors.scheduling import JobQueue
+from harness.protocols import Event, Finished, MayBegin, Progressed, Skipped, Started
 from harness.records import Evaluation, Job, Outcome
 
 WAIT = 0.5
-"""Seconds that a host may wait for something to tell; it hears nothing meanwhile."""
+"""Seconds that a host may wait for events; it receives nothing meanwhile."""
 
 HOPELESS = 3
 """So many workers in a row that are lost before they are ready make the executor give up."""
@@ -34,12 +34,12 @@ LOOK = 1.0
 """Seconds between two looks at whether there is room for the workers that wait."""
 
 GRACE = 3.0
-"""Seconds that hosts have for their last words when the executor is closed."""
+"""Seconds in which hosts may send their last events when the executor is closed."""
 
 
 @dataclass
 class _Worker:
-    """A host, what was asked of it last and is not answered, and the job it has, if any.
+    """A host, its pending answer and the job it has, if any.
 
     ``program`` is that of the last job which had one; ``lines`` are what the job printed last, of a
     node whose files the session does not see.
@@ -47,7 +47,7 @@ class _Worker:
 
     host: Actor
     needs: Needs
-    asked: Asked | None
+    pending: Pending | None
     since: float
     node: str = ""
     job: Job | None = None
@@ -105,8 +105,8 @@ class RayExecutor:
         self._devices = () if gpus is None or address else chosen(gpus)
         self._on_event = on_event
         self._may_begin = may_begin
-        self._queues: dict[Needs, Waiting] = {}
-        self._crew: list[_Worker] = []
+        self._queues: dict[Needs, JobQueue] = {}
+        self._pool: list[_Worker] = []
         self._events: list[Event] = []
         self._put_back: set[str] = set()
         self._failed_starts = 0
@@ -122,11 +122,11 @@ class RayExecutor:
             self.workers = workers or room or 2
 
     def submit(self, jobs: Sequence[Job]) -> None:
-        """Queue ``jobs``, in this order but for their programs, and set the workers to them."""
+        """Queue ``jobs``, in this request but for their programs, and set the workers to them."""
         if self._closed:
             raise RuntimeError("the executor is closed")
         for job in jobs:
-            self._queues.setdefault(self._needs(job), Waiting()).add([job])
+            self._queues.setdefault(self._needs(job), JobQueue()).add([job])
             self._logs = self._logs or Path(job.log).parent / "ray"
         self._assign()
 
@@ -155,11 +155,11 @@ class RayExecutor:
         already, self._closed = self._closed, True
         if self._cluster is not None and not already:
             try:
-                self._hear_last_words(self._cluster)
+                self._collect_last_events(self._cluster)
             finally:
-                crew, self._crew = self._crew, []
-                for worker in crew:
-                    self._cluster.dismiss(worker.host)
+                workers, self._pool = self._pool, []
+                for worker in workers:
+                    self._cluster.kill_host(worker.host)
                 self._cluster.close(self._logs)
         events, self._events = self._events, []
         return events
@@ -173,7 +173,7 @@ class RayExecutor:
         return Needs(self._threads, share, job.memory)
 
     def _is_at_work(self) -> bool:
-        return any(self._queues.values()) or any(worker.job for worker in self._crew)
+        return any(self._queues.values()) or any(worker.job for worker in self._pool)
 
     def _tell(self, event: Event) -> None:
         self._events.append(event)
@@ -187,27 +187,27 @@ class RayExecutor:
         """Give queued jobs to idle workers, and ask for more workers while there are too few."""
         while not self._closed and (worker := self._idle()) is not None:
             queue = self._queues[worker.needs]
-            others = {other.program for other in self._crew if other is not worker}
-            job = queue.take(worker.program, others)
+            others = {other.program for other in self._pool if other is not worker}
+            job = queue.pop(worker.program, others)
             try:
                 ours = self._may_begin is None or self._may_begin(job)
             except BaseException:
                 queue.put_back(job)
                 raise
             if ours:
-                self._hand(worker, job)
+                self._begin(worker, job)
             else:
-                self._tell(Withheld(job.key))
+                self._tell(Skipped(job.key))
         if not self._closed and any(self._queues.values()):
-            self._hire()
+            self._start_workers()
 
     def _idle(self) -> _Worker | None:
         """Return a worker to be given a job, one that has its program waiting before any other."""
-        idle = [w for w in self._crew if w.ready and w.job is None and self._queues.get(w.needs)]
+        idle = [w for w in self._pool if w.ready and w.job is None and self._queues.get(w.needs)]
         ready = (worker for worker in idle if self._queues[worker.needs].has(worker.program))
         return next(ready, idle[0] if idle else None)
 
-    def _hand(self, worker: _Worker, job: Job) -> None:
+    def _begin(self, worker: _Worker, job: Job) -> None:
         assert self._cluster is not None
         mark = f"[sweep] handed to a worker on {worker.node}: {os.getpid()} {time.time()}\n"
         try:
@@ -217,19 +217,19 @@ class RayExecutor:
             self._fail(job, f"cannot begin: {one_line(error)} (log: {job.log})")
             return
         try:
-            order = pickle.dumps(Order(job, mark))
+            request = pickle.dumps(Request(job, mark))
         except Exception as error:  # noqa: BLE001 what a value's own code raises
             self._fail(job, f"the run cannot be sent to a worker: {one_line(error)}")
             return
         worker.job, worker.started = job, False
         worker.program = job.program or worker.program
         worker.began, worker.curve, worker.lines = time.monotonic(), [], ()
-        worker.asked = self._cluster.ask(worker.host, "work", order, WAIT)
+        worker.pending = self._cluster.ask(worker.host, "work", request, WAIT)
 
-    def _hire(self) -> None:
-        """Ask for a worker for each job that waits, in the place of those that nothing waits for.
+    def _start_workers(self) -> None:
+        """Start a worker for each job that waits, and stop idle ones that no job waits for.
 
-        What such a one has of its node, another may need all of.
+        A new worker may need all that an idle one holds of its node.
         """
         if self._cluster is None:
             try:
@@ -237,58 +237,58 @@ class RayExecutor:
             except BackendError as error:
                 self._give_up(list(self._queues), str(error))
                 return
-        for worker in [w for w in self._crew if w.job is None and not self._queues.get(w.needs)]:
-            self._dismiss(worker)
+        for worker in [w for w in self._pool if w.job is None and not self._queues.get(w.needs)]:
+            self._stop(worker)
         for needs, queue in self._queues.items():
-            coming = sum(worker.needs == needs and not worker.ready for worker in self._crew)
-            free = self.workers - len(self._crew)
+            coming = sum(worker.needs == needs and not worker.ready for worker in self._pool)
+            free = self.workers - len(self._pool)
             for _ in range(min(len(queue) - coming, free)):
-                host = self._cluster.hire(needs)
+                host = self._cluster.start_host(needs)
                 asked = self._cluster.ask(host, "node")
-                self._crew.append(_Worker(host, needs, asked, time.monotonic()))
+                self._pool.append(_Worker(host, needs, asked, time.monotonic()))
 
-    def _dismiss(self, worker: _Worker) -> None:
+    def _stop(self, worker: _Worker) -> None:
         assert self._cluster is not None
-        if worker in self._crew:
-            self._crew.remove(worker)
-        self._cluster.dismiss(worker.host)
+        if worker in self._pool:
+            self._pool.remove(worker)
+        self._cluster.kill_host(worker.host)
 
     def _listen(self, timeout: float) -> None:
-        """Take what the hosts have answered, waiting ``timeout`` seconds for the first of it."""
-        asked = {worker.asked: worker for worker in self._crew if worker.asked is not None}
+        """Handle what the hosts have answered, waiting ``timeout`` seconds for the first answer."""
+        asked = {worker.pending: worker for worker in self._pool if worker.pending is not None}
         if not asked or self._cluster is None:
             return
         for answered in self._cluster.answered(asked, timeout):
             if self._closed:  # by a signal's handler, just now
                 return
-            self._hear(asked[answered], self._cluster)
+            self._receive(asked[answered], self._cluster)
 
-    def _hear(self, worker: _Worker, cluster: Cluster) -> None:
-        """Take an answer of ``worker``, and ask again while it has a job."""
-        asked, worker.asked = worker.asked, None
+    def _receive(self, worker: _Worker, cluster: Cluster) -> None:
+        """Handle an answer of ``worker``, and ask again while it has a job."""
+        pending, worker.pending = worker.pending, None
         try:
-            said = cluster.answer(asked)
+            answer = cluster.answer(pending)
         except LostError as loss:
             self._lose(worker, loss)
             return
         if not worker.ready:
-            worker.node, self._failed_starts = said.decode(), 0
+            worker.node, self._failed_starts = answer.decode(), 0
             return
-        self._take(worker, said)
-        if worker.job is not None and worker in self._crew and not self._closed:
-            worker.asked = cluster.ask(worker.host, "work", None, WAIT)
+        self._handle(worker, answer)
+        if worker.job is not None and worker in self._pool and not self._closed:
+            worker.pending = cluster.ask(worker.host, "work", None, WAIT)
 
-    def _take(self, worker: _Worker, said: bytes) -> None:
-        """Take what a host has told."""
+    def _handle(self, worker: _Worker, answer: bytes) -> None:
+        """Handle the response of a host."""
         try:
-            heard: Heard = pickle.loads(said)
+            response: Response = pickle.loads(answer)
         except Exception as error:  # noqa: BLE001 it may hold what only the node can read
-            self._dismiss(worker)
+            self._stop(worker)
             what = f"the worker sent what cannot be read here ({one_line(error)})"
             self._end_job(worker, crash(what))
             return
-        worker.lines = heard.lines or worker.lines
-        for event in heard.events:
+        worker.lines = response.lines or worker.lines
+        for event in response.events:
             job = worker.job
             if job is None or event.key != job.key:
                 continue
@@ -298,12 +298,12 @@ class RayExecutor:
                 worker.curve.append(event.progress.evaluation)
             elif isinstance(event, Finished):
                 worker.job = None
-                _write(job.log, heard.log)
+                _write(job.log, response.log)
             self._tell(event)
 
     def _lose(self, worker: _Worker, loss: LostError) -> None:
-        """Do away with a worker whose host is lost, and end the job it had."""
-        self._dismiss(worker)
+        """Remove a worker whose host is lost, and end the job it had."""
+        self._stop(worker)
         job = worker.job
         if not worker.ready:
             self._failed_starts += 1
@@ -315,7 +315,7 @@ class RayExecutor:
         elif job is not None and not worker.started and job.key not in self._put_back:
             # The host may have been lost while it was idle: that is not this job's doing, once.
             self._put_back.add(job.key)
-            self._queues.setdefault(worker.needs, Waiting()).put_back(job)
+            self._queues.setdefault(worker.needs, JobQueue()).put_back(job)
         elif loss.of_memory:
             error = f"Ray killed the worker on {worker.node}, whose memory had run out: {loss}"
             self._end_job(worker, Outcome(status="oom", error=error))
@@ -333,22 +333,22 @@ class RayExecutor:
             self._tell(Finished(job.key, filled(outcome, worker.curve, seconds)))
 
     def _check_room(self) -> None:
-        """Give up jobs that wait for workers which there is no room for, and will not be."""
+        """Give up jobs whose workers find no room and will not find any."""
         now = time.monotonic()
         if self._cluster is None or now < self._next_look:
             return
         self._next_look = now + LOOK
-        ours = any(worker.job for worker in self._crew)
+        ours = any(worker.job for worker in self._pool)
         for needs, queue in self._queues.items():
-            crew = [worker for worker in self._crew if worker.needs == needs]
-            if not queue or not crew or any(worker.ready for worker in crew):
+            workers = [worker for worker in self._pool if worker.needs == needs]
+            if not queue or not workers or any(worker.ready for worker in workers):
                 continue
-            waited = now - min(worker.since for worker in crew)
+            waited = now - min(worker.since for worker in workers)
             if self._cluster.room(needs) == 0:
                 if waited >= (0.0 if self._cluster.own else NOWHERE):
                     self._give_up([needs], f"no node has room for a run: {self._lack(needs)}")
             elif ours:  # it may be our own work that it waits for
-                for worker in crew:
+                for worker in workers:
                     worker.since = now
             elif waited >= BUSY:
                 why = f"no node has had room for a run in {waited / 60:.0f} minutes, others use it"
@@ -362,36 +362,36 @@ class RayExecutor:
         )
 
     def _give_up(self, hopeless: Sequence[Needs], why: str) -> None:
-        """Fail the queued jobs with such needs, and let the workers go that were to have them."""
-        for worker in [w for w in self._crew if w.needs in hopeless and not w.ready]:
-            self._dismiss(worker)
+        """Fail the queued jobs with such needs, and stop the workers that were meant for them."""
+        for worker in [w for w in self._pool if w.needs in hopeless and not w.ready]:
+            self._stop(worker)
         for needs in hopeless:
             queue = self._queues[needs]
             while queue:
-                self._fail(queue.take(), why)
+                self._fail(queue.pop(), why)
 
-    def _hear_last_words(self, cluster: Cluster) -> None:
-        """Have the hosts end their workers, and take what had come from them by then."""
-        last = [(w, cluster.ask(w.host, "close")) for w in self._crew if w.job is not None]
-        asked = {one for worker, end in last for one in (worker.asked, end) if one is not None}
-        answered: set[Asked] = set()
+    def _collect_last_events(self, cluster: Cluster) -> None:
+        """Have the hosts end their workers, and handle what they had sent by then."""
+        last = [(w, cluster.ask(w.host, "close")) for w in self._pool if w.job is not None]
+        asked = {one for worker, end in last for one in (worker.pending, end) if one is not None}
+        answered: set[Pending] = set()
         until = time.monotonic() + GRACE
         while asked > answered and time.monotonic() < until:
             answered.update(cluster.answered(asked - answered, until - time.monotonic()))
         for worker, end in last:
-            for one in (worker.asked, end):
+            for one in (worker.pending, end):
                 if one in answered:
                     with suppress(LostError):
-                        self._take(worker, cluster.answer(one))
+                        self._handle(worker, cluster.answer(one))
 
 
 def _share(parts: int) -> float:
-    """Return one of so many parts of a GPU, as finely as Ray counts, so that all of them fit."""
+    """Return the share of one of ``parts`` workers of a GPU, rounded down as Ray counts."""
     return int(10_000 / parts) / 10_000
 
 
 def _write(path: str, log: bytes | None) -> None:
-    """Keep the log of a run on another node where the session's own logs are."""
+    """Write the log of a run on another node beside the session's own logs."""
     if log is not None:
         with suppress(OSError):
             Path(path).write_bytes(log)

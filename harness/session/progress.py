@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TextIO
 
-from harness.protocols import Event, Progressed, Started, Withheld
+from harness.protocols import Event, Progressed, Skipped, Started
 from harness.records import Outcome, Run
 from harness.text import clock
 
@@ -74,7 +74,7 @@ class Tally:
                 self.running[event.key] = (progress.step, run.steps)
             else:
                 self.preparing = f"{progress.stage} {progress.step / progress.steps:.0%}"
-        elif isinstance(event, Withheld):
+        elif isinstance(event, Skipped):
             self.spare(run)
         else:
             self.running.pop(event.key, None)

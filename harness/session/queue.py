@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from harness.judging.baselines import Named
 from harness.judging.evidence import baseline_of
-from harness.protocols import Event, Executor, Finished, MayBegin, Progressed, Started, Withheld
+from harness.protocols import Event, Executor, Finished, MayBegin, Progressed, Skipped, Started
 from harness.records import Evaluation, Job, Outcome, Result, Status, Value
 from harness.session.progress import Observer, Tally
 from harness.sweeps.plan import Plan
@@ -226,7 +226,7 @@ class Work:
 
     def _end(self, event: Event) -> list[Result]:
         """Return the result that an event brings, if it is the last word on its run."""
-        if isinstance(event, Withheld):
+        if isinstance(event, Skipped):
             self._launches.end(event.key)
             self._elsewhere[event.key] = self._jobs[event.key]
             self._looked = 0.0

@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from harness.errors import StoreError
-from harness.protocols import Finished, Progressed, Started, Withheld
+from harness.protocols import Finished, Progressed, Skipped, Started
 from harness.records import Conditions, Config, Job, Outcome, Run
 from tests.executors import trainers
 
@@ -271,7 +271,7 @@ class ExecutorContract:
         assert events == heard
         assert sorted(outcomes(events)) == [0, 2, 4]
         of_others = [event for event in events if event.key in ("key-1", "key-3", "key-5")]
-        assert of_others == [Withheld("key-1"), Withheld("key-3"), Withheld("key-5")]
+        assert of_others == [Skipped("key-1"), Skipped("key-3"), Skipped("key-5")]
         assert asked == [(f"key-{index}", False) for index in range(6)]
 
     def test_it_is_asked_only_when_a_worker_is_free(self, job):
@@ -293,7 +293,7 @@ class ExecutorContract:
         executor = self.make(may_begin=lambda job: False)
         try:
             executor.submit([submitted])
-            assert list(executor.poll(5 + self.start)) == [Withheld("key-0")]
+            assert list(executor.poll(5 + self.start)) == [Skipped("key-0")]
         finally:
             executor.close()
         assert Path(submitted.log).read_text() == "what the other prints"

@@ -254,10 +254,10 @@ def test_no_other_process_keeps_memory_of_the_device_of_a_job_that_is_alone(smi,
         executor.submit([make_job(tmp_path, index, "sees_device") for index in range(3)])
         drain(executor, 3)
         executor.submit([make_job(tmp_path, 3, "sees_device", alone=True)])
-        assert len(executor._crew) == 1
+        assert len(executor._pool) == 1
         drain(executor, 1)
         executor.submit([make_job(tmp_path, index, "sees_device") for index in range(4, 6)])
-        assert [worker.alone for worker in executor._crew] == [False, False]
+        assert [worker.alone for worker in executor._pool] == [False, False]
         drain(executor, 2)
     finally:
         executor.close()

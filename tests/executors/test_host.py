@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.executors.host import Host, Order
+from harness.executors.host import Host, Request
 from harness.executors.logs import begin_log
 from harness.protocols import Finished, Progressed, Started
 from tests.executors.contract import make_job
@@ -30,7 +30,7 @@ def begun(host, job, written=MARK):
     """Hand ``job`` over as a session does whose log of it holds what is ``written``."""
     begin_log(job.log)
     Path(job.log).write_text(written)
-    return pickle.loads(host.work(pickle.dumps(Order(job, MARK)), 30))
+    return pickle.loads(host.work(pickle.dumps(Request(job, MARK)), 30))
 
 
 def heard_to_the_end(host, job, **how):

@@ -17,7 +17,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from harness.executors import crew, local, make_executor, worker
+from harness.executors import local, make_executor, worker
 from harness.executors.logs import KEPT, LIMIT
 from harness.protocols import Finished, Progressed, Started
 from harness.records import Progress
@@ -375,7 +375,9 @@ class TestLocalExecutor(ExecutorContract):
         assert os.environ["OMP_NUM_THREADS"] == "7"
 
     def test_workers_that_cannot_start_are_given_up(self, executor, job, monkeypatch):
-        monkeypatch.setattr(crew, "BOOT", "raise SystemExit('no such interpreter')")
+        monkeypatch.setattr(
+            "harness.executors.process.BOOT", "raise SystemExit('no such interpreter')"
+        )
         executor.submit([job(index) for index in range(40)])
         ended = outcomes(drain(executor, 40))
         statuses = [outcome.status for outcome in ended.values()]
@@ -438,7 +440,7 @@ try:
         began += sum(isinstance(event, Started) for event in executor.poll(1))
         if began == 2:
             began = 0
-            workers = [worker.process.pid for worker in executor._crew]
+            workers = [worker.process.pid for worker in executor._pool]
             (folder / "workers").write_text(" ".join(map(str, workers)))
 except KeyboardInterrupt:
     executor.close()

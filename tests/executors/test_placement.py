@@ -7,7 +7,7 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.executors.placement import Placement, Spot
+from harness.executors.scheduling import Placement, Spot
 
 
 def spot(running, alone_waits=False, others_wait=True, devices=("a", "b"), per_device=2):

@@ -6,7 +6,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from harness.protocols import Finished, Progressed, Started, Withheld
+from harness.protocols import Finished, Progressed, Skipped, Started
 from harness.records import Conditions, Config, Evaluation, Job, Outcome, Progress, Run
 from harness.session.queue import Work, now
 from harness.store import Store
@@ -46,7 +46,7 @@ class FakeExecutor:
             if mine:
                 self.running.append(job)
                 self.begun.append(job)
-            events.append(Started(job.key) if mine else Withheld(job.key))
+            events.append(Started(job.key) if mine else Skipped(job.key))
         for event in events:
             self.tell(event)
         return events
@@ -322,9 +322,9 @@ class Schedules(RuleBasedStateMachine):
     @rule(which=st.integers(0, 2))
     @precondition(lambda self: self.sessions)
     def kill(self, which):
-        """End a session as kill -9 does: what it has taken stays, in the name of a dead process."""
+        """End a session as kill -9 does: its leases stay, in the name of a dead process."""
         store, _, _ = self.sessions.pop(which % len(self.sessions))
-        mine = SESSIONS.c.session == store._takings._session
+        mine = SESSIONS.c.session == store._leases._session
         began = sa.update(SESSIONS).where(mine).values(began=1.0)
         store._database.write(lambda connection: connection.execute(began))
         self.dead.append(store)

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 import psutil
 import pytest
 
-from harness.executors import memory
+from harness.executors.process import oom_kills, over, own
 
 MIB = 2**20
 HOLDS = """
@@ -43,7 +43,7 @@ def holding(forks=0):
 
 def test_only_those_over_their_limit_are_told():
     with holding() as one, holding() as other:
-        found = memory.over({one: 80 * MIB, other: 200 * MIB})
+        found = over({one: 80 * MIB, other: 200 * MIB})
         assert list(found) == [one]
         assert 100 * MIB < found[one] < 140 * MIB
 
@@ -54,7 +54,7 @@ def test_what_a_process_has_started_is_its_own():
     with subprocess.Popen([sys.executable, "-c", code, child], process_group=0) as process:
         try:
             until = time.monotonic() + 20
-            while not (found := memory.over({process.pid: 100 * MIB})):
+            while not (found := over({process.pid: 100 * MIB})):
                 assert time.monotonic() < until
                 time.sleep(0.05)
             assert found[process.pid] < 150 * MIB
@@ -65,16 +65,16 @@ def test_what_a_process_has_started_is_its_own():
 @pytest.mark.skipif(not hasattr(psutil.Process().memory_full_info(), "pss"), reason="Linux tells")
 def test_what_a_process_shares_with_its_forks_counts_once():
     with holding(forks=3) as root:
-        assert memory.over({root: 200 * MIB}) == {}
-        assert 100 * MIB < memory.over({root: 80 * MIB})[root] < 160 * MIB
+        assert over({root: 200 * MIB}) == {}
+        assert 100 * MIB < over({root: 80 * MIB})[root] < 160 * MIB
 
 
 def test_a_process_that_is_gone_has_nothing():
     with subprocess.Popen([sys.executable, "-c", ""]) as process:
         process.wait()
-    assert memory.over({process.pid: 1}) == {}
-    assert memory.own(process.pid) == 0
-    assert memory.own(os.getpid()) > MIB
+    assert over({process.pid: 1}) == {}
+    assert own(process.pid) == 0
+    assert own(os.getpid()) > MIB
 
 
 FILES = {
@@ -99,9 +99,9 @@ def test_the_system_s_kills_are_those_of_the_group_where_it_counts_them(tmp_path
     for name in present:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(FILES[name])
-    assert memory.oom_kills(tmp_path) == kills
+    assert oom_kills(tmp_path) == kills
 
 
 def test_this_system_has_a_count_or_none():
-    kills = memory.oom_kills()
+    kills = oom_kills()
     assert kills is None or kills >= 0

@@ -10,20 +10,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.executors.waiting import Waiting
+from harness.executors.scheduling import JobQueue
 from tests.executors.contract import make_job
 
 
 def queue(*programs):
     """Jobs with these programs, numbered in their order."""
-    waiting = Waiting()
+    waiting = JobQueue()
     waiting.add(make_job(Path(), index, program=name) for index, name in enumerate(programs))
     return waiting
 
 
 def taken(waiting, *asked):
     """The indices of the jobs taken: each of ``asked`` is a worker's program and the others'."""
-    return [waiting.take(program, others).run.index for program, others in asked]
+    return [waiting.pop(program, others).run.index for program, others in asked]
 
 
 def test_a_worker_stays_with_its_program_while_there_are_jobs_of_it():
@@ -44,7 +44,7 @@ def test_where_others_are_on_all_programs_the_first_job_is_taken():
 
 def test_a_job_put_back_is_the_next_whoever_takes_it():
     waiting = queue("a", "b", "a")
-    back = waiting.take("b", {"a"})
+    back = waiting.pop("b", {"a"})
     waiting.put_back(back)
     assert len(waiting) == 3
     assert taken(waiting, ("a", {"b"}), ("a", {"b"}), ("a", {"b"})) == [1, 0, 2]
@@ -93,10 +93,10 @@ def test_with_one_program_or_none_the_order_is_that_of_the_queue(name, count, as
 @pytest.mark.parametrize("names", [("a", "b", "c"), ("",)])
 def test_ten_thousand_jobs_cost_little(names):
     job = make_job(Path(), 0)
-    waiting = Waiting()
+    waiting = JobQueue()
     waiting.add(replace(job, program=names[index % len(names)]) for index in range(10_000))
     began = time.perf_counter()
     while waiting:
         waiting.has("a")
-        waiting.take("a", {"b"})
+        waiting.pop("a", {"b"})
     assert time.perf_counter() - began < 2  # 0.03 s when nothing else runs
