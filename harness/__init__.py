@@ -37,7 +37,17 @@ if TYPE_CHECKING:
     from harness.sweeps.sweep import Pairs, Sweep
     from harness.training.checkpoints import Checkpoint
     from harness.training.schedules import scale_steps
-    from harness.verdicts import Counts, Evidence, Verdict
+    from harness.verdicts import (
+        DELTA_PERF,
+        Counts,
+        Difference,
+        Effect,
+        Evidence,
+        Metric,
+        Need,
+        Pricing,
+        Verdict,
+    )
 
 __version__ = "0.1.0"
 
@@ -68,7 +78,17 @@ _HOMES = {
     "harness.sweeps.sweep": ("Pairs", "Sweep"),
     "harness.training.checkpoints": ("Checkpoint",),
     "harness.training.schedules": ("scale_steps",),
-    "harness.verdicts": ("Counts", "Evidence", "Verdict"),
+    "harness.verdicts": (
+        "DELTA_PERF",
+        "Counts",
+        "Difference",
+        "Effect",
+        "Evidence",
+        "Metric",
+        "Need",
+        "Pricing",
+        "Verdict",
+    ),
 }
 """The module that each public name is loaded from."""
 
@@ -76,20 +96,26 @@ _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 _MODULES = ("claims", "statistics")
 
 __all__ = [
+    "DELTA_PERF",
     "BaseClaim",
     "Checkpoint",
     "Choice",
     "Config",
     "Constant",
     "Counts",
+    "Difference",
+    "Effect",
     "Evaluation",
     "Evidence",
     "Given",
     "HarnessError",
     "Job",
     "LogUniform",
+    "Metric",
+    "Need",
     "Outcome",
     "Pairs",
+    "Pricing",
     "Progress",
     "Result",
     "Run",
