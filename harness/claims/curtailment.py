@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from harness import observations, statistics
 from harness.claims.base import BaseClaim, level_of, like_for_like
+from harness.observations import Observations
 from harness.text import p_text
 from harness.verdicts import Decision, Evidence, Need, Verdict, VerdictName
 
@@ -32,21 +34,27 @@ class Bounds:
 
 
 def settled(
-    claim: BaseClaim, id: str, evidence: Evidence, planned: int, bounds: Bounds | None
+    claim: BaseClaim,
+    id: str,
+    evidence: Evidence,
+    planned: int,
+    bounds_of: Callable[[Evidence, Observations, int], Bounds | None],
 ) -> Verdict | None:
     """Return the verdict on a count whose test can no longer change.
 
     ``planned`` are the main runs of the sweep, finished or not. The runs to come are taken to be
     measured as those that are in; each may be a success, a failure or neither. The interval holds
-    that of every way in which they may end, the p value is the largest of these. None where
-    ``bounds`` is None, so that they can change the verdict, or where it is no answer.
+    that of every way in which they may end, the p value is the largest of these. None where they
+    can change the verdict, so that ``bounds_of`` gives none, or where it is no answer.
     """
+    observed = observations.observe(evidence.runs)
+    bounds = None if observed.total >= planned else bounds_of(evidence, observed, planned)
     if bounds is None:
         return None
     verdict = claim.judge(id, evidence)
     if verdict.verdict == "unanswerable":
         return None
-    decided = Decision("curtailment", observations.observe(evidence.runs).total, planned)
+    decided = Decision("curtailment", observed.total, planned)
     if bounds.result is None:
         return replace(verdict, decided=decided)
     name = _VERDICTS[bounds.result]

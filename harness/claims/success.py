@@ -146,11 +146,7 @@ class SuccessAbove(BaseClaim):
 
     def curtailed(self, id: str, evidence: Evidence, planned: int) -> Verdict | None:
         """Return the verdict that the runs still to come cannot change; None where they can."""
-        observed = observations.observe(evidence.runs)
-        if observed.total >= planned:
-            return None
-        found = self._bounds(evidence, observed, planned)
-        return curtailment.settled(self, id, evidence, planned, found)
+        return curtailment.settled(self, id, evidence, planned, self._bounds)
 
     def worse(self, now: Evidence, then: Evidence, was: Verdict) -> tuple[Difference, ...]:
         """Test whether fewer runs succeed now, and whether their mean is lower."""

@@ -228,11 +228,7 @@ class SuccessAboveBaseline(BaselineClaim):
 
         The baseline must be complete.
         """
-        observed = observations.observe(evidence.runs)
-        if observed.total >= planned:
-            return None
-        found = self._bounds(evidence, observed, planned)
-        return curtailment.settled(self, id, evidence, planned, found)
+        return curtailment.settled(self, id, evidence, planned, self._bounds)
 
     def worse(self, now: Evidence, then: Evidence, was: Verdict) -> tuple[Difference, ...]:
         """Test whether fewer runs succeed now, and whether their mean is lower."""
