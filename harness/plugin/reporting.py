@@ -70,7 +70,7 @@ def finish(session: pytest.Session) -> None:
     try:
         sweeps.stop()
         if state.role == "controller":
-            sweeps.recall()
+            sweeps.refresh()
     except HarnessError as error:
         state.problems.append(f"results of this session could not be saved: {error}")
     if state.role == "worker":

@@ -1,4 +1,4 @@
-"""How far a session is, and who is shown it: a live line, or now and then a line in a log."""
+"""The progress of a session, and how it is shown: a live line, or now and then a log line."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ LOG_SECONDS = 30.0
 
 @dataclass
 class Tally:
-    """How far the session's training is; what a progress display shows.
+    """Counts of the runs and steps of a session, for a progress display.
 
-    ``preparing`` says what runs wait for that is no step of theirs, as a warm start. ``began`` is
-    when the first step was trained, so that the rate is that of training. ``elsewhere`` are runs
-    that another session has, which are waited for.
+    ``preparing`` says what runs wait for before their first step, such as a warm start. ``began``
+    is when the first step was trained, so that the rate is that of training. ``elsewhere`` are runs
+    that another session trains and this one waits for.
     """
 
     total: int = 0
@@ -63,7 +63,7 @@ class Tally:
         return (self.steps_total - self.steps_now) / rate if rate else None
 
     def count(self, event: Event, run: Run) -> None:
-        """Count an event of ``run``; one that another session has is none of this session's."""
+        """Count an event of ``run``; a run that another session has does not count here."""
         if isinstance(event, Started):
             self.running[event.key] = (0, run.steps)
         elif isinstance(event, Progressed):
@@ -75,7 +75,7 @@ class Tally:
             else:
                 self.preparing = f"{progress.stage} {progress.step / progress.steps:.0%}"
         elif isinstance(event, Skipped):
-            self.spare(run)
+            self.drop(run)
         else:
             self.running.pop(event.key, None)
             self.done += 1
@@ -83,24 +83,24 @@ class Tally:
             self.last = (run.id, event.outcome)
 
     def expect(self, run: Run) -> None:
-        """Count ``run`` as one to be trained, or to be trained once more."""
+        """Add ``run`` to the runs to be trained, once more if it is tried again."""
         self.total += 1
         self.steps_total += run.steps
 
-    def spare(self, run: Run) -> None:
-        """Count ``run``, which has not begun, as one that is not needed."""
+    def drop(self, run: Run) -> None:
+        """Remove ``run``, which has not begun, from the runs to be trained."""
         self.total -= 1
         self.steps_total -= run.steps
 
 
 class Observer:
-    """Is told of the session's progress; this one does nothing."""
+    """Receives the progress of a session; this one shows nothing."""
 
     def update(self, tally: Tally) -> None:
         """Show ``tally``; called a few times a second while the session waits."""
 
     def pause(self) -> None:
-        """Clear what is shown: something else is about to print."""
+        """Clear what is shown, since something else is about to print."""
 
 
 def describe(tally: Tally, now: float, width: int) -> str:
@@ -127,7 +127,7 @@ def describe(tally: Tally, now: float, width: int) -> str:
 class LiveLine(Observer):
     """A line below pytest's own output that rewrites itself, and leaves no trace when it goes.
 
-    ``column`` tells how far pytest has written in its current line, so that the cursor can be put
+    ``column`` returns how far pytest has written in its current line, so that the cursor can be put
     back there. ``uncaptured`` makes a context in which the stream reaches the terminal.
     """
 
@@ -148,7 +148,7 @@ class LiveLine(Observer):
         self._back = 0
 
     def update(self, tally: Tally) -> None:
-        """Draw the line anew, a few times a second at most and not for the briefest waits."""
+        """Redraw the line, a few times a second at most, and not for the briefest waits."""
         now = time.monotonic()
         if self._since is None:
             self._since = now
@@ -207,9 +207,9 @@ class LiveLine(Observer):
 
 
 class LogLine(Observer):
-    """For output that is not a terminal: a plain line now and then.
+    """Writes a plain line now and then, for output that is not a terminal.
 
-    ``lead`` goes before each: what ends the line that pytest is in, or nothing.
+    ``lead`` is written before each line; it ends the line that pytest is in.
     """
 
     def __init__(

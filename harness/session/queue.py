@@ -1,4 +1,4 @@
-"""What a session trains: taken before it is begun, tried again, saved as it ends."""
+"""The runs that a session has still to train: leased, submitted, tried again, saved."""
 
 from __future__ import annotations
 
@@ -9,37 +9,34 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from harness.judging.baselines import Named
-from harness.judging.evidence import baseline_of
 from harness.protocols import Event, Executor, Finished, MayBegin, Progressed, Skipped, Started
 from harness.records import Evaluation, Job, Outcome, Result, Status, Value
 from harness.session.progress import Observer, Tally
-from harness.sweeps.plan import Plan
 
 if TYPE_CHECKING:
     from harness.store import Store
 
 RETRIED: tuple[Status, ...] = ("crashed", "timeout", "oom")
-"""How a run ends that may end otherwise when it is tried again: not by what it computes."""
+"""The ends of a run that another try may change: they do not depend on what it computes."""
 
 LOOK = 0.5
-"""Seconds between two looks at the runs that other sessions have."""
+"""Seconds between two looks at the runs that other sessions have leased."""
 
 MakeExecutor = Callable[[Callable[[Event], None], MayBegin], Executor]
-"""From what hears of events and what is asked before a job begins to an executor."""
+"""Makes an executor from a callback for events and a question asked before a job begins."""
 
 
 def now() -> str:
-    """Return the time, as results carry it: UTC, to the microsecond, in an order of texts."""
+    """Return the time as results carry it: UTC, to the microsecond, as text that sorts by time."""
     return datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
-class Launches:
-    """The jobs of a session on their way to its executor."""
+class Backlog:
+    """The jobs that have not been submitted to the executor, and how many are with it."""
 
     def __init__(self) -> None:
         self._waiting: deque[Job] = deque()
-        self._begun: set[str] = set()
+        self._submitted: set[str] = set()
 
     def __bool__(self) -> bool:
         return bool(self._waiting)
@@ -54,18 +51,18 @@ class Launches:
         self._waiting.extend(jobs)
 
     def begin(self, executor: Executor, *, all_at_once: bool) -> None:
-        """Hand over what waits: all of it, or no more than there are workers for now."""
+        """Submit what waits: all of it, or only as many jobs as there are free workers."""
         free = len(self._waiting)
         if not all_at_once:
-            free = min(free, executor.workers - len(self._begun))
+            free = min(free, executor.workers - len(self._submitted))
         if free > 0:
             jobs = [self._waiting.popleft() for _ in range(free)]
-            self._begun.update(job.key for job in jobs)
+            self._submitted.update(job.key for job in jobs)
             executor.submit(jobs)
 
     def end(self, key: str) -> None:
-        """Take note that a job is over, so that its worker is free."""
-        self._begun.discard(key)
+        """Note that a job is over, so that its worker is free."""
+        self._submitted.discard(key)
 
     def drop(self, sweep: str) -> list[Job]:
         """Remove and return the jobs of a sweep that wait."""
@@ -74,15 +71,16 @@ class Launches:
         return dropped
 
 
-class Work:
-    """The jobs of a session, on their way through its executor and into its store.
+class Queue:
+    """The jobs of a session on their way through its executor and into its store.
 
-    A run is taken in the store when a worker is free for it, so that of several sessions on one
-    store only one trains it. What another has is waited for, and begun here should that one die.
-    What others have finished since ``since`` counts as if it were this session's, whatever became
-    of it; earlier it must be final, and with ``fresh`` even that does not count. A run that ends in
-    one of `RETRIED` is tried again up to ``retries`` times. Where the session is ``shared`` by
-    several processes that train themselves, a run that one of them died of has crashed.
+    A run is leased in the store when a worker is free for it, so that only one of several sessions
+    on a store trains it. A run that another session has leased is waited for, and begun here if
+    that session dies. A run that another session finished after ``since`` counts as one of this
+    session, however it ended; an earlier result must be final, and with ``fresh`` it does not
+    count at all. A run that ends in one of `RETRIED` is tried again up to ``retries`` times. Where
+    several processes make up one ``shared`` session and train themselves, a run has crashed when
+    the process that trained it died.
     """
 
     def __init__(
@@ -104,7 +102,7 @@ class Work:
         self._fresh = fresh
         self._shared = shared
         self._observer = observer or Observer()
-        self._launches = Launches()
+        self._backlog = Backlog()
         self._jobs: dict[str, Job] = {}
         self._open: set[str] = set()
         self._curves: dict[str, list[Evaluation]] = {}  # of the runs in flight
@@ -114,20 +112,20 @@ class Work:
         self._saved: dict[str, str | None] = {}  # by key, when what this session saved had ended
         self._unsaved: list[Result] = []
         self._environment: Mapping[str, Value] = {}
-        self._executor = make_executor(self._hear, self._may_begin)
+        self._executor = make_executor(self._on_event, self._may_begin)
 
     def __contains__(self, key: object) -> bool:
-        """Whether the run with this key is still to end."""
+        """Return whether the run with this key has not ended yet."""
         return key in self._open
 
     def __bool__(self) -> bool:
-        """Whether any run is still to end."""
+        """Return whether any run has not ended yet."""
         return bool(self._open)
 
     @property
     def sweeps(self) -> set[str]:
-        """The sweeps of which a job has not been handed to the executor."""
-        return self._launches.sweeps
+        """The sweeps of which a job has not been submitted to the executor."""
+        return self._backlog.sweeps
 
     def add(self, jobs: Iterable[Job], environment: Mapping[str, Value] | None = None) -> None:
         """Queue ``jobs``, to be begun in this order; their results carry ``environment``."""
@@ -140,25 +138,24 @@ class Work:
             self._queue(job)
 
     def begin(self, *, all_at_once: bool) -> None:
-        """Hand over what waits: all of it, or no more than there are workers for now."""
-        self._launches.begin(self._executor, all_at_once=all_at_once)
+        """Submit what waits: all of it, or only as many jobs as there are free workers."""
+        self._backlog.begin(self._executor, all_at_once=all_at_once)
 
     def drop(self, sweep: str) -> None:
-        """Leave out the jobs of a sweep that have not been handed over."""
-        for job in self._launches.drop(sweep):
+        """Remove the jobs of a sweep that have not been submitted."""
+        for job in self._backlog.drop(sweep):
             self._open.discard(job.key)
-            self.tally.spare(job.run)
+            self.tally.drop(job.run)
 
     def poll(self, timeout: float) -> list[Result]:
         """Return the runs that have ended, here or elsewhere, waiting ``timeout`` seconds for one.
 
-        Those of this session are saved.
+        The results of this session are saved first.
 
         Raises
         ------
         StoreError
-            Where they cannot be saved, or the store cannot be read: what is unsaved stays so until
-            the next call.
+            Where they cannot be saved, or the store cannot be read: the next call tries again.
         """
         until = time.monotonic() + timeout
         ended = [result for event in self._executor.poll(timeout) for result in self._end(event)]
@@ -170,7 +167,7 @@ class Work:
         return ended
 
     def stop(self) -> list[Result]:
-        """Stop the workers and return what has ended by it: runs in flight are interrupted.
+        """Stop the workers and return the runs that this ends: those in flight are interrupted.
 
         They keep the learning curves that they had so far.
 
@@ -189,10 +186,10 @@ class Work:
 
     def _queue(self, job: Job) -> None:
         self.tally.expect(job.run)
-        self._launches.add([job])
+        self._backlog.add([job])
 
-    def _hear(self, event: Event) -> None:
-        """Count an event as it happens, and show it; results are taken from `poll` alone."""
+    def _on_event(self, event: Event) -> None:
+        """Count an event as it happens and show the progress; results come from `poll` alone."""
         if isinstance(event, Started):
             self._curves[event.key] = []
         elif isinstance(event, Progressed) and event.progress.evaluation is not None:
@@ -201,7 +198,7 @@ class Work:
         self._observer.update(self.tally)
 
     def _may_begin(self, job: Job) -> bool:
-        """Take a run; False where another session has it or has finished it."""
+        """Acquire the lease on a run; False where another session has it or has finished it."""
         lost = self._store.abandoned([job.key]).get(job.key) if self._shared else None
         if not self._store.acquire(job.key, again=self._fresh):
             return False
@@ -216,7 +213,7 @@ class Work:
         return False
 
     def _counts(self, result: Result) -> bool:
-        """Whether what another session has saved is the end of a run here too."""
+        """Return whether a result that another session has saved ends the run here too."""
         if result.is_final and not self._fresh:
             return True
         at, status = result.finished_at or "", result.outcome.status
@@ -225,16 +222,16 @@ class Work:
         )
 
     def _end(self, event: Event) -> list[Result]:
-        """Return the result that an event brings, if it is the last word on its run."""
+        """Return the result that an event ends a run with, unless the run is tried again."""
         if isinstance(event, Skipped):
-            self._launches.end(event.key)
+            self._backlog.end(event.key)
             self._elsewhere[event.key] = self._jobs[event.key]
             self._looked = 0.0
         if not isinstance(event, Finished):
             return []
         job, outcome = self._jobs[event.key], event.outcome
         self._curves.pop(job.key, None)
-        self._launches.end(job.key)
+        self._backlog.end(job.key)
         result = self._result(job, outcome)
         self._unsaved.append(result)
         self._saved[job.key] = result.finished_at
@@ -249,7 +246,7 @@ class Work:
         return Result(job.key, job.run, job.conditions, outcome, self._environment, now())
 
     def _look_elsewhere(self) -> list[Result]:
-        """Return what other sessions have finished; begin here what none of them has any more."""
+        """Return what other sessions have finished; queue what none of them has leased any more."""
         if not self._elsewhere or time.monotonic() < self._looked + LOOK:
             return []
         found = self._store.of({key: job.run for key, job in self._elsewhere.items()})
@@ -257,8 +254,8 @@ class Work:
         for result in ended:
             del self._elsewhere[result.key]
             self._open.discard(result.key)
-        taken = self._store.leases(self._elsewhere)
-        for key in [key for key in self._elsewhere if key not in taken]:
+        leases = self._store.leases(self._elsewhere)
+        for key in [key for key in self._elsewhere if key not in leases]:
             self._queue(self._elsewhere.pop(key))
         self.tally.elsewhere = len(self._elsewhere)
         self._looked = time.monotonic()
@@ -268,25 +265,3 @@ class Work:
         while self._unsaved:
             self._store.save(self._unsaved[0], fresh=self._fresh)
             self._unsaved.pop(0)
-
-
-def in_order(plans: Mapping[str, Plan], baseline: Named | None = None) -> list[tuple[str, str]]:
-    """Return sweep and key of all planned runs in the order in which answers come soonest.
-
-    What others are compared with comes first; ``baseline`` stands in the place of the declared one.
-    """
-    from harness.judging.early import launch_order
-
-    first = sorted(plans, key=lambda name: not users(name, plans, baseline))
-    return [(name, key) for name in first for key in launch_order(plans[name])]
-
-
-def users(name: str, plans: Mapping[str, Plan], baseline: Named | None = None) -> list[str]:
-    """Return the other sweeps among ``plans`` that ask a question about this one."""
-    others = {other: planned.sweep for other, planned in plans.items() if other != name}
-    return [
-        other
-        for other, sweep in others.items()
-        if baseline_of(sweep, baseline) == name
-        and any(claim.uses_baseline for claim in sweep.questions.values())
-    ]

@@ -1,27 +1,28 @@
-"""A sweep session: launches runs, waits for them, stores what comes back, and judges. No pytest."""
+"""A sweep session: choose runs, train them, and judge the sweeps. No pytest."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from functools import cached_property
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.errors import UsageError
 from harness.judging.baselines import Named, named
-from harness.judging.evidence import Shortfall, baseline_of, gathered, shortfall
+from harness.judging.evidence import Gathered, Shortfall, baseline_of, gathered, shortfall
 from harness.judging.stored import judge_sweep, not_counted, question_hashes, report_folder
-from harness.protocols import Event, Executor, MayBegin
-from harness.records import Job, Result, Run
+from harness.records import Result, Run
+from harness.session.answers import Answers, in_order
+from harness.session.jobs import check_trainable, discard_checkpoint, make_executor, make_job
 from harness.session.progress import Observer, Tally
-from harness.session.queue import Work, in_order, now, users
+from harness.session.queue import Queue, now
+from harness.session.results import Results
 from harness.session.settings import Settings
 from harness.sweeps.plan import ANSWERED, Plan, plan, trained_with
 from harness.sweeps.sweep import Sweep
 from harness.verdicts import Baseline, Regression, Verdict
 
 if TYPE_CHECKING:
-    from harness.judging.early import EarlyAnswers
     from harness.judging.reference import Reference
     from harness.report.model import Report
     from harness.store import Store
@@ -32,7 +33,8 @@ POLL_SECONDS = 0.25
 class SweepSession:
     """The runs and questions of the chosen sweeps, over one store and one executor.
 
-    Nothing is opened before it is needed, and only this object writes the store.
+    What is known of runs is in `Results`, what is still to be trained in a `Queue`. The store and
+    the executor are opened when they are first needed.
     """
 
     def __init__(
@@ -46,17 +48,15 @@ class SweepSession:
         self._selected: dict[str, list[Run]] = {}
         self._plans: dict[str, Plan] = {}
         self._keys: dict[str, str] = {}
-        self._results: dict[str, Result] = {}
-        self._ended: set[str] = set()  # the runs that ended while this session lasts
-        self._early: dict[str, EarlyAnswers] = {}
-        self._answered: set[str] = set()
-        self._asked: dict[str, int] = {}  # after how many ended runs it was last looked at
+        since = settings.since or now()
+        self._results = Results(since=since, fresh=settings.fresh and not settings.offline)
+        self._answers: Answers | None = None  # where runs are trained only until all is answered
         self._reports: dict[str, Report] = {}
         self._baseline: Named | None = None
         self._references: Mapping[str, Reference] = {}
-        self._since = settings.since or now()
+        self._since = since
         self._store: Store | None = None
-        self._work: Work | None = None
+        self._queue: Queue | None = None
         self._launched = False
 
     @property
@@ -70,7 +70,7 @@ class SweepSession:
         return self._store
 
     def choose(self, selected: Mapping[str, Iterable[Run]]) -> None:
-        """Take ``selected`` runs of each sweep as this session's work, and check it can be done.
+        """Choose the runs that this session trains, by sweep, and check that they can be trained.
 
         Raises
         ------
@@ -87,17 +87,22 @@ class SweepSession:
                 self.sweeps[name], self.settings.selection, trains=not self.settings.offline
             )
             self._keys.update({run.id: key for key, run in self._plans[name].runs.items()})
-            self._check_trainable(self._plans[name])
+            if self.sweeps[name].trainer is None and not self.settings.offline:
+                check_trainable(self._plans[name])
         if self.settings.baseline is not None:
             judged = self.chosen if len(self.chosen) == 1 else ()
             self._baseline = named(
                 self.settings.baseline, self.sweeps, self.chosen, self.store, judged
             )
         self._references = self._find_references()
+        if self.settings.selection.until == ANSWERED:
+            self._answers = Answers(
+                self._plans, self._baseline, self._gather, lambda: self._results.ended
+            )
         if not self.settings.offline:
-            self._work = Work(
+            self._queue = Queue(
                 self.store,
-                self._make_executor,
+                partial(make_executor, self.settings),
                 since=self._since,
                 retries=self.settings.retries,
                 fresh=self.settings.fresh,
@@ -106,14 +111,14 @@ class SweepSession:
                 observer=self.observer,
             )
         for name, planned in self._plans.items():
-            self._results.update(self.store.of(planned.runs, check=True))
+            self._results.load(self.store.of(planned.runs, check=True))
             if not self.settings.offline:
                 sweep = self.sweeps[name]
                 self.store.register(name, sweep.declaration, question_hashes(sweep))
 
     def stored(self, name: str) -> int:
         """Return how many runs of a chosen sweep need no training."""
-        return sum(self._is_done(key) for key in self._plans[name].runs)
+        return sum(self._results.is_done(key) for key in self._plans[name].runs)
 
     def not_counted(self, name: str) -> str:
         """Say how many runs of a chosen sweep another backend has trained; empty without any."""
@@ -153,55 +158,33 @@ class SweepSession:
         """
         key = self._keys[run.id]
         self._launch()
-        self._wait(lambda work: key in work)
-        if self._is_fresh and key not in self._ended:
-            return None
+        self._wait(lambda queue: key in queue)
         return None if self.not_needed(run) else self._results.get(key)
 
     def try_again(self, run: Run) -> None:
         """Train ``run`` once more at the next call of `result`, unless it has ended for good."""
         key = self._keys[run.id]
-        if self._work is not None and key in self._ended and not self._results[key].is_final:
-            self._ended.discard(key)
-            self._work.add([self._job(key, run, self._plans[run.sweep])])
+        if self._queue is not None and self._results.reopen(key):
+            self._queue.add([make_job(self.settings, key, run, self._plans[run.sweep])])
             self._advance()
 
     def not_needed(self, run: Run) -> bool:
-        """Whether ``run`` has not finished, and its sweep is answered without it."""
+        """Return whether ``run`` has not finished and its sweep is answered without it."""
         key = self._keys[run.id]
-        ended = key in self._ended or self._is_done(key)
-        waits = self._work is not None and key in self._work
+        ended = self._results.has_ended(key) or self._results.is_done(key)
+        waits = self._queue is not None and key in self._queue
         return not ended and not waits and self.is_answered(run.sweep)
 
     def is_answered(self, name: str) -> bool:
-        """Whether a chosen sweep trains until it is answered, and every question of it is."""
-        known = name in self._answered or self._asked.get(name) == len(self._ended)
-        if known or self.settings.selection.until != ANSWERED:
-            return name in self._answered
-        self._asked[name] = len(self._ended)
-        from harness.judging.early import EarlyAnswers
-
-        found = gathered(
-            self.sweeps[name],
-            self.sweeps,
-            self.store,
-            self.settings.selection,
-            baseline=self._baseline,
-            lookup=self.lookup,
-            running=self.chosen,
-            planned=self._plans[name],
-        )
-        early = self._early.setdefault(name, EarlyAnswers(found.planned))
-        if early.all_answered(found.evidence, baseline_ready=found.absent is None):
-            self._answered.add(name)
-        return name in self._answered
+        """Return whether a chosen sweep trains until it is answered, and is answered by now."""
+        return self._answers is not None and self._answers.is_answered(name)
 
     def finish(self, names: Iterable[str] | None = None) -> None:
         """Wait for every selected run of some sweeps (all, by default)."""
         self._launch()
         wanted = self.chosen if names is None else [n for n in names if n in self._plans]
         keys = [key for name in wanted for key in self._plans[name].runs]
-        self._wait(lambda work: any(key in work for key in keys))
+        self._wait(lambda queue: any(key in queue for key in keys))
 
     def verdict(self, name: str, question: str) -> Verdict:
         """Return the verdict on a question, once the runs selected for it are finished."""
@@ -216,13 +199,8 @@ class SweepSession:
     def results(self, name: str) -> tuple[Result, ...]:
         """Return the results of a sweep's runs in the order of the plan, where there are any."""
         self.finish([name])
-        found = self.lookup(self._plans[name].runs)
+        found = self._results.lookup(self._plans[name].runs)
         return tuple(found[key] for key in self._plans[name].runs if key in found)
-
-    def lookup(self, runs: Mapping[str, Run]) -> dict[str, Result]:
-        """Return the results of ``runs``, by key, that count in this session."""
-        counted = self._ended if self._is_fresh else self._results
-        return {key: self._results[key] for key in runs if key in counted}
 
     def report(self, name: str) -> Report:
         """Return the report of a chosen sweep as things stand; made once for the same results."""
@@ -236,7 +214,7 @@ class SweepSession:
                     self.store,
                     self.settings.selection,
                     baseline=self._baseline,
-                    lookup=self.lookup,
+                    lookup=self._results.lookup,
                     running=self.chosen,
                     reference=self._references.get(name),
                     planned=self._plans[name],
@@ -264,22 +242,20 @@ class SweepSession:
         """Return the runs of a chosen sweep that have not finished and are needed; None without."""
         if self.is_answered(name):
             return None
-        return shortfall(self._plans[name].runs, self.lookup)
+        return shortfall(self._plans[name].runs, self._results.lookup)
 
-    def recall(self) -> None:
-        """Take in what the other processes of a shared session have stored."""
+    def refresh(self) -> None:
+        """Read what the other processes of a shared session have stored."""
         for planned in self._plans.values():
-            found = self.store.of(planned.runs)
-            self._results.update(found)
-            self._ended |= {k for k, r in found.items() if (r.finished_at or "") >= self._since}
+            self._results.refresh(self.store.of(planned.runs))
         self._reports.clear()
 
     def stop(self) -> None:
         """Stop the workers. Runs in flight are interrupted; what has finished is saved."""
         self.observer.pause()
-        if self._work is not None:
-            work, self._work = self._work, None
-            self._end(work.stop())
+        if self._queue is not None:
+            queue, self._queue = self._queue, None
+            self._note(queue.stop())
 
     def close(self) -> None:
         """Stop the workers and close the store.
@@ -308,122 +284,69 @@ class SweepSession:
         }
         return references(self._plans, folders, given, required=needed)
 
-    def _make_executor(self, on_event: Callable[[Event], None], may_begin: MayBegin) -> Executor:
-        from harness.executors import make_executor
-
-        return make_executor(
-            self.settings.executor,
-            workers=self.settings.workers,
-            threads=self.settings.threads,
-            gpus=self.settings.gpus,
-            per_gpu=self.settings.per_gpu,
-            address=self.settings.ray_address,
-            on_event=on_event,
-            may_begin=may_begin,
-            debug=self.settings.debug,
-            stops=self.settings.stops,
+    def _gather(self, name: str) -> Gathered:
+        """Return the evidence on a chosen sweep so far."""
+        return gathered(
+            self.sweeps[name],
+            self.sweeps,
+            self.store,
+            self.settings.selection,
+            baseline=self._baseline,
+            lookup=self._results.lookup,
+            running=self.chosen,
+            planned=self._plans[name],
         )
 
-    @cached_property
-    def _is_fresh(self) -> bool:
-        """Whether only what ends while this session lasts counts."""
-        return self.settings.fresh and not self.settings.offline
-
-    def _check_trainable(self, planned: Plan) -> None:
-        if planned.sweep.trainer is not None or self.settings.offline:
-            return
-        from harness.training.backends import require_device
-        from harness.training.settings import check_config
-
-        require_device(planned.conditions.device, planned.conditions.backend)
-        for config in {run.config for run in planned.runs.values()}:
-            check_config(config)
-
-    def _is_done(self, key: str) -> bool:
-        if self._is_fresh:
-            return key in self._ended
-        return key in self._results and self._results[key].is_final
-
     def _launch(self) -> None:
-        if self._launched or self._work is None:
+        """Queue the selected runs that need training, once."""
+        if self._launched or self._queue is None:
             return
         self._launched = True
         jobs = [
-            self._job(key, self._plans[name].runs[key], self._plans[name])
+            make_job(self.settings, key, self._plans[name].runs[key], self._plans[name])
             for name, key in self._in_order()
-            if not self._is_done(key)
+            if not self._results.is_done(key)
         ]
         if not jobs:
             return
-        if self._is_fresh:
-            self._discard_checkpoints(job.key for job in jobs)
+        if self.settings.fresh:
+            for job in jobs:
+                discard_checkpoint(self.settings, job.key)
         from harness.session.environment import environment
 
-        self._work.add(jobs, environment(self.settings.home.parent))
+        self._queue.add(jobs, environment(self.settings.home.parent))
         self._advance()
 
     def _in_order(self) -> list[tuple[str, str]]:
-        """Return sweep and key of the selected runs in the order in which they are begun."""
+        """Return sweep and key of the selected runs in the order in which they begin."""
         chosen = [(n, self._keys[run.id]) for n in self.chosen for run in self._selected[n]]
-        if self.settings.selection.until != ANSWERED:
+        if self._answers is None:
             return chosen
         selected = set(chosen)
         return [one for one in in_order(self._plans, self._baseline) if one in selected]
 
     def _advance(self) -> None:
-        """Begin what waits: all of it, or as much as there are workers while answers may come."""
-        assert self._work is not None
-        all_at_once = self.settings.selection.until != ANSWERED
-        for name in () if all_at_once else self._work.sweeps:
-            if self._is_over(name):
-                self._work.drop(name)
-        self._work.begin(all_at_once=all_at_once)
+        """Submit what waits: all of it, or as much as there are workers while answers may come."""
+        assert self._queue is not None
+        if self._answers is not None:
+            for name in filter(self._answers.is_over, self._queue.sweeps):
+                self._queue.drop(name)
+        self._queue.begin(all_at_once=self._answers is None)
 
-    def _is_over(self, name: str) -> bool:
-        """Whether a sweep is answered, and so is each that is compared with it."""
-        others = users(name, self._plans, self._baseline)
-        return all(self.is_answered(other) for other in (name, *others))
-
-    def _job(self, key: str, run: Run, planned: Plan) -> Job:
-        from harness.training.settings import program
-
-        return Job(
-            key=key,
-            run=run,
-            conditions=planned.conditions,
-            cache=str(self.settings.home / "cache"),
-            log=str(self.settings.home / "logs" / f"{run.id[:100]}-{key}.log"),
-            timeout=self.settings.timeout,
-            program=program(planned.conditions.backend, run.config),
-            memory=self.settings.memory,
-            checkpoint=self._checkpoint(key),
-            checkpoint_every=self.settings.checkpoint_every,
-        )
-
-    def _wait(self, is_open: Callable[[Work], bool]) -> None:
-        """Train until nothing that is asked about is open."""
-        while self._work is not None and is_open(self._work):
-            self._step(self._work)
+    def _wait(self, is_open: Callable[[Queue], bool]) -> None:
+        """Train until nothing that is waited for is open."""
+        while self._queue is not None and is_open(self._queue):
+            self._step(self._queue)
         self.observer.pause()
 
-    def _step(self, work: Work) -> None:
-        self._end(work.poll(POLL_SECONDS))
+    def _step(self, queue: Queue) -> None:
+        self._note(queue.poll(POLL_SECONDS))
         self._advance()
 
-    def _end(self, results: Iterable[Result]) -> None:
-        """Take note of runs that have ended."""
+    def _note(self, results: Iterable[Result]) -> None:
+        """Note the results of runs that have ended."""
         for result in results:
-            self._results[result.key] = result
-            self._ended.add(result.key)
+            self._results.add(result)
             self._reports.clear()
-            if result.is_final:  # a training function of the user's may not do it itself
-                self._discard_checkpoints([result.key])
-
-    def _checkpoint(self, key: str) -> str:
-        return str(self.settings.home / "checkpoints" / key)
-
-    def _discard_checkpoints(self, keys: Iterable[str]) -> None:
-        from harness.training.checkpoints import discard
-
-        for key in keys:
-            discard(self._checkpoint(key))
+            if result.is_final:  # a training function of the user's may not discard it itself
+                discard_checkpoint(self.settings, result.key)

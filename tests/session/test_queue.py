@@ -8,7 +8,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from harness.protocols import Finished, Progressed, Skipped, Started
 from harness.records import Conditions, Config, Evaluation, Job, Outcome, Progress, Run
-from harness.session.queue import Work, now
+from harness.session.queue import Queue, now
 from harness.store import Store
 from harness.store.tables import SESSIONS
 
@@ -90,7 +90,7 @@ def working(store, outcomes=None, **given):
         made.append(FakeExecutor(on_event, may_begin, outcomes))
         return made[0]
 
-    work = Work(store, make, **{"since": now(), **given})
+    work = Queue(store, make, **{"since": now(), **given})
     return work, made[0]
 
 

@@ -1,0 +1,75 @@
+"""From the settings of a session to its executor and the jobs that it is given."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from harness.protocols import Event, Executor, MayBegin
+from harness.records import Job, Run
+from harness.session.settings import Settings
+from harness.sweeps.plan import Plan
+
+
+def make_executor(
+    settings: Settings, on_event: Callable[[Event], None], may_begin: MayBegin
+) -> Executor:
+    """Return the executor that the settings name."""
+    from harness import executors
+
+    return executors.make_executor(
+        settings.executor,
+        workers=settings.workers,
+        threads=settings.threads,
+        gpus=settings.gpus,
+        per_gpu=settings.per_gpu,
+        address=settings.ray_address,
+        on_event=on_event,
+        may_begin=may_begin,
+        debug=settings.debug,
+        stops=settings.stops,
+    )
+
+
+def make_job(settings: Settings, key: str, run: Run, planned: Plan) -> Job:
+    """Return the job that trains ``run``."""
+    from harness.training.settings import program
+
+    return Job(
+        key=key,
+        run=run,
+        conditions=planned.conditions,
+        cache=str(settings.home / "cache"),
+        log=str(settings.home / "logs" / f"{run.id[:100]}-{key}.log"),
+        timeout=settings.timeout,
+        program=program(planned.conditions.backend, run.config),
+        memory=settings.memory,
+        checkpoint=_checkpoint(settings, key),
+        checkpoint_every=settings.checkpoint_every,
+    )
+
+
+def check_trainable(planned: Plan) -> None:
+    """Check that our own trainers can train the planned runs on this machine.
+
+    Raises
+    ------
+    UsageError
+        Where the device is not here, or a value of a config cannot be used.
+    """
+    from harness.training.backends import require_device
+    from harness.training.settings import check_config
+
+    require_device(planned.conditions.device, planned.conditions.backend)
+    for config in {run.config for run in planned.runs.values()}:
+        check_config(config)
+
+
+def discard_checkpoint(settings: Settings, key: str) -> None:
+    """Delete the checkpoint of a run, if there is one."""
+    from harness.training.checkpoints import discard
+
+    discard(_checkpoint(settings, key))
+
+
+def _checkpoint(settings: Settings, key: str) -> str:
+    return str(settings.home / "checkpoints" / key)

@@ -1,0 +1,68 @@
+"""The results that a session knows: those stored before it began, and those of its own runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from harness.records import Result, Run
+
+
+class Results:
+    """Results of the planned runs, by key.
+
+    A run has ended once it ended after ``since``, in this session or in one beside it. With
+    ``fresh`` only such runs count.
+    """
+
+    def __init__(self, *, since: str, fresh: bool) -> None:
+        self._since = since
+        self._fresh = fresh
+        self._known: dict[str, Result] = {}
+        self._ended: set[str] = set()
+
+    @property
+    def ended(self) -> int:
+        """The number of runs that have ended since this session began."""
+        return len(self._ended)
+
+    def load(self, stored: Mapping[str, Result]) -> None:
+        """Add what was stored before this session began."""
+        self._known.update(stored)
+
+    def refresh(self, stored: Mapping[str, Result]) -> None:
+        """Add what the other processes of a shared session have stored meanwhile."""
+        self._known.update(stored)
+        self._ended |= {
+            key for key, result in stored.items() if (result.finished_at or "") >= self._since
+        }
+
+    def add(self, result: Result) -> None:
+        """Add the result of a run that has just ended."""
+        self._known[result.key] = result
+        self._ended.add(result.key)
+
+    def reopen(self, key: str) -> bool:
+        """Forget that a run has ended, so that it is trained again; False where it is final."""
+        if key not in self._ended or self._known[key].is_final:
+            return False
+        self._ended.discard(key)
+        return True
+
+    def has_ended(self, key: str) -> bool:
+        """Return whether a run has ended since this session began."""
+        return key in self._ended
+
+    def is_done(self, key: str) -> bool:
+        """Return whether a run need not be trained."""
+        if self._fresh:
+            return key in self._ended
+        return key in self._known and self._known[key].is_final
+
+    def get(self, key: str) -> Result | None:
+        """Return the result of a run, if there is one that counts."""
+        return None if self._fresh and key not in self._ended else self._known.get(key)
+
+    def lookup(self, runs: Mapping[str, Run]) -> dict[str, Result]:
+        """Return the results of ``runs`` that count, by key."""
+        counted = self._ended if self._fresh else self._known
+        return {key: self._known[key] for key in runs if key in counted}
