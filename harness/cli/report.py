@@ -67,6 +67,7 @@ def _chosen(options: argparse.Namespace, sweeps: dict[str, Sweep]) -> Sweep:
 def run(options: argparse.Namespace) -> int:
     """Print the report and write its files; 1 where a claim is refuted and that is asked for."""
     from harness.judging.baselines import named
+    from harness.judging.evidence import gathered
     from harness.judging.stored import judge_sweep, not_counted, report_folder
     from harness.report.model import build
     from harness.report.renderers import as_json, terminal
@@ -82,7 +83,7 @@ def run(options: argparse.Namespace) -> int:
         if baseline is not None:
             baseline = named(baseline, sweeps, (), store, [sweep.name])
         planned = plan(sweep, selection, trains=False)
-        judged = judge_sweep(sweep, sweeps, store, selection, baseline=baseline, planned=planned)
+        judged = judge_sweep(gathered(planned, sweeps, store, baseline=baseline))
         others = not_counted(planned, store)
     report = build(judged)
     below = Path(options.report) if options.report else common.root() / HOME / "reports"

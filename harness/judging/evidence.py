@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from harness.judging.baselines import Named, name_of, of_imported
 from harness.records import IMPORTED, MAIN, Result, Run
-from harness.sweeps.plan import Plan, Selection, plan
+from harness.sweeps.plan import Plan, plan
 from harness.sweeps.sweep import Sweep
 from harness.verdicts import Baseline, Counts, Evidence, by_arm
 
@@ -145,53 +145,57 @@ def gather(
 
 @dataclass(frozen=True, slots=True)
 class Gathered:
-    """The evidence on a planned sweep; ``absent`` are runs of its baseline still to finish."""
+    """The evidence on a planned sweep; ``absent`` are runs of its baseline still to finish.
+
+    ``lookup`` is where its runs were found, each asked for once, and ``store`` holds what was
+    registered before there were any.
+    """
 
     planned: Plan
     evidence: Evidence
     absent: Shortfall | None
+    lookup: Lookup
+    store: Store
 
 
 def gathered(
-    sweep: Sweep,
+    planned: Plan,
     sweeps: Mapping[str, Sweep],
     store: Store,
-    selection: Selection,
     *,
     baseline: Named | None = None,
     lookup: Lookup | None = None,
     running: Iterable[str] = (),
-    planned: Plan | None = None,
 ) -> Gathered:
-    """Return the finished runs of ``sweep`` beside its baseline's.
+    """Return the finished runs of a planned sweep beside its baseline's.
 
     Parameters
     ----------
+    sweeps
+        The sweeps that are declared, by name.
     baseline
         A baseline in place of the declared one.
     lookup
         Where to find runs by key, in place of the store.
     running
         Names of the sweeps that this session runs: a baseline among them must be complete.
-    planned
-        The plan of ``sweep``, where it is at hand.
     """
-    planned = planned or plan(sweep, selection, trains=False)
-    lookup = lookup or store.of
-    named = baseline_of(sweep, baseline)
+    lookup = once(lookup or store.of)
+    named = baseline_of(planned.sweep, baseline)
     absent: Shortfall | None = None
     at_hand: Baseline | Counts | None
     if not isinstance(named, str):
         at_hand = named
     elif named in set(running) and named in sweeps:
-        beside = plan(sweeps[named], selection, trains=False).of_arms()
-        absent = shortfall(beside, lookup, f"runs of {named}")
-        found = lookup(beside)
+        theirs = plan(sweeps[named], planned.selection, trains=False).of_arms()
+        absent = shortfall(theirs, lookup, f"runs of {named}")
+        found = lookup(theirs)
         at_hand = Baseline(named, tuple(result for result in found.values() if result.is_final))
     else:
         at_hand, absent = resolve_baseline(named, sweeps, store, planned)
     name = None if named is None else name_of(named)
-    return Gathered(planned, gather(planned, lookup, at_hand, name), absent)
+    evidence = gather(planned, lookup, at_hand, name)
+    return Gathered(planned, evidence, absent, lookup, store)
 
 
 def baseline_of(sweep: Sweep, named: Named | None = None) -> Named | None:

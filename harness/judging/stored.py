@@ -9,7 +9,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from harness.judging.baselines import Named, name_of
-from harness.judging.evidence import Lookup, Shortfall, gathered, once, shortfall
+from harness.judging.evidence import Gathered, Lookup, Shortfall, shortfall
 from harness.judging.judge import Judgement, Question, judge_each, not_asked
 from harness.records import MAIN, digest, run_key
 from harness.sweeps.plan import ANSWERED, Plan, Selection
@@ -75,48 +75,16 @@ def question_hashes(sweep: Sweep) -> dict[str, str]:
     return {id_: digest([claim.describe(), *thresholds]) for id_, claim in sweep.questions.items()}
 
 
-def judge_sweep(
-    sweep: Sweep,
-    sweeps: Mapping[str, Sweep],
-    store: Store,
-    selection: Selection,
-    *,
-    baseline: Named | None = None,
-    lookup: Lookup | None = None,
-    running: Iterable[str] = (),
-    reference: Reference | None = None,
-    planned: Plan | None = None,
-) -> Judgement:
-    """Judge ``sweep`` by what is stored.
+def judge_sweep(found: Gathered, reference: Reference | None = None) -> Judgement:
+    """Judge a sweep by the evidence that was gathered on it.
 
-    Parameters
-    ----------
-    baseline
-        A baseline in place of the declared one.
-    lookup
-        Where to find runs by key, in place of the store.
-    running
-        Names of the sweeps that this session runs: a baseline among them must be complete.
-    reference
-        An earlier report of the sweep to compare with.
-    planned
-        The plan of ``sweep``, where it is at hand.
+    ``reference`` is an earlier report of the sweep to compare with.
     """
     from harness.audit import audit
     from harness.judging.early import EarlyAnswers, not_needed
 
-    lookup = once(lookup or store.of)
-    found = gathered(
-        sweep,
-        sweeps,
-        store,
-        selection,
-        baseline=baseline,
-        lookup=lookup,
-        running=running,
-        planned=planned,
-    )
-    planned, evidence = found.planned, found.evidence
+    planned, evidence, lookup = found.planned, found.evidence, found.lookup
+    sweep, selection = planned.sweep, planned.selection
     early: dict[str, Verdict] = {}
     answered = False
     if selection.until == ANSWERED:
@@ -131,7 +99,7 @@ def judge_sweep(
         planned_runs=len(planned.of_arms()),
         declared_runs=sweep.runs,
         declared_arms=sweep.arms,
-        post_hoc=_changed(sweep, store) if evidence.runs else (),
+        post_hoc=_changed(sweep, found.store) if evidence.runs else (),
     )
     every = lookup(planned.runs).values()
     return Judgement(

@@ -207,19 +207,8 @@ class SweepSession:
         from harness.report.model import build
 
         if name not in self._reports:
-            self._reports[name] = build(
-                judge_sweep(
-                    self.sweeps[name],
-                    self.sweeps,
-                    self.store,
-                    self.settings.selection,
-                    baseline=self._baseline,
-                    lookup=self._results.lookup,
-                    running=self.chosen,
-                    reference=self._references.get(name),
-                    planned=self._plans[name],
-                )
-            )
+            judged = judge_sweep(self._gather(name), self._references.get(name))
+            self._reports[name] = build(judged)
         return self._reports[name]
 
     def regression(self, name: str, question: str) -> Regression | None:
@@ -287,14 +276,12 @@ class SweepSession:
     def _gather(self, name: str) -> Gathered:
         """Return the evidence on a chosen sweep so far."""
         return gathered(
-            self.sweeps[name],
+            self._plans[name],
             self.sweeps,
             self.store,
-            self.settings.selection,
             baseline=self._baseline,
             lookup=self._results.lookup,
             running=self.chosen,
-            planned=self._plans[name],
         )
 
     def _launch(self) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from harness import LogUniform, Pairs, Sweep
 from harness.claims import no_worse
-from harness.judging.evidence import resolve_baseline
+from harness.judging.evidence import gathered, resolve_baseline
 from harness.judging.stored import judge_sweep
 from harness.store import Store
 from harness.sweeps.plan import Selection, plan
@@ -112,7 +112,8 @@ def test_an_arm_that_is_suggested_is_one_that_the_sweep_declares(stored, arms, h
     sweep = replace(BASE, arms=arms, questions=asked)
     only = Selection(backend="torch", arms=())
     runs = {key: make_result(key=key) for key in plan(sweep, only, trains=False).runs}
-    report = judge_sweep(sweep, {}, stored.store, only, lookup=lambda keys: runs)
+    found = gathered(plan(sweep, only, trains=False), {}, stored.store, lookup=lambda keys: runs)
+    report = judge_sweep(found)
     (finding,) = (f for f in report.findings if f.code == "constant_parameter")
     assert how in finding.message
 
@@ -127,6 +128,7 @@ def test_a_report_reads_each_run_once(stored):
     questions = {"a": no_worse("batch_size", 8, than=(4,), margin=0.02)}
     arms = {"batch_size": Pairs(2, values=(4,))}
     sweep = Sweep("s", runs=4, steps=100, space=SPACE, arms=arms, questions=questions)
-    report = judge_sweep(sweep, {}, stored.store, Selection(backend="torch"), lookup=lookup)
+    planned = plan(sweep, Selection(backend="torch"), trains=False)
+    report = judge_sweep(gathered(planned, {}, stored.store, lookup=lookup))
     assert {verdict.id: verdict.verdict for verdict in report.verdicts}["a"] == "not judged"
     assert len(asked) == len(set(asked)) == 6
