@@ -9,10 +9,11 @@ import pytest
 
 from harness import statistics
 from harness.cli import plan as verb
+from harness.cli.plan import estimate
 from harness.store import Store
 from harness.sweeps.discovery import discover
 from harness.sweeps.plan import Selection, plan
-from tests.cli.test_cli import data
+from tests.cli.helpers import data
 from tests.factories import make_curve, make_result
 
 ROOT = Path(__file__).parents[2]
@@ -196,3 +197,117 @@ def test_a_long_wait_says_how_long_still(monkeypatch):
 def test_a_log_gets_a_line_every_half_minute(monkeypatch):
     said = waited(monkeypatch, 20.0, rewrites=False)
     assert said == "sweep: power of c, 2 of 4 done, about 40 s to go\n"
+
+
+# ---- a small sweep -------------------------------------------------------------------------------
+
+
+def test_plan_as_json_is_the_plan_of_the_sweep(sweep, declared):
+    plan = data(sweep, "plan toy")
+    assert list(plan) == ["sweep", "runs", "coverage", "duplicates", "cost", "power", "audit"]
+    arms = [run["arm"] for run in plan["runs"]]
+    assert arms == ["main"] * 8 + ["placebo"] + ["batch_size"] * 2
+    first = plan["runs"][0]
+    assert list(first) == ["id", "arm", "pair", "seed", "steps", "config"]
+    assert first["config"]["batch_size"] == 8
+    assert plan["runs"][-1]["config"]["batch_size"] == 4
+    assert plan["cost"] == {
+        "runs": 11,
+        "steps": 220,
+        "completions": None,
+        "seconds": None,
+        "stored_runs": 0,
+    }
+
+
+def test_plan_in_words(sweep, declared):
+    status, out, _ = sweep("plan toy")
+    assert status == 0
+    assert out.startswith("toy: 8 runs of 20 steps, random sample, seed 3\n")
+    assert "log-uniform 1e-07 to 1e-06 (1.0 orders of magnitude)" in out
+    assert len(re.findall(r"^0\d +\d", out, re.MULTILINE)) == 8
+    assert re.search(r"^placebo +1 +20 +the first 1 run.* learning rate of 0", out, re.MULTILINE)
+    assert re.search(r"^batch_size +2 +20 +the first 2 runs with batch size 4", out, re.MULTILINE)
+    assert "Cost: 11 runs, 220 steps." in out
+    assert "Time is not known yet: no run is stored." in out
+
+
+@pytest.mark.usefixtures("priced_once")
+def test_plan_says_which_backend_it_is_about(sweep, monkeypatch, tmp_path, both_installed):
+    monkeypatch.chdir(tmp_path)
+    line = f"plan focused --experiments {ROOT / 'experiments'}"
+    said = "\ntrained with backend torch (auto; jax is installed too), float32\n"
+    assert said in sweep(line)[1]
+    assert (
+        "\ntrained with backend jax, bfloat16\n"
+        in sweep(f"{line} --backend jax --precision bfloat16")[1]
+    )
+
+
+def test_a_sweep_with_its_own_function_names_no_backend(sweep, trained, both_installed):
+    assert "trained with" not in sweep("plan toy")[1]
+    assert "runs looked up" not in sweep("report toy")[1]
+
+
+def test_plan_of_less(sweep, declared):
+    plan = data(sweep, "plan toy --runs 2 --steps 10 --arms none")
+    assert [(run["arm"], run["steps"]) for run in plan["runs"]] == [("main", 10)] * 2
+    out = sweep("plan toy --runs 2 --steps 10 --arms none")[1]
+    assert out.startswith("toy: 2 runs of 10 steps (declared: 8 of 20 steps)")
+    arms = {run["arm"] for run in data(sweep, "plan toy --arms placebo")["runs"]}
+    assert arms == {"main", "placebo"}
+    assert len(data(sweep, "plan toy --arms all")["runs"]) == 11
+
+
+def test_plan_knows_the_time_from_runs_like_these(sweep, trained):
+    cost = data(sweep, "plan toy")["cost"]
+    assert cost["stored_runs"] == 13
+    assert cost["seconds"] == pytest.approx(0.01 / 20 * 220)
+    assert "About 0.1 s with one worker, judging by 13 stored runs." in sweep("plan toy")[1]
+    assert data(sweep, "plan toy --precision bfloat16")["cost"]["seconds"] is None
+
+
+@pytest.mark.usefixtures("priced_once")
+def test_plan_without_stored_runs_knows_no_time(sweep, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    plan = data(sweep, f"plan focused --experiments {ROOT / 'experiments'}")
+    assert plan["cost"]["completions"] > 0
+    assert plan["cost"]["steps"] == 6_400
+    assert plan["cost"]["seconds"] is None
+
+
+@pytest.mark.parametrize("option", ["--backend tensorflow", "--precision float8"])
+def test_plan_refuses_what_cannot_be_trained(sweep, monkeypatch, option):
+    monkeypatch.chdir(ROOT)
+    status, out, err = sweep(f"plan focused {option}")
+    assert (status, out) == (2, "")
+    assert option.split()[1] in err
+
+
+def test_plan_with_a_store_that_is_not_there_says_so(sweep, declared):
+    status, _, err = sweep("plan toy --store none.db")
+    assert status == 2
+    assert re.fullmatch(r"sweep: error: there is no store at .*none\.db.*\n", err)
+
+
+def test_a_name_that_is_nearly_right(sweep, declared):
+    for line in ("plan tyo", "report tyo"):
+        status, _, err = sweep(line)
+        assert status == 2
+        assert err == "sweep: error: no sweep 'tyo'; there are toy, wide; did you mean 'toy'?\n"
+
+
+def test_an_arm_that_the_sweep_has_not(sweep, declared):
+    status, _, err = sweep("plan toy --arms placebos")
+    assert status == 2
+    assert "did you mean 'placebo'?" in err
+
+
+def test_time_is_estimated_by_completions_where_configs_have_them():
+    settings = {"batch_size": 4, "generations": 10}
+    done = [make_result(config=settings, steps=10, seconds=s) for s in (4.0, 8.0, 400.0)]
+    planned = [make_result(config={**settings, "generations": 20}, steps=10).run]
+    cost = estimate(planned, done, "")
+    assert (cost.completions, cost.seconds, cost.stored) == (800, pytest.approx(16.0), 3)
+    none = estimate(planned, [], "nothing is stored")
+    assert (none.seconds, none.why) == (None, "nothing is stored")

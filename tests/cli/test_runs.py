@@ -1,14 +1,19 @@
 """``sweep runs``: what is stored, and a run whole."""
 
 import json
+import re
+from pathlib import Path
 
 import pytest
 
 from harness.cli import runs
 from harness.records import Evaluation
 from harness.store import Store
+from tests.cli.helpers import data
 from tests.factories import make_arm, make_result, make_results
 from tests.tables.tables import write_csv
+
+pytest_plugins = ["pytester"]
 
 
 @pytest.fixture
@@ -149,3 +154,42 @@ def test_what_is_listed_fits_a_narrow_terminal(here, sweep, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     keep(make_result(id="toy-" + "x" * 90, sweep="toy", seed=5, finished_at="2025-01-01T00:00:00Z"))
     assert max(map(len, sweep("runs")[1].splitlines())) <= 80
+
+
+# ---- after a session -----------------------------------------------------------------------------
+
+
+def test_runs(sweep, trained):
+    status, out, _ = sweep("runs")
+    assert status == 0
+    assert out.endswith("15 runs\n")
+    assert re.search(r"^toy-00.* main +completed +\+0\.\d+ ± 0\.005 ", out, re.MULTILINE)
+    assert re.search(r"^toy-03.* main +diverged +– ", out, re.MULTILINE)
+
+
+def test_runs_can_be_narrowed(sweep, trained):
+    def ids(line):
+        return [run["id"][:6] for run in data(sweep, line)["runs"]]
+
+    assert len(ids("runs toy")) == 11
+    assert len(ids("runs wide")) == 4
+    assert len(ids("runs toy --arm main")) == 8
+    assert ids("runs toy --status diverged") == ["toy-03"]
+    assert ids("runs toy --arm placebo --status diverged") == []
+    assert sweep("runs toy --arm placebo --status diverged") == (0, "no runs\n", "")
+
+
+def test_runs_of_a_sweep_that_is_not_stored(sweep, trained):
+    status, _, err = sweep("runs toyy")
+    assert status == 2
+    assert "no sweep 'toyy' and no run of that id or key in the store, which has toy, wide" in err
+    assert "did you mean 'toy'?" in err
+
+
+def test_runs_of_another_store(sweep, trained):
+    Path(".sweep/store.db").rename("other.db")
+    assert len(data(sweep, "runs --store other.db")["runs"]) == 15
+    assert len(data(sweep, f"runs --store sqlite:///{trained.path}/other.db")["runs"]) == 15
+    status, _, err = sweep("runs")
+    assert status == 2
+    assert err.startswith("sweep: error: there is no store at ")
