@@ -40,7 +40,7 @@ class Progressed:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """The run is over, well or not."""
+    """The run is over, however it ended."""
 
     key: str
     outcome: Outcome
@@ -56,18 +56,18 @@ class Skipped:
 Event = Started | Progressed | Finished | Skipped
 
 MayBegin = Callable[[Job], bool]
-"""Whether a job is this session's to begin, asked when a worker is free for it."""
+"""Decides whether this session may begin a job, when a worker is free for it."""
 
 
 class Executor(Protocol):
-    """Trains jobs, some at a time. It stores nothing: it tells what happened.
+    """Trains jobs, some at a time. It stores nothing; it reports events.
 
     Every submitted job ends in exactly one ``Finished``, whatever becomes of its worker, unless
     the executor is closed first. Events of one job come in order.
 
     An executor is made with a question ``may_begin``, or None. It is asked right before a job is
     handed to a worker, from inside ``poll`` or ``submit``; a job that it says False of is dropped,
-    and ``Skipped`` is all that is told of it. What it raises leaves ``poll`` or ``submit``, and
+    and ``Skipped`` is its only event. What it raises leaves ``poll`` or ``submit``, and
     the job stays queued, before all others.
 
     An executor is made with a callback ``on_event``, or None. It is called with each event as soon
@@ -80,21 +80,21 @@ class Executor(Protocol):
     workers: int
 
     def submit(self, jobs: Sequence[Job]) -> None:
-        """Queue ``jobs``, to be begun in this order.
+        """Queue ``jobs``, which begin in this order.
 
-        But that a worker keeps to jobs of one program while there are some, where workers are
-        processes of their own. Nothing overtakes a job without a program.
+        Except that a worker process keeps to jobs of one program while there are some. Nothing
+        overtakes a job without a program.
         """
         ...
 
     def poll(self, timeout: float) -> Sequence[Event]:
-        """Return what has happened, waiting up to ``timeout`` seconds for something to."""
+        """Return the events so far, waiting up to ``timeout`` seconds for one."""
         ...
 
     def close(self) -> Sequence[Event]:
         """Stop at once and leave no process behind. Runs in flight are lost.
 
-        Returns what had happened by then and `poll` has not told: what has finished is not lost.
+        Returns the events that `poll` has not returned yet, so that no finished run is lost.
         """
         ...
 

@@ -45,10 +45,11 @@ HEAVY = {
     "jax": {
         "training/device_jax",
         "training/grpo_jax",
+        "training/programs_jax",
         "training/model_jax",
         "training/warm_start_jax",
     },
-    "optax": {"training/grpo_jax", "training/warm_start_jax"},
+    "optax": {"training/grpo_jax", "training/programs_jax", "training/warm_start_jax"},
     "ray": {"executors/cluster"},
 }
 

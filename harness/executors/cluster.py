@@ -170,7 +170,7 @@ class Cluster:
 
     @classmethod
     def _at_hand(cls, address: str) -> Cluster:
-        """Return what this process is connected to, if that is what ``address`` says."""
+        """Return the Ray that this process is connected to, if it is the one at ``address``."""
         joined = ray.get_runtime_context().gcs_address
         if address not in ("auto", joined):
             raise UsageError(
@@ -351,5 +351,5 @@ def _worded(resources: dict[str, float]) -> str:
 
 
 def _is_rays(entry: str) -> bool:
-    """Whether an entry of sys.path is one that Ray has added, for libraries of its own."""
+    """Return whether Ray has added an entry of sys.path, for libraries of its own."""
     return Path(entry).name == "thirdparty_files"

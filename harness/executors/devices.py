@@ -1,4 +1,4 @@
-"""The GPUs of this machine: which there are, which a session has, and how a process gets one."""
+"""The GPUs of this machine: find them, choose some, and give one to a process."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Device:
 
 
 def devices() -> tuple[Device, ...]:
-    """Return the GPUs of this machine; of one that is cut up by MIG, its instances.
+    """Return the GPUs of this machine; MIG instances in the place of a GPU that is divided.
 
     They are read from what nvidia-smi prints, which comes with the driver and needs no library.
 
@@ -55,7 +55,7 @@ def devices() -> tuple[Device, ...]:
 
 
 def chosen(asked: int | Sequence[str]) -> tuple[Device, ...]:
-    """Return the GPUs that ``asked`` means: the first so many, or those of an index or UUID.
+    """Return the first ``asked`` GPUs, or those that it names by index or UUID.
 
     Only those are looked at that ``CUDA_VISIBLE_DEVICES`` leaves, where it is set, in its order.
 
@@ -84,7 +84,7 @@ def chosen(asked: int | Sequence[str]) -> tuple[Device, ...]:
 
 
 def visible(found: Sequence[Device], setting: str | None) -> tuple[Device, ...]:
-    """Return which devices a value of ``CUDA_VISIBLE_DEVICES`` leaves; None leaves all.
+    """Return the devices that a value of ``CUDA_VISIBLE_DEVICES`` leaves; None leaves all.
 
     As for CUDA, an entry that names none of them hides those that come after it.
     """
@@ -100,7 +100,7 @@ def visible(found: Sequence[Device], setting: str | None) -> tuple[Device, ...]:
 
 
 def environment(device: Device, sharers: int) -> dict[str, str]:
-    """Return the variables with which a process sees ``device`` alone, as one of so many on it.
+    """Return the variables with which a process sees only ``device``, shared by ``sharers``.
 
     By itself JAX takes most of a GPU's memory at once. Here each takes what it needs, up to its
     part; what the user has set of that is left as it is.

@@ -44,20 +44,20 @@ class InlineExecutor:
         self._closed = False
 
     def submit(self, jobs: Sequence[Job]) -> None:
-        """Queue ``jobs``, to be begun in this order."""
+        """Queue ``jobs``, which begin in this order."""
         if self._closed:
             raise RuntimeError("the executor is closed")
         self._queue.extend(jobs)
 
     def poll(self, timeout: float) -> Sequence[Event]:
-        """Train the next job and return its events; without one, return what is left to tell."""
+        """Train the next job and return its events; without one, return those that are left."""
         if not self._events and self._queue and not self._closed:
             self._begin_next()
         events, self._events = self._events, []
         return events
 
     def close(self) -> Sequence[Event]:
-        """Forget the jobs that have not begun; return what `poll` has not told."""
+        """Remove the jobs that have not begun; return the events that `poll` has not returned."""
         self._closed = True
         self._queue.clear()
         events, self._events = self._events, []
@@ -69,7 +69,7 @@ class InlineExecutor:
             self._on_event(event)
 
     def _begin_next(self) -> None:
-        """Train the first job, if it is this session's; where that cannot be told it stays."""
+        """Train the first job if this session may; where asking fails the job stays queued."""
         job = self._queue[0]
         mine = self._may_begin is None or self._may_begin(job)
         self._queue.popleft()

@@ -1,4 +1,4 @@
-"""From a trainer's reference to the function."""
+"""Load a trainer by its reference."""
 
 from __future__ import annotations
 

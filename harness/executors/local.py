@@ -39,7 +39,7 @@ nearly always heard of at once, by its pipe, but a process that the worker has l
 holding that open."""
 
 HOPELESS = 3
-"""So many workers in a row that die before their first job make the executor give up."""
+"""The executor gives up after so many workers in a row that die before their first job."""
 
 
 class LocalExecutor:
@@ -86,7 +86,7 @@ class LocalExecutor:
         self._closed = False
 
     def submit(self, jobs: Sequence[Job]) -> None:
-        """Queue ``jobs``, in this order but for their programs, and set the workers to them."""
+        """Queue ``jobs``, in this order except that workers keep to programs, and start work."""
         if self._closed:
             raise RuntimeError("the executor is closed")
         alone = [job for job in jobs if self._is_alone(job)]
@@ -95,9 +95,9 @@ class LocalExecutor:
         self._assign()
 
     def poll(self, timeout: float) -> Sequence[Event]:
-        """Return what has happened, waiting up to ``timeout`` seconds for something to.
+        """Return the events so far, waiting up to ``timeout`` seconds for one.
 
-        Returns at once where no job is left that anything could happen to.
+        Returns at once where no job is left.
         """
         until = time.monotonic() + timeout
         while not self._closed:
@@ -139,7 +139,7 @@ class LocalExecutor:
             self._on_event(event)
 
     def _assign(self) -> None:
-        """Give queued jobs to idle workers, starting workers while there are too few."""
+        """Give queued jobs to idle workers; start workers while there are too few."""
         while not self._closed and len(self._busy()) < self.workers:
             spot = self._spot()
             if spot is None:
@@ -164,7 +164,7 @@ class LocalExecutor:
         return job.alone and bool(self._devices)
 
     def _idle(self, spot: Spot) -> Worker | None:
-        """Return a worker for a job there, one that has its program waiting before any other."""
+        """Return an idle worker for a job there, preferably one whose program waits."""
         if spot.alone and self._per_device > 1:
             return None  # what a worker has kept of the device's memory, it would lack
         here = [w for w in self._pool if w.job is None and w.device in spot.devices and not w.alone]
@@ -242,7 +242,7 @@ class LocalExecutor:
         worker.reap()
 
     def _kills_so_far(self) -> int | None:
-        """Return how often the system had killed for memory a moment ago: jobs may be many."""
+        """Return how often the system has killed for memory, read anew only now and then."""
         now = time.monotonic()
         if now >= self._kills[0]:
             self._kills = (now + LOOK, oom_kills())
@@ -374,12 +374,12 @@ class LocalExecutor:
 
 
 def _is_too_large(worker: Worker, job: Job) -> bool:
-    """Whether an idle worker has kept more memory than its next job may have."""
+    """Return whether an idle worker holds more memory than its next job may have."""
     return job.memory is not None and own(worker.process.pid) > job.memory
 
 
 def _what_killed(worker: Worker, code: int | None) -> Outcome:
-    """Return the outcome of a run whose worker ended with ``code`` in its midst."""
+    """Return the outcome of a run whose worker ended with ``code`` while it trained."""
     if code is None:
         return crash("the worker closed its pipe")
     kills = oom_kills() if code == -signal.SIGKILL else None

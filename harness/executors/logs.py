@@ -24,7 +24,7 @@ def begin_log(path: str) -> None:
 
 
 def redirect(path: str) -> None:
-    """Send file descriptors 1 and 2 of this process to the end of the file ``path``."""
+    """Redirect file descriptors 1 and 2 of this process to the end of the file ``path``."""
     log = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
     try:
         os.dup2(log, 1)
@@ -34,7 +34,7 @@ def redirect(path: str) -> None:
 
 
 def append(path: str, text: str) -> None:
-    """Add ``text`` to the log ``path``; a log that cannot be written is done without."""
+    """Append ``text`` to the log ``path``; ignore a log that cannot be written."""
     try:
         log = Path(path)
         log.parent.mkdir(parents=True, exist_ok=True)
@@ -45,7 +45,7 @@ def append(path: str, text: str) -> None:
 
 
 def cut(path: str) -> None:
-    """Leave only the ends of the log ``path`` where it is too long, and where it can be done.
+    """Cut a log that is too long to its beginning and its end, where that is possible.
 
     It may be written to meanwhile, by those who append to it. What they add in the moment that it
     takes is lost.
@@ -65,7 +65,7 @@ def cut(path: str) -> None:
 
 
 def tail(path: str, lines: int = 4, reach: int = 8192) -> list[str]:
-    """Return the last ``lines`` lines of a log that say something, read from its end only.
+    """Return the last ``lines`` lines of a log that are not blank, reading only its end.
 
     Where the interpreter's own crash report is within ``reach`` bytes of the end, the lines are
     its first ones, which say what happened, rather than its last.

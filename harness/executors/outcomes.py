@@ -1,4 +1,4 @@
-"""What a trainer's return or raise means: one outcome, sound enough to be stored."""
+"""Turn what a trainer returns or raises into one outcome that can be stored."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ _OUT_OF_MEMORY = (
 
 
 def train(job: Job, notify: Notify) -> Outcome:
-    """Load the trainer of ``job``, train, and return its outcome, sound. Raises what it raises."""
+    """Train ``job`` and return its outcome, made sound. What the trainer raises is not caught."""
     return sound(load_trainer(job.conditions.trainer)(job, notify))
 
 
@@ -91,7 +91,7 @@ def sound(outcome: object) -> Outcome:
 
 
 def _inconsistency(outcome: Outcome) -> str | None:
-    """Return what cannot be true of a completed run's figures; None where they agree."""
+    """Return which figures of a completed run cannot be true; None where they agree."""
     before, after, delta = outcome.perf_before, outcome.perf_after, outcome.delta_perf
     for name, perf in (("perf_before", before), ("perf_after", after)):
         if perf is not None and not 0.0 <= perf <= 1.0:
@@ -129,7 +129,7 @@ def overdue(timeout: float) -> Outcome:
 
 
 def too_large(used: int, limit: int) -> Outcome:
-    """Return the outcome of a run that was stopped since it had more memory than its ``limit``."""
+    """Return the outcome of a run that was stopped because its memory exceeded its ``limit``."""
     had = (
         f"it had {byte_size(used)} of memory, more than the {byte_size(limit)} that a run may have"
     )
@@ -137,7 +137,7 @@ def too_large(used: int, limit: int) -> Outcome:
 
 
 def starved() -> Outcome:
-    """Return the outcome of a run whose worker the system killed since memory ran out."""
+    """Return the outcome of a run whose worker the system killed because memory ran out."""
     error = "the worker was killed by the system, whose memory had run out"
     return Outcome(status="oom", error=error)
 
@@ -148,16 +148,16 @@ def crash(what: str) -> Outcome:
 
 
 def with_last_lines(outcome: Outcome, log: str) -> Outcome:
-    """Return the outcome of a run that was cut short with what it had printed last, by its log."""
+    """Return the outcome of a run that was cut short, with the last lines of its log."""
     said = tail(log)
     end = f"{log} ends: {' | '.join(said)}" if said else f"its log {log} is empty"
     return replace(outcome, error=f"{outcome.error}; {end}")
 
 
 def filled(outcome: Outcome, seen: Sequence[Evaluation], seconds: float) -> Outcome:
-    """Return ``outcome`` with what the executor knows of it where it does not say so itself.
+    """Fill in what the executor knows and ``outcome`` does not say.
 
-    That is its wall time, and for a run that did not complete the evaluations ``seen`` on the way.
+    That is the wall time and, for a run that did not complete, the evaluations ``seen`` so far.
     """
     if outcome.seconds is None:
         outcome = replace(outcome, seconds=seconds)

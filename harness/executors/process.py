@@ -56,17 +56,17 @@ class Worker:
 
     @property
     def deadline(self) -> float | None:
-        """When the job at hand has had its time, by the monotonic clock."""
+        """The time at which the job's timeout is over, by the monotonic clock."""
         if self.job is None or self.job.timeout is None:
             return None
         return self.began + self.job.timeout
 
     def filled(self, outcome: Outcome) -> Outcome:
-        """Return ``outcome`` with what is known of the job at hand."""
+        """Fill in what is known of the worker's job and ``outcome`` does not say."""
         return filled(outcome, self.curve, time.monotonic() - self.began)
 
     def kill(self) -> None:
-        """Kill the process with its process group: what it has started goes with it."""
+        """Kill the process with its process group: all that it has started ends too."""
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.process.pid, signal.SIGKILL)
         with contextlib.suppress(ProcessLookupError):
@@ -86,7 +86,7 @@ def with_threads(count: int) -> dict[str, str]:
 
 
 def start(log: str, variables: Mapping[str, str]) -> Worker:
-    """Start a worker as a program of its own, in a process group of its own, printing to ``log``.
+    """Start a worker as a separate program in a new process group, printing to ``log``.
 
     ``variables`` are added to the environment of this process for it.
 
@@ -131,7 +131,7 @@ def death(code: int) -> str:
 
 
 def over(limits: Mapping[int, int]) -> dict[int, int]:
-    """Return the bytes that some child processes have, of those that have more than their limit.
+    """Return the child processes that have more memory than their limit, with their bytes.
 
     That is what lies in the machine's memory, theirs with all that they have started. Pages that
     several of them share are counted once, in parts, where the system tells: a fork seems as large

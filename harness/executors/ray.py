@@ -24,12 +24,12 @@ WAIT = 0.5
 """Seconds that a host may wait for events; it receives nothing meanwhile."""
 
 HOPELESS = 3
-"""So many workers in a row that are lost before they are ready make the executor give up."""
+"""The executor gives up after so many workers in a row that are lost before they are ready."""
 
 NOWHERE = 120.0
-"""Seconds after which a worker is given up that no node has room for; nodes may be added."""
+"""Seconds after which a worker that no node has room for is given up; nodes may be added."""
 BUSY = 900.0
-"""Seconds after which a worker is given up where other people's work leaves no room for it."""
+"""Seconds after which a worker is given up where the work of others leaves no room for it."""
 LOOK = 1.0
 """Seconds between two looks at whether there is room for the workers that wait."""
 
@@ -122,7 +122,7 @@ class RayExecutor:
             self.workers = workers or room or 2
 
     def submit(self, jobs: Sequence[Job]) -> None:
-        """Queue ``jobs``, in this request but for their programs, and set the workers to them."""
+        """Queue ``jobs``, in this order except that workers keep to programs, and start work."""
         if self._closed:
             raise RuntimeError("the executor is closed")
         for job in jobs:
@@ -131,9 +131,9 @@ class RayExecutor:
         self._assign()
 
     def poll(self, timeout: float) -> Sequence[Event]:
-        """Return what has happened, waiting up to ``timeout`` seconds for something to.
+        """Return the events so far, waiting up to ``timeout`` seconds for one.
 
-        Returns at once where no job is left that anything could happen to.
+        Returns at once where no job is left.
         """
         until = time.monotonic() + timeout
         while not self._closed:
@@ -184,7 +184,7 @@ class RayExecutor:
         self._tell(Finished(job.key, Outcome(status="failed", error=why)))
 
     def _assign(self) -> None:
-        """Give queued jobs to idle workers, and ask for more workers while there are too few."""
+        """Give queued jobs to idle workers; start workers while there are too few."""
         while not self._closed and (worker := self._idle()) is not None:
             queue = self._queues[worker.needs]
             others = {other.program for other in self._pool if other is not worker}
@@ -202,7 +202,7 @@ class RayExecutor:
             self._start_workers()
 
     def _idle(self) -> _Worker | None:
-        """Return a worker to be given a job, one that has its program waiting before any other."""
+        """Return an idle worker for a waiting job, preferably one whose program waits."""
         idle = [w for w in self._pool if w.ready and w.job is None and self._queues.get(w.needs)]
         ready = (worker for worker in idle if self._queues[worker.needs].has(worker.program))
         return next(ready, idle[0] if idle else None)

@@ -1,4 +1,4 @@
-"""The process at the other end of a pipe: it trains the jobs it is sent, one after another.
+"""The worker process: it trains the jobs that come through its pipe, one after another.
 
 It is started as a program of its own, so that nothing of the parent's main module runs again.
 It prints into the log of the job at hand, ignores Ctrl-C, which is the session's to decide, and
@@ -48,7 +48,7 @@ def main(pipe: int, lifeline: int, parent: int) -> NoReturn:
     if os.getpgrp() != os.getpid():
         os.setpgid(0, 0)  # `_end` ends a whole group: it must be ours
     watched = _guard(lifeline, pipe, parent)
-    _be_the_first_to_go()
+    _be_killed_first()
     faulthandler.enable(file=2, all_threads=False)
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(  # type: ignore[union-attr]
@@ -87,7 +87,7 @@ def _attempt(job: Job, sender: _Sender) -> Outcome:
 
 
 class _Sender:
-    """Sends a job's events, and of its progress no more than the parent cares to read."""
+    """Sends a job's events, and its progress no more often than the parent reads it."""
 
     def __init__(self, connection: Connection, gone: Callable[[], NoReturn]) -> None:
         self._connection = connection
@@ -124,7 +124,7 @@ class _Sender:
 
 
 def _guard(lifeline: int, pipe: int, parent: int) -> int:
-    """Leave a small process beside this one that ends this one's group when the parent is gone.
+    """Fork a small process that ends this one's group when the parent is gone.
 
     The parent holds the other end of ``lifeline``, which the system closes in whatever way it ends.
     A process, since no thread runs while a trainer sits in C code that never lets go of the
@@ -152,7 +152,7 @@ def _guard(lifeline: int, pipe: int, parent: int) -> int:
 
 
 def _last_told(told: int) -> str:
-    """Return the last path that has come through the descriptor ``told``; empty without one."""
+    """Return the last path that came through the descriptor ``told``; empty without one."""
     try:
         paths = os.read(told, 2**16).split(b"\0")
     except BlockingIOError:
@@ -160,8 +160,8 @@ def _last_told(told: int) -> str:
     return os.fsdecode(paths[-2]) if len(paths) > 1 else ""
 
 
-def _be_the_first_to_go() -> None:
-    """Have the system kill this process before the session where memory runs out, on Linux."""
+def _be_killed_first() -> None:
+    """Make the system kill this process before the session when memory runs out, on Linux."""
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("1000")
 
@@ -177,7 +177,7 @@ def _is_alive(process: int) -> bool:
 
 
 def _flush() -> None:
-    """Write out what Python and the C library hold back, while the log is this job's."""
+    """Flush Python's and the C library's buffers while the log is still this job's."""
     for stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__):
         try:
             if stream is not None:
@@ -188,6 +188,6 @@ def _flush() -> None:
 
 
 def _end() -> NoReturn:
-    """End at once, with the guard and all that this process has started."""
+    """Kill this process with its guard and all that it has started."""
     os.killpg(0, signal.SIGKILL)
     os._exit(1)

@@ -1,4 +1,4 @@
-"""What a sweep file's tests are given: ``run``, ``question`` and ``sweep``."""
+"""The fixtures of a sweep file's tests: ``run``, ``question`` and ``sweep``."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class SessionSlot:
 
 @dataclass(kw_only=True)
 class Item:
-    """What the items of runs and of questions share: how they end, and what JUnit hears of it.
+    """The common part of items: how they end, and the properties that JUnit records.
 
     ``category`` is what the terminal counts an item as where it neither passed nor failed.
     """
@@ -40,7 +40,7 @@ class Item:
     properties: list[tuple[str, object]] = field(default_factory=list)
 
     def end(self, category: str, message: str, *, fails: bool) -> NoReturn:
-        """Fail, or stay out of passed and failed under ``category``; either with ``message``."""
+        """End the test with ``message``: fail, or count under ``category``."""
         if fails:
             pytest.fail(message, pytrace=False)
         self.category = category

@@ -17,7 +17,7 @@ from harness.session.arguments import (
 )
 
 FAIL_ON = ("failed", "refuted", "inconclusive", "unanswerable", "diverged", "regressed")
-"""What ``--sweep-fail-on`` can name."""
+"""The values of ``--sweep-fail-on``."""
 DEFAULT_FAIL_ON = ("failed", "refuted")
 
 OPTIONS: dict[str, dict[str, Any]] = {
@@ -159,7 +159,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
         f"(default: {','.join(DEFAULT_FAIL_ON)})",
     ),
 }
-"""Option → what pytest's parser is told of it."""
+"""Option → the keywords of pytest's ``addoption``."""
 
 
 def add_options(parser: pytest.Parser) -> None:

@@ -66,9 +66,9 @@ def settings(config: pytest.Config) -> Settings:
 
 
 def _placed(config: pytest.Config) -> tuple[int | None, str]:
-    """Return how many runs are trained at the same time, and on what device each of them.
+    """Return how many runs are trained at the same time, and on which device.
 
-    None are as many as there is room for on the GPUs that are asked for, or on the Ray cluster.
+    None means as many as the requested GPUs or the Ray cluster have room for.
     """
     get = config.getoption
     asked, per_gpu = get("--sweep-gpus"), get("--sweep-per-gpu")

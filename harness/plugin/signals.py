@@ -10,13 +10,13 @@ from typing import NoReturn
 
 
 def heed_sigterm() -> None:
-    """Let SIGTERM do what Ctrl-C does: a node that is preempted has seconds to save what it has."""
+    """Let SIGTERM act as Ctrl-C: a preempted node has seconds to save its results."""
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, _interrupt)
 
 
 def end_at_once_next_time() -> None:
-    """Let the next signal end this process without further ado; its workers end with it."""
+    """Let the next signal end this process at once; its workers end with it."""
     if threading.current_thread() is threading.main_thread():
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, _end)

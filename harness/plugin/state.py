@@ -1,4 +1,4 @@
-"""What one pytest run knows of its sweeps: made at its start, kept in pytest's stash."""
+"""The state of the sweeps of one pytest run, kept in pytest's stash."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class State:
-    """What one pytest run knows of its sweeps."""
+    """The options, the sweeps found and the session of one pytest run."""
 
     wanted: tuple[str, ...]
     role: Role
@@ -65,12 +65,12 @@ def configure(config: pytest.Config) -> None:
 
 
 def instruct(node: Node) -> None:
-    """Tell an xdist worker when the session began that it is a part of."""
+    """Tell an xdist worker when its session began."""
     node.workerinput[xdist.SINCE] = node.config.stash[STATE].settings.since
 
 
 def debrief(node: Node) -> None:
-    """Take note of what an xdist worker could not do."""
+    """Note what an xdist worker could not do."""
     told = getattr(node, "workeroutput", {}).get(xdist.PROBLEMS, ())
     node.config.stash[STATE].problems.extend(told)
 

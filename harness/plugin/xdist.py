@@ -1,7 +1,7 @@
 """A session under pytest-xdist: its workers share the runs, its controller checks and reports.
 
-Each xdist worker has a session of its own that trains in its own process. What keeps them from
-training a run twice is the store, where a run is taken before it is begun.
+Each xdist worker has a session of its own that trains in its own process. The store keeps them
+from training a run twice: a run is leased there before it begins.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ Role = Literal["alone", "controller", "worker"]
 
 
 class Node(Protocol):
-    """What xdist's controller knows of a worker."""
+    """A worker as xdist's controller knows it."""
 
     config: pytest.Config
     workerinput: dict[str, Any]
 
 
 SINCE, PROBLEMS = "sweep_since", "sweep_problems"
-"""What controller and workers tell each other, by name."""
+"""Names of the values that controller and workers send each other."""
 
 
 def role(config: pytest.Config) -> Role:

@@ -1,4 +1,4 @@
-"""What a run was trained on: versions, machine, commit. Nothing heavy is imported to find out."""
+"""The environment of a run: versions, machine, commit. Imports nothing heavy."""
 
 from __future__ import annotations
 

@@ -129,7 +129,7 @@ class SweepSession:
         return len(self._plans[name].runs)
 
     def trained_with(self) -> str:
-        """Return by what the chosen sweeps are trained; empty where each brings its own function.
+        """Return backend, device and precision in words; empty where all sweeps train themselves.
 
         Where only some do, those that do not are named.
         """
@@ -147,7 +147,7 @@ class SweepSession:
 
     @property
     def baseline_read(self) -> tuple[str, ...]:
-        """Lines on what was read as what in the table that is the baseline; empty without one."""
+        """The notes on how the table that is the baseline was read; empty without one."""
         return self._baseline.notes if isinstance(self._baseline, Baseline) else ()
 
     def result(self, run: Run) -> Result | None:
@@ -212,7 +212,7 @@ class SweepSession:
         return self._reports[name]
 
     def regression(self, name: str, question: str) -> Regression | None:
-        """Return what became of a question that the reference of a sweep supports."""
+        """Return how a question that the reference supports compares with it; None without."""
         compared = self.report(name).compared
         found = compared.questions if compared else ()
         return next((one for one in found if one.id == question), None)

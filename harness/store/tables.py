@@ -82,7 +82,7 @@ def joined(*, traces: bool) -> sa.Select[Any]:
 
 
 def outcomes(*, traces: bool) -> sa.Select[Any]:
-    """Return the query for what came of every training, in the same columns but for the run."""
+    """Return the query for every outcome, in the same columns except the run."""
     return sa.select(OUTCOMES.c.key, *_documents(traces=traces))
 
 

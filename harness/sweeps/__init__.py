@@ -1,1 +1,1 @@
-"""What to run: spaces, samples, sweeps, and the plan of a sweep."""
+"""Spaces, samples, sweeps, and the plan of a sweep."""

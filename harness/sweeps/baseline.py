@@ -1,4 +1,4 @@
-"""What names a baseline: counts as K/N or ``published``, a table by its ending, else a sweep."""
+"""Names of baselines: counts as K/N or ``published``, the path of a table, else a sweep."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from harness.errors import UsageError
 from harness.verdicts import Counts
 
 ENDINGS = (".csv", ".tsv", ".jsonl", ".json", ".parquet")
-"""How the name of a table of finished runs ends."""
+"""The endings of the name of a table of finished runs."""
 
 
 def is_table(name: str) -> bool:
-    """Whether ``name`` reads like the path of a table, not like the name of a sweep."""
+    """Return whether ``name`` reads like the path of a table, not like the name of a sweep."""
     return name.lower().endswith(ENDINGS) or "/" in name or "\\" in name
 
 
@@ -27,7 +27,7 @@ PUBLISHED = Counts(
 
 
 def counted(text: str) -> Counts | None:
-    """Return the counts that ``text`` states, as 6/19, or names; None where it does neither.
+    """Return the counts that ``text`` states (6/19) or names (published), else None.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Sweeps by name, found in the files that declare them, without pytest."""
+"""Find sweeps in the files that declare them, without pytest."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def discover(paths: Iterable[Path | str]) -> dict[str, Sweep]:
 
 
 def located(paths: Iterable[Path | str]) -> dict[str, tuple[Sweep, Path]]:
-    """Return what `discover` does, each sweep with the file that declares it."""
+    """Return the sweeps by name, as `discover` does, each with the file that declares it."""
     found: dict[str, tuple[Sweep, Path]] = {}
     for file in sweep_files(paths):
         for sweep in sweeps_in(_load(file)):
@@ -119,7 +119,7 @@ def _module_level(node: ast.AST) -> Iterator[ast.AST]:
 
 
 def _load(file: Path) -> ModuleType:
-    """Import ``file`` by its path, under a name of its own, with its imports as pytest has them."""
+    """Import ``file`` by its path under a unique name, with imports resolved as by pytest."""
     base = file.parent
     while (base / "__init__.py").exists():
         base = base.parent

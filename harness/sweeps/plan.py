@@ -1,4 +1,4 @@
-"""What is asked of a sweep this time: which of its runs, trained how, known by which keys."""
+"""The plan of a sweep for one session: which runs, trained how, with which keys."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ OWN = "own"
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """How a sweep is asked for: None means as declared.
+    """The part of a sweep that is run, and how; None means as declared.
 
     ``runs`` keeps the first so many of the sample, ``steps`` replaces the declared steps, ``arms``
     are the names of the arms to keep. ``until`` is one of `UNTIL`.
@@ -36,14 +36,14 @@ class Selection:
 
     @property
     def means(self) -> str:
-        """The options of pytest that train as this does, where it was said how; or nothing."""
+        """The options of pytest that train as this does; empty where all are the defaults."""
         said = (("backend", self.backend, "auto"), ("precision", self.precision, "float32"))
         return "".join(f" --sweep-{name} {given}" for name, given, usual in said if given != usual)
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A sweep's runs of this time, by key, with what they are trained under."""
+    """The selected runs of a sweep, by key, and the conditions that they are trained under."""
 
     sweep: Sweep
     selection: Selection
@@ -57,7 +57,7 @@ class Plan:
 
     @property
     def is_scaled_down(self) -> bool:
-        """Whether this is less than the declared sweep: fewer runs, or other steps."""
+        """Return whether this is less than the declared sweep: fewer runs, or other steps."""
         fewer = self.selection.runs is not None and self.selection.runs < self.sweep.runs
         other = self.selection.steps is not None and self.selection.steps != self.sweep.steps
         return fewer or other
@@ -72,7 +72,7 @@ class Plan:
 
     @property
     def lacks_arms(self) -> bool:
-        """Whether an arm that the sweep declares is left out."""
+        """Return whether an arm that the sweep declares is left out."""
         kept = self.selection.arms
         return kept is not None and not set(self.sweep.arms) <= set(kept)
 
@@ -97,7 +97,7 @@ def plan(sweep: Sweep, selection: Selection, *, trains: bool = True) -> Plan:
 
 
 def conditions_of(sweep: Sweep, selection: Selection, *, trains: bool = True) -> Conditions:
-    """Return what the runs of ``sweep`` are trained under, without importing a trainer.
+    """Return the conditions of the runs of ``sweep``, without importing a trainer.
 
     A sweep's own training function counts by the text of its file. Without ``trains`` the backend
     need not be installed here: what was trained elsewhere is only looked up.
@@ -142,10 +142,10 @@ def conditions_of(sweep: Sweep, selection: Selection, *, trains: bool = True) ->
 
 
 def trained_with(conditions: Conditions, selection: Selection, *, device: bool = True) -> str:
-    """Return by what runs under ``conditions`` are trained, in words.
+    """Return backend, device and precision of ``conditions`` in words.
 
-    Of ``auto`` it says what came of it. Empty for a sweep's own training function, which sees to
-    all of that itself. Without ``device``, for what is only looked up, that is left out.
+    It says what ``auto`` chose. Empty for a sweep's own training function, which decides all of
+    that itself. Without ``device``, for runs that are only looked up, the device is left out.
     """
     from harness.training.backends import choice
 
@@ -157,7 +157,7 @@ def trained_with(conditions: Conditions, selection: Selection, *, device: bool =
 
 
 def check_until(given: str) -> str:
-    """Return ``given``, which says how long runs are trained.
+    """Check that ``given`` is one of `UNTIL`, and return it.
 
     Raises
     ------

@@ -19,7 +19,7 @@ from harness.records import Config, Value
 
 @runtime_checkable
 class Distribution(Protocol):
-    """What a parameter's values are drawn from.
+    """The distribution of a parameter's values.
 
     ``given`` are the values already drawn for the parameters that this one depends on.
     """
@@ -235,7 +235,7 @@ def as_distribution(value: object) -> Distribution:
 
 
 class Space:
-    """Parameters and what each is drawn from.
+    """Parameters and their distributions.
 
     Raises
     ------
@@ -268,7 +268,7 @@ class Space:
 
     @property
     def dependencies(self) -> dict[str, str]:
-        """Return the parameters that are given another, with that other."""
+        """Return the parameters that depend on another, with that other."""
         return {
             name: distribution.parameter
             for name, distribution in self.distributions.items()
@@ -285,7 +285,7 @@ class Space:
         return Config({name: drawn[name] for name in self.distributions})
 
     def describe(self) -> dict[str, str]:
-        """Return what each parameter is drawn from, in words."""
+        """Return the distribution of each parameter in words."""
         described = {}
         for name, distribution in self.distributions.items():
             by = f"by {distribution.parameter}: " if isinstance(distribution, Given) else ""

@@ -1,4 +1,4 @@
-"""A sweep: what to run, from what seed, beside which arms, and what is asked of it."""
+"""A sweep: its space, seed, arms and questions."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ SHORT_NAMES = {
     "entropy_coef": "e",
 }
 DECLARED_BY = 16
-"""So many configurations identify what a sweep draws."""
+"""The number of configurations that identify what a sweep draws."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +176,7 @@ class Sweep:
 
     @cached_property
     def declaration(self) -> str:
-        """A digest of what decides the runs' configurations and seeds, whatever their number.
+        """A digest of all that decides the runs' configurations and seeds, but their number.
 
         It is taken over the first configurations drawn, so that a space that is written otherwise
         but draws the same is the same.
@@ -297,7 +297,7 @@ def _check_share(what: str, value: object, most: float) -> None:
 
 
 _NOT_PLAIN = re.compile(r"[^A-Za-z0-9_.+-]")
-"""What a run's id has no place for: characters that a shell or a file name would have quoted."""
+"""Characters that a run's id must not have: a shell or a file name would need to quote them."""
 
 
 def _written(value: Value) -> str:

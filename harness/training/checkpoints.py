@@ -1,4 +1,4 @@
-"""Checkpoints: what a run needs to go on from where it was interrupted, kept whole or not at all.
+"""Checkpoints: the state from which an interrupted run goes on, kept whole or not at all.
 
 A checkpoint is one file. Its first line is a seal, with a SHA-256 of everything after it; the
 second is JSON, with what the checkpoint belongs to and the numbers that were saved; then come the
@@ -34,7 +34,7 @@ _SEAL = b"pytest-sweep checkpoint 1 %64s\n"
 
 @dataclass(frozen=True, slots=True)
 class Saved:
-    """What a run had saved after ``step`` steps."""
+    """The state that a run saved after ``step`` steps."""
 
     step: int
     arrays: Arrays
@@ -42,7 +42,7 @@ class Saved:
 
 
 class Checkpoint:
-    """The checkpoint of one run: read at its start, replaced as it goes, removed once it is done.
+    """The checkpoint of one run: read at its start, replaced as it trains, removed when it is done.
 
     Used as a context: left in the ordinary way, the run is done and the checkpoint goes; left by
     an exception, the run was interrupted and it stays. Files are written by a thread of their own,
@@ -79,13 +79,13 @@ class Checkpoint:
         self.close(done=kind is None)
 
     def is_due(self, step: int) -> bool:
-        """Whether to save after ``step`` steps; after the last there is nothing to go on to."""
+        """Return whether to save after ``step`` steps; never after the last."""
         if self._path is None or self._every is None:
             return False
         return step % self._every == 0 and step < self._last
 
     def load(self) -> Saved | None:
-        """Return what was saved last, or None where the run has to begin at its beginning.
+        """Return what was saved last, or None where the run has to start from the beginning.
 
         A file that is damaged, or belongs to another run, trainer or version, is told of and left
         alone.
@@ -102,7 +102,7 @@ class Checkpoint:
             return None
 
     def save(self, step: int, arrays: Arrays, facts: Mapping[str, Any]) -> None:
-        """Save what ``load`` is to return; the save before is kept until this one is whole.
+        """Save what ``load`` will return; the previous save is kept until this one is whole.
 
         The arrays are copied before this returns.
 
@@ -140,7 +140,7 @@ class Checkpoint:
             self._fail(error)
 
     def close(self, *, done: bool) -> None:
-        """Wait for what is being written; with the run ``done``, remove the checkpoint."""
+        """Wait for the save in progress; remove the checkpoint when the run is ``done``."""
         self._settle()
         if done and self._path is not None:
             discard(self._path)
@@ -174,7 +174,7 @@ class Checkpoint:
             self._writing = None
 
     def _fail(self, error: Exception) -> None:
-        """Tell once that a save came to nothing: on a full disk the next ones will not either."""
+        """Warn once that a save failed: on a full disk the next ones fail too."""
         if not self._has_failed:
             self._say(f"was not saved ({str(error) or type(error).__name__}); training goes on")
         self._has_failed = True
@@ -186,7 +186,7 @@ class Checkpoint:
 
 
 def discard(path: str | Path) -> None:
-    """Remove a run's checkpoint, a file or a folder, with what was left of writing it, if any."""
+    """Remove a run's checkpoint, a file or a folder, with any unfinished write of it."""
     path = Path(path)
     parts = path.parent.glob(f"{glob.escape(path.name)}.*.part")
     for one in (path, *parts):
@@ -198,7 +198,7 @@ def discard(path: str | Path) -> None:
 
 
 def _replace(path: Path, content: memoryview) -> None:
-    """Write a sealed file so that ``path`` is at no time half of one, also when power is lost."""
+    """Write a sealed file so that ``path`` is never half written, even when power is lost."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:

@@ -1,4 +1,4 @@
-"""A run of GRPO from its first step to its last, through interruptions: what its trainers share."""
+"""A run of GRPO from its first step to its last, through interruptions; both trainers use it."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ _entry = attrgetter(*(field.name for field in fields(StepTrace)))
 
 
 class Learner(Protocol):
-    """A policy that can be put back to what it was: weights and the state of their optimiser."""
+    """A policy whose weights and optimiser state can be saved and restored."""
 
     def state(self) -> Arrays: ...
     def restore(self, state: Arrays) -> None: ...
 
 
 class Course:
-    """How far a run is, and what it has measured on the way.
+    """The step that a run is at, and what it has measured so far.
 
     Used as a context around the steps. A run that diverges leaves it as one that completes does,
     with its step and its reason kept for the outcome. Anything else that is raised goes on, and
@@ -114,7 +114,7 @@ class Course:
         return range(self.now, self._run.steps)
 
     def save(self) -> None:
-        """Save a checkpoint of the step at hand, now that it is done, if one is due."""
+        """Save a checkpoint of the step just done, if one is due."""
         if not self._checkpoint.is_due(self.now):
             return
         held_out = self._held_out
@@ -131,7 +131,7 @@ class Course:
         self._checkpoint.save(self.now, policy | scores, facts)
 
     def outcome(self) -> Outcome:
-        """Return what came of the run."""
+        """Return the outcome of the run."""
         return outcome(
             self._held_out,
             self.trace,

@@ -1,4 +1,4 @@
-"""Where JAX computes, the one seam between CPU, GPU and TPU, and where it keeps its programs."""
+"""The device that JAX computes on (CPU, GPU or TPU), and where compiled programs are kept."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def peak_bytes(device: jax.Device) -> int:
 
 @contextmanager
 def computing_on(device: jax.Device) -> Iterator[None]:
-    """Compute on ``device``, products of float32 in float32.
+    """Compute on ``device``, with products of float32 in float32.
 
     By itself JAX rounds the factors of a float32 product to fewer bits on a GPU or TPU; a run of
     that precision would not be the run of another backend.
@@ -77,7 +77,7 @@ def computing_on(device: jax.Device) -> Iterator[None]:
 
 
 def keep_programs(folder: Path) -> None:
-    """Keep what is compiled in ``folder``, and take from there what was compiled before.
+    """Keep compiled programs in ``folder``, and load those that are there.
 
     A folder that the user has given JAX is left as it is.
     """
@@ -108,7 +108,7 @@ def out_of_memory() -> Iterator[None]:
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """Have XLA compute with one CPU thread, where it has not begun to compute in this process.
+    """Make XLA compute with one CPU thread, if it has not started in this process.
 
     Its pool is made with its first device, of as many threads as ``NPROC`` says. Models as small as
     the embedded ones are no faster with more, and workers do not fight over cores.

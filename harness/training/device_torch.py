@@ -1,4 +1,4 @@
-"""Where Torch computes: the one seam between CPU and CUDA."""
+"""The device that Torch computes on: CPU or CUDA."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every GRPO trainer of the harness shares: its version, fixed numbers and host-side steps."""
+"""The version, fixed numbers and host-side steps that both GRPO trainers share."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ADAM_EPSILON = 1e-8
 
 
 class Diverged(Exception):  # noqa: N818  (an outcome of training, not an error of the program)
-    """A number that must be finite is not; the message says which."""
+    """A number that must be finite is not; the message names it."""
 
 
 def require_finite(**numbers: float) -> None:
@@ -43,7 +43,7 @@ def require_finite(**numbers: float) -> None:
 def in_groups(
     judge: Callable[[Tokens, Tokens], Scores], prompts: Tokens, completions: Tokens
 ) -> Scores:
-    """Return what ``judge``, a task's reward or score, gives each completion.
+    """Apply ``judge``, a task's reward or score, to each completion.
 
     ``prompts`` is ``[rows, prompt tokens]``, ``completions`` ``[rows, group, tokens]``, the result
     ``[rows, group]``.

@@ -321,7 +321,7 @@ class Policy:
         return {name: tensor.cpu().numpy() for name, tensor in tensors.items()}
 
     def restore(self, state: Arrays) -> None:
-        """Be what the policy was whose `state` this is, of the same run."""
+        """Restore the weights and the optimiser's state that `state` returned, of the same run."""
         with torch.no_grad():
             self.weights.vector.copy_(torch.tensor(state["weights"]))
         moments = {

@@ -1,4 +1,4 @@
-"""What a run's scores say: perf, its standard error, and the paired difference. NumPy only."""
+"""Measure runs: perf, its standard error and the paired difference. Needs only NumPy."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Difference:
 
 
 class HeldOut:
-    """A task's held-out prompts and what a policy scores on them, with the same noise each time.
+    """Evaluates a policy on a task's held-out prompts, with the same noise each time.
 
     ``sample`` draws completions ``[prompts, samples, tokens]`` from the policy as it is when
     called, given prompts ``[prompts, prompt_tokens]`` and noise ``[prompts, samples, tokens]``.
@@ -64,13 +64,13 @@ class HeldOut:
 
     @property
     def scores(self) -> tuple[Scores, ...]:
-        """Those of the first evaluation and of the last, each ``[prompts, samples]``."""
+        """The scores of the first and the last evaluation, each ``[prompts, samples]``."""
         return tuple(self._scores)
 
     def take_up(
         self, curve: Sequence[Evaluation], scores: Sequence[Scores], seconds: float
     ) -> None:
-        """Go on from what another of these had measured of the same run."""
+        """Continue from what was measured of the same run before an interruption."""
         self.curve, self._scores, self.seconds = list(curve), list(scores), seconds
 
     def difference(self) -> Difference:
@@ -128,7 +128,7 @@ def outcome(
     stopped_at: int | None = None,
     error: str | None = None,
 ) -> Outcome:
-    """Return what came of a run: measured, or diverged where there is an ``error``.
+    """Return the outcome of a run: measured, or diverged where there is an ``error``.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The decoder in JAX: prompts are read once, completions of a prompt share what was read.
+"""The decoder in JAX: each prompt is read once for all of its completions.
 
 Activations are *feature-major*, ``[width, …tokens]``, with the tokens of all sequences contiguous:
 products, norms and the sums over a head's features then run along the tokens, which is how a
@@ -32,7 +32,7 @@ Parameters = dict[str, Array]
 """Weights by name, as the warm start has them but turned: ``embed`` is ``[width, vocabulary]``."""
 
 FEW_TOKENS = 512
-"""Up to so large a vocabulary tokens are embedded by a product with zeros and ones."""
+"""Up to this vocabulary size tokens are embedded by a product with zeros and ones."""
 
 Pair = tuple[Array, Array]
 """Keys and values: ``[width, rows, tokens]`` of prompts, ``[width, tokens, rows, group]`` else."""
@@ -40,7 +40,7 @@ Pair = tuple[Array, Array]
 
 @dataclass(frozen=True, slots=True)
 class Decoder:
-    """What a program is compiled for: the model's shape, where its weights lie, its precision.
+    """The model's shape, the places of its weights and its precision, for which programs compile.
 
     ``layout`` has the name and shape of each weight in the order in which they lie in the vector.
     """
@@ -169,7 +169,7 @@ def read_prompts(
 
 
 def _attend_within(shape: ModelShape, query: Array, own: Pair, prompt: Pair, mask: Array) -> Array:
-    """Return what completion tokens read from their prompt and from their own completion.
+    """Attend from completion tokens to their prompt and their own completion.
 
     Parameters
     ----------

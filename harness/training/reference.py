@@ -1,4 +1,4 @@
-"""An independent reference of GRPO in NumPy, by loops and formulae, that trainers are checked by.
+"""An independent reference of GRPO in NumPy, by loops and formulae, to check the trainers.
 
 Nothing here is used in training. Everything is computed in float64, with gradients derived by hand.
 """

@@ -1,4 +1,4 @@
-"""What a config says about GRPO: read, checked and scaled to the run's steps. Light to import."""
+"""GRPO's settings, read from a config, checked and scaled to the run's steps. Light to import."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class GRPOSettings:
 
 
 def _number(value: Value) -> float:
-    """Return ``value`` where it is a number, else NaN, which is in no range."""
+    """Return ``value`` if it is a number, else NaN, which is in no range."""
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     return float(value) if is_number else math.nan  # type: ignore[arg-type]
 
@@ -126,7 +126,7 @@ def check_config(config: Mapping[str, Value]) -> None:
 
 
 def program(backend: str, config: Mapping[str, Value]) -> str:
-    """Return a word for what the trainer of ``backend`` compiles to train ``config``.
+    """Name the program that the trainer of ``backend`` compiles to train ``config``.
 
     Runs of equal words share what a worker has compiled, whatever their steps. Empty where nothing
     is compiled, as for a sweep's own training function.

@@ -38,7 +38,7 @@ class ModelShape:
 
 @dataclass(frozen=True, slots=True)
 class WarmStart:
-    """How a task's policy is made before RL: supervised learning on noisy demonstrations.
+    """The supervised learning on noisy demonstrations that makes a task's policy before RL.
 
     Each answer token is, with probability ``noise``, replaced by one drawn uniformly from
     ``alphabet``. AdamW with a linear warmup of ``warmup`` steps and a linear decay to 0, gradient
@@ -56,7 +56,7 @@ class WarmStart:
 
 
 class Task(Protocol):
-    """What a policy is trained on and measured by.
+    """The prompts and the reward that a policy is trained on and measured by.
 
     ``version`` is raised by hand when prompts, reward or warm start change. ``lr_transfer``
     multiplies a sweep's learning rates into the task's own. ``samples`` completions are drawn for
@@ -95,7 +95,7 @@ class Task(Protocol):
         ...
 
     def reward(self, prompts: Tokens, completions: Tokens) -> Scores:
-        """Return what training rewards.
+        """Return the training rewards.
 
         ``prompts`` is ``[n, prompt_tokens]``, ``completions`` ``[n, max_tokens]``, the result
         ``[n]``, finite where training is sound.
@@ -103,12 +103,12 @@ class Task(Protocol):
         ...
 
     def score(self, prompts: Tokens, completions: Tokens) -> Scores:
-        """Return what perf is the mean of: as `reward`, between 0 and 1."""
+        """Return the scores whose mean is perf: shaped as `reward`, between 0 and 1."""
         ...
 
 
 def completion_mask(completions: Tokens, end: int) -> npt.NDArray[np.bool_]:
-    """Return which of the tokens ``[..., tokens]`` count: up to the first ``end``, with it."""
+    """Return which of the tokens ``[..., tokens]`` count: up to and including the first ``end``."""
     ended = completions == end
     before = np.cumsum(ended, axis=-1) - ended
     return np.asarray(before == 0)
@@ -204,7 +204,7 @@ TASKS: Mapping[str, Task] = {task.name: task for task in (Addition(),)}
 """The embedded tasks by name."""
 
 DEFAULT_TASK = "addition"
-"""What a sweep trains on that names no task."""
+"""The task of a sweep that names none."""
 
 
 def get_task(name: str) -> Task:

@@ -1,9 +1,9 @@
-"""How a batch is cut for a compiled trainer: equal tiles, so that few shapes are ever compiled.
+"""Cut a batch into equal tiles for a compiled trainer, so that few shapes are compiled.
 
 A program is compiled for one shape. A batch of any number of prompts is computed as a number of
 tiles of that shape, counted as the step runs, so that all batch sizes share their programs, and so
-do numbers of generations that are rounded up to the same one. What is over in a tile is padding: it
-is computed and counts nothing.
+do numbers of generations that are rounded up to the same one. What is left
+over in a tile is padding: it is computed and does not count.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Tile:
 
     @property
     def name(self) -> str:
-        """The shape in one word, as ``4x16``."""
+        """The shape in one word, such as ``4x16``."""
         return f"{self.rows}x{self.members}"
 
     def cuts(self, rows: int, group: int) -> Iterator[Cut]:

@@ -1,4 +1,4 @@
-"""The randomness of a run: made on the host, keyed by what it is for, the same for every backend.
+"""The randomness of a run: made on the host, keyed by its purpose, the same for every backend.
 
 Every draw comes from a Philox counter generator [1]_ whose key is (run seed, purpose) and whose
 counter starts at the given indices, so equal keys give equal draws in whatever order and process

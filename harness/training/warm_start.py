@@ -1,4 +1,4 @@
-"""The weights that a run starts from: made once by supervised learning, kept by content. No Torch.
+"""The weights that a run starts from: made once by supervised learning, cached by content.
 
 The cache is a safetensors file of float32 arrays with plain names, readable by every backend:
 ``embed`` [vocabulary, width], ``position`` [context, width], for each layer *i*
@@ -32,7 +32,7 @@ STAGE = "warm start"
 """The stage that progress names while weights are made or waited for."""
 
 RECIPE_VERSION = 1
-"""Raised by hand when what is learned here changes."""
+"""The version of the recipe, raised by hand when it changes."""
 
 
 def context_length(task: Task) -> int:
@@ -79,7 +79,7 @@ def initial_weights(task: Task) -> dict[str, Array]:
 
 
 def demonstration_batch(task: Task, step: int) -> tuple[Tokens, Tokens, Array, Array]:
-    """Return what a step of the warm start learns from.
+    """Return the batch of one step of the warm start.
 
     Returns
     -------
@@ -182,7 +182,7 @@ def checksum(weights: Weights) -> str:
 
 
 def _save(path: Path, weights: Weights) -> None:
-    """Write ``weights`` so that ``path`` is at no time half a file."""
+    """Write ``weights`` so that ``path`` is never half written."""
     from safetensors.numpy import save
 
     content = save(dict(weights), metadata={"checksum": checksum(weights)})
@@ -197,7 +197,7 @@ def _save(path: Path, weights: Weights) -> None:
 
 
 def _load(path: Path, task: Task) -> Weights | None:
-    """Return the weights in ``path``, or None where it is missing or not what was written."""
+    """Return the weights in ``path``, or None where the file is missing or damaged."""
     from safetensors import SafetensorError, safe_open
 
     try:

@@ -1,4 +1,4 @@
-"""Makes a task's warm start with Torch: supervised learning on noisy demonstrations."""
+"""Make a task's warm start with Torch: supervised learning on noisy demonstrations."""
 
 from __future__ import annotations
 
