@@ -149,7 +149,7 @@ class TestRayExecutor(ExecutorContract):
         assert {outcome.status for outcome in ended.values()} == {"completed"}
 
     def test_what_a_host_dies_of_again_is_not_begun_for_ever(self, executor, job, monkeypatch):
-        monkeypatch.setattr(type(executor), "_take", lambda self, worker, said: None)
+        monkeypatch.setattr(type(executor), "_handle", lambda self, worker, answer: None)
         executor.submit([job(0, "hangs_deaf")])  # whose events are not heard
         events = []
         for _ in range(2):
@@ -278,7 +278,7 @@ class TestRayExecutor(ExecutorContract):
             def node(self):
                 raise AssertionError
 
-        monkeypatch.setattr(Cluster, "hire", lambda self, needs: ray.remote(Broken).remote())
+        monkeypatch.setattr(Cluster, "start_host", lambda self, needs: ray.remote(Broken).remote())
         executor.submit([job(index) for index in range(20)])
         ended = outcomes(drain(executor, 20))
         assert {outcome.status for outcome in ended.values()} == {"failed"}
