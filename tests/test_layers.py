@@ -130,3 +130,28 @@ def test_a_report_goes_from_its_model_to_documents_to_renderers():
             if target.startswith("harness.report."):
                 other = target.split(".")[2]
                 assert other == own or rank[other] < rank[own], f"{name} imports {target}"
+
+
+def kinds_of_claim():
+    for name, file in MODULES:
+        if name.startswith("claims"):
+            for node in ast.walk(ast.parse(file.read_text())):
+                if isinstance(node, ast.ClassDef):
+                    yield node.name
+
+
+def asked_types(tree):
+    """Yield the names that a module tests the type of a value against."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.MatchClass):
+            yield from (n.id for n in ast.walk(node.cls) if isinstance(n, ast.Name))
+        elif isinstance(node, ast.Call) and getattr(node.func, "id", "") == "isinstance":
+            yield from (n.id for n in ast.walk(node.args[1]) if isinstance(n, ast.Name))
+
+
+def test_nothing_outside_claims_asks_which_claim_it_has():
+    kinds = set(kinds_of_claim())
+    assert {"SuccessAbove", "BestInside", "BaseClaim"} <= kinds
+    for name, file in MODULES:
+        if not name.startswith("claims"):
+            assert not kinds & set(asked_types(ast.parse(file.read_text()))), name

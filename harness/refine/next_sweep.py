@@ -11,7 +11,6 @@ from typing import Any
 from harness import observations, statistics
 from harness.analysis.columns import RATE
 from harness.claims import (
-    BestInside,
     best_inside,
     lower_tail,
     mean_gain,
@@ -385,7 +384,7 @@ def _sweet_spot(
     before = [
         claim.within
         for claim in ({} if sweep is None else sweep.questions).values()
-        if isinstance(claim, BestInside) and claim.parameter == name and claim.within in varied
+        if claim.parameters[:1] == (name,) and claim.within in varied
     ]
     within = before[0] if before else None
     blocked = () if within is None else (f"within={literal(within)}",)
