@@ -22,11 +22,12 @@ from harness.claims import (
     success_rate,
 )
 from harness.errors import SweepError
-from harness.verdicts import Baseline, Counts, training
+from harness.verdicts import Baseline, Counts, Metric, training
 from tests.claims.cases import (
     BASELINE_IDS,
     CASES,
     QUESTIONS,
+    VERSUS,
     check,
     judge,
     noise,
@@ -270,3 +271,56 @@ def test_the_questions_read_well():
 def test_a_sweep_file_loads_no_scipy():
     code = "import sys, harness.claims, harness.audit; sys.exit('scipy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+# ---- units and names ----------------------------------------------------------------------------
+
+UNITS = {"success_above_half": "share", "lr_sweet_spot": "parameter"}
+"""The units of estimates that are no change of the metric."""
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if "able" not in case[1]], ids=" ".join)
+def test_an_estimate_has_its_unit_whatever_the_verdict(case):
+    asked, _ = case
+    verdict = judge(asked, CASES[case]())
+    assert verdict.unit == UNITS.get(asked, "change")
+    if verdict.unit == "share":
+        assert 0.0 <= verdict.estimate <= 1.0
+    if verdict.unit == "parameter":
+        assert 8e-8 <= verdict.estimate <= 4e-7
+
+
+def words_of(verdict):
+    """Return all that a verdict says."""
+    named = (verdict.question, verdict.claim, verdict.answer, verdict.reason, verdict.method)
+    return "\n".join((*named, *map(str, verdict.needs), *verdict.details))
+
+
+@pytest.mark.parametrize("case", CASES, ids=" ".join)
+def test_a_verdict_on_another_metric_is_the_same_but_for_its_name(case):
+    asked, _ = case
+    evidence = CASES[case]()
+    usual = judge(asked, evidence)
+    other = judge(asked, replace(evidence, metric=Metric("−loss", minimised=True)))
+    assert words_of(other) == words_of(usual).replace("ΔPerf", "−loss")
+    assert (other.verdict, other.p_value, other.estimate) == (
+        usual.verdict,
+        usual.p_value,
+        usual.estimate,
+    )
+
+
+@pytest.mark.parametrize("zero", ["no change", "target", "arbitrary"])
+@pytest.mark.parametrize("asked", QUESTIONS)
+def test_no_verdict_on_another_metric_says_delta_perf(asked, zero):
+    metric = Metric("−loss", zero, minimised=True)
+    makers = [make for case, make in CASES.items() if case[0] == asked] + [*ODD.values()]
+    said = [judge(asked, replace(make(), metric=metric)) for make in makers]
+    assert not [verdict for verdict in said if "ΔPerf" in words_of(verdict)]
+    assert {verdict.question for verdict in said} == {QUESTIONS[asked].question(metric)}
+    assert {verdict.claim for verdict in said} == {QUESTIONS[asked].describe(metric)}
+
+
+@pytest.mark.parametrize("asked", VERSUS)
+def test_a_claim_on_the_metric_names_it(asked):
+    assert "−loss" in QUESTIONS[asked].describe(Metric("−loss"))

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from harness.claims.nights import fell
+from harness.verdicts import DELTA_PERF, Metric
 from tests.judging.nights import QUESTIONS, RNG, differences, evidence, peaked
 
 
@@ -37,3 +39,17 @@ def test_a_diverged_run_has_lost_what_was_ever_lost_and_is_counted(reference):
     assert tests["diverged runs"] < 0.01
     whole = replace(seen, runs=tuple(r for r in seen.runs if r.outcome.status == "completed"))
     assert differences(sides[0], whole, *sides[2:])[0].p_value > 0.1
+
+
+@pytest.mark.parametrize("asked", QUESTIONS)
+def test_what_is_compared_has_the_name_of_its_metric(asked):
+    claim, then, now = QUESTIONS[asked], evidence(), evidence(seed=1)
+
+    def compared(metric):
+        sides = [replace(side, metric=metric) for side in (now, then)]
+        return claim.worse(*sides, claim.judge(asked, sides[1]))
+
+    usual, other = compared(DELTA_PERF), compared(Metric("−loss", minimised=True))
+    assert usual
+    assert [one.what for one in other] == [one.what.replace("ΔPerf", "−loss") for one in usual]
+    assert [one.p_value for one in other] == [one.p_value for one in usual]

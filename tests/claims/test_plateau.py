@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import replace
 
 import numpy as np
@@ -12,7 +11,7 @@ from harness import statistics
 from harness.claims import still_improves
 from harness.claims.power import sweep_power
 from harness.records import Evaluation
-from tests.claims.cases import judge, noise, spaced, with_gains
+from tests.claims.cases import QUESTIONS, judge, noise, spaced, with_gains
 from tests.claims.powers import make_sweep, price, runs_of, why
 from tests.factories import make_arm, make_evidence, make_result, make_results, make_trace
 from tests.judging.early_runs import after, planned_of
@@ -107,9 +106,9 @@ def stored_gains(name, gains, steps=100):
     """Runs that gain so much in the second half of their steps."""
     results = runs_of(name, gains, steps=steps, declared_steps=steps)
     return tuple(
-        dataclasses.replace(
+        replace(
             result,
-            outcome=dataclasses.replace(
+            outcome=replace(
                 result.outcome, curve=curve((0, 0.1), (steps // 2, 0.2), (steps, 0.2 + gain))
             ),
         )
@@ -185,3 +184,35 @@ def test_gains_are_looked_at_where_a_collapse_would_have_been_met():
 
 def test_a_night_that_gains_nothing_late_has_regressed(reference):
     assert_regresses(reference, "plateau", late=0.0)
+
+
+# ---- the window ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("since", "steps", "declared", "window"),
+    [
+        (50, 100, 100, (50, 100)),
+        (None, 100, 100, (50, 100)),
+        (0, 100, 100, (0, 100)),
+        (None, 20, 100, (10, 20)),  # a scaled-down sweep scales it
+        (30, 20, 100, (6, 20)),
+        (None, 50, 50, (25, 50)),  # half of a declaration, whatever it is
+        (30, 100, 50, (60, 100)),
+        (30, 100, 0, (30, 100)),  # a table may not know its declared steps
+    ],
+)
+def test_the_window_is_that_part_of_the_run(since, steps, declared, window):
+    run = replace(make_result().run, steps=steps, declared_steps=declared)
+    assert still_improves(since=since).window(run) == pytest.approx(window)
+
+
+def test_it_is_the_window_that_is_judged():
+    runs = with_gains(noise(0.05))
+    first, last = QUESTIONS["plateau"].window(runs[0].run)
+    assert f"from step {first:g} to {last:g}" in judge("plateau", make_evidence(runs=runs)).answer
+
+
+@pytest.mark.parametrize("asked", [name for name in QUESTIONS if name != "plateau"])
+def test_no_other_claim_looks_at_a_part_of_the_curve(asked):
+    assert QUESTIONS[asked].window(make_result().run) is None

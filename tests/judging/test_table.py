@@ -1,55 +1,16 @@
 """Verdicts and audit of tables of finished runs: what counts once, what is asked, what is said."""
 
-import csv
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 from harness.claims import STANDARD_IDS
 from harness.errors import UsageError
 from harness.judging.table import judge_table
-from harness.judging.table_questions import REST, Terms
-from harness.report.model import build
-from harness.tables import ReadOptions, read_runs
+from harness.judging.table_questions import REST
+from harness.tables import read_runs
 from harness.verdicts import Counts
 from tests import published_broad
-
-
-@pytest.fixture
-def table(tmp_path):
-    """Write rows to a table and read it."""
-
-    def table(rows, name="runs", **asked):
-        path = Path(tmp_path / f"{name}.csv")
-        with path.open("w", newline="") as file:
-            writer = csv.DictWriter(file, fieldnames=list(rows[0]))
-            writer.writeheader()
-            writer.writerows(rows)
-        return read_runs(path, ReadOptions(**asked))
-
-    return table
-
-
-def judged(reading, against=None, **terms):
-    """Return the report of a table without groups, and its verdicts by id."""
-    (group,) = judge_table(reading, against, Terms(**terms)).groups
-    report = build(group.judgement)
-    return report, {verdict.id: verdict for verdict in report.verdicts}
-
-
-def runs(n, seed=0, mean=0.05, sd=0.02, **columns):
-    rng = np.random.default_rng(seed)
-    return [
-        {
-            "run": f"r{i}",
-            "lr": f"{10 ** rng.uniform(-7, -6):.6g}",
-            "delta_perf": mean + sd * rng.normal(),
-            "delta_perf_se": 0.01,
-            **{name: values[i % len(values)] for name, values in columns.items()},
-        }
-        for i in range(n)
-    ]
+from tests.judging.tables import grid, judged, runs
 
 
 def test_all_standard_questions_appear_and_none_is_pre_registered(table):
@@ -105,23 +66,6 @@ def test_unequal_repeats_leave_spread_tail_and_counts_unanswered(table):
     assert verdicts["lower_tail_vs_baseline"].verdict == "unanswerable"
     assert verdicts["success_vs_baseline"].verdict == "inconclusive"
     assert verdicts["mean_vs_baseline"].verdict == "inconclusive"
-
-
-def grid(peak=-6.0, seeds=3, by_batch=0.5):
-    """A grid of learning rates and batch sizes, in which the batch size moves perf most."""
-    rng = np.random.default_rng(5)
-    return [
-        {
-            "lr": f"{10.0**exponent:.3g}",
-            "batch_size": batch,
-            "seed": seed,
-            "delta_perf": -0.2 * (exponent - peak) ** 2 + by_batch * (batch == 8)
-            + 0.02 * rng.normal(),
-        }
-        for exponent in np.linspace(-7, -5, 5)
-        for batch in (4, 8, 12)
-        for seed in range(seeds)
-    ]  # fmt: skip
 
 
 def test_in_a_grid_runs_are_compared_where_all_else_is_equal(table):

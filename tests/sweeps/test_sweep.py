@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness import Choice, Counts, Given, LogUniform, Pairs, Sweep, SweepError, Uniform
-from harness.claims import best_inside, no_worse
+from harness.claims import best_inside, no_worse, success_rate
 from harness.records import Conditions, digest, run_key
 from harness.sweeps.discovery import discover
 from harness.training.schedules import scale_steps
@@ -208,3 +208,31 @@ def test_the_declaration_changes_with_the_space_only_where_it_matters():
     finer = {**SPACE, "learning_rate": LogUniform(1e-7, 1.0000000001e-6)}
     assert declared != make(space=finer).declaration
     assert declared != make(seed=5).declaration
+
+
+PROTOCOL = (
+    *("parameters", "within", "arms", "uses_baseline", "fewest", "by_counts"),
+    *("question", "describe", "judge", "curtailed", "power", "worse", "window"),
+)
+
+
+def like_a_claim(without=None):
+    """Return an object that has what a claim has but for one member, and derives from nothing."""
+    whole = success_rate.above(0.5)
+    members = {name: getattr(whole, name) for name in PROTOCOL if name != without}
+    return type("Homemade", (), {"__repr__": lambda self: "Homemade()"} | members)()
+
+
+@pytest.mark.parametrize("member", PROTOCOL)
+def test_a_claim_that_lacks_a_member_of_the_protocol_is_refused_in_one_line(member):
+    with pytest.raises(SweepError) as error:
+        make(questions={"q": like_a_claim(without=member)})
+    said = str(error.value)
+    assert said.startswith("sweep 's': question 'q' is Homemade(), which is no claim; use one, as ")
+    assert "derive yours from harness.BaseClaim" in said
+    assert "\n" not in said
+
+
+def test_a_claim_that_has_all_of_it_is_asked_whatever_it_derives_from():
+    asked = like_a_claim()
+    assert make(questions={"q": asked}).questions["q"] is asked
