@@ -41,7 +41,7 @@ def audit(
     declared_arms: Collection[str] | None = None,
     post_hoc: Collection[str] = (),
 ) -> tuple[Finding, ...]:
-    """Return what is to be known about a sweep before its verdicts are believed.
+    """Find what to know about a sweep before believing its verdicts.
 
     ``questions`` are the sweep's claims by id. ``given`` names, for a parameter whose values depend
     on another's by the declaration of the space, that other. ``planned_runs`` are the main runs

@@ -35,7 +35,7 @@ class Coverage:
 
 
 def coverage(space: Space, configs: Sequence[Config]) -> tuple[Coverage, ...]:
-    """Return what ``configs`` have of each parameter of ``space``, in its order."""
+    """Measure how ``configs`` cover each parameter of ``space``, in its order."""
     found = []
     for name, distribution in space.distributions.items():
         values = [config[name] for config in configs]
@@ -57,7 +57,7 @@ def duplicates(runs: Sequence[Run]) -> tuple[tuple[Run, ...], ...]:
 
 
 def _covered(name: str, values: list[float], low: float, high: float, log: bool) -> Coverage:
-    """Return what sorted ``values`` [n ≥ 1] have of the range from ``low`` to ``high``."""
+    """Measure how sorted ``values`` [n ≥ 1] cover the range from ``low`` to ``high``."""
     scale = math.log10 if log else float
     width = scale(high) - scale(low)
     points = [low, *values, high]
@@ -96,7 +96,7 @@ def _levels(distribution: Distribution, values: Sequence[Value]) -> tuple[tuple[
 
 
 def _cases(distribution: Distribution) -> list[Distribution]:
-    """Return what a parameter is drawn from, in every case."""
+    """Return the distributions that a parameter is drawn from, one a case."""
     if not isinstance(distribution, Given):
         return [distribution]
     return [one for case in distribution.cases.values() for one in _cases(case)]

@@ -92,7 +92,7 @@ def audit_plan(
     baseline: Sweep | None = None,
     baseline_stored: bool = False,
 ) -> tuple[Finding, ...]:
-    """Return what is to be known about a design before anything is spent on it.
+    """Find what to know about a design before spending anything on it.
 
     Parameters
     ----------

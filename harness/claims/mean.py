@@ -45,7 +45,7 @@ class MeanAboveBaseline(VersusBaseline):
         )
 
     def missing_in_counts(self, metric: Metric) -> str:
-        """Return what published counts do not give."""
+        """Say what published counts lack for this claim."""
         return f"they have no {metric.name} of each run, so no mean with its uncertainty"
 
     def against(self, id: str, evidence: Evidence, other: Observations) -> Verdict:

@@ -72,13 +72,13 @@ def floor_of(now: Evidence, then: Evidence) -> float:
 
 
 def gains_of_both(now: Evidence, then: Evidence) -> tuple[Values, Values]:
-    """Return what each run came to, on both nights."""
+    """Return each run's outcome on both nights."""
     floor = floor_of(now, then)
     return gains(now.runs, floor), gains(then.runs, floor)
 
 
 def gains(results: Iterable[Result], floor: float) -> dict[Hashable, float]:
-    """Return what each run came to, ``floor`` for a diverged one."""
+    """Return each run's outcome, ``floor`` for a diverged one."""
     found: dict[Hashable, float] = {}
     for result in results:
         delta = result.outcome.delta_perf
@@ -90,5 +90,5 @@ def gains(results: Iterable[Result], floor: float) -> dict[Hashable, float]:
 
 
 def same_run(result: Result) -> Hashable:
-    """Return what makes runs of two nights the same run."""
+    """Return the key by which runs of two nights are the same run."""
     return result.run.id, result.run.seed, result.run.config

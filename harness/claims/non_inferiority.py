@@ -308,7 +308,7 @@ class _Matched:
         return self.differences.size > 1 and statistics.is_constant(self.differences)
 
     def found(self, name: str, metric: Metric) -> str:
-        """Return what was found, seen from the reference."""
+        """State the difference as seen from the reference."""
         if not self.differences.size:
             return f"no pair of {name} and {self.label} has a {metric.name} on both sides"
         return f"{name} against {self.label}: {signed(self.compared.estimate)}"

@@ -271,7 +271,7 @@ def _late_gains(results: Sequence[Result], since: int | None) -> nights.Values:
 
 
 def _window(claim: StillImproves, design: Design) -> tuple[str, float]:
-    """Return what of the claim's window is not evaluated, if anything, and where it begins."""
+    """Say which end of the window is not evaluated, if one is not, and where it begins."""
     run = design.main[0]
     declared = run.declared_steps / 2 if claim.since is None else claim.since
     start = declared * run.steps / run.declared_steps

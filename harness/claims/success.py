@@ -155,7 +155,7 @@ class SuccessAbove(BaseClaim):
     def _bounds(
         self, evidence: Evidence, observed: Observations, planned: int
     ) -> curtailment.Bounds | None:
-        """Return what the binomial test may still come to; None where the runs can change it."""
+        """Return the bounds of the binomial test; None where runs to come can change its result."""
         count = observations.count_successes(observed, evidence.min_gain)
         said = statistics.curtailed_binomial(
             count.successes,
@@ -223,7 +223,7 @@ def _refuted(count: SuccessCount, min_gain: float) -> str:
 
 
 def _undecided(count: SuccessCount, observed: Observations, metric: Metric) -> str:
-    """Return what follows the count of successes where neither direction is shown."""
+    """Finish the answer of a count that shows neither direction."""
     if count.rule == "above zero":
         return ", as half of useless runs would" if metric.zero == "no change" else ""
     text = f" and {count.failures} to fail"

@@ -237,7 +237,7 @@ class SuccessAboveBaseline(BaselineClaim):
     def _bounds(
         self, evidence: Evidence, observed: Observations, planned: int
     ) -> curtailment.Bounds | None:
-        """Return what the comparison may still come to; None where the runs can change it."""
+        """Return the bounds of the comparison; None where runs to come can change its result."""
         baseline = evidence.baseline
         rule: Rule | None
         if isinstance(baseline, Counts):

@@ -76,7 +76,7 @@ class LowerTailAboveBaseline(VersusBaseline):
         )
 
     def missing_in_counts(self, metric: Metric) -> str:
-        """Return what published counts do not give."""
+        """Say what published counts lack for this claim."""
         return "a summary has no worst quarter"
 
     def against(self, id: str, evidence: Evidence, other: Observations) -> Verdict:

@@ -56,7 +56,7 @@ class SpreadBelowBaseline(VersusBaseline):
         )
 
     def missing_in_counts(self, metric: Metric) -> str:
-        """Return what published counts do not give."""
+        """Say what published counts lack for this claim."""
         return "a summary has no spread"
 
     def against(self, id: str, evidence: Evidence, other: Observations) -> Verdict:

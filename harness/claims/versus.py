@@ -40,7 +40,7 @@ class VersusBaseline(BaselineClaim):
         )
 
     def missing_in_counts(self, metric: Metric) -> str:
-        """Return what published counts do not give."""
+        """Say what published counts lack for this claim."""
         raise NotImplementedError
 
     def compared(

@@ -128,7 +128,7 @@ def run(options: argparse.Namespace) -> int:
 def _against(
     options: argparse.Namespace, asked: ReadOptions, reading: Reading
 ) -> tuple[Reading | Baseline | Counts | None, tuple[str, ...]]:
-    """Return what the runs are compared with, and what is to be said of it."""
+    """Return the baseline, with notes on how it was read."""
     from harness.tables import read_runs
 
     given = options.baseline

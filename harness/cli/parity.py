@@ -179,7 +179,7 @@ def _announce(backend: str, session: SweepSession, name: str, runs: tuple[Run, .
 
 
 def _observer() -> Observer:
-    """Return what shows live progress on stderr, so that the output is the table or JSON alone."""
+    """Return an observer that shows progress on stderr, away from the table or JSON."""
     from harness.session.progress import LiveLine, LogLine
 
     stream, width = sys.stderr, common.width()

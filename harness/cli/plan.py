@@ -66,7 +66,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def estimate(runs: Sequence[Run], stored: Sequence[Result], why: str) -> Cost:
-    """Return what ``runs`` cost, by the time that ``stored`` ones took for a completion or step."""
+    """Estimate the cost of ``runs`` from the time that ``stored`` ones took."""
     from statistics import median
 
     from harness.report.documents.plan import Cost

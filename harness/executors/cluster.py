@@ -183,7 +183,7 @@ class Cluster:
         return sum(_times(node, needs.resources) for node in self._nodes())
 
     def nodes(self) -> str:
-        """Return what each node has, in words."""
+        """Describe the resources of each node."""
         return "; ".join(_worded(node) for node in self._nodes()) or "no node"
 
     def start_host(self, needs: Needs) -> Actor:

@@ -21,7 +21,7 @@ Named = str | Counts | Baseline
 
 
 def name_of(baseline: Named) -> str:
-    """Return what reports call ``baseline``."""
+    """Return the name of ``baseline`` in reports."""
     return baseline if isinstance(baseline, str) else baseline.name
 
 

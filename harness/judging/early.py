@@ -172,7 +172,7 @@ class EarlyAnswers:
 
 
 def not_needed(planned: Plan, results: Iterable[Result]) -> NotNeeded | None:
-    """Return what a sweep is not_needed whose questions are decided; None where all runs are in.
+    """Return the runs that an answered sweep does not need; None where all runs are in.
 
     The time is that of a step in the finished ``results``, for the steps of the others.
     """

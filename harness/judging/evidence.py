@@ -199,7 +199,7 @@ def gathered(
 
 
 def baseline_of(sweep: Sweep, named: Named | None = None) -> Named | None:
-    """Return what ``sweep`` is compared with: what is ``named``, or else what it declares."""
+    """Return the baseline of ``sweep``: the one ``named``, or else the one it declares."""
     return sweep.baseline if named is None else named
 
 
@@ -217,7 +217,7 @@ def _steps(result: Result) -> int | None:
 
 
 def _circumstances(result: Result) -> tuple[object, ...]:
-    """Return what pooled runs agree on, the number of steps apart."""
+    """Return the circumstances that pooled runs share, except their number of steps."""
     if result.conditions.backend == IMPORTED:
         return (IMPORTED,)  # the runs of one table, of which no more is known
     conditions = replace(result.conditions, device="", trainer="")

@@ -362,7 +362,7 @@ def _enough(pairs_needed: int | None, n: int) -> list[Need]:
 
 
 def _hindered(pairs: Sequence[Pair], backends: tuple[str, str]) -> str:
-    """Return what keeps "the same" from being said, whatever the means; or nothing."""
+    """Say why the backends cannot be called the same, whatever the means; or nothing."""
     said = []
     for side, backend in enumerate(backends):
         alone = sum(pair.finished and pair.diverged_on == (side,) for pair in pairs)

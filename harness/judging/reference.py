@@ -187,7 +187,7 @@ def _result(data: Mapping[str, Any], planned: Plan, conditions: Mapping[str, Any
 
 
 def _conditions(ours: Conditions, stored: Mapping[str, Any], run: Mapping[str, Any]) -> Conditions:
-    """Return what a run was trained under; what a report does not say is taken to be ours."""
+    """Return a run's conditions; those that a report leaves out are taken to be ours."""
     names = ("task", "task_version", "model", "precision", "lr_transfer")
     said = {name: stored[name] for name in names if stored.get(name) is not None}
     return replace(ours, backend=run.get("backend") or ours.backend, **said)

@@ -18,7 +18,7 @@ FALSE_ALARMS = 0.005
 def compare(
     sweep: Sweep, reference: Reference, evidence: Evidence, verdicts: Iterable[Verdict]
 ) -> tuple[Regression, ...]:
-    """Return what has become of every question that the reference supports.
+    """Compare every question that the reference supports with its verdict now.
 
     One is regressed where it is no longer supported and the two sweeps differ, for the worse, in
     what its claim rests on: at `FALSE_ALARMS` over the number of these questions. So where nothing

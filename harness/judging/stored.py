@@ -70,7 +70,7 @@ def judge(
 
 
 def question_hashes(sweep: Sweep) -> dict[str, str]:
-    """Return what identifies each question of ``sweep``: claim, thresholds and baseline."""
+    """Return a hash of each question of ``sweep``, over its claim and thresholds."""
     thresholds = [sweep.alpha, sweep.margin, sweep.min_gain]
     return {id_: digest([claim.describe(), *thresholds]) for id_, claim in sweep.questions.items()}
 

@@ -53,7 +53,7 @@ class Terms:
 def questions_of(
     evidence: Evidence, raw: Sequence[Result], terms: Terms, *, has_seed: bool
 ) -> list[Question]:
-    """Return what is asked of a table, in the order of the standard questions.
+    """Return the questions asked of a table, in the order of the standard ones.
 
     Parameters
     ----------

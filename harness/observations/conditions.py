@@ -149,7 +149,7 @@ def _stated(results: Iterable[Result], name: str) -> set[Any]:
 
 @lru_cache(maxsize=8)
 def _distinct_conditions(sample: ById) -> tuple[Conditions, ...]:
-    """Return what the runs of a sample were trained under: of one sweep, as a rule one object."""
+    """Return the distinct conditions of a sample: as a rule one object for a whole sweep."""
     return tuple({id(one.conditions): one.conditions for one in sample.results}.values())
 
 

@@ -217,7 +217,7 @@ def worst_value(*samples: Observations) -> float:
 
 
 def identity(result: Result) -> tuple[str | None, str]:
-    """Return what a main run is matched by: its id, and the backend that trained it."""
+    """Return the key that a main run is matched by: its id and its backend."""
     return result.run.id, result.conditions.backend
 
 

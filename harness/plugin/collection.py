@@ -109,7 +109,7 @@ def start(session: pytest.Session) -> None:
 
 
 def announce(config: pytest.Config) -> list[str]:
-    """Return what the session trains with, and for each sweep its size and what is stored."""
+    """Describe what the session trains with, and each sweep's size and stored runs."""
     state = config.stash[STATE]
     session = state.slot.session
     if session is None:

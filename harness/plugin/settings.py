@@ -105,7 +105,7 @@ def _ray_address(config: pytest.Config) -> str | None:
 
 
 def fail_on(given: tuple[str, ...]) -> frozenset[str]:
-    """Return what ``--sweep-fail-on`` names.
+    """Return the outcomes that ``--sweep-fail-on`` names.
 
     Raises
     ------

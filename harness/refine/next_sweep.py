@@ -258,7 +258,7 @@ def _counts(past: Past) -> Counts | None:
 
 
 def _notes(past: Past, baseline: str | Counts | None, *, stub: bool, null: bool) -> list[str]:
-    """Return what else the reader should know of the next sweep."""
+    """Return notes on the next sweep."""
     lines = []
     if past.sweep is None:
         lines.append(

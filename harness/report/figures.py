@@ -140,7 +140,7 @@ def side(
 
 
 def published_side(counts: Counts) -> Side:
-    """Return what published counts say."""
+    """Return the figures of published counts."""
     from harness.statistics import wilson
 
     return Side(

@@ -151,7 +151,7 @@ def _curves(
 
 
 def _environment(results: Sequence[Result]) -> dict[str, Value]:
-    """Return what all runs were made in; of what differs, each value."""
+    """Return the environment of all runs, with each value of an entry that differs."""
     found: dict[str, dict[Value, None]] = {}
     for result in results:
         for name, value in result.environment.items():

@@ -55,7 +55,7 @@ def cpus() -> int | None:
 
 
 def _git(root: Path, *command: str) -> str | None:
-    """Return what git says of ``root``, None where it cannot say.
+    """Run git on ``root`` and return its output; None where it fails.
 
     The variables that point git elsewhere, as they do inside its hooks, are not passed on.
     """

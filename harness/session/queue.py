@@ -246,7 +246,7 @@ class Queue:
         return Result(job.key, job.run, job.conditions, outcome, self._environment, now())
 
     def _look_elsewhere(self) -> list[Result]:
-        """Return what other sessions have finished; queue what none of them has leased any more."""
+        """Return runs that other sessions have finished; queue those that none has leased."""
         if not self._elsewhere or time.monotonic() < self._looked + LOOK:
             return []
         found = self._store.of({key: job.run for key, job in self._elsewhere.items()})

@@ -44,7 +44,7 @@ def nearest_point(steps: ArrayLike, target: float, tolerance: float) -> int | No
 def rate_in_window(
     rates: Sequence[tuple[ArrayLike, ArrayLike]], since: float, until: float
 ) -> Window | None:
-    """Return what the learning rate was from step ``since`` to step ``until``.
+    """Return the learning rate from step ``since`` to step ``until``.
 
     ``rates`` holds for each run its steps [t] and learning rates [t]. None where no run has both a
     positive peak and at least two steps in the window.

@@ -162,7 +162,7 @@ def permutation_importance(
     folds: int = 5,
     repeats: int = 10,
 ) -> tuple[FloatArray, float]:
-    """Return what each parameter is worth to a prediction of runs that it was not fitted to.
+    """Estimate each parameter's worth for predicting runs that the model was not fitted to.
 
     The model adds up an effect a level (least squares, each drawn to 0 as by one run). A
     parameter's importance is the increase of the squared error on held-out runs when their values

@@ -83,7 +83,7 @@ def look_levels(alpha: float, shares: tuple[float, ...]) -> tuple[float, ...]:
 
 
 def _bound(points: FloatArray, density: FloatArray, step: float, wanted: float) -> float:
-    """Return what the next sum exceeds with the chance ``wanted``, from the undecided so far."""
+    """Return the bound that the next sum exceeds with probability ``wanted``."""
 
     def excess(bound: float) -> float:
         return float(density @ special.ndtr((points - bound) / step)) - wanted
@@ -125,7 +125,7 @@ def curtailed_binomial(
     rate: float = 0.5,
     alpha: float = 0.05,
 ) -> Direction | None:
-    """Return what the binomial tests will say of ``total`` trials, of which ``n`` are in.
+    """Predict the binomial tests of ``total`` trials when ``n`` are in.
 
     "greater": that successes are shown to be more frequent than ``rate``; "less": that failures
     are shown to be more frequent than 1 − ``rate``, and successes not; "neither". A trial may be
@@ -159,7 +159,7 @@ def curtailed_boschloo(
     alpha: float = 0.05,
     above: float | None = None,
 ) -> Direction | None:
-    """Return what Boschloo's test will say of ``total`` trials against a fixed other sample.
+    """Predict Boschloo's test of ``total`` trials against a fixed other sample.
 
     ``n`` of the trials are in, ``others`` are the successes and the size of the other sample. With
     ``above``, "greater" also takes the binomial test against that rate. None where what remains can

@@ -119,7 +119,7 @@ def unknown(method: str, level: float, n: int, estimate: float = math.nan) -> Co
 
 
 def strictest(method: str, first: Comparison, *others: Comparison) -> Comparison:
-    """Return what the tests show together: each must show it, and the widest interval is theirs.
+    """Combine tests that must all agree: the largest p value and the widest interval.
 
     All are tests of one null value at one level; the estimate is that of the ``first``. Where one
     says nothing, nothing is shown.

@@ -30,7 +30,7 @@ def encode_run(run: Run) -> str:
 
 
 def encode_outcome(result: Result) -> tuple[str, bytes | None]:
-    """Return what came of a run, apart from the run itself: a document, and the packed trace.
+    """Encode a run's outcome: a document, and the packed trace.
 
     Raises
     ------
@@ -174,7 +174,7 @@ def _text(document: dict[str, Any], id_: str) -> str:
 
 
 def _odd(value: object, place: str) -> str | None:
-    """Return what in ``value`` is not storable, with the place of it."""
+    """Find the part of ``value`` that cannot be stored, with its place."""
     if isinstance(value, dict):
         items: Iterable[tuple[object, object]] = value.items()
     elif isinstance(value, list | tuple):

@@ -73,11 +73,11 @@ class Database:
         self._engine.dispose()
 
     def read(self, work: Callable[[sa.Connection], T]) -> T:
-        """Return what ``work`` reads in a transaction."""
+        """Run ``work``, which reads, in a transaction."""
         return self._run(work, write=False, patience=self._kind.patience)
 
     def write(self, work: Callable[[sa.Connection], T], *, patience: float | None = None) -> T:
-        """Return what ``work`` gives in a transaction that writes, alone; then it is durable.
+        """Run ``work``, which writes, in a transaction of its own; then its result is durable.
 
         Where the connection is lost it is done again with a new one, for ``patience`` seconds, so
         doing it twice must be doing it once.

@@ -83,7 +83,7 @@ class PostgreSQL:
         return state[:2] == "08" or state in _PASSING
 
     def explain(self, error: BaseException | None) -> str:
-        """Return what ``error`` means, and what to do, in one line."""
+        """Explain ``error`` in one line, with what to do."""
         state = _state(error)
         said = _said(error)
         for states, words in _MEANINGS:
@@ -160,6 +160,6 @@ def _is_operational(error: BaseException | None) -> bool:
 
 
 def _said(error: BaseException | None) -> str:
-    """Return what the server or its driver said, in one line."""
+    """Return the message of the server or its driver, in one line."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return " ".join(lines[:1] or [type(error).__name__])

@@ -191,7 +191,7 @@ class Store:
         )
 
     def sweeps(self) -> tuple[SweepSummary, ...]:
-        """Return what there is of each sweep, by name."""
+        """Summarise the stored runs of each sweep, by name."""
         query = (
             sa.select(
                 RUNS.c.sweep,
@@ -231,7 +231,7 @@ class Store:
         )
 
     def registered(self, sweep: str, declaration: str) -> dict[str, Registration]:
-        """Return what each question was before there were data (see `register`).
+        """Return each question as it was registered before there were data (see `register`).
 
         A question that is not among them, or that has another hash by now, came after the data.
         """
@@ -287,7 +287,7 @@ class Store:
     def _among(
         self, keys: list[str], query: sa.Select[Any], decode: Callable[..., Result]
     ) -> dict[str, Result]:
-        """Return what ``decode`` makes of the first row of each key, in the order of ``keys``."""
+        """Decode the first row of each key, in the order of ``keys``."""
 
         def read(connection: sa.Connection) -> dict[str, Result]:
             found: dict[str, Result] = {}
@@ -310,7 +310,7 @@ class Store:
 
 
 def outcome_row(result: Result, record: str, trace: bytes | None) -> dict[str, Any]:
-    """Return what came of a run as a row of its table; the documents are `codec`'s."""
+    """Return a run's outcome as a row of its table; `codec` writes the documents."""
     status = result.outcome.status
     return {
         "key": result.key,

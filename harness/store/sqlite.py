@@ -108,7 +108,7 @@ class SQLite:
         return False
 
     def explain(self, error: BaseException | None) -> str:
-        """Return what ``error`` means, and what to do, in one line."""
+        """Explain ``error`` in one line, with what to do."""
         return explain(error, self._path, self._wait)
 
 
@@ -152,7 +152,7 @@ def use_log(connection: sqlite3.Connection, patience: float) -> None:
 
 
 def explain(error: BaseException | None, path: Path, busy_timeout: float) -> str:
-    """Return what ``error`` means for the store at ``path``, and what to do, in one line."""
+    """Explain ``error`` of the store at ``path`` in one line, with what to do."""
     code = _code(error)
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return (

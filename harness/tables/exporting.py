@@ -136,7 +136,7 @@ def _mark(result: Result) -> str:
 
 
 def _kind(result: Result, main: str | None) -> tuple[object, ...]:
-    """Return what an arm's run and the ``main`` run that it is paired with have in common."""
+    """Return what identifies the pair of an arm's run and its ``main`` run."""
     run, conditions = result.run, replace(result.conditions, device="", trainer="")
     declared = 0 if conditions.backend == IMPORTED else run.declared_steps
     return run.sweep, main, run.declaration, declared, conditions

@@ -85,7 +85,7 @@ class Checkpoint:
         return step % self._every == 0 and step < self._last
 
     def load(self) -> Saved | None:
-        """Return what was saved last, or None where the run has to start from the beginning.
+        """Load the last checkpoint; None where the run starts from the beginning.
 
         A file that is damaged, or belongs to another run, trainer or version, is told of and left
         alone.

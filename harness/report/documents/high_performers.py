@@ -15,7 +15,7 @@ MEASURED_BY = ("batch_size", "generations")
 
 
 def pattern_blocks(found: Analysis) -> tuple[Block, ...]:
-    """Return what the high performers have in common, and how likely that is by chance."""
+    """List what the high performers have in common, and how likely that is by chance."""
     high, what = found.high, "configurations" if found.merged else "runs"
     blocks: list[Block] = []
     if not high.patterns:
@@ -60,7 +60,7 @@ def pattern_blocks(found: Analysis) -> tuple[Block, ...]:
 
 
 def conclusion_blocks(found: Analysis) -> tuple[Block, ...]:
-    """Return what of it is evidence, parameter by parameter."""
+    """Say which of these patterns are evidence, parameter by parameter."""
     if not found.high.conclusions:
         return ()
     items = [(one.standing, conclusion_text(one, found)) for one in found.high.conclusions]
@@ -180,7 +180,7 @@ def pattern_text(pattern: Pattern) -> str:
 
 
 def threshold_text(found: Analysis) -> str:
-    """Return what makes a high performer, in the metric's own direction."""
+    """Return the threshold of a high performer, in the metric's own direction."""
     metric, high = found.metric, found.high
     bound = -high.threshold if metric.minimised else high.threshold
     if high.rule == "above":

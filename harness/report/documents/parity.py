@@ -77,7 +77,7 @@ def _parting(pair: Pair) -> str:
 
 
 def _findings(found: Parity) -> list[tuple[str, str]]:
-    """Return what the rows come to, a lead and a sentence each."""
+    """Summarise the rows, a lead and a sentence each."""
     items = []
     for pair in found.pairs:
         if pair.diverged_on:

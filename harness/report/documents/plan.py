@@ -207,7 +207,7 @@ def _arms(page: PlanPage) -> Table:
 
 
 def cost_text(cost: Cost) -> list[str]:
-    """Return what runs cost, and how long they take, in a sentence each."""
+    """State the cost of the runs and the time they take, in a sentence each."""
     sizes = [plural(cost.runs, "run"), plural(cost.steps, "step")]
     if cost.completions is not None:
         sizes.append(plural(cost.completions, "completion"))

@@ -78,7 +78,7 @@ def headline(report: Report) -> str:
 
 
 def warning(report: Report) -> str:
-    """Return what must be read before anything else, or nothing."""
+    """Return the warning to read before anything else, or nothing."""
     parts = []
     if report.scaled_down:
         parts.append(f"SCALED DOWN: {report.scale or 'less'}; this is not the declared sweep")
@@ -151,7 +151,7 @@ def _side_by_side(report: Report, digits: Digits) -> Section:
 
 
 def _baseline(report: Report) -> str:
-    """Return what the figures of the baseline rest on, or why there are none."""
+    """Say what the figures of the baseline rest on, or why there are none."""
     if report.counts:
         return (
             f"Of the baseline only counts are known ({report.counts.source}); "

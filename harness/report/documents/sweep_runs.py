@@ -108,7 +108,7 @@ def _config_columns(
 
 
 def unfinished_section(report: Report) -> Section:
-    """Return what has a result that does not count: it is trained again next time."""
+    """List the runs whose results do not count and that are trained again next time."""
     left = [r for r in report.runs if not r.is_final]
     columns = (
         Column("run", right=False),

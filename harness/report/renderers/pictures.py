@@ -48,7 +48,7 @@ def padded(values: Sequence[float], *, zero: bool = False) -> tuple[float, float
 
 
 def legend(block: Scatter) -> str:
-    """Return what the marks of a scatter say; empty where they say nothing."""
+    """Return the legend of a scatter's marks; empty without any."""
     marks = [f"{SUCCESS} success, {OTHER} not"] * block.judged
     marks += [f"{DIVERGED} diverged"] * any(point.y is None for point in block.points)
     return ", ".join(marks)
