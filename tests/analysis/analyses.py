@@ -21,12 +21,6 @@ def effect(found, parameter):
     return next(one for one in found.effects if one.parameter == parameter)
 
 
-def pattern(found, parameter, *values):
-    return next(
-        one for one in found.high.patterns if (one.parameter, one.values) == (parameter, values)
-    )
-
-
 def one_of_two(n=40):
     """Twenty good runs and twenty bad ones, apart by far."""
     return [0.2 + 0.001 * i if i % 2 else -0.2 - 0.001 * i for i in range(n)]
