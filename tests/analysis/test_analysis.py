@@ -1,52 +1,18 @@
 """The patterns in a sweep: exact on the published counts, quiet on noise, clear on bad input."""
 
-import json
 import math
-import re
-from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import event, given, settings
-from hypothesis import strategies as st
 
 from harness.analysis import analyze, high_rule
-from harness.analysis.columns import find_associations, read_columns
-from harness.analysis.ranges import round_edges
-from harness.errors import UsageError
-from harness.records import Config
-from harness.report.documents.analysis import document
-from harness.report.renderers.document_json import analysis_data as as_data
-from harness.report.renderers.terminal import render_document
 from harness.verdicts import DELTA_PERF, Metric
 from tests import published_broad
+from tests.analysis.analyses import PUBLISHED, analyzed, conclusion, effect, one_of_two
 from tests.analysis.rates import BEST, TRUTHS, rates
-from tests.factories import make_result, make_results
+from tests.factories import make_results
 
-PUBLISHED = analyze("broad", published_broad.results())
-
-
-def analyzed(deltas, columns=None, **options):
-    """The analysis of runs with these outcomes and parameters, without standard errors."""
-    results = make_results(deltas, parameters=columns, curve=(), se=None)
-    return analyze("s", results, **options)
-
-
-def conclusion(found, parameter):
-    return next(one for one in found.high.conclusions if one.parameter == parameter)
-
-
-def effect(found, parameter):
-    return next(one for one in found.effects if one.parameter == parameter)
-
-
-def pattern(found, parameter, *values):
-    return next(
-        one for one in found.high.patterns if (one.parameter, one.values) == (parameter, values)
-    )
-
-
-# ---- the published counts -----------------------------------------------------------------------
+# ---- the published counts ------------------------------------------------------------------------
 
 
 def test_the_ranges_of_the_published_sweep():
@@ -123,12 +89,7 @@ def test_an_equal_seed_gives_an_equal_analysis():
     assert analyze("broad", published_broad.results(), seed=1) != PUBLISHED
 
 
-# ---- what is evidence ---------------------------------------------------------------------------
-
-
-def one_of_two(n=40):
-    """Twenty good runs and twenty bad ones, apart by far."""
-    return [0.2 + 0.001 * i if i % 2 else -0.2 - 0.001 * i for i in range(n)]
+# ---- what is evidence ----------------------------------------------------------------------------
 
 
 def test_parameters_that_come_and_go_together_cannot_be_told_apart():
@@ -208,7 +169,7 @@ def test_what_does_nothing_is_no_evidence(truth):
         assert right > 0.8
 
 
-# ---- runs that count once, and runs that are lost -----------------------------------------------
+# ---- runs that count once, and runs that are lost ------------------------------------------------
 
 
 def test_repeats_of_a_configuration_count_once():
@@ -249,7 +210,7 @@ def test_the_null_arm_is_counted_beside():
     assert PUBLISHED.high.null is None
 
 
-# ---- other metrics ------------------------------------------------------------------------------
+# ---- other metrics -------------------------------------------------------------------------------
 
 
 def test_by_another_metric_the_best_third_are_high_performers():
@@ -278,205 +239,7 @@ def test_measured_runs_succeed_by_their_standard_error():
     assert sum(row.positive for row in found.ranges.rows) == 4
 
 
-# ---- parameters and ranges ----------------------------------------------------------------------
-
-
-def columns_of(**values):
-    rows = zip(*values.values(), strict=True)
-    return read_columns([Config(dict(zip(values, row, strict=True))) for row in rows])
-
-
-def test_parameters_as_columns():
-    found, left_out = columns_of(
-        rate=[10.0**-i for i in range(2, 14)],
-        dropout=[i / 20 for i in range(12)],
-        size=[4, 8, 12] * 4,
-        blank=[None, 1, 2] * 4,
-        often=[None, *range(1, 12)],
-        flag=[True, False] * 6,
-        same=["x"] * 12,
-        tag=[f"t{i}" for i in range(12)],
-    )
-    assert list(found) == ["rate", "dropout", "size", "blank", "often", "flag"]
-    assert (found["rate"].is_log, found["dropout"].is_log) == (True, False)
-    assert found["rate"].levels[2] == (1e-5, 1e-2)
-    assert found["size"].levels == (4, 8, 12)
-    assert found["blank"].levels == (1, 2, None)
-    assert found["often"].levels[-1] is None
-    assert np.isnan(found["often"].numbers).sum() == 1
-    assert found["flag"].levels == (False, True)
-    assert not found["flag"].is_numeric
-    assert {name: str(why) for name, why in left_out.items()} == {
-        "same": "the same in every run",
-        "tag": "12 values in 12 runs, too many to compare",
-    }
-
-
-def test_bonds_are_seldom_seen_where_there_are_none():
-    rng, seen = np.random.default_rng(3), 0
-    for _ in range(150):
-        columns, _ = columns_of(
-            a=rng.integers(0, 3, 40).tolist(),
-            b=rng.integers(0, 3, 40).tolist(),
-            c=rng.random(40).tolist(),
-        )
-        seen += any(find_associations(columns, {}, rng).values())
-    assert seen / 150 <= 0.04
-
-
-@pytest.mark.parametrize(
-    ("low", "high", "is_log", "edges"),
-    [
-        (1.02e-7, 1.48e-6, True, [1e-7, 3e-7, 1e-6, 2e-6]),
-        (8.3e-8, 3.9e-7, True, [8e-8, 1e-7, 3e-7, 4e-7]),
-        (1e-7, 1e-6, True, [1e-7, 3e-7, 1e-6]),
-        (2.1e-7, 2.8e-7, True, [2e-7, 3e-7]),
-        (1e-9, 1.0, True, [float(f"1e{i}") for i in range(-9, 1)]),
-        (0.0, 0.5, False, [0.0, 0.2, 0.4, 0.6]),
-        (-3.0, 97.0, False, [-50.0, 0.0, 50.0, 100.0]),
-        (10.0, 18.0, False, [10.0, 12.0, 14.0, 16.0, 18.0]),
-    ],
-)
-def test_round_edges(low, high, is_log, edges):
-    assert round_edges(np.array([low, high]), is_log=is_log) == pytest.approx(edges)
-
-
-@given(
-    st.floats(1e-12, 1e12), st.floats(1.001, 1e15), st.booleans(), st.floats(0, 1, exclude_max=True)
-)
-def test_edges_rise_and_hold_every_value(low, factor, is_log, between):
-    values = np.array([low, low * (1 + between * (factor - 1)), low * factor])
-    edges = round_edges(values, is_log=is_log)
-    assert all(np.diff(edges) > 0)
-    assert edges[0] <= values.min() * (1 + 1e-9)
-    assert values.max() <= edges[-1] * (1 + 1e-9)
-    assert 1 <= len(edges) - 1 <= 30
-
-
-def test_the_ranges_are_of_the_learning_rate_or_of_what_spans_most():
-    n = 24
-    columns = {
-        "learning_rate": [1e-7] * n,
-        "decay": np.geomspace(1e-6, 1e-2, n).tolist(),
-        "dropout": np.linspace(0, 0.5, n).tolist(),
-        "size": [4, 8] * 12,
-    }
-    deltas = one_of_two(n)
-    assert analyzed(deltas, columns).ranges.parameter == "decay"
-    varied = columns | {"learning_rate": np.geomspace(1e-7, 2e-7, n).tolist()}
-    assert analyzed(deltas, varied).ranges.parameter == "learning_rate"
-    by_value = analyzed(deltas, columns, parameter="size").ranges
-    assert [(row.low, row.high, row.runs) for row in by_value.rows] == [(4, 4, 12), (8, 8, 12)]
-    only = {"learning_rate": [1e-7] * n, "size": [4, 8] * 12}
-    assert analyzed(deltas, only).ranges is None
-
-
-# ---- bad input ----------------------------------------------------------------------------------
-
-
-RATES = {"learning_rate": [1e-7, 2e-7, 3e-7, 4e-7, 5e-7], "kind": ["a", "b", "a", "b", "a"]}
-
-
-@pytest.mark.parametrize(
-    ("deltas", "columns", "options", "said"),
-    [
-        ([], None, {}, "no runs of s have finished with a ΔPerf; a pattern takes at least 4"),
-        ([0.1], None, {}, "1 run of s has finished with a ΔPerf; a pattern takes at least 4"),
-        ([0.2025] * 24, None, {}, r"ΔPerf is \+0.2025 in every one of 24 runs of s: a constant"),
-        ([None] * 5, None, {}, "all 5 runs of s diverged: there is no ΔPerf to analyse"),
-        ([-0.1] * 5, None, {}, "ΔPerf is −0.1 in every one of 5 runs"),
-        (
-            [0.1, 0.2, 0.3, 0.4],
-            {"learning_rate": [1e-7] * 4},
-            {},
-            "no parameter of s can be compared: learning_rate: the same in every run; batch_size",
-        ),
-        (
-            [0.1, 0.2, 0.3, 0.4, 0.5],
-            RATES,
-            {"parameter": "batch_size"},
-            "--parameter batch_size: the same in every run; those with numbers that vary are "
-            "learning_rate",
-        ),
-        (
-            [0.1, 0.2, 0.3, 0.4, 0.5],
-            RATES,
-            {"parameter": "learning_rat"},
-            "--parameter learning_rat: no such parameter; .*; did you mean 'learning_rate'?",
-        ),
-        (
-            [0.1, 0.2, 0.3, 0.4, 0.5],
-            RATES,
-            {"parameter": "kind"},
-            r"--parameter kind: its values are no numbers \(a, b\)",
-        ),
-        ([0.1] * 5, RATES, {"ranges": (1.0,)}, "--ranges 1: two edges make a range"),
-        ([0.1] * 5, RATES, {"ranges": (1.0, 3.0, 2.0)}, "--ranges 1,3,2: 2 does not lie above 3"),
-        ([0.1] * 5, RATES, {"ranges": (1.0, math.inf)}, "every edge must be a finite number"),
-        (
-            [0.1, 0.2, 0.3, 0.4, 0.5],
-            RATES,
-            {"ranges": (1.0, 2.0), "parameter": "learning_rate"},
-            "--ranges 1,2: no run lies in them; learning_rate goes from 1e-07 to 5e-07",
-        ),
-        (
-            [0.1, 0.2, 0.3, 0.4],
-            {"learning_rate": [1e-7] * 4, "kind": ["a", "b", "a", "b"]},
-            {"ranges": (1.0, 2.0)},
-            "--ranges: no parameter of s has a range; name one by --parameter",
-        ),
-    ],
-)
-def test_bad_input_is_one_clear_line(deltas, columns, options, said):
-    with pytest.raises(UsageError, match=said) as caught:
-        analyzed(deltas, columns, **options)
-    assert "\n" not in str(caught.value)
-
-
-def test_runs_that_did_not_finish_do_not_count():
-    results = published_broad.results()
-    failed = tuple(
-        replace(one, outcome=replace(one.outcome, status="failed", delta_perf=None))
-        for one in results[:10]
-    )
-    assert analyze("broad", (*failed, *results[10:])).runs == 38
-    again = results[0].run.config
-    lost = [make_result(id=f"{i}", delta=d, config=again) for i, d in enumerate((math.nan, None))]
-    assert analyze("broad", (*lost, *results)) == PUBLISHED
-
-
-values = st.one_of(
-    st.sampled_from([4, 8, 12]),
-    st.sampled_from(["a", "b", None, True]),
-    st.floats(1e-8, 1e3),
-    st.integers(-5, 5),
-)
-
-
-@settings(max_examples=40, deadline=None)
-@given(
-    st.integers(4, 14).flatmap(
-        lambda n: st.tuples(
-            st.lists(st.one_of(st.none(), st.floats(-1, 1)), min_size=n, max_size=n),
-            st.lists(st.lists(values, min_size=n, max_size=n), min_size=1, max_size=3),
-        )
-    )
-)
-def test_any_table_is_analysed_or_refused_in_one_line(table):
-    deltas, columns = table
-    try:
-        found = analyzed(deltas, {f"p{i}": column for i, column in enumerate(columns)})
-    except UsageError as error:
-        event(re.sub(r"\d|p\d.*", "", str(error)))
-        return
-    json.dumps(as_data(found), allow_nan=False)
-    for width in (40, 80):
-        text = render_document(document(found), width)
-        assert max(map(len, text.splitlines())) <= width
-        assert "nan" not in text
-
-
-# ---- high performers ----------------------------------------------------------------------------
+# ---- high performers -----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from harness.judging.reference import Reference
 from harness.judging.regressions import compare
 from tests.docs.pages import DOCS, example_files
 from tests.factories import make_evidence
-from tests.judging.test_early import after, planned_of
+from tests.judging.early_runs import after, planned_of
 
 FILE = "test_median.py"
 

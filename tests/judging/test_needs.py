@@ -9,6 +9,7 @@ import pytest
 
 from harness import LogUniform, Pairs, Sweep
 from harness.claims import mean_gain, no_worse, still_improves, success_rate
+from harness.judging.evidence import gathered
 from harness.judging.stored import judge_sweep
 from harness.judging.table import NEEDS, TRAINED, Terms, judge_table
 from harness.store import Store
@@ -60,14 +61,14 @@ def verdicts(tmp_path, monkeypatch):
             for number, (key, run) in enumerate([*planned.runs.items()][:finished])
         }
         with Store.open(str(tmp_path / "store.db")) as store:
-            found = judge_sweep(
-                SWEEP,
+            found = gathered(
+                planned,
                 {"s": SWEEP, "base": BASE},
                 store,
-                asked,
                 lookup=lambda keys: {key: made[key] for key in keys if key in made},
             )
-        return {verdict.id: verdict for verdict in found.verdicts}
+            judgement = judge_sweep(found)
+        return {verdict.id: verdict for verdict in judgement.verdicts}
 
     return verdicts
 
