@@ -35,7 +35,9 @@ def number(value: float) -> str:
     if not math.isfinite(value):
         return "unknown"
     size = abs(value)
-    if size >= 10.0 or 0.0 < size < 0.0005:
+    if 0.0 < size < 1e-4:
+        text = learning_rate(size)
+    elif size >= 10.0 or 0.0 < size < 0.0005:
         text = f"{size:.4g}" if size >= 10.0 else f"{size:.2g}"
     else:
         text = f"{size:.3f}"

@@ -179,8 +179,8 @@ def training(*sweeps: str, options: str = "") -> Need:
     return Need("training", f"pytest experiments/ --sweep {','.join(sweeps)}{options}", sweeps)
 
 
-Unit = Literal["change", "level", "share", "parameter"]
-"""The unit of an estimate: a change or level of the metric, a share, a parameter's value."""
+Unit = Literal["change", "share", "parameter"]
+"""The unit of an estimate: a change of the metric, a share of runs, a parameter's value."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -168,12 +168,11 @@ def _of_table(question: Question, verdict: Verdict) -> Verdict:
 
 
 def _table_need(question: Question, need: Need) -> Need:
-    if question.id in NEEDS:
-        return NEEDS[question.id]
     if need.kind == "arm":
         name = " and ".join(question.claim.parameters)
         return Need("arm", f"runs that differ in {name} alone, as a grid or an arm column has them")
-    return NEEDS["plateau"] if need.kind == "curve" else _RUNS_OF_BASELINE
+    usual = NEEDS["plateau"] if need.kind == "curve" else _RUNS_OF_BASELINE
+    return NEEDS.get(question.id, usual)
 
 
 def _findings(
