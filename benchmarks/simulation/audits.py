@@ -85,7 +85,7 @@ def _evidence(
 ) -> Evidence:
     """Return a sweep with all its arms, and a baseline that is like it."""
     n, size = deltas.size, min(12, deltas.size)
-    train = deltas + rng.normal(changes.get("apart", 0.0), 0.03, n)
+    train = deltas + rng.normal(changes.get("ahead", 0.0), 0.03, n)
     main = tuple(
         replace(one, run=replace(one.run, id=f"s-{index}"))
         for index, one in enumerate(
@@ -185,7 +185,7 @@ DIRTY: dict[str, tuple[str, Dirt]] = {
     "half of the upper third diverge": ("survivorship", _lost),
     "training reward ahead by .05": (
         "train_eval_divergence",
-        lambda rng, configs, deltas: _evidence(rng, configs, deltas, unlike=0.05),
+        lambda rng, configs, deltas: _evidence(rng, configs, deltas, ahead=0.05),
     ),
     "useless training gains .02": (
         "null_success_rule",

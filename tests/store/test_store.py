@@ -367,8 +367,8 @@ def test_a_lock_of_ten_seconds_costs_time_alone(path):
         began = time.monotonic()
         with ThreadPoolExecutor(3) as pool:
             kept = pool.submit(store.save, make_result("s-01", seed=2))
-            taken = pool.submit(store.take, "b")
-            refused = pool.submit(other.take, "a")
+            taken = pool.submit(store.acquire, "b")
+            refused = pool.submit(other.acquire, "a")
             assert len(store.results()) == 1  # reading waits for nobody
             assert kept.result()
             assert taken.result()
