@@ -1,10 +1,12 @@
 """The inputs of the golden documents: a project of sweeps that train in no time, and tables.
 
-All of it follows from `random.Random.random`, whose sequence Python keeps between versions.
+All of it follows from `random.Random.random`, whose sequence Python keeps between versions, and
+from `math.fsum`: since 3.12 `sum` rounds floats otherwise.
 """
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Iterable
 from pathlib import Path
@@ -26,7 +28,7 @@ def trainer(job, notify):
     run = job.run
     rng = random.Random(f"{run.seed} {run.arm}")
     def noise():
-        return sum(rng.random() for _ in range(12)) - 6
+        return math.fsum(rng.random() for _ in range(12)) - 6
     before = 0.1 + 0.01 * noise()
     if (run.sweep, run.arm) == ("short", "main") and run.index in (2, 6):
         raise RuntimeError("the disk is full")
@@ -198,7 +200,7 @@ def write_tables(root: Path) -> None:
 
 
 def _noise(rng: random.Random) -> float:
-    return sum(rng.random() for _ in range(12)) - 6
+    return math.fsum(rng.random() for _ in range(12)) - 6
 
 
 def _rate(rng: random.Random) -> str:
