@@ -103,10 +103,15 @@ def pytest_addoption(parser):
 
 @pytest.hookimpl(wrapper=True)  # before pytest-xdist's own
 def pytest_cmdline_main(config):
-    """Let pytest-xdist take every core for a folder of tests, unless `-n` says otherwise."""
+    """Let pytest-xdist take every core for a folder of tests, unless `-n` says otherwise.
+
+    Neighbours stay on one worker, which has the programs that JAX compiled for them, until another
+    has nothing left to do.
+    """
     are_many = any(map(os.path.isdir, config.args)) and not hasattr(config, "workerinput")
     if are_many and getattr(config.option, "numprocesses", 0) is None:
         config.option.numprocesses = "auto"
+        config.option.dist = "worksteal"
     return (yield)
 
 

@@ -150,8 +150,9 @@ def test_a_second_wheel_is_seen(distributions, tmp_path):
 TOX = ConfigParser(interpolation=None)
 TOX.read(ROOT / "tox.ini")
 RUN_BY_DEFAULT = re.split(r",\s*", TOX["tox"]["env_list"])
-PYTHONS = [name for name in RUN_BY_DEFAULT if re.fullmatch(r"py3\d+", name)]
-KNOWN = {*RUN_BY_DEFAULT} | {name.removeprefix("testenv:") for name in TOX.sections()}
+PROMISED = re.findall(r"Python :: (3\.\d+)", "\n".join(PROJECT["classifiers"]))
+PYTHONS = [f"py{version.replace('.', '')}" for version in PROMISED]
+KNOWN = {*RUN_BY_DEFAULT, *PYTHONS} | {name.removeprefix("testenv:") for name in TOX.sections()}
 
 
 def version(env):
@@ -225,7 +226,7 @@ def test_a_push_runs_each_environment_once_on_linux_and_each_python_on_macos():
     ran = {"ubuntu-latest": Counter(), "macos-latest": Counter()}
     for job in jobs("push"):
         ran[job["runs-on"]].update(environments(job))
-    assert ran["ubuntu-latest"] == Counter(RUN_BY_DEFAULT)
+    assert ran["ubuntu-latest"] == Counter({*RUN_BY_DEFAULT, *PYTHONS})
     assert ran["macos-latest"] == Counter(PYTHONS)
 
 
@@ -236,14 +237,19 @@ def test_a_job_has_the_python_that_it_tests():
             for step in job["steps"]
             if step.get("uses", "").startswith("actions/setup-python@")
         ]
-        tested = {version(env) for env in environments(job) if env in PYTHONS}
+        # Everything is tested on the oldest.
+        tested = {
+            PROMISED[0] if env == "full" else version(env)
+            for env in environments(job)
+            if env in [*PYTHONS, "full"]
+        }
         assert tested <= {python}
 
 
 def test_the_pythons_that_are_promised_are_tested():
-    promised = re.findall(r"Python :: (3\.\d+)", "\n".join(PROJECT["classifiers"]))
-    assert promised == [version(env) for env in PYTHONS]
-    assert PROJECT["requires-python"] == f">={promised[0]}"
+    assert PROJECT["requires-python"] == f">={PROMISED[0]}"
+    assert re.split(r",\s*", TOX["testenv:full"]["base_python"]) == PYTHONS
+    assert [env for env in RUN_BY_DEFAULT if env in [*PYTHONS, "full"]] == ["full", *PYTHONS[1:]]
 
 
 def test_the_night_s_artifacts_are_where_tox_puts_them():

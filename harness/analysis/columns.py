@@ -102,7 +102,8 @@ def find_associations(
     """
     pairs = list(itertools.combinations(columns, 2))
     threshold = SUSPICION / max(1, len(pairs))
-    resamples = min(19_999, max(1_999, math.ceil(4 / threshold)))
+    # So many that chance seldom decides which side of the threshold a pair is on.
+    resamples = min(199_999, max(1_999, math.ceil(100 / threshold)))
     associations: dict[str, list[Association]] = {name: [] for name in columns}
     for one, two in pairs:
         by_design = given.get(one) == two or given.get(two) == one

@@ -15,7 +15,6 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 from harness.statistics.estimates import chunks
-from harness.statistics.groups import one_hot
 from harness.statistics.values import as_values
 
 _PERMUTED_UP_TO = 500
@@ -31,21 +30,22 @@ def association(
 
     Beyond 500 rows the χ² distribution gives the p value. (0, 1) where a column is constant.
     """
-    a, b = one_hot(codes), one_hot(others)
-    n, smaller = a.shape[0], min(a.shape[1], b.shape[1])
+    table = stats.contingency.crosstab(codes, others).count
+    n, smaller = len(codes), min(table.shape)
     if n < 2 or smaller < 2:
         return 0.0, 1.0
-    expected = a.sum(axis=0)[:, None] * b.sum(axis=0)[None, :] / n
-    observed = float((((a.T @ b) - expected) ** 2 / expected).sum())
+    of_codes, of_others = table.sum(axis=1), table.sum(axis=0)
+    expected = np.outer(of_codes, of_others) / n
+    observed = float(((table - expected) ** 2 / expected).sum())
     strength = math.sqrt(observed / (n * (smaller - 1)))
     if n > _PERMUTED_UP_TO:
-        freedom = (a.shape[1] - 1) * (b.shape[1] - 1)
+        freedom = (table.shape[0] - 1) * (table.shape[1] - 1)
         return strength, float(stats.chi2.sf(observed, freedom))
+    # Permuting a column gives the tables with these margins, each as often as `random_table` does.
+    permuted = stats.random_table(of_codes, of_others, seed=rng)
     reached = 0
-    for size in chunks(resamples, n * b.shape[1]):
-        rows = rng.permuted(np.broadcast_to(np.arange(n), (size, n)), axis=1)
-        tables = np.einsum("ia,pib->pab", a, b[rows], optimize=True)
-        drawn = ((tables - expected) ** 2 / expected).sum(axis=(1, 2))
+    for size in chunks(resamples, table.size):
+        drawn = ((permuted.rvs(size) - expected) ** 2 / expected).sum(axis=(1, 2))
         reached += int((drawn >= observed * (1 - 1e-9)).sum())
     return strength, (1 + reached) / (resamples + 1)
 

@@ -1,3 +1,5 @@
+import math
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -19,6 +21,22 @@ def test_strength_is_cramers_v():
     table = stats.contingency.crosstab(a, b).count
     expected = stats.contingency.association(table, method="cramer")
     assert statistics.association(a, b, rng)[0] == pytest.approx(expected)
+
+
+def test_few_rows_are_permuted():
+    rng = np.random.default_rng(0)
+    a = rng.integers(0, 3, 30)
+    b = np.where(rng.random(30) < 0.3, a, rng.integers(0, 4, 30))
+
+    def v(order):
+        table = stats.contingency.crosstab(a, b[order]).count
+        return stats.contingency.association(table, method="cramer")
+
+    observed, p_value = statistics.association(a, b, rng, 20_000)
+    drawn = np.array([v(rng.permutation(30)) for _ in range(4_000)])
+    expected = (drawn >= observed - 1e-9).mean()
+    assert 0.02 < expected < 0.5
+    assert p_value == pytest.approx(expected, abs=4 * math.sqrt(expected / 4_000))
 
 
 def test_many_rows_use_the_distribution():

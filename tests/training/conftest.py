@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -20,11 +21,21 @@ CONFIG = {
 }
 
 
+# With a limit JAX locks its programs, so that no worker reads one that another is writing.
+os.environ.setdefault("JAX_COMPILATION_CACHE_MAX_SIZE", str(2**33))
+
+
 @pytest.fixture(scope="session")
 def warm_cache(tmp_path_factory, pytestconfig):
-    """A folder for warm starts: made by the first test that trains, read by the others."""
+    """A folder for warm starts and programs: made by the first test that trains, then read.
+
+    All workers of pytest-xdist share it.
+    """
     given = pytestconfig.getoption("--trainer-cache")
-    return Path(given) if given else tmp_path_factory.mktemp("warm-start")
+    if given:
+        return Path(given)
+    base = tmp_path_factory.getbasetemp()
+    return (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "trainer-cache"
 
 
 @pytest.fixture(scope="session")
