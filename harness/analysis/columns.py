@@ -102,8 +102,11 @@ def find_associations(
     """
     pairs = list(itertools.combinations(columns, 2))
     threshold = SUSPICION / max(1, len(pairs))
-    # So many that chance seldom decides which side of the threshold a pair is on.
-    resamples = min(199_999, max(1_999, math.ceil(100 / threshold)))
+    # First few draws, then so many that chance seldom decides on which side of it a pair is.
+    sizes = [
+        (min(199_999, math.ceil(count / threshold)), limit)
+        for count, limit in ((4, 4 * threshold), (100, threshold))
+    ]
     associations: dict[str, list[Association]] = {name: [] for name in columns}
     for one, two in pairs:
         by_design = given.get(one) == two or given.get(two) == one
@@ -112,7 +115,7 @@ def find_associations(
         if not by_design:
             if strength < STRONG or p_value > 0.05:
                 continue
-            if statistics.association(*codes, rng, resamples)[1] > threshold:
+            if any(statistics.association(*codes, rng, draws)[1] > limit for draws, limit in sizes):
                 continue
         associations[one].append(Association(two, strength, by_design))
         associations[two].append(Association(one, strength, by_design))

@@ -25,7 +25,7 @@ from itertools import pairwise
 from typing import Literal
 
 import numpy as np
-from scipy import optimize, special, stats
+from scipy import optimize, special
 
 from harness.statistics.comparisons import binomial_threshold, boschloo
 from harness.statistics.values import FloatArray, check_counts
@@ -76,7 +76,8 @@ def look_levels(alpha: float, shares: tuple[float, ...]) -> tuple[float, ...]:
         if bound > lowest:
             half = (bound - lowest) / 2.0
             ends = lowest + half * (_NODES + 1.0)
-            spread = stats.norm.pdf((ends[:, None] - points[None, :]) / step) / step
+            z = (ends[:, None] - points[None, :]) / step
+            spread = np.exp(-(z**2) / 2.0) / (math.sqrt(2.0 * math.pi) * step)
             points, density = ends, half * _WEIGHTS * (spread @ density)
         at, before = share, before + wanted
     return tuple(levels)
