@@ -1,8 +1,7 @@
-"""Results as JSON documents and back, every number to the bit.
+"""Write results as JSON documents and read them back, every number to the bit.
 
-A point of a learning curve need not have a standard error: NaN, which JSON does not have, is null.
-A trace is read back packed, since few of those that are read are looked at, and most of a store is
-traces.
+A point of a learning curve may lack a standard error: its NaN, which JSON does not have, is null. A
+trace stays packed until somebody looks at it: few are looked at, and most of a store is traces.
 """
 
 from __future__ import annotations
@@ -30,12 +29,10 @@ def encode_run(run: Run) -> str:
 
 
 def encode_outcome(result: Result) -> tuple[str, bytes | None]:
-    """Encode a run's outcome: a document, and the packed trace.
+    """Return a run's outcome as a document, and its packed trace.
 
-    Raises
-    ------
-    StoreError
-        Where a number is not finite, or a value is no plain one; the message names it.
+    Raises `StoreError` if a number is not finite or a value is of another type. The message names
+    it.
     """
     outcome = result.outcome
     record = {
@@ -57,21 +54,16 @@ def encode_outcome(result: Result) -> tuple[str, bytes | None]:
 def decode(
     key: str, run: str | Run, finished_at: str | None, record: str, trace: bytes | None
 ) -> Result:
-    """Return the result of which these are the documents, or of ``run`` where that is known.
+    """Return the result in these documents. ``run`` is a document too, or the run itself.
 
-    A trace that is damaged is found out by whoever looks at it.
-
-    Raises
-    ------
-    StoreError
-        Where a document is not one of ours: the store is damaged.
+    Raises `StoreError` if a document is damaged. A damaged trace raises when it is looked at.
     """
     try:
         came = json.loads(record)
         return Result(
             key=key,
             run=_run(run) if isinstance(run, str) else run,
-            conditions=_conditions(**came["conditions"]),
+            conditions=_conditions(repr(came["conditions"]), **came["conditions"]),
             outcome=Outcome(
                 **came["outcome"],
                 curve=tuple(
@@ -90,12 +82,9 @@ def decode(
 
 
 class PackedTrace(Sequence[StepTrace]):
-    """A trace as it is stored, unpacked when it is first looked at; equal to the tuple it holds.
+    """A trace as it is stored, equal to the tuple it holds.
 
-    Raises
-    ------
-    StoreError
-        On that occasion, where it is not one of ours: the store is damaged.
+    It is unpacked when it is first looked at, and raises `StoreError` then if it is damaged.
     """
 
     def __init__(self, key: str, packed: bytes) -> None:
@@ -103,7 +92,7 @@ class PackedTrace(Sequence[StepTrace]):
         self._packed = packed
 
     def check(self) -> None:
-        """Raise where it is damaged, by the checksum it was packed with, and keep nothing of it."""
+        """Raise `StoreError` if the checksum does not agree; keep nothing unpacked."""
         try:
             zlib.decompress(self._packed)
         except zlib.error as error:
@@ -141,9 +130,12 @@ class PackedTrace(Sequence[StepTrace]):
         return repr(self._steps)
 
 
-@lru_cache(maxsize=64, typed=True)  # 1 and 1.0 stay what they are
-def _conditions(**values: str | float) -> Conditions:
-    """Return the conditions, which most runs share, as one object."""
+@lru_cache(maxsize=64)
+def _conditions(text: str, **values: str | float) -> Conditions:
+    """Return the conditions, which most runs share, as one object.
+
+    Their ``text`` tells 0.0 from -0.0, and 1 from 1.0, which as keys of the cache would be equal.
+    """
     return Conditions(**values)  # type: ignore[arg-type]
 
 
@@ -174,7 +166,7 @@ def _text(document: dict[str, Any], id_: str) -> str:
 
 
 def _odd(value: object, place: str) -> str | None:
-    """Find the part of ``value`` that cannot be stored, with its place."""
+    """Return the part of ``value`` that cannot be stored, with its place."""
     if isinstance(value, dict):
         items: Iterable[tuple[object, object]] = value.items()
     elif isinstance(value, list | tuple):

@@ -1,10 +1,11 @@
-"""The database under a store: opened, checked, its transactions, its failures in plain words."""
+"""The database under a store: how it is opened and checked, its transactions and its errors."""
 
 from __future__ import annotations
 
 import sqlite3
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Protocol, TypeVar
 
 import sqlalchemy as sa
@@ -16,16 +17,16 @@ from harness.store.tables import META, METADATA, SCHEMA, Insert, migrate
 T = TypeVar("T")
 
 LONGEST_PAUSE = 2.0
-"""Seconds between two tries of what a lost connection stopped; the first ones are shorter."""
+"""The longest pause in seconds between two tries after a lost connection."""
 
 
 class Kind(Protocol):
-    """What is one kind of database's own: see `sqlite` and `postgres`.
+    """A kind of database: see `sqlite` and `postgres`.
 
-    ``name`` is what messages call the store, without a password, ``instead`` what to do where it
-    is of no use. ``shared`` is whether tables of others may lie beside ours, ``patience`` for how
-    many seconds a lost connection is made again. ``clock`` gives the seconds since 1970 by the one
-    clock that all sessions share.
+    ``name`` is the store's in messages, without a password, and ``instead`` says what to do if it
+    cannot be used. ``shared`` says whether other tables may lie beside ours. A lost connection is
+    made again for ``patience`` seconds. ``clock`` gives the seconds since 1970 by a clock that all
+    sessions share.
     """
 
     name: str
@@ -43,9 +44,9 @@ class Kind(Protocol):
 
 
 class Database:
-    """A database that holds a store's tables, of a version that this code knows.
+    """A database with a store's tables, of a version that this code knows.
 
-    What goes wrong in `read` and `write` leaves them as a `StoreError` of one line.
+    `read` and `write` raise every error as a `StoreError` of one line.
     """
 
     def __init__(self, kind: Kind) -> None:
@@ -58,7 +59,7 @@ class Database:
 
     @classmethod
     def open(cls, url: str, *, create: bool, read_only: bool, busy_timeout: float) -> Database:
-        """Open the database at ``url`` and see that it can be used (see `Store.open`)."""
+        """Open the database at ``url`` and check that it can be used (see `Store.open`)."""
         kind = _kind(url, create=create and not read_only, read_only=read_only, wait=busy_timeout)
         database = cls(kind)
         try:
@@ -77,10 +78,10 @@ class Database:
         return self._run(work, write=False, patience=self._kind.patience)
 
     def write(self, work: Callable[[sa.Connection], T], *, patience: float | None = None) -> T:
-        """Run ``work``, which writes, in a transaction of its own; then its result is durable.
+        """Run ``work``, which writes, in a transaction; its result is durable when this returns.
 
-        Where the connection is lost it is done again with a new one, for ``patience`` seconds, so
-        doing it twice must be doing it once.
+        If the connection is lost, ``work`` is tried again with a new one for ``patience`` seconds.
+        So doing it twice must have the same result as doing it once.
         """
         return self._run(
             work, write=True, patience=self._kind.patience if patience is None else patience
@@ -107,10 +108,12 @@ class Database:
         self._kind.begin(connection, write=write)
 
     def _prepare(self, *, create: bool, read_only: bool) -> None:
-        """Check that this is a store of a version we know; make it one of ours where it is not."""
-        tables = self._once(lambda connection: sa.inspect(connection).get_table_names())
+        """Check that this is a store of a version we know; make an empty database one."""
+        # Without trying again: an error of opening is reported at once.
+        look = partial(self._run, write=False, patience=0)
+        tables = look(lambda connection: sa.inspect(connection).get_table_names())
         if META.name in tables:
-            self.schema = self._once(self._version)
+            self.schema = look(self._version)
         elif tables and not self._kind.shared:
             raise StoreError(
                 f"{self._kind.name} is an SQLite database but no sweep store (it has a table "
@@ -131,7 +134,7 @@ class Database:
         if not sa.inspect(connection).has_table(META.name):
             METADATA.create_all(connection)
             connection.execute(sa.insert(META).values(name="schema", value=str(SCHEMA)))
-        # What cannot be written is to be found out here: this writes in any case.
+        # This always writes, so a store that cannot be written is found out here.
         migrate(connection, self._version(connection))
 
     def _version(self, connection: sa.Connection) -> int:
@@ -146,10 +149,6 @@ class Database:
                 f"knows {SCHEMA}): upgrade pytest-sweep, or name another store"
             )
         return int(value)
-
-    def _once(self, work: Callable[[sa.Connection], T]) -> T:
-        """Read without trying again: what cannot be opened is to be said at once."""
-        return self._run(work, write=False, patience=0)
 
 
 def _kind(url: str, *, create: bool, read_only: bool, wait: float) -> Kind:

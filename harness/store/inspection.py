@@ -1,4 +1,4 @@
-"""The state of a store, for the people who look after it. Only reads."""
+"""The state of a store, for the people who maintain it. Only reads."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from harness.store.tables import LEASES, OUTCOMES, RUNS, SESSIONS
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A session that has used the store, and how many leases it has."""
+    """A session that has used the store, with its number of leases."""
 
     host: str
     pid: int
@@ -26,8 +26,8 @@ class Session:
 class Inspection:
     """The state of a store.
 
-    ``damage`` is what the database itself finds wrong, empty where that is nothing; it is
-    ``checked`` where the database is a file. ``newest`` is when the last run finished.
+    ``damage`` is what the database itself finds wrong, if anything. A file is ``checked`` for it,
+    a server's database is not. ``newest`` is when the last run finished.
     """
 
     name: str
@@ -41,13 +41,7 @@ class Inspection:
 
 
 def inspect(store: Store) -> Inspection:
-    """Return the state of a store that is open.
-
-    Raises
-    ------
-    StoreError
-        Where it cannot be read.
-    """
+    """Return the state of an open store; `StoreError` if it cannot be read."""
     database = store._database
 
     def inspected(connection: sa.Connection) -> Inspection:

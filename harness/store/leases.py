@@ -1,7 +1,7 @@
-"""Leases on runs: a session acquires one before it trains a run, so that no two train it.
+"""Leases on runs: a session acquires one before it trains a run, so that no other trains it.
 
-A session is a row with its process and its last heartbeat. Each of its leases is a row of its own
-and stays when the session dies: whoever wants the run next sees that its holder is dead.
+A session is a row with its process and its last heartbeat. Each of its leases is a row too, which
+stays when the session dies. Another session that wants the run then sees that its holder is dead.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ from harness.store.database import Database
 from harness.store.tables import LEASES, OUTCOMES, SESSIONS, Insert
 
 LEASE_SECONDS = 60.0
-"""Seconds after its last heartbeat at which a session elsewhere counts as dead."""
+"""Seconds after its last heartbeat until a session elsewhere counts as dead."""
 BEAT_SECONDS = 5.0
 """Seconds between heartbeats."""
 _KEPT_SECONDS = 86400.0
-"""Seconds after its last heartbeat at which a dead session is deleted with its leases."""
+"""Seconds after its last heartbeat until a dead session is deleted with its leases."""
 
 _SAME_START = 1.0
-"""Seconds within which two times of starting are the same: no process id is used again so soon."""
+"""Start times within so many seconds are the same: no process id is used again so soon."""
 
 SCHEMA_WITH_LEASES = 2
-"""The first schema with these tables: an older store, opened to be read, has no leases."""
+"""The first schema with these tables. An older store that is only read has no leases."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class Holder:
 
 
 class Leases:
-    """The leases of this session and of others. Nothing is written before the first `acquire`."""
+    """The leases of this session and of others. The first `acquire` is the first write."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -98,15 +98,8 @@ class Leases:
         self._database.write(released)
         self._held.difference_update(ours)
 
-    def of_others(self, keys: Iterable[str]) -> dict[str, Holder]:
-        """Return the leases of other living sessions; see `Store.leases`."""
-        return self._held_by(keys, living=True)
-
-    def abandoned(self, keys: Iterable[str]) -> dict[str, Holder]:
-        """Return the leases of dead sessions; see `Store.abandoned`."""
-        return self._held_by(keys, living=False)
-
-    def _held_by(self, keys: Iterable[str], *, living: bool) -> dict[str, Holder]:
+    def held_by_others(self, keys: Iterable[str], *, living: bool) -> dict[str, Holder]:
+        """Return the other sessions that have leases on these runs: those living, or the dead."""
         if self._database.schema < SCHEMA_WITH_LEASES:
             return {}
         others = _holders(self._database.clock).where(LEASES.c.session != self._session)
@@ -119,7 +112,7 @@ class Leases:
         }
 
     def end(self, connection: sa.Connection, key: str) -> None:
-        """Delete a lease in the transaction of ``connection``; once that is over, call `ended`."""
+        """Delete a lease in the connection's transaction. After it, call `ended`."""
         if self._process is not None:
             connection.execute(self._delete, {"its_key": key, "ours": self._session})
 
@@ -128,7 +121,7 @@ class Leases:
         self._held.discard(key)
 
     def close(self) -> None:
-        """Release all leases. Where that cannot be written, the end of this process does it."""
+        """Release all leases. If that cannot be written, the end of this process does it."""
         heartbeat, self._heartbeat = self._heartbeat, None
         if heartbeat is None:
             return
@@ -142,7 +135,7 @@ class Leases:
             self._database.write(left, patience=0)
 
     def _take_over(self, connection: sa.Connection, key: str) -> bool:
-        """Return whether the lease on a run is ours; take it over where its holder is dead."""
+        """Return whether the lease on a run is ours; take it over if its holder is dead."""
         clock = self._database.clock
         row = connection.execute(_holders(clock).where(LEASES.c.key == key)).one()
         if row.session == self._session:
@@ -184,7 +177,7 @@ class _Heartbeat(threading.Thread):
 
     def run(self) -> None:
         while not self._stopped.wait(BEAT_SECONDS):
-            with suppress(StoreError):  # the next one may come through, and the lease is long
+            with suppress(StoreError):  # the next one may succeed, and the lease is long
                 self._beat_once()
 
     def stop(self) -> None:
@@ -193,9 +186,9 @@ class _Heartbeat(threading.Thread):
 
 
 def _statements(database: Database) -> tuple[Insert, Insert, sa.Select[tuple[bool]], sa.Delete]:
-    """Return the statements that enter a session, insert a lease, look for a final result, delete.
+    """Return the statements that enter a session, insert a lease, find a final result, delete.
 
-    They are made once: making a statement takes longer than executing it.
+    They are made once, since making a statement takes longer than executing it.
     """
     session = database.insert(SESSIONS).values(heartbeat=database.clock)
     lease = database.insert(LEASES).values(since=database.clock)
@@ -220,9 +213,9 @@ def _holders(clock: sa.ColumnElement[float]) -> sa.Select[Any]:
 
 
 def lives(row: sa.Row[Any]) -> bool:
-    """Return whether a session lives: by its process where that can be seen, else by its heartbeat.
+    """Return whether a session lives, by its process if we can see it, else by its heartbeat.
 
-    A process that can be seen lives however late its heartbeat is: its machine may have slept.
+    A process that we can see may live with a late heartbeat: its machine may have slept.
     """
     if row.heartbeat is None:  # its session was deleted
         return False
@@ -235,9 +228,9 @@ def _text(seconds: float) -> str:
 
 
 class Process(NamedTuple):
-    """A process: ``began`` is when it started, ``place`` where its id means something.
+    """A process: ``began`` is its start, ``place`` the boot and namespace that its id belongs to.
 
-    ``host`` is the machine's name, for people; machines, and containers on one, may share it.
+    ``host`` is the machine's name, for people. Machines and containers may share it.
     """
 
     host: str
@@ -247,12 +240,12 @@ class Process(NamedTuple):
 
 
 def this_process() -> Process:
-    """Identify this process among all others, here and elsewhere."""
+    """Return what identifies this process, here and elsewhere."""
     return Process(socket.gethostname(), _place(), os.getpid(), _started_at(psutil.Process()))
 
 
 def is_gone(process: Process) -> bool | None:
-    """Return whether ``process`` has ended; None where that cannot be told from here."""
+    """Return whether ``process`` has ended; None if we cannot see that from here."""
     if process.place != _place():
         return None
     try:
@@ -267,13 +260,13 @@ def is_gone(process: Process) -> bool | None:
 
 
 def _started_at(process: psutil.Process) -> float:
-    """Return when it started; on Linux since the boot, whatever its clock is set to."""
+    """Return its start time, on Linux since the boot, so that the clock may be set."""
     return process.create_time() - (psutil.boot_time() if psutil.LINUX else 0.0)
 
 
 @cache
 def _place() -> str:
-    """Identify the boot and the namespace in which process ids mean the same."""
+    """Return what identifies the boot and the namespace of our process ids."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
         return f"{boot} {Path('/proc/self/ns/pid').readlink()}"

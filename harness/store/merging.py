@@ -1,4 +1,4 @@
-"""Add the runs of a table or of another store to a store, all of them or none."""
+"""Add the runs of a table or of another store to a store: all of them, or none."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from harness.errors import StoreError
 from harness.records import IMPORTED, Result
 from harness.store import codec
 from harness.store.results import Store, outcome_row, run_row
-from harness.store.tables import OUTCOMES, QUESTIONS, RUNS, keeping
+from harness.store.tables import OUTCOMES, QUESTIONS, RUNS, having, keeping
 
 _FIGURES = (
     "status",
@@ -29,8 +29,8 @@ _FIGURES = (
 class Merged:
     """The runs that an import or a merge added to a store, and those it did not.
 
-    ``added`` are new; ``present`` were there already; ``replaced`` replaced others. ``differing``
-    are final in both with other figures: those of the store were kept.
+    ``added`` runs are new, ``present`` ones were there already, ``replaced`` ones replaced others.
+    ``differing`` ones have other figures in the store, which were kept.
     """
 
     added: tuple[Result, ...] = ()
@@ -40,13 +40,13 @@ class Merged:
 
 
 def add_imported(store: Store, results: Sequence[Result], *, replace: bool = False) -> Merged:
-    """Add imported runs, each known by a digest of its content; ``replace`` replaces older ones.
+    """Add imported runs, whose keys are digests of their content.
 
     Raises
     ------
     StoreError
-        Where a sweep of theirs has runs that were trained, or, without ``replace``, a run of the
-        same id and sweep is stored with other figures. Then nothing is kept.
+        Where one of their sweeps has runs that were trained, or, without ``replace``, a run of the
+        same id and sweep is stored with other figures. Then nothing is added.
     """
 
     def added(connection: sa.Connection) -> Merged:
@@ -73,15 +73,15 @@ def add_imported(store: Store, results: Sequence[Result], *, replace: bool = Fal
 
 
 def merge(store: Store, other: Store, sweep: str | None = None) -> Merged:
-    """Keep the runs of another store, of one sweep or all, under their own keys.
+    """Add the runs of another store, of one sweep or all, under their own keys.
 
-    What is final here stays as it is; what is not gives way to a final result. Questions stay
-    registered as before the data where they are so in every store that has data of the sweep.
+    A final result replaces one that is not final, and nothing else. A question stays registered
+    before the data if it is so in each of the two stores that has data of the sweep.
 
     Raises
     ------
     StoreError
-        Where either store cannot be read or written. Then nothing is kept.
+        Where either store cannot be read or written. Then nothing is added.
     """
     names = [summary.sweep for summary in other.sweeps() if sweep in (None, summary.sweep)]
 
@@ -100,7 +100,8 @@ def merge(store: Store, other: Store, sweep: str | None = None) -> Merged:
 def _merge_sweep(store: Store, other: Store, connection: sa.Connection, sweep: str) -> Merged:
     theirs = other.results(sweep)
     _merge_questions(store, other, connection, sweep)
-    found = _stored(connection, [result.key for result in theirs])
+    stored = sa.select(OUTCOMES.c.key, OUTCOMES.c.final, OUTCOMES.c.record)
+    found = {row.key: row for row in having(connection, stored, [result.key for result in theirs])}
     ids = {id_: key for (_, id_), key in _ids(connection, {sweep}).items()}
     if len({key.startswith(IMPORTED) for key in [*ids.values(), *(r.key for r in theirs)]}) > 1:
         raise StoreError(
@@ -122,8 +123,7 @@ def _merge_sweep(store: Store, other: Store, connection: sa.Connection, sweep: s
         else:
             added.append(result)
     for result in replaced:
-        row = outcome_row(result, *codec.encode_outcome(result))
-        connection.execute(keeping(store._database.insert, fresh=False), row)
+        connection.execute(keeping(store._database.insert, fresh=False), outcome_row(result))
     _insert(store, connection, added)
     listed = [r for r in (*replaced, *present, *differing) if r.key in found]
     _list(store, connection, listed)
@@ -131,7 +131,7 @@ def _merge_sweep(store: Store, other: Store, connection: sa.Connection, sweep: s
 
 
 def _differs(here: sa.Row[Any], result: Result) -> bool:
-    """Return whether two final results of one run are not the same, except for time and place."""
+    """Return whether two final results of a run have other figures or another curve."""
     if not (here.final and result.is_final):
         return False
     ours, theirs = json.loads(here.record), json.loads(codec.encode_outcome(result)[0])
@@ -141,7 +141,7 @@ def _differs(here: sa.Row[Any], result: Result) -> bool:
 
 
 def _merge_questions(store: Store, other: Store, connection: sa.Connection, sweep: str) -> None:
-    """Keep those questions registered that were asked before there were data, in both stores."""
+    """Keep the questions that were registered before there were data in both stores."""
     of_sweep = sa.select(QUESTIONS).where(QUESTIONS.c.sweep == sweep)
     theirs = other._database.read(lambda them: them.execute(of_sweep).all())
     if not other._database.read(lambda them: other._have_data(them, sweep)):
@@ -160,7 +160,7 @@ def _identity(row: Any) -> tuple[str, str, str]:  # noqa: ANN401 (a row is a map
 
 
 def _stored_ids(connection: sa.Connection, sweeps: Iterable[str]) -> dict[tuple[str, str], str]:
-    """Return sweep and id → key of stored runs, all of which were imported."""
+    """Return the keys of stored runs by sweep and id; `StoreError` if any was not imported."""
     found = _ids(connection, sweeps)
     trained = [sweep for (sweep, _), key in found.items() if not key.startswith(IMPORTED)]
     if trained:
@@ -177,30 +177,21 @@ def _ids(connection: sa.Connection, sweeps: Iterable[str]) -> dict[tuple[str, st
     return {(row.sweep, json.loads(row.run)["id"]): row.key for row in rows}
 
 
-def _stored(connection: sa.Connection, keys: Sequence[str]) -> dict[str, sa.Row[Any]]:
-    columns = (OUTCOMES.c.key, OUTCOMES.c.final, OUTCOMES.c.record)
-    found: dict[str, sa.Row[Any]] = {}
-    for start in range(0, len(keys), 500):
-        among = OUTCOMES.c.key.in_(keys[start : start + 500])
-        found |= {row.key: row for row in connection.execute(sa.select(*columns).where(among))}
-    return found
-
-
 def _insert(store: Store, connection: sa.Connection, results: Sequence[Result]) -> None:
     if results:
-        rows = [outcome_row(result, *codec.encode_outcome(result)) for result in results]
+        rows = [outcome_row(result) for result in results]
         connection.execute(store._database.insert(OUTCOMES).on_conflict_do_nothing(), rows)
         _list(store, connection, results)
 
 
 def _list(store: Store, connection: sa.Connection, results: Sequence[Result]) -> None:
     if results:
-        rows = [run_row(result, codec.encode_run(result.run)) for result in results]
+        rows = [run_row(result) for result in results]
         connection.execute(store._database.insert(RUNS).on_conflict_do_nothing(), rows)
 
 
 def _remove(connection: sa.Connection, sweep: str, key: str) -> None:
-    """Delete a run from its sweep, and its outcome where no other sweep has the run."""
+    """Delete a run from its sweep, and its outcome if no other sweep has the run."""
     connection.execute(sa.delete(RUNS).where(RUNS.c.sweep == sweep, RUNS.c.key == key))
     listed = sa.exists().where(RUNS.c.key == key)
     connection.execute(sa.delete(OUTCOMES).where(OUTCOMES.c.key == key, ~listed))

@@ -1,9 +1,9 @@
-"""PostgreSQL as a store: how its server is reached, and what its errors mean."""
+"""PostgreSQL as a store: connections to its server, and the meaning of its errors."""
 
 from __future__ import annotations
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import Insert, insert
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.engine.interfaces import DBAPIConnection
 
 from harness.errors import StoreError
@@ -11,9 +11,9 @@ from harness.errors import StoreError
 INSTALL = "pip install 'pytest-sweep[postgres]'"
 
 _WRITING = 0x73776565
-"""The lock that a transaction takes which writes: one at a time, as in SQLite."""
+"""The lock of transactions that write. They go one at a time, as in SQLite."""
 _SILENCE = "60s"
-"""After how long a client is thrown out that says nothing while it is its turn to write."""
+"""A client that says nothing for so long while it is its turn to write is disconnected."""
 _NETWORK = {
     "connect_timeout": 10,
     "keepalives_idle": 10,
@@ -22,7 +22,7 @@ _NETWORK = {
     "tcp_user_timeout": 30_000,
     "application_name": "pytest-sweep",
 }
-"""How libpq finds out that a server is gone without a word; the URL may say otherwise."""
+"""How libpq finds out that a server is gone. The URL may have other values."""
 
 
 class PostgreSQL:
@@ -33,6 +33,7 @@ class PostgreSQL:
     clock: sa.ColumnElement[float] = sa.literal_column(
         "extract(epoch FROM clock_timestamp())::double precision", sa.Double()
     )
+    insert = staticmethod(insert)
 
     def __init__(self, url: str, *, read_only: bool, wait: float) -> None:
         self._url = _parsed(url)
@@ -44,10 +45,7 @@ class PostgreSQL:
     def engine(self) -> sa.Engine:
         """Return an engine whose connections are to the server; none is made yet.
 
-        Raises
-        ------
-        StoreError
-            Where its driver is not installed.
+        Raises `StoreError` if the driver is not installed.
         """
         network = {name: at for name, at in _NETWORK.items() if name not in self._url.query}
         try:
@@ -61,7 +59,7 @@ class PostgreSQL:
         return engine
 
     def begin(self, connection: sa.Connection, *, write: bool) -> None:
-        """Begin a transaction; one that will write waits its turn."""
+        """Begin a transaction. One that will write waits its turn."""
         if write:
             connection.exec_driver_sql(
                 f"SELECT set_config('idle_in_transaction_session_timeout', '{_SILENCE}', true), "
@@ -69,11 +67,7 @@ class PostgreSQL:
             )
 
     def ready_to_write(self, engine: sa.Engine) -> None:
-        """Do nothing: a server is."""
-
-    def insert(self, table: sa.Table) -> Insert:
-        """Return an insert that knows what to do about a row that is there already."""
-        return insert(table)
+        """Do nothing: a server always is."""
 
     def may_pass(self, error: BaseException | None) -> bool:
         """Return whether the connection was lost, or the server is restarting."""
@@ -92,7 +86,7 @@ class PostgreSQL:
         if self.may_pass(error):
             hint = next((hint for part, hint in _HINTS if part in said), _HINTS[-1][1])
             return f"{self.name} cannot be reached ({said}): {hint}"
-        if state is None:  # the driver's own word on a value
+        if state is None:  # the driver refused a value
             return f"{self.name} cannot hold what it was given ({said})"
         return f"{self.name} cannot be used ({said}): {self.instead}"
 
@@ -144,7 +138,7 @@ def _parsed(url: str) -> sa.URL:
 
 
 def _name(url: sa.URL) -> str:
-    """Return how messages call the store: no password, wherever the URL has it."""
+    """Return the store's name in messages: the URL without a password."""
     bare = sa.URL.create("postgresql", url.username, None, url.host, url.port, url.database)
     return f"store {bare.render_as_string()}"
 

@@ -1,7 +1,7 @@
-"""Runs in, runs out: the results of every sweep, and what its questions were before the data.
+"""Save and read the results of every sweep, and the questions it had before the data.
 
-What came of a training is kept once, under its key; each sweep that has a run with that key has a
-row of its own that refers to it. Documents are JSON text, whose numbers read back bit for bit.
+An outcome is stored once, under its run's key. Each sweep with that run has a row that refers to
+it. Documents are JSON text, whose numbers read back bit for bit.
 """
 
 from __future__ import annotations
@@ -21,13 +21,20 @@ from harness.records import FINAL, MAIN, Result, Run, Status
 from harness.store import codec
 from harness.store.database import Database
 from harness.store.leases import Holder, Leases
-from harness.store.tables import OUTCOMES, QUESTIONS, RUNS, joined, keeping, listing, outcomes
-
-_PER_QUERY = 500
+from harness.store.tables import (
+    OUTCOMES,
+    QUESTIONS,
+    RUNS,
+    having,
+    joined,
+    keeping,
+    listing,
+    outcomes,
+)
 
 
 class Registration(NamedTuple):
-    """What a question was before there were data: the hash of its claim's line, and since when."""
+    """A question before there were data: the hash of its claim's line, and the time."""
 
     hash: str
     registered_at: str
@@ -45,10 +52,10 @@ class SweepSummary:
 
 
 class Store:
-    """The results of all sweeps. Made by `Store.open`; only its session writes it.
+    """The results of all sweeps, opened by `Store.open`.
 
-    A result is on disk when `save` returns: the end of the process, in whatever way, loses nothing
-    saved. Every failure of the database is a `StoreError` of one line.
+    A result is on disk when `save` returns, however the process ends. Every error of the database
+    is a `StoreError` of one line.
     """
 
     def __init__(self, database: Database) -> None:
@@ -66,29 +73,29 @@ class Store:
         read_only: bool = False,
         busy_timeout: float = 30.0,
     ) -> Store:
-        """Open the store at ``url``: ``sqlite:///path``, or the path alone.
+        """Open the store at ``url``: ``sqlite:///path``, a path, or ``postgresql+psycopg://…``.
 
         Parameters
         ----------
         create
-            Make the file, and the folders to it, where there is none; otherwise that is an error.
+            Make the file and its folders if there is none. Without it, that is an error.
         read_only
-            Change nothing, not even to create; also works where nothing may be written.
+            Change nothing and create nothing. Works where nothing may be written.
         busy_timeout
             Seconds to wait for another process that has locked the store.
 
         Raises
         ------
         StoreError
-            Where it cannot be used: it is not there, not writable, locked, damaged, no sweep
-            store, of a newer version, or of an unknown kind. Nothing is left open.
+            Where it is missing, not writable, locked, damaged, not a sweep store, of a newer
+            version, or of an unknown kind. Nothing is left open.
         """
         return cls(
             Database.open(url, create=create, read_only=read_only, busy_timeout=busy_timeout)
         )
 
     def close(self) -> None:
-        """Release all leases and close the store; closing it again does nothing."""
+        """Release all leases and close the store. Closing it again does nothing."""
         self._leases.close()
         self._database.close()
 
@@ -104,14 +111,13 @@ class Store:
         self.close()
 
     def save(self, result: Result, *, fresh: bool = False) -> bool:
-        """Keep ``result`` under its key, and list its run in its sweep; True if it was kept.
+        """Store ``result`` under its key and list its run in its sweep; return whether it was kept.
 
-        A result that is not final gives way to the next one; a final one stays what it is, except
-        that with ``fresh`` it gives way to another final one. The run is listed in its sweep either
-        way, so a training that two sweeps share is found in both.
+        A new result replaces one that is not final. It replaces a final one only with ``fresh``,
+        and if it is final too. The run is listed in its sweep in any case, so that two sweeps that
+        share a run both have it.
         """
-        outcome = outcome_row(result, *codec.encode_outcome(result))
-        run = run_row(result, codec.encode_run(result.run))
+        outcome, run = outcome_row(result), run_row(result)
 
         def saved(connection: sa.Connection) -> bool:
             kept = connection.execute(self._keeping[fresh], outcome)
@@ -124,32 +130,31 @@ class Store:
         return kept
 
     def acquire(self, key: str, *, again: bool = False) -> bool:
-        """Acquire the lease on a run; return True if this session is to train it now.
+        """Acquire the lease on a run; return whether this session may train it now.
 
-        It is not where a final result is stored under the key, unless ``again``, nor where another
-        living session has the lease: no two sessions, on whatever machines, have one run at once.
-        Acquiring a lease that this session has already is True. A lease ends with `save`,
-        `release`, `close` or the death of this process: at once for sessions that see the process
-        end, for others a minute later.
+        It may not if another living session has the lease, on any machine, nor if a final result is
+        stored under the key, except ``again``. Acquiring a lease twice returns True twice. A lease
+        ends with `save`, `release` or `close`, and with this process: at once for sessions that can
+        see the process end, for others after a minute.
         """
         return self._leases.acquire(key, again=again)
 
     def release(self, keys: Iterable[str]) -> None:
-        """Release the leases of this session on runs that it will not train; ignore all others."""
+        """Release this session's leases on runs that it will not train; ignore other keys."""
         self._leases.release(keys)
 
     def leases(self, keys: Iterable[str]) -> dict[str, Holder]:
-        """Return who has a lease on which of these runs, among other sessions that live."""
-        return self._leases.of_others(keys)
+        """Return the other living sessions that have leases on these runs, by key."""
+        return self._leases.held_by_others(keys, living=True)
 
     def abandoned(self, keys: Iterable[str]) -> dict[str, Holder]:
-        """Return who had a lease on which of these runs and died with it."""
-        return self._leases.abandoned(keys)
+        """Return the dead sessions that have leases on these runs, by key."""
+        return self._leases.held_by_others(keys, living=False)
 
     def get(self, keys: Iterable[str], *, traces: bool = True) -> dict[str, Result]:
-        """Return the results with these keys, as far as there are any, final or not.
+        """Return the stored results with these keys, final or not.
 
-        The run of a training that several sweeps share is that of one of them.
+        If several sweeps share a run, the result has the run of one of them.
         """
         query = joined(traces=traces).order_by(RUNS.c.sweep)
         return self._among(list(dict.fromkeys(keys)), query, codec.decode)
@@ -157,10 +162,10 @@ class Store:
     def of(
         self, runs: Mapping[str, Run], *, traces: bool = True, check: bool = False
     ) -> dict[str, Result]:
-        """Return the results of ``runs`` by key, as far as there are any, final or not.
+        """Return the stored results of ``runs`` by key, final or not.
 
-        They are of the runs as given, whatever a sweep that shares a training calls its own. With
-        ``check`` a trace that is damaged is an error now, and not only to who looks at it.
+        They have the given runs, even if other sweeps share them. With ``check`` a damaged trace is
+        an error now, not when somebody looks at it.
         """
         found = self._among(
             list(runs),
@@ -175,9 +180,9 @@ class Store:
     def results(
         self, sweep: str | None = None, arm: str | None = None, *, traces: bool = True
     ) -> tuple[Result, ...]:
-        """Return the results of a sweep (of all), of an arm (of all): main runs first, in order.
+        """Return the results of a sweep or of all, of an arm or of all: main runs first, in order.
 
-        Without ``traces`` they come with an empty trace, and many times faster.
+        Without ``traces`` their traces are empty, and reading is many times faster.
         """
         query = joined(traces=traces)
         if sweep is not None:
@@ -186,12 +191,14 @@ class Store:
             query = query.where(RUNS.c.arm == arm)
         main_first = sa.case((RUNS.c.arm == MAIN, 0), else_=1)
         runs = RUNS.c
-        return self._select(
-            query.order_by(runs.sweep, main_first, runs.arm, runs.position, runs.key)
-        )
+        query = query.order_by(runs.sweep, main_first, runs.arm, runs.position, runs.key)
+        with _collector_paused():
+            return self._database.read(
+                lambda connection: tuple([codec.decode(*row) for row in connection.execute(query)])
+            )
 
     def sweeps(self) -> tuple[SweepSummary, ...]:
-        """Summarise the stored runs of each sweep, by name."""
+        """Return a summary of each sweep's stored runs, by name."""
         query = (
             sa.select(
                 RUNS.c.sweep,
@@ -220,20 +227,21 @@ class Store:
         )
 
     def register(self, sweep: str, declaration: str, questions: Mapping[str, str]) -> None:
-        """Record what the questions of a sweep are, question id to the hash of its claim's line.
+        """Record the questions of a sweep: each id with the hash of its claim's line.
 
-        While there are no data, the last word counts. Once there are, nothing is changed: only a
-        question registered with the same hash before, under another declaration of the same sweep,
-        is taken over. Data are measurements of any run of that sweep, however small.
+        While there are no data, a new registration replaces an older one. Once there are, nothing
+        changes, except that a question already registered with the same hash under another
+        declaration of the sweep is copied. Data are measurements of any run of that sweep, however
+        small.
         """
         self._database.write(
             lambda connection: self._register(connection, sweep, declaration, questions)
         )
 
     def registered(self, sweep: str, declaration: str) -> dict[str, Registration]:
-        """Return each question as it was registered before there were data (see `register`).
+        """Return the questions that were registered before there were data (see `register`).
 
-        A question that is not among them, or that has another hash by now, came after the data.
+        A question that is not among them, or has another hash now, came after the data.
         """
         columns = QUESTIONS.c
         query = sa.select(columns.question, columns.hash, columns.registered_at).where(
@@ -291,26 +299,19 @@ class Store:
 
         def read(connection: sa.Connection) -> dict[str, Result]:
             found: dict[str, Result] = {}
-            for start in range(0, len(keys), _PER_QUERY):
-                among = OUTCOMES.c.key.in_(keys[start : start + _PER_QUERY])
-                for key, *documents in connection.execute(query.where(among)).all():
-                    if key not in found:
-                        found[key] = decode(key, *documents)
+            for row in having(connection, query, keys):
+                if row.key not in found:
+                    found[row.key] = decode(*row)
             return found
 
         with _collector_paused():
             found = self._database.read(read)
         return {key: found[key] for key in keys if key in found}
 
-    def _select(self, query: sa.Select[Any]) -> tuple[Result, ...]:
-        with _collector_paused():
-            return self._database.read(
-                lambda connection: tuple([codec.decode(*row) for row in connection.execute(query)])
-            )
 
-
-def outcome_row(result: Result, record: str, trace: bytes | None) -> dict[str, Any]:
-    """Return a run's outcome as a row of its table; `codec` writes the documents."""
+def outcome_row(result: Result) -> dict[str, Any]:
+    """Return a run's outcome as a row of its table."""
+    record, trace = codec.encode_outcome(result)
     status = result.outcome.status
     return {
         "key": result.key,
@@ -324,23 +325,23 @@ def outcome_row(result: Result, record: str, trace: bytes | None) -> dict[str, A
     }
 
 
-def run_row(result: Result, document: str) -> dict[str, Any]:
-    """Return a run as a row of those of its sweep; the document is `codec`'s."""
+def run_row(result: Result) -> dict[str, Any]:
+    """Return a run as a row of its table."""
     run = result.run
     return {
         "sweep": run.sweep,
         "key": result.key,
         "arm": run.arm,
         "position": run.index,
-        "run": document,
+        "run": codec.encode_run(run),
     }
 
 
 @contextmanager
 def _collector_paused() -> Iterator[None]:
-    """Keep Python from walking through all that has been read, again and again, for cycles.
+    """Stop Python from looking for cycles among the results while they are read.
 
-    There are none, and that takes as long as reading 100,000 runs does.
+    There are none, and looking takes as long as reading.
     """
     was_enabled = gc.isenabled()
     gc.disable()

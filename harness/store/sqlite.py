@@ -1,4 +1,4 @@
-"""SQLite files as stores: which file a URL means, how it is opened, and what its errors mean."""
+"""SQLite files as stores: the file that a URL means, its connections, and its errors."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.sqlite import Insert, insert
+from sqlalchemy.dialects.sqlite import insert
 
 from harness.errors import StoreError
 
@@ -18,10 +18,7 @@ REPLACE = "move it away (a new one is made), or name another store"
 def locate(url: str) -> Path:
     """Return the file that ``url`` means: ``sqlite:///path``, or a path.
 
-    Raises
-    ------
-    StoreError
-        For another kind of store, and where the URL names no file.
+    Raises `StoreError` for another kind of store, and if the URL names no file.
     """
     scheme, separator, rest = url.partition("://")
     if not separator:
@@ -42,12 +39,9 @@ def locate(url: str) -> Path:
 
 
 def check_there(path: Path, *, create: bool) -> None:
-    """Check that the file is there, or make the folders to it.
+    """Check that the file exists; to ``create`` it, make its folders.
 
-    Raises
-    ------
-    StoreError
-        Where it is missing and not to be made, or its folders cannot be made.
+    Raises `StoreError` if neither is possible.
     """
     try:
         if path.exists():
@@ -65,7 +59,7 @@ def check_there(path: Path, *, create: bool) -> None:
 
 
 class SQLite:
-    """An SQLite file as a store (see `database.Kind`); all its sessions are on this machine."""
+    """An SQLite file as a store (see `database.Kind`). All its sessions are on this machine."""
 
     instead = REPLACE
     shared = False
@@ -73,6 +67,7 @@ class SQLite:
     clock: sa.ColumnElement[float] = sa.literal_column(
         "(julianday('now') - 2440587.5) * 86400.0", sa.Double()
     )
+    insert = staticmethod(insert)
 
     def __init__(self, path: Path, *, read_only: bool, wait: float) -> None:
         self.name = f"store {path}"
@@ -82,26 +77,28 @@ class SQLite:
 
     def engine(self) -> sa.Engine:
         """Return an engine whose connections are to the file."""
-
-        def connected() -> sqlite3.Connection:
-            return connect(self._path, read_only=self._read_only, busy_timeout=self._wait)
-
-        return sa.create_engine("sqlite://", creator=connected, poolclass=sa.QueuePool)
+        return sa.create_engine("sqlite://", creator=self._connect, poolclass=sa.QueuePool)
 
     def begin(self, connection: sa.Connection, *, write: bool) -> None:
-        """Begin a transaction; one that will write takes its lock first, and so waits its turn."""
+        """Begin a transaction. One that will write takes its lock first, and so waits its turn."""
         connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
 
     def ready_to_write(self, engine: sa.Engine) -> None:
         """Switch the file to its write-ahead log."""
+        until = time.monotonic() + self._wait
         with engine.connect() as connection:
             driver = connection.connection.driver_connection
             assert isinstance(driver, sqlite3.Connection)
-            use_log(driver, self._wait)
-
-    def insert(self, table: sa.Table) -> Insert:
-        """Return an insert that knows what to do about a row that is there already."""
-        return insert(table)
+            while True:
+                try:
+                    driver.execute("PRAGMA journal_mode=WAL").fetchone()
+                except sqlite3.OperationalError as error:
+                    # The switch itself does not wait for others' locks.
+                    if _code(error) != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                        raise
+                    time.sleep(0.02)
+                else:
+                    return
 
     def may_pass(self, error: BaseException | None) -> bool:
         """Return False: SQLite itself waits for what passes."""
@@ -109,71 +106,47 @@ class SQLite:
 
     def explain(self, error: BaseException | None) -> str:
         """Explain ``error`` in one line, with what to do."""
-        return explain(error, self._path, self._wait)
+        code = _code(error)
+        if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+            return (
+                f"{self.name} is locked by another process (waited {self._wait:g} s): "
+                "wait for it or end it, or name another store"
+            )
+        if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
+            return f"{self.name} is damaged or not a database ({error}): {REPLACE}"
+        if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM):
+            return (
+                f"{self.name} cannot be written ({error}): make it and its directory writable, "
+                "or name another store"
+            )
+        if code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
+            return f"{self.name} cannot be written ({error}): make room on its disk and run again"
+        return f"{self.name} cannot be used ({' '.join(str(error).split())}): {REPLACE}"
 
+    def _connect(self) -> sqlite3.Connection:
+        """Open the file with no transaction begun.
 
-def connect(path: Path, *, read_only: bool, busy_timeout: float) -> sqlite3.Connection:
-    """Open ``path`` with no transaction begun, waiting ``busy_timeout`` seconds for locks.
-
-    A process that dies, in whatever way, loses nothing committed. (With the write-ahead log that
-    is so without a sync per commit; only a power failure may cost the last ones.)
-    """
-    mode = "ro" if read_only else "rwc"
-    if read_only and not os.access(path.parent, os.W_OK) and not _log(path).exists():
-        mode = "ro&immutable=1"  # reading a write-ahead log would need files beside it
-    connection = sqlite3.connect(
-        f"{path.as_uri()}?mode={mode}",
-        uri=True,
-        timeout=busy_timeout,
-        isolation_level=None,
-        check_same_thread=False,
-    )
-    try:
-        connection.execute("PRAGMA synchronous=NORMAL")
-    except BaseException:
-        connection.close()
-        raise
-    return connection
-
-
-def use_log(connection: sqlite3.Connection, patience: float) -> None:
-    """Switch the database to its write-ahead log, trying for ``patience`` seconds."""
-    until = time.monotonic() + patience
-    while True:
+        The death of a process loses nothing committed. With the write-ahead log that needs no sync
+        per commit; only a power failure may lose the last commits.
+        """
+        mode = "ro" if self._read_only else "rwc"
+        folder, log = self._path.parent, self._path.with_name(f"{self._path.name}-wal")
+        if self._read_only and not os.access(folder, os.W_OK) and not log.exists():
+            mode = "ro&immutable=1"  # reading a write-ahead log would need files beside it
+        connection = sqlite3.connect(
+            f"{self._path.as_uri()}?mode={mode}",
+            uri=True,
+            timeout=self._wait,
+            isolation_level=None,
+            check_same_thread=False,
+        )
         try:
-            connection.execute("PRAGMA journal_mode=WAL").fetchone()
-        except sqlite3.OperationalError as error:
-            # The switch does not wait for others' locks by itself.
-            if _code(error) != sqlite3.SQLITE_BUSY or time.monotonic() > until:
-                raise
-            time.sleep(0.02)
-        else:
-            return
-
-
-def explain(error: BaseException | None, path: Path, busy_timeout: float) -> str:
-    """Explain ``error`` of the store at ``path`` in one line, with what to do."""
-    code = _code(error)
-    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-        return (
-            f"store {path} is locked by another process (waited {busy_timeout:g} s): "
-            "wait for it or end it, or name another store"
-        )
-    if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
-        return f"store {path} is damaged or not a database ({error}): {REPLACE}"
-    if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM):
-        return (
-            f"store {path} cannot be written ({error}): make it and its directory writable, "
-            "or name another store"
-        )
-    if code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
-        return f"store {path} cannot be written ({error}): make room on its disk and run again"
-    return f"store {path} cannot be used ({' '.join(str(error).split())}): {REPLACE}"
+            connection.execute("PRAGMA synchronous=NORMAL")
+        except BaseException:
+            connection.close()
+            raise
+        return connection
 
 
 def _code(error: BaseException | None) -> int:
     return getattr(error, "sqlite_errorcode", 0) & 0xFF
-
-
-def _log(path: Path) -> Path:
-    return path.with_name(f"{path.name}-wal")

@@ -1,21 +1,21 @@
-"""The tables of a store in terms of every SQL database: runs, their statements, migrations."""
+"""The tables of a store, for every SQL database: their statements and their migrations."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 Insert = sqlite.Insert | postgresql.Insert
-"""An insert that knows what to do about a row that is there already."""
+"""An insert that can say what to do if the row exists already."""
 Inserts = Callable[[sa.Table], Insert]
 
 SCHEMA = 2
-"""The version of the tables below; raised with every change, never reused (see `migrate`)."""
+"""The version of the tables below. Raise it with every change (see `migrate`)."""
 
-# Ordered by the bytes everywhere: PostgreSQL would order as the language of its host does.
+# Ordered by bytes everywhere. By default PostgreSQL orders by the language of its host.
 _NAME = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 
 METADATA = sa.MetaData()
@@ -76,13 +76,13 @@ LEASES = sa.Table(
 
 
 def joined(*, traces: bool) -> sa.Select[Any]:
-    """Return the query for every result, in the columns that `codec.decode` takes."""
+    """Return the query for every result, with the columns that `codec.decode` takes."""
     columns = (OUTCOMES.c.key, RUNS.c.run, *_documents(traces=traces))
     return sa.select(*columns).join_from(RUNS, OUTCOMES, RUNS.c.key == OUTCOMES.c.key)
 
 
 def outcomes(*, traces: bool) -> sa.Select[Any]:
-    """Return the query for every outcome, in the same columns except the run."""
+    """Return the query for every outcome, with the same columns except the run."""
     return sa.select(OUTCOMES.c.key, *_documents(traces=traces))
 
 
@@ -91,10 +91,18 @@ def _documents(*, traces: bool) -> tuple[sa.ColumnElement[Any], ...]:
     return (OUTCOMES.c.finished_at, OUTCOMES.c.record, trace)
 
 
+def having(
+    connection: sa.Connection, query: sa.Select[Any], keys: Sequence[str]
+) -> Iterator[sa.Row[Any]]:
+    """Yield the rows of ``query`` whose outcome has one of ``keys``, reading 500 keys at a time."""
+    for start in range(0, len(keys), 500):
+        yield from connection.execute(query.where(OUTCOMES.c.key.in_(keys[start : start + 500])))
+
+
 def keeping(insert: Inserts, *, fresh: bool) -> Insert:
     """Return the insert of an outcome that replaces one that is not final.
 
-    With ``fresh`` a final one replaces any. What was once measured stays marked as measured.
+    With ``fresh`` a final outcome replaces any. A run once measured stays marked as measured.
     """
     new = insert(OUTCOMES)
     not_final = OUTCOMES.c.final.is_(False)
@@ -115,7 +123,7 @@ def listing(insert: Inserts) -> Insert:
     )
 
 
-# What has been released is never changed: a new version is a new step.
+# A released step never changes: a new version is a new step.
 _MIGRATIONS: Mapping[int, tuple[str, ...]] = {
     1: (
         "CREATE TABLE sweep_sessions (session TEXT NOT NULL PRIMARY KEY, host TEXT NOT NULL, "
@@ -128,7 +136,7 @@ _MIGRATIONS: Mapping[int, tuple[str, ...]] = {
 
 
 def migrate(connection: sa.Connection, schema: int) -> None:
-    """Bring tables of the version ``schema`` to this one, in the transaction of ``connection``."""
+    """Bring tables of the version ``schema`` to this one, in the connection's transaction."""
     for version in range(schema, SCHEMA):
         for statement in _MIGRATIONS[version]:
             connection.exec_driver_sql(statement)
