@@ -45,10 +45,7 @@ def step(policy: Policy, now: int, kl_coef: float) -> float:
     prompts = TASK.prompts("train")
     chosen = prompts[uniforms.draw_prompts(1, now, len(prompts), rows)]
     noise = uniforms.train_uniforms(1, now, rows, group, TASK.max_tokens)
-    if isinstance(policy, grpo_torch.Policy):
-        completions = policy.sample(chosen, noise, None)
-    else:
-        completions = policy.sample(chosen, noise, policy.tile)
+    completions = policy.sample(chosen, noise)
     mask = completion_mask(completions, TASK.end)
     advantages = group_advantages(in_groups(TASK.reward, chosen, completions), 2.0)
     policy.gradient(chosen, completions, mask, advantages, kl_coef)

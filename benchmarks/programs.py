@@ -52,6 +52,7 @@ def child(folder: Path, sizes: list[tuple[int, int]], way: str, repeats: int) ->
     import jax
 
     from harness.training import grpo_jax, uniforms, warm_start
+    from harness.training.course import EVALUATION_BATCH
     from harness.training.device_jax import computing_on, keep_programs, open_device
 
     spent = {"seconds": 0.0, "programs": 0.0, "loaded": 0.0}
@@ -89,7 +90,7 @@ def child(folder: Path, sizes: list[tuple[int, int]], way: str, repeats: int) ->
             steps.append(float(np.median(timed[2:])))
         held_out = task.prompts("held_out")
         noise = uniforms.eval_uniforms(1, len(held_out), task.samples, task.max_tokens)
-        most = grpo_jax.EVALUATION_BATCH
+        most = EVALUATION_BATCH
         policy.sample(held_out, noise, evaluation_tile(len(held_out), task.samples, most))
     print(json.dumps(spent | {"step": float(np.mean(steps))}))
 

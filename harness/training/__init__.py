@@ -1,4 +1,4 @@
-"""Training a run: tasks, schedules, the randomness, a NumPy reference, and the backends' trainers.
+"""Train a run: tasks, schedules, randomness, a NumPy reference, and the backends' trainers.
 
-Only the modules whose name ends in ``_torch`` import Torch; this package and the others are light.
+Only modules named ``…_torch`` import Torch, and only those named ``…_jax`` import JAX.
 """

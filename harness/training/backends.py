@@ -1,4 +1,4 @@
-"""The harness's own trainers by name, and which of them this machine can run. Imports none."""
+"""Our own trainers by name, and which of them this machine can run. Imports none of them."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from harness.text import listed
 
 @dataclass(frozen=True, slots=True)
 class Backend:
-    """A trainer with the libraries it needs.
+    """A trainer and the libraries it needs.
 
-    ``trainer`` is the reference that a worker loads, ``devices`` the module whose
-    ``available_devices`` names what is here. ``compiles`` says whether a worker has a program to
-    compile for each new shape of batch.
+    ``trainer`` is the reference that a worker loads. The function ``available_devices`` of the
+    module ``devices`` names the devices of this machine. ``compiles`` says whether each new shape
+    of batch needs a compiled program.
     """
 
     name: str
@@ -47,15 +47,15 @@ BACKENDS = {
         compiles=True,
     ),
 }
-"""In the order in which ``auto`` prefers them. Each has an extra of its name."""
+"""The backends, in the order in which ``auto`` prefers them. Each has an extra of its name."""
 
 PRECISIONS = ("float32", "bfloat16")
 
 KINDS = ("cuda", "tpu")
-"""Kinds of devices, beside the CPU."""
+"""Kinds of devices other than the CPU."""
 
 _PATIENCE = 120.0
-"""Seconds that a backend may take to say which devices are here."""
+"""Seconds that a backend may take to list the devices."""
 
 _ASK = (
     "import sys, json, importlib; sys.path[:] = json.loads(sys.argv[1]); "
@@ -72,15 +72,15 @@ def resolve_backend(
 ) -> Backend:
     """Return the backend called ``name``; ``auto`` is the first whose libraries are all installed.
 
-    Where none is ``needed``, for looking up what was trained elsewhere, one that is not installed
-    will do.
+    Its libraries need not be installed if nothing is ``needed`` but its name, to look up stored
+    runs.
 
     Raises
     ------
     UsageError
         Where there is no such backend.
     BackendError
-        Where it cannot be used here; the message has the line that installs it.
+        Where it cannot be used here. The message says how to install it.
     """
     if name == "auto":
         usable = _usable(installed)
@@ -106,9 +106,9 @@ def resolve_backend(
 
 
 def choice(asked: str, name: str, installed: Callable[[str], bool] | None = None) -> str:
-    """Return the backend called ``name`` with how it came to be: ``torch (auto)``.
+    """Return the name of a backend and how it was chosen: ``torch (auto)``.
 
-    Where it was ``asked`` for as ``auto``, the text says which others could have been it.
+    If ``auto`` was ``asked`` for, the text also names the other backends that are installed.
     """
     if asked != "auto":
         return name
@@ -121,13 +121,7 @@ def choice(asked: str, name: str, installed: Callable[[str], bool] | None = None
 
 
 def check_precision(name: str) -> None:
-    """Check that there is a precision called ``name``.
-
-    Raises
-    ------
-    UsageError
-        Where there is none.
-    """
+    """Check that there is a precision called ``name``; `UsageError` if there is none."""
     if name not in PRECISIONS:
         raise UsageError(
             f"precision {name!r} is not one of {', '.join(PRECISIONS)}{nearest(name, PRECISIONS)}"
@@ -135,13 +129,7 @@ def check_precision(name: str) -> None:
 
 
 def check_device(asked: str) -> None:
-    """Check that ``asked`` is a device's name, whether or not it is here.
-
-    Raises
-    ------
-    UsageError
-        Where it is not.
-    """
+    """Check that ``asked`` is the name of a device, here or elsewhere; `UsageError` if not."""
     if re.fullmatch(rf"auto|cpu|({'|'.join(KINDS)})(:\d+)?", asked) is None:
         known = ("auto", "cpu", *(name for kind in KINDS for name in (kind, f"{kind}:0")))
         raise UsageError(
@@ -151,24 +139,17 @@ def check_device(asked: str) -> None:
 
 
 def resolve_device(asked: str, available: Sequence[str]) -> str:
-    """Return which of the ``available`` devices ``asked`` means.
+    """Return the device among ``available``, such as ``("cpu", "cuda:0")``, that ``asked`` means.
 
-    ``auto`` is the first that is not the CPU, or the CPU; ``cuda`` and ``tpu`` are the first of
-    their kind.
-
-    Parameters
-    ----------
-    asked
-        ``auto``, ``cpu``, ``cuda``, ``cuda:N``, ``tpu`` or ``tpu:N``.
-    available
-        The names of the devices that a backend finds here, such as ``("cpu", "cuda:0")``.
+    ``auto`` means the first that is not the CPU, or else the CPU; ``cuda`` and ``tpu`` mean the
+    first of their kind.
 
     Raises
     ------
     UsageError
-        Where ``asked`` is no device's name.
+        Where ``asked`` is not the name of a device.
     BackendError
-        Where it is one, and not here.
+        Where this machine does not have it.
     """
     check_device(asked)
     if asked in available:
@@ -184,12 +165,7 @@ def resolve_device(asked: str, available: Sequence[str]) -> str:
 def require_device(asked: str, backend: str) -> None:
     """Check that ``backend`` finds the device ``asked`` here; ``auto`` and ``cpu`` are everywhere.
 
-    Raises
-    ------
-    UsageError
-        Where ``asked`` is no device's name.
-    BackendError
-        Where it is one and not here, or where the backend cannot say.
+    Raises as `resolve_device` and `devices_here` do.
     """
     check_device(asked)
     if asked not in ("auto", "cpu"):
@@ -199,14 +175,13 @@ def require_device(asked: str, backend: str) -> None:
 def devices_here(backend: str, *, patience: float | None = None) -> tuple[str, ...]:
     """Return the devices that ``backend`` finds on this machine, within ``patience`` seconds.
 
-    It is asked in a process of its own: one that has looked at a TPU keeps it from every other,
-    and one that has looked at a GPU with JAX takes most of its memory. Neither may be this
-    process, whose workers are to have them.
+    Another process looks for them, because looking takes something from the workers: the process
+    that has looked at a TPU keeps it, and JAX takes most of a GPU's memory.
 
     Raises
     ------
     BackendError
-        Where the backend cannot say.
+        Where the backend cannot list them.
     """
     patience = _PATIENCE if patience is None else patience
     try:
@@ -231,7 +206,7 @@ def _found(module: str, patience: float) -> tuple[str, ...]:
         timeout=patience,
         check=True,
     )
-    # Libraries may have printed before it.
+    # Libraries may have printed something before.
     return tuple(json.loads(done.stdout.splitlines()[-1]))
 
 
@@ -248,5 +223,5 @@ def missing_libraries(
 
 
 def pip(extra: str) -> str:
-    """Return the command that installs what an extra of this package has."""
+    """Return the command that installs an extra of this package."""
     return f'pip install "pytest-sweep[{extra}]"'

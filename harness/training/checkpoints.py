@@ -1,8 +1,8 @@
-"""Checkpoints: the state from which an interrupted run goes on, kept whole or not at all.
+"""Checkpoints: the state from which an interrupted run continues, saved whole or not at all.
 
-A checkpoint is one file. Its first line is a seal, with a SHA-256 of everything after it; the
-second is JSON, with what the checkpoint belongs to and the numbers that were saved; then come the
-arrays, each as NumPy's own ``.npy``. Nothing of it is executed when it is read.
+A checkpoint is one file. Its first line is a seal with a SHA-256 of the rest, the second is JSON
+with the checkpoint's owner and the saved facts. Then come the arrays, each as NumPy's ``.npy``.
+Reading it executes nothing.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from harness.records import Job
 Arrays = Mapping[str, npt.NDArray[Any]]
 
 _SEAL = b"pytest-sweep checkpoint 1 %64s\n"
-"""The first line; the number is raised whenever a file is laid out differently."""
+"""The first line. Raise the number whenever the layout of a file changes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +44,9 @@ class Saved:
 class Checkpoint:
     """The checkpoint of one run: read at its start, replaced as it trains, removed when it is done.
 
-    Used as a context: left in the ordinary way, the run is done and the checkpoint goes; left by
-    an exception, the run was interrupted and it stays. Files are written by a thread of their own,
-    so that training does not wait for the disk. A checkpoint that cannot be written or used costs
-    nothing but a line of the run's log.
+    Use it as a context. It is removed at the end, unless an exception ends the context: then the
+    run was interrupted. A thread writes the files, so training does not wait for the disk. If a
+    checkpoint cannot be written or used, the run's log says so and training continues.
 
     Parameters
     ----------
@@ -55,8 +54,8 @@ class Checkpoint:
         The run. Without ``job.checkpoint`` nothing is read or written; without
         ``job.checkpoint_every`` nothing is written.
     made_with
-        What must be equal, beside the run and its trainer, for training to go on to the same
-        result: versions, say.
+        What else must be equal for the run to end with the same result, such as versions. The run
+        and its trainer always must.
     """
 
     def __init__(self, job: Job, **made_with: str) -> None:
@@ -85,10 +84,10 @@ class Checkpoint:
         return step % self._every == 0 and step < self._last
 
     def load(self) -> Saved | None:
-        """Load the last checkpoint; None where the run starts from the beginning.
+        """Load the last checkpoint; None if the run starts from the beginning.
 
-        A file that is damaged, or belongs to another run, trainer or version, is told of and left
-        alone.
+        A file that is damaged, or belongs to another run, trainer or version, is left alone, and
+        the log says so.
         """
         if self._path is None:
             return None
@@ -98,33 +97,20 @@ class Checkpoint:
         except FileNotFoundError:
             return None
         except OSError as error:
-            self._say(f"cannot be read ({error}); training begins anew")
+            self._say(f"cannot be read ({error}); training starts again")
             return None
 
     def save(self, step: int, arrays: Arrays, facts: Mapping[str, Any]) -> None:
-        """Save what ``load`` will return; the previous save is kept until this one is whole.
+        """Save the state after ``step`` steps. The previous save is kept until this one is whole.
 
-        The arrays are copied before this returns.
-
-        Parameters
-        ----------
-        step
-            How many steps are done.
-        arrays
-            By name, of NumPy's own types of numbers or text.
-        facts
-            Whatever JSON can hold.
-
-        Raises
-        ------
-        TypeError
-            Where an array or a fact is of another kind.
+        The arrays are copied before this returns. They hold NumPy's own types of numbers or text,
+        and ``facts`` whatever JSON can hold; anything else is a `TypeError`.
         """
         if self._path is None:
             return
         for name, array in arrays.items():
             dtype = np.asarray(array).dtype
-            if dtype.kind in "OV":  # an .npy file would not bring these back as they are
+            if dtype.kind in "OV":  # an .npy file does not preserve these
                 raise TypeError(f"array {name!r} of a checkpoint is of {dtype}; expected numbers")
         said = {"of": self._owner, "step": step, "arrays": [*arrays], "facts": dict(facts)}
         content = io.BytesIO(json.dumps(said, separators=(",", ":")).encode() + b"\n")
@@ -149,16 +135,16 @@ class Checkpoint:
         seal = file.readline(len(_SEAL) + 64)
         begin = file.tell()
         if seal != _SEAL % hashlib.file_digest(file, "sha256").hexdigest().encode():
-            self._say("is damaged, or of another version; training begins anew")
+            self._say("is damaged, or of another version; training starts again")
             return None
         file.seek(begin)
         said = json.loads(file.readline())
         for name in self._owner | said["of"]:
             theirs, ours = said["of"].get(name), self._owner.get(name)
             if theirs != ours:
-                self._say(f"is of {name} {theirs!r}, not {ours!r}; training begins anew")
+                self._say(f"is of {name} {theirs!r}, not {ours!r}; training starts again")
                 return None
-        self._say(f"has {said['step']} of {self._last} steps; training goes on from there")
+        self._say(f"has {said['step']} of {self._last} steps; training continues from there")
         arrays = {name: np.load(file, allow_pickle=False) for name in said["arrays"]}
         return Saved(said["step"], arrays, said["facts"])
 
@@ -176,17 +162,17 @@ class Checkpoint:
     def _fail(self, error: Exception) -> None:
         """Warn once that a save failed: on a full disk the next ones fail too."""
         if not self._has_failed:
-            self._say(f"was not saved ({str(error) or type(error).__name__}); training goes on")
+            self._say(f"was not saved ({str(error) or type(error).__name__}); training continues")
         self._has_failed = True
 
     def _say(self, what: str) -> None:
-        # The log may be on the disk that is full.
+        # The log may be on the full disk.
         with contextlib.suppress(OSError, ValueError):
             print(f"checkpoint {self._path} {what}", flush=True)
 
 
 def discard(path: str | Path) -> None:
-    """Remove a run's checkpoint, a file or a folder, with any unfinished write of it."""
+    """Remove a run's checkpoint, a file or a folder, with any unfinished write."""
     path = Path(path)
     parts = path.parent.glob(f"{glob.escape(path.name)}.*.part")
     for one in (path, *parts):
@@ -198,7 +184,7 @@ def discard(path: str | Path) -> None:
 
 
 def _replace(path: Path, content: memoryview) -> None:
-    """Write a sealed file so that ``path`` is never half written, even when power is lost."""
+    """Write a sealed file so that ``path`` is never half written, even if the power fails."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:

@@ -18,12 +18,12 @@ from harness.training.measurement import peak_memory
 PRECISIONS: dict[str, DTypeLike] = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
 
 _KINDS = {"gpu": "cuda"}
-"""JAX's names of platforms, where ours differ."""
+"""Our names of JAX's platforms, where they differ."""
 
 
 def _devices() -> dict[str, jax.Device]:
     """Return JAX's devices by name: ``cpu``, and each ``cuda:N`` or ``tpu:N``."""
-    # By itself JAX takes most of a GPU's memory at once, which leaves none to another worker.
+    # By default JAX takes most of a GPU's memory at once, and leaves none for another worker.
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     with _one_thread():
         found = {"cpu": jax.devices("cpu")[0]}
@@ -39,15 +39,7 @@ def available_devices() -> tuple[str, ...]:
 
 
 def open_device(asked: str, available: Sequence[str] | None = None) -> jax.Device:
-    """Return the device that ``asked`` means here.
-
-    Raises
-    ------
-    UsageError
-        Where ``asked`` is no device's name.
-    BackendError
-        Where this machine does not have it.
-    """
+    """Return the device that ``asked`` means here; raises as `resolve_device` does."""
     devices = _devices()
     return devices[resolve_device(asked, available or tuple(devices))]
 
@@ -60,26 +52,26 @@ def describe(device: jax.Device) -> str:
 
 
 def peak_bytes(device: jax.Device) -> int:
-    """Return the most memory used: the device's in this process, or this process's on a CPU."""
+    """Return the most memory used by this process: on a CPU its own, else the device's."""
     statistics = None if device.platform == "cpu" else device.memory_stats()
     return int(statistics["peak_bytes_in_use"]) if statistics else peak_memory()
 
 
 @contextmanager
 def computing_on(device: jax.Device) -> Iterator[None]:
-    """Compute on ``device``, with products of float32 in float32.
+    """Compute on ``device``, and multiply float32 in full precision.
 
-    By itself JAX rounds the factors of a float32 product to fewer bits on a GPU or TPU; a run of
-    that precision would not be the run of another backend.
+    On a GPU or TPU, JAX by default rounds the factors of a float32 product to fewer bits. The run
+    would differ from another backend's.
     """
     with jax.default_device(device), jax.default_matmul_precision("highest"):
         yield
 
 
 def keep_programs(folder: Path) -> None:
-    """Keep compiled programs in ``folder``, and load those that are there.
+    """Keep compiled programs in ``folder`` and load them from there.
 
-    A folder that the user has given JAX is left as it is.
+    Does nothing if the user has set ``JAX_COMPILATION_CACHE_DIR``.
     """
     if os.environ.get("JAX_COMPILATION_CACHE_DIR"):
         return
@@ -97,7 +89,7 @@ def keep_programs(folder: Path) -> None:
 
 @contextmanager
 def out_of_memory() -> Iterator[None]:
-    """Raise JAX's way of running out of memory as ``MemoryError``."""
+    """Raise JAX's out-of-memory error as ``MemoryError``."""
     try:
         yield
     except jax.errors.JaxRuntimeError as error:
@@ -110,8 +102,8 @@ def out_of_memory() -> Iterator[None]:
 def _one_thread() -> Iterator[None]:
     """Make XLA compute with one CPU thread, if it has not started in this process.
 
-    Its pool is made with its first device, of as many threads as ``NPROC`` says. Models as small as
-    the embedded ones are no faster with more, and workers do not fight over cores.
+    With its first device it makes a pool of ``NPROC`` threads. Models as small as ours are no
+    faster with more, and workers would fight over cores.
     """
     before = os.environ.get("NPROC")
     os.environ["NPROC"] = "1"

@@ -20,14 +20,9 @@ def available_devices() -> tuple[str, ...]:
 
 
 def open_device(asked: str, available: Sequence[str] | None = None) -> torch.device:
-    """Return the device that ``asked`` means here, ready to be measured.
+    """Return the device that ``asked`` means here; raises as `resolve_device` does.
 
-    Raises
-    ------
-    UsageError
-        Where ``asked`` is no device's name.
-    BackendError
-        Where this machine does not have it.
+    Its count of peak memory starts again.
     """
     device = torch.device(resolve_device(asked, available or available_devices()))
     if device.type == "cuda":
@@ -44,7 +39,7 @@ def describe(device: torch.device) -> str:
 
 
 def peak_bytes(device: torch.device) -> int:
-    """Return the most memory used: the device's since it was opened, or this process's on a CPU."""
+    """Return the most memory used: by this process on a CPU, else on the opened device."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     return peak_memory()
@@ -54,8 +49,8 @@ def peak_bytes(device: torch.device) -> int:
 def one_thread() -> Iterator[None]:
     """Compute with one CPU thread.
 
-    Sums are then taken in one order, so that equal jobs give equal results bit for bit, whichever
-    executor runs them; and models as small as the embedded ones are no faster with more.
+    Then sums have one order, so that equal jobs give equal results bit for bit, whichever executor
+    runs them. Models as small as ours are no faster with more threads.
     """
     before = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -67,12 +62,11 @@ def one_thread() -> Iterator[None]:
 
 @contextmanager
 def out_of_memory() -> Iterator[None]:
-    """Raise Torch's ways of running out of memory as ``MemoryError``."""
+    """Raise Torch's out-of-memory errors as ``MemoryError``."""
     try:
         yield
-    except torch.OutOfMemoryError as error:
-        raise MemoryError(str(error).splitlines()[0]) from error
     except RuntimeError as error:
-        if "can't allocate memory" not in str(error):
+        on_device = isinstance(error, torch.OutOfMemoryError)
+        if not on_device and "can't allocate memory" not in str(error):
             raise
         raise MemoryError(str(error).splitlines()[0]) from error

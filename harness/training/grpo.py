@@ -1,17 +1,19 @@
-"""The version, fixed numbers and host-side steps that both GRPO trainers share."""
+"""The version, constants and NumPy steps that both GRPO trainers share."""
 
 from __future__ import annotations
 
 import math
 import zlib
 from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from harness.training.tasks import Scores, Tokens
 
 TRAINING_VERSION = "1"
-"""Raised by hand whenever the same config and seed would train differently than before."""
+"""Raise it by hand whenever the same config and seed would train differently than before."""
 
 ADVANTAGE_EPSILON = 1e-6
 """Added to a group's standard deviation before its rewards are divided by it."""
@@ -23,17 +25,26 @@ ADAM_EPSILON = 1e-8
 """Added to the root of AdamW's second moment."""
 
 
+class Batch(NamedTuple):
+    """The completions of a training step, ``[rows, group, tokens]``, and the mask of their tokens.
+
+    ``prompts`` is ``[rows, prompt tokens]``, ``advantages`` ``[rows, group]``.
+    """
+
+    prompts: Tokens
+    completions: Tokens
+    mask: npt.NDArray[np.bool_]
+    advantages: Scores
+
+
 class Diverged(Exception):  # noqa: N818  (an outcome of training, not an error of the program)
-    """A number that must be finite is not; the message names it."""
+    """A number that must be finite is not. The message names it."""
 
 
 def require_finite(**numbers: float) -> None:
     """Check that every number is finite.
 
-    Raises
-    ------
-    Diverged
-        Naming the first that is not.
+    Raises `Diverged` for the first that is not, with its name.
     """
     for name, number in numbers.items():
         if not math.isfinite(number):
@@ -54,16 +65,16 @@ def in_groups(
 
 
 def fingerprint(completions: Tokens) -> int:
-    """Return a CRC-32 of ``completions``: equal for equal tokens, and hardly ever for others."""
+    """Return a CRC-32 of ``completions``, which is hardly ever the same for other tokens."""
     return zlib.crc32(np.ascontiguousarray(completions, dtype="<i4").tobytes())
 
 
 def group_advantages(rewards: Scores, clip: float) -> Scores:
     """Return each completion's advantage over its group: ``[rows, group]`` to ``[rows, group]``.
 
-    Rewards less the group's mean, divided by its standard deviation (over the group, ddof 0), as
-    DeepSeekMath's outcome supervision has it (arXiv:2402.03300, section 4.1.2), clipped to ±clip.
-    A group whose rewards are all equal has advantage 0.
+    The advantage is the reward less the group's mean, divided by the group's standard deviation
+    (ddof 0) and clipped to ±clip. This is DeepSeekMath's outcome supervision (arXiv:2402.03300,
+    section 4.1.2). A group whose rewards are all equal has advantage 0.
     """
     centred = rewards - rewards.mean(axis=1, keepdims=True)
     spread = rewards.std(axis=1, keepdims=True) + np.float32(ADVANTAGE_EPSILON)
@@ -71,9 +82,9 @@ def group_advantages(rewards: Scores, clip: float) -> Scores:
 
 
 def microbatches(rows: int, group: int, most: int | None) -> Iterator[tuple[slice, slice]]:
-    """Yield slices of rows and group, of at most ``most`` sequences each, that cover all of them.
+    """Yield slices of rows and group that cover the batch, with at most ``most`` sequences each.
 
-    Groups are kept whole where one fits, since its completions share their prompt's computation.
+    A group stays whole if it fits, since its completions share their prompt's computation.
     """
     most = rows * group if most is None else most
     members = min(group, most)

@@ -1,14 +1,13 @@
-"""GRPO in JAX, read from top to bottom: sample, reward, advantage, loss, update, evaluate.
+"""GRPO in JAX: the policy that `harness.training.course` trains.
 
-The same run as that of `harness.training.grpo_torch`, phase by phase, with the same prompts and
-noise, so the tokens are the same until rounding first differs. That file says which GRPO it is.
-Three programs do the computing (`harness.training.programs_jax`): one samples a tile of
-completions, one adds a tile's gradient to the batch's, one takes the optimiser's step.
+`harness.training.grpo_torch` says which GRPO this is. Prompts and noise are the same there, so the
+tokens are the same until rounding first differs. Three programs do the computing
+(`harness.training.programs_jax`): one samples a tile of completions, one adds a tile's gradient to
+the batch's, one takes the optimiser's step.
 """
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import jax
@@ -18,13 +17,11 @@ import numpy.typing as npt
 import optax
 from jax.typing import DTypeLike
 
-from harness.errors import UsageError
 from harness.protocols import Notify
-from harness.records import Job, Outcome, Progress, StepTrace
+from harness.records import Job, Outcome
+from harness.training import course, warm_start_jax
 from harness.training import programs_jax as programs
-from harness.training import schedules, uniforms, warm_start_jax
 from harness.training.checkpoints import Arrays
-from harness.training.course import Course
 from harness.training.device_jax import (
     PRECISIONS,
     computing_on,
@@ -34,33 +31,17 @@ from harness.training.device_jax import (
     out_of_memory,
     peak_bytes,
 )
-from harness.training.grpo import (
-    fingerprint,
-    group_advantages,
-    in_groups,
-    require_finite,
-)
-from harness.training.measurement import HeldOut
-from harness.training.model_jax import (
-    Decoder,
-    vector_of,
-)
+from harness.training.grpo import Batch, require_finite
+from harness.training.model_jax import Decoder, vector_of
 from harness.training.settings import GRPOSettings
-from harness.training.tasks import Scores, Task, Tokens, completion_mask, get_task
+from harness.training.tasks import Scores, Task, Tokens
 from harness.training.tiles import Tile, evaluation_tile, training_tile
-from harness.training.warm_start import Weights, warm_started
-
-EVALUATION_BATCH = 1024
-"""The most sequences of one generation at an evaluation."""
+from harness.training.uniforms import Uniforms
+from harness.training.warm_start import Weights
 
 
 def train(job: Job, notify: Notify) -> Outcome:
-    """Train ``job``'s run with GRPO and measure it on its task's held-out prompts.
-
-    Satisfies `harness.protocols.Trainer`. The result depends on the job alone: on a CPU equal
-    jobs give equal outcomes bit for bit, timings and memory apart, also where the run was
-    interrupted and goes on from its checkpoint. Steps are counted
-    from 1 in the trace and in ``stopped_at``; the curve's step is how many were done.
+    """Train ``job``'s run (see `course.train`). Satisfies `harness.protocols.Trainer`.
 
     Raises
     ------
@@ -73,85 +54,17 @@ def train(job: Job, notify: Notify) -> Outcome:
     """
     keep_programs(Path(job.cache) / "programs")
     device = open_device(job.conditions.device)
+    dtype = PRECISIONS[job.conditions.precision]
     with out_of_memory(), computing_on(device):
-        return _train(job, notify, device)
-
-
-def _train(job: Job, notify: Notify, device: jax.Device) -> Outcome:
-    began = time.perf_counter()
-    run, settings, task = job.run, GRPOSettings.from_job(job), get_task(job.conditions.task)
-    prompts = task.prompts("train")
-    rows, group = settings.batch_size, settings.generations
-    if rows > len(prompts):
-        raise UsageError(
-            f"batch_size is {rows}; expected at most the {len(prompts)} training prompts of task "
-            f"{task.name!r}"
+        return course.train(
+            job,
+            notify,
+            warm_start_jax.make,
+            lambda task, weights, settings: Policy(task, weights, settings, dtype),
+            device=describe(device),
+            library=f"jax {jax.__version__}, optax {optax.__version__}",
+            peak=lambda: peak_bytes(device),
         )
-    weights = warm_started(task, Path(job.cache), warm_start_jax.make, notify)
-    policy = Policy(task, weights, settings, PRECISIONS[job.conditions.precision])
-    most = settings.microbatch or EVALUATION_BATCH
-    tile = evaluation_tile(len(task.prompts("held_out")), task.samples, most)
-    held_out = HeldOut(task, run.seed, lambda asked, noise: policy.sample(asked, noise, tile))
-    course = Course(
-        job,
-        policy,
-        held_out,
-        began=began,
-        weights=weights,
-        device=describe(device),
-        library=f"jax {jax.__version__}, optax {optax.__version__}",
-        peak=lambda: peak_bytes(device),
-    )
-    with course:
-        for step in course.begin(notify):
-            now = course.now = step + 1
-
-            # Sample
-            chosen = prompts[uniforms.draw_prompts(run.seed, step, len(prompts), rows)]
-            noise = uniforms.train_uniforms(run.seed, step, rows, group, task.max_tokens)
-            completions = policy.sample(chosen, noise, policy.tile)
-            mask = completion_mask(completions, task.end)
-            course.tokens += int(mask.sum())
-
-            # Reward
-            rewards = in_groups(task.reward, chosen, completions)
-            reward = float(rewards.mean(dtype=np.float64))
-            require_finite(reward=reward)
-            if run.arm == "null":
-                rewards = uniforms.permute_within_groups(run.seed, step, rewards)
-
-            # Advantage
-            advantages = group_advantages(rewards, settings.advantage_clip)
-
-            # Loss
-            kl_coef = schedules.kl_coefficient(step, settings.kl_coef, settings.kl_warmup_steps)
-            policy.gradient(chosen, completions, mask, advantages, kl_coef)
-
-            # Update
-            learning_rate = schedules.learning_rate(
-                settings.lr_schedule,
-                step,
-                run.steps,
-                peak=settings.learning_rate,
-                warmup=settings.warmup_steps,
-            )
-            loss, penalty, entropy, grad_norm, norm = policy.update(learning_rate)
-            kl = penalty if kl_coef else None
-            # A norm that overflows is 0 further on, and so would be the gradient: not a NaN.
-            require_finite(loss=loss, gradient_norm=grad_norm, norm_of_the_weights=norm)
-            drawn = fingerprint(completions)
-            course.trace.append(
-                StepTrace(now, learning_rate, reward, kl, entropy, grad_norm, loss, drawn)
-            )
-
-            # Evaluate
-            point = None
-            if now % run.evaluate_every == 0 or now == run.steps:
-                require_finite(norm_of_the_weights=policy.norm())
-                point = held_out.evaluate(now)
-            course.save()
-            notify(Progress("train", now, run.steps, reward, point))
-    return course.outcome()
 
 
 class Policy:
@@ -169,12 +82,9 @@ class Policy:
         self.moments = programs.first_moments(self.weights)
         self.total = programs.no_gradient(self.weights)
 
-    def sample(self, prompts: Tokens, noise: uniforms.Uniforms, tile: Tile) -> Tokens:
-        """Return completions of ``prompts``, computed a ``tile`` at a time.
-
-        ``prompts`` is ``[rows, prompt tokens]``, ``noise`` and the completions are ``[rows, group,
-        tokens]``.
-        """
+    def sample(self, prompts: Tokens, noise: Uniforms, tile: Tile | None = None) -> Tokens:
+        """Return completions of ``prompts``, computed a ``tile`` at a time, or one of training."""
+        tile = tile or self.tile
         asked = prompts.astype(np.int32)
         parts = [
             (
@@ -195,6 +105,20 @@ class Policy:
             part[...] = np.asarray(drawn)[: part.shape[0], : part.shape[1]]
         return completions
 
+    def sample_held_out(self, prompts: Tokens, noise: Uniforms) -> Tokens:
+        """Return completions of ``prompts`` in an evaluation."""
+        most = self.settings.microbatch or course.EVALUATION_BATCH
+        tile = evaluation_tile(len(prompts), self.task.samples, most)
+        return self.sample(prompts, noise, tile)
+
+    def learn(self, batch: Batch, kl_coef: float, learning_rate: float) -> list[float]:
+        """Take a training step; see `course.Policy.learn`."""
+        self.gradient(*batch, kl_coef)
+        *measured, norm = self.update(learning_rate)
+        # A norm that overflows is 0 further on, and so would be the gradient: not a NaN.
+        require_finite(loss=measured[0], gradient_norm=measured[3], norm_of_the_weights=norm)
+        return measured
+
     def gradient(
         self,
         prompts: Tokens,
@@ -203,22 +127,7 @@ class Policy:
         advantages: Scores,
         kl_coef: float,
     ) -> None:
-        """Compute the gradient of the loss over all tiles, for `update` to take.
-
-        The loss is the mean over all unmasked tokens of policy loss + kl_coef·KL −
-        entropy_coef·entropy.
-
-        Parameters
-        ----------
-        prompts
-            ``[rows, prompt tokens]``.
-        completions, mask
-            ``[rows, group, tokens]``.
-        advantages
-            ``[rows, group]``.
-        kl_coef
-            Where it is 0 the reference policy is not computed.
-        """
+        """Compute the gradient over all tiles, for `update`; see `course.Policy.learn`."""
         share = mask / np.float32(mask.sum())
         asked, drawn = prompts.astype(np.int32), completions.astype(np.int32)
         coefficients = programs.Coefficients(
@@ -238,13 +147,9 @@ class Policy:
         self.total = total
 
     def update(self, learning_rate: float) -> list[float]:
-        """Take a step of AdamW along the gradient, its norm clipped.
+        """Clip the gradient's norm and take a step of AdamW.
 
-        Returns
-        -------
-        list of float
-            Loss, KL (0 where it is not computed), entropy, the gradient's norm before clipping, and
-            the norm of the weights before the step.
+        Returns what `course.Policy.learn` does, and the norm of the weights before the step.
         """
         rates = programs.Rates(
             np.float32(learning_rate),

@@ -1,23 +1,21 @@
-"""GRPO in Torch, read from top to bottom: sample, reward, advantage, loss, update, evaluate.
+"""GRPO in Torch: the loss, and the policy that `harness.training.course` trains.
 
 Group relative policy optimisation (Shao et al., "DeepSeekMath", 2024, arXiv:2402.03300, section
-4.1), with one update for each batch of completions, so that the policy which is updated is the
-one that sampled. It differs from that paper in what the sweeps ask for:
+4.1), with one update for each batch of completions: the policy that is updated is the one that
+sampled. It differs from the paper where the sweeps ask for it:
 
 * the KL penalty is the full KL(policy‖reference) of each token's distribution, not an estimate from
-  the drawn token, and is switched on after a number of steps;
-* an entropy bonus; advantages clipped;
+  the drawn token, and starts after a number of steps;
+* there is an entropy bonus, and advantages are clipped;
 * the loss is a mean over all completion tokens of the batch, as in DAPO (Yu et al., 2025,
-  arXiv:2503.14476, equation 8), not first over each completion's: a token counts the same in a long
-  completion as in a short one, and microbatches add up to the batch exactly.
+  arXiv:2503.14476, equation 8), not first over each completion's. So a token counts the same in a
+  long completion as in a short one, and microbatches add up to the batch exactly.
 
-The loss and its gradient are checked against `harness.training.reference`.
+Tests check the loss and its gradient against `harness.training.reference`.
 """
 
 from __future__ import annotations
 
-import time
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,12 +23,10 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from harness.errors import UsageError
 from harness.protocols import Notify
-from harness.records import Job, Outcome, Progress, StepTrace
-from harness.training import schedules, uniforms, warm_start_torch
+from harness.records import Job, Outcome
+from harness.training import course, warm_start_torch
 from harness.training.checkpoints import Arrays
-from harness.training.course import Course
 from harness.training.device_torch import (
     PRECISIONS,
     describe,
@@ -39,32 +35,16 @@ from harness.training.device_torch import (
     out_of_memory,
     peak_bytes,
 )
-from harness.training.grpo import (
-    ADAM_BETAS,
-    ADAM_EPSILON,
-    fingerprint,
-    group_advantages,
-    in_groups,
-    microbatches,
-    require_finite,
-)
-from harness.training.measurement import HeldOut
+from harness.training.grpo import ADAM_BETAS, ADAM_EPSILON, Batch, microbatches, require_finite
 from harness.training.model_torch import FlatWeights, completion_logits, generate
 from harness.training.settings import GRPOSettings
-from harness.training.tasks import Scores, Task, Tokens, completion_mask, get_task
-from harness.training.warm_start import Weights, warm_started
-
-EVALUATION_BATCH = 1024
-"""The most sequences of one generation at an evaluation."""
+from harness.training.tasks import Scores, Task, Tokens
+from harness.training.uniforms import Uniforms
+from harness.training.warm_start import Weights
 
 
 def train(job: Job, notify: Notify) -> Outcome:
-    """Train ``job``'s run with GRPO and measure it on its task's held-out prompts.
-
-    Satisfies `harness.protocols.Trainer`. The result depends on the job alone: on a CPU equal
-    jobs give equal outcomes bit for bit, timings and memory apart, also where the run was
-    interrupted and goes on from its checkpoint. Steps are counted
-    from 1 in the trace and in ``stopped_at``; the curve's step is how many were done.
+    """Train ``job``'s run (see `course.train`). Satisfies `harness.protocols.Trainer`.
 
     Raises
     ------
@@ -76,87 +56,17 @@ def train(job: Job, notify: Notify) -> Outcome:
         Where host or device run out of memory.
     """
     with out_of_memory(), one_thread():
-        return _train(job, notify)
-
-
-def _train(job: Job, notify: Notify) -> Outcome:
-    began = time.perf_counter()
-    run, settings, task = job.run, GRPOSettings.from_job(job), get_task(job.conditions.task)
-    prompts = task.prompts("train")
-    rows, group = settings.batch_size, settings.generations
-    if rows > len(prompts):
-        raise UsageError(
-            f"batch_size is {rows}; expected at most the {len(prompts)} training prompts of task "
-            f"{task.name!r}"
+        device = open_device(job.conditions.device)
+        dtype = PRECISIONS[job.conditions.precision]
+        return course.train(
+            job,
+            notify,
+            warm_start_torch.make,
+            lambda task, weights, settings: Policy(task, weights, settings, device, dtype),
+            device=describe(device),
+            library=f"torch {torch.__version__}",
+            peak=lambda: peak_bytes(device),
         )
-    device = open_device(job.conditions.device)
-    weights = warm_started(task, Path(job.cache), warm_start_torch.make, notify)
-    policy = Policy(task, weights, settings, device, PRECISIONS[job.conditions.precision])
-    held_out = HeldOut(
-        task,
-        run.seed,
-        lambda asked, noise: policy.sample(asked, noise, settings.microbatch or EVALUATION_BATCH),
-    )
-    course = Course(
-        job,
-        policy,
-        held_out,
-        began=began,
-        weights=weights,
-        device=describe(device),
-        library=f"torch {torch.__version__}",
-        peak=lambda: peak_bytes(device),
-    )
-    with course:
-        for step in course.begin(notify):
-            now = course.now = step + 1
-
-            # Sample
-            chosen = prompts[uniforms.draw_prompts(run.seed, step, len(prompts), rows)]
-            noise = uniforms.train_uniforms(run.seed, step, rows, group, task.max_tokens)
-            completions = policy.sample(chosen, noise, settings.microbatch)
-            mask = completion_mask(completions, task.end)
-            course.tokens += int(mask.sum())
-
-            # Reward
-            rewards = in_groups(task.reward, chosen, completions)
-            reward = float(rewards.mean(dtype=np.float64))
-            require_finite(reward=reward)
-            if run.arm == "null":
-                rewards = uniforms.permute_within_groups(run.seed, step, rewards)
-
-            # Advantage
-            advantages = group_advantages(rewards, settings.advantage_clip)
-
-            # Loss
-            kl_coef = schedules.kl_coefficient(step, settings.kl_coef, settings.kl_warmup_steps)
-            measured = policy.gradient(chosen, completions, mask, advantages, kl_coef)
-            loss, penalty, entropy, grad_norm = measured
-            kl = penalty if kl_coef else None
-            require_finite(loss=loss, gradient_norm=grad_norm)
-
-            # Update
-            learning_rate = schedules.learning_rate(
-                settings.lr_schedule,
-                step,
-                run.steps,
-                peak=settings.learning_rate,
-                warmup=settings.warmup_steps,
-            )
-            policy.update(learning_rate)
-            drawn = fingerprint(completions)
-            course.trace.append(
-                StepTrace(now, learning_rate, reward, kl, entropy, grad_norm, loss, drawn)
-            )
-
-            # Evaluate
-            point = None
-            if now % run.evaluate_every == 0 or now == run.steps:
-                require_finite(norm_of_the_weights=policy.norm())
-                point = held_out.evaluate(now)
-            course.save()
-            notify(Progress("train", now, run.steps, reward, point))
-    return course.outcome()
 
 
 def grpo_loss(
@@ -171,24 +81,24 @@ def grpo_loss(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return the loss, the KL(policy‖reference) and the entropy, each a weighted sum over tokens.
 
-    The policy loss of a token is −A·π(token)/π_old(token). The policy that sampled is the one that
-    is updated, so the ratio is 1 and only its gradient matters; it needs no clipping either.
+    The policy loss of a token is −A·π(token)/π_old(token). The updated policy is the one that
+    sampled, so the ratio is 1 and needs no clipping. Only its gradient matters.
 
     Parameters
     ----------
     logits
         ``[rows, group, tokens, vocabulary]`` of the policy.
     completions
-        ``[rows, group, tokens]``, what was drawn.
+        ``[rows, group, tokens]``.
     weights
-        ``[rows, group, tokens]``, how much each token counts: 0 after the end of a completion, and
-        1 divided by the number of tokens of the whole batch before.
+        ``[rows, group, tokens]``, the weight of each token: 0 after the end of a completion, before
+        it 1 divided by the number of tokens in the whole batch.
     advantages
         ``[rows, group]``.
     reference
         Logits of the reference policy, shaped as ``logits``; without it KL is 0.
     kl_coef, entropy_coef
-        What KL and entropy count for.
+        The weights of KL and entropy in the loss.
     """
     log_probs = torch.log_softmax(logits, dim=-1)
     chosen = log_probs.gather(-1, completions.unsqueeze(-1)).squeeze(-1)
@@ -229,12 +139,9 @@ class Policy:
             fused=True,
         )
 
-    def sample(self, prompts: Tokens, noise: uniforms.Uniforms, most: int | None) -> Tokens:
-        """Return completions of ``prompts``, at most ``most`` sequences at a time.
-
-        ``prompts`` is ``[rows, prompt tokens]``, ``noise`` and the completions are ``[rows, group,
-        tokens]``.
-        """
+    def sample(self, prompts: Tokens, noise: Uniforms, most: int | None = None) -> Tokens:
+        """Return completions of ``prompts``, at most ``most`` or a microbatch of them at a time."""
+        most = most or self.settings.microbatch
         with torch.inference_mode():
             parameters = self.weights.named(self.dtype)
         completions = np.empty(noise.shape, dtype=np.int64)
@@ -248,6 +155,17 @@ class Policy:
             )
         return completions
 
+    def sample_held_out(self, prompts: Tokens, noise: Uniforms) -> Tokens:
+        """Return completions of ``prompts`` in an evaluation."""
+        return self.sample(prompts, noise, self.settings.microbatch or course.EVALUATION_BATCH)
+
+    def learn(self, batch: Batch, kl_coef: float, learning_rate: float) -> list[float]:
+        """Take a training step; see `course.Policy.learn`."""
+        measured = self.gradient(*batch, kl_coef)
+        require_finite(loss=measured[0], gradient_norm=measured[3])
+        self.update(learning_rate)
+        return measured
+
     def gradient(
         self,
         prompts: Tokens,
@@ -256,26 +174,9 @@ class Policy:
         advantages: Scores,
         kl_coef: float,
     ) -> list[float]:
-        """Compute the gradient of the loss over all microbatches, its norm clipped.
+        """Compute the gradient over all microbatches and clip its norm.
 
-        The loss is the mean over all unmasked tokens of policy loss + kl_coef·KL −
-        entropy_coef·entropy.
-
-        Parameters
-        ----------
-        prompts
-            ``[rows, prompt tokens]``.
-        completions, mask
-            ``[rows, group, tokens]``.
-        advantages
-            ``[rows, group]``.
-        kl_coef
-            Where it is 0 the reference policy is not computed.
-
-        Returns
-        -------
-        list of float
-            Loss, KL (0 where it is not computed), entropy, and the gradient's norm before clipping.
+        Takes and returns what `course.Policy.learn` does.
         """
         self.optimizer.zero_grad()
         share = mask / np.float32(mask.sum())

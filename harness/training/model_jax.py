@@ -1,15 +1,13 @@
-"""The decoder in JAX: each prompt is read once for all of its completions.
+"""The decoder of `harness.training.model_torch` in JAX. It reads a prompt once for its completions.
 
-Activations are *feature-major*, ``[width, …tokens]``, with the tokens of all sequences contiguous:
-products, norms and the sums over a head's features then run along the tokens, which is how a
-compiler for vector units likes them. A completion's token sees the prompt and the earlier tokens of
-the same completion. Scores against the prompt are products for each prompt and head; scores within
-a completion, of which there are few to a token, are elementwise products summed over each head's
-features by a product with a matrix of zeros and ones.
+Activations are *feature-major*, ``[width, …tokens]``, with the tokens of all sequences contiguous.
+So products, norms and sums over a head's features run along the tokens, which vector units do best.
+Scores against the prompt are products for each prompt and head. A token has few scores within its
+completion: elementwise products, summed over each head's features by a product with a matrix of
+zeros and ones.
 
-Weights are one flat vector outside and arrays by name inside (see `named`), with matrices turned to
-``[out, in]``: they then multiply from the left as they lie. The block is that of GPT-2 (pre-norm,
-learned positions) with ReLU, without biases.
+Weights are one flat vector outside and arrays by name inside (see `named`). Matrices are turned to
+``[out, in]`` and multiply from the left.
 """
 
 from __future__ import annotations
@@ -29,20 +27,21 @@ from harness.training.tasks import ModelShape
 from harness.training.warm_start import Weights
 
 Parameters = dict[str, Array]
-"""Weights by name, as the warm start has them but turned: ``embed`` is ``[width, vocabulary]``."""
+"""The warm start's weights by name, turned: ``embed`` is ``[width, vocabulary]``."""
 
 FEW_TOKENS = 512
 """Up to this vocabulary size tokens are embedded by a product with zeros and ones."""
 
 Pair = tuple[Array, Array]
-"""Keys and values: ``[width, rows, tokens]`` of prompts, ``[width, tokens, rows, group]`` else."""
+"""Keys and values: ``[width, rows, tokens]`` of prompts, ``[width, tokens, rows, group]`` of
+completions."""
 
 
 @dataclass(frozen=True, slots=True)
 class Decoder:
-    """The model's shape, the places of its weights and its precision, for which programs compile.
+    """The model's shape, weights and precision. Programs are compiled for each such decoder.
 
-    ``layout`` has the name and shape of each weight in the order in which they lie in the vector.
+    ``layout`` has the name and shape of each weight, in their order in the vector.
     """
 
     shape: ModelShape
@@ -88,7 +87,7 @@ def _embed(table: Array, tokens: Array) -> Array:
     """Return the columns of ``table`` ``[width, vocabulary]`` for ``tokens`` ``[…]``."""
     if table.shape[1] > FEW_TOKENS:
         return table[:, tokens]
-    # The gradient of an index is a scatter, done number by number; that of a product is a product.
+    # The gradient of an index is a scatter, computed number by number. A product's is a product.
     is_token = jnp.arange(table.shape[1])[:, None] == tokens.reshape(-1)
     return (table @ is_token.astype(table.dtype)).reshape(-1, *tokens.shape)
 
@@ -112,10 +111,10 @@ def _block(
     x: Array,
     attend: Callable[[Array, Array, Array], tuple[Array, Pair]],
 ) -> tuple[Array, Pair]:
-    """Return ``x`` after a layer, and the keys and values that ``attend`` keeps.
+    """Return ``x`` after a layer, and the keys and values that ``attend`` returns.
 
-    ``attend`` mixes queries, keys and values, each shaped as ``x``; where it returns fewer tokens
-    than ``x`` has they are the last of the last axis.
+    ``attend`` mixes queries, keys and values, each shaped as ``x``. It may return only the last
+    tokens of the last axis.
     """
     name = f"layers.{layer}."
     normed = _norm(x, parameters[name + "attention_norm"])
@@ -135,17 +134,10 @@ def _logits(parameters: Parameters, x: Array) -> Array:
 def read_prompts(
     parameters: Parameters, shape: ModelShape, prompts: Array
 ) -> tuple[Array, list[Pair]]:
-    """Return the logits after ``prompts`` and each layer's keys and values of their tokens.
+    """Return the logits after ``prompts``, and each layer's keys and values.
 
-    Parameters
-    ----------
-    prompts
-        ``[rows, prompt tokens]``.
-
-    Returns
-    -------
-    logits : ``[vocabulary, rows]``, float32
-    cache : for each layer keys and values, ``[width, rows, prompt tokens]``
+    ``prompts`` is ``[rows, prompt tokens]``, the logits are ``[vocabulary, rows]`` in float32, keys
+    and values ``[width, rows, prompt tokens]``.
     """
     rows, length = prompts.shape
     split = (shape.heads, shape.width // shape.heads, rows)
@@ -153,7 +145,7 @@ def read_prompts(
     causal = np.where(np.tri(length), 0.0, -np.inf).T.astype(np.float32)
     cache = []
     for layer in range(shape.layers):
-        # The last layer's output is needed for the last token alone.
+        # The last layer's output is needed only for the last token.
         kept = 1 if layer == shape.layers - 1 else length
 
         def attend(query: Array, key: Array, value: Array, kept: int = kept) -> tuple[Array, Pair]:
@@ -169,18 +161,10 @@ def read_prompts(
 
 
 def _attend_within(shape: ModelShape, query: Array, own: Pair, prompt: Pair, mask: Array) -> Array:
-    """Attend from completion tokens to their prompt and their own completion.
+    """Attend from completion tokens to their prompt and to their ``own`` completion.
 
-    Parameters
-    ----------
-    query
-        ``[width, t, rows, group]``.
-    own
-        Keys and values of the completions, ``[width, u, rows, group]``.
-    prompt
-        Keys and values of the prompts, ``[width, rows, prompt tokens]``.
-    mask
-        ``[u, t]``: 0 where query t sees key u, else −∞.
+    ``query`` is ``[width, t, rows, group]``. ``mask`` is ``[u, t]``: 0 where query t sees key u of
+    the completion, else −∞.
     """
     width, steps, rows, group = query.shape
     heads, size = shape.heads, width // shape.heads
@@ -202,7 +186,7 @@ def _attend_within(shape: ModelShape, query: Array, own: Pair, prompt: Pair, mas
     mixed = jnp.einsum("hjtrg,hdrj->hdtrg", read, values).reshape(width, steps, sequences)
     spread = by_head.T @ weights[:, length:].reshape(heads, -1)
     spread = spread.reshape(width, count, steps, sequences)
-    for index in range(count):  # a sum along this axis would be computed number by number
+    for index in range(count):  # XLA would sum along this axis number by number
         mixed += spread[:, index] * own[1][:, index].reshape(width, 1, sequences)
     return mixed.reshape(width, steps, rows, group)
 
@@ -210,8 +194,7 @@ def _attend_within(shape: ModelShape, query: Array, own: Pair, prompt: Pair, mas
 def inverse_cdf(logits: Array, uniforms: Array) -> Array:
     """Return the tokens drawn from ``logits`` ``[vocabulary, …]`` by ``uniforms`` ``[…]``.
 
-    The token is the number of cumulative probabilities that are not above the uniform, in float32,
-    at most the last of the vocabulary where rounding leaves their sum below it.
+    See `harness.training.model_torch.inverse_cdf`.
     """
     cumulative = jnp.cumsum(jax.nn.softmax(logits, axis=0), axis=0)
     drawn = jnp.sum(cumulative <= uniforms, axis=0, dtype=jnp.int32)
@@ -221,22 +204,9 @@ def inverse_cdf(logits: Array, uniforms: Array) -> Array:
 def generate(
     parameters: Parameters, shape: ModelShape, prompts: Array, uniforms: Array, end: int
 ) -> Array:
-    """Return completions of ``prompts``, each prompt read once.
+    """Return completions of ``prompts``, each prompt read once, in int32.
 
-    Parameters
-    ----------
-    prompts
-        ``[rows, prompt tokens]``.
-    uniforms
-        ``[rows, group, tokens]``, the sampling noise; its shape says how many completions of which
-        length.
-    end
-        The token that ends a completion; what follows it is filled with it.
-
-    Returns
-    -------
-    Array
-        ``[rows, group, tokens]``, int32.
+    Takes what `harness.training.model_torch.generate` does.
     """
     rows, group, length = uniforms.shape
     prompt = prompts.shape[1]
@@ -285,8 +255,8 @@ def completion_logits(
 ) -> Array:
     """Return the logits that each completion token was drawn from, teacher-forced.
 
-    ``prompts`` is ``[rows, prompt tokens]``, ``completions`` ``[rows, group, tokens]``, the result
-    ``[vocabulary, tokens, rows, group]`` in float32.
+    ``prompts`` is ``[rows, prompt tokens]``, ``completions`` ``[rows, group, tokens]``. The result
+    is ``[vocabulary, tokens, rows, group]`` in float32.
     """
     rows, group, length = completions.shape
     prompt = prompts.shape[1]

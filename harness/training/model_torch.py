@@ -1,16 +1,16 @@
 """The decoder in Torch: one forward pass for prompts, generation and training.
 
-A *packed group* is one row of tokens: a prompt, then its completions laid out position by
-position, so that G completions of a prompt share its keys and values instead of repeating them:
+A *packed group* is one row of tokens: a prompt, then its completions position by position, so that
+G completions of a prompt share its keys and values:
 
     p₀ … p₍L₋₁₎ | c₀⁽¹⁾ … c₀⁽ᴳ⁾ | c₁⁽¹⁾ … c₁⁽ᴳ⁾ | …
 
-A completion's token sees the prompt and the earlier tokens of the same completion; a mask says so.
-Prompt, generation step and training forward are then the same computation over a slice of the row,
-and a prompt is computed once however many completions it has. Scores of attention are computed
-for all pairs of a row, which is cheap while G times the completion's length is a few hundred.
+With a mask, a completion's token sees the prompt and the earlier tokens of the same completion.
+Reading a prompt, generating a token and training are then the same computation over a slice of the
+row, and a prompt is computed once for all its completions. Attention scores are computed for all
+pairs of a row, which is cheap while G times the completion's length is a few hundred.
 
-The block is that of GPT-2 (pre-norm, learned positions) with ReLU, without biases.
+The blocks are GPT-2's (pre-norm, learned positions) with ReLU and without biases.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Layout:
 
     @property
     def length(self) -> int:
-        """How many tokens a row has."""
+        """The number of tokens in a row."""
         return self.prompt + self.group * self.steps
 
 
@@ -64,7 +64,7 @@ def _frame(layout: Layout, device: torch.device, dtype: torch.dtype) -> tuple[Te
 class FlatWeights:
     """All weights of a decoder in one vector, so that optimiser and gradient have one tensor.
 
-    ``vector`` is a float32 leaf; its gradient is float32 in whatever dtype the forward pass is.
+    ``vector`` is a float32 leaf. Its gradient is float32 too, whatever the forward pass's dtype.
     """
 
     def __init__(self, weights: Weights, device: torch.device) -> None:
@@ -96,7 +96,7 @@ class Cache:
         self.values = like.new_empty(size)
 
     def extend(self, layer: int, start: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
-        """Store what ``layer`` computed from token ``start`` on; return all up to there.
+        """Store keys and values of ``layer`` from token ``start`` on; return all so far.
 
         ``key`` and ``value`` are ``[rows · heads, tokens, width / heads]``.
         """
@@ -125,11 +125,11 @@ def forward(
     layout
         How the rows are packed.
     start
-        Where the slice begins; what is before it must be in ``cache``.
+        Where the slice begins; the tokens before it must be in ``cache``.
     first
         How many tokens of the slice need no logits; the last layer leaves them out.
     cache
-        Keys and values of the tokens before the slice; those of the slice are added.
+        Keys and values of the tokens before the slice. The slice's are added.
 
     Returns
     -------
@@ -164,8 +164,8 @@ def forward(
 def inverse_cdf(logits: Tensor, uniforms: Tensor) -> Tensor:
     """Return the tokens drawn from ``logits`` ``[..., vocabulary]`` by ``uniforms`` ``[...]``.
 
-    The token is the number of cumulative probabilities that are not above the uniform, in float32,
-    at most the last of the vocabulary where rounding leaves their sum below it.
+    A token is the number of cumulative probabilities (float32) not above its uniform. It is at most
+    the last of the vocabulary, even if rounding leaves their sum below the uniform.
     """
     cumulative = torch.softmax(logits, dim=-1).cumsum(dim=-1)
     drawn = (cumulative <= uniforms.unsqueeze(-1)).sum(dim=-1)
@@ -181,12 +181,11 @@ def generate(
     Parameters
     ----------
     prompts
-        ``[rows, prompt tokens]``, all different or not.
+        ``[rows, prompt tokens]``.
     uniforms
-        ``[rows, group, tokens]``, the sampling noise; its shape says how many completions of which
-        length.
+        ``[rows, group, tokens]``, the sampling noise. Its shape is that of the completions.
     end
-        The token that ends a completion; what follows it is filled with it.
+        The token that ends a completion, and fills the places after it.
 
     Returns
     -------
@@ -219,8 +218,8 @@ def completion_logits(
 ) -> Tensor:
     """Return the logits that each completion token was drawn from, teacher-forced.
 
-    ``prompts`` is ``[rows, prompt tokens]``, ``completions`` ``[rows, group, tokens]``, the result
-    ``[rows, group, tokens, vocabulary]`` in float32.
+    ``prompts`` is ``[rows, prompt tokens]``, ``completions`` ``[rows, group, tokens]``. The result
+    is ``[rows, group, tokens, vocabulary]`` in float32.
     """
     rows, group, length = completions.shape
     prompt = prompts.shape[1]
@@ -228,6 +227,6 @@ def completion_logits(
     read = completions[:, :, :-1].transpose(1, 2).reshape(rows, -1)
     packed = torch.cat([prompts, read], dim=1)
     logits = forward(parameters, shape, packed, layout, first=prompt - 1)
-    # Row 0 predicts the first token of the whole group, the rest follow position by position.
+    # Row 0 predicts the first token of the whole group. The other rows follow by position.
     logits = torch.cat([logits[:, :1].expand(-1, group, -1), logits[:, 1:]], dim=1)
     return logits.view(rows, length, group, -1).transpose(1, 2)

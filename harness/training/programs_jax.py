@@ -1,7 +1,7 @@
 """The programs that GRPO in JAX compiles: sample a tile, add its gradient, update the weights.
 
-They are compiled once for each shape in a process and kept on disk for the next. Everything else
-that a config sets is an argument. The loss and its gradient are checked against
+A process compiles them once for each shape and keeps them on disk for the next one. Everything else
+that a config sets is an argument. Tests check the loss and its gradient against
 `harness.training.reference`.
 """
 
@@ -27,7 +27,7 @@ from harness.training.model_jax import (
 )
 
 Argument = Any
-"""An array of NumPy's outside of a program, one of JAX's within."""
+"""A NumPy array outside a program, a JAX array inside."""
 
 
 def grpo_loss(
@@ -42,24 +42,8 @@ def grpo_loss(
 ) -> tuple[Array, tuple[Array, Array]]:
     """Return the loss, with the KL(policy‖reference) and the entropy, each a sum over tokens.
 
-    The policy loss of a token is −A·π(token)/π_old(token). The policy that sampled is the one that
-    is updated, so the ratio is 1 and only its gradient matters; it needs no clipping either.
-
-    Parameters
-    ----------
-    logits
-        ``[vocabulary, tokens, rows, group]`` of the policy.
-    completions
-        ``[rows, group, tokens]``, what was drawn.
-    weights
-        ``[rows, group, tokens]``, how much each token counts: 0 after the end of a completion, and
-        1 divided by the number of tokens of the whole batch before.
-    advantages
-        ``[rows, group]``.
-    reference
-        Log-probabilities of the reference policy, shaped as ``logits``; without it KL is 0.
-    kl_coef, entropy_coef
-        The weights of KL and entropy in the loss.
+    This is `harness.training.grpo_torch.grpo_loss` for ``logits`` of ``[vocabulary, tokens, rows,
+    group]``, and a ``reference`` of that shape which holds log-probabilities.
     """
     log_probs = jax.nn.log_softmax(logits, axis=0)
     drawn, weights = completions.transpose(2, 0, 1), weights.transpose(2, 0, 1)
@@ -126,7 +110,7 @@ def add_gradient(
 
     def loss(parameters: Parameters) -> tuple[Array, Array]:
         logits = logits_of(parameters)
-        # Both sides of the condition are compiled, and one of them runs.
+        # Both branches are compiled, but only one runs.
         is_on = coefficients.kl > 0
         compared = lax.cond(
             is_on,
@@ -142,7 +126,7 @@ def add_gradient(
         )
         return value, jnp.stack([value, jnp.where(is_on, kl, 0.0), entropy])
 
-    # By name, not by the vector: the gradient of a slice would be as long as the vector.
+    # By name, not by the vector, since the gradient of a slice would be as long as the vector.
     gradient, sums = jax.grad(loss, has_aux=True)(named(vector, decoder))
     return Gradient(total.vector + flat(gradient, decoder), total.sums + sums)
 

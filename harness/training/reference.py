@@ -1,6 +1,6 @@
-"""An independent reference of GRPO in NumPy, by loops and formulae, to check the trainers.
+"""An independent reference of GRPO in NumPy, with loops and formulae, to check the trainers.
 
-Nothing here is used in training. Everything is computed in float64, with gradients derived by hand.
+Training does not use it. It computes in float64, with gradients derived by hand.
 """
 
 from __future__ import annotations
@@ -25,20 +25,11 @@ def log_softmax(logits: npt.NDArray[Any]) -> Array:
 def decoder_logits(
     weights: Mapping[str, npt.NDArray[Any]], layers: int, heads: int, tokens: Integers
 ) -> Array:
-    """Return the decoder's logits after each token of one sequence, by the textbook.
+    """Return the decoder's logits after each of the ``tokens`` ``[n]``: ``[n, vocabulary]``.
 
     Pre-norm blocks as in GPT-2 (Radford et al., 2019, section 2.3) over learned positions, causal
     attention softmax(QKᵀ/√d)V (Vaswani et al., 2017, arXiv:1706.03762, equation 1), ReLU and no
-    biases.
-
-    Parameters
-    ----------
-    weights
-        As `harness.training.warm_start` names them.
-    layers, heads
-        How many of each.
-    tokens
-        ``[n]``; the result is ``[n, vocabulary]``.
+    biases. `harness.training.warm_start` names the weights.
     """
     w = {name: np.asarray(array, dtype=np.float64) for name, array in weights.items()}
     x = np.array([w["embed"][token] + w["position"][at] for at, token in enumerate(tokens)])
@@ -63,9 +54,9 @@ def _layer_norm(x: Array, scale: Array, epsilon: float = 1e-5) -> Array:
 
 
 def sample(logits: npt.NDArray[Any], uniforms: npt.NDArray[Any]) -> Integers:
-    """Return tokens drawn by inverse CDF: the first token whose cumulative probability exceeds u.
+    """Return the first tokens whose cumulative probability exceeds the uniform number: ``[...]``.
 
-    ``logits`` is ``[..., vocabulary]``, ``uniforms`` and the result ``[...]``.
+    ``logits`` is ``[..., vocabulary]``, ``uniforms`` is ``[...]``.
     """
     flat = np.asarray(logits).reshape(-1, np.shape(logits)[-1])
     tokens = []
@@ -103,10 +94,9 @@ def completion_mask(completions: Integers, end: int) -> Array:
 
 
 def advantages(rewards: npt.NDArray[Any], clip: float = 2.0, epsilon: float = 1e-6) -> Array:
-    """Return Âᵢ = (rᵢ − mean r) / (std r + ε), r over the group, clipped to ±clip.
+    """Return Âᵢ = (rᵢ − mean r) / (std r + ε) over each group, clipped to ±clip: ``[rows, group]``.
 
-    ``rewards`` and the result are ``[rows, group]``. DeepSeekMath (arXiv:2402.03300), section
-    4.1.2; the standard deviation is that of the group as it is (ddof 0).
+    See DeepSeekMath (arXiv:2402.03300), section 4.1.2. The standard deviation has ddof 0.
     """
     result = np.zeros(np.shape(rewards))
     for row, group in enumerate(np.asarray(rewards, dtype=np.float64)):
@@ -135,8 +125,8 @@ def grpo_loss(
         −Âᵢ ρᵢₜ + β KL(πᵢₜ‖π_ref) − c H(πᵢₜ),    ρᵢₜ = π(oᵢₜ) / π_old(oᵢₜ),
 
     DeepSeekMath's objective (arXiv:2402.03300, equation 3) with the exact KL of the distributions,
-    one update a batch (nothing is clipped at ρ = 1), and DAPO's normalisation by tokens
-    (arXiv:2503.14476, equation 8). With onehot(o) as e, the gradient of one token's terms is
+    one update a batch (so nothing is clipped, as ρ = 1), and DAPO's normalisation by tokens
+    (arXiv:2503.14476, equation 8). With e = onehot(o), the gradient of one token's terms is
 
         ∇(−Âρ) = −Âρ (e − p)
         ∇KL = p ⊙ (log p − log r − KL)
@@ -151,11 +141,11 @@ def grpo_loss(
     advantages
         ``[rows, group]``.
     reference
-        The reference policy's logits, shaped as ``logits``; needed where ``kl_coef`` is not 0.
+        The reference policy's logits, shaped as ``logits``; needed if ``kl_coef`` is not 0.
     kl_coef, entropy_coef
         β and c.
     old_log_probs
-        log π_old of the drawn tokens, shaped as ``completions``; that of ``logits`` by default.
+        log π_old of the drawn tokens, shaped as ``completions``; by default that of ``logits``.
     """
     log_p = log_softmax(logits)
     gradient = np.zeros(log_p.shape)

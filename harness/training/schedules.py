@@ -1,12 +1,11 @@
-"""Schedules over the steps of a run: learning rate and KL coefficient, in plain Python.
+"""Schedules of the learning rate and the KL coefficient over a run's steps, in plain Python.
 
-Steps are counted from 0: a run of ``steps`` steps updates at steps 0, 1, …, ``steps − 1``.
-
-With peak η, warmup W and R = steps − W remaining steps, every schedule warms up linearly,
+Steps count from 0 to ``steps − 1``. With peak η, warmup W and R = steps − W remaining steps, every
+schedule warms up linearly and reaches the peak at the last warmup step,
 
     η · (step + 1) / W                      for step < W,
 
-so that the last warmup step reaches the peak, and then follows, with x = (step − W) / R in [0, 1),
+and then follows, with x = (step − W) / R in [0, 1),
 
     constant    η
     linear      η · (1 − x)
@@ -14,8 +13,8 @@ so that the last warmup step reaches the peak, and then follows, with x = (step 
     advanced    η · (0.05 + 0.95 · (1 + cos πy) / 2), y = x / 0.7     for x < 0.7
                 η · 0.05 · (1 − x) / 0.3                              for x ≥ 0.7
 
-The last step still learns: the schedules reach 0 at ``step = steps``. A warmup that is longer than
-the run is cut off by the end of the run, below the peak.
+The last step still learns: the schedules reach 0 at ``step = steps``. A warmup longer than the run
+ends with the run, below the peak.
 """
 
 from __future__ import annotations
@@ -54,22 +53,14 @@ SCHEDULES: Mapping[str, Callable[[float], float]] = {
     "constant": _constant,
     "linear": _linear,
 }
-"""What follows the warmup, by name: a share of the peak as a function of x in [0, 1)."""
+"""The schedules after the warmup, by name: each a share of the peak for x in [0, 1)."""
 
 
 def learning_rate(schedule: str, step: int, steps: int, peak: float, warmup: int) -> float:
     """Return the learning rate of ``step`` (from 0) in a run of ``steps`` steps.
 
-    Parameters
-    ----------
-    schedule
-        A name in `SCHEDULES`.
-    step, steps
-        The step, 0 ≤ ``step`` < ``steps``, and how many there are.
-    peak
-        The largest learning rate, reached at the end of warmup.
-    warmup
-        How many steps the linear warmup takes.
+    ``schedule`` is a name in `SCHEDULES`. The learning rate reaches its ``peak`` after ``warmup``
+    steps.
     """
     if step < warmup:
         return peak * ((step + 1) / warmup)
@@ -77,14 +68,14 @@ def learning_rate(schedule: str, step: int, steps: int, peak: float, warmup: int
 
 
 def kl_coefficient(step: int, coefficient: float, warmup: int) -> float:
-    """Return the weight of the KL penalty at ``step`` (from 0): 0 for ``warmup`` steps, then on."""
+    """Return the weight of the KL penalty at ``step`` (from 0): 0 in the first ``warmup`` steps."""
     return 0.0 if step < warmup else coefficient
 
 
 def scale_steps(value: int, steps: int, declared_steps: int) -> int:
-    """Return ``value``, counted in steps of a run of ``declared_steps``, for one of ``steps``.
+    """Scale ``value``, a number of steps, from a run of ``declared_steps`` to one of ``steps``.
 
-    In proportion, rounded to the nearest; what was at least one step stays at least one.
+    The result is rounded to the nearest, and at least 1 if ``value`` was.
     """
     if value < 1 or steps == declared_steps:
         return value

@@ -1,4 +1,4 @@
-"""GRPO's settings, read from a config, checked and scaled to the run's steps. Light to import."""
+"""GRPO's settings: read from a config, checked, and scaled to the run's steps. Light to import."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from harness.training.tiles import training_tile
 
 @dataclass(frozen=True, slots=True)
 class GRPOSettings:
-    """The parameters of GRPO, named as a sweep's space names them.
+    """The parameters of GRPO, named as in a sweep's space.
 
-    ``learning_rate`` is the task's own: the config's times the task's ``lr_transfer``.
-    ``batch_size`` counts prompts a step, ``generations`` completions a prompt. ``warmup_steps``
-    and ``kl_warmup_steps`` are those of a run of the declared steps, scaled to this one's.
-    ``microbatch`` is the most sequences of one forward and backward pass; None takes all at once.
+    ``learning_rate`` is the config's times the task's ``lr_transfer``. ``batch_size`` counts the
+    prompts of a step, ``generations`` the completions of a prompt. ``warmup_steps`` and
+    ``kl_warmup_steps`` are scaled from the declared steps to the run's. ``microbatch`` is the most
+    sequences of one forward and backward pass; with None all go at once.
     """
 
     learning_rate: float
@@ -41,11 +41,7 @@ class GRPOSettings:
     def from_job(cls, job: Job) -> GRPOSettings:
         """Return the settings of ``job``.
 
-        Raises
-        ------
-        UsageError
-            Where the config has a parameter that GRPO does not know, lacks one that it needs, or
-            has a value out of range.
+        Raises `UsageError` as `check_config` does.
         """
         run = job.run
         check_config(run.config)
@@ -83,7 +79,7 @@ _POSITIVE: tuple[str, Callable[[Value], bool]] = (
 _at_least_one, _accepts_count = _whole(1)
 
 _EXPECTED: Mapping[str, tuple[str, Callable[[Value], bool]]] = {
-    # 0 is the placebo arm's learning rate: a run that changes nothing.
+    # The placebo arm's learning rate is 0: its runs change nothing.
     "learning_rate": _NOT_NEGATIVE,
     "batch_size": _whole(1),
     "generations": _whole(2),
@@ -104,12 +100,12 @@ _NEEDED = tuple(field.name for field in fields(GRPOSettings))[:3]
 
 
 def check_config(config: Mapping[str, Value]) -> None:
-    """Check that ``config`` can be trained: names, kinds and ranges of its parameters.
+    """Check the names, types and ranges of the parameters in ``config``.
 
     Raises
     ------
     UsageError
-        One line with the parameter, what it is and what was expected.
+        Where GRPO does not know a parameter, lacks one that it needs, or cannot use a value.
     """
     for name, value in config.items():
         if name not in _EXPECTED:
@@ -126,10 +122,10 @@ def check_config(config: Mapping[str, Value]) -> None:
 
 
 def program(backend: str, config: Mapping[str, Value]) -> str:
-    """Name the program that the trainer of ``backend`` compiles to train ``config``.
+    """Return the name of the program that the trainer of ``backend`` compiles for ``config``.
 
-    Runs of equal words share what a worker has compiled, whatever their steps. Empty where nothing
-    is compiled, as for a sweep's own training function.
+    Runs with the same name share what a worker has compiled, whatever their steps. The name is
+    empty if nothing is compiled, as for a sweep's own training function.
     """
     if backend not in BACKENDS or not BACKENDS[backend].compiles:
         return ""

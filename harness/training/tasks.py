@@ -1,7 +1,7 @@
 """Tasks: prompts, held-out prompts and a verifiable reward, on token arrays. NumPy only.
 
-A task fixes its prompts once and for all: the three splits are disjoint, and equal in every run.
-A completion ends at its first end-of-sequence token; what comes after that is ignored.
+A task's prompts are fixed: the three splits are disjoint, and the same in every run. A completion
+ends at its first end-of-sequence token; anything after it is ignored.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class ModelShape:
 
     @property
     def name(self) -> str:
-        """The model in one word, part of a run's identity."""
+        """The model in one word, which is part of a run's key."""
         return f"decoder-{self.layers}x{self.width}x{self.heads}"
 
 
@@ -40,9 +40,10 @@ class ModelShape:
 class WarmStart:
     """The supervised learning on noisy demonstrations that makes a task's policy before RL.
 
-    Each answer token is, with probability ``noise``, replaced by one drawn uniformly from
-    ``alphabet``. AdamW with a linear warmup of ``warmup`` steps and a linear decay to 0, gradient
-    norm clipped at 1, ``batch`` demonstrations a step, everything drawn from ``seed``.
+    Each answer token is replaced, with probability ``noise``, by one drawn uniformly from
+    ``alphabet``. A step of AdamW takes ``batch`` demonstrations and clips the gradient norm at 1.
+    The learning rate warms up linearly over ``warmup`` steps and then decays linearly to 0. All
+    random numbers come from ``seed``.
     """
 
     steps: int
@@ -56,11 +57,11 @@ class WarmStart:
 
 
 class Task(Protocol):
-    """The prompts and the reward that a policy is trained on and measured by.
+    """The prompts that a policy is trained and measured on, and their reward.
 
-    ``version`` is raised by hand when prompts, reward or warm start change. ``lr_transfer``
-    multiplies a sweep's learning rates into the task's own. ``samples`` completions are drawn for
-    each held-out prompt at an evaluation.
+    ``version`` is raised by hand when prompts, reward or warm start change. A sweep's learning
+    rates are multiplied by ``lr_transfer``. An evaluation draws ``samples`` completions of each
+    held-out prompt.
     """
 
     @property
@@ -98,17 +99,17 @@ class Task(Protocol):
         """Return the training rewards.
 
         ``prompts`` is ``[n, prompt_tokens]``, ``completions`` ``[n, max_tokens]``, the result
-        ``[n]``, finite where training is sound.
+        ``[n]``. A run diverges where a reward is not finite.
         """
         ...
 
     def score(self, prompts: Tokens, completions: Tokens) -> Scores:
-        """Return the scores whose mean is perf: shaped as `reward`, between 0 and 1."""
+        """Return scores between 0 and 1, shaped as in `reward`. Their mean is perf."""
         ...
 
 
 def completion_mask(completions: Tokens, end: int) -> npt.NDArray[np.bool_]:
-    """Return which of the tokens ``[..., tokens]`` count: up to and including the first ``end``."""
+    """Return a mask of the tokens that count: those up to and including the first ``end``."""
     ended = completions == end
     before = np.cumsum(ended, axis=-1) - ended
     return np.asarray(before == 0)
@@ -119,18 +120,18 @@ class Addition:
     """The sum of two 2-digit numbers, written from its last digit: ``47+85=`` is answered ``231``.
 
     Tokens 0 to 9 are the digits, 10 is ``+``, 11 is ``=``, 12 ends a completion, 13 to 15 are
-    unused. Answers have two or three digits and an end, so `max_tokens` fits them exactly. Reward
-    and score are exact match, end included: 1 or 0.
+    unused. An answer has two or three digits and an end, at most `max_tokens`. Reward and score are
+    1 for an exact match, end included, else 0.
 
-    The warm start knows the carry from 512 sums only and has learned to answer at random nearly
-    half of the time, so there is something to generalise and something to sharpen: on the held-out
-    prompts 12% of its samples are right, and 83% of its most likely answers. Made in 8 s on one
-    core of an AMD EPYC.
+    The warm start has seen the carry in only 512 sums, and has learned to answer at random nearly
+    half of the time. So there is something to generalise and something to sharpen: on the held-out
+    prompts 12% of its samples are right, and 83% of its most likely answers. Making it takes 8 s on
+    one core of an AMD EPYC.
 
-    ``lr_transfer`` is the round number under which about a third of the broad sweep's runs succeed,
-    as was published of its original (16 of 48), chosen by that count alone: of 48 runs succeeded
-    34 at 3,000, 27 at 6,000, 20 at 8,000, 17 at 9,000, 17 at 10,000, 13 at 11,000, 13 at 12,000 and
-    9 at 16,000 (``benchmarks/lr_transfer.py``).
+    ``lr_transfer`` is a round number at which about a third of the broad sweep's runs succeed, as
+    published for its original (16 of 48). Only that count decided. Of 48 runs, 34 succeeded at
+    3,000, 27 at 6,000, 20 at 8,000, 17 at 9,000, 17 at 10,000, 13 at 11,000, 13 at 12,000 and 9 at
+    16,000 (``benchmarks/lr_transfer.py``).
     """
 
     name: str = "addition"
@@ -160,14 +161,13 @@ class Addition:
 
     @property
     def model(self) -> str:
-        """The model in one word, part of a run's identity."""
+        """The model in one word, which is part of a run's key."""
         return self.shape.name
 
     @cached_property
     def _splits(self) -> Mapping[Split, Tokens]:
         first, second = (numbers.ravel() for numbers in np.meshgrid(*[np.arange(10, 100)] * 2))
-        signs = (np.full_like(first, sign) for sign in (self._PLUS, self._EQUALS))
-        plus, equals = signs
+        plus, equals = (np.full_like(first, sign) for sign in (self._PLUS, self._EQUALS))
         columns = (first // 10, first % 10, plus, second // 10, second % 10, equals)
         prompts = np.stack(columns, axis=1).astype(np.int64)
         prompts = prompts[generator(0, f"{self.name} prompts").permutation(len(prompts))]
@@ -196,7 +196,7 @@ class Addition:
         return np.asarray(~wrong.any(axis=1), dtype=np.float32)
 
     def score(self, prompts: Tokens, completions: Tokens) -> Scores:
-        """Return the reward: perf is exact match."""
+        """Return the reward, so perf is the share of exact matches."""
         return self.reward(prompts, completions)
 
 
@@ -208,13 +208,7 @@ DEFAULT_TASK = "addition"
 
 
 def get_task(name: str) -> Task:
-    """Return the task called ``name``.
-
-    Raises
-    ------
-    UsageError
-        Where there is none of that name; the message has the nearest one.
-    """
+    """Return the task called ``name``; `UsageError` if there is none."""
     if name not in TASKS:
         raise UsageError(f"task {name!r} is not one of {', '.join(TASKS)}{nearest(name, TASKS)}")
     return TASKS[name]

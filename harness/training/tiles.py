@@ -1,9 +1,8 @@
 """Cut a batch into equal tiles for a compiled trainer, so that few shapes are compiled.
 
-A program is compiled for one shape. A batch of any number of prompts is computed as a number of
-tiles of that shape, counted as the step runs, so that all batch sizes share their programs, and so
-do numbers of generations that are rounded up to the same one. What is left
-over in a tile is padding: it is computed and does not count.
+A program is compiled for one shape, and a batch is computed as a number of tiles of that shape. So
+all batch sizes share their programs, and so do numbers of generations that are rounded up to the
+same one. The rest of a tile is padding, which is computed and does not count.
 """
 
 from __future__ import annotations
@@ -16,13 +15,13 @@ import numpy as np
 import numpy.typing as npt
 
 ROWS = 4
-"""The most prompts of a tile: all batch sizes of the seed sweeps are multiples of it."""
+"""The most prompts of a tile. The batch sizes of the sweeps in ``experiments`` are multiples."""
 
 MEMBERS = 8
-"""Generations are rounded up to a multiple of it."""
+"""Generations are rounded up to a multiple of this."""
 
 Cut = tuple[slice, slice]
-"""Which rows and which members of each group a tile holds; fewer than its shape at the edges."""
+"""The rows and the members of each group that a tile holds; at the edges fewer than its shape."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,17 +40,16 @@ class Tile:
         """Yield the tiles that cover a batch of ``rows`` prompts with ``group`` completions."""
         for row in range(0, rows, self.rows):
             for member in range(0, group, self.members):
-                last_row, last_member = (
-                    min(rows, row + self.rows),
-                    min(group, member + self.members),
+                yield (
+                    slice(row, min(rows, row + self.rows)),
+                    slice(member, min(group, member + self.members)),
                 )
-                yield slice(row, last_row), slice(member, last_member)
 
     def fill(self, part: npt.NDArray[Any], *, grouped: bool = True) -> npt.NDArray[Any]:
         """Return ``part`` padded with zeros to the tile's shape.
 
-        ``part`` is ``[rows, members, …]``, or ``[rows, …]`` where it is not ``grouped``, with at
-        most as many of both as the tile has.
+        ``part`` is ``[rows, members, …]``, or ``[rows, …]`` if it is not ``grouped``. It is no
+        larger than the tile.
         """
         leading = (self.rows, self.members) if grouped else (self.rows,)
         if part.shape[: len(leading)] == leading:
@@ -62,7 +60,7 @@ class Tile:
 
 
 def training_tile(batch_size: int, generations: int, microbatch: int | None = None) -> Tile:
-    """Return the tile of a training step: at most ``microbatch`` sequences, where that is given."""
+    """Return the tile of a training step: at most ``microbatch`` sequences, if that is given."""
     members = -(-generations // MEMBERS) * MEMBERS
     rows = min(ROWS, batch_size)
     if microbatch is not None and rows * members > microbatch:
@@ -72,6 +70,6 @@ def training_tile(batch_size: int, generations: int, microbatch: int | None = No
 
 
 def evaluation_tile(prompts: int, samples: int, most: int) -> Tile:
-    """Return the tile of an evaluation: at most ``most`` sequences, samples kept together."""
+    """Return the tile of an evaluation: at most ``most`` sequences, a prompt's samples together."""
     members = min(samples, most)
     return Tile(min(prompts, max(1, most // members)), members)

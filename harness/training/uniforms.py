@@ -1,8 +1,8 @@
-"""The randomness of a run: made on the host, keyed by its purpose, the same for every backend.
+"""The randomness of a run: drawn on the host, keyed by purpose, the same for every backend.
 
 Every draw comes from a Philox counter generator [1]_ whose key is (run seed, purpose) and whose
-counter starts at the given indices, so equal keys give equal draws in whatever order and process
-they are asked for, and different keys give independent ones.
+counter starts at the given indices. So equal keys give equal draws, in any order and any process,
+and different keys give independent ones.
 
 .. [1] Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC 2011.
 """
@@ -22,16 +22,10 @@ _WORD = 2**64
 
 
 def generator(seed: int, purpose: str, *indices: int) -> np.random.Generator:
-    """Return the generator of a key: a run seed, a purpose, and up to three indices.
+    """Return the generator of a key: a run's seed, a purpose, and up to three indices.
 
-    Parameters
-    ----------
-    seed
-        The run's seed, any integer.
-    purpose
-        What the draws are for: ``train``, ``eval``, ``prompts``, ``null`` or another word.
-    indices
-        Non-negative integers below 2⁶⁴, such as the step. ``(1,)`` and ``(1, 0)`` are one key.
+    ``purpose`` is ``train``, ``eval``, ``prompts``, ``null`` or another word. ``indices`` are
+    integers from 0 to 2⁶⁴ − 1, such as the step; ``(1,)`` and ``(1, 0)`` are the same key.
     """
     if len(indices) > 3:
         raise ValueError(f"a key has at most 3 indices, not {len(indices)}: {indices}")
@@ -46,7 +40,7 @@ def generator(seed: int, purpose: str, *indices: int) -> np.random.Generator:
 
 
 def train_uniforms(seed: int, step: int, prompts: int, generations: int, tokens: int) -> Uniforms:
-    """Return the noise of a training step: ``[prompts, generations, tokens]``, in [0, 1)."""
+    """Return the sampling noise of a training step, in [0, 1)."""
     draws = generator(seed, "train", step)
     return draws.random((prompts, generations, tokens), dtype=np.float32)
 
@@ -54,9 +48,9 @@ def train_uniforms(seed: int, step: int, prompts: int, generations: int, tokens:
 def eval_uniforms(seed: int, prompts: int, samples: int, tokens: int) -> Uniforms:
     """Return the sampling noise of every evaluation of a run: ``[prompts, samples, tokens]``.
 
-    The step is no part of the key, so an evaluation differs from an earlier one only where the
-    policy does. A value depends on its prompt, sample and position alone: evaluating more prompts,
-    more samples or longer completions leaves the values of the others as they are.
+    The step is not part of the key, so two evaluations differ only where the policy does. A value
+    depends only on its prompt, sample and position: evaluating more prompts, more samples or longer
+    completions does not change the other values.
     """
     uniforms = np.empty((prompts, samples, tokens), dtype=np.float32)
     for sample in range(samples):
@@ -67,7 +61,7 @@ def eval_uniforms(seed: int, prompts: int, samples: int, tokens: int) -> Uniform
 
 
 def draw_prompts(seed: int, step: int, available: int, batch_size: int) -> Integers:
-    """Return which prompts a training step uses: ``[batch_size]`` distinct indices."""
+    """Return the indices of the prompts of a training step, all different."""
     draws = generator(seed, "prompts", step)
     return draws.choice(available, size=batch_size, replace=False).astype(np.int64)
 
@@ -75,6 +69,7 @@ def draw_prompts(seed: int, step: int, available: int, batch_size: int) -> Integ
 def permute_within_groups(seed: int, step: int, rewards: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Return ``rewards`` ``[prompts, generations]`` shuffled within each prompt's group.
 
-    This is the null arm: rewards of the same distribution that say nothing about the completions.
+    The null arm does this: its rewards have the same distribution, but say nothing about the
+    completions.
     """
     return generator(seed, "null", step).permuted(rewards, axis=1)

@@ -1,6 +1,6 @@
-"""The weights that a run starts from: made once by supervised learning, cached by content.
+"""The weights that a run starts from: made once by supervised learning, and cached by content.
 
-The cache is a safetensors file of float32 arrays with plain names, readable by every backend:
+The cache is a safetensors file of named float32 arrays that every backend can read:
 ``embed`` [vocabulary, width], ``position`` [context, width], for each layer *i*
 ``layers.i.attention_norm`` [width], ``layers.i.qkv`` [width, 3·width], ``layers.i.out``
 [width, width], ``layers.i.mlp_norm`` [width], ``layers.i.up`` [width, 4·width],
@@ -29,23 +29,19 @@ Array = npt.NDArray[np.float32]
 Weights = Mapping[str, Array]
 
 STAGE = "warm start"
-"""The stage that progress names while weights are made or waited for."""
+"""The stage of progress while weights are made or waited for."""
 
 RECIPE_VERSION = 1
-"""The version of the recipe, raised by hand when it changes."""
-
-
-def context_length(task: Task) -> int:
-    """Return how many positions a policy for ``task`` needs: the last token is never read."""
-    return task.prompt_tokens + task.max_tokens - 1
+"""The version of the recipe. Raise it by hand when the recipe changes."""
 
 
 def parameter_shapes(task: Task) -> dict[str, tuple[int, ...]]:
     """Return the name and shape of every array of the decoder that ``task`` is trained with."""
     width = task.shape.width
+    context = task.prompt_tokens + task.max_tokens - 1  # the last token is never read
     shapes: dict[str, tuple[int, ...]] = {
         "embed": (task.vocabulary, width),
-        "position": (context_length(task), width),
+        "position": (context, width),
     }
     for layer in range(task.shape.layers):
         shapes |= {
@@ -62,8 +58,8 @@ def parameter_shapes(task: Task) -> dict[str, tuple[int, ...]]:
 def initial_weights(task: Task) -> dict[str, Array]:
     """Return untrained weights, drawn from the seed of the task's warm start.
 
-    Norms are 1; embeddings have standard deviation 0.02; matrices 1/√(rows), those that write to
-    the residual stream a further 1/√(2·layers) of it, as in GPT-2.
+    Norms are 1. The standard deviation is 0.02 for embeddings and 1/√rows for matrices, and is
+    divided by √(2·layers) for those that write to the residual stream, as in GPT-2.
     """
     draws = generator(task.warm_start.seed, "initial weights")
     weights = {}
@@ -85,10 +81,10 @@ def demonstration_batch(task: Task, step: int) -> tuple[Tokens, Tokens, Array, A
     -------
     prompts : ``[batch, prompt_tokens]``
     completions : ``[batch, max_tokens]``
-        Answers with noise: what the policy reads.
+        Answers with noise, which the policy reads.
     targets : ``[batch, max_tokens, vocabulary]``
-        The distribution of each token under the noise: what it learns to predict. Learning the
-        distribution itself in the place of a draw from it has the same optimum and less variance.
+        The distribution of each token under the noise, which the policy learns to predict. Learning
+        the distribution has the same optimum as learning a draw from it, and less variance.
     mask : ``[batch, max_tokens]``
         1 up to the first end of the noisy answer, then 0.
     """
@@ -115,7 +111,7 @@ def learning_rate(task: Task, step: int) -> float:
 
 
 def cache_file(task: Task, cache: Path) -> Path:
-    """Return where the weights of ``task`` are kept: the name is a hash of all that makes them."""
+    """Return the file with the weights of ``task``. Its name is a hash of all that makes them."""
     content = {
         "recipe": [RECIPE_VERSION, asdict(task.warm_start)],
         "task": [task.name, task.version],
@@ -127,21 +123,10 @@ def cache_file(task: Task, cache: Path) -> Path:
 def warm_started(
     task: Task, cache: Path, make: Callable[[Task, Notify], Weights], notify: Notify
 ) -> Weights:
-    """Return the weights that runs of ``task`` start from, making them where they are not cached.
+    """Return the weights that runs of ``task`` start from; ``make`` them if they are not cached.
 
-    Of several processes that need them at once, one makes them and the others wait. A file that
-    is damaged is made again.
-
-    Parameters
-    ----------
-    task
-        Whose weights.
-    cache
-        The folder of the cache; made where it does not exist.
-    make
-        Trains them: called with ``task`` and ``notify``.
-    notify
-        Told how far the making is, and from time to time that another process is still at it.
+    If several processes need them at once, one makes them and the others wait. A damaged file is
+    made again. ``notify`` is called while they are made, here or in another process.
     """
     import filelock
 
@@ -168,7 +153,7 @@ def warm_started(
 
 
 def _in_order(weights: Weights, task: Task) -> Weights:
-    """Return ``weights`` in the order of `parameter_shapes`: sums over them depend on it."""
+    """Return ``weights`` in the order of `parameter_shapes`, on which sums over them depend."""
     return {name: weights[name] for name in parameter_shapes(task)}
 
 
@@ -197,7 +182,7 @@ def _save(path: Path, weights: Weights) -> None:
 
 
 def _load(path: Path, task: Task) -> Weights | None:
-    """Return the weights in ``path``, or None where the file is missing or damaged."""
+    """Return the weights in ``path``, or None if the file is missing or damaged."""
     from safetensors import SafetensorError, safe_open
 
     try:

@@ -22,11 +22,7 @@ State = tuple[Parameters, optax.OptState]
 
 
 def make(task: Task, notify: Notify) -> warm_start.Weights:
-    """Return the warm-started weights of ``task``, trained here on the CPU from its own seed.
-
-    Minimises the cross-entropy of the policy against the noisy demonstrations' distribution, mean
-    over the tokens up to the end.
-    """
+    """Return the weights of ``task``, trained as in `harness.training.warm_start_torch`."""
     recipe = task.warm_start
     with jax.default_device(jax.devices("cpu")[0]):
         weights: Parameters = {

@@ -15,7 +15,7 @@ from harness.training.tasks import Task
 def make(task: Task, notify: Notify) -> warm_start.Weights:
     """Return the warm-started weights of ``task``, trained here on the CPU from its own seed.
 
-    Minimises the cross-entropy of the policy against the noisy demonstrations' distribution, mean
+    The loss is the cross-entropy of the policy and the noisy demonstrations' distribution, a mean
     over the tokens up to the end.
     """
     recipe = task.warm_start

@@ -61,7 +61,7 @@ def test_what_was_saved_is_loaded(job, path, capsys):
     assert found.facts["seconds"] == FACTS["seconds"]
     assert np.isnan(found.facts["curve"][0][2])
     assert {key: found.facts[key] for key in ("tokens", "text")} == {"tokens": 12, "text": "é"}
-    assert said(capsys) == [f"checkpoint {path} has 8 of 20 steps; training goes on from there"]
+    assert said(capsys) == [f"checkpoint {path} has 8 of 20 steps; training continues from there"]
     assert list(path.parent.iterdir()) == [path]
 
 
@@ -170,7 +170,7 @@ def test_another_run_s_is_left_alone(job, path, capsys, now, words):
     saved(job)
     content = path.read_bytes()
     assert Checkpoint(now(job)).load() is None
-    assert said(capsys) == [f"checkpoint {path} {words}; training begins anew"]
+    assert said(capsys) == [f"checkpoint {path} {words}; training starts again"]
     assert path.read_bytes() == content
 
 
@@ -184,7 +184,7 @@ def test_what_it_was_made_with_must_be_equal(job, path, capsys):
     ):
         capsys.readouterr()
         assert Checkpoint(job, **made_with).load() is None
-        assert said(capsys) == [f"checkpoint {path} is of {words}; training begins anew"]
+        assert said(capsys) == [f"checkpoint {path} is of {words}; training starts again"]
 
 
 def test_a_file_cut_off_anywhere_is_no_checkpoint(job, path, capsys):
@@ -194,7 +194,7 @@ def test_a_file_cut_off_anywhere_is_no_checkpoint(job, path, capsys):
         path.write_bytes(content[:length])
         assert Checkpoint(job).load() is None
         (line,) = said(capsys)
-        assert line == f"checkpoint {path} is damaged, or of another version; training begins anew"
+        assert line == f"checkpoint {path} is damaged, or of another version; training starts again"
 
 
 def test_a_file_with_any_bit_turned_is_no_checkpoint(job, path):

@@ -207,7 +207,7 @@ def test_a_damaged_checkpoint_costs_the_steps_it_had(job, whole, kept, capsys):
         capsys.readouterr()
         assert timeless(train(job)) == timeless(whole)
         assert capsys.readouterr().out == (
-            f"checkpoint {path} is damaged, or of another version; training begins anew\n"
+            f"checkpoint {path} is damaged, or of another version; training starts again\n"
         )
         assert kept() == []
 
@@ -229,7 +229,7 @@ def test_one_of_other_training_or_another_start_is_not_gone_on_from(
     assert timeless(train(job)) == timeless(whole)
     (line,) = capsys.readouterr().out.splitlines()
     assert f" is of {name} " in line
-    assert "training begins anew" in line
+    assert "training starts again" in line
 
 
 def test_a_full_disk_costs_no_run(job, whole, kept, monkeypatch, capsys):
@@ -278,7 +278,7 @@ def test_killed_at_any_moment_it_is_the_run_it_was(job, tmp_path):
                 time.sleep(draws.random() * 0.02)
                 program.kill()
             said += lines
-    resumed = [int(line.split()[3]) for line in said if b"training goes on from there" in line]
+    resumed = [int(line.split()[3]) for line in said if b"training continues from there" in line]
     assert len(resumed) == 5
     assert resumed == sorted(set(resumed))
     assert timeless(pickle.loads(Path(job.log).read_bytes())) == timeless(whole)
