@@ -1,4 +1,4 @@
-"""Where runs are trained: in this process, in worker processes of this machine, or on Ray."""
+"""Train runs in this process, in worker processes of this machine, or on Ray."""
 
 from __future__ import annotations
 
@@ -23,30 +23,27 @@ def make_executor(
     on_event: Callable[[Event], None] | None = None,
     may_begin: MayBegin | None = None,
 ) -> Executor:
-    """Return the executor called ``name``; no process is started before its first job.
+    """Return the executor called ``name``. It starts no process before its first job.
 
-    ``workers`` and ``threads`` (per worker) are those of ``local``, and so is ``gpus``: the first
-    so many of this machine, or those of an index or UUID, with up to ``per_gpu`` runs on each and
-    no more workers than that makes; None are as many. ``ray`` has the same, on the cluster at
-    ``address``, or with None on a Ray of its own (see `RayExecutor`). ``debug`` lets a trainer's
-    exceptions out of ``inline``'s ``poll``, and ``stops`` are exceptions that always leave it.
-    ``on_event`` hears of every event as it happens, and ``may_begin`` is asked before each job is
-    begun, see `harness.protocols.Executor`.
+    ``workers`` (None for as many as there are places), ``threads`` per worker, ``gpus`` (the first
+    so many, or those with these indices or UUIDs) and the runs ``per_gpu`` are for ``local`` and
+    ``ray``; ``address`` is for `RayExecutor`, ``debug`` and ``stops`` are for `InlineExecutor`.
+    `harness.protocols.Executor` describes ``on_event`` and ``may_begin``.
 
     Raises
     ------
     UsageError
-        Where a value cannot be used, GPUs are asked for that are not here, or there is no Ray
-        cluster at ``address``.
+        Where a value cannot be used, a GPU is not here, or there is no Ray cluster at ``address``.
     BackendError
         Where the executor is not available.
     """
-    if workers is not None and workers < 1:
-        raise UsageError(f"the number of workers must be at least 1, not {workers}")
-    if threads < 1:
-        raise UsageError(f"the number of threads a worker must be at least 1, not {threads}")
-    if per_gpu < 1:
-        raise UsageError(f"the number of runs a GPU must be at least 1, not {per_gpu}")
+    for number, what in (
+        (workers, "workers"),
+        (threads, "threads a worker"),
+        (per_gpu, "runs a GPU"),
+    ):
+        if number is not None and number < 1:
+            raise UsageError(f"the number of {what} must be at least 1, not {number}")
     if name == "inline":
         if gpus is not None:
             raise UsageError(

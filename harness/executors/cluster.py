@@ -1,4 +1,4 @@
-"""Connect to Ray or start it, and run hosts there. The only module that imports Ray."""
+"""Connect to Ray or start it, and run hosts there. Only this module imports Ray."""
 
 from __future__ import annotations
 
@@ -36,20 +36,20 @@ Pending: TypeAlias = Any
 """An answer that is awaited: a reference of Ray, or of its client."""
 
 OBJECT_STORE = 80 * 2**20
-"""Bytes of shared memory that a Ray of the session's own has for objects, near the least it takes:
-runs and their results are small."""
+"""Bytes of shared memory for objects in a Ray that we start, near Ray's minimum: runs and results
+are small."""
 
 REACH = 5.0
 """Seconds to wait for a machine to answer at an address."""
 CHECK = 60.0
-"""Seconds to wait for what answers there to say that it is Ray."""
+"""Seconds to wait for an answer that shows it is Ray."""
 
 _ADDRESS = re.compile(r"auto|(ray://)?[^\s/:]+:\d{1,5}|(ray://)?\[[0-9a-fA-F:]+\]:\d{1,5}")
 
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """The resources that a worker needs; ``gpus`` may be a part of one, ``memory`` is in bytes."""
+    """The resources that a worker needs. ``gpus`` may be a part of one; ``memory`` is in bytes."""
 
     cpus: int = 1
     gpus: float = 0.0
@@ -57,12 +57,12 @@ class Needs:
 
     @property
     def sharers(self) -> int:
-        """How many workers one GPU is for; 0 without one."""
+        """The number of workers that share a GPU; 0 without one."""
         return round(1 / self.gpus) if self.gpus else 0
 
     @property
     def resources(self) -> dict[str, float]:
-        """The same, by Ray's names."""
+        """The needs by Ray's names."""
         asked = {"CPU": self.cpus, "GPU": self.gpus, "memory": self.memory or 0}
         return {name: value for name, value in asked.items() if value}
 
@@ -71,7 +71,7 @@ class Needs:
 
 
 class LostError(Exception):
-    """An actor is gone: why, in one line, and whether memory ran out."""
+    """An actor is gone. Says why in one line, and whether memory ran out."""
 
     def __init__(self, why: str, *, of_memory: bool = False) -> None:
         super().__init__(why)
@@ -81,8 +81,8 @@ class LostError(Exception):
 class Cluster:
     """A Ray that this process is connected to.
 
-    ``own`` is one that was started here, in the folder ``home``, and ends with `close`. One that
-    this process had been connected to before stays connected.
+    An ``own`` one was started here, in the folder ``home``, and ends with `close`. One that this
+    process was connected to before stays connected.
     """
 
     def __init__(self, name: str, *, own: bool = False, home: Path | None = None) -> None:
@@ -98,7 +98,7 @@ class Cluster:
         Raises
         ------
         UsageError
-            Where there is none, or one of another version: the message says which.
+            Where there is none, or one of another version. The message says which.
         """
         if not _ADDRESS.fullmatch(address):
             raise UsageError(
@@ -127,18 +127,13 @@ class Cluster:
 
     @classmethod
     def start(cls, cpus: int, devices: Sequence[Device] = ()) -> Cluster:
-        """Start a Ray for this process with so many CPUs and these GPUs.
+        """Start a Ray for this process, or use the one that it is connected to already.
 
-        A Ray that this process is connected to already is used instead.
-
-        Raises
-        ------
-        BackendError
-            Where it cannot be started.
+        Raises `BackendError` if it cannot be started.
         """
         if ray.is_initialized():
             return cls("the Ray that this process uses")
-        # Its sockets lie in this folder, and a socket's path has at most 107 characters.
+        # Ray puts its sockets in this folder, and a socket's path has at most 107 characters.
         short = "/tmp" if os.access("/tmp", os.W_OK) else None
         home = Path(tempfile.mkdtemp(prefix="sweep-ray-", dir=short))
         seen = {VISIBLE: ",".join(device.uuid for device in devices)} if devices else {}
@@ -157,7 +152,7 @@ class Cluster:
             with _quiet(**seen):
                 try:
                     begin()
-                except Exception:  # noqa: BLE001 it waits 30 s for itself: too few on a busy machine
+                except Exception:  # noqa: BLE001 Ray waits 30 s, too few on a busy machine
                     _end(home)
                     begin()
         except BaseException as error:
@@ -170,7 +165,7 @@ class Cluster:
 
     @classmethod
     def _at_hand(cls, address: str) -> Cluster:
-        """Return the Ray that this process is connected to, if it is the one at ``address``."""
+        """Return the Ray that this process is connected to; it must be the one at ``address``."""
         joined = ray.get_runtime_context().gcs_address
         if address not in ("auto", joined):
             raise UsageError(
@@ -179,11 +174,11 @@ class Cluster:
         return cls(f"the Ray cluster at {joined}")
 
     def room(self, needs: Needs) -> int:
-        """Return how many workers with such ``needs`` all nodes together have room for."""
+        """Return the number of workers with these ``needs`` for which all nodes have room."""
         return sum(_times(node, needs.resources) for node in self._nodes())
 
     def nodes(self) -> str:
-        """Describe the resources of each node."""
+        """Return the resources of each node in words."""
         return "; ".join(_worded(node) for node in self._nodes()) or "no node"
 
     def start_host(self, needs: Needs) -> Actor:
@@ -204,20 +199,14 @@ class Cluster:
         return getattr(host, method).remote(*arguments)
 
     def answered(self, asked: Iterable[Pending], timeout: float) -> list[Pending]:
-        """Return those of ``asked`` that are answered, waiting ``timeout`` s for the first."""
+        """Return the answered ones of ``asked``; wait up to ``timeout`` seconds for the first."""
         asked = list(asked)
         if not ray.wait(asked, timeout=max(0.0, timeout))[0]:
             return []
         return list(ray.wait(asked, num_returns=len(asked), timeout=0)[0])
 
     def answer(self, asked: Pending) -> bytes:
-        """Return a host's answer.
-
-        Raises
-        ------
-        LostError
-            Where the host is gone, or failed at it.
-        """
+        """Return a host's answer; `LostError` if the host is gone or failed."""
         try:
             answer: bytes = ray.get(asked)
         except ray.exceptions.OutOfMemoryError as error:
@@ -232,7 +221,7 @@ class Cluster:
             ray.kill(host)
 
     def close(self, logs: Path | None = None) -> None:
-        """Disconnect where `connect` connected; end what was started, its logs go to ``logs``."""
+        """Disconnect if `connect` connected; end what was started and keep its logs in ``logs``."""
         if self._connected_here:
             with _quiet():
                 ray.shutdown()
@@ -247,7 +236,7 @@ class Cluster:
 
 
 def _reach(address: str) -> None:
-    """Check that a program listens at ``address``: Ray itself would try for minutes."""
+    """Check that a program listens at ``address``, since Ray would try for minutes."""
     host, _, port = address.removeprefix("ray://").rpartition(":")
     try:
         socket.create_connection((host.strip("[]"), int(port)), REACH).close()
@@ -256,7 +245,7 @@ def _reach(address: str) -> None:
 
 
 def _check(address: str) -> None:
-    """Check that it is a Ray of this version, in a process that Ray may end."""
+    """Check in another process, which Ray may end, that this is a Ray of our version."""
     command = [sys.executable, "-m", "ray.scripts.scripts", "health-check", "--address", address]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=CHECK, check=False)
@@ -271,7 +260,7 @@ def _not_joined(address: str, why: str) -> str:
     if "version" in why.lower():
         advice = "install the same Ray and Python here and on its nodes"
     elif address == "auto":
-        advice = "start one with 'ray start --head', or leave the address out for one of our own"
+        advice = "start one with 'ray start --head', or leave the address out"
     else:
         advice = "give the address that 'ray start --head' printed, or leave it out"
     return f"no Ray cluster at {address!r}: {why}; {advice}"
@@ -279,9 +268,9 @@ def _not_joined(address: str, why: str) -> str:
 
 @contextlib.contextmanager
 def _quiet(**variables: str) -> Iterator[None]:
-    """Set ``variables`` for Ray to see; keep what it would change: how signals are handled."""
-    # Without the first, Ray hides all GPUs from a worker that asks for none; the local executor
-    # does not. With the second, nothing is reported to anybody.
+    """Set ``variables`` for Ray, and keep the signal handlers that it would replace."""
+    # Without the first variable, Ray hides all GPUs from a worker that asks for none, as the local
+    # executor does not. With the second, Ray reports nothing to anybody.
     environment = {
         "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
         "RAY_USAGE_STATS_ENABLED": "0",
@@ -304,7 +293,7 @@ def _quiet(**variables: str) -> Iterator[None]:
 
 
 def _end(home: Path) -> None:
-    """End a Ray that has not started in the folder ``home``, with the processes that it left."""
+    """End a Ray that failed to start in the folder ``home``, with its processes."""
     ray.shutdown()
     for process in psutil.Process().children(recursive=True):
         with contextlib.suppress(psutil.Error):
@@ -313,7 +302,7 @@ def _end(home: Path) -> None:
 
 
 def _keep_logs(home: Path, logs: Path | None) -> None:
-    """Move the logs of a Ray that has ended to the folder ``logs``, in the place of older ones."""
+    """Move the logs of a Ray that has ended to the folder ``logs``, and replace older ones."""
     found = next(home.glob("session_2*/logs"), None)
     if logs is None or found is None:
         return
@@ -334,7 +323,7 @@ def _why(error: Exception) -> str:
 
 
 def _times(node: dict[str, float], asked: dict[str, float]) -> int:
-    """Return how often a node has what is ``asked``."""
+    """Return how many times a node has the resources ``asked``."""
     return min((int(node.get(name, 0) / value + 1e-6) for name, value in asked.items()), default=0)
 
 
@@ -351,5 +340,5 @@ def _worded(resources: dict[str, float]) -> str:
 
 
 def _is_rays(entry: str) -> bool:
-    """Return whether Ray has added an entry of sys.path, for libraries of its own."""
+    """Return whether Ray has added this entry to sys.path, for its own libraries."""
     return Path(entry).name == "thirdparty_files"

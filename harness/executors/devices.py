@@ -1,4 +1,4 @@
-"""The GPUs of this machine: find them, choose some, and give one to a process."""
+"""Find the GPUs of this machine, choose some, and give one to a process."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from harness.errors import UsageError
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 
 JAX_SHARE = 0.9
-"""The part of a GPU's memory that the JAX programs on it may take together."""
+"""The part of a GPU's memory that all JAX programs on it may take together."""
 
 _PATIENCE = 60.0
 _GPU = re.compile(r"GPU (\d+): ")
@@ -24,8 +24,8 @@ _SLICE = re.compile(r"\s+MIG (\S+)\s+Device\s+(\d+): \(UUID: (\S+)\)")
 class Device:
     """A GPU, or a MIG instance of one.
 
-    ``index`` is as nvidia-smi prints it, ``1:0`` for the first instance of GPU 1; ``memory`` are
-    bytes, None where they are not told.
+    ``index`` is nvidia-smi's, with ``1:0`` for the first instance of GPU 1. ``memory`` is in bytes,
+    or None if unknown.
     """
 
     index: str
@@ -39,14 +39,10 @@ class Device:
 
 
 def devices() -> tuple[Device, ...]:
-    """Return the GPUs of this machine; MIG instances in the place of a GPU that is divided.
+    """Return the GPUs of this machine, with MIG instances in place of a GPU that is divided.
 
-    They are read from what nvidia-smi prints, which comes with the driver and needs no library.
-
-    Raises
-    ------
-    UsageError
-        Where nvidia-smi is not here, or cannot say.
+    nvidia-smi lists them: it comes with the driver and needs no library. Raises `UsageError` if it
+    cannot.
     """
     fields = "--query-gpu=index,uuid,name,memory.total"
     gpus = [_device(line) for line in _ask(fields, "--format=csv,noheader").splitlines() if line]
@@ -57,12 +53,8 @@ def devices() -> tuple[Device, ...]:
 def chosen(asked: int | Sequence[str]) -> tuple[Device, ...]:
     """Return the first ``asked`` GPUs, or those that it names by index or UUID.
 
-    Only those are looked at that ``CUDA_VISIBLE_DEVICES`` leaves, where it is set, in its order.
-
-    Raises
-    ------
-    UsageError
-        Where they are not here: the message names those that are.
+    If ``CUDA_VISIBLE_DEVICES`` is set, only its GPUs count, in its order. Raises `UsageError` if
+    there are not enough, or not these. The message names those that are here.
     """
     setting = os.environ.get(VISIBLE)
     found = visible(devices(), setting)
@@ -78,7 +70,7 @@ def chosen(asked: int | Sequence[str]) -> tuple[Device, ...]:
     for entry in asked:
         matches = _named(entry, found)
         if not matches:
-            raise UsageError(f"GPU {entry!r} is no index or UUID of one; {here}")
+            raise UsageError(f"GPU {entry!r} is not the index or UUID of one; {here}")
         named.update((device.uuid, device) for device in matches)
     return tuple(named.values())
 
@@ -86,7 +78,7 @@ def chosen(asked: int | Sequence[str]) -> tuple[Device, ...]:
 def visible(found: Sequence[Device], setting: str | None) -> tuple[Device, ...]:
     """Return the devices that a value of ``CUDA_VISIBLE_DEVICES`` leaves; None leaves all.
 
-    As for CUDA, an entry that names none of them hides those that come after it.
+    As in CUDA, an entry that names none of them hides those after it.
     """
     if setting is None:
         return tuple(found)
@@ -102,8 +94,8 @@ def visible(found: Sequence[Device], setting: str | None) -> tuple[Device, ...]:
 def environment(device: Device, sharers: int) -> dict[str, str]:
     """Return the variables with which a process sees only ``device``, shared by ``sharers``.
 
-    By itself JAX takes most of a GPU's memory at once. Here each takes what it needs, up to its
-    part; what the user has set of that is left as it is.
+    By default JAX takes most of a GPU's memory at once. With these variables a process takes what
+    it needs, up to its share. They leave out what the user has set.
     """
     ours = {VISIBLE: device.uuid}
     if "XLA_PYTHON_CLIENT_PREALLOCATE" not in os.environ:
@@ -127,16 +119,16 @@ def _ask(*arguments: str) -> str:
         )
     except OSError as error:
         raise UsageError(
-            f"which GPUs are here is asked of nvidia-smi, which cannot be run ({error.strerror}): "
+            f"nvidia-smi, which lists the GPUs, cannot be run ({error.strerror}): "
             "install NVIDIA's driver, or leave --sweep-gpus out"
         ) from None
     except subprocess.TimeoutExpired:
         raise UsageError(
-            f"nvidia-smi does not say which GPUs are here: no answer in {_PATIENCE:g} s"
+            f"nvidia-smi does not list the GPUs: no answer in {_PATIENCE:g} s"
         ) from None
     except subprocess.CalledProcessError as error:
         said = " ".join((error.stdout + error.stderr).split()) or f"exit code {error.returncode}"
-        raise UsageError(f"nvidia-smi does not say which GPUs are here: {said}") from None
+        raise UsageError(f"nvidia-smi does not list the GPUs: {said}") from None
     return done.stdout
 
 
@@ -144,13 +136,13 @@ def _device(line: str) -> Device:
     try:
         index, uuid, name, memory = (field.strip() for field in line.split(","))
     except ValueError:
-        raise UsageError(f"nvidia-smi does not say which GPUs are here: {line.strip()}") from None
+        raise UsageError(f"nvidia-smi does not list the GPUs: {line.strip()}") from None
     amount = re.fullmatch(r"(\d+) MiB", memory)
     return Device(index, uuid, name, int(amount[1]) * 2**20 if amount else None)
 
 
 def _slices(listing: str, gpus: dict[str, Device]) -> dict[str, list[Device]]:
-    """Return the MIG instances in what ``nvidia-smi --list-gpus`` prints, by their GPU's index."""
+    """Return the MIG instances that ``nvidia-smi --list-gpus`` prints, by their GPU's index."""
     found: dict[str, list[Device]] = {}
     gpu = ""
     for line in listing.splitlines():
@@ -166,7 +158,7 @@ def _slices(listing: str, gpus: dict[str, Device]) -> dict[str, list[Device]]:
 
 
 def _named(entry: str, found: Sequence[Device]) -> list[Device]:
-    """Return the devices that an index, a UUID, or how a UUID begins, means; empty without any."""
+    """Return the devices with this index, this UUID, or a UUID that begins with it."""
     if entry.startswith(("GPU-", "MIG-")):
         matches = [device for device in found if device.uuid.startswith(entry)]
         return matches if len(matches) == 1 else []

@@ -1,4 +1,4 @@
-"""The node's side of the Ray executor: it trains jobs there, without importing Ray."""
+"""The Ray executor's side on a node: it trains jobs there, without importing Ray."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from harness.protocols import Event, Finished, Progressed
 from harness.records import Job
 
 GATHER = 0.1
-"""Seconds for which progress is gathered before it is sent: there may be many hosts."""
+"""Seconds for which progress is gathered before it is sent, since there may be many hosts."""
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A job for a host. ``mark`` is what the session has just written into the job's log."""
+    """A job for a host. ``mark`` is the text that the session has just written into its log."""
 
     job: Job
     mark: str
@@ -34,8 +34,8 @@ class Request:
 class Response:
     """The events that a host reports.
 
-    Where the session cannot read the host's files, ``lines`` are the last that the job printed,
-    and ``log`` is its whole log once it has ended.
+    If the session cannot read the host's files, ``lines`` are the last of the job's log, and
+    ``log`` is all of it once the job has ended.
     """
 
     events: tuple[Event, ...]
@@ -44,13 +44,13 @@ class Response:
 
 
 class Host:
-    """Trains the jobs it is given, one after another, in a worker process of its own.
+    """Trains the jobs it is given, one after another, in a worker process.
 
-    The worker is one of `LocalExecutor`, so that its failures are found and worded here as on the
-    session's machine, and its death does not end this process. Requests and responses are bytes:
-    what cannot be pickled is found by us, where the job is known. ``path`` is the
-    session's `sys.path`, ``folder`` its working directory, used where it exists. Where Ray has
-    given this process a GPU, ``sharers`` processes share it.
+    The worker is one of `LocalExecutor`. So its failures are found and reported as on the session's
+    machine, and its death does not end this process. Requests and responses are bytes, so that we
+    and not Ray find what cannot be pickled, and know the job. ``path`` is the session's `sys.path`,
+    ``folder`` its working directory, used if it exists here. If Ray has given this process a GPU,
+    ``sharers`` processes share it.
     """
 
     def __init__(self, threads: int, sharers: int, path: Sequence[str], folder: str) -> None:
@@ -67,7 +67,7 @@ class Host:
         self._log: str | None = None
 
     def node(self) -> bytes:
-        """Return the name of the machine that this is, to show that it is ready."""
+        """Return the name of this machine, to show that the host is ready."""
         return socket.gethostname().encode()
 
     def work(self, request: bytes | None, timeout: float) -> bytes:
@@ -89,7 +89,7 @@ class Host:
         return self._response(events)
 
     def close(self) -> bytes:
-        """Kill the worker; return a pickled `Response` with what it had sent before."""
+        """Kill the worker; return a pickled `Response` with what it has sent."""
         return self._response(self._executor.close())
 
     def _begin(self, request: Request) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import importlib
 import importlib.util
@@ -12,17 +11,16 @@ from pathlib import Path
 from types import ModuleType
 from typing import cast
 
-from harness.errors import UsageError
+from harness.errors import UsageError, nearest
 from harness.protocols import Trainer
 
 
 def load_trainer(reference: str) -> Trainer:
     """Return the function that ``reference`` names.
 
-    A reference is ``package.module:function``, or ``path/to/file.py:function`` with the path
-    absolute or relative to the working directory. A file is imported once in a process, and finds
-    the modules that lie beside it. Whatever is wrong is a `UsageError` that quotes the reference;
-    an exception raised while importing is its cause.
+    A reference is ``package.module:function``, or ``path/to/file.py:function`` with an absolute
+    path or one relative to the working directory. A process imports a file once, and the file can
+    import modules that lie beside it. Every mistake is a `UsageError` that quotes the reference.
     """
     place, _, name = reference.rpartition(":")
     if not place or not name:
@@ -34,8 +32,7 @@ def load_trainer(reference: str) -> Trainer:
     module = _import_file(place, reference) if is_file else _import_module(place, reference)
     found = getattr(module, name, None)
     if found is None:
-        near = difflib.get_close_matches(name, list(vars(module)), n=1)
-        hint = f", did you mean '{near[0]}'?" if near else ""
+        hint = nearest(name, vars(module))
         raise UsageError(f"trainer '{reference}': '{place}' defines no '{name}'{hint}")
     if not callable(found):
         raise UsageError(

@@ -1,4 +1,4 @@
-"""The log file of a run: what is printed while it trains, by Python or by a C library."""
+"""The log file of a run, with all that Python or a C library prints while it trains."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ FATAL = "Fatal Python error"
 LIMIT = 2 * 2**20
 """A log of more bytes than this is cut."""
 KEPT = 2**19
-"""The bytes of a log's beginning and of its end that are left when it is cut."""
-_CUT = b"\n[sweep] the middle of this log is left out: much was printed\n"
+"""The bytes that are kept of a log's beginning, and of its end, when it is cut."""
+_CUT = b"\n[sweep] the middle of this log is left out: too much was printed\n"
 
 
 def begin_log(path: str) -> None:
-    """Create the log file ``path`` with its folders, empty."""
+    """Create the empty log file ``path``, with its folders."""
     log = Path(path)
     log.parent.mkdir(parents=True, exist_ok=True)
     log.write_bytes(b"")
@@ -35,30 +35,27 @@ def redirect(path: str) -> None:
 
 def append(path: str, text: str) -> None:
     """Append ``text`` to the log ``path``; ignore a log that cannot be written."""
-    try:
+    with suppress(OSError):
         log = Path(path)
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("a", encoding="utf-8", errors="backslashreplace") as file:
             file.write(text)
-    except OSError:
-        pass
 
 
 def cut(path: str) -> None:
-    """Cut a log that is too long to its beginning and its end, where that is possible.
+    """Cut a log that is too long to its beginning and its end, if possible.
 
-    It may be written to meanwhile, by those who append to it. What they add in the moment that it
-    takes is lost.
+    Others may append to it at the same time. What they add while it is being cut is lost.
     """
     with suppress(OSError):
-        if os.stat(path).st_size <= LIMIT:  # noqa: PTH116 it is looked at often
+        if os.stat(path).st_size <= LIMIT:  # noqa: PTH116 it is called often
             return
         with open(path, "r+b", buffering=0) as log:  # noqa: PTH123
             fcntl.flock(log, fcntl.LOCK_EX)
             size = os.fstat(log.fileno()).st_size
             if size <= LIMIT:
                 return
-            # The end is copied forward, over what goes, so that the file never lacks it.
+            # The end is copied forward over the middle, so that the file always has it.
             end = _CUT + os.pread(log.fileno(), KEPT, size - KEPT)
             os.pwrite(log.fileno(), end, KEPT)
             os.truncate(log.fileno(), KEPT + len(end))
@@ -67,8 +64,8 @@ def cut(path: str) -> None:
 def tail(path: str, lines: int = 4, reach: int = 8192) -> list[str]:
     """Return the last ``lines`` lines of a log that are not blank, reading only its end.
 
-    Where the interpreter's own crash report is within ``reach`` bytes of the end, the lines are
-    its first ones, which say what happened, rather than its last.
+    If there is a crash report of the interpreter within ``reach`` bytes of the end, return its
+    first lines instead, which say what happened.
     """
     try:
         with Path(path).open("rb") as file:

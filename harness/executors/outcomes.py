@@ -1,4 +1,4 @@
-"""Turn what a trainer returns or raises into one outcome that can be stored."""
+"""Turn what a trainer returns or raises into an outcome that can be stored."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ _WHOLE = ("step", "completions")
 """Fields of a point of the curve or the trace that are integers."""
 
 _MAY_LACK = ("se",)
-"""Fields of a point that it need not have; NaN stands for what is not known."""
+"""Fields that a point may lack; there NaN means unknown."""
 
 TOLERANCE = 1e-6
-"""How far ΔPerf may lie from the difference of the two perfs that a trainer reports."""
+"""The most that a trainer's ΔPerf may differ from the difference of its two perfs."""
 
 _OUT_OF_MEMORY = (
     "out of memory",  # CUDA, ROCm, MPS
@@ -44,17 +44,17 @@ _OUT_OF_MEMORY = (
 
 
 def train(job: Job, notify: Notify) -> Outcome:
-    """Train ``job`` and return its outcome, made sound. What the trainer raises is not caught."""
+    """Train ``job`` and return its sound outcome. An exception of the trainer is not caught."""
     return sound(load_trainer(job.conditions.trainer)(job, notify))
 
 
 def sound(outcome: object) -> Outcome:
-    """Return ``outcome`` in plain, finite numbers; TypeError where it is no outcome at all.
+    """Return ``outcome`` in plain, finite numbers; TypeError if it is not an outcome.
 
-    Numbers that are not finite become None, and points of the curve or the trace that hold one
-    are left out; a point of the curve without a standard error stays. A run said to be completed
-    whose ΔPerf is not finite is a diverged run; one without a ΔPerf, or with figures that cannot
-    be, has failed.
+    A number that is not finite becomes None, and a point of the curve or the trace with one is left
+    out, unless only its standard error is missing. If the outcome says ``completed``, it becomes
+    ``diverged`` where perf or ΔPerf is not finite, and ``failed`` where ΔPerf is missing or figures
+    contradict each other.
     """
     if not isinstance(outcome, Outcome):
         raise TypeError(f"the trainer returned {type(outcome).__name__}, expected an Outcome")
@@ -91,7 +91,7 @@ def sound(outcome: object) -> Outcome:
 
 
 def _inconsistency(outcome: Outcome) -> str | None:
-    """Return which figures of a completed run cannot be true; None where they agree."""
+    """Return the figures of a completed run that cannot be true; None if all can."""
     before, after, delta = outcome.perf_before, outcome.perf_after, outcome.delta_perf
     for name, perf in (("perf_before", before), ("perf_after", after)):
         if perf is not None and not 0.0 <= perf <= 1.0:
@@ -117,12 +117,6 @@ def failure(error: BaseException, log: str | None) -> Outcome:
     return Outcome(status="oom" if _is_out_of_memory(error) else "failed", error=text + where)
 
 
-def unsent(error: BaseException, log: str) -> Outcome:
-    """Return the outcome of a run whose trainer returned what cannot be pickled."""
-    text = f"the trainer returned what cannot be sent: {one_line(error)} (log: {log})"
-    return Outcome(status="failed", error=text)
-
-
 def overdue(timeout: float) -> Outcome:
     """Return the outcome of a run that was stopped at its ``timeout``."""
     return Outcome(status="timeout", error=f"stopped after its {timeout:g} s")
@@ -130,34 +124,22 @@ def overdue(timeout: float) -> Outcome:
 
 def too_large(used: int, limit: int) -> Outcome:
     """Return the outcome of a run that was stopped because its memory exceeded its ``limit``."""
-    had = (
-        f"it had {byte_size(used)} of memory, more than the {byte_size(limit)} that a run may have"
-    )
-    return Outcome(status="oom", error=f"stopped: {had}", peak_memory=used)
-
-
-def starved() -> Outcome:
-    """Return the outcome of a run whose worker the system killed because memory ran out."""
-    error = "the worker was killed by the system, whose memory had run out"
-    return Outcome(status="oom", error=error)
-
-
-def crash(what: str) -> Outcome:
-    """Return the outcome of a run whose worker died; ``what`` says how."""
-    return Outcome(status="crashed", error=what)
+    had, most = byte_size(used), byte_size(limit)
+    error = f"stopped: it had {had} of memory, more than the {most} that a run may have"
+    return Outcome(status="oom", error=error, peak_memory=used)
 
 
 def with_last_lines(outcome: Outcome, log: str) -> Outcome:
-    """Return the outcome of a run that was cut short, with the last lines of its log."""
+    """Return ``outcome`` with the last lines of the log added to its error."""
     said = tail(log)
     end = f"{log} ends: {' | '.join(said)}" if said else f"its log {log} is empty"
     return replace(outcome, error=f"{outcome.error}; {end}")
 
 
 def filled(outcome: Outcome, seen: Sequence[Evaluation], seconds: float) -> Outcome:
-    """Fill in what the executor knows and ``outcome`` does not say.
+    """Fill in what ``outcome`` does not say and the executor knows.
 
-    That is the wall time and, for a run that did not complete, the evaluations ``seen`` so far.
+    This is the wall time and, if the run did not complete, the evaluations ``seen`` so far.
     """
     if outcome.seconds is None:
         outcome = replace(outcome, seconds=seconds)

@@ -1,25 +1,24 @@
-"""A worker process of this machine: started, killed, and the memory it has."""
+"""A worker process of this machine: how it is started and killed, and the memory it has."""
 
 from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import signal
 import subprocess
 import sys
-import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from multiprocessing.connection import Connection, Pipe
 from pathlib import Path
 
 import psutil
 
-from harness.executors.outcomes import filled
+from harness.executors.pool import PoolWorker
 from harness.executors.worker import BOOT
-from harness.records import Evaluation, Job, Outcome
 
 _THREADS = (
     "OMP_NUM_THREADS",
@@ -33,12 +32,11 @@ _THREADS = (
 
 
 @dataclass
-class Worker:
-    """A worker process with our end of its pipe, and the job it has, if any.
+class Worker(PoolWorker):
+    """A worker process with our end of its pipe.
 
-    ``proven`` is one that has begun a job before, ``started`` one that has begun the job at hand.
-    ``program`` is that of the last job which had one. ``device`` is the one it was started on,
-    empty without, and ``alone`` whether it was started to have that to itself.
+    A ``proven`` worker has begun a job before. ``device`` is the one it was started on, if any, and
+    ``alone`` says that it has this device to itself.
     """
 
     process: subprocess.Popen[bytes]
@@ -47,26 +45,17 @@ class Worker:
     device: str = ""
     alone: bool = False
     proven: bool = False
-    job: Job | None = None
-    program: str = ""
-    started: bool = False
-    began: float = 0.0
-    curve: list[Evaluation] = field(default_factory=list)
     oom_kills: int | None = None
 
     @property
-    def deadline(self) -> float | None:
-        """The time at which the job's timeout is over, by the monotonic clock."""
+    def deadline(self) -> float:
+        """The end of the job's timeout on the monotonic clock; infinite without one."""
         if self.job is None or self.job.timeout is None:
-            return None
+            return math.inf
         return self.began + self.job.timeout
 
-    def filled(self, outcome: Outcome) -> Outcome:
-        """Fill in what is known of the worker's job and ``outcome`` does not say."""
-        return filled(outcome, self.curve, time.monotonic() - self.began)
-
     def kill(self) -> None:
-        """Kill the process with its process group: all that it has started ends too."""
+        """Kill the process with its process group, and so all that it has started."""
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.process.pid, signal.SIGKILL)
         with contextlib.suppress(ProcessLookupError):
@@ -81,19 +70,14 @@ class Worker:
 
 
 def with_threads(count: int) -> dict[str, str]:
-    """Return the variables by which numerical libraries compute with ``count`` threads."""
+    """Return the variables that make numerical libraries compute with ``count`` threads."""
     return dict.fromkeys(_THREADS, str(count))
 
 
 def start(log: str, variables: Mapping[str, str]) -> Worker:
     """Start a worker as a separate program in a new process group, printing to ``log``.
 
-    ``variables`` are added to the environment of this process for it.
-
-    Raises
-    ------
-    OSError
-        Where it cannot be started.
+    Its environment is this process's with ``variables``. Raises `OSError` if it cannot be started.
     """
     ours, theirs = Pipe()
     watched, lifeline = Pipe(duplex=False)
@@ -119,7 +103,7 @@ def start(log: str, variables: Mapping[str, str]) -> Worker:
 
 
 def death(code: int) -> str:
-    """Say how a process that ended with ``code`` died."""
+    """Return how a process that ended with ``code`` died, in words."""
     if code >= 0:
         return f"exited with code {code}"
     try:
@@ -133,9 +117,8 @@ def death(code: int) -> str:
 def over(limits: Mapping[int, int]) -> dict[int, int]:
     """Return the child processes that have more memory than their limit, with their bytes.
 
-    That is what lies in the machine's memory, theirs with all that they have started. Pages that
-    several of them share are counted once, in parts, where the system tells: a fork seems as large
-    as its parent.
+    The bytes are those in the machine's memory, of the process and all that it has started. Shared
+    pages count once, where the system says so; otherwise a fork seems as large as its parent.
     """
     trees: defaultdict[int, list[psutil.Process]] = defaultdict(list)
     root_of = {pid: pid for pid in limits}
@@ -147,7 +130,7 @@ def over(limits: Mapping[int, int]) -> dict[int, int]:
                 trees[root].append(process)
     found = {}
     for root, limit in limits.items():
-        # What is shared takes the system a while to tell, so it is asked only where it matters.
+        # The system needs a while to find what is shared, so we ask only where it matters.
         if sum(map(_resident, trees[root])) > limit:
             used = sum(map(_share, trees[root]))
             if used > limit:
@@ -156,16 +139,16 @@ def over(limits: Mapping[int, int]) -> dict[int, int]:
 
 
 def own(process: int) -> int:
-    """Return the bytes of one process alone; 0 where it is gone."""
+    """Return the bytes of one process without others; 0 if it is gone."""
     with contextlib.suppress(psutil.Error):
         return _resident(psutil.Process(process))
     return 0
 
 
 def oom_kills(system: Path = Path("/")) -> int | None:
-    """Return how many processes the system has killed since memory ran out.
+    """Return how many processes the system has killed because memory ran out.
 
-    Of this control group where that is counted, else of this machine; None where neither is.
+    It counts this control group's, or else this machine's. None if there is no count.
     """
     for counter in _counters(system):
         with contextlib.suppress(OSError, ValueError):
@@ -197,7 +180,7 @@ def _share(process: psutil.Process) -> int:
 
 
 def _counters(system: Path) -> Iterator[Path]:
-    """Return the files that may count such kills, the nearest first."""
+    """Yield the files that may count such kills, the nearest first."""
     groups = system / "sys/fs/cgroup"
     with contextlib.suppress(OSError):
         for line in (system / "proc/self/cgroup").read_text().splitlines():

@@ -1,13 +1,13 @@
-"""Training on Ray, on this machine or on the nodes of a cluster."""
+"""Train on Ray, on this machine or on the nodes of a cluster."""
 
 from __future__ import annotations
 
 import os
 import pickle
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from harness.errors import BackendError, UsageError
@@ -15,34 +15,31 @@ from harness.executors.cluster import Actor, Cluster, LostError, Needs, Pending
 from harness.executors.devices import chosen
 from harness.executors.host import Request, Response
 from harness.executors.logs import append, begin_log
-from harness.executors.outcomes import crash, filled, one_line, with_last_lines
+from harness.executors.outcomes import one_line
+from harness.executors.pool import HOPELESS, OnEvent, PoolExecutor, PoolWorker
 from harness.executors.scheduling import JobQueue
-from harness.protocols import Event, Finished, MayBegin, Progressed, Skipped, Started
-from harness.records import Evaluation, Job, Outcome
+from harness.protocols import Event, Finished, MayBegin
+from harness.records import Job, Outcome
 
 WAIT = 0.5
 """Seconds that a host may wait for events; it receives nothing meanwhile."""
 
-HOPELESS = 3
-"""The executor gives up after so many workers in a row that are lost before they are ready."""
-
 NOWHERE = 120.0
-"""Seconds after which a worker that no node has room for is given up; nodes may be added."""
+"""Seconds to wait for a node with enough resources for a worker; somebody may add one."""
 BUSY = 900.0
-"""Seconds after which a worker is given up where the work of others leaves no room for it."""
+"""Seconds to wait for a worker's place while other people's work takes it."""
 LOOK = 1.0
-"""Seconds between two looks at whether there is room for the workers that wait."""
+"""Seconds between two checks that there is room for the workers that wait."""
 
 GRACE = 3.0
 """Seconds in which hosts may send their last events when the executor is closed."""
 
 
 @dataclass
-class _Worker:
-    """A host, its pending answer and the job it has, if any.
+class _Worker(PoolWorker):
+    """A host and its pending answer.
 
-    ``program`` is that of the last job which had one; ``lines`` are what the job printed last, of a
-    node whose files the session does not see.
+    ``lines`` are the last that its job printed, if the session cannot read the node's files.
     """
 
     host: Actor
@@ -50,11 +47,6 @@ class _Worker:
     pending: Pending | None
     since: float
     node: str = ""
-    job: Job | None = None
-    program: str = ""
-    started: bool = False
-    began: float = 0.0
-    curve: list[Evaluation] = field(default_factory=list)
     lines: tuple[str, ...] = ()
 
     @property
@@ -62,25 +54,23 @@ class _Worker:
         return bool(self.node)
 
 
-class RayExecutor:
+class RayExecutor(PoolExecutor):
     """Trains jobs in up to ``workers`` workers that Ray places (see `Executor`).
 
-    Each is an actor that asks for ``threads`` CPUs and lives through many jobs: a `Host`, which has
-    the job trained by a worker process beside it as on the session's own machine. A host or a node
-    that is lost costs the job it had, which ends as ``crashed``, and is replaced. Workers keep to
-    programs as those of `LocalExecutor` do.
+    A worker is an actor that asks for ``threads`` CPUs and lives through many jobs: a `Host`, whose
+    worker process trains the job as on the session's machine. If a host or a node is lost, its job
+    ends as ``crashed``, and the host is replaced. Workers keep to programs as in `LocalExecutor`.
 
-    With an ``address`` that cluster is used and left as it is. Without one, Ray is started for the
-    first job and ended by `close`. Of ``gpus``, each is for ``per_gpu`` workers, and a job that is
-    to be alone has one to itself; a cluster is told how many, on this machine they may be named as
-    for `LocalExecutor`. A job whose device is a GPU has one of a cluster's also without them. None
-    for ``workers`` is what there is room for on the GPUs, or else on the cluster, or else two. Not
-    to be used from several threads at once.
+    It uses the cluster at ``address``, or starts a Ray for the first job, which `close` ends. Each
+    of the ``gpus`` serves ``per_gpu`` workers, and a job that must be alone gets one to itself. On
+    a cluster ``gpus`` is a number; on this machine it may also name them. Without ``gpus``, a job
+    whose device is a GPU still gets one of a cluster. If ``workers`` is None, there are as many as
+    the GPUs have places, or else the cluster, or else two. Not for use from several threads.
 
     Raises
     ------
     UsageError
-        Where there is no cluster at ``address``, or GPUs are not as they are said to be.
+        Where there is no cluster at ``address``, or a GPU is not there.
     """
 
     def __init__(
@@ -91,9 +81,10 @@ class RayExecutor:
         address: str | None = None,
         gpus: int | Sequence[str] | None = None,
         per_gpu: int = 1,
-        on_event: Callable[[Event], None] | None = None,
+        on_event: OnEvent | None = None,
         may_begin: MayBegin | None = None,
     ) -> None:
+        super().__init__(on_event, may_begin)
         if address and gpus is not None and not isinstance(gpus, int):
             raise UsageError(
                 f"--sweep-gpus {','.join(gpus)} names GPUs, but Ray chooses those of a cluster: "
@@ -103,16 +94,12 @@ class RayExecutor:
         self._address = address
         self._share = 0.0 if gpus is None else _share(per_gpu)
         self._devices = () if gpus is None or address else chosen(gpus)
-        self._on_event = on_event
-        self._may_begin = may_begin
         self._queues: dict[Needs, JobQueue] = {}
         self._pool: list[_Worker] = []
-        self._events: list[Event] = []
-        self._put_back: set[str] = set()
+        self._spared: set[str] = set()  # jobs that were put back when their host was lost
         self._failed_starts = 0
         self._next_look = 0.0
         self._logs: Path | None = None
-        self._closed = False
         self._cluster = Cluster.connect(address) if address else None
         if gpus is not None:
             places = (gpus if isinstance(gpus, int) else len(self._devices)) * per_gpu
@@ -123,33 +110,16 @@ class RayExecutor:
 
     def submit(self, jobs: Sequence[Job]) -> None:
         """Queue ``jobs``, in this order except that workers keep to programs, and start work."""
-        if self._closed:
-            raise RuntimeError("the executor is closed")
+        self._require_open()
         for job in jobs:
             self._queues.setdefault(self._needs(job), JobQueue()).add([job])
             self._logs = self._logs or Path(job.log).parent / "ray"
         self._assign()
 
-    def poll(self, timeout: float) -> Sequence[Event]:
-        """Return the events so far, waiting up to ``timeout`` seconds for one.
-
-        Returns at once where no job is left.
-        """
-        until = time.monotonic() + timeout
-        while not self._closed:
-            self._assign()
-            self._listen(0.0 if self._events else min(LOOK, until - time.monotonic()))
-            self._check_room()
-            self._assign()
-            if self._events or not self._is_at_work() or time.monotonic() >= until:
-                break
-        events, self._events = self._events, []
-        return events
-
     def close(self) -> Sequence[Event]:
-        """End every worker and, where it was started here, Ray; wait until they are gone.
+        """End every worker, and Ray if it was started here, and wait until they are gone.
 
-        Returns what the workers had sent before, and `poll` has not told.
+        Returns the events that `poll` has not returned.
         """
         self._queues.clear()
         already, self._closed = self._closed, True
@@ -161,8 +131,7 @@ class RayExecutor:
                 for worker in workers:
                     self._cluster.kill_host(worker.host)
                 self._cluster.close(self._logs)
-        events, self._events = self._events, []
-        return events
+        return self._take_events()
 
     def _needs(self, job: Job) -> Needs:
         share = self._share
@@ -175,29 +144,15 @@ class RayExecutor:
     def _is_at_work(self) -> bool:
         return any(self._queues.values()) or any(worker.job for worker in self._pool)
 
-    def _tell(self, event: Event) -> None:
-        self._events.append(event)
-        if self._on_event is not None:
-            self._on_event(event)
-
-    def _fail(self, job: Job, why: str) -> None:
-        self._tell(Finished(job.key, Outcome(status="failed", error=why)))
+    def _put_back(self, job: Job) -> None:
+        self._queues.setdefault(self._needs(job), JobQueue()).put_back(job)
 
     def _assign(self) -> None:
-        """Give queued jobs to idle workers; start workers while there are too few."""
         while not self._closed and (worker := self._idle()) is not None:
-            queue = self._queues[worker.needs]
             others = {other.program for other in self._pool if other is not worker}
-            job = queue.pop(worker.program, others)
-            try:
-                ours = self._may_begin is None or self._may_begin(job)
-            except BaseException:
-                queue.put_back(job)
-                raise
-            if ours:
+            job = self._queues[worker.needs].pop(worker.program, others)
+            if self._is_ours(job):
                 self._begin(worker, job)
-            else:
-                self._tell(Skipped(job.key))
         if not self._closed and any(self._queues.values()):
             self._start_workers()
 
@@ -218,18 +173,17 @@ class RayExecutor:
             return
         try:
             request = pickle.dumps(Request(job, mark))
-        except Exception as error:  # noqa: BLE001 what a value's own code raises
+        except Exception as error:  # noqa: BLE001 pickling may run a user's code
             self._fail(job, f"the run cannot be sent to a worker: {one_line(error)}")
             return
-        worker.job, worker.started = job, False
-        worker.program = job.program or worker.program
-        worker.began, worker.curve, worker.lines = time.monotonic(), [], ()
+        worker.give(job)
+        worker.lines = ()
         worker.pending = self._cluster.ask(worker.host, "work", request, WAIT)
 
     def _start_workers(self) -> None:
-        """Start a worker for each job that waits, and stop idle ones that no job waits for.
+        """Start a worker for each job that waits; first stop idle ones that no job waits for.
 
-        A new worker may need all that an idle one holds of its node.
+        A new worker may need what an idle one holds of its node.
         """
         if self._cluster is None:
             try:
@@ -254,12 +208,11 @@ class RayExecutor:
         self._cluster.kill_host(worker.host)
 
     def _listen(self, timeout: float) -> None:
-        """Handle what the hosts have answered, waiting ``timeout`` seconds for the first answer."""
         asked = {worker.pending: worker for worker in self._pool if worker.pending is not None}
         if not asked or self._cluster is None:
             return
-        for answered in self._cluster.answered(asked, timeout):
-            if self._closed:  # by a signal's handler, just now
+        for answered in self._cluster.answered(asked, min(LOOK, timeout)):
+            if self._closed:  # by a signal handler, just now
                 return
             self._receive(asked[answered], self._cluster)
 
@@ -279,27 +232,19 @@ class RayExecutor:
             worker.pending = cluster.ask(worker.host, "work", None, WAIT)
 
     def _handle(self, worker: _Worker, answer: bytes) -> None:
-        """Handle the response of a host."""
         try:
             response: Response = pickle.loads(answer)
-        except Exception as error:  # noqa: BLE001 it may hold what only the node can read
+        except Exception as error:  # noqa: BLE001 perhaps only the node can read it
             self._stop(worker)
             what = f"the worker sent what cannot be read here ({one_line(error)})"
-            self._end_job(worker, crash(what))
+            self._end(worker, Outcome("crashed", error=what))
             return
         worker.lines = response.lines or worker.lines
         for event in response.events:
             job = worker.job
-            if job is None or event.key != job.key:
-                continue
-            if isinstance(event, Started):
-                worker.started, worker.began = True, time.monotonic()
-            elif isinstance(event, Progressed) and event.progress.evaluation is not None:
-                worker.curve.append(event.progress.evaluation)
-            elif isinstance(event, Finished):
-                worker.job = None
+            if isinstance(event, Finished) and job is not None and job.key == event.key:
                 _write(job.log, response.log)
-            self._tell(event)
+            self._hear(worker, event)
 
     def _lose(self, worker: _Worker, loss: LostError) -> None:
         """Remove a worker whose host is lost, and end the job it had."""
@@ -312,27 +257,24 @@ class RayExecutor:
                 assert self._cluster is not None
                 why = f"workers cannot start on {self._cluster.name}: {loss}"
                 self._give_up(list(self._queues), why)
-        elif job is not None and not worker.started and job.key not in self._put_back:
-            # The host may have been lost while it was idle: that is not this job's doing, once.
-            self._put_back.add(job.key)
-            self._queues.setdefault(worker.needs, JobQueue()).put_back(job)
+        elif job is not None and not worker.started and job.key not in self._spared:
+            # The host may have been lost while idle, not because of this job. Believe that once.
+            self._spared.add(job.key)
+            self._put_back(job)
         elif loss.of_memory:
-            error = f"Ray killed the worker on {worker.node}, whose memory had run out: {loss}"
-            self._end_job(worker, Outcome(status="oom", error=error))
+            error = f"Ray killed the worker on {worker.node} because memory had run out: {loss}"
+            self._end(worker, Outcome("oom", error=error))
         else:
-            self._end_job(worker, crash(f"the worker on {worker.node} was lost: {loss}"))
+            error = f"the worker on {worker.node} was lost: {loss}"
+            self._end(worker, Outcome("crashed", error=error))
 
-    def _end_job(self, worker: _Worker, outcome: Outcome) -> None:
-        """End the job of a worker that is gone."""
-        job, worker.job = worker.job, None
-        if job is not None:
-            append(job.log, "".join(f"{line}\n" for line in worker.lines))
-            outcome = with_last_lines(outcome, job.log)
-            append(job.log, f"\n[sweep] {outcome.error}\n")
-            seconds = time.monotonic() - worker.began
-            self._tell(Finished(job.key, filled(outcome, worker.curve, seconds)))
+    def _end(self, worker: _Worker, outcome: Outcome) -> None:
+        """End the job of a worker that is gone, with the last lines that it sent."""
+        if worker.job is not None:
+            append(worker.job.log, "".join(f"{line}\n" for line in worker.lines))
+        self._end_job(worker, outcome)
 
-    def _check_room(self) -> None:
+    def _check(self) -> None:
         """Give up jobs whose workers find no room and will not find any."""
         now = time.monotonic()
         if self._cluster is None or now < self._next_look:
@@ -347,11 +289,11 @@ class RayExecutor:
             if self._cluster.room(needs) == 0:
                 if waited >= (0.0 if self._cluster.own else NOWHERE):
                     self._give_up([needs], f"no node has room for a run: {self._lack(needs)}")
-            elif ours:  # it may be our own work that it waits for
+            elif ours:  # it may wait for our own work
                 for worker in workers:
                     worker.since = now
             elif waited >= BUSY:
-                why = f"no node has had room for a run in {waited / 60:.0f} minutes, others use it"
+                why = f"others have left no room for a run in {waited / 60:.0f} minutes"
                 self._give_up([needs], f"{why}: {self._lack(needs)}")
 
     def _lack(self, needs: Needs) -> str:
@@ -362,7 +304,7 @@ class RayExecutor:
         )
 
     def _give_up(self, hopeless: Sequence[Needs], why: str) -> None:
-        """Fail the queued jobs with such needs, and stop the workers that were meant for them."""
+        """Fail the queued jobs with these needs, and stop the workers started for them."""
         for worker in [w for w in self._pool if w.needs in hopeless and not w.ready]:
             self._stop(worker)
         for needs in hopeless:
@@ -371,7 +313,7 @@ class RayExecutor:
                 self._fail(queue.pop(), why)
 
     def _collect_last_events(self, cluster: Cluster) -> None:
-        """Have the hosts end their workers, and handle what they had sent by then."""
+        """Let the hosts end their workers, and handle what those have sent."""
         last = [(w, cluster.ask(w.host, "close")) for w in self._pool if w.job is not None]
         asked = {one for worker, end in last for one in (worker.pending, end) if one is not None}
         answered: set[Pending] = set()
@@ -386,12 +328,12 @@ class RayExecutor:
 
 
 def _share(parts: int) -> float:
-    """Return the share of one of ``parts`` workers of a GPU, rounded down as Ray counts."""
+    """Return the share of a GPU for one of ``parts`` workers, rounded down as Ray counts."""
     return int(10_000 / parts) / 10_000
 
 
 def _write(path: str, log: bytes | None) -> None:
-    """Write the log of a run on another node beside the session's own logs."""
+    """Write the log of a run on another node beside the session's logs."""
     if log is not None:
         with suppress(OSError):
             Path(path).write_bytes(log)

@@ -1,4 +1,4 @@
-"""Which job begins next, and on which device."""
+"""Choose the job that begins next, and its device."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from harness.records import Job
 class JobQueue:
     """Queued jobs, in the order they came in except that a worker keeps to its program.
 
-    A worker has compiled the programs that it has trained, so it keeps to one while there are jobs
-    of it, and workers that need a new program each take another. Nothing overtakes a job without
-    a program: where no job has one, or all have the same, jobs are taken in their order.
+    A worker has compiled its programs, so it keeps to one while there are jobs of it, and workers
+    that need a new program each take a different one. No job overtakes one without a program. So if
+    no job has one, or all have the same, they are taken in order.
     """
 
     def __init__(self) -> None:
@@ -35,7 +35,7 @@ class JobQueue:
             self._size += 1
 
     def put_back(self, job: Job) -> None:
-        """Put back a job that was not begun: it is the next, for any worker."""
+        """Put back a job that was not begun, as the next for any worker."""
         self._returned.appendleft(job)
         self._size += 1
 
@@ -46,8 +46,8 @@ class JobQueue:
     def pop(self, program: str = "", others: Collection[str] = ()) -> Job:
         """Remove and return the next job for a worker that trained ``program`` last.
 
-        That is the first job of its program; without one, the first of a program that none of the
-        ``others`` has; without one, the first of all.
+        This is the first job of its program, or else the first of a program that none of the
+        ``others`` has, or else the first of all.
         """
         self._size -= 1
         if self._returned:
@@ -77,9 +77,9 @@ class JobQueue:
 
 @dataclass(frozen=True, slots=True)
 class Spot:
-    """Where the next job may begin: any one of ``devices``.
+    """The ``devices`` on any of which the next job may begin.
 
-    ``alone`` says whether it is for a job that needs a device to itself.
+    ``alone`` says that the job is one that needs a device to itself.
     """
 
     devices: tuple[str, ...]
@@ -98,10 +98,10 @@ class Placement:
     running: tuple[tuple[str, bool], ...] = ()
 
     def spot(self, *, alone_waits: bool, others_wait: bool) -> Spot | None:
-        """Return where a job may begin, given which kinds of jobs wait; None where none can.
+        """Return where a job may begin, given the kinds of jobs that wait; None if none can begin.
 
         A job that needs a device to itself takes an empty one. While there is none, the device with
-        the fewest jobs takes no more, so that it becomes empty however many others wait.
+        the fewest jobs takes no more, so that it becomes empty.
         """
         count = dict.fromkeys(self.devices, 0)
         for device, _ in self.running:

@@ -1,8 +1,8 @@
 """The worker process: it trains the jobs that come through its pipe, one after another.
 
-It is started as a program of its own, so that nothing of the parent's main module runs again.
-It prints into the log of the job at hand, ignores Ctrl-C, which is the session's to decide, and
-ends when its parent does, in whatever way that was.
+It is a program of its own, so that the parent's main module does not run again. It prints into the
+log of its job, and ends when its parent does, however that ends. It ignores Ctrl-C, which the
+session handles.
 """
 
 from __future__ import annotations
@@ -23,30 +23,30 @@ from pathlib import Path
 from typing import NoReturn
 
 from harness.executors.logs import cut, redirect
-from harness.executors.outcomes import failure, traceback_text, train, unsent
+from harness.executors.outcomes import failure, one_line, traceback_text, train
 from harness.protocols import Event, Finished, Progressed, Started
 from harness.records import Job, Outcome, Progress
 
 QUIET = 0.05
-"""Seconds between two progress messages of a run, where neither carries an evaluation."""
+"""The least seconds between two progress messages of a run without an evaluation."""
 
 LOOK = 0.2
-"""Seconds between two looks of a worker's guard at the log and at whether the parent lives."""
+"""Seconds between two checks of a worker's guard: the log's length, and that the parent lives."""
 
 BOOT = (
     "import sys, json; sys.path[:] = json.loads(sys.argv[4]); "
     "from harness.executors.worker import main; "
     "main(*map(int, sys.argv[1:4]))"
 )
-"""The program of a worker, the leader of a process group. Its arguments: the descriptors of its
-pipe and its lifeline, the parent's process id, sys.path as JSON."""
+"""The program of a worker. Its arguments are the descriptors of its pipe and its lifeline, the
+parent's process id, and sys.path as JSON."""
 
 
 def main(pipe: int, lifeline: int, parent: int) -> NoReturn:
     """Serve the jobs that come through the file descriptor ``pipe`` until it closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if os.getpgrp() != os.getpid():
-        os.setpgid(0, 0)  # `_end` ends a whole group: it must be ours
+        os.setpgid(0, 0)  # `_end` ends a whole group, which must be ours
     watched = _guard(lifeline, pipe, parent)
     _be_killed_first()
     faulthandler.enable(file=2, all_threads=False)
@@ -70,8 +70,9 @@ def main(pipe: int, lifeline: int, parent: int) -> NoReturn:
         cut(job.log)
         try:
             sender.send(Finished(job.key, outcome))
-        except Exception as error:  # noqa: BLE001 what a value's own code raises
-            sender.send(Finished(job.key, unsent(error, job.log)))
+        except Exception as error:  # noqa: BLE001 pickling may run a user's code
+            text = f"the trainer returned what cannot be sent: {one_line(error)} (log: {job.log})"
+            sender.send(Finished(job.key, Outcome("failed", error=text)))
 
 
 def _attempt(job: Job, sender: _Sender) -> Outcome:
@@ -80,14 +81,14 @@ def _attempt(job: Job, sender: _Sender) -> Outcome:
         return train(job, partial(sender.notify, job.key))
     except BaseException as error:  # noqa: BLE001
         outcome = failure(error, job.log)
-        # A trainer may have closed the stream, a disk be full: the outcome goes all the same.
+        # A trainer may have closed the stream, or the disk be full. The outcome counts more.
         with contextlib.suppress(OSError, ValueError, MemoryError):
             print(traceback_text(error), file=sys.__stderr__, flush=True)
         return outcome
 
 
 class _Sender:
-    """Sends a job's events, and its progress no more often than the parent reads it."""
+    """Sends a job's events, and its progress no faster than the parent reads it."""
 
     def __init__(self, connection: Connection, gone: Callable[[], NoReturn]) -> None:
         self._connection = connection
@@ -98,12 +99,12 @@ class _Sender:
         self.begin()
 
     def begin(self) -> None:
-        """Forget the progress of the job before."""
+        """Forget the progress of the previous job."""
         self._stage = ""
         self._next = 0.0
 
     def send(self, event: Event) -> None:
-        """Send ``event``; where nobody listens any more, ``gone`` is called."""
+        """Send ``event``, or call ``gone`` if nobody listens any more."""
         with self._lock:
             try:
                 self._connection.send(event)
@@ -111,9 +112,9 @@ class _Sender:
                 self._gone()
 
     def notify(self, key: str, progress: Progress) -> None:
-        """Send ``progress``, unless it carries no evaluation and comes too soon after another.
+        """Send ``progress`` if it is a new stage or has an evaluation.
 
-        An unimportant message is dropped, too, while the parent is behind with its reading.
+        Drop any other that comes too soon, or while the parent is still reading.
         """
         now = time.monotonic()
         important = progress.evaluation is not None or progress.stage != self._stage
@@ -126,10 +127,10 @@ class _Sender:
 def _guard(lifeline: int, pipe: int, parent: int) -> int:
     """Fork a small process that ends this one's group when the parent is gone.
 
-    The parent holds the other end of ``lifeline``, which the system closes in whatever way it ends.
-    A process, since no thread runs while a trainer sits in C code that never lets go of the
-    interpreter; of the group, so that what a trainer has started ends as well. It also cuts the log
-    that a trainer may be filling. Returns the descriptor that it is told the log's path by.
+    The parent holds the other end of ``lifeline``, which the system closes however the parent ends.
+    A thread would not do: it does not run while a trainer's C code holds the interpreter. Ending
+    the group also ends what a trainer has started. The guard also cuts a log that grows too long.
+    Returns the descriptor to which the log's path is written.
     """
     told, tell = os.pipe()
     os.set_blocking(told, False)
@@ -152,7 +153,7 @@ def _guard(lifeline: int, pipe: int, parent: int) -> int:
 
 
 def _last_told(told: int) -> str:
-    """Return the last path that came through the descriptor ``told``; empty without one."""
+    """Return the last path that was written to the pipe ``told``; empty without one."""
     try:
         paths = os.read(told, 2**16).split(b"\0")
     except BlockingIOError:
@@ -161,7 +162,7 @@ def _last_told(told: int) -> str:
 
 
 def _be_killed_first() -> None:
-    """Make the system kill this process before the session when memory runs out, on Linux."""
+    """Make Linux kill this process before the session when memory runs out."""
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("1000")
 
@@ -177,7 +178,7 @@ def _is_alive(process: int) -> bool:
 
 
 def _flush() -> None:
-    """Flush Python's and the C library's buffers while the log is still this job's."""
+    """Flush Python's and the C library's buffers into this job's log."""
     for stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__):
         try:
             if stream is not None:
@@ -188,6 +189,6 @@ def _flush() -> None:
 
 
 def _end() -> NoReturn:
-    """Kill this process with its guard and all that it has started."""
+    """Kill this process, its guard, and all that it has started."""
     os.killpg(0, signal.SIGKILL)
     os._exit(1)

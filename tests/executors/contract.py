@@ -226,7 +226,7 @@ class ExecutorContract:
         [
             ("nowhere", "is not a reference"),
             ("no_such_module_here:train", "No module named 'no_such_module_here'"),
-            (f"{trainers.FILE}:quik", "defines no 'quik', did you mean 'quick'?"),
+            (f"{trainers.FILE}:quik", "defines no 'quik'; did you mean 'quick'?"),
             (f"{trainers.FILE}:NOT_CALLABLE", "but 'NOT_CALLABLE' is of type int"),
             (f"{HERE}/missing.py:train", "there is no file"),
             (f"{HERE}/broken_trainers.py:train", "No module named 'a_module_that_nobody_has'"),

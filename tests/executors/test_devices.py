@@ -50,7 +50,7 @@ def test_without_nvidia_smi_it_says_what_to_do(tmp_path, monkeypatch):
     with pytest.raises(UsageError) as caught:
         make_executor("local", gpus=1)
     assert str(caught.value) == (
-        "which GPUs are here is asked of nvidia-smi, which cannot be run (No such file or "
+        "nvidia-smi, which lists the GPUs, cannot be run (No such file or "
         "directory): install NVIDIA's driver, or leave --sweep-gpus out"
     )
 
@@ -60,7 +60,9 @@ def test_without_nvidia_smi_it_says_what_to_do(tmp_path, monkeypatch):
 )
 def test_what_nvidia_smi_says_instead_is_told(smi, query, code):
     smi(query=query, code=code)
-    with pytest.raises(UsageError, match=r"which GPUs are here: No devices were found$"):
+    with pytest.raises(
+        UsageError, match=r"nvidia-smi does not list the GPUs: No devices were found$"
+    ):
         devices()
 
 
@@ -70,7 +72,7 @@ def test_an_nvidia_smi_that_does_not_answer(tmp_path, monkeypatch):
     program.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(module, "_PATIENCE", 0.2)
-    with pytest.raises(UsageError, match=r"which GPUs are here: no answer in 0\.2 s"):
+    with pytest.raises(UsageError, match=r"nvidia-smi does not list the GPUs: no answer in 0\.2 s"):
         devices()
 
 
@@ -126,7 +128,7 @@ HERE = "0 (GPU-aaaa1111-2222, NVIDIA H100 80GB HBM3, 80 GiB)"
         (
             ["7"],
             None,
-            "GPU '7' is no index or UUID of one; there are 2 GPUs here: "
+            "GPU '7' is not the index or UUID of one; there are 2 GPUs here: "
             f"{HERE}, 1 (GPU-bbbb1111-2222, NVIDIA GB10)",
         ),
         (
@@ -137,7 +139,8 @@ HERE = "0 (GPU-aaaa1111-2222, NVIDIA H100 80GB HBM3, 80 GiB)"
         (
             ["1"],
             "",
-            "GPU '1' is no index or UUID of one; there is no GPU here (CUDA_VISIBLE_DEVICES is '')",
+            "GPU '1' is not the index or UUID of one; there is no GPU here "
+            "(CUDA_VISIBLE_DEVICES is '')",
         ),
     ],
 )

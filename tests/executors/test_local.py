@@ -243,7 +243,7 @@ class TestLocalExecutor(ExecutorContract):
         outcome = run(job(1, "dies", how="kill"))[1]
         assert outcome.status == status
         says = {
-            "oom": "the worker was killed by the system, whose memory had run out; ",
+            "oom": "the system killed the worker because memory had run out; ",
             "crashed": "the worker was killed by SIGKILL, as the system does when memory runs out",
         }
         assert outcome.error.startswith(says[status])
@@ -291,7 +291,9 @@ class TestLocalExecutor(ExecutorContract):
         assert len(log) < LIMIT
         assert log.startswith("0 xxxx")
         assert log.endswith("x\nlast words\n")
-        assert log.count("\n[sweep] the middle of this log is left out: much was printed\n") == 1
+        assert (
+            log.count("\n[sweep] the middle of this log is left out: too much was printed\n") == 1
+        )
 
     def test_a_log_is_cut_while_it_is_written(self, executor, job):
         """Also where the session is busy with other things: it is the guard that cuts."""

@@ -256,7 +256,7 @@ class TestRayExecutor(ExecutorContract):
             executor.submit([job(0)])
             outcome = outcomes(drain(executor, 1))[0]
             assert outcome.status == "failed"
-            assert "no node has had room for a run in 0 minutes, others use it" in outcome.error
+            assert "others have left no room for a run in 0 minutes" in outcome.error
             monkeypatch.setattr(ray, "BUSY", 60.0)
             executor.submit([job(2)])
             executor.poll(0.5)
