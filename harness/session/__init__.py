@@ -1,1 +1,1 @@
-"""A session: what it trains, in which order, and what it shows meanwhile. No pytest."""
+"""A session: what it trains, in which order, and the progress that it shows. No pytest."""

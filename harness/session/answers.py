@@ -1,4 +1,4 @@
-"""Which sweeps are answered, where a session trains until they are."""
+"""Decide when sweeps are answered, for a session that trains until they are."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 
 class Answers:
-    """Decides when a sweep is answered; it looks again only after another run has ended.
+    """Decides when a sweep is answered. It looks again only after another run has ended.
 
-    ``gather`` returns the evidence on a sweep so far, ``ended`` how many runs have ended.
+    ``gather`` returns the evidence on a sweep so far, ``ended`` the number of runs that have ended.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class Answers:
         return name in self._answered
 
     def is_over(self, name: str) -> bool:
-        """Return whether a sweep is answered, and so is each that is compared with it."""
+        """Return whether a sweep and all that are compared with it are answered."""
         others = users(name, self._plans, self._baseline)
         return all(self.is_answered(other) for other in (name, *others))
 
@@ -56,10 +56,10 @@ class Answers:
 
 
 def in_order(plans: Mapping[str, Plan], baseline: Named | None = None) -> list[tuple[str, str]]:
-    """Return sweep and key of all planned runs in the order in which answers come soonest.
+    """Return sweep and key of all planned runs, in the order in which answers come soonest.
 
-    A baseline comes before the sweeps that are compared with it. ``baseline`` replaces the
-    declared one.
+    A baseline comes before the sweeps that are compared with it. ``baseline`` replaces the declared
+    one.
     """
     from harness.judging.early import launch_order
 

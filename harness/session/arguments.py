@@ -1,64 +1,75 @@
-"""Values of options that the pytest plugin and the ``sweep`` command both have."""
+"""Values of options that the pytest plugin and the ``sweep`` command share."""
 
 from __future__ import annotations
 
 import argparse
 import re
+from collections.abc import Callable
+from typing import TypeVar
+
+Number = TypeVar("Number", int, float)
 
 HOME = ".sweep"
-"""The folder at the root that everything is written under, unless told otherwise."""
+"""The folder at the root for everything that is written, by default."""
 
 
 def arms(given: tuple[str, ...]) -> tuple[str, ...] | None:
-    """Return the arms that an option of arms names; None means all of them."""
+    """Return the arms that an option names; None means all of them."""
     if given == ("all",):
         return None
     return () if given == ("none",) else given
 
 
+def _unique(text: str) -> tuple[str, ...]:
+    """Return the entries of a comma-separated list, each once."""
+    return tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
+
+
 def names(text: str) -> tuple[str, ...]:
     """Return the names of a comma-separated list of at least one."""
-    parts = tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
+    parts = _unique(text)
     if not parts:
         raise argparse.ArgumentTypeError(f"{text!r} names nothing; give NAME or NAME,NAME")
     return parts
 
 
+def _number(
+    text: str, kind: Callable[[str], Number], is_right: Callable[[Number], bool], expected: str
+) -> Number:
+    """Return the number in ``text``, which must be of this kind and right."""
+    try:
+        value = kind(text)
+        if is_right(value):
+            return value
+    except ValueError:
+        pass
+    raise argparse.ArgumentTypeError(f"{text!r} is not {expected}")
+
+
 def at_least_one(text: str) -> int:
     """Return a whole number of at least 1."""
-    try:
-        value = int(text)
-    except ValueError:
-        value = 0
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
-    return value
+    return _number(text, int, lambda value: value >= 1, "a whole number of at least 1")
 
 
 def at_least_zero(text: str) -> int:
     """Return a whole number of at least 0."""
-    try:
-        value = int(text)
-    except ValueError:
-        value = -1
-    if value < 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 0")
-    return value
+    return _number(text, int, lambda value: value >= 0, "a whole number of at least 0")
 
 
 def seconds(text: str) -> float:
     """Return a positive, finite number of seconds."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds above 0")
-    return value
+    return _number(
+        text, float, lambda value: 0 < value < float("inf"), "a number of seconds above 0"
+    )
+
+
+def share(text: str) -> float:
+    """Return a number above 0 and below 1."""
+    return _number(text, float, lambda value: 0 < value < 1, "a number above 0 and below 1")
 
 
 def size(text: str) -> int:
-    """Return the bytes of an amount of memory, as ``4G`` or ``500M``."""
+    """Return the bytes of an amount of memory, such as ``4G`` or ``500M``."""
     found = re.fullmatch(r"(\d+(?:\.\d+)?) ?([KMGT])(?:i?B)?", text.strip(), re.IGNORECASE)
     value = int(float(found[1]) * 1024 ** ("KMGT".index(found[2].upper()) + 1)) if found else 0
     if value < 1:
@@ -69,8 +80,8 @@ def size(text: str) -> int:
 
 
 def gpus(text: str) -> int | tuple[str, ...]:
-    """Return how many GPUs, or which: a UUID, or a list with a comma, names them."""
-    entries = tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
+    """Return a number of GPUs, or the GPUs that a UUID or a list with a comma names."""
+    entries = _unique(text)
     if text.strip().isdecimal():
         if int(text) > 0:
             return int(text)
@@ -80,14 +91,3 @@ def gpus(text: str) -> int | tuple[str, ...]:
         f"{text!r} is neither a number of GPUs, at least 1, nor a list of indices or UUIDs as "
         "nvidia-smi prints them; a list of one index ends in a comma, as '0,'"
     )
-
-
-def share(text: str) -> float:
-    """Return a number above 0 and below 1."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0 and below 1")
-    return value

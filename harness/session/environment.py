@@ -1,4 +1,4 @@
-"""The environment of a run: versions, machine, commit. Imports nothing heavy."""
+"""The environment of a run: versions, machine and commit. Imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ _PATIENCE = 5.0
 
 
 def environment(root: Path) -> dict[str, Value]:
-    """Return versions, machine and the state of the git repository that ``root`` lies in.
+    """Return versions, machine and the state of the git repository around ``root``.
 
-    What is not installed is None, and so are ``commit`` and ``clean`` where there is no commit,
-    no repository or no git. ``clean`` is False where anything differs from the commit or is
-    untracked, ``.sweep`` folders and what git ignores apart. Packages are looked up, not imported.
+    A package that is not installed is None. So are ``commit`` and ``clean`` without a commit, a
+    repository or git. ``clean`` is False if a file is changed or untracked, except in ``.sweep``
+    folders and what git ignores. Packages are looked up, not imported.
     """
     commit = _git(root, "rev-parse", "--verify", "HEAD")
     changes = None
@@ -55,9 +55,9 @@ def cpus() -> int | None:
 
 
 def _git(root: Path, *command: str) -> str | None:
-    """Run git on ``root`` and return its output; None where it fails.
+    """Run git on ``root`` and return its output; None if it fails.
 
-    The variables that point git elsewhere, as they do inside its hooks, are not passed on.
+    Variables that point git elsewhere, as in its hooks, are not passed on.
     """
     elsewhere = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE")
     env = {name: value for name, value in os.environ.items() if name not in elsewhere}

@@ -1,4 +1,4 @@
-"""From the settings of a session to its executor and the jobs that it is given."""
+"""Make a session's executor and jobs from its settings."""
 
 from __future__ import annotations
 
@@ -51,10 +51,7 @@ def make_job(settings: Settings, key: str, run: Run, planned: Plan) -> Job:
 def check_trainable(planned: Plan) -> None:
     """Check that our own trainers can train the planned runs on this machine.
 
-    Raises
-    ------
-    UsageError
-        Where the device is not here, or a value of a config cannot be used.
+    Raises `UsageError` if the device is not here, or a value of a config cannot be used.
     """
     from harness.training.backends import require_device
     from harness.training.settings import check_config

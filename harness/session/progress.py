@@ -1,4 +1,4 @@
-"""The progress of a session, and how it is shown: a live line, or now and then a log line."""
+"""The progress of a session, shown as a live line or in a log line now and then."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ LOG_SECONDS = 30.0
 class Tally:
     """Counts of the runs and steps of a session, for a progress display.
 
-    ``preparing`` says what runs wait for before their first step, such as a warm start. ``began``
-    is when the first step was trained, so that the rate is that of training. ``elsewhere`` are runs
-    that another session trains and this one waits for.
+    ``preparing`` is what runs wait for before their first step, such as a warm start. ``began`` is
+    the time of the first step, so that the rate is that of training. ``elsewhere`` counts the runs
+    of other sessions that this one waits for.
     """
 
     total: int = 0
@@ -43,27 +43,27 @@ class Tally:
 
     @property
     def left(self) -> int:
-        """Runs not begun."""
+        """The number of runs that have not begun."""
         return self.total - self.done - len(self.running)
 
     @property
     def steps_now(self) -> int:
-        """Steps trained in this session so far."""
+        """The number of steps trained in this session so far."""
         return self.steps_done + sum(step for step, _ in self.running.values())
 
     def rate(self, now: float) -> float | None:
-        """Return steps per second over the session, None before the first step."""
+        """Return steps per second so far; None before the first step."""
         if self.began is None or not self.steps_now or now <= self.began:
             return None
         return self.steps_now / (now - self.began)
 
     def seconds_left(self, now: float) -> float | None:
-        """Return the seconds that the remaining steps will take at the rate so far."""
+        """Return the seconds that the remaining steps take at the rate so far."""
         rate = self.rate(now)
         return (self.steps_total - self.steps_now) / rate if rate else None
 
     def count(self, event: Event, run: Run) -> None:
-        """Count an event of ``run``; a run that another session has does not count here."""
+        """Count an event of ``run``. A run that another session has does not count here."""
         if isinstance(event, Started):
             self.running[event.key] = (0, run.steps)
         elif isinstance(event, Progressed):
@@ -83,7 +83,7 @@ class Tally:
             self.last = (run.id, event.outcome)
 
     def expect(self, run: Run) -> None:
-        """Add ``run`` to the runs to be trained, once more if it is tried again."""
+        """Add ``run`` to the runs to be trained; again if it is retried."""
         self.total += 1
         self.steps_total += run.steps
 
@@ -94,13 +94,13 @@ class Tally:
 
 
 class Observer:
-    """Receives the progress of a session; this one shows nothing."""
+    """Receives the progress of a session. This one shows nothing."""
 
     def update(self, tally: Tally) -> None:
-        """Show ``tally``; called a few times a second while the session waits."""
+        """Show ``tally``. Called a few times a second while the session waits."""
 
     def pause(self) -> None:
-        """Clear what is shown, since something else is about to print."""
+        """Clear what is shown, because something else will print."""
 
 
 def describe(tally: Tally, now: float, width: int) -> str:
@@ -125,10 +125,10 @@ def describe(tally: Tally, now: float, width: int) -> str:
 
 
 class LiveLine(Observer):
-    """A line below pytest's own output that rewrites itself, and leaves no trace when it goes.
+    """A line below pytest's output that is redrawn, and leaves no trace when it is erased.
 
-    ``column`` returns how far pytest has written in its current line, so that the cursor can be put
-    back there. ``uncaptured`` makes a context in which the stream reaches the terminal.
+    ``column`` returns the column to which pytest has written its current line, where the cursor
+    goes back. ``uncaptured`` makes a context in which the stream reaches the terminal.
     """
 
     def __init__(
@@ -148,7 +148,7 @@ class LiveLine(Observer):
         self._back = 0
 
     def update(self, tally: Tally) -> None:
-        """Redraw the line, a few times a second at most, and not for the briefest waits."""
+        """Redraw the line, at most a few times a second, and not for short waits."""
         now = time.monotonic()
         if self._since is None:
             self._since = now
@@ -161,7 +161,7 @@ class LiveLine(Observer):
             self._live.update(self._render(tally, now), refresh=True)
 
     def pause(self) -> None:
-        """Erase the line and put the cursor back where pytest had left it."""
+        """Erase the line and put the cursor back where pytest left it."""
         self._since = None
         if self._live is None:
             return
@@ -209,7 +209,7 @@ class LiveLine(Observer):
 class LogLine(Observer):
     """Writes a plain line now and then, for output that is not a terminal.
 
-    ``lead`` is written before each line; it ends the line that pytest is in.
+    ``lead`` is written before each line, to end pytest's current line.
     """
 
     def __init__(
@@ -227,7 +227,7 @@ class LogLine(Observer):
         self._next: float | None = None
 
     def update(self, tally: Tally) -> None:
-        """Write a line, one every half minute of waiting."""
+        """Write a line every half minute of waiting."""
         now = time.monotonic()
         if self._next is None:
             self._next = now + LOG_SECONDS

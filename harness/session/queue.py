@@ -1,4 +1,4 @@
-"""The runs that a session has still to train: leased, submitted, tried again, saved."""
+"""The runs that a session still has to train: leased, submitted, retried and saved."""
 
 from __future__ import annotations
 
@@ -17,70 +17,29 @@ if TYPE_CHECKING:
     from harness.store import Store
 
 RETRIED: tuple[Status, ...] = ("crashed", "timeout", "oom")
-"""The ends of a run that another try may change: they do not depend on what it computes."""
+"""Statuses that do not depend on what a run computes, so that another try may end better."""
 
 LOOK = 0.5
-"""Seconds between two looks at the runs that other sessions have leased."""
+"""Seconds between two checks of the runs that other sessions have leased."""
 
 MakeExecutor = Callable[[Callable[[Event], None], MayBegin], Executor]
-"""Makes an executor from a callback for events and a question asked before a job begins."""
+"""Makes an executor from its ``on_event`` and ``may_begin``."""
 
 
 def now() -> str:
-    """Return the time as results carry it: UTC, to the microsecond, as text that sorts by time."""
+    """Return the time as results have it: UTC, to the microsecond, as text that sorts by time."""
     return datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
-
-
-class Backlog:
-    """The jobs that have not been submitted to the executor, and how many are with it."""
-
-    def __init__(self) -> None:
-        self._waiting: deque[Job] = deque()
-        self._submitted: set[str] = set()
-
-    def __bool__(self) -> bool:
-        return bool(self._waiting)
-
-    @property
-    def sweeps(self) -> set[str]:
-        """The sweeps of which a job waits."""
-        return {job.run.sweep for job in self._waiting}
-
-    def add(self, jobs: Iterable[Job]) -> None:
-        """Queue ``jobs``, to be begun in this order."""
-        self._waiting.extend(jobs)
-
-    def begin(self, executor: Executor, *, all_at_once: bool) -> None:
-        """Submit what waits: all of it, or only as many jobs as there are free workers."""
-        free = len(self._waiting)
-        if not all_at_once:
-            free = min(free, executor.workers - len(self._submitted))
-        if free > 0:
-            jobs = [self._waiting.popleft() for _ in range(free)]
-            self._submitted.update(job.key for job in jobs)
-            executor.submit(jobs)
-
-    def end(self, key: str) -> None:
-        """Note that a job is over, so that its worker is free."""
-        self._submitted.discard(key)
-
-    def drop(self, sweep: str) -> list[Job]:
-        """Remove and return the jobs of a sweep that wait."""
-        dropped = [job for job in self._waiting if job.run.sweep == sweep]
-        self._waiting = deque(job for job in self._waiting if job.run.sweep != sweep)
-        return dropped
 
 
 class Queue:
     """The jobs of a session on their way through its executor and into its store.
 
-    A run is leased in the store when a worker is free for it, so that only one of several sessions
-    on a store trains it. A run that another session has leased is waited for, and begun here if
-    that session dies. A run that another session finished after ``since`` counts as one of this
-    session, however it ended; an earlier result must be final, and with ``fresh`` it does not
-    count at all. A run that ends in one of `RETRIED` is tried again up to ``retries`` times. Where
-    several processes make up one ``shared`` session and train themselves, a run has crashed when
-    the process that trained it died.
+    A run is leased in the store when a worker is free for it, so that only one session on the store
+    trains it. If another session has the lease, this one waits for it, and begins the run if that
+    session dies. A run that another session finished after ``since`` counts as this session's,
+    however it ended. An earlier result must be final, and with ``fresh`` it does not count. A run
+    that ends in one of `RETRIED` is tried again up to ``retries`` times. If several processes form
+    one ``shared`` session, a run has crashed when the process that trained it died.
     """
 
     def __init__(
@@ -102,14 +61,15 @@ class Queue:
         self._fresh = fresh
         self._shared = shared
         self._observer = observer or Observer()
-        self._backlog = Backlog()
+        self._waiting: deque[Job] = deque()  # not submitted to the executor
+        self._submitted: set[str] = set()
         self._jobs: dict[str, Job] = {}
         self._open: set[str] = set()
         self._curves: dict[str, list[Evaluation]] = {}  # of the runs in flight
         self._tries: Counter[str] = Counter()
         self._elsewhere: dict[str, Job] = {}
         self._looked = 0.0
-        self._saved: dict[str, str | None] = {}  # by key, when what this session saved had ended
+        self._saved: dict[str, str | None] = {}  # the end of each run that this session saved
         self._unsaved: list[Result] = []
         self._environment: Mapping[str, Value] = {}
         self._executor = make_executor(self._on_event, self._may_begin)
@@ -118,17 +78,13 @@ class Queue:
         """Return whether the run with this key has not ended yet."""
         return key in self._open
 
-    def __bool__(self) -> bool:
-        """Return whether any run has not ended yet."""
-        return bool(self._open)
-
     @property
     def sweeps(self) -> set[str]:
-        """The sweeps of which a job has not been submitted to the executor."""
-        return self._backlog.sweeps
+        """The sweeps with jobs that have not been submitted to the executor."""
+        return {job.run.sweep for job in self._waiting}
 
     def add(self, jobs: Iterable[Job], environment: Mapping[str, Value] | None = None) -> None:
-        """Queue ``jobs``, to be begun in this order; their results carry ``environment``."""
+        """Queue ``jobs``, which begin in this order; their results have ``environment``."""
         if environment is not None:
             self._environment = environment
         for job in jobs:
@@ -138,24 +94,28 @@ class Queue:
             self._queue(job)
 
     def begin(self, *, all_at_once: bool) -> None:
-        """Submit what waits: all of it, or only as many jobs as there are free workers."""
-        self._backlog.begin(self._executor, all_at_once=all_at_once)
+        """Submit all waiting jobs, or only as many as there are free workers."""
+        free = len(self._waiting)
+        if not all_at_once:
+            free = min(free, self._executor.workers - len(self._submitted))
+        if free > 0:
+            jobs = [self._waiting.popleft() for _ in range(free)]
+            self._submitted.update(job.key for job in jobs)
+            self._executor.submit(jobs)
 
     def drop(self, sweep: str) -> None:
         """Remove the jobs of a sweep that have not been submitted."""
-        for job in self._backlog.drop(sweep):
+        dropped = [job for job in self._waiting if job.run.sweep == sweep]
+        self._waiting = deque(job for job in self._waiting if job.run.sweep != sweep)
+        for job in dropped:
             self._open.discard(job.key)
             self.tally.drop(job.run)
 
     def poll(self, timeout: float) -> list[Result]:
-        """Return the runs that have ended, here or elsewhere, waiting ``timeout`` seconds for one.
+        """Return the runs that have ended, here or elsewhere; wait ``timeout`` seconds for one.
 
-        The results of this session are saved first.
-
-        Raises
-        ------
-        StoreError
-            Where they cannot be saved, or the store cannot be read: the next call tries again.
+        The results of this session are saved first. Raises `StoreError` if they cannot be, or the
+        store cannot be read. The next call tries again.
         """
         until = time.monotonic() + timeout
         ended = [result for event in self._executor.poll(timeout) for result in self._end(event)]
@@ -167,14 +127,9 @@ class Queue:
         return ended
 
     def stop(self) -> list[Result]:
-        """Stop the workers and return the runs that this ends: those in flight are interrupted.
+        """Stop the workers and return the runs that this interrupts, with their curves so far.
 
-        They keep the learning curves that they had so far.
-
-        Raises
-        ------
-        StoreError
-            Where results could not be saved.
+        Raises `StoreError` if results could not be saved.
         """
         ended = [result for event in self._executor.close() for result in self._end(event)]
         for key, curve in list(self._curves.items()):
@@ -186,10 +141,10 @@ class Queue:
 
     def _queue(self, job: Job) -> None:
         self.tally.expect(job.run)
-        self._backlog.add([job])
+        self._waiting.append(job)
 
     def _on_event(self, event: Event) -> None:
-        """Count an event as it happens and show the progress; results come from `poll` alone."""
+        """Count an event as it happens and show the progress. Results come only from `poll`."""
         if isinstance(event, Started):
             self._curves[event.key] = []
         elif isinstance(event, Progressed) and event.progress.evaluation is not None:
@@ -198,7 +153,7 @@ class Queue:
         self._observer.update(self.tally)
 
     def _may_begin(self, job: Job) -> bool:
-        """Acquire the lease on a run; False where another session has it or has finished it."""
+        """Acquire the lease on a run; False if another session has it or has finished the run."""
         lost = self._store.abandoned([job.key]).get(job.key) if self._shared else None
         if not self._store.acquire(job.key, again=self._fresh):
             return False
@@ -222,16 +177,16 @@ class Queue:
         )
 
     def _end(self, event: Event) -> list[Result]:
-        """Return the result that an event ends a run with, unless the run is tried again."""
+        """Return the result of a run that an event ends, unless the run is tried again."""
         if isinstance(event, Skipped):
-            self._backlog.end(event.key)
+            self._submitted.discard(event.key)
             self._elsewhere[event.key] = self._jobs[event.key]
             self._looked = 0.0
         if not isinstance(event, Finished):
             return []
         job, outcome = self._jobs[event.key], event.outcome
         self._curves.pop(job.key, None)
-        self._backlog.end(job.key)
+        self._submitted.discard(job.key)
         result = self._result(job, outcome)
         self._unsaved.append(result)
         self._saved[job.key] = result.finished_at

@@ -1,4 +1,4 @@
-"""The results that a session knows: those stored before it began, and those of its own runs."""
+"""The results that a session knows: those stored before it, and those of its own runs."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from harness.records import Result, Run
 class Results:
     """Results of the planned runs, by key.
 
-    A run has ended once it ended after ``since``, in this session or in one beside it. With
-    ``fresh`` only such runs count.
+    A run has "ended" if it did so after ``since``, in this session or in another. With ``fresh``
+    only such runs count.
     """
 
     def __init__(self, *, since: str, fresh: bool) -> None:
@@ -26,11 +26,11 @@ class Results:
         return len(self._ended)
 
     def load(self, stored: Mapping[str, Result]) -> None:
-        """Add what was stored before this session began."""
+        """Add the results that were stored before this session began."""
         self._known.update(stored)
 
     def refresh(self, stored: Mapping[str, Result]) -> None:
-        """Add what the other processes of a shared session have stored meanwhile."""
+        """Add the results that the other processes of a shared session have stored."""
         self._known.update(stored)
         self._ended |= {
             key for key, result in stored.items() if (result.finished_at or "") >= self._since
@@ -42,7 +42,7 @@ class Results:
         self._ended.add(result.key)
 
     def reopen(self, key: str) -> bool:
-        """Forget that a run has ended, so that it is trained again; False where it is final."""
+        """Forget that a run has ended, so that it is trained again; False if it is final."""
         if key not in self._ended or self._known[key].is_final:
             return False
         self._ended.discard(key)
@@ -53,7 +53,7 @@ class Results:
         return key in self._ended
 
     def is_done(self, key: str) -> bool:
-        """Return whether a run need not be trained."""
+        """Return whether a run needs no training."""
         if self._fresh:
             return key in self._ended
         return key in self._known and self._known[key].is_final

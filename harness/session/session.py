@@ -31,10 +31,10 @@ POLL_SECONDS = 0.25
 
 
 class SweepSession:
-    """The runs and questions of the chosen sweeps, over one store and one executor.
+    """The runs and questions of the chosen sweeps, with one store and one executor.
 
-    What is known of runs is in `Results`, what is still to be trained in a `Queue`. The store and
-    the executor are opened when they are first needed.
+    `Results` has what is known of runs, `Queue` what is still to be trained. The store and the
+    executor are opened when they are first needed.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class SweepSession:
         self._keys: dict[str, str] = {}
         since = settings.since or now()
         self._results = Results(since=since, fresh=settings.fresh and not settings.offline)
-        self._answers: Answers | None = None  # where runs are trained only until all is answered
+        self._answers: Answers | None = None  # if runs are trained only until all is answered
         self._reports: dict[str, Report] = {}
         self._baseline: Named | None = None
         self._references: Mapping[str, Reference] = {}
@@ -76,7 +76,7 @@ class SweepSession:
         ------
         HarnessError
             Where a backend, a device, a task, a value of a config, the store, an explicit baseline
-            or a reference cannot be used: before anything is trained.
+            or a reference cannot be used. Nothing has been trained then.
         """
         if self.settings.reports.is_file():
             raise UsageError(f"{self.settings.reports} is a file; give a folder for the reports")
@@ -117,21 +117,21 @@ class SweepSession:
                 self.store.register(name, sweep.declaration, question_hashes(sweep))
 
     def stored(self, name: str) -> int:
-        """Return how many runs of a chosen sweep need no training."""
+        """Return the number of runs of a chosen sweep that need no training."""
         return sum(self._results.is_done(key) for key in self._plans[name].runs)
 
     def not_counted(self, name: str) -> str:
-        """Say how many runs of a chosen sweep another backend has trained; empty without any."""
+        """Say how many runs of a chosen sweep another backend has trained; empty if none."""
         return not_counted(self._plans[name], self.store)
 
     def planned(self, name: str) -> int:
-        """Return how many runs a chosen sweep has, arms and all."""
+        """Return the number of runs of a chosen sweep, arms included."""
         return len(self._plans[name].runs)
 
     def trained_with(self) -> str:
-        """Return backend, device and precision in words; empty where all sweeps train themselves.
+        """Return backend, device and precision in words; empty if no sweep uses our trainers.
 
-        Where only some do, those that do not are named.
+        If only some do, they are named.
         """
         said = {
             name: trained_with(
@@ -147,14 +147,13 @@ class SweepSession:
 
     @property
     def baseline_read(self) -> tuple[str, ...]:
-        """The notes on how the table that is the baseline was read; empty without one."""
+        """The notes on how the baseline's table was read; empty without one."""
         return self._baseline.notes if isinstance(self._baseline, Baseline) else ()
 
     def result(self, run: Run) -> Result | None:
-        """Return the result of ``run``, training it and the others selected where needed.
+        """Return the result of ``run``; first train it and the other selected runs if needed.
 
-        None where it is not in the store and this session trains nothing, or not this run: see
-        `not_needed`.
+        None if it is not stored and this session does not train it (see `not_needed`).
         """
         key = self._keys[run.id]
         self._launch()
@@ -162,7 +161,7 @@ class SweepSession:
         return None if self.not_needed(run) else self._results.get(key)
 
     def try_again(self, run: Run) -> None:
-        """Train ``run`` once more at the next call of `result`, unless it has ended for good."""
+        """Train ``run`` once more at the next call of `result`, unless its result is final."""
         key = self._keys[run.id]
         if self._queue is not None and self._results.reopen(key):
             self._queue.add([make_job(self.settings, key, run, self._plans[run.sweep])])
@@ -176,7 +175,7 @@ class SweepSession:
         return not ended and not waits and self.is_answered(run.sweep)
 
     def is_answered(self, name: str) -> bool:
-        """Return whether a chosen sweep trains until it is answered, and is answered by now."""
+        """Return whether a chosen sweep trains until it is answered, and now is."""
         return self._answers is not None and self._answers.is_answered(name)
 
     def finish(self, names: Iterable[str] | None = None) -> None:
@@ -187,7 +186,7 @@ class SweepSession:
         self._wait(lambda queue: any(key in queue for key in keys))
 
     def verdict(self, name: str, question: str) -> Verdict:
-        """Return the verdict on a question, once the runs selected for it are finished."""
+        """Wait for the runs selected for a question, and return its verdict."""
         claim = self.sweeps[name].questions[question]
         needed = {name}
         baseline = baseline_of(self.sweeps[name], self._baseline)
@@ -197,13 +196,13 @@ class SweepSession:
         return next(v for v in self.report(name).verdicts if v.id == question)
 
     def results(self, name: str) -> tuple[Result, ...]:
-        """Return the results of a sweep's runs in the order of the plan, where there are any."""
+        """Wait for a sweep's runs, and return their results in the order of the plan."""
         self.finish([name])
         found = self._results.lookup(self._plans[name].runs)
         return tuple(found[key] for key in self._plans[name].runs if key in found)
 
     def report(self, name: str) -> Report:
-        """Return the report of a chosen sweep as things stand; made once for the same results."""
+        """Return the report of a chosen sweep so far. It is made once for the same results."""
         from harness.report.model import build
 
         if name not in self._reports:
@@ -212,48 +211,42 @@ class SweepSession:
         return self._reports[name]
 
     def regression(self, name: str, question: str) -> Regression | None:
-        """Return how a question that the reference supports compares with it; None without."""
+        """Return how a question that the reference supports compares with it; None for others."""
         compared = self.report(name).compared
         found = compared.questions if compared else ()
         return next((one for one in found if one.id == question), None)
 
     def references(self) -> dict[str, tuple[Path, int]]:
-        """Return the references by sweep, with how many questions each supports."""
+        """Return the references by sweep, with the number of questions that each supports."""
         return {name: (r.path, len(r.supported)) for name, r in self._references.items()}
 
     def report_folder(self, name: str) -> Path:
-        """Return where the report of a chosen sweep belongs."""
+        """Return the folder of a chosen sweep's report."""
         settled = self.report(name).settled
         folder = report_folder(self._plans[name], self._baseline, settled=settled)
         return self.settings.reports / folder
 
     def missing(self, name: str) -> Shortfall | None:
-        """Return the runs of a chosen sweep that have not finished and are needed; None without."""
+        """Return the runs of a chosen sweep that are needed and not finished; None if all are."""
         if self.is_answered(name):
             return None
         return shortfall(self._plans[name].runs, self._results.lookup)
 
     def refresh(self) -> None:
-        """Read what the other processes of a shared session have stored."""
+        """Read the results that the other processes of a shared session have stored."""
         for planned in self._plans.values():
             self._results.refresh(self.store.of(planned.runs))
         self._reports.clear()
 
     def stop(self) -> None:
-        """Stop the workers. Runs in flight are interrupted; what has finished is saved."""
+        """Stop the workers. Runs in flight are interrupted; finished ones are saved."""
         self.observer.pause()
         if self._queue is not None:
             queue, self._queue = self._queue, None
             self._note(queue.stop())
 
     def close(self) -> None:
-        """Stop the workers and close the store.
-
-        Raises
-        ------
-        StoreError
-            Where results could not be saved; the message counts them.
-        """
+        """Stop the workers and close the store; `StoreError` if results could not be saved."""
         try:
             self.stop()
         finally:
@@ -313,7 +306,7 @@ class SweepSession:
         return [one for one in in_order(self._plans, self._baseline) if one in selected]
 
     def _advance(self) -> None:
-        """Submit what waits: all of it, or as much as there are workers while answers may come."""
+        """Submit all waiting jobs, or only as many as free workers while answers may come."""
         assert self._queue is not None
         if self._answers is not None:
             for name in filter(self._answers.is_over, self._queue.sweeps):
@@ -323,17 +316,14 @@ class SweepSession:
     def _wait(self, is_open: Callable[[Queue], bool]) -> None:
         """Train until nothing that is waited for is open."""
         while self._queue is not None and is_open(self._queue):
-            self._step(self._queue)
+            self._note(self._queue.poll(POLL_SECONDS))
+            self._advance()
         self.observer.pause()
-
-    def _step(self, queue: Queue) -> None:
-        self._note(queue.poll(POLL_SECONDS))
-        self._advance()
 
     def _note(self, results: Iterable[Result]) -> None:
         """Note the results of runs that have ended."""
         for result in results:
             self._results.add(result)
             self._reports.clear()
-            if result.is_final:  # a training function of the user's may not discard it itself
+            if result.is_final:  # a user's training function may have left it
                 discard_checkpoint(self.settings, result.key)

@@ -12,19 +12,18 @@ from harness.sweeps.plan import Selection
 class Settings:
     """Where a session works and how.
 
-    ``home`` is the folder that everything is written under; ``timeout`` is a run's, in seconds;
-    ``ray_address`` is that of the Ray cluster to train on, None for a Ray of the session's own;
-    ``workers`` are runs trained at the same time, None for as many as the GPUs, or else the
-    cluster, have places;
-    ``memory`` are the bytes that a run may have; ``gpus`` how many or which GPUs are used, None for
-    the device of the selection, with up to ``per_gpu`` runs on each; ``threads`` are a worker's;
-    ``retries`` how often a run is tried again that crashed, ran out of memory or took too long;
-    ``checkpoint_every`` how many steps a run may lose when it is interrupted, None for all;
-    ``offline`` trains nothing; ``fresh`` ignores stored runs; ``debug`` lets a trainer's exception
-    through, for a debugger; ``stops`` are exceptions that end the session, not a run.
-    ``baseline`` names one in place of the declared: a sweep, counts, or the path of a table.
-    ``shared`` says that several processes make up one session, which began at ``since``.
-    ``references`` are reports to compare with; with ``needs_references`` there must be some.
+    Everything is written under the folder ``home``. ``timeout`` is a run's, in seconds, and
+    ``memory`` the bytes that it may have. ``ray_address`` is the Ray cluster's, None for a Ray of
+    our own. ``workers`` is the number of runs at the same time, None for as many places as the
+    GPUs, or else the cluster, have. ``threads`` is per worker. ``gpus`` are how many or which GPUs,
+    with up to ``per_gpu`` runs on each; None for the selection's device. A run that crashed, ran
+    out of memory or took too long is tried again ``retries`` times. An interrupted run loses up to
+    ``checkpoint_every`` steps, or all with None.
+    ``offline`` trains nothing. ``fresh`` ignores stored runs. ``debug`` lets a trainer's exception
+    through, for a debugger. ``stops`` are exceptions that end the session, not a run.
+    ``baseline`` replaces the declared one: a sweep, counts, or the path of a table. A ``shared``
+    session consists of several processes, and began at ``since``. ``references`` are reports to
+    compare with; with ``needs_references`` there must be some.
     """
 
     home: Path
