@@ -137,7 +137,7 @@ class LocalExecutor(PoolExecutor):
 
     def _begin(self, job: Job, worker: Worker | None, spot: Spot) -> None:
         if worker is not None and _is_too_large(worker, job):
-            self._stop_idle(worker)
+            self._remove(worker)
             worker = None
         try:
             begin_log(job.log)
@@ -161,10 +161,10 @@ class LocalExecutor(PoolExecutor):
         idle = [worker for worker in self._pool if worker.job is None]
         for worker in idle:
             if device is not None and worker.device == name and (alone or worker.alone):
-                self._stop_idle(worker)
+                self._remove(worker)
         for worker in [worker for worker in idle if worker in self._pool]:
             if len(self._pool) >= self.workers:
-                self._stop_idle(worker)
+                self._remove(worker)
         variables = dict(self._threads)
         if device is not None:
             variables |= environment(device, 1 if alone else self._per_device)
@@ -175,9 +175,11 @@ class LocalExecutor(PoolExecutor):
             self.close()
         return worker
 
-    def _stop_idle(self, worker: Worker) -> None:
-        self._pool.remove(worker)
+    def _remove(self, worker: Worker) -> None:
+        """Kill a worker and remove it; a signal handler may have closed us just now."""
         worker.kill()
+        if worker in self._pool:
+            self._pool.remove(worker)
         worker.reap()
 
     def _kills_so_far(self) -> int | None:
@@ -260,15 +262,12 @@ class LocalExecutor(PoolExecutor):
         self._next_look = time.monotonic() + LOOK
 
     def _stop(self, worker: Worker, outcome: Outcome) -> None:
-        """Kill a worker and end the job it had with ``outcome``."""
-        worker.kill()
-        if worker in self._pool:  # a signal handler may have closed us just now
-            self._pool.remove(worker)
-        worker.reap()
+        """Kill a worker and end its job with ``outcome``."""
+        self._remove(worker)
         self._end_job(worker, outcome)
 
     def _remove_dead(self, worker: Worker) -> None:
-        """Remove a worker that is dead or has closed its pipe, and end the job it had."""
+        """Remove a worker that is dead or has closed its pipe, and end its job."""
         if worker not in self._pool:
             return
         self._pool.remove(worker)

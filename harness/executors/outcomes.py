@@ -70,22 +70,17 @@ def sound(outcome: object) -> Outcome:
         device=None if outcome.device is None else str(outcome.device),
         error=None if outcome.error is None else str(outcome.error),
     )
+    if plain.status != "completed":
+        return plain
     measured = (outcome.perf_before, outcome.perf_after, outcome.delta_perf)
-    if plain.status == "completed" and any(
-        value is not None and not math.isfinite(value) for value in measured
-    ):
-        return replace(
-            plain,
-            status="diverged",
-            delta_perf=None,
-            delta_perf_se=None,
-            error=plain.error or "perf is not a finite number",
-        )
-    if plain.status == "completed" and plain.delta_perf is None:
-        error = "the trainer returned 'completed' without a delta_perf"
-        return replace(plain, status="failed", error=plain.error or error)
+    if any(value is not None and not math.isfinite(value) for value in measured):
+        error = plain.error or "perf is not a finite number"
+        return replace(plain, status="diverged", delta_perf=None, delta_perf_se=None, error=error)
+    if plain.delta_perf is None:
+        error = plain.error or "the trainer returned 'completed' without a delta_perf"
+        return replace(plain, status="failed", error=error)
     wrong = _inconsistency(plain)
-    if plain.status == "completed" and wrong is not None:
+    if wrong is not None:
         return replace(plain, status="failed", error=f"the trainer returned {wrong}")
     return plain
 

@@ -180,11 +180,9 @@ def _is_alive(process: int) -> bool:
 def _flush() -> None:
     """Flush Python's and the C library's buffers into this job's log."""
     for stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__):
-        try:
+        with contextlib.suppress(OSError, ValueError):
             if stream is not None:
                 stream.flush()
-        except (OSError, ValueError):
-            pass
     ctypes.CDLL(None).fflush(None)
 
 

@@ -23,7 +23,7 @@ import sqlalchemy as sa
 
 from harness.errors import StoreError
 from harness.store.database import Database
-from harness.store.tables import LEASES, OUTCOMES, SESSIONS, Insert
+from harness.store.tables import LEASES, OUTCOMES, SESSIONS
 
 LEASE_SECONDS = 60.0
 """Seconds after its last heartbeat until a session elsewhere counts as dead."""
@@ -57,7 +57,19 @@ class Leases:
         self._process: Process | None = None
         self._held: set[str] = set()
         self._heartbeat: _Heartbeat | None = None
-        self._enter, self._insert, self._is_final, self._delete = _statements(database)
+        # Statements are made once, since making one takes longer than executing it.
+        now = database.clock
+        self._enter = (
+            database.insert(SESSIONS)
+            .values(heartbeat=now)
+            .on_conflict_do_update(index_elements=["session"], set_={"heartbeat": now})
+        )
+        self._insert = database.insert(LEASES).values(since=now).on_conflict_do_nothing()
+        its_key: sa.BindParameter[str] = sa.bindparam("its_key")
+        self._is_final = sa.select(OUTCOMES.c.final).where(OUTCOMES.c.key == its_key)
+        self._delete = sa.delete(LEASES).where(
+            LEASES.c.key == its_key, LEASES.c.session == self._session
+        )
 
     def acquire(self, key: str, *, again: bool) -> bool:
         """Acquire the lease on a run; see `Store.acquire`."""
@@ -114,7 +126,7 @@ class Leases:
     def end(self, connection: sa.Connection, key: str) -> None:
         """Delete a lease in the connection's transaction. After it, call `ended`."""
         if self._process is not None:
-            connection.execute(self._delete, {"its_key": key, "ours": self._session})
+            connection.execute(self._delete, {"its_key": key})
 
     def ended(self, key: str) -> None:
         """Note that a lease is released."""
@@ -183,25 +195,6 @@ class _Heartbeat(threading.Thread):
     def stop(self) -> None:
         self._stopped.set()
         self.join(BEAT_SECONDS)
-
-
-def _statements(database: Database) -> tuple[Insert, Insert, sa.Select[tuple[bool]], sa.Delete]:
-    """Return the statements that enter a session, insert a lease, find a final result, delete.
-
-    They are made once, since making a statement takes longer than executing it.
-    """
-    session = database.insert(SESSIONS).values(heartbeat=database.clock)
-    lease = database.insert(LEASES).values(since=database.clock)
-    its_key: sa.BindParameter[str] = sa.bindparam("its_key")
-    ours: sa.BindParameter[str] = sa.bindparam("ours")
-    return (
-        session.on_conflict_do_update(
-            index_elements=["session"], set_={"heartbeat": database.clock}
-        ),
-        lease.on_conflict_do_nothing(),
-        sa.select(OUTCOMES.c.final).where(OUTCOMES.c.key == its_key),
-        sa.delete(LEASES).where(LEASES.c.key == its_key, LEASES.c.session == ours),
-    )
 
 
 def _holders(clock: sa.ColumnElement[float]) -> sa.Select[Any]:

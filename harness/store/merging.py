@@ -108,26 +108,22 @@ def _merge_sweep(store: Store, other: Store, connection: sa.Connection, sweep: s
             f"sweep {sweep!r} was imported into one of the stores and trained in the other: "
             "nothing was imported; name another sweep of it by --sweep"
         )
-    added: list[Result] = []
-    present: list[Result] = []
-    replaced: list[Result] = []
-    differing: list[Result] = []
+    kinds: dict[str, list[Result]] = {}
     for result in theirs:
         here = found.get(result.key)
-        if here is not None and not here.final and result.is_final:
-            replaced.append(result)
-        elif here is not None:
-            (differing if _differs(here, result) else present).append(result)
-        elif result.key.startswith(IMPORTED) and result.run.id in ids:
-            differing.append(result)
+        if here is None:
+            is_other = result.key.startswith(IMPORTED) and result.run.id in ids
+            kind = "differing" if is_other else "added"
+        elif not here.final and result.is_final:
+            kind = "replaced"
         else:
-            added.append(result)
-    for result in replaced:
+            kind = "differing" if _differs(here, result) else "present"
+        kinds.setdefault(kind, []).append(result)
+    for result in kinds.get("replaced", ()):
         connection.execute(keeping(store._database.insert, fresh=False), outcome_row(result))
-    _insert(store, connection, added)
-    listed = [r for r in (*replaced, *present, *differing) if r.key in found]
-    _list(store, connection, listed)
-    return Merged(tuple(added), tuple(present), tuple(replaced), tuple(differing))
+    _insert(store, connection, kinds.get("added", ()))
+    _list(store, connection, [result for result in theirs if result.key in found])
+    return Merged(**{kind: tuple(results) for kind, results in kinds.items()})
 
 
 def _differs(here: sa.Row[Any], result: Result) -> bool:

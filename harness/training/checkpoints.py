@@ -18,7 +18,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Thread
-from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
@@ -69,12 +68,7 @@ class Checkpoint:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self.close(done=kind is None)
 
     def is_due(self, step: int) -> bool:
@@ -150,7 +144,7 @@ class Checkpoint:
 
     def _write(self, path: Path, content: memoryview) -> None:
         try:
-            _replace(path, content)
+            write_whole(path, _SEAL % hashlib.sha256(content).hexdigest().encode(), content)
         except (OSError, MemoryError) as error:
             self._fail(error)
 
@@ -183,14 +177,13 @@ def discard(path: str | Path) -> None:
                 one.unlink(missing_ok=True)
 
 
-def _replace(path: Path, content: memoryview) -> None:
-    """Write a sealed file so that ``path`` is never half written, even if the power fails."""
+def write_whole(path: Path, *parts: bytes | memoryview) -> None:
+    """Write a file so that ``path`` is never half written, even if the power fails."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
         with part.open("wb") as file:
-            file.write(_SEAL % hashlib.sha256(content).hexdigest().encode())
-            file.write(content)
+            file.writelines(parts)
             file.flush()
             os.fsync(file.fileno())
         part.replace(path)

@@ -46,14 +46,8 @@ from harness.training.warm_start import Weights
 def train(job: Job, notify: Notify) -> Outcome:
     """Train ``job``'s run (see `course.train`). Satisfies `harness.protocols.Trainer`.
 
-    Raises
-    ------
-    UsageError
-        Where the config, the task or the device's name cannot be used.
-    BackendError
-        Where the device is not here.
-    MemoryError
-        Where host or device run out of memory.
+    Also raises `BackendError` if the device is not here, and `MemoryError` if it or the host runs
+    out of memory.
     """
     with out_of_memory(), one_thread():
         device = open_device(job.conditions.device)

@@ -6,10 +6,11 @@ ends at its first end-of-sequence token; anything after it is ignored.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal, Protocol
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -56,7 +57,8 @@ class WarmStart:
     seed: int
 
 
-class Task(Protocol):
+@dataclass(frozen=True)
+class Task(ABC):
     """The prompts that a policy is trained and measured on, and their reward.
 
     ``version`` is raised by hand when prompts, reward or warm start change. A sweep's learning
@@ -64,48 +66,41 @@ class Task(Protocol):
     held-out prompt.
     """
 
-    @property
-    def name(self) -> str: ...
-    @property
-    def version(self) -> str: ...
-    @property
-    def model(self) -> str: ...
-    @property
-    def shape(self) -> ModelShape: ...
-    @property
-    def lr_transfer(self) -> float: ...
-    @property
-    def vocabulary(self) -> int: ...
-    @property
-    def end(self) -> int: ...
-    @property
-    def prompt_tokens(self) -> int: ...
-    @property
-    def max_tokens(self) -> int: ...
-    @property
-    def samples(self) -> int: ...
-    @property
-    def warm_start(self) -> WarmStart: ...
+    name: str
+    version: str
+    shape: ModelShape
+    lr_transfer: float
+    vocabulary: int
+    end: int
+    prompt_tokens: int
+    max_tokens: int
+    samples: int
+    warm_start: WarmStart
 
+    @property
+    def model(self) -> str:
+        """The model in one word, which is part of a run's key."""
+        return self.shape.name
+
+    @abstractmethod
     def prompts(self, split: Split) -> Tokens:
         """Return the prompts of ``split``: ``[prompts, prompt_tokens]``."""
-        ...
 
+    @abstractmethod
     def demonstrations(self, prompts: Tokens) -> Tokens:
         """Return right answers to ``prompts``: ``[prompts, max_tokens]``, padded with ``end``."""
-        ...
 
+    @abstractmethod
     def reward(self, prompts: Tokens, completions: Tokens) -> Scores:
         """Return the training rewards.
 
         ``prompts`` is ``[n, prompt_tokens]``, ``completions`` ``[n, max_tokens]``, the result
         ``[n]``. A run diverges where a reward is not finite.
         """
-        ...
 
+    @abstractmethod
     def score(self, prompts: Tokens, completions: Tokens) -> Scores:
         """Return scores between 0 and 1, shaped as in `reward`. Their mean is perf."""
-        ...
 
 
 def completion_mask(completions: Tokens, end: int) -> npt.NDArray[np.bool_]:
@@ -116,7 +111,7 @@ def completion_mask(completions: Tokens, end: int) -> npt.NDArray[np.bool_]:
 
 
 @dataclass(frozen=True)
-class Addition:
+class Addition(Task):
     """The sum of two 2-digit numbers, written from its last digit: ``47+85=`` is answered ``231``.
 
     Tokens 0 to 9 are the digits, 10 is ``+``, 11 is ``=``, 12 ends a completion, 13 to 15 are
@@ -159,11 +154,6 @@ class Addition:
     _HELD_OUT = 512
     _WARM_START = 512
 
-    @property
-    def model(self) -> str:
-        """The model in one word, which is part of a run's key."""
-        return self.shape.name
-
     @cached_property
     def _splits(self) -> Mapping[Split, Tokens]:
         first, second = (numbers.ravel() for numbers in np.meshgrid(*[np.arange(10, 100)] * 2))
@@ -177,7 +167,7 @@ class Addition:
         return {"held_out": held_out, "warm_start": warm_start, "train": train}
 
     def prompts(self, split: Split) -> Tokens:
-        """Return the prompts of ``split``: ``[prompts, prompt_tokens]``."""
+        """Return the prompts of ``split``, as `Task` describes."""
         return self._splits[split]
 
     def demonstrations(self, prompts: Tokens) -> Tokens:

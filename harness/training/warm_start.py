@@ -11,8 +11,6 @@ Matrices multiply from the right: ``x @ w``.
 from __future__ import annotations
 
 import hashlib
-import os
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -22,6 +20,7 @@ import numpy.typing as npt
 
 from harness.protocols import Notify
 from harness.records import Progress, digest
+from harness.training.checkpoints import write_whole
 from harness.training.tasks import Task, Tokens, completion_mask
 from harness.training.uniforms import generator
 
@@ -129,16 +128,17 @@ def warm_started(
     made again. ``notify`` is called while they are made, here or in another process.
     """
     import filelock
+    from safetensors.numpy import save
 
     path = cache_file(task, cache)
     weights = _load(path, task)
     if weights is not None:
         return weights
     cache.mkdir(parents=True, exist_ok=True)
-    lock = filelock.FileLock(path.with_suffix(".lock"))
+    lock = filelock.FileLock(path.with_suffix(".lock"), timeout=1.0)
     while True:
         try:
-            lock.acquire(timeout=1.0)
+            lock.acquire()
             break
         except filelock.Timeout:
             notify(Progress(stage=STAGE, step=0, steps=task.warm_start.steps))
@@ -146,7 +146,7 @@ def warm_started(
         weights = _load(path, task)
         if weights is None:
             weights = _in_order(make(task, notify), task)
-            _save(path, weights)
+            write_whole(path, save(dict(weights), metadata={"checksum": checksum(weights)}))
         return weights
     finally:
         lock.release()
@@ -164,21 +164,6 @@ def checksum(weights: Weights) -> str:
         content.update(name.encode())
         content.update(np.ascontiguousarray(weights[name]).tobytes())
     return content.hexdigest()
-
-
-def _save(path: Path, weights: Weights) -> None:
-    """Write ``weights`` so that ``path`` is never half written."""
-    from safetensors.numpy import save
-
-    content = save(dict(weights), metadata={"checksum": checksum(weights)})
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
 
 
 def _load(path: Path, task: Task) -> Weights | None:

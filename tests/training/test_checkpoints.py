@@ -118,13 +118,13 @@ def test_the_arrays_are_those_of_the_call(job):
 
 def test_a_slow_disk_keeps_the_order(job, monkeypatch):
     """What is saved later stays, though the one before took long to write."""
-    replaced, delays = checkpoints._replace, [0.3, 0.0]
+    replaced, delays = checkpoints.write_whole, [0.3, 0.0]
 
-    def slow(path, content):
+    def slow(path, *parts):
         time.sleep(delays.pop(0))
-        replaced(path, content)
+        replaced(path, *parts)
 
-    monkeypatch.setattr(checkpoints, "_replace", slow)
+    monkeypatch.setattr(checkpoints, "write_whole", slow)
     checkpoint = Checkpoint(job)
     checkpoint.save(4, ARRAYS, FACTS)
     checkpoint.save(8, ARRAYS, FACTS)
