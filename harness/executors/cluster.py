@@ -95,10 +95,7 @@ class Cluster:
     def connect(cls, address: str) -> Cluster:
         """Return the running cluster at ``address``: ``auto``, ``host:port`` or ``ray://…``.
 
-        Raises
-        ------
-        UsageError
-            Where there is none, or one of another version. The message says which.
+        Raises `UsageError` if there is none, or one of another version.
         """
         if not _ADDRESS.fullmatch(address):
             raise UsageError(

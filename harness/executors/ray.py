@@ -65,12 +65,8 @@ class RayExecutor(PoolExecutor):
     of the ``gpus`` serves ``per_gpu`` workers, and a job that must be alone gets one to itself. On
     a cluster ``gpus`` is a number; on this machine it may also name them. Without ``gpus``, a job
     whose device is a GPU still gets one of a cluster. If ``workers`` is None, there are as many as
-    the GPUs have places, or else the cluster, or else two. Not for use from several threads.
-
-    Raises
-    ------
-    UsageError
-        Where there is no cluster at ``address``, or a GPU is not there.
+    the GPUs have places, or else the cluster, or else two. Not for use from several threads. Raises
+    `UsageError` if there is no cluster at ``address``, or a GPU is not there.
     """
 
     def __init__(

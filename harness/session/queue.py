@@ -78,6 +78,10 @@ class Queue:
         """Return whether the run with this key has not ended yet."""
         return key in self._open
 
+    def __bool__(self) -> bool:
+        """Return whether any run has not ended yet."""
+        return bool(self._open)
+
     @property
     def sweeps(self) -> set[str]:
         """The sweeps with jobs that have not been submitted to the executor."""

@@ -76,12 +76,8 @@ def merge(store: Store, other: Store, sweep: str | None = None) -> Merged:
     """Add the runs of another store, of one sweep or all, under their own keys.
 
     A final result replaces one that is not final, and nothing else. A question stays registered
-    before the data if it is so in each of the two stores that has data of the sweep.
-
-    Raises
-    ------
-    StoreError
-        Where either store cannot be read or written. Then nothing is added.
+    before the data if it is so in each of the two stores that has data of the sweep. Raises
+    `StoreError` if either store cannot be read or written. Then nothing is added.
     """
     names = [summary.sweep for summary in other.sweeps() if sweep in (None, summary.sweep)]
 

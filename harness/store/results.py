@@ -228,9 +228,27 @@ class Store:
         declaration of the sweep is copied. Data are measurements of any run of that sweep, however
         small.
         """
-        self._database.write(
-            lambda connection: self._register(connection, sweep, declaration, questions)
-        )
+
+        def written(connection: sa.Connection) -> None:
+            have_data = self._have_data(connection, sweep)
+            query = sa.select(QUESTIONS).where(QUESTIONS.c.sweep == sweep)
+            before = connection.execute(query.order_by(QUESTIONS.c.registered_at)).all()
+            for question, claim in questions.items():
+                same = [row for row in before if (row.question, row.hash) == (question, claim)]
+                here = [r for r in before if (r.declaration, r.question) == (declaration, question)]
+                if have_data and (here or not same):
+                    continue
+                registered_at = same[0].registered_at if same else _now()
+                changed = {"hash": claim, "registered_at": registered_at}
+                connection.execute(
+                    self._database.insert(QUESTIONS)
+                    .values(sweep=sweep, declaration=declaration, question=question, **changed)
+                    .on_conflict_do_update(
+                        index_elements=["sweep", "declaration", "question"], set_=changed
+                    )
+                )
+
+        self._database.write(written)
 
     def registered(self, sweep: str, declaration: str) -> dict[str, Registration]:
         """Return the questions that were registered before there were data (see `register`).
@@ -251,40 +269,6 @@ class Store:
             .where(OUTCOMES.c.measured.is_(True), RUNS.c.sweep == sweep)
         )
         return connection.execute(measured.limit(1)).first() is not None
-
-    def _register(
-        self,
-        connection: sa.Connection,
-        sweep: str,
-        declaration: str,
-        questions: Mapping[str, str],
-    ) -> None:
-        have_data = self._have_data(connection, sweep)
-        before = connection.execute(
-            sa.select(QUESTIONS)
-            .where(QUESTIONS.c.sweep == sweep)
-            .order_by(QUESTIONS.c.registered_at)
-        ).all()
-        for question, claim in questions.items():
-            same = [row for row in before if (row.question, row.hash) == (question, claim)]
-            here = [r for r in before if (r.declaration, r.question) == (declaration, question)]
-            if have_data and (here or not same):
-                continue
-            row = {
-                "sweep": sweep,
-                "declaration": declaration,
-                "question": question,
-                "hash": claim,
-                "registered_at": same[0].registered_at if same else _now(),
-            }
-            connection.execute(
-                self._database.insert(QUESTIONS)
-                .values(row)
-                .on_conflict_do_update(
-                    index_elements=["sweep", "declaration", "question"],
-                    set_={"hash": row["hash"], "registered_at": row["registered_at"]},
-                )
-            )
 
     def _among(
         self, keys: list[str], query: sa.Select[Any], decode: Callable[..., Result]

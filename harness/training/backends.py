@@ -176,12 +176,8 @@ def devices_here(backend: str, *, patience: float | None = None) -> tuple[str, .
     """Return the devices that ``backend`` finds on this machine, within ``patience`` seconds.
 
     Another process looks for them, because looking takes something from the workers: the process
-    that has looked at a TPU keeps it, and JAX takes most of a GPU's memory.
-
-    Raises
-    ------
-    BackendError
-        Where the backend cannot list them.
+    that has looked at a TPU keeps it, and JAX takes most of a GPU's memory. Raises `BackendError`
+    if the backend cannot list them.
     """
     patience = _PATIENCE if patience is None else patience
     try:

@@ -276,11 +276,9 @@ class Course:
         self._began -= facts["seconds"]
         self._peak_before = facts["peak_memory"]
         self._policy.restore(_part(saved.arrays, "policy."))
-        self._held_out.restore(
-            [Evaluation(*row) for row in facts["curve"]],
-            [*_part(saved.arrays, "scores.").values()],
-            facts["evaluation_seconds"],
-        )
+        self._held_out.curve = [Evaluation(*row) for row in facts["curve"]]
+        self._held_out.scores = [*_part(saved.arrays, "scores.").values()]
+        self._held_out.seconds = facts["evaluation_seconds"]
 
     def _outcome(self, error: str | None, device: str, weights: str) -> Outcome:
         held_out = self._held_out

@@ -32,7 +32,8 @@ class HeldOut:
 
     ``sample`` draws completions ``[prompts, samples, tokens]`` from the policy, given prompts
     ``[prompts, prompt_tokens]`` and noise ``[prompts, samples, tokens]``. ``curve`` has a point for
-    each evaluation; together they took ``seconds``.
+    each evaluation; together they took ``seconds``. ``scores`` has those of the first and the last
+    evaluation, each ``[prompts, samples]``.
     """
 
     def __init__(self, task: Task, seed: int, sample: Sample) -> None:
@@ -42,7 +43,7 @@ class HeldOut:
         self.curve: list[Evaluation] = []
         self.seconds = 0.0
         self._sample = sample
-        self._scores: list[Scores] = []
+        self.scores: list[Scores] = []
 
     def evaluate(self, step: int) -> Evaluation:
         """Measure the policy after ``step`` steps and add the point to the curve.
@@ -56,23 +57,12 @@ class HeldOut:
         self.seconds += time.perf_counter() - began
         require_finite(held_out_score=point.perf, held_out_reward=point.reward)
         self.curve.append(point)
-        self._scores = [*self._scores[:1], scores]
+        self.scores = [*self.scores[:1], scores]
         return point
-
-    @property
-    def scores(self) -> tuple[Scores, ...]:
-        """The scores of the first and the last evaluation, each ``[prompts, samples]``."""
-        return tuple(self._scores)
-
-    def restore(
-        self, curve: Sequence[Evaluation], scores: Sequence[Scores], seconds: float
-    ) -> None:
-        """Restore what was measured before the run was interrupted."""
-        self.curve, self._scores, self.seconds = list(curve), list(scores), seconds
 
     def difference(self) -> Difference:
         """Return the last evaluation less the first, paired by prompt."""
-        return paired_difference(self._scores[0], self._scores[-1])
+        return paired_difference(self.scores[0], self.scores[-1])
 
 
 def evaluation(step: int, scores: Scores, rewards: Scores) -> Evaluation:

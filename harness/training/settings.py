@@ -61,24 +61,28 @@ def _number(value: Value) -> float:
     return float(value) if is_number else math.nan  # type: ignore[arg-type]
 
 
-def _whole(minimum: int) -> tuple[str, Callable[[Value], bool]]:
+Rule = tuple[str, Callable[[Value], bool]]
+"""What a value is expected to be, in words, and whether one is."""
+
+
+def _whole(minimum: int) -> Rule:
     return (
         f"a whole number of at least {minimum}",
         lambda value: isinstance(value, int) and _number(value) >= minimum,
     )
 
 
-_NOT_NEGATIVE: tuple[str, Callable[[Value], bool]] = (
+_NOT_NEGATIVE: Rule = (
     "a finite number of at least 0",
     lambda value: 0 <= _number(value) < math.inf,
 )
-_POSITIVE: tuple[str, Callable[[Value], bool]] = (
+_POSITIVE: Rule = (
     "a finite number above 0",
     lambda value: 0 < _number(value) < math.inf,
 )
 _at_least_one, _accepts_count = _whole(1)
 
-_EXPECTED: Mapping[str, tuple[str, Callable[[Value], bool]]] = {
+_EXPECTED: Mapping[str, Rule] = {
     # The placebo arm's learning rate is 0: its runs change nothing.
     "learning_rate": _NOT_NEGATIVE,
     "batch_size": _whole(1),
