@@ -221,7 +221,7 @@ class LocalExecutor(PoolExecutor):
             self._remove_dead(worker)
         except Exception as error:  # noqa: BLE001
             # A trainer may have put something into its progress that cannot be read here.
-            what = f"the worker sent what cannot be read ({one_line(error)})"
+            what = f"the worker sent something that cannot be read ({one_line(error)})"
             self._stop(worker, Outcome("crashed", error=what))
 
     def _handle(self, worker: Worker, event: Event) -> None:

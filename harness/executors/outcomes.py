@@ -114,7 +114,7 @@ def failure(error: BaseException, log: str | None) -> Outcome:
 
 def overdue(timeout: float) -> Outcome:
     """Return the outcome of a run that was stopped at its ``timeout``."""
-    return Outcome(status="timeout", error=f"stopped after its {timeout:g} s")
+    return Outcome(status="timeout", error=f"stopped at its timeout of {timeout:g} s")
 
 
 def too_large(used: int, limit: int) -> Outcome:

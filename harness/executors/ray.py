@@ -83,8 +83,8 @@ class RayExecutor(PoolExecutor):
         super().__init__(on_event, may_begin)
         if address and gpus is not None and not isinstance(gpus, int):
             raise UsageError(
-                f"--sweep-gpus {','.join(gpus)} names GPUs, but Ray chooses those of a cluster: "
-                "give how many"
+                f"--sweep-gpus {','.join(gpus)} names GPUs, but on a cluster Ray chooses them: "
+                "give a number"
             )
         self._threads = threads
         self._address = address
@@ -232,7 +232,7 @@ class RayExecutor(PoolExecutor):
             response: Response = pickle.loads(answer)
         except Exception as error:  # noqa: BLE001 perhaps only the node can read it
             self._stop(worker)
-            what = f"the worker sent what cannot be read here ({one_line(error)})"
+            what = f"the worker sent something that cannot be read here ({one_line(error)})"
             self._end(worker, Outcome("crashed", error=what))
             return
         worker.lines = response.lines or worker.lines

@@ -71,8 +71,8 @@ def main(pipe: int, lifeline: int, parent: int) -> NoReturn:
         try:
             sender.send(Finished(job.key, outcome))
         except Exception as error:  # noqa: BLE001 pickling may run a user's code
-            text = f"the trainer returned what cannot be sent: {one_line(error)} (log: {job.log})"
-            sender.send(Finished(job.key, Outcome("failed", error=text)))
+            said = f"the trainer returned something that cannot be sent: {one_line(error)}"
+            sender.send(Finished(job.key, Outcome("failed", error=f"{said} (log: {job.log})")))
 
 
 def _attempt(job: Job, sender: _Sender) -> Outcome:

@@ -116,7 +116,7 @@ class Database:
             self.schema = look(self._version)
         elif tables and not self._kind.shared:
             raise StoreError(
-                f"{self._kind.name} is an SQLite database but no sweep store (it has a table "
+                f"{self._kind.name} is an SQLite database but not a sweep store (it has a table "
                 f"'{tables[0]}'): name another file"
             )
         elif read_only or not create:

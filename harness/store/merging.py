@@ -62,7 +62,7 @@ def add_imported(store: Store, results: Sequence[Result], *, replace: bool = Fal
             raise StoreError(
                 f"run {run.id!r} of sweep {run.sweep!r} is stored with other figures"
                 + (f", and so are {more:,} more" if more else "")
-                + ": nothing was imported; --replace takes what the table has"
+                + ": nothing was imported; --replace takes the table's"
             )
         for result in other:
             _remove(connection, result.run.sweep, there[result.run.sweep, result.run.id])
@@ -102,7 +102,7 @@ def _merge_sweep(store: Store, other: Store, connection: sa.Connection, sweep: s
     if len({key.startswith(IMPORTED) for key in [*ids.values(), *(r.key for r in theirs)]}) > 1:
         raise StoreError(
             f"sweep {sweep!r} was imported into one of the stores and trained in the other: "
-            "nothing was imported; name another sweep of it by --sweep"
+            "nothing was imported; choose another sweep with --sweep"
         )
     kinds: dict[str, list[Result]] = {}
     for result in theirs:
@@ -157,8 +157,8 @@ def _stored_ids(connection: sa.Connection, sweeps: Iterable[str]) -> dict[tuple[
     trained = [sweep for (sweep, _), key in found.items() if not key.startswith(IMPORTED)]
     if trained:
         raise StoreError(
-            f"sweep {trained[0]!r} has runs in the store that were trained: give those of the "
-            "table another name, by --sweep"
+            f"sweep {trained[0]!r} has runs in the store that were trained: give the table's sweep "
+            "another name with --sweep"
         )
     return found
 

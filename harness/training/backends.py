@@ -186,7 +186,7 @@ def devices_here(backend: str, *, patience: float | None = None) -> tuple[str, .
         said = (error.stderr.strip() or f"exit code {error.returncode}").splitlines()[-1]
     except subprocess.TimeoutExpired:
         said = f"no answer in {patience:g} s"
-    raise BackendError(f"backend {backend!r} cannot say which devices are here: {said}")
+    raise BackendError(f"backend {backend!r} cannot list the devices: {said}")
 
 
 @cache

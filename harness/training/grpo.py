@@ -82,7 +82,7 @@ def group_advantages(rewards: Scores, clip: float) -> Scores:
 
 
 def microbatches(rows: int, group: int, most: int | None) -> Iterator[tuple[slice, slice]]:
-    """Yield slices of rows and group that cover the batch, with at most ``most`` sequences each.
+    """Yield slices of rows and groups that cover a batch, with at most ``most`` sequences each.
 
     A group stays whole if it fits, since its completions share their prompt's computation.
     """

@@ -77,7 +77,7 @@ def test_other_figures_are_refused_unless_they_are_to_replace(here, sweep):
     assert (status, out) == (2, "")
     assert err == (
         "sweep: error: run 'b' of sweep 'old' is stored with other figures: nothing was imported; "
-        "--replace takes what the table has\n"
+        "--replace takes the table's\n"
     )
     assert stored() == before
     status, out, _ = sweep("import runs.csv --sweep old --replace")

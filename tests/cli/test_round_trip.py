@@ -134,4 +134,4 @@ def test_imported_runs_never_join_those_that_were_trained(here, sweep):
     sweep("export toy --to toy.csv")
     status, _, err = sweep("import toy.csv")
     assert status == 2
-    assert "sweep 'toy' has runs in the store that were trained: give those of the table" in err
+    assert "sweep 'toy' has runs in the store that were trained: give the table's sweep" in err

@@ -244,7 +244,7 @@ class ExecutorContract:
     def test_a_run_past_its_timeout_is_stopped(self, run, job):
         ended = run(job(0, timeout=30), job(1, "hangs_reporting", timeout=0.4), job(2, timeout=30))
         assert [ended[index].status for index in range(3)] == ["completed", "timeout", "completed"]
-        assert ended[1].error.startswith("stopped after its 0.4 s")
+        assert ended[1].error.startswith("stopped at its timeout of 0.4 s")
         assert 0.3 < ended[1].seconds < 10
 
     def test_a_timeout_is_a_run_s_own(self, run, job):

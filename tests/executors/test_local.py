@@ -174,7 +174,7 @@ class TestLocalExecutor(ExecutorContract):
         ended = run(*[job(i, "hangs", timeout=1.5 if i == 1 else 30) for i in range(4)])
         assert [ended[i].status for i in (0, 2, 3)] == ["completed"] * 3
         assert ended[1].status == "timeout"
-        assert ended[1].error.startswith("stopped after its 1.5 s; its log ")
+        assert ended[1].error.startswith("stopped at its timeout of 1.5 s; its log ")
         assert ended[1].curve == (trainers.point(10),)
         assert 1.4 < ended[1].seconds < 10
 
@@ -188,8 +188,8 @@ class TestLocalExecutor(ExecutorContract):
             ("segfault", "crashed", "Fatal Python error: Segmentation fault"),
             ("kill", "crashed", "was killed by SIGKILL, .* ends: about to kill"),
             ("exit", "crashed", "exited with code 3; .* ends: about to exit"),
-            ("hang", "timeout", "stopped after its 3 s; .* ends: about to hang"),
-            ("hang_in_c", "timeout", "stopped after its 3 s; .* ends: about to hang_in_c"),
+            ("hang", "timeout", "stopped at its timeout of 3 s; .* ends: about to hang"),
+            ("hang_in_c", "timeout", "stopped at its timeout of 3 s; .* ends: about to hang_in_c"),
             ("raise", "failed", "ValueError: the loss is not what it was"),
             ("raise_at_once", "failed", "ValueError: at once"),
             ("no_memory", "oom", "MemoryError: 4 TiB"),
@@ -324,13 +324,13 @@ class TestLocalExecutor(ExecutorContract):
     def test_a_message_that_cannot_be_read_costs_its_run_only(self, run, job):
         ended = run(job(0, "sends_unreadable"), job(1), job(2))
         assert ended[0].status == "crashed"
-        assert "sent what cannot be read (ValueError" in ended[0].error
+        assert "sent something that cannot be read (ValueError" in ended[0].error
         assert [ended[1].status, ended[2].status] == ["completed"] * 2
 
     def test_an_outcome_that_cannot_be_sent_is_a_failure(self, run, job):
         ended = run(job(0, "returns_unreadable"), job(1))
         assert [ended[0].status, ended[1].status] == ["failed", "completed"]
-        assert ended[0].error.startswith("the trainer returned what cannot be sent: ")
+        assert ended[0].error.startswith("the trainer returned something that cannot be sent: ")
         assert "<lambda>" in ended[0].error
 
     def test_what_a_run_leaves_running_does_not_speak_for_the_next(self, executor, job):

@@ -100,7 +100,7 @@ class TestRayExecutor(ExecutorContract):
             ("segfault", "crashed", "Fatal Python error: Segmentation fault"),
             ("kill", "crashed", "was killed by SIGKILL, .* ends: about to kill"),
             ("exit", "crashed", "exited with code 3; .* ends: about to exit"),
-            ("hang_in_c", "timeout", "stopped after its 3 s; .* ends: about to hang_in_c"),
+            ("hang_in_c", "timeout", "stopped at its timeout of 3 s; .* ends: about to hang_in_c"),
             ("raise_at_once", "failed", "ValueError: at once"),
             ("print_and_die", "crashed", r"was killed by SIGKILL, .* \| the last words"),
         ],
@@ -298,8 +298,8 @@ class TestRayExecutor(ExecutorContract):
     @pytest.mark.parametrize(
         ("trainer", "status", "says"),
         [
-            ("sends_unreadable", "crashed", "the worker sent what cannot be read (ValueError: "),
-            ("returns_unreadable", "failed", "the trainer returned what cannot be sent: "),
+            ("sends_unreadable", "crashed", "the worker sent something that cannot be read (Value"),
+            ("returns_unreadable", "failed", "the trainer returned something that cannot be sent"),
         ],
     )
     def test_what_a_trainer_tells_that_does_not_serialise_costs_its_run(
@@ -331,8 +331,8 @@ class TestRayExecutor(ExecutorContract):
         ]
         crashed = next(outcome for outcome in ended.values() if outcome.status == "crashed")
         assert crashed.error.startswith(
-            "the worker sent what cannot be read here (ModuleNotFoundError: No module named "
-            "'there_alone')"
+            "the worker sent something that cannot be read here (ModuleNotFoundError: No module "
+            "named 'there_alone')"
         )
 
     def test_what_has_finished_before_closing_is_told(self, executor, run, job):

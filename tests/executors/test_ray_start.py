@@ -215,7 +215,7 @@ def test_gpus_that_are_not_here_or_that_a_cluster_chooses(tmp_path, monkeypatch)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     with pytest.raises(UsageError, match="7 GPUs were asked for, but there are 2 GPUs here"):
         make_executor("ray", gpus=7)
-    with pytest.raises(UsageError, match="--sweep-gpus 0,1 names GPUs, but Ray chooses those"):
+    with pytest.raises(UsageError, match="--sweep-gpus 0,1 names GPUs, but on a cluster"):
         make_executor("ray", gpus=["0", "1"], address="auto")
 
 

@@ -108,7 +108,7 @@ class StoreContract:
     @settings(suppress_health_check=list(HealthCheck), deadline=None)
     def test_what_goes_in_comes_out_to_the_bit(self, store, result):
         # All examples share a store, where a final result stays. Hypothesis repeats an example that
-        # failed. With its old key that would fail otherwise, and hide what was wrong.
+        # failed. With its old key it would fail in another way, and hide what was wrong.
         result = replace(result, key=f"{result.key}-{next(NUMBERS)}")
         assert store.save(result)
         found = next(r for r in store.results(result.run.sweep) if r.key == result.key)

@@ -173,7 +173,8 @@ class TestWhatIsWrongWithIt:
             connection.execute("CREATE TABLE theirs (x)")
         connection.close()
         before = path.read_bytes()
-        assert "is an SQLite database but no sweep store (it has a table 'theirs')" in refusal(path)
+        said = "is an SQLite database but not a sweep store (it has a table 'theirs')"
+        assert said in refusal(path)
         assert path.read_bytes() == before
 
     def test_a_newer_schema(self, path):

@@ -198,6 +198,6 @@ def test_a_backend_that_cannot_say_is_one_line(backend, monkeypatch, code, said)
     with pytest.raises(BackendError) as caught:
         require_device("cuda", backend(code))
     text = str(caught.value)
-    assert text.startswith("backend 'fake' cannot say which devices are here: ")
+    assert text.startswith("backend 'fake' cannot list the devices: ")
     assert said in text
     assert "\n" not in text
