@@ -8,7 +8,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -67,9 +67,7 @@ def _installed(module: str) -> bool:
     return importlib.util.find_spec(module) is not None
 
 
-def resolve_backend(
-    name: str, installed: Callable[[str], bool] | None = None, *, needed: bool = True
-) -> Backend:
+def resolve_backend(name: str, *, needed: bool = True) -> Backend:
     """Return the backend called ``name``; ``auto`` is the first whose libraries are all installed.
 
     Its libraries need not be installed if nothing is ``needed`` but its name, to look up stored
@@ -83,11 +81,11 @@ def resolve_backend(
         Where it cannot be used here. The message says how to install it.
     """
     if name == "auto":
-        usable = _usable(installed)
+        usable = _usable()
         if usable or not needed:
             return (usable or list(BACKENDS.values()))[0]
         lacking = "; ".join(
-            f"{backend.name} lacks {listed(missing_libraries(backend, installed))}"
+            f"{backend.name} lacks {listed(missing_libraries(backend))}"
             for backend in BACKENDS.values()
         )
         offers = " or ".join(pip(backend.name) for backend in BACKENDS.values())
@@ -96,7 +94,7 @@ def resolve_backend(
         known = ("auto", *BACKENDS)
         raise UsageError(f"backend {name!r} is not one of {', '.join(known)}{nearest(name, known)}")
     backend = BACKENDS[name]
-    missing = missing_libraries(backend, installed) if needed else []
+    missing = missing_libraries(backend) if needed else []
     if missing:
         verb = "is" if len(missing) == 1 else "are"
         raise BackendError(
@@ -105,14 +103,14 @@ def resolve_backend(
     return backend
 
 
-def choice(asked: str, name: str, installed: Callable[[str], bool] | None = None) -> str:
+def choice(asked: str, name: str) -> str:
     """Return the name of a backend and how it was chosen: ``torch (auto)``.
 
     If ``auto`` was ``asked`` for, the text also names the other backends that are installed.
     """
     if asked != "auto":
         return name
-    usable = [backend.name for backend in _usable(installed)]
+    usable = [backend.name for backend in _usable()]
     if name not in usable:
         return f"{name} (auto; none is installed here)"
     others = [other for other in usable if other != name]
@@ -206,16 +204,13 @@ def _found(module: str, patience: float) -> tuple[str, ...]:
     return tuple(json.loads(done.stdout.splitlines()[-1]))
 
 
-def _usable(installed: Callable[[str], bool] | None) -> list[Backend]:
-    return [backend for backend in BACKENDS.values() if not missing_libraries(backend, installed)]
+def _usable() -> list[Backend]:
+    return [backend for backend in BACKENDS.values() if not missing_libraries(backend)]
 
 
-def missing_libraries(
-    backend: Backend, installed: Callable[[str], bool] | None = None
-) -> list[str]:
+def missing_libraries(backend: Backend) -> list[str]:
     """Return the libraries of ``backend`` that are not installed."""
-    here = installed or _installed
-    return [library for library in backend.libraries if not here(library)]
+    return [library for library in backend.libraries if not _installed(library)]
 
 
 def pip(extra: str) -> str:

@@ -22,8 +22,14 @@ TORCH = {"torch", "safetensors"}
 JAX = {"jax", "optax", "safetensors"}
 
 
-def here(*modules):
-    return lambda module: module in modules
+@pytest.fixture
+def here(monkeypatch):
+    """Return a function that makes some modules the only ones installed."""
+
+    def install(*modules):
+        monkeypatch.setattr(backends, "_installed", lambda module: module in modules)
+
+    return install
 
 
 # ---- backends -----------------------------------------------------------------------------------
@@ -39,25 +45,28 @@ def here(*modules):
         (JAX - {"optax"} | TORCH, "torch"),
     ],
 )
-def test_auto_is_the_first_whose_libraries_are_all_here(installed, chosen):
-    assert resolve_backend("auto", here(*installed)).name == chosen
+def test_auto_is_the_first_whose_libraries_are_all_here(here, installed, chosen):
+    here(*installed)
+    assert resolve_backend("auto").name == chosen
 
 
-def test_half_a_backend_is_none():
-    assert resolve_backend("auto", here("torch", *JAX - {"safetensors"}), needed=False)
+def test_half_a_backend_is_none(here):
+    here("torch", *JAX - {"safetensors"})
+    assert resolve_backend("auto", needed=False)
     with pytest.raises(BackendError, match="torch lacks safetensors; jax lacks safetensors"):
-        resolve_backend("auto", here("torch", "jax", "optax"))
+        resolve_backend("auto")
 
 
-def test_where_none_is_here_both_extras_are_offered():
+def test_where_none_is_here_both_extras_are_offered(here):
+    here()
     with pytest.raises(BackendError) as caught:
-        resolve_backend("auto", here())
+        resolve_backend("auto")
     assert str(caught.value) == (
         "no training backend is installed (torch lacks torch and safetensors; jax lacks jax, optax "
         'and safetensors); run: pip install "pytest-sweep[torch]" or '
         'pip install "pytest-sweep[jax]"'
     )
-    assert resolve_backend("auto", here(), needed=False).name == "torch"
+    assert resolve_backend("auto", needed=False).name == "torch"
 
 
 @pytest.mark.parametrize(
@@ -69,11 +78,12 @@ def test_where_none_is_here_both_extras_are_offered():
         ("torch", {"torch"}, "backend 'torch': safetensors is not installed"),
     ],
 )
-def test_what_a_backend_lacks_comes_with_the_line_that_installs_it(name, installed, said):
+def test_what_a_backend_lacks_comes_with_the_line_that_installs_it(here, name, installed, said):
+    here(*installed)
     with pytest.raises(BackendError) as caught:
-        resolve_backend(name, here(*installed))
+        resolve_backend(name)
     assert str(caught.value) == f'{said}; run: pip install "pytest-sweep[{name}]"'
-    assert resolve_backend(name, here(*installed), needed=False).name == name
+    assert resolve_backend(name, needed=False).name == name
 
 
 @pytest.mark.parametrize(
@@ -86,8 +96,9 @@ def test_what_a_backend_lacks_comes_with_the_line_that_installs_it(name, install
         ("auto", "torch", set(), "torch (auto; none is installed here)"),
     ],
 )
-def test_a_choice_says_how_it_was_made(asked, name, installed, said):
-    assert choice(asked, name, here(*installed)) == said
+def test_a_choice_says_how_it_was_made(here, asked, name, installed, said):
+    here(*installed)
+    assert choice(asked, name) == said
 
 
 def test_an_extra_has_what_its_backend_needs():

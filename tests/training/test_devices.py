@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from harness.errors import BackendError, UsageError
+from harness.training import backends
 from harness.training.backends import resolve_backend, resolve_device
 
 BIG = ("cpu", "cuda:0", "cuda:1")
@@ -39,7 +40,9 @@ def test_what_is_no_device_says_what_is(asked):
         resolve_device(asked, BIG)
 
 
-def test_a_missing_backend_says_how_to_install_it():
+def test_a_missing_backend_says_how_to_install_it(monkeypatch):
+    monkeypatch.setattr(backends, "_installed", lambda module: False)
     with pytest.raises(BackendError, match=r'pip install "pytest-sweep\[torch\]"'):
-        resolve_backend("torch", installed=lambda module: False)
-    assert resolve_backend("auto", installed=lambda module: True).name == "torch"
+        resolve_backend("torch")
+    monkeypatch.setattr(backends, "_installed", lambda module: True)
+    assert resolve_backend("auto").name == "torch"
