@@ -18,7 +18,7 @@ from harness.executors import make_executor
 from harness.protocols import Finished, Started
 from tests.executors import trainers
 from tests.executors.contract import ExecutorContract, drain, make_job, outcomes
-from tests.executors.test_local import is_gone
+from tests.processes import is_gone
 
 pytestmark = pytest.mark.ray
 

@@ -17,7 +17,8 @@ import pytest
 from harness.errors import BackendError, UsageError
 from harness.executors import make_executor
 from tests.executors.nvidia_smi import write_smi
-from tests.executors.test_local import ROOT, is_gone, wait_for
+from tests.executors.test_local import ROOT
+from tests.processes import is_gone, wait_for
 
 pytestmark = pytest.mark.ray
 
