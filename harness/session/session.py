@@ -316,9 +316,12 @@ class SweepSession:
     def _wait(self, is_open: Callable[[Queue], bool]) -> None:
         """Train until nothing that is waited for is open."""
         while self._queue is not None and is_open(self._queue):
-            self._note(self._queue.poll(POLL_SECONDS))
-            self._advance()
+            self._step(self._queue)
         self.observer.pause()
+
+    def _step(self, queue: Queue) -> None:
+        self._note(queue.poll(POLL_SECONDS))
+        self._advance()
 
     def _note(self, results: Iterable[Result]) -> None:
         """Note the results of runs that have ended."""

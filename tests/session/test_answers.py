@@ -154,8 +154,7 @@ def test_an_interrupted_sweep_goes_on_where_it_was(start):
     order = []
     for _ in range(5):
         session._launch()
-        session._note(session._queue.poll(0.0))
-        session._advance()
+        session._step(session._queue)
     order += [job.run for job in session.fakes[0].submitted[:5]]
     session.stop()
     assert session.report("s").missing
