@@ -224,7 +224,7 @@ class Result:
 
     @property
     def is_final(self) -> bool:
-        """Whether this run is done for good."""
+        """Return whether this run is done for good."""
         return self.outcome.status in FINAL
 
 

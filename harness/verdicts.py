@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
-from harness.records import MAIN, Result
+from harness.records import MAIN, Conditions, Result
 
 VerdictName = Literal["supported", "refuted", "inconclusive", "unanswerable", "not judged"]
 
@@ -26,7 +27,7 @@ class Metric:
 
     @property
     def knows_success(self) -> bool:
-        """Whether a run can be a success by itself."""
+        """Return whether a run can be a success by itself."""
         return self.zero != "arbitrary"
 
     @property
@@ -39,11 +40,15 @@ DELTA_PERF = Metric()
 """The metric of every sweep that the harness trains."""
 
 
+Rule = Literal["shown", "above zero"]
+"""A success rule: the metric is shown to be above 0, or it merely is."""
+
+
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """A baseline of which only the counts were published.
+    """The published counts of a baseline whose runs are not at hand.
 
-    ``rule`` says in words by which rule a run counted as a success.
+    ``rule`` says in words when a run counted as a success.
     """
 
     name: str
@@ -51,6 +56,12 @@ class Counts:
     runs: int
     rule: str
     source: str
+
+    @property
+    def known_rule(self) -> Rule | None:
+        """The success rule that ``rule`` states; None where it is none of ours."""
+        plain = re.sub(r"[\s_*`]", "", self.rule).casefold()
+        return "above zero" if re.fullmatch(r"(δ|delta)perf>0(\.0*)?", plain) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -330,3 +341,28 @@ class Finding:
     severity: Literal["info", "warning", "error"]
     message: str
     parameters: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Judgement:
+    """The verdicts on the runs of a sweep or a table, with all that a report is made of.
+
+    ``missing`` says in words what has not finished, as "4 of 24 runs missing". ``unfinished`` are
+    results that are no evidence: failed, timed out, interrupted. ``scale`` says in words how much
+    of the declared sweep this is, where it is ``scaled_down``. ``not_needed`` counts runs that were
+    spared because every question was answered without them. ``compared`` has the questions of a
+    reference report. ``conditions`` and ``steps`` are those of the runs; where None, those of the
+    first run.
+    """
+
+    evidence: Evidence
+    verdicts: tuple[Verdict, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    scaled_down: bool = False
+    scale: str = ""
+    missing: tuple[str, ...] = ()
+    unfinished: tuple[Result, ...] = ()
+    not_needed: NotNeeded | None = None
+    compared: Regressions | None = None
+    conditions: Conditions | None = None
+    steps: int | None = None

@@ -24,9 +24,9 @@ def read_curves(
 ) -> tuple[dict[str, tuple[Evaluation, ...]], str]:
     """Return run id → learning curve in the order of its steps, and a note on what was read.
 
-    ``ids`` are those of the runs, ``measure`` the canonical name of the metric, which the column
-    may have instead of ``perf``; perf is multiplied by ``sign``. A missing standard error is NaN, a
-    point without perf is left out.
+    ``ids`` are those of the runs. The column of perf may also have the canonical name of the
+    metric, ``measure``; its values are multiplied by ``sign``. A missing standard error is NaN, and
+    a point without perf is left out.
 
     Raises
     ------

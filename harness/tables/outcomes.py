@@ -21,11 +21,11 @@ from harness.verdicts import Metric
 
 @dataclass(frozen=True, slots=True)
 class OutcomeColumns:
-    """The columns that the outcome of a run is read from, so that more is better.
+    """The columns that the outcome of a run is read from.
 
-    The outcome is ``sign`` · (``value`` − ``before``), or ``target`` in the place of ``before``.
-    ``value``, ``before`` and ``se`` are columns. ``perf_before`` and ``perf_after`` are columns of
-    perf itself, where more of it is better. ``note`` tells the user what was chosen.
+    The outcome is ``sign`` · (``value`` − ``before``), with ``target`` in place of a missing
+    ``before``; more is better. Unless less of it is better, ``perf_before`` and ``perf_after`` are
+    columns of perf itself. ``note`` tells the user what was chosen.
     """
 
     metric: Metric
@@ -67,9 +67,7 @@ def choose(table: Table, columns: Columns, options: ReadOptions) -> OutcomeColum
     wanted = delta if options.metric is None else _resolve(table, columns, options.metric)
     if wanted is None:
         raise UnclearTableError(_nothing_to_judge(table, columns))
-    if wanted == delta:
-        return _delta_perf(columns, options, wanted)
-    return _plain(table, columns, options, wanted)
+    return _one(columns, options, wanted, is_delta=wanted == delta)
 
 
 def _change(table: Table, columns: Columns, options: ReadOptions) -> OutcomeColumns:
@@ -96,50 +94,41 @@ def _change(table: Table, columns: Columns, options: ReadOptions) -> OutcomeColu
         se=se,
         perf_before=None if minimised else before,
         perf_after=None if minimised else after,
-        note=f"outcome: {after} − {before}, {_better(minimised)}{_with(se)}",
+        note=_note(f"{after} − {before}", minimised, se),
     )
 
 
-def _delta_perf(columns: Columns, options: ReadOptions, delta: str) -> OutcomeColumns:
-    """Judge by ΔPerf, or by how far it is ahead of the target."""
-    minimised, roles = options.direction == "min", columns.roles
-    if options.target is None:
-        metric = Metric("−ΔPerf" if minimised else "ΔPerf", "no change", minimised)
-    else:
-        metric = Metric(_past("ΔPerf", options.target, minimised), "target", minimised)
-    se = roles.get("delta_perf_se")
-    return OutcomeColumns(
-        metric,
-        delta,
-        target=options.target or 0.0,
-        se=se,
-        perf_before=None if minimised else roles.get("perf_before"),
-        perf_after=None if minimised else roles.get("perf_after"),
-        note=f"outcome: ΔPerf, from {delta}{_against(options)}, {_better(minimised)}{_with(se)}",
-    )
-
-
-def _plain(table: Table, columns: Columns, options: ReadOptions, wanted: str) -> OutcomeColumns:
-    """Judge by a plain final metric, or by how far it is ahead of the target."""
+def _one(columns: Columns, options: ReadOptions, wanted: str, *, is_delta: bool) -> OutcomeColumns:
+    """Judge by ΔPerf or another final metric, or by how far it is ahead of the target."""
+    minimised, target, roles = options.direction == "min", options.target, columns.roles
     name = columns.names[wanted]
-    if options.direction is None:
+    if is_delta:
+        called, source, se = "ΔPerf", f"ΔPerf, from {wanted}", roles.get("delta_perf_se")
+    elif options.direction is None:
         raise UsageError(
             f"--metric {options.metric}: say whether more or less of it is better, by "
             "--direction max or --direction min"
         )
-    minimised = options.direction == "min"
-    beside = {f"{name.canonical}{end}" for end in ("_se", "_stderr", "_sem", ".se")}
-    se = next((raw for raw, n in columns.names.items() if n.canonical in beside), None)
-    if options.target is None:
-        metric = Metric(f"−{name.bare}" if minimised else name.bare, "arbitrary", minimised)
     else:
-        metric = Metric(_past(name.bare, options.target, minimised), "target", minimised)
+        called, source = name.bare, wanted
+        beside = {f"{name.canonical}{end}" for end in ("_se", "_stderr", "_sem", ".se")}
+        se = next((raw for raw, n in columns.names.items() if n.canonical in beside), None)
+    if target is None:
+        said = f"−{called}" if minimised else called
+        metric = Metric(said, "no change" if is_delta else "arbitrary", minimised)
+    else:
+        said = f"{called} {'+' if target < 0 else '−'} {abs(target):g}"
+        metric = Metric(f"−({said})" if minimised else said, "target", minimised)
+        source += f" against the target {target:g}"
+    has_perf = is_delta and not minimised
     return OutcomeColumns(
         metric,
         wanted,
-        target=options.target or 0.0,
+        target=target or 0.0,
         se=se,
-        note=f"outcome: {wanted}{_against(options)}, {_better(minimised)}{_with(se)}",
+        perf_before=roles.get("perf_before") if has_perf else None,
+        perf_after=roles.get("perf_after") if has_perf else None,
+        note=_note(source, minimised, se),
     )
 
 
@@ -148,7 +137,7 @@ def _resolve(table: Table, columns: Columns, wanted: str) -> str:
 
 
 def _nothing_to_judge(table: Table, columns: Columns) -> str:
-    """Return the message for a table that has nothing to judge by, with the options to give."""
+    """Return the message for a table with nothing to judge by; it has the options to give."""
     roles, asks = columns.roles, "--metric COL --direction max|min, or --before COL --after COL"
     if "perf_before" in roles and "perf_after" in roles:
         asks = f"--before {roles['perf_before']} --after {roles['perf_after']}"
@@ -176,23 +165,9 @@ def _candidates(table: Table, columns: Columns) -> list[str]:
     return sorted(ranked, key=lambda raw: ranked[raw])
 
 
-def _past(name: str, target: float, minimised: bool) -> str:
-    """Return the name of a metric less its target."""
-    sign = "+" if target < 0 else "−"
-    text = f"{name} {sign} {abs(target):g}"
-    return f"−({text})" if minimised else text
-
-
-def _against(options: ReadOptions) -> str:
-    return "" if options.target is None else f" against the target {options.target:g}"
-
-
-def _better(minimised: bool) -> str:
-    return "less is better" if minimised else "more is better"
-
-
-def _with(se: str | None) -> str:
-    return f"; standard errors from {se}" if se else ""
+def _note(source: str, minimised: bool, se: str | None) -> str:
+    errors = f"; standard errors from {se}" if se else ""
+    return f"outcome: {source}, {'less' if minimised else 'more'} is better{errors}"
 
 
 # ---- the outcome of each run ---------------------------------------------------------------------
@@ -207,8 +182,8 @@ def outcomes(
 ) -> tuple[dict[int, Outcome], list[str]]:
     """Return row → outcome for the rows ``kept``, without curves, and notes on missing numbers.
 
-    A completed run whose outcome is blank counts as failed; one whose outcome is nan or infinite as
-    diverged. A pruned run counts as failed: its outcome is that of fewer steps than the others had.
+    A completed run counts as failed if its outcome is blank, and as diverged if it is nan or
+    infinite. A pruned run counts as failed: its outcome is that of fewer steps than others had.
 
     Raises
     ------
@@ -254,7 +229,7 @@ def outcomes(
 
 
 def status_of(state: State) -> Status:
-    """Return the status that a run of a table is held as."""
+    """Return the status that a run in this state is given."""
     if state == "pruned" or state == "unfinished":  # noqa: PLR1714 (a type checker's narrowing)
         return "failed"
     return state
