@@ -22,14 +22,14 @@ from harness.training.backends import BACKENDS, missing_libraries, pip
 from harness.training.tasks import TASKS
 from harness.training.warm_start import cache_file
 
-MANY = 1e9
-"""From so many bytes of logs on, they are worth deleting."""
+MANY = 2**30
+"""Logs with more bytes than this are worth deleting."""
 
 _PACKAGE = "pytest-sweep"
 _SHOWN = ("pytest", "sqlalchemy", "numpy", "scipy")
 
 _SKEW = 60.0
-"""Seconds that the newest run may lie in the future before a clock is suspected."""
+"""Seconds that the newest run may lie in the future before a clock seems wrong."""
 
 Level = Literal["ok", "warning", "error"]
 
@@ -39,7 +39,7 @@ class Check:
     """The result of one check.
 
     An ``error`` is broken; a ``warning`` may break later, or costs something. ``advice`` says what
-    to do, where there is anything to do.
+    to do, if anything.
     """
 
     name: str
@@ -70,9 +70,8 @@ def backends() -> Iterator[Check]:
     missing = {name: missing_libraries(backend) for name, backend in BACKENDS.items()}
     none = all(missing.values())
     for name, backend in BACKENDS.items():
-        has = [f"{library} {_version(library)}" for library in backend.libraries
-               if library not in missing[name]]  # fmt: skip
         lacks = missing[name]
+        has = (f"{library} {_version(library)}" for library in backend.libraries)
         yield Check(
             f"backend {name}",
             f"lacks {', '.join(lacks)}" if lacks else ", ".join(has),
@@ -89,7 +88,7 @@ def tasks() -> Iterator[Check]:
 
 
 def _requirements() -> list[str]:
-    """Return the requirements that the package states, without those of extras."""
+    """Return the requirements of the package, without those of its extras."""
     try:
         stated = metadata.requires(_PACKAGE) or []
     except metadata.PackageNotFoundError:
@@ -174,7 +173,7 @@ def _clock(newest: str | None) -> Check:
 
 
 def warm_starts(cache: Path) -> Iterator[Check]:
-    """Check for each task whether the weights that its runs start from are made yet."""
+    """Check for each task whether the weights that its runs start from are there yet."""
     for name, task in TASKS.items():
         file = cache_file(task, cache)
         made = file.is_file()
@@ -187,7 +186,7 @@ def warm_starts(cache: Path) -> Iterator[Check]:
 
 
 def logs(folder: Path) -> Iterator[Check]:
-    """Check how much room the logs of the runs take."""
+    """Check the size of the logs of the runs."""
     sizes = [file.stat().st_size for file in folder.glob("*") if file.is_file()]
     total = sum(sizes)
     yield Check(

@@ -11,7 +11,16 @@ from typing import Any, get_args
 
 from harness.errors import UsageError
 from harness.judging.evidence import evidence_of
-from harness.records import Conditions, Config, Evaluation, Outcome, Result, Run, Status
+from harness.records import (
+    Conditions,
+    Config,
+    Evaluation,
+    Outcome,
+    Result,
+    Run,
+    Status,
+    is_number,
+)
 from harness.sweeps.plan import Plan
 from harness.verdicts import Evidence, Verdict, VerdictName
 
@@ -193,7 +202,7 @@ def _verdict(data: Mapping[str, Any]) -> Verdict:
 def _number(value: object) -> float | None:
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if not is_number(value) or not math.isfinite(value):
         raise ValueError(f"{value!r} is no number")
     return float(value)
 

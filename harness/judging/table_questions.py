@@ -21,6 +21,7 @@ from harness.observations import parameter_names
 from harness.observations.levels import in_order, is_range
 from harness.protocols import Claim
 from harness.records import Result, Value
+from harness.text import first
 from harness.verdicts import Evidence
 
 RATE = "learning_rate"
@@ -106,11 +107,9 @@ def check_terms(terms: Terms, raw: Sequence[Result], arms: Iterable[Result]) -> 
     for name, value in terms.references.items():
         values = {result.run.config[name] for result in raw}
         if value not in values:
-            there = sorted(map(str, values))
-            more = ", …" if len(there) > NAMED else ""
             raise UsageError(
                 f"--reference {name}={value}: no run has that value; the table has "
-                f"{', '.join(there[:NAMED])}{more}"
+                f"{first(sorted(map(str, values)), NAMED)}"
             )
         if len(values | {result.run.config.get(name) for result in arms}) < 2:
             raise UsageError(

@@ -10,6 +10,7 @@ from typing import TypeGuard
 import numpy as np
 from numpy.typing import NDArray
 
+from harness import records
 from harness.records import Value
 
 RANGE_FROM = 8
@@ -58,7 +59,7 @@ def is_range(values: Collection[Value]) -> bool:
 
 def is_number(value: object) -> TypeGuard[int | float]:
     """Return whether ``value`` is a finite number and not a bool."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return records.is_number(value) and math.isfinite(value)
 
 
 def in_order(value: Value) -> tuple[int, float, str]:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from harness.session.arguments import (
-    HOME,
+    SHARED,
     at_least_one,
     at_least_zero,
     gpus,
@@ -27,28 +27,15 @@ OPTIONS: dict[str, dict[str, Any]] = {
         type=names,
         help="run these sweeps; without it their items are deselected",
     ),
-    "--sweep-arms": dict(
-        metavar="all|none|NAME,…",
-        type=names,
-        default=("all",),
-        help="control arms to run beside the main runs (default: all)",
-    ),
-    "--sweep-backend": dict(
-        metavar="auto|torch|jax",
-        default="auto",
-        help="what trains (default: auto, the first that is installed with all it needs)",
-    ),
+    "--sweep-arms": SHARED["arms"],
+    "--sweep-backend": SHARED["backend"],
     "--sweep-device": dict(
         metavar="DEVICE",
         default="auto",
         help="auto, cpu, cuda, cuda:N, tpu or tpu:N (default: auto, a GPU or TPU where the backend "
         "finds one)",
     ),
-    "--sweep-precision": dict(
-        metavar="float32|bfloat16",
-        default="float32",
-        help="number format of training (default: float32)",
-    ),
+    "--sweep-precision": SHARED["precision"],
     "--sweep-executor": dict(
         metavar="local|inline|ray",
         default="local",
@@ -83,37 +70,12 @@ OPTIONS: dict[str, dict[str, Any]] = {
         type=at_least_one,
         help="runs trained at the same time on each of --sweep-gpus (default: 1)",
     ),
-    "--sweep-store": dict(
-        metavar="URL",
-        help="where runs are kept: a path, sqlite:///PATH or postgresql+psycopg://USER@HOST/NAME "
-        f"(default: {HOME}/store.db at the rootdir)",
-    ),
-    "--sweep-baseline": dict(
-        metavar="NAME|TABLE|K/N|published",
-        help="compare with this sweep of the store, a table of finished runs, or K successes in N "
-        "runs, instead of the declared baseline",
-    ),
-    "--sweep-runs": dict(
-        metavar="N",
-        type=at_least_one,
-        help="only the first N runs of the declared sample, and their arms",
-    ),
-    "--sweep-steps": dict(
-        metavar="N",
-        type=at_least_one,
-        help="steps of a run instead of the declared; warmups shrink in proportion",
-    ),
-    "--sweep-until": dict(
-        metavar="all|answered",
-        default="all",
-        help="answered: stop a sweep once no further run can change what is answered "
-        "(default: all, every run)",
-    ),
-    "--sweep-timeout": dict(
-        metavar="SECONDS",
-        type=seconds,
-        help="stop a run that takes longer",
-    ),
+    "--sweep-store": SHARED["store"],
+    "--sweep-baseline": SHARED["baseline"],
+    "--sweep-runs": SHARED["runs"],
+    "--sweep-steps": SHARED["steps"],
+    "--sweep-until": SHARED["until"],
+    "--sweep-timeout": dict(metavar="SECONDS", type=seconds, help="stop a run that takes longer"),
     "--sweep-memory": dict(
         metavar="SIZE",
         type=size,
@@ -132,19 +94,14 @@ OPTIONS: dict[str, dict[str, Any]] = {
         help="save every run's state every N steps, and resume from there what was interrupted",
     ),
     "--sweep-offline": dict(
-        action="store_true",
-        default=False,
-        help="judge what is stored, train nothing",
+        action="store_true", default=False, help="judge what is stored, train nothing"
     ),
     "--sweep-fresh": dict(
         action="store_true",
         default=False,
         help="train every selected run again, ignoring stored ones",
     ),
-    "--sweep-report": dict(
-        metavar="DIR",
-        help=f"where reports are written (default: {HOME}/reports at the rootdir)",
-    ),
+    "--sweep-report": SHARED["report"],
     "--sweep-reference": dict(
         metavar="PATH",
         action="append",

@@ -1,9 +1,10 @@
-"""Values of options that the pytest plugin and the ``sweep`` command both have."""
+"""Options that the pytest plugin and the ``sweep`` command both have, and their values."""
 
 from __future__ import annotations
 
 import argparse
 import re
+from typing import Any
 
 HOME = ".sweep"
 """The folder at the root that everything is written under, unless told otherwise."""
@@ -91,3 +92,54 @@ def share(text: str) -> float:
     if not 0 < value < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0 and below 1")
     return value
+
+
+SHARED: dict[str, dict[str, Any]] = {
+    "arms": dict(
+        metavar="all|none|NAME,…",
+        type=names,
+        default=("all",),
+        help="control arms beside the main runs (default: all)",
+    ),
+    "backend": dict(
+        metavar="auto|torch|jax",
+        default="auto",
+        help="what trains the runs (default: auto, the first that is installed with all it needs)",
+    ),
+    "baseline": dict(
+        metavar="NAME|TABLE|K/N|published",
+        help="compare with this sweep of the store, a table of finished runs, or K successes in N "
+        "runs, instead of the declared baseline",
+    ),
+    "precision": dict(
+        metavar="float32|bfloat16",
+        default="float32",
+        help="number format of training (default: float32)",
+    ),
+    "report": dict(
+        metavar="DIR",
+        help=f"where reports are written (default: {HOME}/reports at the root)",
+    ),
+    "runs": dict(
+        metavar="N",
+        type=at_least_one,
+        help="only the first N runs of the declared sample, and their arms",
+    ),
+    "steps": dict(
+        metavar="N",
+        type=at_least_one,
+        help="steps of a run instead of the declared; warmups shrink in proportion",
+    ),
+    "store": dict(
+        metavar="URL",
+        help="where runs are kept: a path, sqlite:///PATH or postgresql+psycopg://USER@HOST/NAME "
+        f"(default: {HOME}/store.db at the root)",
+    ),
+    "until": dict(
+        metavar="all|answered",
+        default="all",
+        help="answered: a sweep stops once no further run can change what is answered "
+        "(default: all, every run)",
+    ),
+}
+"""Options of the plugin, there with the prefix ``--sweep-``, that verbs have as well."""

@@ -3,31 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
 
 from harness.errors import SweepError
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    Points = NDArray[np.float64]
+Points = NDArray[np.float64]
 
 
 def random_points(count: int, dimensions: int, seed: int) -> Points:
-    """Return independent uniform points; the first n of more points are the same n points."""
-    import numpy as np
-
+    """Return independent uniform points; a larger sample begins with the same points."""
     return np.random.Generator(np.random.PCG64(seed)).random((count, dimensions))
 
 
 def sobol_points(count: int, dimensions: int, seed: int) -> Points:
     """Return the first ``count`` points of a scrambled Sobol sequence (Sobol 1967; Owen 1998).
 
-    The sequence is drawn to a power of two, where it is balanced, and cut, so that the first n of
-    more points are the same n points.
+    It is drawn to a power of two, where it is balanced, and cut: a larger sample begins with the
+    same points.
     """
-    import numpy as np
     from scipy.stats import qmc
 
     sampler = qmc.Sobol(dimensions, scramble=True, rng=np.random.default_rng(seed))
@@ -38,9 +33,8 @@ def sobol_points(count: int, dimensions: int, seed: int) -> Points:
 def latin_hypercube_points(count: int, dimensions: int, seed: int) -> Points:
     """Return a Latin hypercube sample (McKay, Beckman and Conover 1979): a point in each row.
 
-    It is made for its ``count``: a larger one is another sample altogether.
+    A larger sample has other points.
     """
-    import numpy as np
     from scipy.stats import qmc
 
     points: Points = qmc.LatinHypercube(dimensions, rng=np.random.default_rng(seed)).random(count)
@@ -59,9 +53,7 @@ FIXED_SIZE = frozenset({"latin_hypercube"})
 def unit_points(sampler: str, count: int, declared: int, dimensions: int, seed: int) -> Points:
     """Return the first ``count`` points of a sample declared with ``declared`` points.
 
-    Returns
-    -------
-    array of shape [count, dimensions], in [0, 1)
+    They are rows of an array [count, dimensions], in [0, 1).
 
     Raises
     ------

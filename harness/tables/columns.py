@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Literal
 
 from harness.errors import UnclearTableError, UsageError, nearest
-from harness.records import Value
+from harness.records import Value, is_number
 from harness.tables import trackers
 from harness.tables.naming import Kind, Name, is_known, is_measured, parsed
-from harness.tables.table import Table, identity, is_number, is_numeric
+from harness.tables.table import Table, identity, is_numeric
 from harness.tables.trackers import Tracker, is_bookkeeping
 from harness.text import first
 

@@ -13,6 +13,7 @@ from typing import Any
 from harness.errors import UsageError
 from harness.records import IMPORTED, Outcome, Result, digest
 from harness.sweeps.baseline import counted, is_table
+from harness.sweeps.sweep import NAME
 from harness.tables.runs import CONDITIONS, Reading
 
 _RUN = ("id", "arm", "pair", "seed", "steps")
@@ -54,7 +55,7 @@ def imported(reading: Reading, sweep: str | None) -> tuple[Result, ...]:
 
 def _check_name(name: str) -> None:
     """Check that ``name`` can be a sweep's, so that it can also be named as a baseline."""
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.]*", name) or is_table(name) or counted(name):
+    if not NAME.fullmatch(name) or is_table(name) or counted(name):
         raise UsageError(
             f"sweep name {name!r}: use letters, digits, '_' and '.', a letter or digit first; not "
             "the ending of a table, and not published"

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from harness.errors import UsageError, nearest
-from harness.tables.table import Table, check_size, is_number, value
-from harness.text import listed, plural
+from harness.records import is_number
+from harness.tables.table import Table, check_size, value
+from harness.text import first, listed, plural
 
 FORMATS = {
     ".csv": "CSV",
@@ -192,8 +193,7 @@ def _unreadable(path: Path, line: int, error: csv.Error) -> str:
 
 
 def _columns(names: Sequence[str]) -> str:
-    some = ", ".join(map(repr, names[:5])) + (", …" if len(names) > 5 else "")
-    return f"column {some}" if len(names) == 1 else f"columns {some}"
+    return f"column{'s' if len(names) > 1 else ''} {first(map(repr, names), 5)}"
 
 
 # ---- JSON ----------------------------------------------------------------------------------------

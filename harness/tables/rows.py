@@ -9,9 +9,9 @@ import math
 from collections.abc import Iterable, Sequence
 
 from harness.errors import UnclearTableError, UsageError, nearest
-from harness.records import MAIN, Value
+from harness.records import MAIN, Value, is_number
 from harness.tables.naming import canonical
-from harness.tables.table import BLANK, Table, identity, is_number
+from harness.tables.table import BLANK, Table, identity
 from harness.tables.trackers import STATES, State, state
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TypeGuard
 
 from harness.errors import UsageError
-from harness.records import Value
+from harness.records import Value, is_number
 
 MOST_CELLS = 50_000_000
 """Rows times columns of the largest table that is held in memory."""
@@ -116,11 +116,6 @@ def levels(found: Iterable[Value]) -> list[Value]:
     if all(item.is_integer() and abs(item) < _WHOLE for item in items if isinstance(item, float)):
         return [int(item) if isinstance(item, float) else item for item in items]
     return [float(item) if _is_exact(item) else item for item in items]
-
-
-def is_number(item: Value) -> TypeGuard[int | float]:
-    """Return whether a value is a number; True and False are none."""
-    return isinstance(item, int | float) and not isinstance(item, bool)
 
 
 def is_numeric(found: Sequence[Value]) -> bool:
