@@ -14,6 +14,7 @@ from typing import Literal
 from packaging.requirements import Requirement
 
 from harness.errors import StoreError
+from harness.session.environment import version_of
 from harness.store import Store
 from harness.store.inspection import Inspection, inspect
 from harness.store.sqlite import locate
@@ -53,7 +54,7 @@ class Check:
 
 def versions() -> Iterator[Check]:
     """Check the versions of the packages that are always needed."""
-    shown = [f"{name} {_version(name) or 'missing'}" for name in (_PACKAGE, *_SHOWN)]
+    shown = [f"{name} {version_of(name) or 'missing'}" for name in (_PACKAGE, *_SHOWN)]
     wanting = [text for text in _requirements() if not _met(Requirement(text))]
     quoted = " ".join(f'"{text}"' for text in wanting)
     yield Check(
@@ -71,7 +72,7 @@ def backends() -> Iterator[Check]:
     none = all(missing.values())
     for name, backend in BACKENDS.items():
         lacks = missing[name]
-        has = (f"{library} {_version(library)}" for library in backend.libraries)
+        has = (f"{library} {version_of(library)}" for library in backend.libraries)
         yield Check(
             f"backend {name}",
             f"lacks {', '.join(lacks)}" if lacks else ", ".join(has),
@@ -97,15 +98,8 @@ def _requirements() -> list[str]:
 
 
 def _met(requirement: Requirement) -> bool:
-    version = _version(requirement.name)
+    version = version_of(requirement.name)
     return version is not None and requirement.specifier.contains(version, prereleases=True)
-
-
-def _version(package: str) -> str | None:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return None
 
 
 # ---- the store -----------------------------------------------------------------------------------
@@ -135,7 +129,7 @@ def store(url: str) -> Iterator[Check]:
             "integrity",
             f"the database is damaged: {found.damage}",
             "error",
-            "move it away; what sweep export still reads of it can be imported into a new one",
+            "move it away; try sweep export on it first, and import what it reads into a new one",
         )
     else:
         yield Check("integrity", "the database is whole" if found.checked else "left to the server")

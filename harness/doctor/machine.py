@@ -129,7 +129,7 @@ def ask_devices() -> Mapping[str, Answer]:
 def devices_found(answers: Mapping[str, Answer]) -> Iterator[Check]:
     """Yield a check of each answer, waiting for what is left of the patience."""
     if DRIVER not in answers:
-        yield Check("GPUs", f"no {DRIVER} here, and so no driver of NVIDIA's")
+        yield Check("GPUs", f"no {DRIVER} here, so no NVIDIA driver")
     for name, answer in answers.items():
         answer.done.wait(max(0.0, answer.since + PATIENCE - time.monotonic()))
         about = "GPUs" if name == DRIVER else f"devices of {name}"

@@ -83,8 +83,8 @@ def of_table(path: Path, sweeps: Mapping[str, Sweep]) -> Baseline:
         reading = read_runs(path)
     except UnclearTableError as error:
         raise UsageError(
-            f"{error}. A baseline is read without such flags: rename the columns of {path.name}, "
-            f"or give them to sweep judge RUNS --baseline {path.name}, with your runs as a table"
+            f"{error}. Here a baseline is read without flags: rename the columns of {path.name}, "
+            f"or judge a table of your runs with the flags: sweep judge RUNS --baseline {path.name}"
         ) from None
     main = [result for result in reading.results if result.run.arm == MAIN]
     if not any(result.is_final for result in main):

@@ -105,23 +105,26 @@ class EarlyAnswers:
         Without ``baseline_ready``, runs of the baseline are still to come, and the questions that
         compare with it wait.
         """
-        found = {
-            id_: self._verdict(id_, question, evidence)
-            for id_, question in self._questions.items()
-            if baseline_ready or not question.claim.uses_baseline
-        }
-        decided = {id_: verdict for id_, verdict in found.items() if verdict is not None}
-        self._decided |= {id_: v.verdict != "unanswerable" for id_, v in decided.items()}
-        return decided
+        return self._judge(self._questions, evidence, baseline_ready)
 
     def all_answered(self, evidence: Evidence, *, baseline_ready: bool = True) -> bool:
         """Return whether no further run can change a verdict, and one of them is an answer."""
-        for id_, question in self._questions.items():
-            if id_ not in self._decided and (baseline_ready or not question.claim.uses_baseline):
+        undecided = [id_ for id_ in self._questions if id_ not in self._decided]
+        self._judge(undecided, evidence, baseline_ready)
+        return self._decided.keys() == self._questions.keys() and any(self._decided.values())
+
+    def _judge(
+        self, ids: Iterable[str], evidence: Evidence, baseline_ready: bool
+    ) -> dict[str, Verdict]:
+        found: dict[str, Verdict] = {}
+        for id_ in ids:
+            question = self._questions[id_]
+            if baseline_ready or not question.claim.uses_baseline:
                 verdict = self._verdict(id_, question, evidence)
                 if verdict is not None:
+                    found[id_] = verdict
                     self._decided[id_] = verdict.verdict != "unanswerable"
-        return self._decided.keys() == self._questions.keys() and any(self._decided.values())
+        return found
 
     def _verdict(self, id: str, question: _Question, evidence: Evidence) -> Verdict | None:
         claim = question.claim

@@ -206,7 +206,7 @@ def gathered(
     return Gathered(planned, evidence, absent, lookup, store)
 
 
-def baseline_of(sweep: Sweep, named: Named | None = None) -> Named | None:
+def baseline_of(sweep: Sweep, named: Named | None) -> Named | None:
     """Return the baseline of ``sweep``: the one ``named``, or else the one it declares."""
     return sweep.baseline if named is None else named
 

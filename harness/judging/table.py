@@ -134,7 +134,7 @@ def _judge(
         baseline_name=None if baseline is None else baseline.name,
         alpha=terms.alpha,
         margin=terms.margin,
-        min_gain=MIN_GAIN if terms.min_gain is None else terms.min_gain,
+        min_gain=terms.min_gain or 0.0,
         seed=terms.seed,
         metric=reading.metric,
         unlike=apart,

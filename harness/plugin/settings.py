@@ -81,7 +81,7 @@ def _placed(config: pytest.Config) -> tuple[int | None, str]:
         return workers or (None if get("--sweep-ray-address") else 2), device
     if device not in ("auto", "cuda", "cuda:0"):
         raise UsageError(
-            "--sweep-gpus trains on GPUs, each of which its runs see as cuda:0, and "
+            "--sweep-gpus trains on GPUs, which runs see as cuda:0, and "
             f"--sweep-device {device} names another device; give one of them"
         )
     if get("--sweep-executor") == "inline":

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import math
 import re
-from typing import Any
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 HOME = ".sweep"
 """The folder at the root that everything is written under, unless told otherwise."""
@@ -19,7 +24,7 @@ def arms(given: tuple[str, ...]) -> tuple[str, ...] | None:
 
 def names(text: str) -> tuple[str, ...]:
     """Return the names of a comma-separated list of at least one."""
-    parts = tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
+    parts = _parts(text)
     if not parts:
         raise argparse.ArgumentTypeError(f"{text!r} names nothing; give NAME or NAME,NAME")
     return parts
@@ -27,35 +32,22 @@ def names(text: str) -> tuple[str, ...]:
 
 def at_least_one(text: str) -> int:
     """Return a whole number of at least 1."""
-    try:
-        value = int(text)
-    except ValueError:
-        value = 0
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
-    return value
+    return _number(text, int, lambda value: value >= 1, "a whole number of at least 1")
 
 
 def at_least_zero(text: str) -> int:
     """Return a whole number of at least 0."""
-    try:
-        value = int(text)
-    except ValueError:
-        value = -1
-    if value < 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 0")
-    return value
+    return _number(text, int, lambda value: value >= 0, "a whole number of at least 0")
 
 
 def seconds(text: str) -> float:
     """Return a positive, finite number of seconds."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds above 0")
-    return value
+    return _number(text, float, lambda value: 0 < value < math.inf, "a number of seconds above 0")
+
+
+def share(text: str) -> float:
+    """Return a number above 0 and below 1."""
+    return _number(text, float, lambda value: 0 < value < 1, "a number above 0 and below 1")
 
 
 def size(text: str) -> int:
@@ -71,7 +63,7 @@ def size(text: str) -> int:
 
 def gpus(text: str) -> int | tuple[str, ...]:
     """Return how many GPUs, or which: a UUID, or a list with a comma, names them."""
-    entries = tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
+    entries = _parts(text)
     if text.strip().isdecimal():
         if int(text) > 0:
             return int(text)
@@ -83,15 +75,16 @@ def gpus(text: str) -> int | tuple[str, ...]:
     )
 
 
-def share(text: str) -> float:
-    """Return a number above 0 and below 1."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0 and below 1")
-    return value
+def _parts(text: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
+
+
+def _number(text: str, kind: Callable[[str], T], fits: Callable[[T], bool], expected: str) -> T:
+    with suppress(ValueError):
+        value = kind(text)
+        if fits(value):
+            return value
+    raise argparse.ArgumentTypeError(f"{text!r} is not {expected}")
 
 
 SHARED: dict[str, dict[str, Any]] = {

@@ -96,7 +96,7 @@ def plan(sweep: Sweep, selection: Selection, *, trains: bool = True) -> Plan:
     return Plan(sweep, selection, conditions, {run_key(run, conditions): run for run in runs})
 
 
-def conditions_of(sweep: Sweep, selection: Selection, *, trains: bool = True) -> Conditions:
+def conditions_of(sweep: Sweep, selection: Selection, *, trains: bool) -> Conditions:
     """Return the conditions of the runs of ``sweep``, without importing a trainer.
 
     The version of a sweep's own training function is a hash of its file. Without ``trains`` the

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING
 
 from harness.errors import SweepError
 
-Points = NDArray[np.float64]
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Points = NDArray[np.float64]
 
 
 def random_points(count: int, dimensions: int, seed: int) -> Points:
     """Return independent uniform points; a larger sample begins with the same points."""
+    import numpy as np
+
     return np.random.Generator(np.random.PCG64(seed)).random((count, dimensions))
 
 
@@ -23,6 +27,7 @@ def sobol_points(count: int, dimensions: int, seed: int) -> Points:
     It is drawn to a power of two, where it is balanced, and cut: a larger sample begins with the
     same points.
     """
+    import numpy as np
     from scipy.stats import qmc
 
     sampler = qmc.Sobol(dimensions, scramble=True, rng=np.random.default_rng(seed))
@@ -35,6 +40,7 @@ def latin_hypercube_points(count: int, dimensions: int, seed: int) -> Points:
 
     A larger sample has other points.
     """
+    import numpy as np
     from scipy.stats import qmc
 
     points: Points = qmc.LatinHypercube(dimensions, rng=np.random.default_rng(seed)).random(count)

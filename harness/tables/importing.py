@@ -42,7 +42,7 @@ def imported(reading: Reading, sweep: str | None) -> tuple[Result, ...]:
         named = tuple(dict.fromkeys(result.run.sweep for result in results))
         results = _plain_ids(results)
     if sweep is None and not named:
-        raise UsageError(f"say of which sweep the runs of {reading.source} are, by --sweep NAME")
+        raise UsageError(f"name the sweep of the runs in {reading.source}: --sweep NAME")
     if sweep is not None and len(named) > 1:
         raise UsageError(
             f"{Path(reading.source).name} has runs of several sweeps, {', '.join(named)}: leave "

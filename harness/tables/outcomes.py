@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from harness.errors import UnclearTableError, UsageError
-from harness.records import Outcome, Status, Value
+from harness.records import Outcome, Status, Value, finite
 from harness.tables import rows
 from harness.tables.columns import MEASURED, Columns, ReadOptions, resolve
 from harness.tables.naming import is_known, is_measured, is_minimised
@@ -106,8 +106,8 @@ def _one(columns: Columns, options: ReadOptions, wanted: str, *, is_delta: bool)
         called, source, se = "ΔPerf", f"ΔPerf, from {wanted}", roles.get("delta_perf_se")
     elif options.direction is None:
         raise UsageError(
-            f"--metric {options.metric}: say whether more or less of it is better, by "
-            "--direction max or --direction min"
+            f"--metric {options.metric}: give --direction max or --direction min, as more or less "
+            "of it is better"
         )
     else:
         called, source = name.bare, wanted
@@ -143,7 +143,7 @@ def _nothing_to_judge(table: Table, columns: Columns) -> str:
         asks = f"--before {roles['perf_before']} --after {roles['perf_after']}"
     found = _candidates(table, columns)
     return (
-        f"{table.path.name} has no column delta_perf: say what its runs are judged by, by {asks}; "
+        f"{table.path.name} has no column delta_perf: say what its runs are judged by: {asks}; "
         + (f"columns of numbers: {first(found, 8)}" if found else "it has no column of numbers")
     )
 
@@ -196,10 +196,6 @@ def outcomes(
         rows.numbers(table, judged_by.before, done) if judged_by.before else {}
     )
     details = _details(table, columns, judged_by, done)
-    perf_before, perf_after = (
-        rows.finite_numbers(table.values(column)) if column else [None] * len(table)
-        for column in (judged_by.perf_before, judged_by.perf_after)
-    )
     status_column = columns.roles.get("status")
     words: Sequence[Value] = table.values(status_column) if status_column else ()
     found: dict[int, Outcome] = {}
@@ -216,15 +212,10 @@ def outcomes(
         elif words:
             why = f"{status_column}: {words[row]}"
         if status == "completed":
-            found[row] = Outcome(
-                "completed",
-                perf_before=perf_before[row],
-                perf_after=perf_after[row],
-                delta_perf=delta,
-                **details(row),
-            )
+            known: dict[str, Any] = {name: cells.get(row) for name, cells in details.items()}
+            found[row] = Outcome("completed", delta_perf=delta, **known)
         else:
-            found[row] = Outcome(status, perf_before=perf_before[row], error=why)
+            found[row] = Outcome(status, perf_before=details["perf_before"].get(row), error=why)
     return found, _turned(turned, judged_by)
 
 
@@ -244,40 +235,36 @@ def _measured(value: float | None, before: float | None, sign: int) -> tuple[Sta
 
 def _details(
     table: Table, columns: Columns, judged_by: OutcomeColumns, done: Sequence[int]
-) -> Callable[[int], dict[str, Any]]:
-    """Return a function from a row to the fields of its outcome other than the delta."""
-    roles = columns.roles
-    errors = rows.errors(table, judged_by.se, done)
+) -> dict[str, Mapping[int, Any]]:
+    """Return the fields of an outcome other than the delta: name → row → value."""
+    roles, sign = columns.roles, judged_by.sign
     ours = judged_by.se is not None and judged_by.se == roles.get("delta_perf_se")
-    numbers = {
+    found: dict[str, Mapping[int, Any]] = {
         role: rows.counts(table, roles.get(role) if ours else None, role, done, least)
         for role, least in (("prompts", 1), ("samples", 1), ("prompts_changed", 0))
     }
-    train: Mapping[int, float | None] = {}
+    found["delta_perf_se"] = rows.errors(table, judged_by.se, done)
+    for name in ("perf_before", "perf_after"):
+        column = getattr(judged_by, name)
+        cells = table.values(column) if column else ()
+        found[name] = dict(enumerate(rows.finite_numbers(cells)))
     if "train_delta_perf" in roles and judged_by.metric.zero == "no change":
         train = rows.numbers(table, roles["train_delta_perf"], done)
-
-    def details(row: int) -> dict[str, Any]:
-        trained = train.get(row)
-        known = trained is not None and math.isfinite(trained)
-        return {
-            "delta_perf_se": errors.get(row),
-            "train_delta_perf": judged_by.sign * trained if known and trained is not None else None,
-        } | {role: found.get(row) for role, found in numbers.items()}
-
-    return details
+        found["train_delta_perf"] = {
+            row: sign * item for row, cell in train.items() if (item := finite(cell)) is not None
+        }
+    return found
 
 
 def _turned(turned: Mapping[str, int], judged_by: OutcomeColumns) -> list[str]:
     notes = []
     where = " or ".join(filter(None, (judged_by.value, judged_by.before)))
-    if number := turned.get("failed"):
+    if failed := turned.get("failed"):
         notes.append(
-            f"{plural(number, 'run')} completed without a number in {where}: held as failed (if "
+            f"{plural(failed, 'run')} completed without a number in {where}: counted as failed (if "
             "they diverged, a status column should say so)"
         )
-    if number := turned.get("diverged"):
-        notes.append(
-            f"{plural(number, 'run')} with nan or an infinite number in {where}: held as diverged"
-        )
+    if diverged := turned.get("diverged"):
+        runs = plural(diverged, "run")
+        notes.append(f"{runs} with nan or an infinite number in {where}: counted as diverged")
     return notes

@@ -164,4 +164,4 @@ def _decimal_hint(item: Value) -> str:
         return ": write it with a decimal point"
     if isinstance(item, str) and item.endswith("%"):
         return ": write it as a share, without a sign"
-    return "; a blank cell is a run without one"
+    return "; leave the cell blank where a run has none"

@@ -300,11 +300,10 @@ def _read_as(table: Table, columns: Columns, judged_by: OutcomeColumns) -> list[
     lines = [about, judged_by.note, f"parameters: {parameters or 'none'}"]
     if columns.by:
         lines.append(f"judged by: {', '.join(_named(n, raw) for n, raw in columns.by.items())}")
-    shown = {"arm": "arms", "pair": "pairs", "status": "statuses", "seed": "seeds"}
-    shown |= {"steps": "steps"}
-    roles = {"run ids": columns.run or "the number of the row"}
-    roles |= {shown[role]: raw for role, raw in columns.roles.items() if role in shown}
-    lines.append("; ".join(f"{what} from {raw}" for what, raw in roles.items()))
+    plurals = dict(arm="arms", pair="pairs", status="statuses", seed="seeds", steps="steps")
+    found = [(plurals[role], raw) for role, raw in columns.roles.items() if role in plurals]
+    found = [("run ids", columns.run or "the number of the row"), *found]
+    lines.append("; ".join(f"{what} from {raw}" for what, raw in found))
     if unused := _unused(columns, judged_by):
         lines.append(f"ignored, not what the runs are judged by: {first(unused, MOST_NAMED)}")
     lines += [
@@ -335,13 +334,13 @@ def _not_completed(
     count = Counter((str(words[row]), states[row]) for row in kept if states[row] != "completed")
     notes = [
         f"{word}: {plural(number, 'run')}"
-        + (f", held as {status}" if (status := status_of(state)) != word and not ours else "")
+        + (f", counted as {status}" if (status := status_of(state)) != word and not ours else "")
         for (word, state), number in count.items()
     ]
     if any(state == "pruned" for _, state in count):
         notes.append(
-            "pruned runs stopped early because they looked poor: what is left flatters the values "
-            "they were pruned at"
+            "pruned runs stopped early because they looked poor: values that lost runs so look "
+            "better than they are"
         )
     return notes
 

@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import TypeGuard
 
@@ -94,16 +95,8 @@ def value(cell: object) -> Value:
 
 def values(cells: Iterable[object]) -> list[Value]:
     """Return the cells of a column [n] as values."""
-    known: dict[object, Value] = {}
-    found: list[Value] = []
-    for cell in cells:
-        if not isinstance(cell, str):
-            found.append(value(cell))
-            continue
-        if cell not in known:
-            known[cell] = value(cell)
-        found.append(known[cell])
-    return found
+    of_text = cache(value)  # of text alone: 1, 1.0 and True are one key
+    return [of_text(cell) if isinstance(cell, str) else value(cell) for cell in cells]
 
 
 def levels(found: Iterable[Value]) -> list[Value]:
