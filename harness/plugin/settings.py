@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from harness.errors import UsageError, nearest
-from harness.plugin.options import FAIL_ON
 from harness.session.arguments import HOME, arms
+from harness.session.options import FAIL_ON
 from harness.session.settings import Settings
 from harness.sweeps.baseline import counted, is_table
 from harness.sweeps.plan import Selection, check_until

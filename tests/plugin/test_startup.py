@@ -10,9 +10,9 @@ LIGHT = {
     "harness",
     "harness.errors",
     "harness.plugin",
-    "harness.plugin.options",
     "harness.session",
     "harness.session.arguments",
+    "harness.session.options",
 }
 
 PROJECT = """
