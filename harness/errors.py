@@ -1,4 +1,4 @@
-"""Errors of a user's making: one clear line each, never a traceback."""
+"""Errors that a user can mend: one clear line each, never a traceback."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 
 class HarnessError(Exception):
-    """What was given, what was expected, and what to do, in one line."""
+    """An error that says in one line what was given, what was expected, and what to do."""
 
 
 class SweepError(HarnessError):
@@ -18,11 +18,11 @@ class UsageError(HarnessError):
 
 
 class UnclearTableError(UsageError):
-    """What a column of a table is cannot be known without a flag that says so."""
+    """The use of a column of a table cannot be known without a flag."""
 
 
 class BackendError(UsageError):
-    """A training backend or device was asked for that this machine does not have."""
+    """A training backend or device that was asked for is not on this machine."""
 
 
 class StoreError(HarnessError):

@@ -1,4 +1,4 @@
-"""The seams: what a trainer, an executor and a claim must be able to do."""
+"""The seams: the protocols of a trainer, an executor and a claim."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ Notify = Callable[[Progress], None]
 class Trainer(Protocol):
     """Trains one run in this process: a module-level function, loaded by its reference.
 
-    It calls ``notify`` once a step at most, and returns what came of the run: ``completed``, or
-    ``diverged`` at the step where loss or reward stopped being finite. Anything it raises is
-    recorded as ``failed`` (``MemoryError`` and a device's out-of-memory error as ``oom``).
+    It calls ``notify`` at most once a step, and returns the outcome: ``completed``, or ``diverged``
+    at the step where loss or reward stopped being finite. Anything it raises is recorded as
+    ``failed`` (``MemoryError`` and a device's out-of-memory error as ``oom``).
     """
 
     def __call__(self, job: Job, notify: Notify) -> Outcome: ...
@@ -32,7 +32,7 @@ class Started:
 
 @dataclass(frozen=True, slots=True)
 class Progressed:
-    """The run is a step further."""
+    """The run has trained another step."""
 
     key: str
     progress: Progress
@@ -63,18 +63,18 @@ class Executor(Protocol):
     """Trains jobs, some at a time. It stores nothing; it reports events.
 
     Every submitted job ends in exactly one ``Finished``, whatever becomes of its worker, unless
-    the executor is closed first. Events of one job come in order.
+    the executor is closed first. Events of one job come in order. A run that ends other than
+    ``completed`` keeps the evaluations it had reported.
 
-    An executor is made with a question ``may_begin``, or None. It is asked right before a job is
-    handed to a worker, from inside ``poll`` or ``submit``; a job that it says False of is dropped,
-    and ``Skipped`` is its only event. What it raises leaves ``poll`` or ``submit``, and
-    the job stays queued, before all others.
+    An executor is made with a function ``may_begin``, or None. It is called right before a job is
+    handed to a worker, from inside ``poll`` or ``submit``. If it returns False, the job is dropped,
+    and ``Skipped`` is its only event. If it raises, ``poll`` or ``submit`` raises too, and the job
+    stays first in the queue.
 
-    An executor is made with a callback ``on_event``, or None. It is called with each event as soon
-    as the executor knows of it, from inside ``poll`` or ``submit``, and the next ``poll`` to
-    return brings the same events in the same order. So ``poll`` is what results are taken from,
-    and the callback is for showing live progress, also where ``poll`` itself trains (``inline``).
-    A run that ends other than ``completed`` keeps the evaluations it had reported.
+    An executor is made with a callback ``on_event``, or None. It is called with each event at once,
+    from inside ``poll`` or ``submit``; the next ``poll`` returns the same events in the same order.
+    Take results from ``poll``, and use the callback to show live progress, also where ``poll``
+    itself trains (``inline``).
     """
 
     workers: int
@@ -82,8 +82,8 @@ class Executor(Protocol):
     def submit(self, jobs: Sequence[Job]) -> None:
         """Queue ``jobs``, which begin in this order.
 
-        Except that a worker process keeps to jobs of one program while there are some. Nothing
-        overtakes a job without a program.
+        But a worker process keeps to jobs of one program while there are some. Nothing overtakes a
+        job without a program.
         """
         ...
 
@@ -94,22 +94,22 @@ class Executor(Protocol):
     def close(self) -> Sequence[Event]:
         """Stop at once and leave no process behind. Runs in flight are lost.
 
-        Returns the events that `poll` has not returned yet, so that no finished run is lost.
+        Return the events that `poll` has not returned yet, so that no finished run is lost.
         """
         ...
 
 
 @runtime_checkable
 class Claim(Protocol):
-    """A statement to be judged, with all that planning, judging, auditing and comparing ask of it.
+    """A statement to be judged, with all that planning, judging, auditing and comparing need of it.
 
-    `harness.BaseClaim` has everything but `question`, `describe` and how the claim is decided; a
-    claim of a user's own derives from it.
+    `harness.BaseClaim` has everything but `question`, `describe` and the decision; your own claim
+    derives from it.
 
-    ``parameters`` are those that the claim names, ``within`` one whose levels are compared each by
-    itself, ``arms`` those that it needs, ``uses_baseline`` whether it compares with a baseline.
-    ``fewest`` are the runs (or pairs) below which it is not judged before all are in, and
-    ``by_counts`` says that it is decided by counts alone, so that `curtailed` may settle it early.
+    ``parameters`` are those that the claim names. ``within`` is one whose levels are compared one
+    by one. ``arms`` are those that it needs, and ``uses_baseline`` says whether it needs a
+    baseline. With fewer runs (or pairs) than ``fewest`` it is judged only once all are in.
+    ``by_counts`` says that counts alone decide it, so that `curtailed` may settle it early.
     """
 
     @property
@@ -148,7 +148,7 @@ class Claim(Protocol):
         ...
 
     def power(self, design: Any) -> Pricing | None:  # noqa: ANN401  a `Design` is above this
-        """Return the effects that the claim is priced at under a `harness.claims.design.Design`.
+        """Return the claim's effects and their power under a `harness.claims.design.Design`.
 
         None where the claim does not say its power.
         """
@@ -157,10 +157,10 @@ class Claim(Protocol):
     def worse(self, now: Evidence, then: Evidence, was: Verdict) -> tuple[Difference, ...]:
         """Test whether ``now`` is worse than ``then`` in what the claim rests on.
 
-        ``was`` is the verdict of then. Each test is one-sided and holds its level by itself.
+        ``was`` is the verdict of then. Each test is one-sided and keeps its level by itself.
         """
         ...
 
     def window(self, run: Run) -> tuple[float, float] | None:
-        """Return the first and last step of the part of the curve it looks at; None without."""
+        """Return the first and last step of the part of the curve it uses; None if it uses none."""
         ...

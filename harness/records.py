@@ -1,4 +1,4 @@
-"""Runs and what comes of them: frozen, picklable values, and the key that a run is known by."""
+"""Runs and their results: frozen, picklable values, and the key that identifies a run."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import json
 import math
 from collections.abc import ItemsView, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple, TypeVar, overload
+from typing import Literal, NamedTuple, TypeGuard, TypeVar, overload
 
 T = TypeVar("T")
 Value = bool | int | float | str | None
 Status = Literal["completed", "diverged", "failed", "timeout", "oom", "crashed", "interrupted"]
 
 FINAL: frozenset[str] = frozenset({"completed", "diverged"})
-"""Statuses that are kept: a run with one of them is never trained again."""
+"""Statuses that are kept: a run that has one is never trained again."""
 
 MAIN = "main"
 """The arm of the sweep's own runs."""
@@ -46,7 +46,7 @@ class Config(Mapping[str, Value]):
     def __repr__(self) -> str:
         return f"Config({self._items!r})"
 
-    # What Mapping has of these looks every value up by itself, many times slower.
+    # Mapping's own versions look up every value by itself, and are many times slower.
     def items(self) -> ItemsView[str, Value]:
         return self._items.items()
 
@@ -70,10 +70,10 @@ class Config(Mapping[str, Value]):
 class Run:
     """A config with its seed, arm and steps: what is trained.
 
-    ``declared_steps`` are the steps the sweep was written for; where ``steps`` differ from them,
-    everything counted in steps (warmup, KL warmup, evaluation interval) is scaled in proportion.
-    ``pair`` is the id of the main run that an arm's run is matched with, ``declaration`` a digest
-    of what the sweep draws: runs of unequal declarations are runs of different sweeps.
+    ``declared_steps`` are the steps that the sweep declares. If ``steps`` differ from them, all
+    that is counted in steps (warmup, KL warmup, evaluation interval) is scaled in proportion.
+    ``pair`` is the id of the main run that an arm's run is matched with. ``declaration`` is a
+    digest of what the sweep draws: runs of unequal declarations are runs of different sweeps.
     """
 
     id: str
@@ -91,7 +91,7 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Conditions:
-    """The conditions that a run is trained under, beside its config.
+    """The conditions that a run is trained under, apart from its config.
 
     ``trainer`` is the reference that a worker loads (``module:function`` or ``file.py:function``).
     ``lr_transfer`` is the task's factor between the sweep's learning rates and its own.
@@ -112,12 +112,12 @@ class Conditions:
 class Job:
     """A run on its way to a worker.
 
-    ``program`` names what its trainer compiles for it: a worker that has trained one job of a
-    program has it ready for the next. Empty where nothing is compiled. ``memory`` are the bytes
-    that its process, with all it starts, may have; ``alone`` says that it is to have its device to
-    itself, which executors without devices ignore. ``checkpoint`` is where its trainer may keep how
-    far it is, a file or a folder, which it does every ``checkpoint_every`` steps, or not where that
-    is None; neither is part of what the run is, for its result is the same.
+    ``program`` names the program that its trainer compiles for it: a worker that has trained one
+    job of a program has it ready for the next. It is empty where nothing is compiled. ``memory``
+    are the bytes that its process, with all it starts, may use. ``alone`` gives it a device to
+    itself; executors without devices ignore it. ``checkpoint`` is the file or folder where its
+    trainer saves its state every ``checkpoint_every`` steps, or never if that is None. Neither is
+    part of the run's identity, for the result is the same.
     """
 
     key: str
@@ -137,9 +137,10 @@ class Evaluation(NamedTuple):
     """A point of the learning curve: held-out perf after ``step`` steps, with its standard error.
 
     ``perf`` is the mean score (0 to 1) over prompts and samples, ``se`` its standard error over
-    prompts (NaN where it is not known), ``reward`` the mean reward of the same completions. It is a
-    tuple since there may be millions.
+    prompts (NaN where it is not known), ``reward`` the mean reward of the same completions.
     """
+
+    # A tuple, since there may be millions.
 
     step: int
     perf: float
@@ -152,7 +153,7 @@ class StepTrace:
     """The measurements of one training step.
 
     ``kl`` is None where the KL penalty is off, and so not computed. ``completions`` is a CRC-32 of
-    the completions that the step sampled: where it is equal, two runs drew the same tokens.
+    the sampled completions: if it is equal, two runs drew the same tokens.
     """
 
     step: int
@@ -167,7 +168,7 @@ class StepTrace:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """The progress of a run, with the evaluation made at this step, if one was."""
+    """The progress of a run, with the evaluation at this step, if there was one."""
 
     stage: str
     step: int
@@ -186,8 +187,8 @@ class Outcome:
     A run that is not ``completed`` has no ``delta_perf``, but keeps the curve it has.
     ``seconds`` is wall time in all, ``evaluation_seconds`` the part spent evaluating,
     ``tokens`` the completion tokens generated in training, ``peak_memory`` bytes.
-    ``stopped_at`` is the step at which a diverged run stopped. ``weights`` is a digest of those it
-    started from: runs that started from others are not of one experiment.
+    ``stopped_at`` is the step at which a diverged run stopped. ``weights`` is a digest of the
+    weights it started from: runs that started from different ones are not of one experiment.
     """
 
     status: Status
@@ -213,7 +214,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """A run with what it was trained under and what came of it: what is stored and judged."""
+    """A run with its conditions and its outcome: what is stored and judged."""
 
     key: str
     run: Run
@@ -224,8 +225,13 @@ class Result:
 
     @property
     def is_final(self) -> bool:
-        """Whether this run is done for good."""
+        """Return whether this run is done for good."""
         return self.outcome.status in FINAL
+
+
+def is_number(value: object) -> TypeGuard[int | float]:
+    """Return whether ``value`` is a number; True and False are none."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def finite(value: float | None) -> float | None:
@@ -242,7 +248,7 @@ def digest(content: object) -> str:
 
 
 def run_key(run: Run, conditions: Conditions) -> str:
-    """Return the identity of a run: equal keys mean the same training, wherever it is asked for.
+    """Return the identity of a run: equal keys mean the same training.
 
     The device is left out: a run moved to another machine is the same run.
     """

@@ -1,4 +1,4 @@
-"""How numbers, units and lists are written: everywhere the same, and as people read them."""
+"""Write numbers, units and lists: the same everywhere, and as people read them."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import Protocol
 from harness.records import Value
 
 HUGE = 1e9
-"""Numbers from here on are written with an exponent."""
+"""Numbers of at least this size are written with an exponent."""
 
 NONE = "–"
-"""Stands where there is no number."""
+"""Written in place of a missing number."""
 
 
 class Interval(Protocol):

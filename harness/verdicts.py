@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
-from harness.records import MAIN, Result
+from harness.records import MAIN, Conditions, Result
 
 VerdictName = Literal["supported", "refuted", "inconclusive", "unanswerable", "not judged"]
 
@@ -16,7 +17,7 @@ class Metric:
     """The metric that runs are judged by, held as ``delta_perf`` of an outcome: more is better.
 
     ``zero`` says what the value 0 means: "no change" from before training, which half of useless
-    runs exceed; a "target" of the user's; or nothing ("arbitrary"), so that no run is a success by
+    runs exceed; the user's "target"; or nothing ("arbitrary"), so that no run is a success by
     itself. A ``minimised`` metric is held with its sign turned, and its name begins with "−".
     """
 
@@ -26,7 +27,7 @@ class Metric:
 
     @property
     def knows_success(self) -> bool:
-        """Whether a run can be a success by itself."""
+        """Return whether a run can be a success by itself."""
         return self.zero != "arbitrary"
 
     @property
@@ -39,11 +40,15 @@ DELTA_PERF = Metric()
 """The metric of every sweep that the harness trains."""
 
 
+Rule = Literal["shown", "above zero"]
+"""A success rule: the metric is shown to be above 0, or it merely is."""
+
+
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """A baseline of which only the counts were published.
+    """The published counts of a baseline whose runs are not at hand.
 
-    ``rule`` says in words by which rule a run counted as a success.
+    ``rule`` says in words when a run counted as a success.
     """
 
     name: str
@@ -52,13 +57,18 @@ class Counts:
     rule: str
     source: str
 
+    @property
+    def known_rule(self) -> Rule | None:
+        """The success rule that ``rule`` states; None where it is none of ours."""
+        plain = re.sub(r"[\s_*`]", "", self.rule).casefold()
+        return "above zero" if re.fullmatch(r"(δ|delta)perf>0(\.0*)?", plain) else None
+
 
 @dataclass(frozen=True, slots=True)
 class Baseline:
     """A baseline whose runs are at hand.
 
-    Of one that was read from a table ``notes`` are lines on what was read as what; ``unlike`` is as
-    in `Evidence`.
+    ``notes`` say how it was read, if it was a table. ``unlike`` is as in `Evidence`.
     """
 
     name: str
@@ -71,10 +81,10 @@ class Baseline:
 class Evidence:
     """All that a question may be judged on.
 
-    ``runs`` are the sweep's main runs, ``arms`` its other runs by arm: those of a stored sweep are
-    finished, those of a table may have any status. ``baseline_name`` is the declared one, also
-    where ``baseline`` is not at hand. ``unlike`` says why counts, spread and tail of the two sides
-    do not compare, beyond what their evaluation shows.
+    ``runs`` are the sweep's main runs, ``arms`` its other runs by arm. Those of a stored sweep are
+    finished; those of a table may have any status. ``baseline_name`` is known even where the
+    ``baseline`` is not at hand. ``unlike`` says why counts, spread and tail of the two sides do not
+    compare, apart from their evaluation.
     """
 
     sweep: str
@@ -119,7 +129,7 @@ class Evidence:
 
 
 def by_arm(results: Iterable[Result]) -> dict[str, tuple[Result, ...]]:
-    """Return ``results`` by their arm, `MAIN` among them, in the order in which arms are met."""
+    """Return ``results`` by their arm, `MAIN` among them, in order of appearance."""
     arms: dict[str, list[Result]] = {}
     for result in results:
         arms.setdefault(result.run.arm, []).append(result)
@@ -130,9 +140,9 @@ def by_arm(results: Iterable[Result]) -> dict[str, tuple[Result, ...]]:
 class Decision:
     """The way a question was decided in a sweep that stops once all of them are.
 
-    By ``curtailment``, where the runs that had not finished could not change the verdict, or at a
-    ``look`` of ``looks``; with ``runs`` (or pairs) of the ``planned``. ``alpha`` is the level of
-    that look.
+    It was decided by ``curtailment``, when the remaining runs could not change the verdict, or at
+    a ``look``, one of ``looks``, at level ``alpha``. By then ``runs`` (or pairs) of the ``planned``
+    had finished.
     """
 
     by: Literal["curtailment", "look"]
@@ -153,17 +163,17 @@ class Decision:
 NeedKind = Literal[
     "training", "baseline", "arm", "curve", "evaluation", "parameter", "margin", "runs", "metric"
 ]
-"""The kinds of needs: runs that pytest trains, a baseline to compare with, an arm beside the main
-runs, a point of the learning curve, another evaluation, a parameter that varies, a margin, more
-runs, or another metric."""
+"""Kinds of needs: runs that pytest trains, a baseline to compare with, an arm beside the main runs,
+a point of the learning curve, another evaluation, a parameter that varies, a margin, more runs, or
+another metric."""
 
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """A thing that would answer an open question, in its claim's words.
+    """Something that would answer an open question, in the claim's words.
 
-    What is done about a need depends on its ``kind``, never on its words: the runs of a table need
-    no command that trains. ``sweeps`` are those that a ``training`` need is of.
+    Code decides by its ``kind``, never by its words: for a table, for one, a need of training is
+    replaced. ``sweeps`` are those to train, for a ``training`` need.
     """
 
     kind: NeedKind
@@ -175,7 +185,7 @@ class Need:
 
 
 def training(*sweeps: str, options: str = "") -> Need:
-    """Return the need of runs that pytest trains; ``options`` begins with a space where given."""
+    """Return the need of runs that pytest trains; ``options``, if any, begin with a space."""
     return Need("training", f"pytest experiments/ --sweep {','.join(sweeps)}{options}", sweeps)
 
 
@@ -188,9 +198,9 @@ class Verdict:
     """A judged question.
 
     ``low`` and ``high`` are the interval that agrees with the verdict, at confidence ``level``;
-    an unbounded end or a number that does not exist is None. ``p_value`` is that of ``supported``.
-    ``details`` are further lines worth printing (other intervals, other tests). ``decided`` says
-    how it was decided where that may be before all of the runs are in.
+    an unbounded end or a missing number is None. ``p_value`` is that of ``supported``. ``details``
+    are further lines worth printing (other intervals, other tests). ``decided`` says how it was
+    decided, if that was possible before all runs were in.
     """
 
     id: str
@@ -215,10 +225,10 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """A way in which a claim may be true: in words, as a number, and how likely it is shown.
+    """A way in which a claim may be true: in ``words``, as a number ``size``, and its power.
 
-    ``shown`` goes between "with 24 runs," and "with probability". ``power`` is that of so many runs
-    or pairs.
+    ``shown`` is printed between "with 24 runs," and "with probability". ``power`` is a function of
+    the number of runs or pairs.
     """
 
     words: str
@@ -228,15 +238,15 @@ class Effect:
 
 
 MOST = 1_000
-"""Sizes up to which a power of 0.8 is looked for."""
+"""The largest size that is tried for a power of 0.8."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pricing:
-    """The standard effects of a claim under a design; none where ``why`` says what that lacks.
+    """The standard effects of a claim under a design; none if ``why`` says what the design lacks.
 
-    ``n`` are the planned runs or pairs, ``given`` what the power rests on, ``least`` and ``most``
-    the sizes that are looked through for a power of 0.8; with ``every``, one by one.
+    ``n`` are the planned runs or pairs. ``given`` is what the power rests on. Sizes from ``least``
+    to ``most`` are searched for a power of 0.8; with ``every``, each of them is tried.
     """
 
     n: int
@@ -251,12 +261,12 @@ class Pricing:
 
 @dataclass(frozen=True, slots=True)
 class Power:
-    """The probability that a question is supported where its claim is true by ``effect``.
+    """The probability that a question is supported if its claim is true by ``effect``.
 
-    ``size`` is that effect in the claim's own unit, ``n`` the planned runs (or pairs: ``unit``) and
-    ``needed`` how many bring the power to 0.8: None where no number up to ``most`` does.
-    ``says`` is all of it in one sentence and ``given`` what it rests on. Where the plan lacks what
-    the question needs the power is 0, and ``why`` says what. None is a power that is not known.
+    ``size`` is that effect in the claim's own unit, ``n`` the planned runs (or pairs: ``unit``).
+    ``needed`` is the number that brings the power to 0.8, None where none up to ``most`` does.
+    ``says`` is all of it in one sentence, ``given`` what it rests on. If the plan lacks something
+    that the question needs, the power is 0 and ``why`` says what. A power of None is not known.
     """
 
     question: str
@@ -276,8 +286,8 @@ class Power:
 class NotNeeded:
     """Runs that are not needed, since every question is decided.
 
-    ``trained`` of the ``planned`` runs have finished, arms too; ``seconds`` is about how long the
-    others would have taken to train, None where nothing tells.
+    ``trained`` of the ``planned`` runs, arms included, have finished. The others would have taken
+    about ``seconds`` to train, None where that is not known.
     """
 
     trained: int
@@ -291,7 +301,7 @@ class NotNeeded:
 
 
 class Difference(NamedTuple):
-    """One thing in which two sweeps may differ, with the p value of "for the worse"."""
+    """Something that may differ between two sweeps, with the p value of "for the worse"."""
 
     what: str
     p_value: float
@@ -299,11 +309,11 @@ class Difference(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Regression:
-    """A question that a reference report supports, beside the verdict of ``now``.
+    """A question that a reference report supports, beside the verdict ``now``.
 
     ``p_value`` is that of "this sweep is worse than the reference in what the claim rests on", None
-    where the two were not compared; ``level`` is what it must not exceed for more than noise.
-    ``answer`` says in words what was found.
+    where the two were not compared. Up to ``level`` it is more than noise. ``answer`` says in words
+    what was found.
     """
 
     id: str
@@ -330,3 +340,28 @@ class Finding:
     severity: Literal["info", "warning", "error"]
     message: str
     parameters: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Judgement:
+    """The verdicts on the runs of a sweep or a table, with all that a report is made of.
+
+    ``missing`` says in words what has not finished, as "4 of 24 runs missing". ``unfinished`` are
+    results that are no evidence: failed, timed out, interrupted. ``scale`` says in words how much
+    of the declared sweep this is, where it is ``scaled_down``. ``not_needed`` counts runs that were
+    spared because every question was answered without them. ``compared`` has the questions of a
+    reference report. ``conditions`` and ``steps`` are those of the runs; where None, those of the
+    first run.
+    """
+
+    evidence: Evidence
+    verdicts: tuple[Verdict, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    scaled_down: bool = False
+    scale: str = ""
+    missing: tuple[str, ...] = ()
+    unfinished: tuple[Result, ...] = ()
+    not_needed: NotNeeded | None = None
+    compared: Regressions | None = None
+    conditions: Conditions | None = None
+    steps: int | None = None

@@ -18,7 +18,8 @@ import harness.audit
 import harness.claims
 import harness.claims.power
 import harness.executors
-import harness.plugin.hooks
+import harness.plugin.collection
+import harness.plugin.reporting
 import harness.report.renderers.write
 import harness.store
 import harness.training.backends

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from harness.judging.judge import Judgement
 from harness.records import (
     Conditions,
     Config,
@@ -20,7 +19,7 @@ from harness.records import (
     run_key,
 )
 from harness.report.model import build
-from harness.verdicts import Baseline, Counts, Evidence
+from harness.verdicts import Baseline, Counts, Evidence, Judgement
 
 PUBLISHED = Counts(
     name="published",

@@ -12,9 +12,10 @@ import numpy as np
 from harness import observations, statistics
 from harness.analysis.columns import RATE, Column, LeftOut
 from harness.errors import UsageError, nearest
-from harness.observations import FloatArray, Observations, Rule
+from harness.observations import FloatArray, Observations
 from harness.observations.levels import is_number
 from harness.statistics import Estimate
+from harness.verdicts import Rule
 
 LEVEL = 0.95
 """The confidence of the intervals that are printed."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import replace
 
 from harness import statistics
@@ -42,9 +42,29 @@ def judge_all(questions: Mapping[str, Claim], evidence: Evidence) -> tuple[Verdi
     correction. Where the metric is the same in every run, nothing is answered, whoever made the
     claim.
     """
-    judged = [_judged(name, claim, evidence) for name, claim in questions.items()]
-    missing = [_not_asked(name, evidence) for name in STANDARD_IDS if name not in questions]
-    return (*with_holm(judged), *missing)
+    judged = [judge_one(id_, claim, evidence) for id_, claim in questions.items()]
+    return (*with_holm(judged), *not_asked(questions, evidence))
+
+
+def judge_one(id: str, claim: Claim, evidence: Evidence) -> Verdict:
+    """Judge one claim; nothing is corrected."""
+    return unjudgeable(claim, id, evidence) or claim.judge(id, evidence)
+
+
+def not_asked(asked: Container[str], evidence: Evidence) -> tuple[Verdict, ...]:
+    """Return the standard questions that are not among those ``asked``, as unanswerable."""
+    return tuple(
+        Verdict(
+            id=id_,
+            question=claim.question(evidence.metric),
+            claim="",
+            verdict="unanswerable",
+            answer=NOT_ASKED,
+            reason=NOT_ASKED,
+        )
+        for id_, claim in _STANDARD.items()
+        if id_ not in asked
+    )
 
 
 def with_holm(verdicts: Sequence[Verdict]) -> tuple[Verdict, ...]:
@@ -58,20 +78,4 @@ def with_holm(verdicts: Sequence[Verdict]) -> tuple[Verdict, ...]:
     return tuple(
         replace(verdict, p_holm=None if verdict.p_value is None else next(corrected))
         for verdict in verdicts
-    )
-
-
-def _judged(name: str, claim: Claim, evidence: Evidence) -> Verdict:
-    guarded = unjudgeable(claim, name, evidence)
-    return claim.judge(name, evidence) if guarded is None else guarded
-
-
-def _not_asked(name: str, evidence: Evidence) -> Verdict:
-    return Verdict(
-        id=name,
-        question=_STANDARD[name].question(evidence.metric),
-        claim="",
-        verdict="unanswerable",
-        answer=NOT_ASKED,
-        reason=NOT_ASKED,
     )

@@ -13,7 +13,7 @@ from harness.claims import curtailment, nights
 from harness.claims.base import BaseClaim, level_of
 from harness.claims.design import Design, share
 from harness.errors import SweepError
-from harness.observations import Observations, Rule, SuccessCount, rule_text
+from harness.observations import Observations, SuccessCount, rule_text
 from harness.text import interval, number, p_text, plural
 from harness.verdicts import (
     DELTA_PERF,
@@ -23,6 +23,7 @@ from harness.verdicts import (
     Metric,
     Need,
     Pricing,
+    Rule,
     Verdict,
     VerdictName,
 )

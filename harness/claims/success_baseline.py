@@ -17,7 +17,7 @@ from harness.claims.success import (
     of_runs,
     rates_above,
 )
-from harness.observations import Observations, Rule, SuccessCount, rule_text
+from harness.observations import Observations, SuccessCount, rule_text
 from harness.text import interval, p_text, plural
 from harness.verdicts import (
     DELTA_PERF,
@@ -28,6 +28,7 @@ from harness.verdicts import (
     Metric,
     Need,
     Pricing,
+    Rule,
     Verdict,
     VerdictName,
 )
@@ -65,7 +66,7 @@ class SuccessAboveBaseline(BaselineClaim):
         observed = observations.observe(evidence.runs)
         if evidence.metric.zero == "arbitrary":
             return no_success(self, id, evidence)
-        rule = observations.rule_of_words(counts.rule)
+        rule = counts.known_rule
         ours = observations.count_successes(observed, evidence.min_gain, rule)
         failures = counts.runs - counts.successes
         theirs = SuccessCount(counts.successes, failures, counts.runs, ours.rule)
@@ -184,7 +185,7 @@ class SuccessAboveBaseline(BaselineClaim):
         counted: tuple[int, int] | None = None
         by_sign = False
         if isinstance(baseline, Counts):
-            if observations.rule_of_words(baseline.rule) is None:
+            if baseline.known_rule is None:
                 return Pricing(
                     design.n, why=f"the baseline counts by another rule ({baseline.rule})"
                 )
@@ -241,7 +242,7 @@ class SuccessAboveBaseline(BaselineClaim):
         baseline = evidence.baseline
         rule: Rule | None
         if isinstance(baseline, Counts):
-            rule = observations.rule_of_words(baseline.rule)
+            rule = baseline.known_rule
             if rule is None:
                 return curtailment.Bounds(None)
             others = (baseline.successes, baseline.runs)

@@ -30,9 +30,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print what was found; return 1 for an error, and with --strict for a warning too."""
-    from harness.doctor import Places, examine
+    from harness.doctor import examine
 
-    checks = tuple(examine(Places(common.store_url(options), common.root() / HOME)))
+    checks = tuple(examine(common.store_url(options), common.root() / HOME))
     count = Counter(check.level for check in checks)
     if options.json:
         common.print_json(

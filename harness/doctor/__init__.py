@@ -3,35 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from harness.doctor import checks, machine
 from harness.doctor.checks import Check
 from harness.errors import HarnessError
 
-__all__ = ["Check", "Places", "examine"]
+__all__ = ["Check", "examine"]
 
 
-@dataclass(frozen=True, slots=True)
-class Places:
-    """The places to examine: the URL of the store, and the folder for everything else."""
-
-    store: str
-    home: Path
-
-
-def examine(places: Places) -> Iterator[Check]:
-    """Yield the result of every check, in a fixed order.
+def examine(store: str, home: Path) -> Iterator[Check]:
+    """Yield the result of every check of the store's URL and the folder ``home``, in a fixed order.
 
     Asking for devices is slow, so it runs in the background meanwhile. A check that fails with an
     error yields that as its result.
     """
     answers = machine.ask_devices()
-    home = places.home
     looks: tuple[tuple[str, Callable[[], Iterable[Check]]], ...] = (
-        ("store", lambda: checks.store(places.store)),
-        ("disk", lambda: machine.disk(places.store, home)),
+        ("store", lambda: checks.store(store)),
+        ("disk", lambda: machine.disk(store, home)),
         ("versions", checks.versions),
         ("backends", checks.backends),
         ("devices", lambda: machine.devices_found(answers)),

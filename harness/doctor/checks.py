@@ -14,6 +14,7 @@ from typing import Literal
 from packaging.requirements import Requirement
 
 from harness.errors import StoreError
+from harness.session.environment import version_of
 from harness.store import Store
 from harness.store.inspection import Inspection, inspect
 from harness.store.sqlite import locate
@@ -22,14 +23,14 @@ from harness.training.backends import BACKENDS, missing_libraries, pip
 from harness.training.tasks import TASKS
 from harness.training.warm_start import cache_file
 
-MANY = 1e9
-"""From so many bytes of logs on, they are worth deleting."""
+MANY = 2**30
+"""Logs with more bytes than this are worth deleting."""
 
 _PACKAGE = "pytest-sweep"
 _SHOWN = ("pytest", "sqlalchemy", "numpy", "scipy")
 
 _SKEW = 60.0
-"""Seconds that the newest run may lie in the future before a clock is suspected."""
+"""Seconds that the newest run may lie in the future before a clock seems wrong."""
 
 Level = Literal["ok", "warning", "error"]
 
@@ -39,7 +40,7 @@ class Check:
     """The result of one check.
 
     An ``error`` is broken; a ``warning`` may break later, or costs something. ``advice`` says what
-    to do, where there is anything to do.
+    to do, if anything.
     """
 
     name: str
@@ -53,7 +54,7 @@ class Check:
 
 def versions() -> Iterator[Check]:
     """Check the versions of the packages that are always needed."""
-    shown = [f"{name} {_version(name) or 'missing'}" for name in (_PACKAGE, *_SHOWN)]
+    shown = [f"{name} {version_of(name) or 'missing'}" for name in (_PACKAGE, *_SHOWN)]
     wanting = [text for text in _requirements() if not _met(Requirement(text))]
     quoted = " ".join(f'"{text}"' for text in wanting)
     yield Check(
@@ -70,9 +71,8 @@ def backends() -> Iterator[Check]:
     missing = {name: missing_libraries(backend) for name, backend in BACKENDS.items()}
     none = all(missing.values())
     for name, backend in BACKENDS.items():
-        has = [f"{library} {_version(library)}" for library in backend.libraries
-               if library not in missing[name]]  # fmt: skip
         lacks = missing[name]
+        has = (f"{library} {version_of(library)}" for library in backend.libraries)
         yield Check(
             f"backend {name}",
             f"lacks {', '.join(lacks)}" if lacks else ", ".join(has),
@@ -89,7 +89,7 @@ def tasks() -> Iterator[Check]:
 
 
 def _requirements() -> list[str]:
-    """Return the requirements that the package states, without those of extras."""
+    """Return the requirements of the package, without those of its extras."""
     try:
         stated = metadata.requires(_PACKAGE) or []
     except metadata.PackageNotFoundError:
@@ -98,15 +98,8 @@ def _requirements() -> list[str]:
 
 
 def _met(requirement: Requirement) -> bool:
-    version = _version(requirement.name)
+    version = version_of(requirement.name)
     return version is not None and requirement.specifier.contains(version, prereleases=True)
-
-
-def _version(package: str) -> str | None:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return None
 
 
 # ---- the store -----------------------------------------------------------------------------------
@@ -136,7 +129,7 @@ def store(url: str) -> Iterator[Check]:
             "integrity",
             f"the database is damaged: {found.damage}",
             "error",
-            "move it away; what sweep export still reads of it can be imported into a new one",
+            "move it away; try sweep export on it first, and import what it reads into a new one",
         )
     else:
         yield Check("integrity", "the database is whole" if found.checked else "left to the server")
@@ -174,7 +167,7 @@ def _clock(newest: str | None) -> Check:
 
 
 def warm_starts(cache: Path) -> Iterator[Check]:
-    """Check for each task whether the weights that its runs start from are made yet."""
+    """Check for each task whether the weights that its runs start from are there yet."""
     for name, task in TASKS.items():
         file = cache_file(task, cache)
         made = file.is_file()
@@ -187,7 +180,7 @@ def warm_starts(cache: Path) -> Iterator[Check]:
 
 
 def logs(folder: Path) -> Iterator[Check]:
-    """Check how much room the logs of the runs take."""
+    """Check the size of the logs of the runs."""
     sizes = [file.stat().st_size for file in folder.glob("*") if file.is_file()]
     total = sum(sizes)
     yield Check(

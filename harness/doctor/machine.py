@@ -1,4 +1,4 @@
-"""Check this machine: disks, cores, memory, devices, and processes that sessions have left."""
+"""Check this machine: disks, cores, memory, devices, and processes left by sessions."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from harness.store.sqlite import locate
 from harness.text import byte_size, plural
 from harness.training.backends import BACKENDS, devices_here, missing_libraries, pip
 
-LITTLE = 1e9
+LITTLE = 2**30
 """A disk, or the memory, with fewer free bytes than this will soon be full."""
 
-_NOTHING = 1e7
+_NOTHING = 10 * 2**20
 
 DRIVER = "nvidia-smi"
 
@@ -35,7 +35,7 @@ PATIENCE = 30.0
 
 
 def disk(store: str, home: Path) -> Iterator[Check]:
-    """Check the room on each disk that is written to, and that it can be written."""
+    """Check that each disk has room and can be written."""
     places = {"cache": home / "cache", "logs": home / "logs"}
     if "://" not in store or store.startswith("sqlite"):
         with suppress(StoreError):  # the check of the store reports it
@@ -92,7 +92,7 @@ def workers() -> Iterator[Check]:
 
 
 def _session_of(command: Sequence[str]) -> int | None:
-    """Return the process id of the session that started a worker; None where it is no worker."""
+    """Return the process id of a worker's session; None where the process is no worker."""
     if BOOT not in command:
         return None
     arguments = command[list(command).index(BOOT) + 1 :]
@@ -104,7 +104,7 @@ def _session_of(command: Sequence[str]) -> int | None:
 
 @dataclass
 class Answer:
-    """The devices that a driver or a backend has named, or its error, once it is ``done``.
+    """The devices that a driver or a backend names, or its error, once it is ``done``.
 
     Each is asked in a process of its own, so that a driver that hangs does not hang this one.
     """
@@ -129,7 +129,7 @@ def ask_devices() -> Mapping[str, Answer]:
 def devices_found(answers: Mapping[str, Answer]) -> Iterator[Check]:
     """Yield a check of each answer, waiting for what is left of the patience."""
     if DRIVER not in answers:
-        yield Check("GPUs", f"no {DRIVER} here, and so no driver of NVIDIA's")
+        yield Check("GPUs", f"no {DRIVER} here, so no NVIDIA driver")
     for name, answer in answers.items():
         answer.done.wait(max(0.0, answer.since + PATIENCE - time.monotonic()))
         about = "GPUs" if name == DRIVER else f"devices of {name}"

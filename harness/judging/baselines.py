@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from harness.store import Store
 
 Named = str | Counts | Baseline
-"""A baseline as it is named: a stored sweep by its name, counts, or runs at hand."""
+"""A named baseline: a stored sweep by its name, counts, or runs at hand."""
 
 
 def name_of(baseline: Named) -> str:
@@ -41,13 +41,13 @@ def named(
     running
         Names of the sweeps that this session runs: their runs need not be stored yet.
     judged
-        Names that are no baseline, since they would be compared with themselves.
+        Names of the sweeps that are judged, which cannot be their own baseline.
 
     Raises
     ------
     UsageError
-        Where it is a table that cannot be read as it is, or a sweep that is neither stored nor
-        about to be run.
+        Where the table cannot be read without flags, or the sweep is neither stored nor about to
+        be run.
     """
     if (counts := counted(given)) is not None:
         return counts
@@ -73,14 +73,9 @@ def named(
 
 
 def of_table(path: Path, sweeps: Mapping[str, Sweep]) -> Baseline:
-    """Return the main runs of the table at ``path``; of repeats of a configuration, their mean.
+    """Return the main runs of the table at ``path``, repeats of a configuration as their mean.
 
-    It is called by the file's name, without its ending where no sweep is called so.
-
-    Raises
-    ------
-    UsageError
-        Where the table cannot be read, has no finished run, or does not say what a column is.
+    Its name is the file's: without the ending, unless a sweep has that name.
     """
     from harness.tables import read_runs
 
@@ -88,8 +83,8 @@ def of_table(path: Path, sweeps: Mapping[str, Sweep]) -> Baseline:
         reading = read_runs(path)
     except UnclearTableError as error:
         raise UsageError(
-            f"{error}. A baseline is read without such flags: rename the columns of {path.name}, "
-            f"or give them to sweep judge RUNS --baseline {path.name}, with your runs as a table"
+            f"{error}. Here a baseline is read without flags: rename the columns of {path.name}, "
+            f"or judge a table of your runs with the flags: sweep judge RUNS --baseline {path.name}"
         ) from None
     main = [result for result in reading.results if result.run.arm == MAIN]
     if not any(result.is_final for result in main):
@@ -101,7 +96,7 @@ def of_table(path: Path, sweeps: Mapping[str, Sweep]) -> Baseline:
 
 
 def of_imported(name: str, main: Sequence[Result]) -> Baseline:
-    """Return the main runs of a stored sweep that was imported, as those of the table it was."""
+    """Return the main runs of an imported sweep, read as those of the table they came from."""
     tables = dict.fromkeys(str(result.environment.get("imported_from")) for result in main)
     return _of_runs(name, main, (f"{name} was imported from {', '.join(tables)}",))
 

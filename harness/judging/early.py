@@ -2,8 +2,8 @@
 
 A question on counts is decided once the runs still to come cannot change its verdict. Any other is
 judged at looks, at levels that spend its α over them. A look takes the first runs in the order in
-which they are begun, whichever ends first: what a look says follows from the plan and the results
-alone, so the same command gives the same answer from the store.
+which they begin, not in which they end. So it depends on the plan and the results alone, and the
+same command gives the same answer from the store.
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from harness import statistics
-from harness.claims import judge_all
+from harness.claims.judging import judge_one
 from harness.protocols import Claim
 from harness.records import MAIN, Result, Run
 from harness.sweeps.plan import Plan
 from harness.verdicts import Decision, Evidence, NotNeeded, Verdict
 
 LOOKS = (0.5, 0.75, 1.0)
-"""The shares of the runs that a question needs at which it is judged."""
+"""A question is judged when these shares of the runs that it needs are in."""
 
 
 def launch_order(planned: Plan) -> tuple[str, ...]:
-    """Return the keys of the planned runs in the order in which they are begun.
+    """Return the keys of the planned runs in the order in which they begin.
 
     The main runs are shuffled, the same way everywhere, each followed by its runs in the arms.
-    Those that a question needs the pairs of come before the others: it is decided by them alone.
+    Main runs with a pair that a question needs come first: that question is decided by them alone.
     """
     sweep = planned.sweep
     needed = {arm for claim in sweep.questions.values() for arm in claim.arms}
@@ -50,7 +50,10 @@ def launch_order(planned: Plan) -> tuple[str, ...]:
 
 @dataclass(frozen=True, eq=False)
 class _Question:
-    """A question with the runs that it needs, in units: main runs, with their pairs if it asks."""
+    """A question with the runs that it needs.
+
+    A unit is a main run, with its pairs if the question needs them.
+    """
 
     claim: Claim
     units: tuple[tuple[str, ...], ...]
@@ -70,7 +73,7 @@ class _Question:
 
     @cached_property
     def looks(self) -> tuple[int, ...]:
-        """After how many units the question is judged: not before there are enough of them."""
+        """The numbers of units at which the question is judged, once there are enough of them."""
         total, fewest = len(self.units), self.claim.fewest
         at = {math.ceil(share * total) for share in LOOKS}
         return tuple(count for count in sorted(at) if count >= fewest or count == total)
@@ -84,7 +87,7 @@ class _Question:
 class EarlyAnswers:
     """The questions of a planned sweep, judged as its runs come in.
 
-    What has been decided is remembered: give it the evidence of one store only, that only grows.
+    It remembers what has been decided, so give it the growing evidence of one store only.
     """
 
     planned: Plan
@@ -99,41 +102,46 @@ class EarlyAnswers:
     def verdicts(self, evidence: Evidence, *, baseline_ready: bool = True) -> dict[str, Verdict]:
         """Return the verdicts on the questions that no further run of this sweep can change.
 
-        Without ``baseline_ready``, runs of the baseline are still to come, and what is compared
-        with it waits.
+        Without ``baseline_ready``, runs of the baseline are still to come, and the questions that
+        compare with it wait.
         """
-        found = {
-            id_: self._verdict(id_, question, evidence)
-            for id_, question in self._questions.items()
-            if baseline_ready or not question.claim.uses_baseline
-        }
-        decided = {id_: verdict for id_, verdict in found.items() if verdict is not None}
-        self._decided |= {id_: v.verdict != "unanswerable" for id_, v in decided.items()}
-        return decided
+        return self._judge(self._questions, evidence, baseline_ready)
 
     def all_answered(self, evidence: Evidence, *, baseline_ready: bool = True) -> bool:
-        """Whether no further run can change a verdict, and one of them is an answer."""
-        for id_, question in self._questions.items():
-            if id_ not in self._decided and (baseline_ready or not question.claim.uses_baseline):
+        """Return whether no further run can change a verdict, and one of them is an answer."""
+        undecided = [id_ for id_ in self._questions if id_ not in self._decided]
+        self._judge(undecided, evidence, baseline_ready)
+        return self._decided.keys() == self._questions.keys() and any(self._decided.values())
+
+    def _judge(
+        self, ids: Iterable[str], evidence: Evidence, baseline_ready: bool
+    ) -> dict[str, Verdict]:
+        found: dict[str, Verdict] = {}
+        for id_ in ids:
+            question = self._questions[id_]
+            if baseline_ready or not question.claim.uses_baseline:
                 verdict = self._verdict(id_, question, evidence)
                 if verdict is not None:
+                    found[id_] = verdict
                     self._decided[id_] = verdict.verdict != "unanswerable"
-        return self._decided.keys() == self._questions.keys() and any(self._decided.values())
+        return found
 
     def _verdict(self, id: str, question: _Question, evidence: Evidence) -> Verdict | None:
         claim = question.claim
         if question.lacks_arms or (claim.uses_baseline and evidence.baseline is None):
-            verdict = _judged(claim, id, evidence)  # nothing that this sweep trains can answer it
+            # Nothing that this sweep trains can answer it.
+            verdict = judge_one(id, claim, evidence)
             return verdict if verdict.verdict == "unanswerable" else None
         if claim.by_counts:
             main = self.planned.of_arms()
             if len(evidence.runs) == len(main):
-                return _judged(claim, id, evidence)
+                return judge_one(id, claim, evidence)
             return claim.curtailed(id, evidence, len(main))
         return self._at_looks(id, question, evidence)
 
     def _at_looks(self, id: str, question: _Question, evidence: Evidence) -> Verdict | None:
-        finished = {result.key for results in _samples(evidence) for result in results}
+        samples = (evidence.runs, *evidence.arms.values())
+        finished = {result.key for results in samples for result in results}
         claim, said = question.claim, self._said.setdefault(id, [])
         levels = statistics.look_levels(evidence.alpha, question.shares)
         for number, count in enumerate(question.looks):
@@ -167,14 +175,14 @@ class EarlyAnswers:
             },
             alpha=level,
         )
-        verdict = _judged(question.claim, id, seen)
+        verdict = judge_one(id, question.claim, seen)
         return replace(verdict, details=(str(decision), *verdict.details), decided=decision)
 
 
 def not_needed(planned: Plan, results: Iterable[Result]) -> NotNeeded | None:
     """Return the runs that an answered sweep does not need; None where all runs are in.
 
-    The time is that of a step in the finished ``results``, for the steps of the others.
+    Their time is estimated from the time of a step in the finished ``results``.
     """
     done = {result.key: result for result in results if result.is_final}
     left = [run for key, run in planned.runs.items() if key not in done]
@@ -188,22 +196,14 @@ def not_needed(planned: Plan, results: Iterable[Result]) -> NotNeeded | None:
     return NotNeeded(len(planned.runs) - len(left), len(planned.runs), seconds)
 
 
-def _judged(claim: Claim, id: str, evidence: Evidence) -> Verdict:
-    return judge_all({id: claim}, evidence)[0]
-
-
-def _samples(evidence: Evidence) -> Iterable[tuple[Result, ...]]:
-    return (evidence.runs, *evidence.arms.values())
-
-
 def _by_design(verdict: Verdict, claim: Claim) -> bool:
-    """Whether the design rules the question out, and not only the values met so far."""
+    """Return whether the design rules the question out, not just the values met so far."""
     return verdict.verdict == "unanswerable" and verdict.p_value is None and not claim.parameters
 
 
 def _with_all(verdict: Verdict, claim: Claim, evidence: Evidence) -> Verdict:
-    """Return ``verdict`` with a line on all runs that are in, where those are more than it took."""
-    now = _judged(claim, verdict.id, evidence)
+    """Return ``verdict`` with a line on all runs that are in, if more are in than it used."""
+    now = judge_one(verdict.id, claim, evidence)
     if now.n == verdict.n:
         return verdict
     line = f"with the runs that came in after that look: {now.answer}"

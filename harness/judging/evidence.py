@@ -39,8 +39,8 @@ class Shortfall:
 def once(lookup: Lookup) -> Lookup:
     """Return a lookup that asks ``lookup`` for each run once, and so answers the same each time.
 
-    Whoever makes a report looks up all of its runs several times: that is to cost reading once, and
-    to agree while other sessions add to the store.
+    A report looks up all of its runs several times. They are read once, and agree even while other
+    sessions add to the store.
     """
     known: dict[str, Result | None] = {}
 
@@ -54,7 +54,7 @@ def once(lookup: Lookup) -> Lookup:
 
 
 def shortfall(wanted: Mapping[str, Run], lookup: Lookup, what: str = "runs") -> Shortfall | None:
-    """Return which of ``wanted`` runs have not finished, None where all have."""
+    """Return the shortfall of ``wanted`` runs that have not finished; None where all have."""
     found = lookup(wanted)
     missing = [key for key in wanted if key not in found or not found[key].is_final]
     if not missing:
@@ -75,12 +75,12 @@ class Pooled:
 def pooled(
     results: Iterable[Result], planned: Plan | None = None, declared: Sweep | None = None
 ) -> Pooled | None:
-    """Return which stored runs of one sweep count together; None where no main run is final.
+    """Return the stored runs of one sweep that count together; None where no main run is final.
 
-    Runs of unequal declarations, steps or conditions are never pooled. Of a sweep that was run in
-    more than one way, those that are most like ``planned`` count, or else the most that agree.
-    Runs of another backend count only where they are all there and those of this one are not. Of a
-    sweep that is ``declared`` here, runs of another declaration are left out.
+    Runs of unequal declarations, steps or conditions are never pooled. If a sweep was run in more
+    than one way, the runs most like ``planned`` count, or else the largest group. Runs of another
+    backend count only where all of them are there and those of this backend are not. If the sweep
+    is ``declared`` here, runs of another declaration are left out.
     """
     final = [result for result in results if result.is_final]
     groups: dict[tuple[object, ...], list[Result]] = {}
@@ -110,10 +110,7 @@ def pooled(
 def resolve_baseline(
     name: str, sweeps: Mapping[str, Sweep], store: Store, planned: Plan
 ) -> tuple[Baseline | None, Shortfall | None]:
-    """Return the finished runs of the baseline called ``name``, and what it still lacks.
-
-    Of a sweep that is declared here, what is missing of its runs is told.
-    """
+    """Return the finished runs of the baseline called ``name``, and those it lacks if declared."""
     sweep = sweeps.get(name)
     found = pooled(store.results(sweep=name, arm=MAIN, traces=False), planned, sweep)
     if found is None:
@@ -130,10 +127,21 @@ def gather(
     planned: Plan, lookup: Lookup, baseline: Baseline | Counts | None, baseline_name: str | None
 ) -> Evidence:
     """Return the finished runs of a plan as evidence beside its baseline."""
-    found, sweep = lookup(planned.runs), planned.sweep
+    found = lookup(planned.runs)
+    results = (found[key] for key in planned.runs if key in found)
+    return evidence_of(planned.sweep, results, baseline, baseline_name)
+
+
+def evidence_of(
+    sweep: Sweep,
+    results: Iterable[Result],
+    baseline: Baseline | Counts | None = None,
+    baseline_name: str | None = None,
+) -> Evidence:
+    """Return the finished runs among ``results`` as evidence under the thresholds of ``sweep``."""
     return Evidence.from_results(
         sweep.name,
-        (found[key] for key in planned.runs if key in found),
+        results,
         baseline=baseline,
         baseline_name=baseline_name,
         alpha=sweep.alpha,
@@ -147,8 +155,8 @@ def gather(
 class Gathered:
     """The evidence on a planned sweep; ``absent`` are runs of its baseline still to finish.
 
-    ``lookup`` is where its runs were found, each asked for once, and ``store`` holds what was
-    registered before there were any.
+    ``lookup`` finds its runs, asking for each once. ``store`` holds the questions that were
+    registered before the first run.
     """
 
     planned: Plan
@@ -198,13 +206,13 @@ def gathered(
     return Gathered(planned, evidence, absent, lookup, store)
 
 
-def baseline_of(sweep: Sweep, named: Named | None = None) -> Named | None:
+def baseline_of(sweep: Sweep, named: Named | None) -> Named | None:
     """Return the baseline of ``sweep``: the one ``named``, or else the one it declares."""
     return sweep.baseline if named is None else named
 
 
 def _whole(sweep: Sweep | None, planned: Plan | None) -> int:
-    """Return how many main runs all of a declared sweep are; 0 of one that is not declared."""
+    """Return how many main runs a whole declared sweep has; 0 where none is declared."""
     if sweep is None:
         return 0
     asked = planned.selection.runs if planned is not None else None
@@ -219,15 +227,15 @@ def _steps(result: Result) -> int | None:
 def _circumstances(result: Result) -> tuple[object, ...]:
     """Return the circumstances that pooled runs share, except their number of steps."""
     if result.conditions.backend == IMPORTED:
-        return (IMPORTED,)  # the runs of one table, of which no more is known
+        return (IMPORTED,)  # the runs of one table; nothing more is known of them
     conditions = replace(result.conditions, device="", trainer="")
     return (result.run.declaration, result.run.declared_steps, conditions)
 
 
 def _likeness(results: list[Result], planned: Plan | None, wanted: int) -> tuple[object, ...]:
-    """Return how well a group of results suits ``planned``, to be compared with that of others.
+    """Return how well a group of results suits ``planned``, as a key to compare groups by.
 
-    ``wanted`` is how many runs a whole group has at least.
+    ``wanted`` is the least number of runs of a whole group.
     """
     latest = max(r.finished_at or "" for r in results)
     if planned is None:

@@ -1,8 +1,8 @@
-"""Whether two backends are the same experiment: the runs of a sweep, trained on each, in pairs.
+"""Judge whether two backends are the same experiment, from runs trained in pairs, one on each.
 
-Two runs of a pair have the same config, seed and uniform numbers, so that they draw the same tokens
-until rounding first parts them. From there on they are two draws of the same experiment, if it is
-the same: their ΔPerf then differ by noise, and it is the mean over runs that tells.
+Both runs of a pair have the same config, seed and uniform numbers, so they draw the same tokens
+until rounding first parts them. From there on, if the experiment is the same, they are two draws of
+it: their ΔPerf differs by noise, and only the mean over runs tells.
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ from harness.verdicts import Need, Verdict, VerdictName
 SCALES = {"loss": 1.0, "entropy": 1e-3, "grad_norm": 1e-6}
 """The smallest divisor of a relative difference at step 1; see `relative`."""
 
-
 METHOD = "two one-sided paired t tests"
+
+MORE_RUNS = Need("runs", "more runs (--runs)")
 
 ANSWERS: dict[VerdictName, str] = {
     "supported": "yes: ",
@@ -32,10 +33,10 @@ ANSWERS: dict[VerdictName, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """A run and what came of it on the first and on the second backend.
+    """A run and its outcome on the first and on the second backend.
 
-    ``steps`` is how many steps were compared by their completions: those that both sides recorded,
-    from the first to where they part. ``parted_at`` is that step, None where none of them differs.
+    ``steps`` is the number of steps whose completions were compared: those that both sides
+    recorded, up to where they part. ``parted_at`` is that step, None where none of them differs.
     """
 
     run: Run
@@ -61,8 +62,8 @@ class Pair:
     def difference_se(self) -> float | None:
         """Standard error of the difference: √(SE₁² + SE₂²), None where either is not known.
 
-        It is conservative. Both sides are measured on the same prompts with the same sampling
-        noise, so that their errors go together and in part cancel; this takes them for independent.
+        It is conservative: it takes the errors for independent, and they partly cancel, since both
+        sides are measured on the same prompts with the same sampling noise.
         """
         if self.difference is None:
             return None
@@ -71,7 +72,7 @@ class Pair:
 
     @property
     def in_errors(self) -> float | None:
-        """The difference in its standard errors; 0 where both are 0, None where it has none."""
+        """The difference in standard errors; 0 where both are 0, None where there is none."""
         difference, error = self.difference, self.difference_se
         if difference is None or error is None:
             return None
@@ -81,7 +82,7 @@ class Pair:
 
     @property
     def finished(self) -> bool:
-        """Whether it is done for good on both backends, completed or diverged."""
+        """Return whether it is done for good on both backends, completed or diverged."""
         return all(side.status in FINAL for side in self.sides)
 
     @property
@@ -92,11 +93,11 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class StepOne:
-    """The distance between the numbers of step 1: the largest relative difference.
+    """The largest relative differences between the numbers of step 1.
 
-    Over the ``runs`` whose completions of step 1 are equal, those that both sides recorded; None
-    where there is no such run. Both backends sample and differentiate step 1 from the same weights,
-    so that only rounding may tell them apart.
+    They are taken over the ``runs`` whose completions of step 1 were recorded by both sides and are
+    equal; None where there is no such run. Both backends sample and differentiate step 1 from the
+    same weights, so only rounding may tell them apart.
     """
 
     runs: int
@@ -113,10 +114,10 @@ class StepOne:
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """The number of ``runs`` with a difference and standard error that agree within it.
+    """How many of the ``runs`` with a difference and its standard error agree within it.
 
-    ``one_error`` counts differences of at most one standard error, ``interval`` those whose 95%
-    interval holds 0, by the t quantile of the prompts that were measured.
+    ``one_error`` counts differences of at most one standard error. ``interval`` counts those whose
+    95% interval holds 0, by the t quantile of the prompts that were measured.
     """
 
     runs: int
@@ -140,7 +141,7 @@ class Parity:
 
     @property
     def unfinished(self) -> tuple[Pair, ...]:
-        """Pairs of which a run failed, or ended in another way that is tried again."""
+        """The pairs with a run that failed, or ended in another way that is tried again."""
         return tuple(pair for pair in self.pairs if not pair.finished)
 
     @property
@@ -154,7 +155,7 @@ class Parity:
 
     @property
     def before(self) -> tuple[int, int]:
-        """The number of runs with equal perf before training on both, and of those where known."""
+        """The number of runs with equal perf before training, and of those where it is known."""
         known = [
             (pair.first.perf_before, pair.second.perf_before)
             for pair in self.pairs
@@ -178,12 +179,12 @@ def compare(
     margin: float,
     alpha: float = 0.05,
 ) -> Parity:
-    """Compare ``runs``, each with what came of it on the first and on the second of ``backends``.
+    """Compare ``runs``, each with its outcome on the first and on the second of ``backends``.
 
     Parameters
     ----------
     sweep, precision
-        What was trained, in which number format.
+        The sweep that was trained, and its number format.
     runs
         At least one.
     margin
@@ -210,7 +211,7 @@ def compare(
 def parted(one: Sequence[StepTrace], other: Sequence[StepTrace]) -> tuple[int | None, int]:
     """Return the first step whose completions differ, None where none does, and the steps compared.
 
-    Steps are compared as far as both traces have them with their completions.
+    Steps are compared as far as both traces have their completions.
     """
     compared = 0
     for ours, theirs in zip(one, other, strict=False):
@@ -226,12 +227,11 @@ def parted(one: Sequence[StepTrace], other: Sequence[StepTrace]) -> tuple[int | 
 def relative(one: float, other: float, scale: float) -> float:
     """Return |one − other| / max(|one|, |other|, scale).
 
-    The scale is the size below which a number is a remainder of larger ones, so that its own size
-    says nothing about how exactly it was computed. The loss is a sum of signed terms, of advantages
-    of order 1 that cancel within a group: its rounding is that of the terms, and its scale 1. The
-    entropy is a sum of terms of one sign, and relative until it is nearly 0, where probabilities
-    near 1 have lost their digits. The gradient's norm is relative, and 0 on both sides where there
-    was nothing to learn.
+    Below the scale a number is a remainder of larger ones, and its own size says nothing about how
+    exactly it was computed. The loss sums advantages of order 1 that cancel within a group: its
+    rounding is theirs, and its scale 1. The entropy sums terms of one sign, so its differences are
+    relative until it is nearly 0, where probabilities near 1 have lost their digits. So are those
+    of the gradient's norm, which is 0 on both sides where there was nothing to learn.
     """
     return abs(one - other) / max(abs(one), abs(other), scale)
 
@@ -271,9 +271,6 @@ def agreement(pairs: Sequence[Pair]) -> Agreement:
     )
 
 
-MORE_RUNS = Need("runs", "more runs (--runs)")
-
-
 def judge(
     pairs: Sequence[Pair], backends: tuple[str, str], *, margin: float, alpha: float = 0.05
 ) -> Verdict:
@@ -283,17 +280,16 @@ def judge(
     every run; refuted where a difference beyond the margin is shown; unanswerable with fewer than
     two differences, or where all of them are equal and not 0.
 
-    A run that diverged on both backends agrees, but has no difference. One that diverged on one of
-    them alone is a difference that no mean shows, and one that did not finish may be: beside such a
-    run nothing is supported, however well those that are left agree.
+    A run that diverged on both backends agrees, but has no difference. A run that diverged on one
+    backend alone is a difference that no mean shows, and a run that did not finish may be one.
+    Beside such a run nothing is supported, however well the others agree.
     """
     differences = [d for pair in pairs if (d := pair.difference) is not None]
     found = statistics.paired_equivalence(differences, margin, 1.0 - 2.0 * alpha)
     bounded = math.isfinite(found.low)
     missing = any(not pair.finished for pair in pairs)
-    needs = (
-        [Need("runs", "the same command again: it tries what did not finish")] if missing else []
-    )
+    again = Need("runs", "the same command again: it tries what did not finish")
+    needs = [again] if missing else []
     word: VerdictName = "inconclusive"
     if len(differences) < 2:
         word = "unanswerable"
@@ -306,8 +302,8 @@ def judge(
         found, bounded = replace(found, low=0.0, high=0.0, p_within=math.nan), True
     elif not bounded:
         word = "unanswerable"
-        reason = f"the difference is {signed(found.estimate)} in every run: of noise that was not "
-        reason += "seen nothing is known"
+        reason = f"the difference is {signed(found.estimate)} in every run: nothing is known of "
+        reason += "noise that was not seen"
         needs.append(MORE_RUNS)
     else:
         reason = f"mean difference {signed(found.estimate)}, {interval(found)}"
@@ -319,7 +315,8 @@ def judge(
             reason += f", within ±{number(margin)} ({p_text(found.p_within)})"
         else:
             reason += f", shown neither within ±{number(margin)} nor beyond"
-            needs += _enough(statistics.pairs_to_decide(differences, margin, found.level), found.n)
+            enough = statistics.pairs_to_decide(differences, margin, found.level)
+            needs.append(_enough(enough, found.n))
     hindered = _hindered(pairs, backends)
     if word == "supported" and hindered:
         word, reason, hindered = "inconclusive", f"{hindered}; of the others, {reason}", ""
@@ -344,21 +341,16 @@ def judge(
     )
 
 
-def _enough(pairs_needed: int | None, n: int) -> list[Need]:
+def _enough(pairs_needed: int | None, n: int) -> Need:
     if pairs_needed is None:
-        return [
-            Need(
-                "runs", "more than 1,000 runs, as near to the margin, or as far apart, as these are"
-            )
-        ]
+        words = "more than 1,000 runs, if they are as near to the margin or as far apart as these"
+        return Need("runs", words)
     enough = max(pairs_needed, n + 1)
-    return [
-        Need(
-            "runs",
-            f"about {enough} runs (--runs {enough}): that many would decide four times in five, "
-            f"were mean and spread those of these {n}",
-        )
-    ]
+    words = (
+        f"about {enough} runs (--runs {enough}): they would decide it four times in five, if their "
+        f"mean and spread are those of these {n}"
+    )
+    return Need("runs", words)
 
 
 def _hindered(pairs: Sequence[Pair], backends: tuple[str, str]) -> str:

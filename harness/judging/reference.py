@@ -10,7 +10,17 @@ from pathlib import Path
 from typing import Any, get_args
 
 from harness.errors import UsageError
-from harness.records import Conditions, Config, Evaluation, Outcome, Result, Run, Status
+from harness.judging.evidence import evidence_of
+from harness.records import (
+    Conditions,
+    Config,
+    Evaluation,
+    Outcome,
+    Result,
+    Run,
+    Status,
+    is_number,
+)
 from harness.sweeps.plan import Plan
 from harness.verdicts import Evidence, Verdict, VerdictName
 
@@ -23,10 +33,7 @@ REFERENCE = "reference.json"
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """A report of a sweep that has ended: its runs as evidence, and what it had shown.
-
-    ``supported`` are the verdicts on the questions that it supports, by id.
-    """
+    """A report of a finished sweep: its runs as evidence, and the verdicts it supports, by id."""
 
     path: Path
     evidence: Evidence
@@ -40,15 +47,15 @@ def references(
     *,
     required: bool = False,
 ) -> dict[str, Reference]:
-    """Return the references of planned sweeps by name, as far as there are any.
+    """Return the references of planned sweeps, by the sweep's name.
 
-    Those that are ``given``, each for the sweep that it is of. Where none is, and references are
-    ``required``, every sweep that asks a question must have a `REFERENCE` in its folder.
+    They are those ``given``. If none is given and references are ``required``, every sweep that
+    asks a question must have a `REFERENCE` in its folder.
 
     Raises
     ------
     UsageError
-        Where one is missing, cannot be read, is no report, or of other runs than are planned.
+        Where one is missing, cannot be read, is no report, or is of other runs than are planned.
     """
     given = list(given)
     found: dict[str, Reference] = {}
@@ -72,13 +79,7 @@ def references(
 
 
 def load(path: Path, plans: Mapping[str, Plan]) -> Reference:
-    """Return the reference report at ``path``, which is of one of the planned sweeps.
-
-    Raises
-    ------
-    UsageError
-        Where it cannot be that; the message names the file, what was expected and what to do.
-    """
+    """Return the reference report at ``path``, which must be of one of the planned sweeps."""
     where = f"reference {path}"
     data = _read(path, where)
     if data.get("schema") != SCHEMA:
@@ -121,16 +122,7 @@ def load(path: Path, plans: Mapping[str, Plan]) -> Reference:
             f"{where} is no report that can be compared with: it {detail}; save a new one by "
             f"`sweep report {name} --save-reference`"
         ) from None
-    sweep = planned.sweep
-    evidence = Evidence.from_results(
-        sweep.name,
-        results,
-        alpha=sweep.alpha,
-        margin=sweep.margin,
-        min_gain=sweep.min_gain,
-        seed=sweep.seed,
-    )
-    return Reference(path, evidence, supported)
+    return Reference(path, evidence_of(planned.sweep, results), supported)
 
 
 def _read(path: Path, where: str) -> dict[str, Any]:
@@ -187,7 +179,7 @@ def _result(data: Mapping[str, Any], planned: Plan, conditions: Mapping[str, Any
 
 
 def _conditions(ours: Conditions, stored: Mapping[str, Any], run: Mapping[str, Any]) -> Conditions:
-    """Return a run's conditions; those that a report leaves out are taken to be ours."""
+    """Return a run's conditions; a report that leaves one out is taken to have ours."""
     names = ("task", "task_version", "model", "precision", "lr_transfer")
     said = {name: stored[name] for name in names if stored.get(name) is not None}
     return replace(ours, backend=run.get("backend") or ours.backend, **said)
@@ -210,7 +202,7 @@ def _verdict(data: Mapping[str, Any]) -> Verdict:
 def _number(value: object) -> float | None:
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if not is_number(value) or not math.isfinite(value):
         raise ValueError(f"{value!r} is no number")
     return float(value)
 

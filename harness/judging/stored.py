@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING
 
+from harness.claims.judging import judge_one, not_asked, with_holm
 from harness.judging.baselines import Named, name_of
+from harness.judging.early import EarlyAnswers, not_needed
 from harness.judging.evidence import Gathered, Lookup, Shortfall, shortfall
-from harness.judging.judge import Judgement, Question, judge_each, not_asked
 from harness.records import MAIN, digest, run_key
 from harness.sweeps.plan import ANSWERED, Plan, Selection
 from harness.sweeps.sweep import Sweep
-from harness.verdicts import Evidence, Regressions, Verdict, training
+from harness.verdicts import Judgement, Regressions, Verdict, training
 
 if TYPE_CHECKING:
     from harness.judging.reference import Reference
@@ -24,51 +25,6 @@ COMMAND = "pytest experiments/ --sweep"
 """The command that trains the sweeps whose names follow."""
 
 
-def judge(
-    planned: Plan,
-    evidence: Evidence,
-    lookup: Lookup,
-    absent: Shortfall | None = None,
-    early: Mapping[str, Verdict] | None = None,
-) -> tuple[Verdict, ...]:
-    """Judge every question whose runs have finished; the others are ``not judged``, with a reason.
-
-    ``absent`` are runs of the baseline that this session has still to finish, ``early`` verdicts
-    those that stand already.
-    """
-    from harness.claims import with_holm
-
-    asked = planned.sweep.questions
-    questions = [Question(id_, claim, evidence) for id_, claim in asked.items()]
-    enabled = {run.arm for run in planned.runs.values()}
-
-    @cache
-    def lacking_of(arms: tuple[str, ...]) -> Shortfall | None:
-        return shortfall(planned.of_arms(arms), lookup)
-
-    judged = []
-    waiting = set()
-    for question, verdict in zip(questions, judge_each(questions), strict=True):
-        claim = question.claim
-        if early and question.id in early:
-            judged.append(_as_asked(early[question.id], planned.selection))
-            continue
-        whose = [planned.sweep.name]
-        lacking = lacking_of((MAIN, *(arm for arm in claim.arms if arm in enabled)))
-        if lacking is None and claim.uses_baseline and absent is not None:
-            lacking, whose = absent, [evidence.baseline_name or "", *whose]
-        if lacking is not None:
-            waiting.add(question.id)
-        said = verdict if lacking is None else _not_judged(verdict, lacking, whose)
-        judged.append(_as_asked(said, planned.selection))
-    # A question that waits counts in the correction as one that shows nothing, and has no figures.
-    corrected = (
-        replace(verdict, p_value=None, p_holm=None) if verdict.id in waiting else verdict
-        for verdict in with_holm(judged)
-    )
-    return (*corrected, *not_asked(judged, evidence))
-
-
 def question_hashes(sweep: Sweep) -> dict[str, str]:
     """Return a hash of each question of ``sweep``, over its claim and thresholds."""
     thresholds = [sweep.alpha, sweep.margin, sweep.min_gain]
@@ -76,12 +32,9 @@ def question_hashes(sweep: Sweep) -> dict[str, str]:
 
 
 def judge_sweep(found: Gathered, reference: Reference | None = None) -> Judgement:
-    """Judge a sweep by the evidence that was gathered on it.
-
-    ``reference`` is an earlier report of the sweep to compare with.
-    """
+    """Judge a sweep by the evidence on it; ``reference`` is an earlier report to compare with."""
     from harness.audit import audit
-    from harness.judging.early import EarlyAnswers, not_needed
+    from harness.judging.regressions import compare
 
     planned, evidence, lookup = found.planned, found.evidence, found.lookup
     sweep, selection = planned.sweep, planned.selection
@@ -91,7 +44,7 @@ def judge_sweep(found: Gathered, reference: Reference | None = None) -> Judgemen
         answers = EarlyAnswers(planned)
         early = answers.verdicts(evidence, baseline_ready=found.absent is None)
         answered = answers.all_answered(evidence, baseline_ready=found.absent is None)
-    verdicts = judge(planned, evidence, lookup, found.absent, early)
+    verdicts = _judge(found, early)
     findings = audit(
         evidence,
         questions=sweep.questions,
@@ -101,6 +54,10 @@ def judge_sweep(found: Gathered, reference: Reference | None = None) -> Judgemen
         declared_arms=sweep.arms,
         post_hoc=_changed(sweep, found.store) if evidence.runs else (),
     )
+    compared = None
+    if reference is not None:
+        regressions = compare(sweep, reference, evidence, verdicts)
+        compared = Regressions(str(reference.path), regressions)
     every = lookup(planned.runs).values()
     return Judgement(
         evidence,
@@ -108,10 +65,10 @@ def judge_sweep(found: Gathered, reference: Reference | None = None) -> Judgemen
         tuple(findings),
         scaled_down=planned.is_scaled_down,
         scale=planned.scale,
-        missing=() if answered else tuple(map(str, _all_missing(planned, lookup))),
+        missing=() if answered else _all_missing(planned, lookup),
         unfinished=tuple(result for result in every if not result.is_final),
         not_needed=not_needed(planned, every) if answered else None,
-        compared=None if reference is None else _against(reference, sweep, evidence, verdicts),
+        compared=compared,
         conditions=planned.conditions,
         steps=selection.steps or sweep.steps,
     )
@@ -120,9 +77,9 @@ def judge_sweep(found: Gathered, reference: Reference | None = None) -> Judgemen
 def report_folder(planned: Plan, baseline: Named | None = None, *, settled: bool = True) -> str:
     """Return the name of the folder that a report of ``planned`` is written to.
 
-    What is less than the declared sweep never overwrites the report of the whole one, and neither
-    does a comparison with a ``baseline`` named in place of the declared one. ``settled`` says that
-    all runs are in and every question is judged.
+    The report of a whole sweep is never overwritten by one of a part of it, nor by a comparison
+    with a ``baseline`` named in place of the declared one. ``settled`` says that all runs are in
+    and every question is judged.
     """
     name = planned.sweep.name
     if baseline is not None:
@@ -132,19 +89,11 @@ def report_folder(planned: Plan, baseline: Named | None = None, *, settled: bool
     return name if whole else f"{name}-smoke"
 
 
-def _against(
-    reference: Reference, sweep: Sweep, evidence: Evidence, verdicts: Iterable[Verdict]
-) -> Regressions:
-    from harness.judging.regressions import compare
-
-    return Regressions(str(reference.path), compare(sweep, reference, evidence, verdicts))
-
-
 def not_counted(planned: Plan, store: Store) -> str:
     """Say how many of the planned runs are in the store by another backend; empty without any."""
     from harness.training.backends import BACKENDS
 
-    if planned.conditions.backend not in BACKENDS:  # a training function of the user's
+    if planned.conditions.backend not in BACKENDS:  # the sweep has its own training function
         return ""
     found = {}
     for name in BACKENDS.keys() - {planned.conditions.backend}:
@@ -155,18 +104,51 @@ def not_counted(planned: Plan, store: Store) -> str:
     return f" ({more}, not counted)" if more else ""
 
 
-def _all_missing(planned: Plan, lookup: Lookup) -> tuple[Shortfall, ...]:
-    lacking = []
-    for arm in dict.fromkeys(run.arm for run in planned.runs.values()):
-        what = "runs" if arm == MAIN else f"runs of arm {arm}"
-        short = shortfall(planned.of_arms((arm,)), lookup, what)
-        if short is not None:
-            lacking.append(short)
-    return tuple(lacking)
+def _judge(found: Gathered, early: Mapping[str, Verdict]) -> tuple[Verdict, ...]:
+    """Judge every question whose runs have finished; the others are ``not judged``, with a reason.
+
+    ``early`` are verdicts that no further run can change.
+    """
+    planned, evidence = found.planned, found.evidence
+    enabled = {run.arm for run in planned.runs.values()}
+
+    @cache
+    def lacking_of(arms: tuple[str, ...]) -> Shortfall | None:
+        return shortfall(planned.of_arms(arms), found.lookup)
+
+    judged: dict[str, Verdict] = {}
+    waiting = set()
+    for id_, claim in planned.sweep.questions.items():
+        verdict = early.get(id_)
+        if verdict is None:
+            verdict = judge_one(id_, claim, evidence)
+            whose = [planned.sweep.name]
+            lacking = lacking_of((MAIN, *(arm for arm in claim.arms if arm in enabled)))
+            if lacking is None and claim.uses_baseline and found.absent is not None:
+                lacking, whose = found.absent, [evidence.baseline_name or "", *whose]
+            if lacking is not None:
+                waiting.add(id_)
+                verdict = _not_judged(verdict, lacking, whose)
+        judged[id_] = _as_asked(verdict, planned.selection)
+    # A question that waits counts in the correction as one that shows nothing, and has no figures.
+    corrected = (
+        replace(verdict, p_value=None, p_holm=None) if verdict.id in waiting else verdict
+        for verdict in with_holm(list(judged.values()))
+    )
+    return (*corrected, *not_asked(judged, evidence))
+
+
+def _all_missing(planned: Plan, lookup: Lookup) -> tuple[str, ...]:
+    """Return in words what has not finished, arm by arm."""
+    lacking = (
+        shortfall(planned.of_arms((arm,)), lookup, "runs" if arm == MAIN else f"runs of arm {arm}")
+        for arm in dict.fromkeys(run.arm for run in planned.runs.values())
+    )
+    return tuple(str(short) for short in lacking if short is not None)
 
 
 def _changed(sweep: Sweep, store: Store) -> tuple[str, ...]:
-    """Return the questions that were not, or not so, before there were runs."""
+    """Return the questions that were added or changed after there were runs."""
     registered = store.registered(sweep.name, sweep.declaration)
     return tuple(
         id_
@@ -192,9 +174,9 @@ def _not_judged(verdict: Verdict, lacking: Shortfall, whose: list[str]) -> Verdi
 
 
 def _as_asked(verdict: Verdict, selection: Selection) -> Verdict:
-    """Return ``verdict`` with the commands it needs training as ``selection`` does.
+    """Return ``verdict`` with commands that train by the backend and precision of ``selection``.
 
-    By another backend they would make runs that are not those which it lacks.
+    Others would train other runs than those that are missing.
     """
     needs = (
         replace(need, text=need.text + selection.means) if need.kind == "training" else need

@@ -1,6 +1,6 @@
 """Judge a table of finished runs: verdicts and audit, without training.
 
-Nothing that is asked of a table was asked before its data existed, and its audit says so.
+Every question is asked after the data existed, and the audit says so.
 """
 
 from __future__ import annotations
@@ -10,9 +10,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from harness.audit import audit
-from harness.claims import with_holm
-from harness.judging.judge import Judgement, Question, judge_each, not_asked
-from harness.judging.table_questions import REST, Terms, check_terms, questions_of
+from harness.claims.judging import judge_one, not_asked, with_holm
+from harness.judging.table_questions import REST, Question, Terms, check_terms, questions_of
 from harness.observations import parameter_names
 from harness.observations.repeats import Repeats, merge
 from harness.records import MAIN, Result, Value
@@ -22,10 +21,10 @@ from harness.verdicts import (
     Counts,
     Evidence,
     Finding,
+    Judgement,
     Metric,
     Need,
     NeedKind,
-    Verdict,
     by_arm,
 )
 
@@ -33,7 +32,7 @@ if TYPE_CHECKING:
     from harness.tables import Reading
 
 MARGIN, MIN_GAIN = 0.02, 0.05
-"""The usual ones of scores from 0 to 1."""
+"""The usual margin and least gain of scores from 0 to 1."""
 
 _RUNS_OF_BASELINE = Need("baseline", "the baseline's runs: --baseline TABLE or a stored sweep")
 NEEDS = {
@@ -47,15 +46,15 @@ NEEDS = {
     "lr_sweet_spot": Need("parameter", "a column learning_rate (or lr) that varies"),
     "batch_size": Need("arm", "the value to compare with the others: --reference batch_size=VALUE"),
 }
-"""The table or option that would answer a question which a table leaves open."""
+"""The table or option that would answer a question that a table leaves open."""
 
 TRAINED: frozenset[NeedKind] = frozenset({"training", "arm", "curve"})
-"""Kinds of needs that training meets: of a table, another one does, or an option."""
+"""Kinds of needs that training meets; for a table, another table or an option does."""
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """The judgement of runs with equal ``by`` values: column → value, empty for a whole table."""
+    """The judgement of runs with equal values ``by`` column; empty for a whole table."""
 
     by: Mapping[str, Value]
     judgement: Judgement
@@ -63,9 +62,9 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """A judged table: a judgement a group, and what pooling the groups would have hidden.
+    """A judged table: its groups, and what pooling them would have hidden.
 
-    ``notes`` tell how the runs were counted and against which thresholds.
+    ``notes`` say how the runs were counted, and against which thresholds.
     """
 
     groups: tuple[Group, ...]
@@ -92,43 +91,32 @@ def judge_table(
     margin, min_gain, thresholds = _thresholds(reading.metric, reading.results, terms)
     fixed = replace(terms, margin=margin, min_gain=min_gain)
     groups = _grouped(reading)
-    judged = [
-        _judge(reading, results, _baseline(against, reading.by, by), fixed)
-        for by, results in groups.items()
-    ]
-    flat = iter(with_holm([verdict for part in judged for verdict in part.verdicts]))
     made: list[Group] = []
     said = [thresholds]
-    for by, part in zip(groups, judged, strict=True):
-        verdicts = [next(flat) for _ in part.verdicts]
-        label = ", ".join(f"{name} {value}" for name, value in zip(reading.by, by, strict=True))
-        said += [f"{label}: {line}" if label else line for line in part.notes]
-        made.append(
-            Group(dict(zip(reading.by, by, strict=True)), _judgement(part, verdicts, label))
-        )
+    for values, results in groups.items():
+        by = dict(zip(reading.by, values, strict=True))
+        judgement, notes = _judge(reading, results, _baseline(against, by), fixed)
+        if label := ", ".join(f"{name} {value}" for name, value in by.items()):
+            named = replace(judgement.evidence, sweep=f"{reading.name}, {label}")
+            judgement = replace(judgement, evidence=named)
+            notes = [f"{label}: {line}" for line in notes if line]
+        said += notes
+        made.append(Group(by, judgement))
+    corrected = iter(with_holm([v for group in made for v in group.judgement.verdicts]))
+    for place, group in enumerate(made):
+        verdicts = tuple(next(corrected) for _ in group.judgement.verdicts)
+        made[place] = replace(group, judgement=replace(group.judgement, verdicts=verdicts))
     pooling: tuple[Finding, ...] = ()
     if len(made) > 1:
-        pooled = _judge(reading, reading.results, _baseline(against, (), ()), fixed)
+        pooled, _ = _judge(reading, reading.results, _baseline(against, {}), fixed)
         pooling = tuple(_pooled(pooled, made, reading.by))
     return Judged(tuple(made), tuple(dict.fromkeys(filter(None, said))), pooling)
 
 
-@dataclass(frozen=True, slots=True)
-class _Part:
-    """A group before the correction over all groups."""
-
-    evidence: Evidence
-    verdicts: tuple[Verdict, ...]
-    findings: tuple[Finding, ...]
-    notes: tuple[str, ...]
-
-
 def _judge(
-    reading: Reading,
-    results: Sequence[Result],
-    against: Baseline | Counts | None,
-    terms: Terms,
-) -> _Part:
+    reading: Reading, results: Sequence[Result], against: Baseline | Counts | None, terms: Terms
+) -> tuple[Judgement, list[str]]:
+    """Judge one group, before the correction over all groups; with notes on how it was counted."""
     raw = tuple(result for result in results if result.run.arm == MAIN)
     ours = merge(raw)
     theirs = merge(against.results) if isinstance(against, Baseline) else None
@@ -146,28 +134,34 @@ def _judge(
         baseline_name=None if baseline is None else baseline.name,
         alpha=terms.alpha,
         margin=terms.margin,
-        min_gain=MIN_GAIN if terms.min_gain is None else terms.min_gain,
+        min_gain=terms.min_gain or 0.0,
         seed=terms.seed,
         metric=reading.metric,
         unlike=apart,
     )
     questions = questions_of(evidence, raw, terms, has_seed=reading.has_seed)
-    verdicts = tuple(map(_of_table, questions, judge_each(questions)))
-    lines = [ours.note("runs")]
-    if theirs is not None:
-        lines.append(theirs.note("baseline"))
-    return _Part(evidence, verdicts, _findings(evidence, raw, questions), tuple(lines))
-
-
-def _of_table(question: Question, verdict: Verdict) -> Verdict:
-    """Return ``verdict`` with needs that a table can meet in place of runs that are trained."""
-    needs = (
-        _table_need(question, need) if need.kind in TRAINED else need for need in verdict.needs
+    verdicts = []
+    for question in questions:
+        verdict = judge_one(question.id, question.claim, question.evidence)
+        needs = tuple(_table_need(question, need) for need in verdict.needs)
+        verdicts.append(replace(verdict, needs=needs))
+    for verdict in not_asked({question.id for question in questions}, evidence):
+        needs = (NEEDS[verdict.id],) if verdict.id in NEEDS else verdict.needs
+        verdicts.append(replace(verdict, needs=needs))
+    steps = {result.run.steps for result in evidence.runs} - {0}
+    judgement = Judgement(
+        evidence,
+        tuple(verdicts),
+        _findings(evidence, raw, questions),
+        steps=steps.pop() if len(steps) == 1 else 0,
     )
-    return replace(verdict, needs=tuple(needs))
+    return judgement, [ours.note("runs"), "" if theirs is None else theirs.note("baseline")]
 
 
 def _table_need(question: Question, need: Need) -> Need:
+    """Return a need that a table can meet, in place of one that training would meet."""
+    if need.kind not in TRAINED:
+        return need
     if need.kind == "arm":
         name = " and ".join(question.claim.parameters)
         return Need("arm", f"runs that differ in {name} alone, as a grid or an arm column has them")
@@ -178,7 +172,7 @@ def _table_need(question: Question, need: Need) -> Need:
 def _findings(
     evidence: Evidence, raw: tuple[Result, ...], questions: Sequence[Question]
 ) -> tuple[Finding, ...]:
-    """Return the audit of the configurations, and of the runs themselves who is left of them."""
+    """Return the audit of the configurations, and the survivorship among the runs themselves."""
     claims = {
         question.id: question.claim
         for question in questions
@@ -189,31 +183,8 @@ def _findings(
         lost = audit(replace(evidence, runs=raw))
         found = [f for f in found if f.code != "survivorship"]
         found += [f for f in lost if f.code == "survivorship"]
-    found.append(
-        Finding(
-            "post_hoc",
-            "info",
-            "not pre-registered: these questions were asked after the data existed",
-        )
-    )
-    return tuple(found)
-
-
-def _judgement(part: _Part, verdicts: Sequence[Verdict], label: str) -> Judgement:
-    evidence = part.evidence
-    if label:
-        evidence = replace(evidence, sweep=f"{evidence.sweep}, {label}")
-    others = (
-        replace(verdict, needs=(NEEDS[verdict.id],)) if verdict.id in NEEDS else verdict
-        for verdict in not_asked(verdicts, part.evidence)
-    )
-    steps = {result.run.steps for result in evidence.runs} - {0}
-    return Judgement(
-        evidence,
-        (*verdicts, *others),
-        part.findings,
-        steps=steps.pop() if len(steps) == 1 else 0,
-    )
+    words = "not pre-registered: these questions were asked after the data existed"
+    return (*found, Finding("post_hoc", "info", words))
 
 
 def _arms(results: Iterable[Result], main: Repeats) -> dict[str, tuple[Result, ...]]:
@@ -240,17 +211,17 @@ def _grouped(reading: Reading) -> dict[tuple[Value, ...], list[Result]]:
 
 
 def _baseline(
-    against: Reading | Baseline | Counts | None, by: tuple[str, ...], values: tuple[Value, ...]
+    against: Reading | Baseline | Counts | None, by: Mapping[str, Value]
 ) -> Baseline | Counts | None:
-    """Return the baseline's main runs, those of the group where it has such groups."""
+    """Return the baseline's main runs: those of the group ``by``, if it has such groups."""
     if against is None or isinstance(against, Baseline | Counts):
         return against
     results = [result for result in against.results if result.run.arm == MAIN]
-    if by and set(by) <= set(parameter_names(results)):
+    if by and by.keys() <= set(parameter_names(results)):
         results = [
             replace(r, run=replace(r.run, config=r.run.config.without(*by)))
             for r in results
-            if tuple(r.run.config[name] for name in by) == values
+            if all(r.run.config[name] == value for name, value in by.items())
         ]
     return Baseline(against.name, tuple(results))
 
@@ -258,7 +229,7 @@ def _baseline(
 def _thresholds(
     metric: Metric, results: Sequence[Result], terms: Terms
 ) -> tuple[float | None, float, str]:
-    """Return the margin, the least gain, and what is said of them."""
+    """Return the margin, the least gain, and a note on them."""
     score = is_score(metric, results)
     margin = terms.margin if terms.margin is not None else (MARGIN if score else None)
     min_gain = terms.min_gain if terms.min_gain is not None else (MIN_GAIN if score else 0.0)
@@ -272,7 +243,7 @@ def _thresholds(
 
 
 def is_score(metric: Metric, results: Sequence[Result]) -> bool:
-    """Whether the usual margin applies: to ΔPerf, and to scores from 0 to 1 to be maximised."""
+    """Return whether the usual margin applies: to ΔPerf, and scores from 0 to 1, more is better."""
     if metric == DELTA_PERF or metric.minimised:
         return not metric.minimised
     outcomes = [result.outcome for result in results]
@@ -284,7 +255,7 @@ def is_score(metric: Metric, results: Sequence[Result]) -> bool:
     return bool(known) and all(least <= level <= 1.0 for level in known)
 
 
-def _pooled(pooled: _Part, groups: Sequence[Group], by: Sequence[str]) -> Iterable[Finding]:
+def _pooled(pooled: Judgement, groups: Sequence[Group], by: Sequence[str]) -> Iterable[Finding]:
     """Find questions on which the pooled runs say what the groups do not."""
     names = ", ".join(by)
     for verdict in pooled.verdicts:

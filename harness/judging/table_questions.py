@@ -17,28 +17,38 @@ from harness.claims import (
     success_rate,
 )
 from harness.errors import UsageError, nearest
-from harness.judging.judge import Question
 from harness.observations import parameter_names
 from harness.observations.levels import in_order, is_range
+from harness.protocols import Claim
 from harness.records import Result, Value
+from harness.text import first
 from harness.verdicts import Evidence
 
 RATE = "learning_rate"
 NAMED = 8
-"""So many values are named one by one."""
+"""The most values that a message names."""
 
 REST = "the other parameters"
 BLOCKED = 0.8
-"""The share of runs that others differ from in one parameter alone, from which on it is a grid."""
+"""Runs form a grid when this share of them differs from others in one parameter alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A claim with the evidence that it is judged on: not every claim counts the same runs."""
+
+    id: str
+    claim: Claim
+    evidence: Evidence
 
 
 @dataclass(frozen=True, slots=True)
 class Terms:
     """Thresholds and choices that are fixed before a table is judged.
 
-    ``success_above`` is the success rate to beat, ``references`` the values that are claimed to be
-    no worse than the others, ``inside`` further parameters whose best value is asked for. Margin
-    and least gain are None where the metric's usual ones are to be taken.
+    ``success_above`` is the success rate to beat. ``references`` are values claimed to be no worse
+    than the others. ``inside`` are further parameters to ask whether their best value lies inside
+    the range. Margin and least gain are None for the metric's usual ones.
     """
 
     margin: float | None = None
@@ -55,14 +65,8 @@ def questions_of(
 ) -> list[Question]:
     """Return the questions asked of a table, in the order of the standard ones.
 
-    Parameters
-    ----------
-    evidence
-        Its runs, the repeats of a configuration merged.
-    raw
-        Its main runs as they stand in the table.
-    has_seed
-        Whether runs of an equal seed are pairs.
+    ``evidence`` has its runs with the repeats of a configuration merged, ``raw`` its main runs as
+    they stand in the table. With ``has_seed``, runs of an equal seed are pairs.
     """
     rate = terms.success_above
     name = "success_above_half" if rate == 0.5 else f"success_above_{rate:g}"
@@ -103,11 +107,9 @@ def check_terms(terms: Terms, raw: Sequence[Result], arms: Iterable[Result]) -> 
     for name, value in terms.references.items():
         values = {result.run.config[name] for result in raw}
         if value not in values:
-            there = sorted(map(str, values))
-            more = ", …" if len(there) > NAMED else ""
             raise UsageError(
                 f"--reference {name}={value}: no run has that value; the table has "
-                f"{', '.join(there[:NAMED])}{more}"
+                f"{first(sorted(map(str, values)), NAMED)}"
             )
         if len(values | {result.run.config.get(name) for result in arms}) < 2:
             raise UsageError(
@@ -117,7 +119,7 @@ def check_terms(terms: Terms, raw: Sequence[Result], arms: Iterable[Result]) -> 
 
 
 def _references(evidence: Evidence, terms: Terms) -> dict[str, Value]:
-    """Return the values to compare with others: those named, and those that arms depart from."""
+    """Return the values to compare with others: those named, and those that arms change."""
     found = dict(terms.references)
     for arm, results in evidence.arms.items():
         ids = {result.run.pair for result in results}

@@ -10,7 +10,6 @@ from harness.observations.conditions import (
 from harness.observations.sample import (
     FloatArray,
     Observations,
-    Rule,
     SuccessCount,
     count_successes,
     identity,
@@ -19,7 +18,6 @@ from harness.observations.sample import (
     paired_differences,
     parameter_names,
     partner,
-    rule_of_words,
     rule_text,
     window_of,
     worst_value,
@@ -28,7 +26,6 @@ from harness.observations.sample import (
 __all__ = [
     "FloatArray",
     "Observations",
-    "Rule",
     "SuccessCount",
     "at_equal_noise",
     "count_successes",
@@ -41,7 +38,6 @@ __all__ = [
     "paired_differences",
     "parameter_names",
     "partner",
-    "rule_of_words",
     "rule_text",
     "unstated",
     "window_of",

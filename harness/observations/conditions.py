@@ -1,8 +1,8 @@
-"""Whether two samples of runs were trained and evaluated alike."""
+"""Compare how two samples of runs were trained and evaluated."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any
@@ -32,18 +32,16 @@ def mismatched(
     """Say in which of steps, task, model, backend and precision two samples differ.
 
     Each entry reads like "100 steps against 50". Without ``steps`` their number is not compared.
-    What one of the two does not state differs in nothing that is known: see `unstated`.
+    A condition that one of the two does not state is not compared: see `unstated`.
     """
     found: list[str] = []
     for name in ("steps", *_CONDITIONS) if steps else _CONDITIONS:
         ours, theirs = _stated(runs, name), _stated(others, name)
-        if ours and theirs and ours != theirs:
-            one, two, words = _listed(ours), _listed(theirs), name.replace("_", " ")
-            what = f"{one} steps" if name == "steps" else f"{words} {one}"
-            found.append(f"{what} against {two}")
-    ours, theirs = (_recorded(sample, "weights") for sample in (runs, others))
-    if ours and theirs and ours != theirs:
-        found.append(f"starting weights {_listed(ours)} against {_listed(theirs)}")
+        if apart := _apart(ours, theirs):
+            words = f"{_listed(ours)} steps against {_listed(theirs)}"
+            found.append(words if name == "steps" else f"{name.replace('_', ' ')} {apart}")
+    if apart := _apart(_recorded(runs, "weights"), _recorded(others, "weights")):
+        found.append(f"starting weights {apart}")
     return tuple(found)
 
 
@@ -74,21 +72,19 @@ def mixed(runs: Sequence[Result]) -> tuple[str, ...]:
 def evaluated_differently(ours: Observations, theirs: Observations) -> str | None:
     """Say how the evaluation of two samples differs; None where nothing shows that it does.
 
-    It differs when the held-out prompts are another task's, or their number or the samples of each
-    are others. Where those are not recorded, it is taken to differ when the median standard errors
-    are more than a quarter apart.
+    It differs when the held-out prompts are another task's, when their number differs, or the
+    number of samples of each. Where that is not recorded, it is taken to differ when the median
+    standard errors are more than a quarter apart.
     """
     if not (ours.completed and theirs.completed):
         return None
     for name in ("task", "task_version"):
-        one, two = _stated(ours.completed, name), _stated(theirs.completed, name)
-        if one and two and one != two:
-            words = name.replace("_", " ")
-            return f"held-out prompts of {words} {_listed(one)} against {_listed(two)}"
+        if apart := _apart(_stated(ours.completed, name), _stated(theirs.completed, name)):
+            return f"held-out prompts of {name.replace('_', ' ')} {apart}"
     for name in ("prompts", "samples"):
-        one_known, two_known = _known(ours, name), _known(theirs, name)
-        if one_known and two_known and one_known != two_known:
-            return f"{_listed(one_known)} {name} against {_listed(two_known)}"
+        one, two = _known(ours, name), _known(theirs, name)
+        if _apart(one, two):
+            return f"{_listed(one)} {name} against {_listed(two)}"
     if (errors := _unexplained_errors(ours, theirs)) is None:
         return None
     low, high = sorted(errors)
@@ -100,11 +96,11 @@ def evaluated_differently(ours: Observations, theirs: Observations) -> str | Non
 def at_equal_noise(
     ours: Observations, theirs: Observations
 ) -> tuple[Observations, Observations] | None:
-    """Return the two with the standard errors of the quieter raised to those of the noisier.
+    """Return both samples, the standard errors of the quieter raised to those of the noisier.
 
-    Where the evaluation is not recorded, a quieter one may be why more runs are shown to improve:
-    what it shows must be shown at equal noise as well. None where the evaluation is recorded, where
-    standard errors are not known, or where their medians are the same.
+    Where the evaluation is not recorded, more runs may be shown to improve only because it was
+    quieter, so the result must also hold at equal noise. None where the evaluation is recorded,
+    where standard errors are not known, or where their medians are the same.
     """
     errors = _unexplained_errors(ours, theirs)
     if errors is None or errors[0] == errors[1] or not min(errors) > 0.0:
@@ -118,7 +114,7 @@ def at_equal_noise(
 
 
 def _unexplained_errors(ours: Observations, theirs: Observations) -> tuple[float, float] | None:
-    """Return the median standard errors of two samples of which it is not recorded how they came.
+    """Return the median standard errors of two samples whose evaluation is not recorded.
 
     None where the prompts and samples of both are known, or a standard error is not.
     """
@@ -136,9 +132,9 @@ def _known(observed: Observations, name: str) -> frozenset[int]:
 
 
 def _stated(results: Iterable[Result], name: str) -> set[Any]:
-    """Return the distinct values of the steps or of a condition; none for what a table leaves out.
+    """Return the distinct values of the steps or of a condition; none where a table has none.
 
-    A factor between learning rates is the task's, and unknown where the task is.
+    The factor between learning rates is the task's, and unknown where the task is.
     """
     if name == "steps":
         return {result.run.steps for result in results} - {0}
@@ -149,13 +145,19 @@ def _stated(results: Iterable[Result], name: str) -> set[Any]:
 
 @lru_cache(maxsize=8)
 def _distinct_conditions(sample: ById) -> tuple[Conditions, ...]:
-    """Return the distinct conditions of a sample: as a rule one object for a whole sweep."""
+    """Return the distinct conditions of a sample, usually one object for a whole sweep."""
     return tuple({id(one.conditions): one.conditions for one in sample.results}.values())
 
 
 def _recorded(results: Iterable[Result], name: str) -> set[Any]:
     """Return the distinct values of a field of the outcomes that have it."""
     return {getattr(result.outcome, name) for result in results} - {None}
+
+
+def _apart(ours: Collection[Any], theirs: Collection[Any]) -> str:
+    """Return ``a against b`` where both sides are known and differ, else nothing."""
+    known = ours and theirs and ours != theirs
+    return f"{_listed(ours)} against {_listed(theirs)}" if known else ""
 
 
 def _listed(values: Iterable[Any]) -> str:

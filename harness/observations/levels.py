@@ -10,22 +10,23 @@ from typing import TypeGuard
 import numpy as np
 from numpy.typing import NDArray
 
+from harness import records
 from harness.records import Value
 
 RANGE_FROM = 8
 """A numeric parameter with at least this many values is a range, not a set of levels."""
 
 MOST_LEVELS = 50
-"""A parameter with more values than this that are no numbers is an identifier."""
+"""A parameter with more values than this, not numbers, is an identifier."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Levels:
     """The levels of a parameter that varies, over n runs.
 
-    ``values`` are its values in order; of a range they are the thirds of the runs, each by its two
-    ends, and None stands for runs that do not set it. ``codes`` [n] number them. ``numbers`` [n]
-    are the values of a range, NaN where not set, and None for a parameter of few levels.
+    ``values`` are its values in order. A range has the thirds of the runs instead, each by its two
+    ends, and None for runs that do not set it. ``codes`` [n] number them. ``numbers`` [n] are the
+    values of a range, NaN where not set; None for a parameter of few levels.
     """
 
     values: tuple[Value | tuple[float, float], ...]
@@ -36,7 +37,7 @@ class Levels:
 def levels_of(values: Sequence[Value]) -> Levels | None:
     """Return the levels of a parameter's ``values`` [n].
 
-    None where they do not vary, and where they are too many to compare though they are no range.
+    None where they do not vary, or are too many to compare without being a range.
     """
     distinct = set(values)
     if len(distinct) < 2:
@@ -51,18 +52,18 @@ def levels_of(values: Sequence[Value]) -> Levels | None:
 
 
 def is_range(values: Collection[Value]) -> bool:
-    """Whether ``values`` are many numbers, and nothing else but None for what is not set."""
+    """Return whether ``values`` are many numbers, apart from None where not set."""
     known = set(values) - {None}
     return len(known) >= RANGE_FROM and all(map(is_number, known))
 
 
 def is_number(value: object) -> TypeGuard[int | float]:
-    """Whether ``value`` is a finite number, and no truth value."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    """Return whether ``value`` is a finite number and not a bool."""
+    return records.is_number(value) and math.isfinite(value)
 
 
 def in_order(value: Value) -> tuple[int, float, str]:
-    """Sort numbers by size, then truth values and words, then what is not set."""
+    """Return a key that sorts numbers by size, then other values, then None."""
     if is_number(value):
         return (0, float(value), "")
     return (2, 0.0, "") if value is None else (1, 0.0, str(value))

@@ -1,4 +1,4 @@
-"""Repeated runs of one configuration, read as what they are: one configuration, measured well."""
+"""Merge repeated runs of one configuration into one result."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ class Repeats:
     """A sample of runs with the repeats of each configuration merged into one result.
 
     ``merged`` is False where there was nothing to merge: each configuration occurs once, or all
-    runs are of one configuration, which then are the sample. ``each`` is the median number of
-    repeats, ``configurations`` how many there are.
+    runs are of one configuration and are the sample themselves. ``each`` is the median number of
+    repeats.
     """
 
     results: tuple[Result, ...]
@@ -25,7 +25,7 @@ class Repeats:
     merged: bool
 
     def note(self, whose: str) -> str:
-        """Return in words what counts once; empty where every run does."""
+        """Return a note on what counts once; empty where every run does."""
         if self.merged:
             return (
                 f"{whose}: {self.configurations} configurations with {self.each:g} repeats each "
@@ -40,11 +40,11 @@ class Repeats:
 
 
 def merge(results: Sequence[Result]) -> Repeats:
-    """Merge the finished repeats of each configuration; others are left as they are.
+    """Merge the finished repeats of each configuration; other runs stay as they are.
 
-    Runs of one configuration share what it does to them, so that they are no independent draws of
-    a sweep's configurations. A configuration's ΔPerf is the mean of its completed repeats, its
-    standard error √(Σ SE²)/k; where half of its repeats diverged, it diverged.
+    Repeats share the effect of their configuration, so they are no independent draws from a sweep.
+    A configuration's ΔPerf is the mean of its completed repeats, its standard error √(Σ SE²)/k. It
+    diverged if half of its repeats did.
     """
     places: dict[Config, list[Result]] = {}
     for result in results:

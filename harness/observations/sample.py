@@ -1,27 +1,23 @@
-"""The finished runs of a sample, read once as arrays, and what is counted of them.
+"""The finished runs of a sample, read once as arrays, and counts of them.
 
-A run that is not final is missing. A diverged run is final and has no ΔPerf: it counts as no
-success, ranks worst, and is left out of means and variances.
+A run that is not final is missing. A diverged run is final and has no ΔPerf: it is never a success,
+ranks worst, and is left out of means and variances.
 """
 
 from __future__ import annotations
 
-import math
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from harness import statistics
-from harness.records import Result, Run
-from harness.verdicts import DELTA_PERF, Metric
+from harness.records import Result, Run, finite
+from harness.verdicts import DELTA_PERF, Metric, Rule
 
 FloatArray = NDArray[np.float64]
-Rule = Literal["shown", "above zero"]
 
 
 def rule_text(rule: Rule, metric: Metric = DELTA_PERF) -> str:
@@ -35,16 +31,15 @@ def rule_text(rule: Rule, metric: Metric = DELTA_PERF) -> str:
 
 
 MOST_TRACED = 500
-"""The traces of so many runs tell what their learning rates were like; each has to be unpacked."""
+"""The most runs whose traces are read for learning rates; each has to be unpacked."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Observations:
-    """The final runs of a sample, as arrays over its completed runs.
+    """The final runs of a sample, as arrays over its n completed runs.
 
-    ``delta`` [n] are their ΔPerf, ``se`` [n] the standard errors or None where any of them lacks
-    one, ``prompts`` and ``changed`` [n] hold NaN where unknown. ``diverged`` come on top: ``total``
-    counts both.
+    ``delta`` [n] is ΔPerf. ``se`` [n] are standard errors, None where any run lacks one.
+    ``prompts`` and ``changed`` [n] are NaN where unknown. ``total`` counts ``diverged`` runs too.
     """
 
     completed: tuple[Result, ...]
@@ -66,7 +61,7 @@ class Observations:
 
     @property
     def is_degenerate(self) -> bool:
-        """Whether ΔPerf is the same in every run, of more than one."""
+        """Return whether ΔPerf is the same in every run, of more than one."""
         return self.delta.size > 1 and statistics.is_constant(self.delta)
 
 
@@ -83,7 +78,7 @@ class SuccessCount:
 
 
 class ById:
-    """A sample, equal to itself alone: to compare two by their runs is to read them."""
+    """A sample that is equal only to itself: comparing two by their runs would read them all."""
 
     def __init__(self, results: tuple[Result, ...]) -> None:
         self.results = results
@@ -96,7 +91,7 @@ class ById:
 
 
 def observe(results: Iterable[Result]) -> Observations:
-    """Read the final runs among ``results``; a ΔPerf that is missing or not finite is no result.
+    """Read the final runs among ``results``, but for those with no finite ΔPerf.
 
     A tuple that was read a moment ago is not read again: claims, audit and report each ask.
     """
@@ -107,13 +102,9 @@ def observe(results: Iterable[Result]) -> Observations:
 def _observed(sample: ById) -> Observations:
     results = sample.results
     completed = tuple(
-        [
-            result
-            for result in results
-            if result.outcome.status == "completed"
-            and (delta_perf := result.outcome.delta_perf) is not None
-            and math.isfinite(delta_perf)
-        ]
+        result
+        for result in results
+        if result.outcome.status == "completed" and finite(result.outcome.delta_perf) is not None
     )
     measured = [
         (one.delta_perf, one.delta_perf_se, one.prompts, one.prompts_changed)
@@ -121,7 +112,7 @@ def _observed(sample: ById) -> Observations:
     ]
     # None becomes NaN.
     delta, errors, prompts, changed = np.array(measured, dtype=np.float64).reshape(-1, 4).T.copy()
-    # An SE of 0 beside a change, where nobody counted the changed prompts, is a blank, not an SE.
+    # An SE of 0 beside a change, without a count of changed prompts, is a blank.
     blank = (errors == 0.0) & (delta != 0.0) & np.isnan(changed)
     known = np.isfinite(errors) & (errors >= 0.0) & ~blank
     for array in (delta, errors, prompts, changed):
@@ -141,9 +132,9 @@ def count_successes(
 ) -> SuccessCount:
     """Count the runs that are shown to improve and those that are shown to fail.
 
-    A run is shown to fail when it is no success and its upper 95% end lies below ``min_gain``;
-    a diverged run is. By the rule "above zero" every run that is no success fails. ``rule`` is the
-    one that the runs allow, unless given.
+    A run is shown to fail when it diverged, or is no success and its upper 95% end lies below
+    ``min_gain``. By the rule "above zero" every run that is no success fails. Unless given, the
+    ``rule`` is the one that the runs allow.
     """
     rule = observed.rule if rule is None else rule
     diverged = len(observed.diverged)
@@ -166,12 +157,6 @@ def count_successes(
     )
 
 
-def rule_of_words(words: str) -> Rule | None:
-    """Return the success rule that published ``words`` state; None where it is another."""
-    plain = re.sub(r"[\s_*`]", "", words).casefold()
-    return "above zero" if re.fullmatch(r"(δ|Δ|delta)perf>0(\.0*)?", plain) else None
-
-
 def window_of(run: Run, since: int | None) -> tuple[float, float]:
     """Return the first and last step of the window from ``since``, in the run's own steps.
 
@@ -184,7 +169,7 @@ def window_of(run: Run, since: int | None) -> tuple[float, float]:
 def learning_rates(results: Sequence[Result]) -> list[tuple[FloatArray, FloatArray]]:
     """Return steps [t] and learning rates [t] of the runs whose trace has them.
 
-    Of more than `MOST_TRACED` runs so many are looked at, evenly over the sample.
+    Of more than `MOST_TRACED` runs only that many are read, evenly over the sample.
     """
     rates = []
     few = min(len(results), MOST_TRACED)
@@ -200,7 +185,7 @@ def learning_rates(results: Sequence[Result]) -> list[tuple[FloatArray, FloatArr
 
 
 def parameter_names(results: Iterable[Result]) -> tuple[str, ...]:
-    """Return the parameters of ``results`` in the order in which they are met."""
+    """Return the parameters of ``results`` in order of appearance."""
     return tuple(dict.fromkeys(name for result in results for name in result.run.config))
 
 
@@ -211,20 +196,20 @@ def worst_value(*samples: Observations) -> float:
         -before
         for sample in samples
         for result in sample.diverged
-        if (before := result.outcome.perf_before) is not None and math.isfinite(before)
+        if (before := finite(result.outcome.perf_before)) is not None
     ]
     return min([*seen, *lost], default=0.0)
 
 
 def identity(result: Result) -> tuple[str | None, str]:
-    """Return the key that a main run is matched by: its id and its backend."""
+    """Return the id and the backend of a main run, by which it is matched."""
     return result.run.id, result.conditions.backend
 
 
 def partner(result: Result) -> tuple[str | None, str]:
     """Return the `identity` of the main run that an arm's run is matched with.
 
-    It was trained by the same backend: between backends, a difference is not the arm's alone.
+    Both are of one backend: between backends, a difference is not the arm's alone.
     """
     return result.run.pair, result.conditions.backend
 

@@ -1,8 +1,9 @@
 """The pytest plugin: its options, and the hooks that every pytest run calls.
 
 A project without sweeps must not pay for them, so nothing here imports more than the options. The
-hooks of a run with sweeps are in ``harness.plugin.hooks``. They are registered when an option of
-the plugin is given, or when a module that declares a sweep is collected.
+hooks of a run with sweeps are those of `state`, `collection`, `reporting` and `signals`. They are
+registered when an option of the plugin is given, or when a module that declares a sweep is
+collected.
 """
 
 from __future__ import annotations
@@ -10,21 +11,35 @@ from __future__ import annotations
 import sys
 from collections.abc import Generator
 from types import ModuleType
+from typing import Any
 
 import pytest
 
 from harness.errors import HarnessError
-from harness.plugin.options import add_options, any_given
+from harness.session.arguments import names
+from harness.session.options import OPTIONS
+
+SWEEP: dict[str, Any] = dict(
+    metavar="NAME[,NAME]",
+    action="extend",
+    type=names,
+    help="run these sweeps; without it their items are deselected",
+)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the options of the sweep group."""
-    add_options(parser)
+    group = parser.getgroup("sweep", "hyperparameter sweeps (pytest-sweep)")
+    group.addoption("--sweep", **SWEEP)
+    for name, keywords in OPTIONS.items():
+        group.addoption(f"--sweep-{name}", **keywords)
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Check the options' values before anything is collected."""
-    if any_given(config):
+    """Check the options' values, if any is given, before anything is collected."""
+    defaults = {name: keywords.get("default") for name, keywords in OPTIONS.items()}
+    given = (config.getoption(f"--sweep-{name}") != usual for name, usual in defaults.items())
+    if config.getoption("--sweep") or any(given):
         _register_hooks(config)
 
 
@@ -61,7 +76,8 @@ def _declares_sweeps(module: ModuleType) -> bool:
 
 
 def _register_hooks(config: pytest.Config) -> None:
-    from harness.plugin import hooks
+    from harness.plugin import collection, reporting, signals, state
 
-    if not config.pluginmanager.is_registered(hooks):
-        config.pluginmanager.register(hooks, hooks.__name__)
+    for hooks in (state, collection, reporting, signals):
+        if not config.pluginmanager.is_registered(hooks):
+            config.pluginmanager.register(hooks, hooks.__name__)

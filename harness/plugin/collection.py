@@ -1,4 +1,4 @@
-"""From collected sweep files to a session: items for runs and questions, and what is selected."""
+"""From collected sweep files to a session: the items of runs and questions, and their selection."""
 
 from __future__ import annotations
 
@@ -21,14 +21,9 @@ from harness.sweeps.plan import ANSWERED, check_arms, planned
 from harness.sweeps.sweep import Sweep
 
 
-def prepare(config: pytest.Config) -> None:
-    """Check in xdist's controller, which collects nothing, that its workers can do what is asked.
-
-    Raises
-    ------
-    pytest.UsageError
-        Where they cannot.
-    """
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Check in xdist's controller, which collects nothing, that its workers can run the sweeps."""
+    config = session.config
     state = config.stash[STATE]
     if state.role != "controller" or not state.wanted or config.getoption("collectonly"):
         return
@@ -39,14 +34,14 @@ def prepare(config: pytest.Config) -> None:
     _open(config, {name: _runs(state, sweep) for name, sweep in _chosen(state).items()})
     reporter = config.pluginmanager.get_plugin("terminalreporter")
     if reporter is not None:
-        for line in announce(config):
+        for line in pytest_report_collectionfinish(config):
             reporter.write_line(line)
 
 
 def parametrize(metafunc: pytest.Metafunc, asked: Set[str]) -> None:
     """Parametrize those of ``run``, ``question`` and ``sweep`` that a test asks for."""
     state = metafunc.config.stash[STATE]
-    sweeps = sweeps_in(metafunc.module)  # none where all that it has are imported from another
+    sweeps = sweeps_in(metafunc.module)  # none where all are imported from another module
     if not sweeps:
         return
     file = Path(metafunc.module.__file__ or "")
@@ -68,7 +63,8 @@ def parametrize(metafunc: pytest.Metafunc, asked: Set[str]) -> None:
         metafunc.parametrize("sweep", whole, ids=[sweep.name for sweep in sweeps])
 
 
-def select(config: pytest.Config, items: list[pytest.Item]) -> None:
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Deselect the items of sweeps that were not asked for."""
     state = config.stash[STATE]
     kept: list[pytest.Item] = []
@@ -83,14 +79,9 @@ def select(config: pytest.Config, items: list[pytest.Item]) -> None:
     state.collected = True
 
 
-def start(session: pytest.Session) -> None:
-    """Start the sweep session with what is left after every deselection.
-
-    Raises
-    ------
-    pytest.UsageError
-        Where what was asked for cannot be run.
-    """
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Start the sweep session with the items that are left after every deselection."""
     config = session.config
     state = config.stash[STATE]
     if not state.wanted or not state.collected:
@@ -108,13 +99,13 @@ def start(session: pytest.Session) -> None:
     _open(config, {name: runs.values() for name, runs in selected.items()})
 
 
-def announce(config: pytest.Config) -> list[str]:
-    """Describe what the session trains with, and each sweep's size and stored runs."""
+def pytest_report_collectionfinish(config: pytest.Config) -> list[str]:
+    """Say what the session trains with, and each sweep's size and stored runs."""
     state = config.stash[STATE]
     session = state.slot.session
     if session is None:
         return []
-    lines = [line for line in [session.trained_with()] if line]
+    lines = list(filter(None, [session.trained_with()]))
     settings = state.settings
     for name in state.wanted:
         steps = settings.selection.steps or state.sweeps[name].steps
@@ -135,13 +126,7 @@ def announce(config: pytest.Config) -> list[str]:
 
 
 def _chosen(state: State) -> dict[str, Sweep]:
-    """Return the sweeps that were asked for.
-
-    Raises
-    ------
-    pytest.UsageError
-        Where one of them is not there.
-    """
+    """Return the sweeps that were asked for, which must have been collected."""
     for name in state.wanted:
         if name not in state.found:
             known = ", ".join(state.found) or "none; give their folder, as experiments/"
@@ -152,13 +137,7 @@ def _chosen(state: State) -> dict[str, Sweep]:
 
 
 def _open(config: pytest.Config, selected: Mapping[str, Iterable[Run]]) -> None:
-    """Open a session for the selected runs of each chosen sweep.
-
-    Raises
-    ------
-    pytest.UsageError
-        Where what was asked for cannot be run.
-    """
+    """Open a session for the selected runs of each chosen sweep."""
     state = config.stash[STATE]
     session = SweepSession(state.settings, state.sweeps, _observer(config))
     try:

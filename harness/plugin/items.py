@@ -16,7 +16,7 @@ from harness.verdicts import Verdict
 
 @dataclass
 class SessionSlot:
-    """The session of a pytest run, made once collection is over, and what counts as a failure."""
+    """The session of a pytest run, made once collection is over, and what fails an item."""
 
     fail_on: frozenset[str]
     session: SweepSession | None = None
@@ -30,9 +30,9 @@ class SessionSlot:
 
 @dataclass(kw_only=True)
 class Item:
-    """The common part of items: how they end, and the properties that JUnit records.
+    """The common part of items: their end, and the properties that JUnit records.
 
-    ``category`` is what the terminal counts an item as where it neither passed nor failed.
+    The terminal counts an item that neither passed nor failed under its ``category``.
     """
 
     slot: SessionSlot
@@ -62,8 +62,8 @@ class RunItem(Item):
     def train(self) -> Result:
         """Train this run, unless it is in the store, and return its result.
 
-        The first run asked for submits all that were selected; each waits for its own. Asked
-        again, as pytest-rerunfailures does, a run that has not ended for good is trained again.
+        The first call submits all selected runs; each call waits for its own. When called again, as
+        by pytest-rerunfailures, it trains a run again that has not ended for good.
         """
         run = self.planned
         if self.asked:
@@ -95,8 +95,8 @@ class QuestionItem(Item):
     def judge(self) -> Verdict:
         """Judge this question, once the runs it needs are finished here or in the store.
 
-        Supported passes; refuted, inconclusive and unanswerable fail where ``--sweep-fail-on``
-        names them, and what a reference report had shown where it names ``regressed``.
+        Supported passes. Refuted, inconclusive and unanswerable fail where ``--sweep-fail-on``
+        names them; so does a question that has regressed, where it names ``regressed``.
         """
         verdict = self.slot.ready.verdict(self.sweep.name, self.id)
         self.properties[:] = _verdict_properties(verdict)
@@ -112,11 +112,10 @@ class QuestionItem(Item):
         if regression is not None:
             message += f"; {regression.answer}"
             self.properties.append(("sweep.regressed", regressed))
-        gone = ["regressed"] if regressed and "regressed" in self.slot.fail_on else []
-        named = [verdict.verdict] if verdict.verdict in self.slot.fail_on else []
-        fails = bool(gone or named)
+        gone = regressed and "regressed" in self.slot.fail_on
+        fails = gone or verdict.verdict in self.slot.fail_on
         if fails:
-            message = f"{', '.join([*gone, verdict.verdict])}: {message}"
+            message = f"{'regressed, ' if gone else ''}{verdict.verdict}: {message}"
         self.end(verdict.verdict, message, fails=fails)
 
 
@@ -145,25 +144,22 @@ class SweepItem(Item):
 
 
 def describe(run: Run, outcome: Outcome) -> str:
-    """Return in one line how a run that is not ``completed`` ended."""
+    """Describe in one line the end of a run that is not ``completed``."""
     at = f" at step {outcome.stopped_at} of {run.steps}" if outcome.stopped_at is not None else ""
     return f"{run.id}: {outcome.status}{at}" + (f": {outcome.error}" if outcome.error else "")
 
 
 def _run_properties(result: Result) -> list[tuple[str, object]]:
     outcome = result.outcome
-    values = {
-        "id": result.run.id,
-        "arm": result.run.arm,
-        "status": outcome.status,
-        "delta_perf": outcome.delta_perf,
-        "delta_perf_se": outcome.delta_perf_se,
-        "perf_before": outcome.perf_before,
-        "perf_after": outcome.perf_after,
-        "seconds": outcome.seconds,
-        **{f"config.{name}": value for name, value in result.run.config.items()},
-    }
-    return [(f"sweep.{name}", value) for name, value in values.items() if value is not None]
+    names = ("status", "delta_perf", "delta_perf_se", "perf_before", "perf_after", "seconds")
+    return _properties(
+        {
+            "id": result.run.id,
+            "arm": result.run.arm,
+            **{name: getattr(outcome, name) for name in names},
+            **{f"config.{name}": value for name, value in result.run.config.items()},
+        }
+    )
 
 
 def _verdict_properties(verdict: Verdict) -> list[tuple[str, object]]:
@@ -178,11 +174,15 @@ def _verdict_properties(verdict: Verdict) -> list[tuple[str, object]]:
         "p_value",
         "p_holm",
         "n",
-        "method",
     )
-    values = [(name, getattr(verdict, name)) for name in names]
-    values += [("decided", str(verdict.decided))] if verdict.decided else []
-    return [(f"sweep.{name}", value) for name, value in values if value is not None]
+    values = {name: getattr(verdict, name) for name in (*names, "method")}
+    if verdict.decided:
+        values["decided"] = str(verdict.decided)
+    return _properties(values)
+
+
+def _properties(values: Mapping[str, object]) -> list[tuple[str, object]]:
+    return [(f"sweep.{name}", value) for name, value in values.items() if value is not None]
 
 
 def values(item: pytest.Item) -> Iterator[Item]:

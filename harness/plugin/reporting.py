@@ -1,8 +1,8 @@
-"""How items end: properties, categories, the reports that are written and printed."""
+"""The end of items and of a session: properties, categories, and the reports."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,20 +29,16 @@ CATEGORY = "sweep_category"
 """The attribute of a test report that carries its category."""
 
 
-def add_properties(item: pytest.Item, call: pytest.CallInfo[Any]) -> None:
-    """Hand an item's properties to pytest, before it makes the report that carries them."""
-    if call.when == "call":
-        for value in values(item):
-            item.user_properties.extend(value.properties)
-
-
-def categorise(
-    item: pytest.Item, call: pytest.CallInfo[Any], report: pytest.TestReport
-) -> pytest.TestReport:
-    """Mark the report of an item that neither passed nor failed; shorten a user's errors."""
-    if call.when != "call":
-        return report
-    for value in values(item):
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[Any]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Give an item's report its properties and its category; shorten a user's errors."""
+    found = list(values(item)) if call.when == "call" else []
+    for value in found:
+        item.user_properties.extend(value.properties)
+    report = yield
+    for value in found:
         if value.category is not None and report.skipped:
             report.__dict__[CATEGORY] = value.category
         if call.excinfo is not None and isinstance(call.excinfo.value, HarnessError):
@@ -50,7 +46,8 @@ def categorise(
     return report
 
 
-def status(report: pytest.TestReport) -> tuple[str, str, Any] | None:
+@pytest.hookimpl(tryfirst=True)
+def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, Any] | None:
     """Return category, letter and word of a report that has a category of its own."""
     category = getattr(report, CATEGORY, None)
     if category is None:
@@ -59,7 +56,8 @@ def status(report: pytest.TestReport) -> tuple[str, str, Any] | None:
     return category, letter, (word, {colour: True})
 
 
-def finish(session: pytest.Session) -> None:
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
     """Write the report of every chosen sweep and end the session."""
     state = session.config.stash[STATE]
     sweeps = state.slot.session
@@ -88,13 +86,13 @@ def finish(session: pytest.Session) -> None:
             state.reports.append((report, folder))
         except UsageError as error:
             state.reports.append((report, str(error)))
-    close(session.config)
+    pytest_unconfigure(session.config)
     if state.problems and session.exitstatus == pytest.ExitCode.OK:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
-def summarise(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print the reports, where their files are, and what to do where nothing was chosen."""
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print the reports and where their files are, and what to do where nothing was chosen."""
     config = terminalreporter.config
     state = config.stash[STATE]
     if state.deselected and not state.wanted:
@@ -119,8 +117,8 @@ def summarise(terminalreporter: pytest.TerminalReporter) -> None:
             terminalreporter.write_line(f"\nreport not written: {where}", red=True)
 
 
-def close(config: pytest.Config) -> None:
-    """Stop the workers where nothing else has."""
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Stop the workers, whatever happened."""
     state = config.stash.get(STATE, None)
     if state is None or state.slot.session is None:
         return

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from harness.errors import UsageError, nearest
-from harness.plugin.options import FAIL_ON
 from harness.session.arguments import HOME, arms
+from harness.session.options import FAIL_ON
 from harness.session.settings import Settings
 from harness.sweeps.baseline import counted, is_table
 from harness.sweeps.plan import Selection, check_until
@@ -66,9 +66,9 @@ def settings(config: pytest.Config) -> Settings:
 
 
 def _placed(config: pytest.Config) -> tuple[int | None, str]:
-    """Return how many runs are trained at the same time, and on which device.
+    """Return the number of runs trained at the same time, and their device.
 
-    None means as many as the requested GPUs or the Ray cluster have room for.
+    None means as many as the GPUs or the Ray cluster have room for.
     """
     get = config.getoption
     asked, per_gpu = get("--sweep-gpus"), get("--sweep-per-gpu")
@@ -81,7 +81,7 @@ def _placed(config: pytest.Config) -> tuple[int | None, str]:
         return workers or (None if get("--sweep-ray-address") else 2), device
     if device not in ("auto", "cuda", "cuda:0"):
         raise UsageError(
-            "--sweep-gpus trains on GPUs, each of which its runs see as cuda:0, and "
+            "--sweep-gpus trains on GPUs, which runs see as cuda:0, and "
             f"--sweep-device {device} names another device; give one of them"
         )
     if get("--sweep-executor") == "inline":
@@ -93,7 +93,7 @@ def _placed(config: pytest.Config) -> tuple[int | None, str]:
 
 
 def _ray_address(config: pytest.Config) -> str | None:
-    """Return the address of the Ray cluster that is to train."""
+    """Return the address of the Ray cluster to train on."""
     address: str | None = config.getoption("--sweep-ray-address")
     executor = config.getoption("--sweep-executor")
     if address is not None and executor != "ray":
@@ -110,7 +110,7 @@ def fail_on(given: tuple[str, ...]) -> frozenset[str]:
     Raises
     ------
     UsageError
-        Where it names something that no item can be.
+        Where it names anything else.
     """
     if given == ("none",):
         return frozenset()

@@ -15,8 +15,8 @@ def heed_sigterm() -> None:
         signal.signal(signal.SIGTERM, _interrupt)
 
 
-def end_at_once_next_time() -> None:
-    """Let the next signal end this process at once; its workers end with it."""
+def pytest_keyboard_interrupt() -> None:
+    """End in order now; let the next signal end this process, and its workers, at once."""
     if threading.current_thread() is threading.main_thread():
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, _end)

@@ -44,14 +44,8 @@ class State:
 STATE = pytest.StashKey[State]()
 
 
-def configure(config: pytest.Config) -> None:
-    """Make the state of this pytest run from its options.
-
-    Raises
-    ------
-    pytest.UsageError
-        Where an option has a value that cannot be used.
-    """
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the state of this pytest run from its options."""
     wanted = tuple(dict.fromkeys(config.getoption("--sweep") or ()))
     role = xdist.role(config)
     try:
@@ -64,13 +58,15 @@ def configure(config: pytest.Config) -> None:
     config.stash[STATE] = State(wanted, role, settings, slot)
 
 
-def instruct(node: Node) -> None:
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Node) -> None:
     """Tell an xdist worker when its session began."""
     node.workerinput[xdist.SINCE] = node.config.stash[STATE].settings.since
 
 
-def debrief(node: Node) -> None:
-    """Note what an xdist worker could not do."""
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Node) -> None:
+    """Collect the problems of an xdist worker."""
     told = getattr(node, "workeroutput", {}).get(xdist.PROBLEMS, ())
     node.config.stash[STATE].problems.extend(told)
 

@@ -1,7 +1,7 @@
 """A session under pytest-xdist: its workers share the runs, its controller checks and reports.
 
-Each xdist worker has a session of its own that trains in its own process. The store keeps them
-from training a run twice: a run is leased there before it begins.
+Each xdist worker has a session of its own and trains in its own process. No run is trained twice: a
+worker leases it in the store before it begins.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ SINCE, PROBLEMS = "sweep_since", "sweep_problems"
 
 
 def role(config: pytest.Config) -> Role:
-    """Return which part this process has in the pytest run."""
+    """Return the part of this process in the pytest run."""
     if hasattr(config, "workerinput"):
         return "worker"
     spread = any(config.getoption(name, None) for name in ("numprocesses", "tx"))
@@ -46,7 +46,7 @@ def shared(settings: Settings, config: pytest.Config) -> Settings:
     Raises
     ------
     UsageError
-        Where they ask for what only a session with workers of its own can do.
+        Where they ask for something that needs a session with its own workers.
     """
     for wanted, option in (
         (settings.executor == "ray", "--sweep-executor ray"),
@@ -63,12 +63,6 @@ def shared(settings: Settings, config: pytest.Config) -> Settings:
 
 
 def declared(config: pytest.Config) -> dict[str, tuple[Sweep, Path]]:
-    """Return the sweeps that xdist's workers are about to collect, found without collecting.
-
-    Raises
-    ------
-    HarnessError
-        Where a path does not exist, or a file cannot be imported.
-    """
+    """Return the sweeps that xdist's workers are about to collect, found without collecting."""
     here = config.invocation_params.dir
     return located(here / str(argument).split("::", maxsplit=1)[0] for argument in config.args)

@@ -10,10 +10,9 @@ from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from harness.records import Result, Value, finite
-from harness.verdicts import DELTA_PERF, Counts, Metric
+from harness.verdicts import DELTA_PERF, Counts, Metric, Rule
 
 if TYPE_CHECKING:
-    from harness.observations import Rule
     from harness.statistics import Estimate
 
 LEVEL = 0.95

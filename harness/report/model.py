@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from harness.judging.judge import Judgement
 from harness.records import MAIN, Conditions, Result, Value
 from harness.report.figures import (
     Arm,
@@ -25,6 +24,7 @@ from harness.verdicts import (
     Baseline,
     Counts,
     Finding,
+    Judgement,
     Metric,
     NotNeeded,
     Regressions,

@@ -33,14 +33,15 @@ def environment(root: Path) -> dict[str, Value]:
         "platform": platform.platform(),
         "machine": platform.machine(),
         "cpus": cpus(),
-        "harness": _version("pytest-sweep") or getattr(harness, "__version__", None),
-        **{package: _version(package) for package in _PACKAGES},
+        "harness": version_of("pytest-sweep") or getattr(harness, "__version__", None),
+        **{package: version_of(package) for package in _PACKAGES},
         "commit": commit,
         "clean": None if changes is None else not changes,
     }
 
 
-def _version(package: str) -> str | None:
+def version_of(package: str) -> str | None:
+    """Return the version of an installed package; None where it is not installed."""
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:

@@ -1,4 +1,4 @@
-"""Names of baselines: counts as K/N or ``published``, the path of a table, else a sweep."""
+"""Names of baselines: counts as K/N or ``published``, the path of a table, or else a sweep."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ ENDINGS = (".csv", ".tsv", ".jsonl", ".json", ".parquet")
 
 
 def is_table(name: str) -> bool:
-    """Return whether ``name`` reads like the path of a table, not like the name of a sweep."""
+    """Return whether ``name`` looks like the path of a table, not like the name of a sweep."""
     return name.lower().endswith(ENDINGS) or "/" in name or "\\" in name
 
 
@@ -27,20 +27,14 @@ PUBLISHED = Counts(
 
 
 def counted(text: str) -> Counts | None:
-    """Return the counts that ``text`` states (6/19) or names (published), else None.
-
-    Raises
-    ------
-    UsageError
-        Where it states more successes than runs, or no run.
-    """
+    """Return the counts that ``text`` states (6/19) or names (published), else None."""
     if text == PUBLISHED.name:
         return PUBLISHED
     stated = re.fullmatch(r"(\d+)/(\d+)", text)
     if stated is None:
         return None
     successes, runs = map(int, stated.groups())
-    if not 0 <= successes <= runs or runs < 1:
+    if successes > runs or runs < 1:
         raise UsageError(
             f"baseline {text}: expected SUCCESSES/RUNS, at most as many successes as runs"
         )

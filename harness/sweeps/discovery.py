@@ -56,7 +56,7 @@ def located(paths: Iterable[Path | str]) -> dict[str, tuple[Sweep, Path]]:
 def sweep_files(paths: Iterable[Path | str]) -> tuple[Path, ...]:
     """Return the test files at or below ``paths`` that mention ``Sweep``, in order of their path.
 
-    A file that is named itself counts whatever it is called.
+    A file that is given itself may have any name.
     """
     files: dict[Path, None] = {}
     for path in map(Path, paths):
@@ -69,9 +69,9 @@ def sweep_files(paths: Iterable[Path | str]) -> tuple[Path, ...]:
 
 
 def sweeps_in(module: ModuleType) -> tuple[Sweep, ...]:
-    """Return the module-level sweeps that ``module`` itself declares, in its order.
+    """Return the module-level sweeps that ``module`` itself declares, in order.
 
-    A sweep that it only imports from another file is that file's.
+    A sweep that it imports belongs to the other file.
     """
     named = {name: value for name, value in vars(module).items() if isinstance(value, Sweep)}
     if not named:
@@ -82,7 +82,7 @@ def sweeps_in(module: ModuleType) -> tuple[Sweep, ...]:
 
 
 def _test_files(directory: Path) -> Iterator[Path]:
-    """Yield the files below ``directory`` that are named as tests are."""
+    """Yield the files below ``directory`` that are named like tests."""
     for folder, folders, names in os.walk(directory):
         folders[:] = [f for f in folders if not f.startswith(".") and f not in SKIPPED]
         for name in names:
@@ -91,7 +91,7 @@ def _test_files(directory: Path) -> Iterator[Path]:
 
 
 def _imported_names(module: ModuleType) -> Iterator[str]:
-    """Yield the names that module-level import statements of ``module`` bind, and nothing else."""
+    """Yield the names that only module-level import statements of ``module`` bind."""
     file = getattr(module, "__file__", None)
     nodes = list(_module_level(ast.parse(Path(file).read_bytes()))) if file else []
     assigned = {
@@ -119,7 +119,7 @@ def _module_level(node: ast.AST) -> Iterator[ast.AST]:
 
 
 def _load(file: Path) -> ModuleType:
-    """Import ``file`` by its path under a unique name, with imports resolved as by pytest."""
+    """Import ``file`` under a unique name, and resolve its imports as pytest does."""
     base = file.parent
     while (base / "__init__.py").exists():
         base = base.parent

@@ -1,4 +1,4 @@
-"""The plan of a sweep for one session: which runs, trained how, with which keys."""
+"""The plan of a sweep for one session: its runs, their keys and their conditions."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from harness.sweeps.sweep import Sweep, trainer_file
 
 ANSWERED = "answered"
 UNTIL = ("all", ANSWERED)
-"""How long runs are trained: all of them, or until every question is answered."""
+"""Runs are trained until all of them are, or until every question is answered."""
 
 OWN = "own"
 """The backend of a sweep that brings its own training function."""
@@ -22,8 +22,8 @@ OWN = "own"
 class Selection:
     """The part of a sweep that is run, and how; None means as declared.
 
-    ``runs`` keeps the first so many of the sample, ``steps`` replaces the declared steps, ``arms``
-    are the names of the arms to keep. ``until`` is one of `UNTIL`.
+    ``runs`` is the number of main runs to keep, the first ones. ``steps`` replaces the declared
+    steps, ``arms`` are the names of the arms to keep, and ``until`` is one of `UNTIL`.
     """
 
     runs: int | None = None
@@ -36,7 +36,7 @@ class Selection:
 
     @property
     def means(self) -> str:
-        """The options of pytest that train as this does; empty where all are the defaults."""
+        """The options of pytest that train the same; empty where all are the defaults."""
         said = (("backend", self.backend, "auto"), ("precision", self.precision, "float32"))
         return "".join(f" --sweep-{name} {given}" for name, given, usual in said if given != usual)
 
@@ -64,7 +64,7 @@ class Plan:
 
     @property
     def scale(self) -> str:
-        """How much of the declared sweep this is, in words; nothing where it is all of it."""
+        """The part of the declared sweep in words; empty where it is all of it."""
         if not self.is_scaled_down:
             return ""
         runs, steps = len(self.of_arms()), self.selection.steps or self.sweep.steps
@@ -96,11 +96,11 @@ def plan(sweep: Sweep, selection: Selection, *, trains: bool = True) -> Plan:
     return Plan(sweep, selection, conditions, {run_key(run, conditions): run for run in runs})
 
 
-def conditions_of(sweep: Sweep, selection: Selection, *, trains: bool = True) -> Conditions:
+def conditions_of(sweep: Sweep, selection: Selection, *, trains: bool) -> Conditions:
     """Return the conditions of the runs of ``sweep``, without importing a trainer.
 
-    A sweep's own training function counts by the text of its file. Without ``trains`` the backend
-    need not be installed here: what was trained elsewhere is only looked up.
+    The version of a sweep's own training function is a hash of its file. Without ``trains`` the
+    backend need not be installed here, as when runs are only looked up.
 
     Raises
     ------
@@ -142,10 +142,10 @@ def conditions_of(sweep: Sweep, selection: Selection, *, trains: bool = True) ->
 
 
 def trained_with(conditions: Conditions, selection: Selection, *, device: bool = True) -> str:
-    """Return backend, device and precision of ``conditions`` in words.
+    """Return backend, device and precision of ``conditions`` in words, with what ``auto`` chose.
 
-    It says what ``auto`` chose. Empty for a sweep's own training function, which decides all of
-    that itself. Without ``device``, for runs that are only looked up, the device is left out.
+    Empty for a sweep's own training function, which decides all of that itself. Without ``device``,
+    for runs that are only looked up, the device is left out.
     """
     from harness.training.backends import choice
 
@@ -157,26 +157,14 @@ def trained_with(conditions: Conditions, selection: Selection, *, device: bool =
 
 
 def check_until(given: str) -> str:
-    """Check that ``given`` is one of `UNTIL`, and return it.
-
-    Raises
-    ------
-    UsageError
-        Where it is not one of `UNTIL`.
-    """
+    """Check that ``given`` is one of `UNTIL`, and return it."""
     if given not in UNTIL:
         raise UsageError(f"until {given!r} is not one of {', '.join(UNTIL)}{nearest(given, UNTIL)}")
     return given
 
 
 def check_arms(names: Iterable[str], sweeps: Iterable[Sweep]) -> None:
-    """Check that every named arm is one that some sweep declares.
-
-    Raises
-    ------
-    UsageError
-        Naming the arm and those there are.
-    """
+    """Check that some sweep declares every named arm."""
     known = sorted({arm for sweep in sweeps for arm in sweep.arms})
     for name in names:
         if name not in known:

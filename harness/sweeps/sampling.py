@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def random_points(count: int, dimensions: int, seed: int) -> Points:
-    """Return independent uniform points; the first n of more points are the same n points."""
+    """Return independent uniform points; a larger sample begins with the same points."""
     import numpy as np
 
     return np.random.Generator(np.random.PCG64(seed)).random((count, dimensions))
@@ -24,8 +24,8 @@ def random_points(count: int, dimensions: int, seed: int) -> Points:
 def sobol_points(count: int, dimensions: int, seed: int) -> Points:
     """Return the first ``count`` points of a scrambled Sobol sequence (Sobol 1967; Owen 1998).
 
-    The sequence is drawn to a power of two, where it is balanced, and cut, so that the first n of
-    more points are the same n points.
+    It is drawn to a power of two, where it is balanced, and cut: a larger sample begins with the
+    same points.
     """
     import numpy as np
     from scipy.stats import qmc
@@ -38,7 +38,7 @@ def sobol_points(count: int, dimensions: int, seed: int) -> Points:
 def latin_hypercube_points(count: int, dimensions: int, seed: int) -> Points:
     """Return a Latin hypercube sample (McKay, Beckman and Conover 1979): a point in each row.
 
-    It is made for its ``count``: a larger one is another sample altogether.
+    A larger sample has other points.
     """
     import numpy as np
     from scipy.stats import qmc
@@ -59,9 +59,7 @@ FIXED_SIZE = frozenset({"latin_hypercube"})
 def unit_points(sampler: str, count: int, declared: int, dimensions: int, seed: int) -> Points:
     """Return the first ``count`` points of a sample declared with ``declared`` points.
 
-    Returns
-    -------
-    array of shape [count, dimensions], in [0, 1)
+    They are rows of an array [count, dimensions], in [0, 1).
 
     Raises
     ------

@@ -1,7 +1,7 @@
-"""Distributions of a parameter, each its own quantile function, and the space they span.
+"""Distributions of a parameter, each a quantile function, and the space they span.
 
-A distribution turns a number in [0, 1) into a value. One sampler of such numbers therefore serves
-every distribution, and random, Sobol and Latin hypercube draws differ in nothing else.
+A distribution turns a number in [0, 1) into a value, so one sampler of such numbers serves every
+distribution. Random, Sobol and Latin hypercube draws differ only in these numbers.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 from harness.errors import SweepError
-from harness.records import Config, Value
+from harness.records import Config, Value, is_number
 
 
 @runtime_checkable
@@ -29,7 +29,7 @@ class Distribution(Protocol):
         ...
 
     def values(self) -> tuple[Value, ...]:
-        """Return every value where they are finitely many, else the two ends of the range."""
+        """Return every value if there are finitely many, else the two ends of the range."""
         ...
 
     def describe(self) -> str:
@@ -57,7 +57,30 @@ class Constant:
 
 
 @dataclass(frozen=True, slots=True)
-class Uniform:
+class _Range:
+    """A range of numbers, from ``low`` to ``high``."""
+
+    low: float
+    high: float
+
+    def __post_init__(self) -> None:
+        given = f"{type(self).__name__}({self.low!r}, {self.high!r})"
+        for end in (self.low, self.high):
+            if not is_number(end) or not math.isfinite(end):
+                raise SweepError(f"{given}: {end!r} is not a finite number")
+        if self.low >= self.high:
+            raise SweepError(
+                f"{given}: the lower end must be below the upper; swap them, or use a plain value "
+                "for a constant"
+            )
+
+    def values(self) -> tuple[float, float]:
+        """Return both ends."""
+        return (self.low, self.high)
+
+
+@dataclass(frozen=True, slots=True)
+class Uniform(_Range):
     """Evenly between ``low`` and ``high``.
 
     Raises
@@ -66,19 +89,9 @@ class Uniform:
         Where ``low`` is not below ``high``, or either is not finite.
     """
 
-    low: float
-    high: float
-
-    def __post_init__(self) -> None:
-        _check_range("Uniform", self.low, self.high)
-
     def quantile(self, u: float, given: Mapping[str, Value]) -> float:
         """Return ``low + u (high - low)``."""
         return min(self.low + u * (self.high - self.low), self.high)
-
-    def values(self) -> tuple[float, float]:
-        """Return both ends."""
-        return (self.low, self.high)
 
     def describe(self) -> str:
         """Return the range."""
@@ -86,7 +99,7 @@ class Uniform:
 
 
 @dataclass(frozen=True, slots=True)
-class LogUniform:
+class LogUniform(_Range):
     """Evenly on a logarithmic scale between ``low`` and ``high``, both above zero.
 
     Raises
@@ -95,11 +108,8 @@ class LogUniform:
         Where ``low`` is not above zero or not below ``high``, or either is not finite.
     """
 
-    low: float
-    high: float
-
     def __post_init__(self) -> None:
-        _check_range("LogUniform", self.low, self.high)
+        _Range.__post_init__(self)
         if self.low <= 0:
             raise SweepError(
                 f"LogUniform({self.low:g}, {self.high:g}): both ends must be above zero on a "
@@ -109,14 +119,10 @@ class LogUniform:
     def quantile(self, u: float, given: Mapping[str, Value]) -> float:
         """Return ``low (high / low) ** u`` to 12 significant digits.
 
-        Beyond those, mathematical libraries differ, and a run must be the same on every machine.
+        In further digits mathematical libraries differ, and a run must be the same everywhere.
         """
         value = float(f"{self.low * math.exp(u * math.log(self.high / self.low)):.12g}")
         return min(max(value, self.low), self.high)
-
-    def values(self) -> tuple[float, float]:
-        """Return both ends."""
-        return (self.low, self.high)
 
     def describe(self) -> str:
         """Return the range and how many orders of magnitude it spans."""
@@ -165,7 +171,7 @@ class Choice:
     def quantile(self, u: float, given: Mapping[str, Value]) -> Value:
         """Return the option in whose share of the unit interval ``u`` lies."""
         place = bisect.bisect_right(self._ends, u * self._ends[-1])
-        last = bisect.bisect_left(self._ends, self._ends[-1])  # of those that have a weight
+        last = bisect.bisect_left(self._ends, self._ends[-1])  # the last option with a weight
         return self.options[min(place, last)]
 
     def values(self) -> tuple[Value, ...]:
@@ -183,7 +189,7 @@ class Choice:
 class Given:
     """A distribution that depends on another parameter's value.
 
-    Cases are keywords where the other parameter's values are names, or a mapping where not:
+    Give cases as keywords where the other parameter's values are names, else as a mapping:
     ``Given("lr_schedule", advanced=…, cosine=…)``, ``Given("batch_size", {4: …, 8: …})``.
     """
 
@@ -240,8 +246,8 @@ class Space:
     Raises
     ------
     SweepError
-        Where a parameter depends on one that is not there, on itself in a circle, or on values
-        for which no case is given; or where a learning rate is not above zero.
+        Where a parameter depends on one that is not there, on itself in a circle, or on a value
+        without a case; or where a learning rate is not above zero.
     """
 
     def __init__(self, parameters: Mapping[str, object]) -> None:
@@ -268,7 +274,7 @@ class Space:
 
     @property
     def dependencies(self) -> dict[str, str]:
-        """Return the parameters that depend on another, with that other."""
+        """The parameters that depend on another → that other."""
         return {
             name: distribution.parameter
             for name, distribution in self.distributions.items()
@@ -276,7 +282,7 @@ class Space:
         }
 
     def config(self, point: Sequence[float]) -> Config:
-        """Return the config at a point of the unit cube: a coordinate a parameter, as declared."""
+        """Return the config at a point of the unit cube, a coordinate for each parameter."""
         if len(point) != len(self.distributions):
             raise ValueError(f"a point of {len(self.distributions)} coordinates, got {len(point)}")
         drawn: dict[str, Value] = {}
@@ -323,7 +329,7 @@ class Space:
 
     def _check_cases(self, name: str, distribution: Given) -> None:
         parent = self.distributions[distribution.parameter]
-        if isinstance(parent, Uniform | LogUniform):
+        if isinstance(parent, _Range):
             raise SweepError(
                 f"{name}: given {distribution.parameter!r}, which is continuous; "
                 f"a case can only be given for each of finitely many values"
@@ -341,20 +347,8 @@ class Space:
         if distribution is None:
             return
         for value in distribution.values():
-            number = isinstance(value, int | float) and not isinstance(value, bool)
-            if not number or not float(value or 0) > 0:
+            if not is_number(value) or not value > 0:
                 raise SweepError(
                     f"learning_rate: {value!r} is not above zero; a learning rate of zero "
                     f"belongs in an arm, arms=dict(placebo=…)"
                 )
-
-
-def _check_range(kind: str, low: float, high: float) -> None:
-    for end in (low, high):
-        if isinstance(end, bool) or not isinstance(end, int | float) or not math.isfinite(end):
-            raise SweepError(f"{kind}({low!r}, {high!r}): {end!r} is not a finite number")
-    if low >= high:
-        raise SweepError(
-            f"{kind}({low:g}, {high:g}): the lower end must be below the upper; "
-            f"swap them, or use a plain value for a constant"
-        )

@@ -1,4 +1,4 @@
-"""A hypothesis strategy of a space's configurations, for property tests of users' own code."""
+"""A hypothesis strategy of a space's configurations, for users' property tests."""
 
 from __future__ import annotations
 
@@ -15,9 +15,8 @@ if TYPE_CHECKING:
 def configs(of: Sweep | Space) -> SearchStrategy[Config]:
     """Return a strategy of configs that the sampler could draw from a sweep's space.
 
-    Hypothesis chooses the point of the unit cube, the space's own quantile functions do the rest:
-    dependent parameters stay consistent, and shrinking moves towards the first options and the
-    lower ends.
+    Hypothesis chooses a point of the unit cube, and the space's quantile functions do the rest. So
+    dependent parameters stay consistent, and shrinking moves towards first options and lower ends.
     """
     from hypothesis import strategies as st
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from harness.errors import SweepError, nearest
 from harness.protocols import Claim
-from harness.records import MAIN, Config, Outcome, Run, Value, digest
+from harness.records import MAIN, Config, Outcome, Run, Value, digest, is_number
 from harness.sweeps.baseline import ENDINGS
 from harness.sweeps.sampling import FIXED_SIZE, SAMPLERS, unit_points
 from harness.sweeps.space import Space
@@ -29,7 +29,10 @@ SHORT_NAMES = {
     "entropy_coef": "e",
 }
 DECLARED_BY = 16
-"""The number of configurations that identify what a sweep draws."""
+"""The number of first configurations that a digest of the sweep is taken over."""
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.]*")
+"""The form of a sweep's name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,27 +52,27 @@ class Sweep:
     name
         Letters, digits, ``_`` and ``.``; unique among the sweeps of a session.
     runs, steps
-        How many main runs, and how many training steps each.
+        The number of main runs, and of training steps of each.
     seed
-        Of the sample of configurations and, with the name and a run's number, of each run.
+        The seed of the sample. With the name and a run's number, it also makes that run's seed.
     space
         Parameter → distribution, or a plain value.
     baseline
         The name of another sweep, or `Counts` that were published.
     arms
-        ``placebo``, ``null``, ``half`` (each so many of the first main runs), or a parameter's
-        name with `Pairs`.
+        ``placebo``, ``null`` or ``half`` → a number of main runs, the first ones; or a parameter's
+        name → `Pairs`.
     questions
         Id → claim.
     task
         The name of the task to train on; the embedded addition task where None.
     trainer
-        A module-level function that trains a run, in place of the harness's own backends.
+        A function of the sweep file that trains a run, in place of the harness's own backends.
     evaluate_every
         Steps between two points of the learning curve.
     alpha, margin, min_gain
-        The level of a question; the difference that matters to one that names no margin; the gain
-        below which a run is shown to fail. Fixed here, before there are data.
+        The level of a question; the difference that matters, unless a claim names its own; the
+        gain below which a run is shown to fail. Fixed here, before there are data.
     sampler
         ``random``, ``sobol`` or ``latin_hypercube``.
 
@@ -97,50 +100,20 @@ class Sweep:
     parameters: Space = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        for what in ("space", "arms", "questions"):
-            given = getattr(self, what)
-            if not isinstance(given, Mapping):
-                where = f"sweep {self.name!r}: {what} is {given!r}"
-                raise SweepError(f"{where}; expected {what}=dict(…)")
-        if isinstance(self.seed, bool) or not isinstance(self.seed, int) or self.seed < 0:
-            where = f"sweep {self.name!r}: seed is {self.seed!r}"
-            raise SweepError(f"{where}; expected a whole number of at least 0")
-        known = isinstance(self.name, str)
-        if not known or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.]*", self.name):
+        if not isinstance(self.name, str) or not NAME.fullmatch(self.name):
             raise SweepError(
                 f"sweep name {self.name!r}: use letters, digits, '_' and '.', a letter "
                 f"or digit first, since run ids and report folders are made of it"
             )
-        for what in ("runs", "steps", "evaluate_every"):
-            _check_count(f"sweep {self.name!r}: {what}", getattr(self, what))
-        for what, most in (("alpha", 0.5), ("margin", 1.0), ("min_gain", 1.0)):
-            _check_share(f"sweep {self.name!r}: {what}", getattr(self, what), most)
-        if self.sampler not in SAMPLERS:
-            raise SweepError(
-                f"sweep {self.name!r}: sampler {self.sampler!r} is not one of {', '.join(SAMPLERS)}"
-                f"{nearest(self.sampler, SAMPLERS)}"
-            )
         try:
+            self._check_values()
             object.__setattr__(self, "parameters", Space(self.space))
+            self._check_baseline()
+            self._check_arms()
+            self._check_questions()
+            self._check_trainer()
         except SweepError as error:
             raise SweepError(f"sweep {self.name!r}: {error}") from None
-        if isinstance(self.baseline, Counts):
-            successes, runs = self.baseline.successes, self.baseline.runs
-            if not (0 <= successes <= runs and runs >= 1):
-                raise SweepError(
-                    f"sweep {self.name!r}: baseline {self.baseline.name!r} has {successes} "
-                    f"successes in {runs} runs; expected at most as many, in at least one"
-                )
-        if isinstance(self.baseline, str) and self.baseline.lower().endswith(ENDINGS):
-            raise SweepError(
-                f"sweep {self.name!r}: baseline {self.baseline!r} is a table; declare a sweep or "
-                f"Counts, and give a table when it is run: --sweep-baseline {self.baseline}"
-            )
-        if self.baseline == self.name:
-            raise SweepError(f"sweep {self.name!r}: its baseline is itself; name another sweep")
-        self._check_arms()
-        self._check_questions()
-        self._check_trainer()
 
     def plan(
         self,
@@ -154,7 +127,7 @@ class Sweep:
         Parameters
         ----------
         runs
-            The first so many main runs, and only arms of these.
+            The number of main runs to keep, with their arms; all where None.
         steps
             Steps of a main run, in place of the declared.
         arms
@@ -176,10 +149,10 @@ class Sweep:
 
     @cached_property
     def declaration(self) -> str:
-        """A digest of all that decides the runs' configurations and seeds, but their number.
+        """A digest of all that decides the runs' configurations and seeds, except their number.
 
-        It is taken over the first configurations drawn, so that a space that is written otherwise
-        but draws the same is the same.
+        It is taken over the first configurations drawn, so that spaces which are written
+        differently but draw the same are the same.
         """
         fixed = self.sampler in FIXED_SIZE
         count = self.runs if fixed else DECLARED_BY
@@ -188,23 +161,18 @@ class Sweep:
         return digest([self.name, self.seed, self.task or "", self.steps, drawn])
 
     def _arm_runs(self, arm: str, size: int | Pairs, main: tuple[Run, ...]) -> Iterable[Run]:
-        count = size.count if isinstance(size, Pairs) else size
-        for of in main[:count]:
-            if isinstance(size, Pairs):
+        if isinstance(size, Pairs):
+            for of in main[: size.count]:
                 for value in size.values:
                     if value != of.config[arm]:
                         config = of.config.replace(**{arm: value})
-                        yield self._run(
-                            of.index, arm, config, of.steps, of=of, kind=f"{arm}_{value}"
-                        )
-            elif arm == "placebo":
-                yield self._run(
-                    of.index, arm, of.config.replace(learning_rate=0.0), of.steps, of=of
-                )
-            elif arm == "half":
-                yield self._run(of.index, arm, of.config, max(1, of.steps // 2), of=of)
-            else:
-                yield self._run(of.index, arm, of.config, of.steps, of=of)
+                        kind = f"{arm}_{value}"
+                        yield self._run(of.index, arm, config, of.steps, of=of, kind=kind)
+            return
+        for of in main[:size]:
+            config = of.config.replace(learning_rate=0.0) if arm == "placebo" else of.config
+            steps = max(1, of.steps // 2) if arm == "half" else of.steps
+            yield self._run(of.index, arm, config, steps, of=of)
 
     def _run(
         self,
@@ -233,10 +201,46 @@ class Sweep:
             declaration=self.declaration,
         )
 
+    def _check_values(self) -> None:
+        for what in ("space", "arms", "questions"):
+            given = getattr(self, what)
+            if not isinstance(given, Mapping):
+                raise SweepError(f"{what} is {given!r}; expected {what}=dict(…)")
+        _check_count("seed", self.seed, least=0)
+        for what in ("runs", "steps", "evaluate_every"):
+            _check_count(what, getattr(self, what))
+        for what, most in (("alpha", 0.5), ("margin", 1.0), ("min_gain", 1.0)):
+            value = getattr(self, what)
+            if not is_number(value) or not 0 < value < most:
+                raise SweepError(
+                    f"{what} is {value!r}; expected a number above 0 and below {most:g}"
+                )
+        if self.sampler not in SAMPLERS:
+            raise SweepError(
+                f"sampler {self.sampler!r} is not one of {', '.join(SAMPLERS)}"
+                f"{nearest(self.sampler, SAMPLERS)}"
+            )
+
+    def _check_baseline(self) -> None:
+        if isinstance(self.baseline, Counts):
+            successes, runs = self.baseline.successes, self.baseline.runs
+            if not (0 <= successes <= runs and runs >= 1):
+                raise SweepError(
+                    f"baseline {self.baseline.name!r} has {successes} successes in {runs} runs; "
+                    "expected at most as many, in at least one"
+                )
+        elif self.baseline == self.name:
+            raise SweepError("its baseline is itself; name another sweep")
+        elif self.baseline is not None and self.baseline.lower().endswith(ENDINGS):
+            raise SweepError(
+                f"baseline {self.baseline!r} is a table; declare a sweep or Counts, and give a "
+                f"table when it is run: --sweep-baseline {self.baseline}"
+            )
+
     def _check_arms(self) -> None:
+        known = ("placebo", "null", "half", *self.parameters)
         for arm, size in self.arms.items():
-            where = f"sweep {self.name!r}: arm {arm!r}"
-            known = ("placebo", "null", "half", *self.parameters)
+            where = f"arm {arm!r}"
             if arm not in known:
                 raise SweepError(f"{where} is not one of {', '.join(known)}{nearest(arm, known)}")
             if isinstance(size, Pairs) != (arm in self.parameters):
@@ -255,15 +259,14 @@ class Sweep:
         for id_, claim in self.questions.items():
             if not isinstance(claim, Claim):
                 raise SweepError(
-                    f"sweep {self.name!r}: question {id_!r} is {claim!r}, which is no claim; "
-                    f"use one, as success_rate.above(0.5), or derive yours from harness.BaseClaim"
+                    f"question {id_!r} is {claim!r}, which is no claim; use one, as "
+                    "success_rate.above(0.5), or derive yours from harness.BaseClaim"
                 )
             for name in claim.parameters:
                 if name not in self.parameters:
                     raise SweepError(
-                        f"sweep {self.name!r}: question {id_!r} names the parameter {name!r}; "
-                        f"the space has {', '.join(self.parameters)}"
-                        f"{nearest(name, self.parameters)}"
+                        f"question {id_!r} names the parameter {name!r}; the space has "
+                        f"{', '.join(self.parameters)}{nearest(name, self.parameters)}"
                     )
 
     def _check_trainer(self) -> None:
@@ -274,8 +277,8 @@ class Sweep:
         found = getattr(module, named, self.trainer if module is None else None)
         if not inspect.isfunction(self.trainer) or "<" in named or found is not self.trainer:
             raise SweepError(
-                f"sweep {self.name!r}: trainer {self.trainer!r} must be a function at the top "
-                f"level of a file, under its own name, since workers load it by name"
+                f"trainer {self.trainer!r} must be a function at the top level of a file, under "
+                "its own name, since workers load it by name"
             )
 
 
@@ -285,19 +288,13 @@ def trainer_file(trainer: Callable[..., Outcome]) -> Path:
     return Path(getattr(module, "__file__", None) or inspect.getfile(trainer)).resolve()
 
 
-def _check_count(what: str, value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise SweepError(f"{what} is {value!r}; expected a whole number of at least 1")
-
-
-def _check_share(what: str, value: object, most: float) -> None:
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not number or not 0 < float(value) < most:  # type: ignore[arg-type]
-        raise SweepError(f"{what} is {value!r}; expected a number above 0 and below {most:g}")
+def _check_count(what: str, value: object, least: int = 1) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise SweepError(f"{what} is {value!r}; expected a whole number of at least {least}")
 
 
 _NOT_PLAIN = re.compile(r"[^A-Za-z0-9_.+-]")
-"""Characters that a run's id must not have: a shell or a file name would need to quote them."""
+"""Characters that a run's id must not have: a shell would need quotes around them."""
 
 
 def _written(value: Value) -> str:

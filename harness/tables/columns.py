@@ -1,4 +1,4 @@
-"""Find out the role of each column of a table: ids, outcomes, settings, bookkeeping."""
+"""Find the role of each column of a table: ids, outcomes, settings, bookkeeping."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Literal
 
 from harness.errors import UnclearTableError, UsageError, nearest
-from harness.records import Value
+from harness.records import Value, is_number
 from harness.tables import trackers
 from harness.tables.naming import Kind, Name, is_known, is_measured, parsed
-from harness.tables.table import Table, identity, is_number, is_numeric
+from harness.tables.table import Table, identity, is_numeric
 from harness.tables.trackers import Tracker, is_bookkeeping
 from harness.text import first
 
@@ -41,31 +41,31 @@ ROLES: dict[str, tuple[str, tuple[Kind, ...]]] = {
     "samples": ("samples", MEASURED),
     "prompts_changed": ("prompts_changed", MEASURED),
 }
-"""Role → the canonical names for it, the likeliest first, and the kinds of column it may have.
+"""Role → its canonical names, the likeliest first, and the kinds of column that may have it.
 
-``prompts``, ``samples`` and ``prompts_changed`` have their roles only in a table with standard
-errors; elsewhere they may be anything.
+``prompts``, ``samples`` and ``prompts_changed`` are roles only in a table with standard errors;
+elsewhere they may be anything.
 """
 
 IDS = ("run", "run_id", "id", "run_uuid", "trial_id")
-"""Names of columns that identify a run. Those of `NAMES` do so where every row has its own."""
+"""Names of columns that identify a run; those of `NAMES` only where every row has its own."""
 
 NAMES = ("name", "run_name", "trial_name", "trial")
 
 MOST_NAMED = 6
-"""A message names at most so many columns."""
+"""The most columns that a message names."""
 
 MANY_ROWS = 10
-"""From so many rows on, a column with a different text in every row is a name of the run."""
+"""In a table of this many rows, a column with another text in every row is a name of the run."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReadOptions:
-    """Options of reading a table, as the user gives them; all may be left out.
+    """The user's options of reading a table.
 
     ``params``, ``before``, ``after``, ``metric`` and ``by`` are columns, with or without the prefix
-    they have in the table. ``target`` is the value of the metric that a success passes. ``curves``
-    is a long table of ``run``, ``step``, ``perf`` and optionally ``se``.
+    they have in the table. A success passes ``target``, a value of the metric. ``curves`` is a long
+    table of ``run``, ``step``, ``perf`` and optionally ``se``.
     """
 
     params: tuple[str, ...] = ()
@@ -79,7 +79,7 @@ class ReadOptions:
 
 
 NOTHING = ReadOptions()
-"""No options: every column is recognised by its name."""
+"""Without options every column is recognised by its name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +102,7 @@ class Columns:
 def resolve(table: Table, names: Mapping[str, Name], wanted: str, prefer: Collection[Kind]) -> str:
     """Return the column that the user calls ``wanted``, with its prefix or without.
 
-    Where several have that name, it is the one of the kinds to ``prefer``.
+    If several have that name, those of the kinds to ``prefer`` come first.
 
     Raises
     ------
@@ -163,10 +163,7 @@ def find_roles(table: Table, options: ReadOptions) -> Columns:
 
 
 def _suits(role: str, cells: Iterable[Value]) -> bool:
-    """Whether cells fit a role.
-
-    A `state` may be a state of the United States, and `max_steps` may be −1 for "no limit".
-    """
+    """Return whether cells fit a role: a `state` may be "Ohio", and `max_steps` −1 for no limit."""
     known = {item for item in cells if item is not None}
     if role == "status":
         return all(isinstance(item, str) and trackers.state(item) for item in known)
@@ -195,15 +192,15 @@ def _id_column(
 def find_parameters(
     table: Table, columns: Columns, options: ReadOptions, outcome: Collection[str]
 ) -> Columns:
-    """Add the parameters, the columns to group by, and those that are ignored.
+    """Add the parameters, the columns to group by, and the ignored ones.
 
     ``outcome`` are the columns that the runs are judged by.
 
     Raises
     ------
     UsageError
-        Where a column is named for two uses, two columns would be one parameter, or parameters
-        and measurements cannot be told apart.
+        Where a column has two uses, two columns are one parameter, or parameters and measurements
+        cannot be told apart.
     """
     names, file = columns.names, table.path.name
     by = {}
@@ -287,7 +284,7 @@ def _refuse_to_guess(
 
 
 def _is_unknown(table: Table, name: Name) -> bool:
-    """Whether a column may be either: of numbers, or logged judging by its name."""
+    """Return whether a column may be either: it has numbers, or a name like those of logs."""
     known = name.kind != "plain" or is_known(name)
     return not known and ("/" in name.bare or is_numeric(table.values(name.raw)))
 

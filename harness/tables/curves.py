@@ -13,6 +13,7 @@ from harness.tables import rows
 from harness.tables.naming import Name, parsed
 from harness.tables.reading import read_table
 from harness.tables.table import Table, identity
+from harness.text import first
 
 _RUN = ("run", "run_id", "id", "trial_id", "number", "name")
 _STEP = ("step", "_step", "steps", "global_step", "iteration", "training_iteration", "epoch")
@@ -24,9 +25,9 @@ def read_curves(
 ) -> tuple[dict[str, tuple[Evaluation, ...]], str]:
     """Return run id → learning curve in the order of its steps, and a note on what was read.
 
-    ``ids`` are those of the runs, ``measure`` the canonical name of the metric, which the column
-    may have instead of ``perf``; perf is multiplied by ``sign``. A missing standard error is NaN, a
-    point without perf is left out.
+    ``ids`` are those of the runs. The column of perf may also have the canonical name of the
+    metric, ``measure``; its values are multiplied by ``sign``. A missing standard error is NaN, and
+    a point without perf is left out.
 
     Raises
     ------
@@ -48,10 +49,9 @@ def read_curves(
     for row, cell in enumerate(table.columns[run]):
         id_, value = identity(cell), perfs[row]
         if id_ not in known:
-            some = ", ".join(map(repr, ids[:3])) + (", …" if len(ids) > 3 else "")
             raise UsageError(
                 f"{table.where(row)}: there is no run {id_!r} in the table of runs, whose ids are "
-                f"{some}"
+                f"{first(map(repr, ids), 3)}"
             )
         if row not in steps:
             raise UsageError(f"{table.where(row)}: no step in column {step!r}")
@@ -81,5 +81,5 @@ def _column(table: Table, names: Mapping[str, Name], what: str, called: tuple[st
             return found[0]
     raise UsageError(
         f"{table.path.name} has no column {what!r}: learning curves are a long table with the "
-        f"columns run, step, perf and optionally se; it has {', '.join(list(table.columns)[:6])}"
+        f"columns run, step, perf and optionally se; it has {first(table.columns, 6)}"
     )

@@ -1,4 +1,4 @@
-"""Write stored runs as a table, and restore what such a table says beyond any other's.
+"""Write stored runs as a table, and restore what only such a table says.
 
 A table is written whole or not at all, and its numbers to the last bit.
 """
@@ -10,7 +10,7 @@ import io
 import json
 import os
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -32,8 +32,8 @@ Cells = dict[str, list[Value]]
 def run_columns(results: Sequence[Result]) -> Cells:
     """Return the columns of a table with a row for each of ``results`` [n], in their order.
 
-    A value that a run does not have is None. Every run gets an id of its own: where several share
-    one, as in a sweep that two backends trained, it ends in digits from the run's key.
+    A missing value is None. Every run gets an id of its own: if several share one, as in a sweep
+    that two backends trained, digits from the run's key are added.
     """
     ids, pairs = _named(results)
     outcomes = [result.outcome for result in results]
@@ -62,7 +62,7 @@ def run_columns(results: Sequence[Result]) -> Cells:
         "device": [r.outcome.device or r.conditions.device or None for r in results],
         "seconds": [outcome.seconds for outcome in outcomes],
         "finished_at": [result.finished_at for result in results],
-        # Half a character, as at the end of a log that was cut off, cannot be written to a file.
+        # A log that was cut off may end in half a character, which cannot be written to a file.
         "error": [
             None if o.error is None else o.error.encode(errors="backslashreplace").decode()
             for o in outcomes
@@ -86,10 +86,10 @@ def curve_columns(results: Sequence[Result]) -> Cells:
 
 
 def restored(table: Table, kept: Sequence[int], results: Sequence[Result]) -> tuple[Result, ...]:
-    """Return the results of the rows ``kept`` with all that a table of ours says of each.
+    """Return the results of the rows ``kept`` with all that an exported table says of each.
 
-    That is its sweep, the backend and the device that trained it, how long it took, when it
-    finished, its error message, and whether it crashed or was interrupted.
+    That is its sweep, the backend and the device that trained it, its duration, when it finished,
+    its error message, and whether it crashed or was interrupted.
     """
     blank = [None] * len(table)
     text = {
@@ -104,7 +104,7 @@ def restored(table: Table, kept: Sequence[int], results: Sequence[Result]) -> tu
             conditions=replace(result.conditions, backend=text["backend"][row]),
             outcome=replace(
                 result.outcome,
-                # Two statuses of ours are words that trackers use for a failed run.
+                # Trackers use two of our statuses for a failed run.
                 status=OWN.get(text["status"][row], result.outcome.status),
                 device=text["device"][row] or None,
                 seconds=times.get(row),
@@ -119,10 +119,13 @@ def restored(table: Table, kept: Sequence[int], results: Sequence[Result]) -> tu
 def _named(results: Sequence[Result]) -> tuple[list[str], list[str | None]]:
     """Return unique ids [n] for ``results``, and those of the main runs they are paired with.
 
-    The latter is None where the main run is not among them.
+    The latter is None where the main run is not among the results.
     """
     times = Counter(result.run.id for result in results)
-    ids = [r.run.id if times[r.run.id] == 1 else f"{r.run.id}@{_mark(r)}" for r in results]
+    ids = []
+    for result in results:
+        mark = digest([result.run.sweep, result.key])[:8]
+        ids.append(result.run.id if times[result.run.id] == 1 else f"{result.run.id}@{mark}")
     mains: dict[object, list[tuple[str, Result]]] = defaultdict(list)
     for id_, result in zip(ids, results, strict=True):
         if result.run.arm == MAIN:
@@ -130,13 +133,8 @@ def _named(results: Sequence[Result]) -> tuple[list[str], list[str | None]]:
     return ids, [_pair(result, mains[_kind(result, result.run.pair)]) for result in results]
 
 
-def _mark(result: Result) -> str:
-    """Return 8 digits that tell a run from others with its id, in any table."""
-    return digest([result.run.sweep, result.key])[:8]
-
-
 def _kind(result: Result, main: str | None) -> tuple[object, ...]:
-    """Return what identifies the pair of an arm's run and its ``main`` run."""
+    """Return the values that an arm's run shares with its ``main`` run alone."""
     run, conditions = result.run, replace(result.conditions, device="", trainer="")
     declared = 0 if conditions.backend == IMPORTED else run.declared_steps
     return run.sweep, main, run.declaration, declared, conditions
@@ -145,7 +143,7 @@ def _kind(result: Result, main: str | None) -> tuple[object, ...]:
 def _pair(result: Result, mains: Iterable[tuple[str, Result]]) -> str | None:
     """Return the id of the main run that an arm's run is paired with.
 
-    Of several it is the one with as many steps, or with twice as many, as for a half arm.
+    Of several, that is the one with as many steps, or else with twice as many, as for a half arm.
     """
     if result.run.arm == MAIN:
         return None
@@ -164,8 +162,8 @@ def check_target(path: Path, *, force: bool) -> None:
     Raises
     ------
     UsageError
-        Where its ending is not a table's, its folder does not exist, or the file exists and is not
-        to be replaced by ``force``.
+        Where its ending is not a table's, its folder does not exist, or the file exists and
+        ``force`` does not replace it.
     """
     if path.suffix.lower() not in FORMATS:
         raise UsageError(
@@ -188,7 +186,7 @@ def write_tables(tables: Mapping[Path, Mapping[str, Sequence[Value]]]) -> None:
     Raises
     ------
     UsageError
-        Where one cannot be written; then none are.
+        Where one cannot be written; then none is.
     """
     beside = {path: path.with_name(f".{path.name}.{os.getpid()}.part") for path in tables}
     try:
@@ -206,19 +204,17 @@ def write_tables(tables: Mapping[Path, Mapping[str, Sequence[Value]]]) -> None:
 
 
 def text_of(columns: Mapping[str, Sequence[Value]], format_: str) -> str:
-    """Return a table as the text of a file; ``format_`` is any of `FORMATS` but Parquet.
-
-    A missing cell is a blank, or null.
-    """
+    """Return a table as the text of a file; ``format_`` is any of `FORMATS` but Parquet."""
     if format_ in ("CSV", "TSV"):
         text = io.StringIO()
         writer = csv.writer(text, delimiter="," if format_ == "CSV" else "\t", lineterminator="\n")
         writer.writerow(columns)
         # A number is written by its repr, the shortest text that reads back as the same number.
         writer.writerows(zip(*columns.values(), strict=True))
-        # A file with a zero byte would not be taken for text when it is read.
+        # A reader would take a file with a zero byte for binary data.
         return text.getvalue().replace("\0", "␀")
-    lines = [json.dumps(row, ensure_ascii=False, allow_nan=False) for row in _rows(columns)]
+    rows = (dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True))
+    lines = [json.dumps(row, ensure_ascii=False, allow_nan=False) for row in rows]
     if format_ == "JSON":
         return "[\n" + ",\n".join(lines) + "\n]\n"
     return "".join(f"{line}\n" for line in lines)
@@ -233,8 +229,3 @@ def _write(path: Path, columns: Mapping[str, Sequence[Value]], format_: str) -> 
         text = text_of(columns, format_)
         with path.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
             file.write(text)
-
-
-def _rows(columns: Mapping[str, Sequence[Value]]) -> Iterator[dict[str, Value]]:
-    for row in zip(*columns.values(), strict=True):
-        yield dict(zip(columns, row, strict=True))

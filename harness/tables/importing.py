@@ -1,11 +1,11 @@
-"""Turn the runs of a table into stored runs, keyed by their content and marked as imported."""
+"""Turn the runs of a table into stored runs, with keys made of their content."""
 
 from __future__ import annotations
 
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 from harness.errors import UsageError
 from harness.records import IMPORTED, Outcome, Result, digest
 from harness.sweeps.baseline import counted, is_table
+from harness.sweeps.sweep import NAME
 from harness.tables.runs import CONDITIONS, Reading
 
 _RUN = ("id", "arm", "pair", "seed", "steps")
@@ -20,10 +21,10 @@ _OUTCOME = tuple(f.name for f in fields(Outcome) if f.name not in ("curve", "tra
 
 
 def imported(reading: Reading, sweep: str | None) -> tuple[Result, ...]:
-    """Return the runs of a table as stored runs of ``sweep``; where None, of the sweeps it names.
+    """Return the runs of a table as stored runs of ``sweep``; if None, of the sweeps it names.
 
-    A key is a digest of all that is known of a run, which no run that is trained here can have. The
-    backend that the table names is kept in the run's environment, with the table's name.
+    Their keys are digests of all that is known of a run, and differ from those of runs trained
+    here. The backend that the table names is kept in the run's environment, with the table's name.
 
     Raises
     ------
@@ -36,14 +37,16 @@ def imported(reading: Reading, sweep: str | None) -> tuple[Result, ...]:
             "ΔPerf, perf after training less before, where more is better: name its column by "
             "--metric, or both ends by --before and --after; sweep judge takes any metric"
         )
-    results = _plain_ids(reading.results) if reading.is_ours else reading.results
-    named = _sweeps(reading)
+    results, named = reading.results, tuple[str, ...]()
+    if reading.is_ours:
+        named = tuple(dict.fromkeys(result.run.sweep for result in results))
+        results = _plain_ids(results)
     if sweep is None and not named:
-        raise UsageError(f"say of which sweep the runs of {reading.source} are, by --sweep NAME")
+        raise UsageError(f"name the sweep of the runs in {reading.source}: --sweep NAME")
     if sweep is not None and len(named) > 1:
         raise UsageError(
-            f"{Path(reading.source).name} has runs of the sweeps {', '.join(named)}, which are not "
-            "one: leave --sweep out, or export one of them"
+            f"{Path(reading.source).name} has runs of several sweeps, {', '.join(named)}: leave "
+            "--sweep out, or export one of them"
         )
     for name in named if sweep is None else (sweep,):
         _check_name(name)
@@ -52,18 +55,11 @@ def imported(reading: Reading, sweep: str | None) -> tuple[Result, ...]:
 
 def _check_name(name: str) -> None:
     """Check that ``name`` can be a sweep's, so that it can also be named as a baseline."""
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.]*", name) or is_table(name) or counted(name):
+    if not NAME.fullmatch(name) or is_table(name) or counted(name):
         raise UsageError(
             f"sweep name {name!r}: use letters, digits, '_' and '.', a letter or digit first; not "
             "the ending of a table, and not published"
         )
-
-
-def _sweeps(reading: Reading) -> tuple[str, ...]:
-    """Return the sweeps that a table of ``sweep export`` names; none for any other table."""
-    if not reading.is_ours:
-        return ()
-    return tuple(dict.fromkeys(result.run.sweep for result in reading.results))
 
 
 def _imported(result: Result, sweep: str, reading: Reading) -> Result:
@@ -93,12 +89,11 @@ def _content(result: Result) -> dict[str, Any]:
     }
 
 
-def _plain_ids(results: Iterable[Result]) -> tuple[Result, ...]:
+def _plain_ids(results: Sequence[Result]) -> tuple[Result, ...]:
     """Return results with the ids they had before an export made them unique.
 
-    Two runs of one sweep that had the same id keep the longer ones.
+    Two runs of one sweep that had the same id keep the exported ones.
     """
-    results = tuple(results)
     plain = {r.run.id: re.sub(r"@[0-9a-f]{8}$", "", r.run.id) for r in results}
     times = Counter((result.run.sweep, plain[result.run.id]) for result in results)
     names = {

@@ -25,7 +25,7 @@ PREFIXES: dict[str, Kind] = {
 """Prefixes of trackers' columns, before a dot, slash or colon → the kind of column."""
 
 _UNDERSCORING = {"datetime_start", "mean_test_score", "mean_fit_time"}
-"""Columns that mark an export which writes ``params_x``: one of Optuna or scikit-learn."""
+"""Columns of exports that write ``params_x``: those of Optuna and scikit-learn."""
 
 ALIASES = {
     alias: name
@@ -43,7 +43,7 @@ ALIASES = {
     }.items()
     for alias in aliases.split()
 }
-"""Another name → the name that this project uses."""
+"""Other name → the name that this project uses."""
 
 _COMMON = """
     adam_beta1 adam_beta2 adam_epsilon beta1 beta2 clip_range cliprange dropout epochs epsilon
@@ -74,7 +74,7 @@ _MINIMISED = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Name:
-    """A column's name: as in the table, without its prefix (``bare``), and as used here."""
+    """A column's name: as in the table, without its prefix (``bare``), and canonical."""
 
     raw: str
     bare: str
@@ -114,18 +114,18 @@ def parsed(names: Iterable[str]) -> dict[str, Name]:
 
 
 def is_measured(name: Name) -> bool:
-    """Whether a name without a prefix is typical of measurements: ``val/x``, ``accuracy``."""
+    """Return whether a name without a prefix looks like a measurement: ``val/x``, ``accuracy``."""
     return bool(_LOGGED.fullmatch(name.bare) or _MEASURED.fullmatch(name.canonical))
 
 
 def is_known(name: Name) -> bool:
-    """Whether a name is always a hyperparameter's; ``actor/lr`` may be logged, so it is not."""
+    """Return whether a name is always a hyperparameter's; ``actor/lr`` is not, it may be logged."""
     last = name.canonical if "/" in name.bare else name.canonical.rpartition(".")[2]
     return last in KNOWN
 
 
 def is_minimised(name: Name) -> bool:
-    """Whether lower values of a metric with this name are usually better."""
+    """Return whether lower values of a metric with this name are usually better."""
     return _MINIMISED.search(name.canonical) is not None
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from harness.errors import UnclearTableError, UsageError
-from harness.records import Outcome, Status, Value
+from harness.records import Outcome, Status, Value, finite
 from harness.tables import rows
 from harness.tables.columns import MEASURED, Columns, ReadOptions, resolve
 from harness.tables.naming import is_known, is_measured, is_minimised
@@ -21,11 +21,11 @@ from harness.verdicts import Metric
 
 @dataclass(frozen=True, slots=True)
 class OutcomeColumns:
-    """The columns that the outcome of a run is read from, so that more is better.
+    """The columns that the outcome of a run is read from.
 
-    The outcome is ``sign`` · (``value`` − ``before``), or ``target`` in the place of ``before``.
-    ``value``, ``before`` and ``se`` are columns. ``perf_before`` and ``perf_after`` are columns of
-    perf itself, where more of it is better. ``note`` tells the user what was chosen.
+    The outcome is ``sign`` · (``value`` − ``before``), with ``target`` in place of a missing
+    ``before``; more is better. Unless less of it is better, ``perf_before`` and ``perf_after`` are
+    columns of perf itself. ``note`` tells the user what was chosen.
     """
 
     metric: Metric
@@ -67,9 +67,7 @@ def choose(table: Table, columns: Columns, options: ReadOptions) -> OutcomeColum
     wanted = delta if options.metric is None else _resolve(table, columns, options.metric)
     if wanted is None:
         raise UnclearTableError(_nothing_to_judge(table, columns))
-    if wanted == delta:
-        return _delta_perf(columns, options, wanted)
-    return _plain(table, columns, options, wanted)
+    return _one(columns, options, wanted, is_delta=wanted == delta)
 
 
 def _change(table: Table, columns: Columns, options: ReadOptions) -> OutcomeColumns:
@@ -96,50 +94,41 @@ def _change(table: Table, columns: Columns, options: ReadOptions) -> OutcomeColu
         se=se,
         perf_before=None if minimised else before,
         perf_after=None if minimised else after,
-        note=f"outcome: {after} − {before}, {_better(minimised)}{_with(se)}",
+        note=_note(f"{after} − {before}", minimised, se),
     )
 
 
-def _delta_perf(columns: Columns, options: ReadOptions, delta: str) -> OutcomeColumns:
-    """Judge by ΔPerf, or by how far it is ahead of the target."""
-    minimised, roles = options.direction == "min", columns.roles
-    if options.target is None:
-        metric = Metric("−ΔPerf" if minimised else "ΔPerf", "no change", minimised)
-    else:
-        metric = Metric(_past("ΔPerf", options.target, minimised), "target", minimised)
-    se = roles.get("delta_perf_se")
-    return OutcomeColumns(
-        metric,
-        delta,
-        target=options.target or 0.0,
-        se=se,
-        perf_before=None if minimised else roles.get("perf_before"),
-        perf_after=None if minimised else roles.get("perf_after"),
-        note=f"outcome: ΔPerf, from {delta}{_against(options)}, {_better(minimised)}{_with(se)}",
-    )
-
-
-def _plain(table: Table, columns: Columns, options: ReadOptions, wanted: str) -> OutcomeColumns:
-    """Judge by a plain final metric, or by how far it is ahead of the target."""
+def _one(columns: Columns, options: ReadOptions, wanted: str, *, is_delta: bool) -> OutcomeColumns:
+    """Judge by ΔPerf or another final metric, or by how far it is ahead of the target."""
+    minimised, target, roles = options.direction == "min", options.target, columns.roles
     name = columns.names[wanted]
-    if options.direction is None:
+    if is_delta:
+        called, source, se = "ΔPerf", f"ΔPerf, from {wanted}", roles.get("delta_perf_se")
+    elif options.direction is None:
         raise UsageError(
-            f"--metric {options.metric}: say whether more or less of it is better, by "
-            "--direction max or --direction min"
+            f"--metric {options.metric}: give --direction max or --direction min, as more or less "
+            "of it is better"
         )
-    minimised = options.direction == "min"
-    beside = {f"{name.canonical}{end}" for end in ("_se", "_stderr", "_sem", ".se")}
-    se = next((raw for raw, n in columns.names.items() if n.canonical in beside), None)
-    if options.target is None:
-        metric = Metric(f"−{name.bare}" if minimised else name.bare, "arbitrary", minimised)
     else:
-        metric = Metric(_past(name.bare, options.target, minimised), "target", minimised)
+        called, source = name.bare, wanted
+        beside = {f"{name.canonical}{end}" for end in ("_se", "_stderr", "_sem", ".se")}
+        se = next((raw for raw, n in columns.names.items() if n.canonical in beside), None)
+    if target is None:
+        said = f"−{called}" if minimised else called
+        metric = Metric(said, "no change" if is_delta else "arbitrary", minimised)
+    else:
+        said = f"{called} {'+' if target < 0 else '−'} {abs(target):g}"
+        metric = Metric(f"−({said})" if minimised else said, "target", minimised)
+        source += f" against the target {target:g}"
+    has_perf = is_delta and not minimised
     return OutcomeColumns(
         metric,
         wanted,
-        target=options.target or 0.0,
+        target=target or 0.0,
         se=se,
-        note=f"outcome: {wanted}{_against(options)}, {_better(minimised)}{_with(se)}",
+        perf_before=roles.get("perf_before") if has_perf else None,
+        perf_after=roles.get("perf_after") if has_perf else None,
+        note=_note(source, minimised, se),
     )
 
 
@@ -148,13 +137,13 @@ def _resolve(table: Table, columns: Columns, wanted: str) -> str:
 
 
 def _nothing_to_judge(table: Table, columns: Columns) -> str:
-    """Return the message for a table that has nothing to judge by, with the options to give."""
+    """Return the message for a table with nothing to judge by; it has the options to give."""
     roles, asks = columns.roles, "--metric COL --direction max|min, or --before COL --after COL"
     if "perf_before" in roles and "perf_after" in roles:
         asks = f"--before {roles['perf_before']} --after {roles['perf_after']}"
     found = _candidates(table, columns)
     return (
-        f"{table.path.name} has no column delta_perf: say what its runs are judged by, by {asks}; "
+        f"{table.path.name} has no column delta_perf: say what its runs are judged by: {asks}; "
         + (f"columns of numbers: {first(found, 8)}" if found else "it has no column of numbers")
     )
 
@@ -176,23 +165,9 @@ def _candidates(table: Table, columns: Columns) -> list[str]:
     return sorted(ranked, key=lambda raw: ranked[raw])
 
 
-def _past(name: str, target: float, minimised: bool) -> str:
-    """Return the name of a metric less its target."""
-    sign = "+" if target < 0 else "−"
-    text = f"{name} {sign} {abs(target):g}"
-    return f"−({text})" if minimised else text
-
-
-def _against(options: ReadOptions) -> str:
-    return "" if options.target is None else f" against the target {options.target:g}"
-
-
-def _better(minimised: bool) -> str:
-    return "less is better" if minimised else "more is better"
-
-
-def _with(se: str | None) -> str:
-    return f"; standard errors from {se}" if se else ""
+def _note(source: str, minimised: bool, se: str | None) -> str:
+    errors = f"; standard errors from {se}" if se else ""
+    return f"outcome: {source}, {'less' if minimised else 'more'} is better{errors}"
 
 
 # ---- the outcome of each run ---------------------------------------------------------------------
@@ -207,8 +182,8 @@ def outcomes(
 ) -> tuple[dict[int, Outcome], list[str]]:
     """Return row → outcome for the rows ``kept``, without curves, and notes on missing numbers.
 
-    A completed run whose outcome is blank counts as failed; one whose outcome is nan or infinite as
-    diverged. A pruned run counts as failed: its outcome is that of fewer steps than the others had.
+    A completed run counts as failed if its outcome is blank, and as diverged if it is nan or
+    infinite. A pruned run counts as failed: its outcome is that of fewer steps than others had.
 
     Raises
     ------
@@ -221,10 +196,6 @@ def outcomes(
         rows.numbers(table, judged_by.before, done) if judged_by.before else {}
     )
     details = _details(table, columns, judged_by, done)
-    perf_before, perf_after = (
-        rows.finite_numbers(table.values(column)) if column else [None] * len(table)
-        for column in (judged_by.perf_before, judged_by.perf_after)
-    )
     status_column = columns.roles.get("status")
     words: Sequence[Value] = table.values(status_column) if status_column else ()
     found: dict[int, Outcome] = {}
@@ -241,20 +212,15 @@ def outcomes(
         elif words:
             why = f"{status_column}: {words[row]}"
         if status == "completed":
-            found[row] = Outcome(
-                "completed",
-                perf_before=perf_before[row],
-                perf_after=perf_after[row],
-                delta_perf=delta,
-                **details(row),
-            )
+            known: dict[str, Any] = {name: cells.get(row) for name, cells in details.items()}
+            found[row] = Outcome("completed", delta_perf=delta, **known)
         else:
-            found[row] = Outcome(status, perf_before=perf_before[row], error=why)
+            found[row] = Outcome(status, perf_before=details["perf_before"].get(row), error=why)
     return found, _turned(turned, judged_by)
 
 
 def status_of(state: State) -> Status:
-    """Return the status that a run of a table is held as."""
+    """Return the status that a run in this state is given."""
     if state == "pruned" or state == "unfinished":  # noqa: PLR1714 (a type checker's narrowing)
         return "failed"
     return state
@@ -269,40 +235,36 @@ def _measured(value: float | None, before: float | None, sign: int) -> tuple[Sta
 
 def _details(
     table: Table, columns: Columns, judged_by: OutcomeColumns, done: Sequence[int]
-) -> Callable[[int], dict[str, Any]]:
-    """Return a function from a row to the fields of its outcome other than the delta."""
-    roles = columns.roles
-    errors = rows.errors(table, judged_by.se, done)
+) -> dict[str, Mapping[int, Any]]:
+    """Return the fields of an outcome other than the delta: name → row → value."""
+    roles, sign = columns.roles, judged_by.sign
     ours = judged_by.se is not None and judged_by.se == roles.get("delta_perf_se")
-    numbers = {
+    found: dict[str, Mapping[int, Any]] = {
         role: rows.counts(table, roles.get(role) if ours else None, role, done, least)
         for role, least in (("prompts", 1), ("samples", 1), ("prompts_changed", 0))
     }
-    train: Mapping[int, float | None] = {}
+    found["delta_perf_se"] = rows.errors(table, judged_by.se, done)
+    for name in ("perf_before", "perf_after"):
+        column = getattr(judged_by, name)
+        cells = table.values(column) if column else ()
+        found[name] = dict(enumerate(rows.finite_numbers(cells)))
     if "train_delta_perf" in roles and judged_by.metric.zero == "no change":
         train = rows.numbers(table, roles["train_delta_perf"], done)
-
-    def details(row: int) -> dict[str, Any]:
-        trained = train.get(row)
-        known = trained is not None and math.isfinite(trained)
-        return {
-            "delta_perf_se": errors.get(row),
-            "train_delta_perf": judged_by.sign * trained if known and trained is not None else None,
-        } | {role: found.get(row) for role, found in numbers.items()}
-
-    return details
+        found["train_delta_perf"] = {
+            row: sign * item for row, cell in train.items() if (item := finite(cell)) is not None
+        }
+    return found
 
 
 def _turned(turned: Mapping[str, int], judged_by: OutcomeColumns) -> list[str]:
     notes = []
     where = " or ".join(filter(None, (judged_by.value, judged_by.before)))
-    if number := turned.get("failed"):
+    if failed := turned.get("failed"):
         notes.append(
-            f"{plural(number, 'run')} completed without a number in {where}: held as failed (if "
+            f"{plural(failed, 'run')} completed without a number in {where}: counted as failed (if "
             "they diverged, a status column should say so)"
         )
-    if number := turned.get("diverged"):
-        notes.append(
-            f"{plural(number, 'run')} with nan or an infinite number in {where}: held as diverged"
-        )
+    if diverged := turned.get("diverged"):
+        runs = plural(diverged, "run")
+        notes.append(f"{runs} with nan or an infinite number in {where}: counted as diverged")
     return notes

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from harness.errors import UsageError, nearest
-from harness.tables.table import Table, check_size, is_number, value
-from harness.text import listed, plural
+from harness.records import is_number
+from harness.tables.table import Table, check_size, value
+from harness.text import first, listed, plural
 
 FORMATS = {
     ".csv": "CSV",
@@ -26,7 +27,7 @@ FORMATS = {
 """The ending of a file's name → its format."""
 
 LARGEST = 256 * 2**20
-"""The largest file that is read, in bytes: about two million runs of a dozen columns."""
+"""The largest file that is read, in bytes: about two million runs with a dozen columns."""
 
 NESTS = ("config", "summary", "params", "hparams", "hyperparameters", "metrics", "user_attrs")
 """Columns that may hold a dictionary of a run's settings or results, as those of W&B's API do."""
@@ -117,13 +118,7 @@ def _endings() -> str:
 
 
 def read_delimited(path: Path, format_: str) -> Table:
-    """Read a file of separated values; ``format_`` is "CSV" or "TSV".
-
-    Raises
-    ------
-    UsageError
-        Where rows are not as long as the header, or names are missing or repeated.
-    """
+    """Read a file of separated values; ``format_`` is "CSV" or "TSV"."""
     with path.open(encoding="utf-8-sig", newline="") as file:
         separator = _separator(next((line for line in file if line.strip()), ""), format_)
         file.seek(0)
@@ -198,28 +193,21 @@ def _unreadable(path: Path, line: int, error: csv.Error) -> str:
 
 
 def _columns(names: Sequence[str]) -> str:
-    some = ", ".join(map(repr, names[:5])) + (", …" if len(names) > 5 else "")
-    return f"column {some}" if len(names) == 1 else f"columns {some}"
+    return f"column{'s' if len(names) > 1 else ''} {first(map(repr, names), 5)}"
 
 
 # ---- JSON ----------------------------------------------------------------------------------------
 
 
 def read_json(path: Path, format_: str) -> Table:
-    """Read a file of JSON objects; a column that an object does not have is blank.
-
-    Raises
-    ------
-    UsageError
-        Where a line is not JSON, or not an object.
-    """
+    """Read a file of JSON objects; a column that an object does not have is blank."""
     text = path.read_text(encoding="utf-8-sig")
+    items: Iterable[tuple[int, Any]]
     if text.lstrip()[:1] == "[":
-        found = list(_items(path, text))
-        format_, unit = "JSON", "item"
+        items, format_, unit = enumerate(_items(path, text), 1), "JSON", "item"
     else:
-        found = list(_lines(path, text))
-        unit = "line"
+        items, unit = _lines(path, text), "line"
+    found = [(place, _object(path, unit, place, item)) for place, item in items]
     if not found:
         raise UsageError(f"{path.name} holds no objects: expected one for each run")
     if len(found) == 1 and _is_by_column(found[0][1]):
@@ -236,26 +224,25 @@ def read_json(path: Path, format_: str) -> Table:
 
 
 def _is_by_column(row: dict[str, Any]) -> bool:
-    """Whether an object is a whole table, with an object of index → cell for each column."""
-    columns = [column for column in row.values() if isinstance(column, dict)]
-    return 0 < len(columns) == len(row) and all(
-        column and all(key.isdigit() for key in column) for column in columns
+    """Return whether an object is a whole table: an object of index → cell for each column."""
+    return bool(row) and all(
+        isinstance(column, dict) and column and all(key.isdigit() for key in column)
+        for column in row.values()
     )
 
 
-def _items(path: Path, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
+def _items(path: Path, text: str) -> list[Any]:
     try:
-        items = json.loads(text)
+        items: list[Any] = json.loads(text)
     except json.JSONDecodeError as error:
         message = f"{path.name}, line {error.lineno}: not JSON ({error.msg})"
         raise UsageError(message) from error
     except (RecursionError, ValueError) as error:
         raise UsageError(f"{path.name} is not JSON that can be read ({error})") from error
-    for place, item in enumerate(items, 1):
-        yield place, _object(path, "item", place, item)
+    return items
 
 
-def _lines(path: Path, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
+def _lines(path: Path, text: str) -> Iterator[tuple[int, Any]]:
     for place, line in enumerate(text.split("\n"), 1):
         if not line.strip():
             continue
@@ -267,7 +254,7 @@ def _lines(path: Path, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
                 f"{path.name}, line {place}: not JSON ({reason}); expected one object a line, or "
                 "one list of objects"
             ) from error
-        yield place, _object(path, "line", place, item)
+        yield place, item
 
 
 def _object(path: Path, unit: str, place: int, item: object) -> dict[str, Any]:
@@ -316,12 +303,9 @@ def opened(table: Table) -> Table:
     columns: dict[str, Sequence[object]] = {}
     for name, cells in table.columns.items():
         inside = _inside(cells) if name in NESTS else None
-        if inside is None:
-            columns[name] = cells
-            continue
-        rows = [dict(flattened(row, f"{name}.")) for row in inside]
+        rows = [dict(flattened(row, f"{name}.")) for row in inside or ()]
         keys = dict.fromkeys(key for row in rows for key in row)
-        if keys.keys() & table.columns.keys():
+        if inside is None or keys.keys() & table.columns.keys():
             columns[name] = cells
         else:
             columns |= {key: [row.get(key) for row in rows] for key in keys}

@@ -1,4 +1,7 @@
-"""Read the cells of a column as its role needs them, and check each row."""
+"""Read the cells of a column as its role needs them, and check each row.
+
+A cell that does not fit its role raises a UsageError that names the row and the column.
+"""
 
 from __future__ import annotations
 
@@ -6,20 +9,14 @@ import math
 from collections.abc import Iterable, Sequence
 
 from harness.errors import UnclearTableError, UsageError, nearest
-from harness.records import MAIN, Value
+from harness.records import MAIN, Value, is_number
 from harness.tables.naming import canonical
-from harness.tables.table import BLANK, Table, identity, is_number
+from harness.tables.table import BLANK, Table, identity
 from harness.tables.trackers import STATES, State, state
 
 
 def ids(table: Table, column: str | None) -> list[str]:
-    """Return the id of each row [rows]; without a column of ids, the file's name and a number.
-
-    Raises
-    ------
-    UsageError
-        Where a row has none, or two rows have the same.
-    """
+    """Return the id of each row [rows]; without a column of ids, the file's name and a number."""
     if column is None:
         width = len(str(len(table)))
         return [f"{table.path.stem}-{row:0{width}d}" for row in range(1, len(table) + 1)]
@@ -59,10 +56,7 @@ def arms(table: Table, column: str | None, parameters: Iterable[str]) -> list[st
 
 
 def pairs(table: Table, column: str | None) -> list[str | None]:
-    """Return the id of the main run that each row [rows] names as its pair, or None.
-
-    It is read as the ids themselves are.
-    """
+    """Return the id of the main run that each row [rows] names as its pair, or None."""
     if column is None:
         return [None] * len(table)
     named = zip(table.columns[column], table.values(column), strict=True)
@@ -70,13 +64,7 @@ def pairs(table: Table, column: str | None) -> list[str | None]:
 
 
 def states(table: Table, column: str | None) -> list[State]:
-    """Return the state of the run in each row [rows]; a blank means completed.
-
-    Raises
-    ------
-    UsageError
-        Where the word for one is unknown.
-    """
+    """Return the state of the run in each row [rows]; a blank means completed."""
     if column is None:
         return ["completed"] * len(table)
     words: dict[Value, State] = {None: "completed"}
@@ -96,13 +84,7 @@ def states(table: Table, column: str | None) -> list[State]:
 
 
 def numbers(table: Table, column: str, rows: Iterable[int]) -> dict[int, float | None]:
-    """Return row → the number in ``column``, which may be nan or infinite, or None for a blank.
-
-    Raises
-    ------
-    UsageError
-        Where one of ``rows`` has anything else.
-    """
+    """Return row → the number in ``column``, which may be nan or infinite, or None for a blank."""
     cells = table.values(column)
     found: dict[int, float | None] = {}
     for row in rows:
@@ -120,13 +102,7 @@ def numbers(table: Table, column: str, rows: Iterable[int]) -> dict[int, float |
 
 
 def errors(table: Table, column: str | None, rows: Iterable[int]) -> dict[int, float]:
-    """Return row → standard error, for the ``rows`` that have one.
-
-    Raises
-    ------
-    UsageError
-        Where one is negative, infinite or not a number.
-    """
+    """Return row → standard error, for the ``rows`` that have one."""
     if column is None:
         return {}
     found: dict[int, float] = {}
@@ -145,13 +121,7 @@ def errors(table: Table, column: str | None, rows: Iterable[int]) -> dict[int, f
 def counts(
     table: Table, column: str | None, what: str, rows: Iterable[int], least: int | None = 0
 ) -> dict[int, int]:
-    """Return row → whole number, for the ``rows`` that have one.
-
-    Raises
-    ------
-    UsageError
-        Where one is not whole, or less than ``least``.
-    """
+    """Return row → whole number of at least ``least``, for the ``rows`` that have one."""
     if column is None:
         return {}
     cells = table.values(column)
@@ -194,4 +164,4 @@ def _decimal_hint(item: Value) -> str:
         return ": write it with a decimal point"
     if isinstance(item, str) and item.endswith("%"):
         return ": write it as a share, without a sign"
-    return "; a blank cell is a run without one"
+    return "; leave the cell blank where a run has none"

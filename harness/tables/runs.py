@@ -34,10 +34,10 @@ Curves = Mapping[str, tuple[Evaluation, ...]]
 """Run id → learning curve."""
 
 MOST_NAMED = 8
-"""A note names at most so many columns."""
+"""The most columns that a note names."""
 
 CHANGED_BY = {"placebo": "learning_rate"}
-"""Arms that are not named after the parameter they change → that parameter."""
+"""Arms that do not have the name of the parameter they change → that parameter."""
 
 CONDITIONS = Conditions(
     trainer="table",
@@ -49,7 +49,7 @@ CONDITIONS = Conditions(
     task_version="",
     model="",
 )
-"""The conditions of a table's runs, none of which the table states."""
+"""The conditions of a table's runs: a table states none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +57,11 @@ class Reading:
     """The runs of a table.
 
     ``name`` is the file's stem, ``source`` its path as given. ``results`` are the runs of all arms
-    in the order of the rows, each with its parameters as its config (None where a cell is blank).
-    ``metric`` is the metric they are judged by; ``parameters`` are their names, constant ones too.
-    ``groups`` holds each result's values of the columns ``by``. ``notes`` tell how the table was
-    read, and what was left out and why. ``has_seed`` says that some run has a seed, ``is_ours``
-    that ``sweep export`` wrote the table, so that each run names its sweep.
+    in the order of the rows; in their configs a blank cell is None. ``parameters`` names the
+    columns of the configs, constant ones too. ``groups`` has each result's values of the columns
+    ``by``. ``notes`` say how the table was read, and what was left out and why. ``has_seed`` says
+    that some run has a seed, ``is_ours`` that ``sweep export`` wrote the table, so that each run
+    names its sweep.
     """
 
     name: str
@@ -83,7 +83,7 @@ def read_runs(path: Path, options: ReadOptions = NOTHING) -> Reading:
     ------
     UsageError
         Where the file is not a table, a cell does not fit its column, or the table alone does not
-        tell what a column is. The message says which, and what to do.
+        tell what a column is.
     """
     table = opened(read_table(path))
     columns = find_roles(table, options)
@@ -170,7 +170,7 @@ def _curves(
     options: ReadOptions,
     ids: Sequence[str],
 ) -> tuple[Curves, list[str]]:
-    """Return the learning curves by run id, and a note on them, where they are asked for."""
+    """Return the learning curves by run id and a note on them, if they are asked for."""
     if options.curves is None:
         return {}, []
     if columns.run is None:
@@ -184,7 +184,7 @@ def _curves(
 
 
 def _result(run: Run, outcome: Outcome, curve: tuple[Evaluation, ...]) -> Result:
-    """Return a run with its outcome and curve, under a key that no other row of the table has."""
+    """Return a run with its outcome and curve; its key is unique in the table."""
     if curve:
         outcome = replace(outcome, curve=curve)
     return Result(digest(["table", run.sweep, run.id]), run, CONDITIONS, outcome)
@@ -198,7 +198,7 @@ def _kept(
 ) -> tuple[list[int], list[str]]:
     """Return the rows that are finished runs, and notes on those that are not.
 
-    A row with neither parameters nor an outcome is no run, such as the parent of MLflow's runs.
+    A row without parameters and outcome is no run: MLflow has such a parent of its runs.
     """
     outcome = table.values(judged_by.value)
     unfinished = {row for row, state in enumerate(states) if state == "unfinished"}
@@ -229,8 +229,8 @@ def paired(
 ) -> tuple[list[Run], list[str]]:
     """Pair the runs [n] of arms with their main runs, and return notes on those that have none.
 
-    A run that names no main run gets the one that differs from it only in the arm's parameter,
-    within its group and, where there are seeds, with its seed. Where several do, it gets none.
+    A run that names no main run gets the one of its group, and of its seed if there are seeds,
+    that differs from it only in the arm's parameter. If several do, it gets none.
 
     Raises
     ------
@@ -291,7 +291,7 @@ def _key(run: Run, group: tuple[Value, ...], changed: str | None, seeded: bool) 
 
 
 def _read_as(table: Table, columns: Columns, judged_by: OutcomeColumns) -> list[str]:
-    """Return lines on what was read as what, and what was ignored."""
+    """Return lines on how each column was used, and on those that were ignored."""
     rows = plural(len(table), "row")
     about = f"{table.path.name}: {rows} of {len(table.columns)} columns, {table.format}"
     if columns.tracker is not None:
@@ -300,11 +300,10 @@ def _read_as(table: Table, columns: Columns, judged_by: OutcomeColumns) -> list[
     lines = [about, judged_by.note, f"parameters: {parameters or 'none'}"]
     if columns.by:
         lines.append(f"judged by: {', '.join(_named(n, raw) for n, raw in columns.by.items())}")
-    shown = {"arm": "arms", "pair": "pairs", "status": "statuses", "seed": "seeds"}
-    shown |= {"steps": "steps"}
-    roles = {"run ids": columns.run or "the number of the row"}
-    roles |= {shown[role]: raw for role, raw in columns.roles.items() if role in shown}
-    lines.append("; ".join(f"{what} from {raw}" for what, raw in roles.items()))
+    plurals = dict(arm="arms", pair="pairs", status="statuses", seed="seeds", steps="steps")
+    found = [(plurals[role], raw) for role, raw in columns.roles.items() if role in plurals]
+    found = [("run ids", columns.run or "the number of the row"), *found]
+    lines.append("; ".join(f"{what} from {raw}" for what, raw in found))
     if unused := _unused(columns, judged_by):
         lines.append(f"ignored, not what the runs are judged by: {first(unused, MOST_NAMED)}")
     lines += [
@@ -317,12 +316,11 @@ def _read_as(table: Table, columns: Columns, judged_by: OutcomeColumns) -> list[
 
 def _unused(columns: Columns, judged_by: OutcomeColumns) -> list[str]:
     """Return the columns of measurements that the runs are not judged by."""
-    outcome = ("delta_perf", "delta_perf_se", "perf_before", "perf_after", "train_delta_perf")
-    used = {*judged_by.columns}
-    if judged_by.metric.zero == "no change":
-        used.add(columns.roles.get("train_delta_perf", ""))
+    outcome = ["delta_perf", "delta_perf_se", "perf_before", "perf_after"]
+    if judged_by.metric.zero != "no change":
+        outcome.append("train_delta_perf")
     found = (columns.roles[role] for role in outcome if role in columns.roles)
-    return [raw for raw in found if raw not in used]
+    return [raw for raw in found if raw not in judged_by.columns]
 
 
 def _not_completed(
@@ -336,13 +334,13 @@ def _not_completed(
     count = Counter((str(words[row]), states[row]) for row in kept if states[row] != "completed")
     notes = [
         f"{word}: {plural(number, 'run')}"
-        + (f", held as {status}" if (status := status_of(state)) != word and not ours else "")
+        + (f", counted as {status}" if (status := status_of(state)) != word and not ours else "")
         for (word, state), number in count.items()
     ]
     if any(state == "pruned" for _, state in count):
         notes.append(
-            "pruned runs stopped early because they looked poor: what is left flatters the values "
-            "they were pruned at"
+            "pruned runs stopped early because they looked poor: values that lost runs so look "
+            "better than they are"
         )
     return notes
 

@@ -6,11 +6,12 @@ import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import TypeGuard
 
 from harness.errors import UsageError
-from harness.records import Value
+from harness.records import Value, is_number
 
 MOST_CELLS = 50_000_000
 """Rows times columns of the largest table that is held in memory."""
@@ -32,8 +33,8 @@ class Table:
     """A table as it stands in its file.
 
     ``columns`` are name → cells [rows], in the order of the file; cells of CSV and TSV are text.
-    ``places`` [rows] are the numbers, from 1, of lines or rows of the file, as ``unit`` says.
-    ``unnamed`` is the number of columns left out for want of a name, such as the index that pandas
+    ``places`` [rows] are the numbers, from 1, of the lines or rows of the file, as ``unit`` says.
+    ``unnamed`` counts the columns left out because they have no name, like the index that pandas
     writes.
     """
 
@@ -94,24 +95,15 @@ def value(cell: object) -> Value:
 
 def values(cells: Iterable[object]) -> list[Value]:
     """Return the cells of a column [n] as values."""
-    known: dict[object, Value] = {}
-    found: list[Value] = []
-    for cell in cells:
-        if not isinstance(cell, str):
-            found.append(value(cell))
-            continue
-        if cell not in known:
-            known[cell] = value(cell)
-        found.append(known[cell])
-    return found
+    of_text = cache(value)  # of text alone: 1, 1.0 and True are one key
+    return [of_text(cell) if isinstance(cell, str) else value(cell) for cell in cells]
 
 
 def levels(found: Iterable[Value]) -> list[Value]:
     """Return the values of a column [n] as those of a parameter.
 
-    NaN becomes a blank. A number that is infinite, or larger than any float, becomes text, since it
-    has no place on a scale. Where every number is whole they all become ints, however they are
-    written: 16 and 16.0 are the same level.
+    NaN becomes a blank. A number that is infinite, or larger than any float, becomes text: it has
+    no place on a scale. Where every number is whole, all become ints: 16 and 16.0 are one level.
     """
     items = [_level(item) for item in found]
     if all(item.is_integer() and abs(item) < _WHOLE for item in items if isinstance(item, float)):
@@ -119,22 +111,14 @@ def levels(found: Iterable[Value]) -> list[Value]:
     return [float(item) if _is_exact(item) else item for item in items]
 
 
-def is_number(item: Value) -> TypeGuard[int | float]:
-    """Whether a value is a number; True and False are none."""
-    return isinstance(item, int | float) and not isinstance(item, bool)
-
-
 def is_numeric(found: Sequence[Value]) -> bool:
-    """Whether a column has numbers, and otherwise only blanks."""
+    """Return whether a column has numbers, and otherwise only blanks."""
     known = [item for item in found if item is not None]
     return bool(known) and all(map(is_number, known))
 
 
 def identity(cell: object) -> str:
-    """Return a cell as an id, exactly as it is written: "007" and "1e5" stay as they are.
-
-    A blank is the empty text.
-    """
+    """Return a cell as an id, as it is written ("007", "1e5"); a blank as the empty text."""
     if cell is None:
         return ""
     if isinstance(cell, float) and not math.isinf(cell):

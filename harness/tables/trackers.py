@@ -32,9 +32,9 @@ STATES: dict[str, State] = {
 class Tracker:
     """A tracker that exports tables.
 
-    ``keeps`` are the names of its own columns, as in the table. ``mixes`` says that parameters and
-    measurements look alike in its exports. ``iterations`` is the column that counts how far a run
-    got, ``ids`` are those that may name a run.
+    ``keeps`` are its own columns, as in the table. ``mixes`` says that parameters and measurements
+    look alike in its exports. The column ``iterations`` counts how far a run got, and the columns
+    ``ids`` may name a run.
     """
 
     name: str
@@ -110,7 +110,7 @@ BOOKKEEPING = _words(
     "branch entity logdir log_dir checkpoint checkpoint_dir_name path url uri done declared_steps "
     "evaluate_every"
 )
-"""Names of columns, in any table, that say which run it was, where, when and how long."""
+"""Names of columns that tell, in any table, which run it was, and where and when it ran."""
 
 _BOOKKEPT = re.compile(
     r"_.*|.*_(uuid|hash|path|paths|dir|dirs|folder|file|filename|uri|url|timestamp|datetime|"
@@ -131,32 +131,33 @@ OURS = Tracker(
 
 def recognised(names: Mapping[str, Name]) -> Tracker | None:
     """Return the tracker whose export has these columns; None where no known one does."""
-    ours = {"sweep", "run", "arm", "status", "delta_perf", "finished_at", "error"}
-    return OURS if ours <= set(names) else _of_others(names)
-
-
-def _of_others(names: Mapping[str, Name]) -> Tracker | None:
     raw = set(names)
-    prefixed = {name.kind for name in names.values()}
-    if {"Name", "State"} <= raw and raw & {"Created", "Runtime", "Sweep", "User"}:
-        return WANDB
-    if {"run_id", "experiment_id"} <= raw and (
-        raw & {"artifact_uri"} or prefixed & {"parameter", "measurement"}
-    ):
-        return MLFLOW
-    if "Run ID" in raw and raw & {"Start Time", "Duration", "Source Type", "Source Name"}:
-        return MLFLOW_PAGE
-    if {"number", "state"} <= {name.lower() for name in raw} and (
-        "parameter" in prefixed or any(re.match(r"values?(_|$)", name.lower()) for name in raw)
-    ):
-        return OPTUNA
-    if "trial_id" in raw and raw & {"training_iteration", "time_total_s"}:
-        return RAY_TUNE
-    return None
+    kinds = {name.kind for name in names.values()}
+    lower = {name.lower() for name in raw}
+    recognised_by = (
+        (OURS, {"sweep", "run", "arm", "status", "delta_perf", "finished_at", "error"} <= raw),
+        (WANDB, {"Name", "State"} <= raw and raw & {"Created", "Runtime", "Sweep", "User"}),
+        (
+            MLFLOW,
+            {"run_id", "experiment_id"} <= raw
+            and ("artifact_uri" in raw or kinds & {"parameter", "measurement"}),
+        ),
+        (
+            MLFLOW_PAGE,
+            "Run ID" in raw and raw & {"Start Time", "Duration", "Source Type", "Source Name"},
+        ),
+        (
+            OPTUNA,
+            {"number", "state"} <= lower
+            and ("parameter" in kinds or any(re.match(r"values?(_|$)", name) for name in lower)),
+        ),
+        (RAY_TUNE, "trial_id" in raw and raw & {"training_iteration", "time_total_s"}),
+    )
+    return next((tracker for tracker, is_its in recognised_by if is_its), None)
 
 
 def is_bookkeeping(name: Name, tracker: Tracker | None) -> bool:
-    """Whether a column with this name, which has no prefix, is bookkeeping about the run."""
+    """Return whether a column with this name and no prefix is bookkeeping about the run."""
     if tracker is not None and name.raw in tracker.keeps:
         return True
     return name.canonical in BOOKKEEPING or _BOOKKEPT.fullmatch(name.canonical) is not None
@@ -165,10 +166,9 @@ def is_bookkeeping(name: Name, tracker: Tracker | None) -> bool:
 def place_or_time(texts: Iterable[str]) -> str | None:
     """Return "paths" or "time stamps" where all of the texts are such; None where not."""
     known = list(texts)
-    if known and all(_PATH.fullmatch(text) for text in known):
-        return "paths"
-    if known and all(_TIME.fullmatch(text) for text in known):
-        return "time stamps"
+    for form, what in ((_PATH, "paths"), (_TIME, "time stamps")):
+        if known and all(map(form.fullmatch, known)):
+            return what
     return None
 
 

@@ -129,7 +129,7 @@ def test_a_clock_that_is_behind(here, sweep):
     assert "the newest run finished at 2999" in found["found"]
 
 
-@pytest.mark.parametrize(("free", "level"), [(1e9, "ok"), (9e8, "warning"), (1e6, "error")])
+@pytest.mark.parametrize(("free", "level"), [(2**30, "ok"), (9e8, "warning"), (1e6, "error")])
 def test_the_room_on_the_disk(here, sweep, monkeypatch, free, level):
     monkeypatch.setattr(machine.shutil, "disk_usage", lambda folder: SimpleNamespace(free=free))
     found = checks(sweep, status=int(level == "error"))["disk of store, cache, logs"]

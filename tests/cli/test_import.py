@@ -139,7 +139,7 @@ def test_a_tracker_s_export(here, sweep):
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("runs.csv", "say of which sweep the runs of runs.csv are, by --sweep NAME"),
+        ("runs.csv", "name the sweep of the runs in runs.csv: --sweep NAME"),
         ("runs.csv --sweep o/ld", "sweep name 'o/ld': use letters, digits"),
         ("runs.csv --sweep published", "sweep name 'published'"),
         ("runs.csv --sweep old.csv", "sweep name 'old.csv'"),

@@ -124,7 +124,7 @@ def test_a_table_of_several_sweeps_is_not_one(here, sweep):
     sweep("export --store a.db --to all.csv")
     status, _, err = sweep("import all.csv --sweep old")
     assert status == 2
-    assert "all.csv has runs of the sweeps toy, wide, which are not one" in err
+    assert "all.csv has runs of several sweeps, toy, wide: leave --sweep out" in err
     sweep("export toy --store a.db --to toy.csv")
     assert "imported 1 run of old" in sweep("import toy.csv --sweep old")[1]
 

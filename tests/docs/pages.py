@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from harness import Sweep
-from harness.plugin.options import add_options
+from harness.plugin import pytest_addoption
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -78,7 +78,7 @@ class Recorder:
 @cache
 def plugin_options():
     recorder = Recorder()
-    add_options(recorder)
+    pytest_addoption(recorder)
     return recorder.options
 
 

@@ -68,8 +68,8 @@ def test_what_cannot_be_known_of_a_table_is_asked_of_the_file_not_by_a_flag(tmp_
         write(tmp_path / "a.csv", "run,lr,acc\na,1e-7,0.2\n"),
         "has no column delta_perf",
         "columns of numbers: acc",
-        "A baseline is read without such flags: rename the columns of a.csv, or give them to "
-        "sweep judge RUNS --baseline a.csv",
+        "Here a baseline is read without flags: rename the columns of a.csv, or judge a table of "
+        "your runs with the flags: sweep judge RUNS --baseline a.csv",
     )
     twice = "run,metrics.delta_perf,summary.delta_perf\na,0.1,0.2\n"
     refused(write(tmp_path / "b.csv", twice), "may be ΔPerf", "rename the columns of b.csv")

@@ -45,20 +45,6 @@ def test_successes_and_failures():
     assert (by_sign.successes, by_sign.failures, by_sign.rule) == (2, 2, "above zero")
 
 
-@pytest.mark.parametrize(
-    ("words", "rule"),
-    [
-        ("ΔPerf > 0", "above zero"),
-        ("delta_perf>0.0", "above zero"),
-        ("`Delta Perf > 0`", "above zero"),
-        ("ΔPerf > 0.1", None),
-        ("reward above zero", None),
-    ],
-)
-def test_published_rules_are_read(words, rule):
-    assert observations.rule_of_words(words) == rule
-
-
 def test_conditions_that_differ_are_named():
     ours = make_results([0.1], steps=100)
     theirs = make_results([0.1], steps=50, backend="jax", lr_transfer=12_000.0)

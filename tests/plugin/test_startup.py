@@ -10,9 +10,9 @@ LIGHT = {
     "harness",
     "harness.errors",
     "harness.plugin",
-    "harness.plugin.options",
     "harness.session",
     "harness.session.arguments",
+    "harness.session.options",
 }
 
 PROJECT = """
@@ -63,11 +63,11 @@ def test_a_project_without_sweeps_loads_the_options_alone(loaded):
 
 def test_an_option_loads_the_hooks_of_a_session(loaded):
     found = loaded(PROJECT, "--sweep-offline")
-    assert {"harness.plugin.hooks", "harness.records", "harness.session.session"} <= found
+    assert {"harness.plugin.collection", "harness.records", "harness.session.session"} <= found
 
 
 def test_a_module_with_a_sweep_loads_the_hooks_of_a_session(loaded):
-    assert {"harness.plugin.hooks", "numpy"} <= loaded(SWEEP + PROJECT)
+    assert {"harness.plugin.collection", "numpy"} <= loaded(SWEEP + PROJECT)
 
 
 @pytest.mark.parametrize("options", [["--help"], ["--collect-only", "--sweep", "toy"]])

@@ -177,7 +177,7 @@ def test_a_wandb_export_of_known_names(csv):
         "runs.csv: 4 rows of 17 columns, CSV; an export of W&B (Name, State, Created)"
     )
     assert "not finished yet, left out: 1 row" in reading.notes
-    assert "crashed: 1 run, held as failed" in reading.notes
+    assert "crashed: 1 run, counted as failed" in reading.notes
 
 
 def test_in_a_wandb_export_what_may_be_either_is_asked_for(csv):

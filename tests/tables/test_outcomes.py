@@ -42,8 +42,8 @@ def test_pruned_runs_have_failed_and_it_is_said_what_that_does(csv):
     reading = read(csv, text, metric="value", direction="max")
     assert statuses(reading) == ["completed", "failed", "failed"]
     assert deltas(reading) == [0.5, None, None]
-    assert "PRUNED: 2 runs, held as failed" in reading.notes
-    assert any("flatters the values they were pruned at" in line for line in reading.notes)
+    assert "PRUNED: 2 runs, counted as failed" in reading.notes
+    assert any("values that lost runs so look" in line for line in reading.notes)
 
 
 def test_what_is_not_finished_is_left_out_and_said(csv):
@@ -76,8 +76,8 @@ def test_rows_of_nothing_are_no_runs(csv):
 def test_a_completed_run_without_a_number_has_failed_and_that_is_said(csv):
     reading = read(csv, "lr,delta_perf\n1,0.1\n2,\n3,NA\n")
     assert statuses(reading) == ["completed", "failed", "failed"]
-    assert [line for line in reading.notes if "held as failed" in line] == [
-        "2 runs completed without a number in delta_perf: held as failed (if they diverged, a "
+    assert [line for line in reading.notes if "counted as failed" in line] == [
+        "2 runs completed without a number in delta_perf: counted as failed (if they diverged, a "
         "status column should say so)"
     ]
 
@@ -87,7 +87,7 @@ def test_a_number_that_is_none_is_a_run_that_diverged(csv, cell):
     reading = read(csv, f"lr,delta_perf\n1,0.1\n2,{cell}\n")
     assert statuses(reading) == ["completed", "diverged"]
     assert deltas(reading)[1] is None
-    assert any("held as diverged" in line for line in reading.notes)
+    assert any("counted as diverged" in line for line in reading.notes)
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ def test_both_ends_of_a_change_must_be_numbers(csv, before, after, status):
 
 @pytest.mark.parametrize(
     ("cell", "hint"),
-    [("good", "a blank cell is a run without one"), ('"0,5"', "decimal point"),
+    [("good", "leave the cell blank where a run has none"), ('"0,5"', "decimal point"),
      ("31%", "as a share"), ("True", "is no number")],
 )  # fmt: skip
 def test_an_outcome_that_is_no_number(csv, cell, hint):

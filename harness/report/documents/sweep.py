@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import get_args
 
-from harness.observations import rule_of_words, rule_text
+from harness.observations import rule_text
 from harness.report.blocks import Block, Bullets, Column, Document, Section, Table, Text, Verdicts
 from harness.report.documents.sweep_runs import (
     arms_blocks,
@@ -166,7 +166,7 @@ def _baseline(report: Report) -> str:
 
 def _rule_of(counts: Counts, metric: Metric) -> str:
     """Return the rule of published successes: in the metric's name where it is one of ours."""
-    rule = rule_of_words(counts.rule)
+    rule = counts.known_rule
     return counts.rule if rule is None else rule_text(rule, metric)
 
 

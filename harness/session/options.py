@@ -1,10 +1,8 @@
-"""The options that the plugin adds to pytest."""
+"""The options of a session, of which the ``sweep`` command has some too."""
 
 from __future__ import annotations
 
 from typing import Any
-
-import pytest
 
 from harness.session.arguments import (
     HOME,
@@ -17,141 +15,127 @@ from harness.session.arguments import (
 )
 
 FAIL_ON = ("failed", "refuted", "inconclusive", "unanswerable", "diverged", "regressed")
-"""The values of ``--sweep-fail-on``."""
+"""The values of ``fail-on``."""
 DEFAULT_FAIL_ON = ("failed", "refuted")
 
 OPTIONS: dict[str, dict[str, Any]] = {
-    "--sweep": dict(
-        metavar="NAME[,NAME]",
-        action="extend",
-        type=names,
-        help="run these sweeps; without it their items are deselected",
-    ),
-    "--sweep-arms": dict(
+    "arms": dict(
         metavar="all|none|NAME,…",
         type=names,
         default=("all",),
-        help="control arms to run beside the main runs (default: all)",
+        help="control arms beside the main runs (default: all)",
     ),
-    "--sweep-backend": dict(
+    "backend": dict(
         metavar="auto|torch|jax",
         default="auto",
-        help="what trains (default: auto, the first that is installed with all it needs)",
+        help="what trains the runs (default: auto, the first that is installed with all it needs)",
     ),
-    "--sweep-device": dict(
+    "device": dict(
         metavar="DEVICE",
         default="auto",
         help="auto, cpu, cuda, cuda:N, tpu or tpu:N (default: auto, a GPU or TPU where the backend "
         "finds one)",
     ),
-    "--sweep-precision": dict(
+    "precision": dict(
         metavar="float32|bfloat16",
         default="float32",
         help="number format of training (default: float32)",
     ),
-    "--sweep-executor": dict(
+    "executor": dict(
         metavar="local|inline|ray",
         default="local",
         help="local: worker processes; inline: this process, for a debugger; ray: on Ray, here or "
         "on a cluster (default: local)",
     ),
-    "--sweep-ray-address": dict(
+    "ray-address": dict(
         metavar="ADDRESS",
         help="with --sweep-executor ray, train on this running cluster: auto, HOST:PORT or "
         "ray://HOST:PORT (default: none, a Ray of the session's own)",
     ),
-    "--sweep-workers": dict(
+    "workers": dict(
         metavar="N",
         type=at_least_one,
         help="runs trained at the same time (default: 2, or what --sweep-gpus or the Ray cluster "
         "has room for)",
     ),
-    "--sweep-threads": dict(
+    "threads": dict(
         metavar="N",
         type=at_least_one,
         default=1,
         help="threads that numerical libraries may use in a worker (default: 1)",
     ),
-    "--sweep-gpus": dict(
+    "gpus": dict(
         metavar="N|LIST",
         type=gpus,
         help="train on the first N GPUs, or on those of a list of indices or UUIDs; each run sees "
         "its own alone",
     ),
-    "--sweep-per-gpu": dict(
+    "per-gpu": dict(
         metavar="N",
         type=at_least_one,
         help="runs trained at the same time on each of --sweep-gpus (default: 1)",
     ),
-    "--sweep-store": dict(
+    "store": dict(
         metavar="URL",
         help="where runs are kept: a path, sqlite:///PATH or postgresql+psycopg://USER@HOST/NAME "
-        f"(default: {HOME}/store.db at the rootdir)",
+        f"(default: {HOME}/store.db at the root)",
     ),
-    "--sweep-baseline": dict(
+    "baseline": dict(
         metavar="NAME|TABLE|K/N|published",
         help="compare with this sweep of the store, a table of finished runs, or K successes in N "
         "runs, instead of the declared baseline",
     ),
-    "--sweep-runs": dict(
+    "runs": dict(
         metavar="N",
         type=at_least_one,
         help="only the first N runs of the declared sample, and their arms",
     ),
-    "--sweep-steps": dict(
+    "steps": dict(
         metavar="N",
         type=at_least_one,
         help="steps of a run instead of the declared; warmups shrink in proportion",
     ),
-    "--sweep-until": dict(
+    "until": dict(
         metavar="all|answered",
         default="all",
-        help="answered: stop a sweep once no further run can change what is answered "
+        help="answered: a sweep stops once no further run can change what is answered "
         "(default: all, every run)",
     ),
-    "--sweep-timeout": dict(
-        metavar="SECONDS",
-        type=seconds,
-        help="stop a run that takes longer",
-    ),
-    "--sweep-memory": dict(
+    "timeout": dict(metavar="SECONDS", type=seconds, help="stop a run that takes longer"),
+    "memory": dict(
         metavar="SIZE",
         type=size,
         help="stop a run whose process takes more memory, as 4G or 500M",
     ),
-    "--sweep-retries": dict(
+    "retries": dict(
         metavar="N",
         type=at_least_zero,
         default=1,
         help="how often a run is tried again that crashed, ran out of memory or took too long "
         "(default: 1)",
     ),
-    "--sweep-checkpoint-every": dict(
+    "checkpoint-every": dict(
         metavar="N",
         type=at_least_one,
         help="save every run's state every N steps, and resume from there what was interrupted",
     ),
-    "--sweep-offline": dict(
-        action="store_true",
-        default=False,
-        help="judge what is stored, train nothing",
-    ),
-    "--sweep-fresh": dict(
+    "offline": dict(action="store_true", default=False, help="judge what is stored, train nothing"),
+    "fresh": dict(
         action="store_true",
         default=False,
         help="train every selected run again, ignoring stored ones",
     ),
-    "--sweep-report": dict(
+    "report": dict(
         metavar="DIR",
-        help=f"where reports are written (default: {HOME}/reports at the rootdir)",
+        help=f"where reports are written (default: {HOME}/reports at the root)",
     ),
-    "--sweep-reference": dict(
+    "reference": dict(
         metavar="PATH",
         action="append",
         help="the report.json that regressed compares with; may be given more than once "
         "(default: reference.json beside the sweep's reports)",
     ),
-    "--sweep-fail-on": dict(
+    "fail-on": dict(
         metavar="WHAT,…",
         type=names,
         default=DEFAULT_FAIL_ON,
@@ -159,18 +143,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
         f"(default: {','.join(DEFAULT_FAIL_ON)})",
     ),
 }
-"""Option → the keywords of pytest's ``addoption``."""
+"""Option → the keywords of its parser.
 
-
-def add_options(parser: pytest.Parser) -> None:
-    """Add every ``--sweep…`` option, with its help."""
-    group = parser.getgroup("sweep", "hyperparameter sweeps (pytest-sweep)")
-    for name, keywords in OPTIONS.items():
-        group.addoption(name, **keywords)
-
-
-def any_given(config: pytest.Config) -> bool:
-    """Return whether any option of this plugin has a value other than its default."""
-    return any(
-        config.getoption(name) != keywords.get("default") for name, keywords in OPTIONS.items()
-    )
+The plugin has each with the prefix ``--sweep-``, and verbs have some with ``--``.
+"""
