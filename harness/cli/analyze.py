@@ -64,19 +64,16 @@ def run(options: argparse.Namespace) -> int:
         common.print_json(analysis_data(analysis) | {"said": list(found.notes)})
         return 0
     from harness.report.documents.analysis import document
-    from harness.report.renderers.layout import wrap
-    from harness.report.renderers.terminal import render_document
 
-    width = common.width()
-    for line in found.notes:
-        print("\n".join(wrap(line, width, hanging=2)))
+    common.print_wrapped(found.notes)
     if found.notes:
         print()
-    print(render_document(document(analysis), width), end="")
+    print(common.document_text(document(analysis)), end="")
     left = {arm: len(runs) for arm, runs in found.arms.items() if arm not in (MAIN, "null")}
     if left:
         which = ", ".join(f"{arm} {size}" for arm, size in left.items())
-        print("\n" + "\n".join(wrap(f"Runs of other arms are not analysed: {which}.", width)))
+        print()
+        common.print_wrapped([f"Runs of other arms are not analysed: {which}."])
     return 0
 
 

@@ -1,4 +1,4 @@
-"""The finished runs that a verb looks at: those of a sweep in the store, or of a table."""
+"""Find the finished runs of a sweep in the store, or read those of a table."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """Runs with what is known of them.
+    """Finished runs, with the sweep or the table that they are from.
 
-    ``results`` are main runs, ``arms`` the others by arm. ``given`` names, for a parameter whose
-    values depend on another's by declaration, that other. ``sweep`` is the declaration, where there
-    is one, and ``notes`` are what the user should know of how the runs were found or read.
+    ``results`` are main runs, ``arms`` the others by arm. ``given`` has the parameters that depend
+    on another by declaration, each with that other. ``sweep`` is the declaration, where there is
+    one. ``notes`` tell the user how the runs were found or read.
     """
 
     name: str
@@ -40,7 +40,7 @@ class Finished:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add what names the runs, and how they are looked up or read."""
+    """Add the options that name the runs and say how they are looked up or read."""
     parser.add_argument(
         "name",
         metavar="NAME",
@@ -73,7 +73,7 @@ def finished(options: argparse.Namespace) -> Finished:
             f"{given} says how a table is read, and {name!r} is none: a table's name ends in "
             f"{', '.join(ENDINGS)}"
         )
-    sweeps = _declared(options)
+    sweeps = common.sweeps_if_any(options)
     if name in sweeps:
         return _of_sweep(sweeps[name], options)
     try:
@@ -133,9 +133,10 @@ def _of_sweep(sweep: Sweep, options: argparse.Namespace) -> Finished:
 
 
 def of_store(name: str, sweeps: Mapping[str, Sweep], store: Store) -> Finished:
-    """Return the runs of a sweep that is stored and not declared here.
+    """Return the stored runs of a sweep that is not declared here.
 
-    Runs of unequal declarations, steps or conditions are never pooled: the most that agree count.
+    Runs of unequal declarations, steps or conditions are never pooled: the largest group that
+    agrees counts.
     """
     from harness.judging.evidence import pooled
     from harness.text import plural
@@ -157,10 +158,3 @@ def of_store(name: str, sweeps: Mapping[str, Sweep], store: Store) -> Finished:
         tables = dict.fromkeys(str(r.environment.get("imported_from")) for r in found.main)
         notes.append(f"{name} was imported from {', '.join(tables)}: it was trained elsewhere")
     return Finished(name=name, results=found.main, arms=found.arms, notes=tuple(notes))
-
-
-def _declared(options: argparse.Namespace) -> dict[str, Sweep]:
-    """Return the declared sweeps; none where there is no folder of experiments to look in."""
-    if not options.experiments and not any(path.exists() for path in common.experiments(options)):
-        return {}
-    return common.sweeps(options)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.cli import common, tables
+from harness.cli import common, stored, tables
 from harness.errors import StoreError, UsageError
 from harness.records import Result
 from harness.sweeps.baseline import ENDINGS
@@ -32,12 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="the sweep that the runs of the table become; one that sweep export wrote says so "
         "itself. Of another store: only this sweep",
     )
-    parser.add_argument(
-        "--curves",
-        metavar="TABLE",
-        type=Path,
-        help="learning curves: a table with the columns run, step, perf and optionally se",
-    )
+    tables.add_curves(parser)
     parser.add_argument(
         "--replace",
         action="store_true",
@@ -68,10 +62,7 @@ def run(options: argparse.Namespace) -> int:
             }
         )
         return 0
-    from harness.report.renderers.layout import wrap
-
-    for line in (*notes, *_outcomes(merged, options.source)):
-        print("\n".join(wrap(line, common.width(), hanging=2)))
+    common.print_wrapped((*notes, *_outcomes(merged, options.source)))
     return 0
 
 
@@ -138,9 +129,8 @@ def _outcomes(merged: Merged, source: str) -> Iterator[str]:
 
     for verb, results in (("imported", merged.added), ("replaced", merged.replaced)):
         if results:
-            statuses = Counter(result.outcome.status for result in results)
-            came = ", ".join(f"{number:,} {status}" for status, number in statuses.items())
-            yield f"{verb} {plural(len(results), 'run')} of {', '.join(_sweeps(results))}: {came}"
+            runs, statuses = plural(len(results), "run"), stored.by_status(results)
+            yield f"{verb} {runs} of {', '.join(_sweeps(results))}: {statuses}"
     if merged.present:
         yield f"{plural(len(merged.present), 'run was', 'runs were')} in the store already"
     for result in merged.differing[:10]:

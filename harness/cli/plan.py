@@ -38,7 +38,6 @@ def run(options: argparse.Namespace) -> int:
     from harness.audit.plan import audit_plan
     from harness.report.documents.plan import PlanPage, document
     from harness.report.renderers.document_json import plan_data
-    from harness.report.renderers.terminal import render_document
 
     sweeps = common.sweeps(options)
     sweep = common.chosen(options.name, sweeps)
@@ -48,7 +47,12 @@ def run(options: argparse.Namespace) -> int:
     stored = _stored(options)
     ours, theirs = _beside(options, asked, sweeps) if stored is not None else ((), ())
     baseline = sweeps.get(sweep.baseline) if isinstance(sweep.baseline, str) else None
-    power = _power(sweep, runs, (*ours, *theirs), baseline)
+    power = power_of(
+        sweep,
+        (*ours, *theirs),
+        runs=runs,
+        baseline_runs=None if baseline is None else baseline.runs,
+    )
     page = PlanPage(
         sweep=sweep,
         runs=runs,
@@ -61,7 +65,7 @@ def run(options: argparse.Namespace) -> int:
     if options.json:
         common.print_json(plan_data(page))
     else:
-        print(render_document(document(page), common.width()), end="")
+        print(common.document_text(document(page)), end="")
     return 0
 
 
@@ -101,10 +105,10 @@ def completions(run: Run) -> int | None:
 
 
 class Waiting:
-    """Says on ``stream`` what is being computed and for how long still, of ``total`` parts.
+    """Shows on ``stream`` which of ``total`` parts is being computed, and the time left.
 
-    After two seconds on a terminal, in one line that is gone in the end; elsewhere every half
-    minute.
+    On a terminal it is one line that comes after two seconds and goes in the end; elsewhere a line
+    every half minute.
     """
 
     def __init__(self, stream: TextIO, total: int, *, rewrites: bool) -> None:
@@ -136,26 +140,25 @@ class Waiting:
             self._stream.flush()
 
 
-def _power(
-    sweep: Sweep, runs: Sequence[Run], stored: Sequence[Result], baseline: Sweep | None
+def power_of(
+    sweep: Sweep,
+    stored: Sequence[Result],
+    *,
+    runs: Sequence[Run] | None = None,
+    baseline_runs: int | None,
 ) -> tuple[Power, ...]:
+    """Return the power of the questions, with progress on the error stream if it takes long."""
     from harness.claims.power import sweep_power
 
     waiting = Waiting(sys.stderr, len(sweep.questions), rewrites=common.rewrites(sys.stderr))
     try:
-        return sweep_power(
-            sweep,
-            stored,
-            runs=runs,
-            baseline_runs=None if baseline is None else baseline.runs,
-            notify=waiting,
-        )
+        return sweep_power(sweep, stored, runs=runs, baseline_runs=baseline_runs, notify=waiting)
     finally:
         waiting.end()
 
 
 def _stored(options: argparse.Namespace) -> list[Result] | None:
-    """Return all that is stored; None where there is no store and none was named."""
+    """Return all stored runs; None where there is no store and none was named."""
     if not options.store and not (common.root() / HOME / "store.db").exists():
         return None
     try:

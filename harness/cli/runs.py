@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -136,10 +136,8 @@ def _counted(results: Sequence[Result]) -> Iterator[str]:
     )
     rows = []
     for (sweep, arm), runs in kinds.items():
-        statuses = Counter(result.outcome.status for result in runs).most_common()
-        by_status = ", ".join(f"{number:,} {status}" for status, number in statuses)
         last = max(result.finished_at or "" for result in runs)
-        rows.append((sweep, arm, f"{len(runs):,}", by_status, last or NONE))
+        rows.append((sweep, arm, f"{len(runs):,}", stored.by_status(runs), last or NONE))
     yield from table_text(Table(columns, tuple(rows)), common.width())
     more = (
         f"{plural(len(results), 'run')}: --all lists each, --sweep, --arm and --status some of them"

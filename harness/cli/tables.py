@@ -1,9 +1,10 @@
-"""The options of verbs that read a table of finished runs."""
+"""Options of the verbs that read a table of finished runs."""
 
 from __future__ import annotations
 
 import argparse
 import math
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.session.arguments import names
@@ -45,8 +46,18 @@ def add_table_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_curves(parser: argparse.ArgumentParser) -> None:
+    """Add ``--curves``."""
+    parser.add_argument(
+        "--curves",
+        metavar="TABLE",
+        type=Path,
+        help="learning curves: a table with the columns run, step, perf and optionally se",
+    )
+
+
 def read_options(options: argparse.Namespace) -> ReadOptions:
-    """Return how the table is to be read, by the options that the verb has."""
+    """Return how to read the table, from the options that the verb has."""
     from harness.tables import ReadOptions
 
     return ReadOptions(
@@ -62,7 +73,7 @@ def read_options(options: argparse.Namespace) -> ReadOptions:
 
 
 def given(options: argparse.Namespace) -> str:
-    """Return the first option given that says how a table is read; empty where none is."""
+    """Return the first given option that says how to read a table; empty where none is."""
     names_ = ("before", "after", "metric", "direction", "target", "params")
     return next((f"--{name}" for name in names_ if getattr(options, name) is not None), "")
 

@@ -76,17 +76,16 @@ class Past:
         return (*self.observed.completed, *self.observed.diverged)
 
 
-@dataclass(frozen=True, slots=True)
-class Sizes:
-    """The name of the next sweep, and its runs and steps; None leaves them as they were."""
-
-    name: str
-    runs: int | None = None
-    steps: int | None = None
-
-
-def proposed(past: Past, revisions: Sequence[Revision], asked: Sizes, tests: int) -> Proposal:
-    """Build the next sweep of the revised parameters.
+def proposed(
+    past: Past,
+    revisions: Sequence[Revision],
+    tests: int,
+    *,
+    name: str,
+    runs: int | None = None,
+    steps: int | None = None,
+) -> Proposal:
+    """Build the next sweep of the revised parameters; None leaves runs or steps as they were.
 
     Raises
     ------
@@ -96,8 +95,8 @@ def proposed(past: Past, revisions: Sequence[Revision], asked: Sizes, tests: int
     sweep = past.sweep
     space = {revision.parameter: revision.after for revision in revisions}
     paired = {r.parameter: r.pairs for r in revisions if r.pairs is not None}
-    runs, why_runs = _runs(past, asked.runs, paired)
-    steps = _steps(past, asked.steps)
+    runs, why_runs = _runs(past, runs, paired)
+    steps = _steps(past, steps)
     every = _interval(steps) if sweep is None else sweep.evaluate_every
     stub = sweep is None and not (_is_trained_here(space) and _was_trained_here(past))
     has_own = stub or (sweep is not None and sweep.trainer is not None)
@@ -109,14 +108,14 @@ def proposed(past: Past, revisions: Sequence[Revision], asked: Sizes, tests: int
     questions = questions_of(
         revisions, paired, sweep=sweep, baseline=baseline, since=since, margin=past.margin
     )
-    kept: dict[str, Any] = {}
-    if sweep is not None:
-        names = ("task", "trainer", "min_gain", "sampler", "margin")
-        kept = {name: getattr(sweep, name) for name in names}
+    names = ("task", "trainer", "min_gain", "sampler", "margin")
+    kept: dict[str, Any] = (
+        {} if sweep is None else {field: getattr(sweep, field) for field in names}
+    )
     return Proposal(
         source=past.source,
         sweep=Sweep(
-            asked.name,
+            name,
             runs=runs,
             steps=steps,
             space=space,

@@ -15,7 +15,7 @@ from harness.claims.base import constant_metric
 from harness.errors import UsageError
 from harness.records import MAIN, Result, Value
 from harness.refine.levels import FEWEST_HIGH, decide_constant, decide_levels
-from harness.refine.next_sweep import Past, Sizes, proposed
+from harness.refine.next_sweep import Past, proposed
 from harness.refine.proposal import Action, Figure, Proposal, Revision
 from harness.refine.ranges import decide_range
 from harness.refine.sample import Criteria, Sample, sample_of
@@ -95,8 +95,8 @@ def refine(
     else:
         revisions = [Revision(name, "keep", d, d, f"{constant}; kept") for name, d in space.items()]
         tests = 0
-    asked = Sizes(name or f"{_as_name(source)}_refined", runs, steps)
-    return proposed(past, revisions, asked, tests)
+    name = name or f"{_as_name(source)}_refined"
+    return proposed(past, revisions, tests, name=name, runs=runs, steps=steps)
 
 
 def _revised(
@@ -158,11 +158,9 @@ def _decide(
     name: str, before: Distribution, sample: Sample, criteria: Criteria, may_fix: bool
 ) -> Revision:
     """Decide on a parameter that depends on no other, or on one case of one that does."""
-    if isinstance(before, Uniform | LogUniform):
-        return decide_range(name, before, sample, criteria)
     if isinstance(before, Choice) and is_levels(before):
         return decide_levels(name, before, sample, criteria, may_fix=may_fix)
-    if isinstance(before, Choice):
+    if isinstance(before, Uniform | LogUniform | Choice):
         return decide_range(name, before, sample, criteria)
     return Revision(name, "keep", before, before, "always the same: nothing to compare it with")
 

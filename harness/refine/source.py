@@ -19,7 +19,7 @@ from harness.records import Value
 from harness.refine.proposal import Proposal, ProposedQuestion, Revision
 from harness.sweeps.space import Choice, Constant, Distribution, Given, LogUniform, Uniform
 from harness.sweeps.sweep import Pairs, Sweep
-from harness.text import plural
+from harness.text import plural, short_exponent
 from harness.verdicts import Counts
 
 WIDTH = 88
@@ -214,8 +214,7 @@ def _variable(name: str) -> str:
 def literal(value: object) -> str:
     """Return a plain value, or a tuple of them, as Python."""
     if isinstance(value, float):
-        mantissa, _, exponent = repr(value).partition("e")
-        return f"{mantissa}e{int(exponent)}" if exponent else mantissa
+        return short_exponent(repr(value))
     if isinstance(value, str):
         quoted = '"' in value and "'" not in value
         return repr(value) if quoted else json.dumps(value, ensure_ascii=False)
@@ -277,8 +276,4 @@ def _given(drawn: Given, *, depth: int, room: int) -> str:
         for value, case in drawn.cases.items()
     ]
     one = enclosed("{", parts, "}", depth=depth + 1, room=1)
-    flat = f"Given({parent}, {{{', '.join(parts)}}})"
-    if "\n" not in flat and len(INDENT) * depth + room + len(flat) <= WIDTH:
-        return flat
-    inside = INDENT * (depth + 1)
-    return f"Given(\n{inside}{parent},\n{inside}{one},\n{INDENT * depth})"
+    return call("Given", [parent, one], depth=depth, room=room)

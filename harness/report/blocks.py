@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from harness.text import Digits
@@ -141,6 +142,21 @@ class Section:
 
     title: str
     blocks: tuple[Block, ...]
+
+
+def filled(*sections: Section) -> tuple[Section, ...]:
+    """Return the sections that are not empty."""
+    return tuple(section for section in sections if section.blocks)
+
+
+def grouped(rows: Iterable[tuple[str, ...]]) -> tuple[tuple[str, ...], ...]:
+    """Return the rows of a table, with a first cell only where it differs from the row above."""
+    first: str | None = None
+    found = []
+    for lead, *rest in rows:
+        found.append(("" if lead == first else lead, *rest))
+        first = lead
+    return tuple(found)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness.report.blocks import Block, Bullets, Column, Table, Text
+from harness.report.blocks import Block, Bullets, Column, Table, Text, grouped
 from harness.text import chance, listed, parameter_value, plural, significant
 
 if TYPE_CHECKING:
@@ -37,14 +37,18 @@ def pattern_blocks(found: Analysis) -> tuple[Block, ...]:
             Column("equal values", drop=1),
             Column("Holm's p"),
         )
-        rows, last = [], ""
-        for pattern in high.patterns:
-            name = "" if pattern.parameter == last else pattern.parameter
-            last = pattern.parameter
-            cells = [name, pattern_text(pattern), str(pattern.high), str(pattern.runs)]
-            cells += [chance(pattern.p_margins)]
-            cells += ["" if pattern.p_equal is None else chance(pattern.p_equal)]
-            rows.append((*cells, chance(pattern.p_holm)))
+        rows = [
+            (
+                pattern.parameter,
+                pattern_text(pattern),
+                str(pattern.high),
+                str(pattern.runs),
+                chance(pattern.p_margins),
+                "" if pattern.p_equal is None else chance(pattern.p_equal),
+                chance(pattern.p_holm),
+            )
+            for pattern in high.patterns
+        ]
         note = (
             f"By chance: how likely at least as many of the {high.count} have the value, were they "
             f"any {high.count} of the {found.units} {what}; of several values or a range, how "
@@ -52,7 +56,7 @@ def pattern_blocks(found: Analysis) -> tuple[Block, ...]:
             f"equally likely. Holm's p is corrected for {plural(len(high.patterns), 'pattern')} "
             "looked at, and for the parameters that this one goes with."
         )
-        blocks.append(Table(columns, tuple(rows), note=note))
+        blocks.append(Table(columns, grouped(rows), note=note))
     if high.null is not None:
         some, runs = high.null
         blocks.append(Text(f"Of the null arm, which cannot learn, {some} of {runs} are as high."))

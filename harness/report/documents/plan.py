@@ -7,9 +7,20 @@ from dataclasses import dataclass
 
 from harness.audit.coverage import Coverage, coverage, duplicates
 from harness.records import MAIN, Run
-from harness.report.blocks import Block, Bullets, Column, Document, Section, Table, Text
+from harness.report.blocks import (
+    Block,
+    Bullets,
+    Column,
+    Document,
+    Section,
+    Table,
+    Text,
+    filled,
+    grouped,
+)
+from harness.report.documents.sweep_runs import config_columns
 from harness.sweeps.sweep import Pairs, Sweep
-from harness.text import NONE, cell, duration, learning_rate, parameter_name, percent, plural
+from harness.text import NONE, cell, duration, parameter_name, percent, plural
 from harness.verdicts import Finding, Power
 
 KINDS = {
@@ -69,22 +80,20 @@ def document(page: PlanPage) -> Document:
     declared = (len(main), steps) == (sweep.runs, sweep.steps)
     less = "" if declared else f" (declared: {sweep.runs} of {plural(sweep.steps, 'step')})"
     title = f"{sweep.name}: {plural(len(main), 'run')} of {plural(steps, 'step')}{less}"
-    sections = [
+    findings = Bullets(
+        tuple((f"{found.severity}: {found.code}", found.message) for found in page.findings)
+    )
+    sections = filled(
+        Section("", (Text(f"trained with {page.means}"),) if page.means else ()),
         Section("Parameters", (_space(page), *_covered(page))),
         Section("Configs", (_configs(page), Text(_repeats(main)))),
-    ]
-    if len(page.runs) > len(main):
-        sections.append(Section("Arms", (_arms(page),)))
-    sections.append(Section("", tuple(Text(line) for line in cost_text(page.cost))))
-    if page.power:
-        sections.append(Section("Power", power_blocks(page.power)))
-    if page.findings:
-        items = tuple((f"{found.severity}: {found.code}", found.message) for found in page.findings)
-        sections.append(Section("Audit of the design", (Bullets(items),)))
-    if page.means:
-        sections.insert(0, Section("", (Text(f"trained with {page.means}"),)))
+        Section("Arms", (_arms(page),) if len(page.runs) > len(main) else ()),
+        Section("", tuple(map(Text, cost_text(page.cost)))),
+        Section("Power", power_blocks(page.power)),
+        Section("Audit of the design", (findings,) if findings.items else ()),
+    )
     sample = f"{parameter_name(sweep.sampler)} sample, seed {sweep.seed}"
-    return Document(f"{title}, {sample}", tuple(sections))
+    return Document(f"{title}, {sample}", sections)
 
 
 def probability(chance: float | None) -> str:
@@ -109,20 +118,17 @@ def power_blocks(powers: Sequence[Power]) -> tuple[Block, ...]:
         Column("power"),
         Column("n for 0.8", wrap=True),
     )
-    rows = []
-    before = ""
-    for power in powers:
-        rows.append(
-            (
-                "" if power.question == before else power.question,
-                power.effect or power.why or power.says,
-                f"{power.n:,}",
-                probability(power.power),
-                _needed(power),
-            )
+    rows = [
+        (
+            power.question,
+            power.effect or power.why or power.says,
+            f"{power.n:,}",
+            probability(power.power),
+            _needed(power),
         )
-        before = power.question
-    blocks: list[Block] = [Table(columns, tuple(rows))]
+        for power in powers
+    ]
+    blocks: list[Block] = [Table(columns, grouped(rows))] if rows else []
     example = next((power.says for power in powers if power.effect), "")
     if example:
         blocks.append(Text(f"Read: {example}."))
@@ -165,15 +171,10 @@ def _found(of: Coverage) -> str:
 def _configs(page: PlanPage) -> Table:
     configs = [run.config for run in page.main]
     varied = [n for n in page.sweep.parameters if len({config[n] for config in configs}) > 1]
-    columns = {Column("run", right=False): [f"{run.index:02d}" for run in page.main]}
-    for name in varied:
-        rate = name == "learning_rate"
-        title = Column(parameter_name(name), wrap=True)
-        columns[title] = [cell(config[name], rate=rate) for config in configs]
-        if rate and page.transfer != 1:
-            rates = [float(config[name] or 0) for config in configs]
-            own = [learning_rate(rate * page.transfer) for rate in rates]
-            columns[Column("the task's", drop=1)] = own
+    columns = {
+        Column("run", right=False): [f"{run.index:02d}" for run in page.main],
+        **config_columns(configs, varied, page.transfer),
+    }
     columns[Column("seed", drop=2)] = [str(run.seed) for run in page.main]
     return Table(tuple(columns), tuple(zip(*columns.values(), strict=True)))
 

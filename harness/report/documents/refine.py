@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from harness.report.blocks import Block, Bullets, Column, Document, Section, Table, Text
+from harness.report.blocks import Block, Bullets, Column, Document, Section, Table, Text, filled
 from harness.report.documents.plan import Cost, cost_text, power_blocks
 from harness.sweeps.space import Distribution, Given
 from harness.sweeps.sweep import Pairs
@@ -47,20 +47,18 @@ def document(page: ProposalPage) -> Document:
     sweep = proposal.sweep
     changed = sum(revision.action != "keep" for revision in proposal.revisions)
     size = f"{plural(sweep.runs, 'run')} of {plural(sweep.steps, 'step')}"
-    sections = [
+    notes = Bullets(tuple(("note", f"{line}.") for line in proposal.notes))
+    sections = filled(
         Section("", (Text(_held(proposal)),)),
         Section("Parameters", (_table(proposal), _reasons(proposal.revisions))),
         Section("What it gives up", _given_up(proposal.revisions)),
         Section("Arms", (_arms(proposal),)),
         Section("Size and cost", (Bullets(_sizes(page)), *map(Text, cost_text(page.cost)))),
         Section("Power", power_blocks(page.power)),
-    ]
-    if proposal.notes:
-        items = tuple(("note", f"{line}.") for line in proposal.notes)
-        sections.append(Section("", (Bullets(items),)))
+        Section("", (notes,) if notes.items else ()),
+    )
     headline = f"{proposal.source} → {sweep.name}: {size}, {plural(changed, 'parameter')} changed"
-    shown = tuple(section for section in sections if section.blocks)
-    return Document(headline, shown, preface=page.preface)
+    return Document(headline, sections, preface=page.preface)
 
 
 def says(power: Sequence[Power]) -> dict[str, str]:

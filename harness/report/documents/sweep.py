@@ -8,7 +8,17 @@ from functools import lru_cache
 from typing import get_args
 
 from harness.observations import rule_of_words, rule_text
-from harness.report.blocks import Block, Bullets, Column, Document, Section, Table, Text, Verdicts
+from harness.report.blocks import (
+    Block,
+    Bullets,
+    Column,
+    Document,
+    Section,
+    Table,
+    Text,
+    Verdicts,
+    filled,
+)
 from harness.report.documents.sweep_runs import (
     arms_blocks,
     curve_blocks,
@@ -16,8 +26,9 @@ from harness.report.documents.sweep_runs import (
     runs_section,
     unfinished_section,
 )
-from harness.report.figures import Estimated, Side
+from harness.report.figures import Side
 from harness.report.model import Report
+from harness.statistics import Estimate
 from harness.text import (
     NONE,
     Digits,
@@ -44,7 +55,7 @@ def document(report: Report) -> Document:
     It is made once for the forms that a report is written in, one after the other.
     """
     digits = digits_of(report)
-    sections = (
+    sections = filled(
         Section("", (Text(_conditions(report)),)),
         _side_by_side(report, digits),
         runs_section(report, digits),
@@ -58,7 +69,7 @@ def document(report: Report) -> Document:
     )
     return Document(
         headline=headline(report),
-        sections=tuple(section for section in sections if section.blocks),
+        sections=sections,
         warning=warning(report),
         digits=digits,
     )
@@ -154,8 +165,8 @@ def _baseline(report: Report) -> str:
     """Say what the figures of the baseline rest on, or why there are none."""
     if report.counts:
         return (
-            f"Of the baseline only counts are known ({report.counts.source}); "
-            f"there a success is {_rule_of(report.counts, report.metric)}."
+            f"Only the baseline's counts are known ({report.counts.source}); "
+            f"there, a success is {_rule_of(report.counts, report.metric)}."
         )
     if report.baseline_read:
         return f"The baseline is a table. {'; '.join(report.baseline_read)}."
@@ -171,7 +182,7 @@ def _rule_of(counts: Counts, metric: Metric) -> str:
 
 
 def _figures(side: Side, metric: Metric, digits: Digits) -> list[tuple[str, ...]]:
-    def score(label: str, of: Estimated, *, signed: bool = True) -> tuple[str, ...]:
+    def score(label: str, of: Estimate, *, signed: bool = True) -> tuple[str, ...]:
         text = digits.signed(of.value) if signed else digits.plain(of.value)
         ends = digits.between(of.low, of.high, signed=signed)
         return (label, text, "" if ends == NONE else ends)
