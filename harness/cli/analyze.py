@@ -46,17 +46,18 @@ def run(options: argparse.Namespace) -> int:
     from harness.analysis import analyze
 
     found = finished.finished(options)
+    evidence = found.evidence
     analysis = analyze(
-        found.name,
-        found.results,
-        arms=found.arms,
-        metric=found.metric,
-        given=found.given,
-        seed=found.seed,
-        high=_threshold(options, found.metric),
+        evidence.sweep,
+        evidence.runs,
+        arms=evidence.arms,
+        metric=evidence.metric,
+        given=found.sweep.parameters.dependencies if found.sweep else {},
+        seed=evidence.seed,
+        high=_threshold(options, evidence.metric),
         parameter=options.parameter,
         ranges=options.ranges,
-        alpha=found.alpha,
+        alpha=evidence.alpha,
     )
     if options.json:
         from harness.report.renderers.document_json import analysis_data
@@ -69,7 +70,7 @@ def run(options: argparse.Namespace) -> int:
     if found.notes:
         print()
     print(common.document_text(document(analysis)), end="")
-    left = {arm: len(runs) for arm, runs in found.arms.items() if arm not in (MAIN, "null")}
+    left = {arm: len(runs) for arm, runs in evidence.arms.items() if arm not in (MAIN, "null")}
     if left:
         which = ", ".join(f"{arm} {size}" for arm, size in left.items())
         print()

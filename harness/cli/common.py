@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from harness.store import Store
 
 ROOTS = (HOME, "pytest.ini", "pyproject.toml", "tox.ini", "setup.cfg", "setup.py", ".git")
-"""The nearest directory upwards with one of these is the root."""
+"""The root is the nearest directory upwards that has one of these."""
 
 
 def add_experiments(parser: argparse.ArgumentParser) -> None:
@@ -46,7 +46,7 @@ def add_store(parser: argparse.ArgumentParser) -> None:
 
 
 def add_selection(parser: argparse.ArgumentParser) -> None:
-    """Add the options that choose what is trained of a sweep, as the plugin has them."""
+    """Add the options that choose the runs of a sweep, as the plugin has them."""
     add_size(parser, runs="only the first N runs of the declared sample, and their arms")
     parser.add_argument(
         "--arms",
@@ -116,7 +116,7 @@ def selection(options: argparse.Namespace, sweep: Sweep) -> Selection:
 
 
 def root() -> Path:
-    """Return the project's root: where pytest's would be, and so where ``.sweep`` is."""
+    """Return the project's root, which is pytest's: ``.sweep`` is in it."""
     here = Path.cwd()
     for folder in (here, *here.parents):
         if any((folder / name).exists() for name in ROOTS):

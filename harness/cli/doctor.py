@@ -1,4 +1,4 @@
-"""``sweep doctor``: check the installation, and say what to do about what is wrong."""
+"""``sweep doctor``: check the installation, and say how to mend what is wrong."""
 
 from __future__ import annotations
 

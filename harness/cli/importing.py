@@ -42,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Keep the runs that the options name; say which they are, and how a table was read."""
+    """Keep the runs that the options name, and print which they are and how a table was read."""
     if options.source.lower().endswith(ENDINGS):
         merged, notes = _of_table(options)
     else:
@@ -109,9 +109,7 @@ def _check_store(source: str) -> None:
         return
     with path.open("rb") as file:
         if file.read(15) != b"SQLite format 3":
-            raise UsageError(
-                f"{source} is neither a table, whose name ends in {', '.join(ENDINGS)}, nor a store"
-            )
+            raise UsageError(f"{source} is neither a table nor a store; {tables.NAMES}")
 
 
 def _same(one: str, other: str) -> bool:
@@ -124,7 +122,7 @@ def _same(one: str, other: str) -> bool:
 
 
 def _outcomes(merged: Merged, source: str) -> Iterator[str]:
-    """Yield a line on each outcome: runs imported, replaced, present already, or differing."""
+    """Yield lines on the runs imported, replaced, present already, or differing."""
     from harness.text import plural
 
     for verb, results in (("imported", merged.added), ("replaced", merged.replaced)):
@@ -135,9 +133,9 @@ def _outcomes(merged: Merged, source: str) -> Iterator[str]:
         yield f"{plural(len(merged.present), 'run was', 'runs were')} in the store already"
     for result in merged.differing[:10]:
         run = result.run
-        yield f"{run.id} of {run.sweep} ended otherwise in {source}: kept as it is here"
+        yield f"{run.id} of {run.sweep} ended differently in {source}: kept as it is here"
     if len(merged.differing) > 10:
-        yield f"and {len(merged.differing) - 10:,} more ended otherwise there"
+        yield f"and {len(merged.differing) - 10:,} more ended differently there"
 
 
 def _sweeps(results: list[Result] | tuple[Result, ...]) -> list[str]:

@@ -130,7 +130,7 @@ def _against(
     if (counts := counted(given)) is not None:
         return counts, ()
     if is_table(given):
-        # The groups are looked for among its parameters: a baseline may have none of them.
+        # The baseline may have none of the columns that the runs are grouped by.
         other = read_runs(Path(given), replace(asked, by=(), curves=None))
         if other.metric != reading.metric:
             raise UsageError(
@@ -151,7 +151,7 @@ def _stored(options: argparse.Namespace, name: str, reading: Reading) -> Baselin
             f"{options.table} by {reading.metric.name}; give a table of the same metric"
         )
     with common.open_store(options) as store:
-        return Baseline(name, of_store(name, {}, store).results)
+        return Baseline(name, of_store(name, {}, store).evidence.runs)
 
 
 def _canonical(name: str, reading: Reading) -> str:
@@ -173,7 +173,7 @@ def _print(judged: Judged, reports: Reports, lines: tuple[str, ...]) -> None:
 
 
 def _print_compared(judged: Judged, reports: Reports) -> None:
-    """Print the verdicts of all groups side by side, and what pooling them would have said."""
+    """Print the verdicts of all groups side by side, and the effect of pooling the groups."""
     from harness.report.blocks import Column, Table
 
     ids = dict.fromkeys(v.id for _, report in reports for v in report.asked)

@@ -22,7 +22,7 @@ HELP = "train runs of a sweep on Torch and on JAX, and say whether they are the 
 
 FIRST, SECOND = "torch", "jax"
 RUNS = 6
-"""The number of runs that are compared by default."""
+"""Runs compared by default."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -108,7 +108,7 @@ def _trained(
 ) -> list[tuple[Run, Outcome, Outcome]]:
     """Return every run with its outcome on each backend.
 
-    All is checked before the first run is trained: both sessions are made before either begins.
+    Both sessions are made, and so all is checked, before either trains its first run.
     """
     from harness.session.session import SweepSession
     from harness.session.settings import Settings
@@ -159,7 +159,7 @@ def _announce(backend: str, session: SweepSession, name: str, runs: tuple[Run, .
 
 
 def _observer() -> Observer:
-    """Return an observer that shows progress on stderr, away from the table or JSON."""
+    """Return an observer that shows progress on stderr; the table or JSON goes to stdout."""
     from harness.session.progress import LiveLine, LogLine
 
     stream, width = sys.stderr, common.width()

@@ -1,4 +1,4 @@
-"""``sweep plan``: configs, cost, and what they can show, before anything is spent."""
+"""``sweep plan``: show the configs of a sweep, their cost and power, before it is trained."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def estimate(runs: Sequence[Run], stored: Sequence[Result], why: str) -> Cost:
 
 
 def completions(run: Run) -> int | None:
-    """Return how many completions a run is trained on; None where its config does not say."""
+    """Return the number of completions a run is trained on; None where its config does not say."""
     sizes = [run.config.get(name) for name in ("batch_size", "generations")]
     if not all(isinstance(size, int) and not isinstance(size, bool) for size in sizes):
         return None
@@ -134,7 +134,7 @@ class Waiting:
         self._stream.flush()
 
     def end(self) -> None:
-        """Take the line away."""
+        """Remove the line."""
         if self._shown and self._rewrites:
             self._stream.write("\r\x1b[K")
             self._stream.flush()
@@ -173,7 +173,7 @@ def _stored(options: argparse.Namespace) -> list[Result] | None:
 def _beside(
     options: argparse.Namespace, asked: Plan, sweeps: dict[str, Sweep]
 ) -> tuple[tuple[Result, ...], tuple[Result, ...]]:
-    """Return the stored runs of the plan itself, and those of its baseline."""
+    """Return the stored runs of the plan and those of its baseline."""
     from harness.judging.evidence import resolve_baseline
 
     name = asked.sweep.baseline
@@ -186,7 +186,7 @@ def _beside(
 
 
 def _timed(stored: list[Result] | None, conditions: Conditions) -> tuple[list[Result], str]:
-    """Return the stored runs that tell how long these will take, or why there are none."""
+    """Return the stored runs that a duration is estimated by, or why there are none."""
     alike = ("backend", "precision", "task", "model")
     found = [
         result

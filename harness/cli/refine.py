@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import shlex
 import sys
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -72,24 +73,25 @@ def run(options: argparse.Namespace) -> int:
     from harness.report.renderers.document_json import refine_data
 
     found = _found(options)
-    of_table = is_table(options.name)
+    evidence, of_table = found.evidence, is_table(options.name)
+    every = [*evidence.runs, *chain.from_iterable(evidence.arms.values())]
     proposal = refine(
-        options.name if of_table else found.name,
-        _all_arms(found),
-        rng=np.random.default_rng([found.seed, SALT]),
+        options.name if of_table else evidence.sweep,
+        every,
+        rng=np.random.default_rng([evidence.seed, SALT]),
         sweep=found.sweep,
         is_table=of_table,
-        metric=found.metric,
-        margin=options.margin or _margin(found),
-        alpha=found.alpha,
+        metric=evidence.metric,
+        margin=options.margin or _margin(found, every),
+        alpha=evidence.alpha,
         name=options.new,
         runs=options.runs,
         steps=options.steps,
     )
     _check_name(options, proposal.sweep.name)
     runs = proposal.sweep.plan()
-    cost = estimate(runs, found.results, f"the runs of {proposal.source} do not say how long")
-    power = power_of(proposal.sweep, found.results, baseline_runs=len(found.results))
+    cost = estimate(runs, evidence.runs, f"the runs of {proposal.source} do not say how long")
+    power = power_of(proposal.sweep, evidence.runs, baseline_runs=len(evidence.runs))
     text = python(proposal, command=_command(options), cost=cost_text(cost), power=says(power))
     page = ProposalPage(proposal, cost, power, text, found.notes)
     if options.output is not None:
@@ -108,7 +110,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _found(options: argparse.Namespace) -> Finished:
-    """Return the runs to refine, once the options of the next sweep have been checked.
+    """Check the options of the next sweep, and return the runs to refine.
 
     Raises
     ------
@@ -132,22 +134,18 @@ def _found(options: argparse.Namespace) -> Finished:
 
 
 def _check_name(options: argparse.Namespace, name: str) -> None:
-    """Check that no sweep is called ``name`` yet."""
+    """Check that no declared sweep is called ``name``."""
     if name in common.sweeps_if_any(options):
         raise UsageError(f"a sweep {name!r} is declared already; name the next one by --name NEW")
 
 
-def _margin(found: Finished) -> float | None:
+def _margin(found: Finished, results: list[Result]) -> float | None:
     """Return the sweep's margin, or the usual one of a score; None where there is neither."""
     from harness.judging.table import MARGIN, is_score
 
     if found.sweep is not None:
         return found.sweep.margin
-    return MARGIN if is_score(found.metric, _all_arms(found)) else None
-
-
-def _all_arms(found: Finished) -> list[Result]:
-    return [*found.results, *(result for arm in found.arms.values() for result in arm)]
+    return MARGIN if is_score(found.evidence.metric, results) else None
 
 
 def _command(options: argparse.Namespace) -> str:

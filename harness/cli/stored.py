@@ -42,7 +42,7 @@ def results(store: Store, sweep: str | None, options: argparse.Namespace) -> tup
 
 
 def check_sweep(store: Store, name: str, *, nor: str = "") -> None:
-    """Raise a UsageError where no sweep of this name is stored, ``nor`` what else it may be."""
+    """Raise a UsageError where no sweep of this name is stored; ``nor`` adds what else is not."""
     known = [summary.sweep for summary in store.sweeps()]
     if name not in known:
         has = f"which has {', '.join(known)}" if known else "which is empty"

@@ -8,9 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.session.arguments import names
+from harness.sweeps.baseline import ENDINGS
 
 if TYPE_CHECKING:
     from harness.tables import ReadOptions
+
+
+NAMES = f"a table's name ends in {', '.join(ENDINGS)}"
+"""Tells a table from a sweep in messages."""
 
 
 def add_table_options(parser: argparse.ArgumentParser) -> None:

@@ -1,4 +1,4 @@
-"""Estimate the figures of a report's tables: plain values, nothing rounded."""
+"""Estimate the figures of a report's tables, without rounding."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ LEVEL = 0.95
 
 
 UNKNOWN = Estimate(math.nan, -math.inf, math.inf, LEVEL, 0, "")
-"""Stands where the data do not give an estimate."""
+"""An estimate that the data do not give."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ class Range:
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """The mean learning curve of ``runs`` runs over the steps at which all of them have a point."""
+    """The mean learning curve of ``runs`` runs, at the steps where all of them have a point."""
 
     name: str
     runs: int
@@ -82,8 +82,8 @@ class Curve:
 class Arm:
     """An arm beside the main runs it is matched with.
 
-    ``value`` is what an arm of a parameter sets it to, and ``difference`` the mean of arm minus
-    main over ``pairs`` pairs. ``moved`` counts runs whose ΔPerf is not exactly zero.
+    An arm of a parameter sets it to ``value``. ``difference`` is the mean of arm minus main over
+    ``pairs`` pairs. ``moved`` is the number of runs whose ΔPerf is not exactly zero.
     """
 
     name: str
@@ -170,7 +170,7 @@ def ranges(results: Sequence[Result], improved: frozenset[str]) -> tuple[Range, 
 
 
 def curve(name: str, results: Sequence[Result]) -> Curve | None:
-    """Return the mean learning curve of the completed runs, None where they share no point."""
+    """Return the mean learning curve of the completed runs; None where they share no point."""
     curves = [
         {step: perf for step, perf, _, _ in result.outcome.curve}
         for result in results
@@ -197,7 +197,7 @@ def arms(
     *,
     metric: Metric = DELTA_PERF,
 ) -> tuple[Arm, ...]:
-    """Return each arm beside its main runs; an arm of a parameter by the values it sets."""
+    """Return each arm beside its main runs, an arm of a parameter once for each value."""
     if not by_arm:
         return ()
     matched = {identity(result): result.outcome.delta_perf for result in main}
@@ -235,7 +235,7 @@ def common_rule(*samples: Sequence[Result]) -> Rule:
 
 
 def deltas_of(results: Iterable[Result]) -> list[float]:
-    """Return the ΔPerf of those that have one."""
+    """Return the ΔPerf of the results that have one."""
     return [delta for r in results if (delta := finite(r.outcome.delta_perf)) is not None]
 
 

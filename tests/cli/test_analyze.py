@@ -129,7 +129,7 @@ def test_a_stored_sweep_need_not_be_declared(sweep, trained, monkeypatch, tmp_pa
     ("line", "said"),
     [
         ("nosuch.csv", "there is no file nosuch.csv"),
-        ("nosuch", "'nosuch' is no table, whose name ends in .csv, .*; there is no store"),
+        ("nosuch", "'nosuch' is no table: a table's name ends in .csv, .*; there is no store"),
         ("nosuch --metric loss", "--metric says how a table is read, and 'nosuch' is none"),
         ("runs.csv --runs 4", "--runs chooses runs of the store; a table is read whole"),
         ("runs.csv --ranges 3,1", "--ranges 3,1: 1 does not lie above 3"),

@@ -38,7 +38,7 @@ from harness.verdicts import Metric
 
 
 def document(found: Analysis) -> Document:
-    """Return an analysis as a document, what is to be concluded last."""
+    """Return an analysis as a document, with its conclusions last."""
     digits = _digits(found)
     sections = filled(
         Section("", _about(found)),
@@ -57,7 +57,7 @@ def document(found: Analysis) -> Document:
 
 
 def _digits(found: Analysis) -> Digits:
-    """Return how the outcomes of an analysis are written."""
+    """Return the digits that the outcomes of an analysis are written with."""
     means = [level.mean.value for effect in found.effects for level in effect.levels]
     means += [row.mean.value for row in found.ranges.rows] if found.ranges else []
     spreads = [row.spread for row in found.ranges.rows] if found.ranges else []
@@ -174,7 +174,7 @@ def _effects(found: Analysis, digits: Digits) -> tuple[Block, ...]:
 
 
 def _associated(effects: Iterable[Effect]) -> str:
-    """Return which parameters go together, each pair once."""
+    """Return the parameters that go together, each pair once."""
     pairs = {
         frozenset((effect.parameter, other.parameter)): f"{effect.parameter} with {other.parameter}"
         for effect in reversed(tuple(effects))

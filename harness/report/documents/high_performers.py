@@ -1,4 +1,4 @@
-"""Write what high performers have in common, and what is to be concluded from it."""
+"""Write what high performers have in common, and what follows from it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from harness.analysis import Analysis, Conclusion, Pattern
 
 MEASURED_BY = ("batch_size", "generations")
-"""Parameters that change the reward of a training batch by what the batch holds."""
+"""Parameters that change the reward of a training batch through the contents of the batch."""
 
 
 def pattern_blocks(found: Analysis) -> tuple[Block, ...]:
@@ -77,7 +77,7 @@ def conclusion_blocks(found: Analysis) -> tuple[Block, ...]:
 
 
 def conclusion_text(found: Conclusion, analysis: Analysis) -> str:
-    """Return what a parameter's values among the high performers are, and why they are worth it."""
+    """Return the values of a parameter among the high performers, and their worth as evidence."""
     pattern = found.pattern
     if found.implied_by is not None:
         why = _implied(found, analysis)
@@ -129,7 +129,7 @@ def _by_chance(pattern: Pattern, analysis: Analysis) -> str:
 
 
 def _corrected(pattern: Pattern, analysis: Analysis) -> str:
-    """Return the p value that counts, and what it is corrected for."""
+    """Return the decisive p value, and what it is corrected for."""
     within = [f"{name} ({chance(p)})" for name, p in pattern.p_within.items() if p is not None]
     apart = f"Among runs of equal {listed(within)}, and c" if within else "C"
     looked = plural(len(analysis.high.patterns), "pattern")

@@ -32,10 +32,10 @@ KINDS = {
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """The cost of runs: training steps, completions where configs say how many, estimated seconds.
+    """The cost of runs: training steps, completions if configs say how many, estimated seconds.
 
     ``stored`` is the number of stored runs that the estimate rests on; ``why`` says why there is
-    none.
+    no estimate.
     """
 
     runs: int
@@ -48,10 +48,10 @@ class Cost:
 
 @dataclass(frozen=True, slots=True)
 class PlanPage:
-    """All that there is to say of a plan.
+    """A plan, with its cost, power and findings.
 
-    ``means`` says by what the runs are trained; empty for a training function of the user's.
-    ``transfer`` is the factor from the sweep's learning rates to the task's.
+    ``means`` names the backend and what else trains the runs; it is empty for a user's training
+    function. ``transfer`` is the factor from the sweep's learning rates to the task's.
     """
 
     sweep: Sweep
@@ -69,7 +69,7 @@ class PlanPage:
 
     @property
     def coverage(self) -> tuple[Coverage, ...]:
-        """What the main runs have of each parameter."""
+        """The coverage of each parameter by the main runs."""
         return coverage(self.sweep.parameters, [run.config for run in self.main])
 
 
@@ -80,12 +80,14 @@ def document(page: PlanPage) -> Document:
     declared = (len(main), steps) == (sweep.runs, sweep.steps)
     less = "" if declared else f" (declared: {sweep.runs} of {plural(sweep.steps, 'step')})"
     title = f"{sweep.name}: {plural(len(main), 'run')} of {plural(steps, 'step')}{less}"
+    columns = (Column("parameter", right=False), Column("drawn from", right=False, wrap=True))
+    space = Table(columns, tuple(sweep.parameters.describe().items()))
     findings = Bullets(
         tuple((f"{found.severity}: {found.code}", found.message) for found in page.findings)
     )
     sections = filled(
         Section("", (Text(f"trained with {page.means}"),) if page.means else ()),
-        Section("Parameters", (_space(page), *_covered(page))),
+        Section("Parameters", (space, *_covered(page))),
         Section("Configs", (_configs(page), Text(_repeats(main)))),
         Section("Arms", (_arms(page),) if len(page.runs) > len(main) else ()),
         Section("", tuple(map(Text, cost_text(page.cost)))),
@@ -97,7 +99,7 @@ def document(page: PlanPage) -> Document:
 
 
 def probability(chance: float | None) -> str:
-    """Return ``0.57``; what rounds to certainty is "> 0.99"."""
+    """Return ``0.57``, and ``> 0.99`` instead of 1.00."""
     if chance is None:
         return NONE
     return "> 0.99" if chance > 0.995 else f"{chance:.2f}"
@@ -110,7 +112,7 @@ def _needed(power: Power) -> str:
 
 
 def power_blocks(powers: Sequence[Power]) -> tuple[Block, ...]:
-    """Return the power of questions as a table, how to read it, and what it rests on."""
+    """Return the power of questions as a table, an example of it in words, and its assumptions."""
     columns = (
         Column("question", right=False),
         Column("if this is true", right=False, wrap=True),
@@ -141,13 +143,8 @@ def power_blocks(powers: Sequence[Power]) -> tuple[Block, ...]:
     return tuple(blocks)
 
 
-def _space(page: PlanPage) -> Table:
-    columns = (Column("parameter", right=False), Column("drawn from", right=False, wrap=True))
-    return Table(columns, tuple(page.sweep.parameters.describe().items()))
-
-
 def _covered(page: PlanPage) -> list[Block]:
-    """Return the table of what the runs have of each parameter, where one varies."""
+    """Return a table of how the runs cover each parameter that varies."""
     runs = f"in {plural(len(page.main), 'run')}"
     columns = (Column("parameter", right=False), Column(runs, right=False, wrap=True))
     varied = [of for of in page.coverage if of.gap is not None or len(of.levels) > 1]
@@ -208,7 +205,7 @@ def _arms(page: PlanPage) -> Table:
 
 
 def cost_text(cost: Cost) -> list[str]:
-    """State the cost of the runs and the time they take, in a sentence each."""
+    """Return a sentence on the cost of the runs and one on the time they take."""
     sizes = [plural(cost.runs, "run"), plural(cost.steps, "step")]
     if cost.completions is not None:
         sizes.append(plural(cost.completions, "completion"))

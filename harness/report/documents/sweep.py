@@ -1,4 +1,4 @@
-"""Write the report of a sweep: what it was, its figures beside the baseline's, what it answers."""
+"""Write the report of a sweep: its conditions, its figures beside the baseline's, its answers."""
 
 from __future__ import annotations
 
@@ -50,9 +50,9 @@ METHODS = (
 
 @lru_cache(maxsize=1)
 def document(report: Report) -> Document:
-    """Return the report as a document, the questions last, where a terminal leaves the eye.
+    """Return the report as a document, the questions last, where a reader of a terminal looks.
 
-    It is made once for the forms that a report is written in, one after the other.
+    The cache holds it while one renderer after the other writes it.
     """
     digits = digits_of(report)
     sections = filled(
@@ -76,13 +76,13 @@ def document(report: Report) -> Document:
 
 
 def digits_of(report: Report) -> Digits:
-    """Return how the outcomes of ``report`` are written."""
+    """Return the digits that the outcomes of ``report`` are written with."""
     digits = Digits.of(r.outcome.delta_perf for r in report.main)
     return replace(digits, plus=report.metric.knows_success)
 
 
 def headline(report: Report) -> str:
-    """Return the sweep's name and how many of its questions came to which verdict."""
+    """Return the sweep's name and the number of each verdict."""
     tally = Counter(verdict.verdict for verdict in report.asked)
     counts = ", ".join(f"{tally[name]} {name}" for name in VERDICT_NAMES if tally[name])
     return f"{report.sweep}: {counts or 'no questions'}"
@@ -162,7 +162,7 @@ def _side_by_side(report: Report, digits: Digits) -> Section:
 
 
 def _baseline(report: Report) -> str:
-    """Say what the figures of the baseline rest on, or why there are none."""
+    """Say what the baseline's figures rest on, or why there are none."""
     if report.counts:
         return (
             f"Only the baseline's counts are known ({report.counts.source}); "
@@ -176,7 +176,7 @@ def _baseline(report: Report) -> str:
 
 
 def _rule_of(counts: Counts, metric: Metric) -> str:
-    """Return the rule of published successes: in the metric's name where it is one of ours."""
+    """Return the rule of published successes, with the metric's name if it is one of our rules."""
     rule = rule_of_words(counts.rule)
     return counts.rule if rule is None else rule_text(rule, metric)
 

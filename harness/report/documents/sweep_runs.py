@@ -1,16 +1,15 @@
-"""Write what the single runs of a sweep came to: listed, by learning rate, by step, and by arm."""
+"""Write the runs of a sweep: one by one, by learning rate, by step, and by arm."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 
-from harness.records import Config, Outcome, Result, finite
+from harness.records import Config, Outcome, Result
 from harness.report.blocks import (
     DIVERGED,
     OTHER,
     SUCCESS,
-    Bar,
     Bars,
     Block,
     Column,
@@ -37,10 +36,10 @@ from harness.text import (
 
 RATE = "learning_rate"
 MOST_LISTED = 1_000
-"""Of more runs than this the best and the worst are listed, half of them each."""
+"""If there are more runs, only the best and the worst are listed, half of this each."""
 MOST_STEPS = 6
 MOST_DRAWN = 2_000
-"""Of more runs than this some are drawn, evenly spread over the sample."""
+"""If there are more runs, only this many are drawn, spread evenly over the sample."""
 MARKS = ("●", "○", "+")
 
 
@@ -48,7 +47,7 @@ MARKS = ("●", "○", "+")
 
 
 def runs_section(report: Report, digits: Digits) -> Section:
-    """Return the runs from best to worst with what their configs differ by."""
+    """Return the runs from best to worst, with the parameters that vary."""
     title = f"Runs by {report.metric.name}"
     main = sorted(report.main, key=lambda r: _rank(r.outcome.delta_perf))[::-1]
     if not main:
@@ -95,8 +94,7 @@ def config_columns(
 ) -> dict[Column, list[str]]:
     """Return a column for each of these parameters, the learning rate first.
 
-    ``transfer`` is the factor from it to the task's own, ``drop`` the place of the other columns
-    among those that a narrow table leaves out.
+    ``transfer`` is the factor from it to the task's own. ``drop`` is that of the other columns.
     """
     columns = {}
     if RATE in names:
@@ -112,7 +110,7 @@ def config_columns(
 
 
 def unfinished_section(report: Report) -> Section:
-    """List the runs whose results do not count and that are trained again next time."""
+    """List the runs that do not count and are trained again next time."""
     left = [r for r in report.runs if not r.is_final]
     columns = (
         Column("run", right=False),
@@ -144,7 +142,7 @@ def _rank(delta: float | None) -> float:
 
 
 def _training(outcome: Outcome, digits: Digits) -> str:
-    """Return the training ΔPerf where its sign is the other one."""
+    """Return the training ΔPerf if its sign is the opposite one."""
     delta, train = outcome.delta_perf, outcome.train_delta_perf
     if delta is None or train is None or delta * train >= 0:
         return ""
@@ -210,7 +208,7 @@ def _points(report: Report) -> tuple[Point, ...]:
 
 
 def _rate_answer(report: Report) -> tuple[Block, ...]:
-    """Return the bracket test's answer, to be read beside the picture, where it was asked for."""
+    """Return the answer of lr_sweet_spot, to be read beside the picture, if it was asked."""
     answers = [v for v in report.verdicts if v.id == "lr_sweet_spot" and v.claim]
     return tuple(Text(f"lr_sweet_spot is {v.verdict}: {v.answer}") for v in answers)
 
@@ -219,7 +217,7 @@ def _rate_answer(report: Report) -> tuple[Block, ...]:
 
 
 def curve_blocks(report: Report, digits: Digits) -> tuple[Block, ...]:
-    """Return mean perf at a few steps, with its interval, and the picture of it."""
+    """Return mean perf at a few steps with its interval, and a picture of it."""
     if not report.curves:
         return ()
     first = report.curves[0]
@@ -245,7 +243,7 @@ def curve_blocks(report: Report, digits: Digits) -> tuple[Block, ...]:
 
 
 def _few(steps: Sequence[int]) -> list[int]:
-    """Return at most `MOST_STEPS` of ``steps``, evenly spread, the first and last among them."""
+    """Return at most `MOST_STEPS` of ``steps``, evenly spread, with the first and the last."""
     stride = max(1, -(-(len(steps) - 1) // (MOST_STEPS - 1)))
     chosen = list(steps[::stride])
     if chosen[-1] != steps[-1]:
@@ -262,9 +260,7 @@ def _line(line: Curve, mark: str, behind: Sequence[Result]) -> Line:
         label=f"{line.name} ({line.runs} runs)",
         mark=mark,
         steps=tuple(step for step, _ in known),
-        means=tuple(p.value for _, p in known),
-        lows=tuple(finite(p.low) for _, p in known),
-        highs=tuple(finite(p.high) for _, p in known),
+        means=tuple(p for _, p in known),
         behind=tuple(tuple((point.step, point.perf) for point in curve) for curve in curves),
     )
 
@@ -305,11 +301,7 @@ def arms_blocks(report: Report, digits: Digits) -> tuple[Block, ...]:
         "± is half of a 95% interval; differences are arm minus main, over pairs that share a seed."
     )
     sides = [("main", own), *((arm_label(arm), arm.side) for arm in report.arms)]
-    bars = tuple(
-        Bar(label, side.mean.value, finite(side.mean.low), finite(side.mean.high))
-        for label, side in sides
-        if math.isfinite(side.mean.value)
-    )
+    bars = tuple((label, side.mean) for label, side in sides if math.isfinite(side.mean.value))
     return (Table(columns, tuple(rows), note=note), Bars(bars, metric.name))
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 CONDITIONS = "task task_version model backend precision lr_transfer"
-"""The attributes of a report's conditions that are written."""
+"""The attributes of conditions that are written."""
 
 
 def render(report: Report) -> str:
@@ -26,7 +26,7 @@ def render(report: Report) -> str:
 
 
 def pieces(report: Report) -> Iterator[str]:
-    """Yield the text that `render` returns, a run at a time: of many it is more than 100 MB."""
+    """Yield the text that `render` returns a run at a time; all of it may exceed 100 MB."""
     text = json.dumps(_around(report, []), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     before, after = text.split('"runs": []', 1)
     yield f'{before}"runs": ['
@@ -39,7 +39,7 @@ def pieces(report: Report) -> Iterator[str]:
 
 
 def as_data(report: Report) -> dict[str, Any]:
-    """Return the report as what JSON can hold, its keys in a fixed order."""
+    """Return the report as values that JSON can hold, its keys in a fixed order."""
     return _around(report, [run_data(result) for result in report.runs])
 
 
@@ -112,7 +112,7 @@ def picked(of: DataclassInstance, names: str = "") -> dict[str, Any]:
 
 
 def plain(value: object) -> object:
-    """Return a value as what JSON can hold: null for what is no finite number."""
+    """Return a value that JSON can hold; a number that is not finite becomes None."""
     if value is None or isinstance(value, str | int):
         return value
     if isinstance(value, Mapping):

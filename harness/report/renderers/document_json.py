@@ -27,7 +27,7 @@ PATTERN = "parameter kind values high runs levels p_margins p_equal p_within p_h
 
 
 def plan_data(page: PlanPage) -> dict[str, Any]:
-    """Return a plan as what JSON can hold; what is not known is null."""
+    """Return a plan as values that JSON can hold; what is not known is null."""
     return {
         "sweep": page.sweep.name,
         "runs": [picked(run, "id arm pair seed steps config") for run in page.runs],
@@ -57,7 +57,7 @@ def _coverage(of: Coverage) -> dict[str, Any]:
 
 
 def analysis_data(found: Analysis) -> dict[str, Any]:
-    """Return an analysis as what JSON can hold, its keys in a fixed order."""
+    """Return an analysis as values that JSON can hold, its keys in a fixed order."""
     high, interactions = found.high, found.interactions
     return {
         "schema": SCHEMA,
@@ -143,7 +143,7 @@ def _estimate(estimate: Estimate) -> dict[str, Any]:
 
 
 def refine_data(page: ProposalPage) -> dict[str, Any]:
-    """Return a proposal as what JSON can hold; what is not known is null."""
+    """Return a proposal as values that JSON can hold; what is not known is null."""
     proposal = page.proposal
     sweep = proposal.sweep
     return {
@@ -179,7 +179,7 @@ def _revision(revision: Revision) -> dict[str, Any]:
 
 
 def parity_data(found: Parity) -> dict[str, Any]:
-    """Return a comparison as what JSON can hold; what is missing or unbounded is null."""
+    """Return a comparison as values that JSON can hold; what is missing or unbounded is null."""
     first, second = found.backends
     verdict = found.verdict
     return {

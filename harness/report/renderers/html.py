@@ -23,7 +23,7 @@ from harness.report.renderers.page import PAGE, STYLE, TABLE, VERDICTS
 from harness.verdicts import Verdict
 
 LONGEST = 12
-"""Rows beyond which a long table is folded away."""
+"""A long table with more rows is folded away."""
 
 
 def render(report: Report) -> str:
@@ -32,7 +32,7 @@ def render(report: Report) -> str:
 
 
 class _Page:
-    """A report on its way to HTML; everything that comes from a report is escaped by jinja2."""
+    """Writes a report as HTML; jinja2 escapes everything that comes from the report."""
 
     def __init__(self, report: Report) -> None:
         self.report = report

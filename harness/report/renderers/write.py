@@ -1,4 +1,4 @@
-"""Write reports to files, each whole or not at all."""
+"""Write reports to files, each completely or not at all."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from harness.report.renderers import as_json, html, markdown
 def write_report(report: Report, directory: Path) -> None:
     """Write ``report.json``, ``report.md`` and ``report.html`` into ``directory``.
 
-    A file that was there is replaced at once; a reader never sees half of one.
+    A reader sees either the old file or the new one, never half of it.
 
     Raises
     ------
