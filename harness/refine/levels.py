@@ -45,16 +45,11 @@ Pair = tuple[Value, Value]
 
 @dataclass(frozen=True, slots=True)
 class _Shared:
-    """A value that all high performers have.
-
-    ``p_value`` is the probability that they have any one value by chance.
-    """
+    """A value that all high performers have, with the probability of that by chance."""
 
     value: Value
-    high_means: str
-    count: int
-    runs: int
     p_value: float
+    words: str
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -140,7 +135,11 @@ def _shared(levels: _Levels, sample: Sample) -> _Shared | None:
     p_value = min(1.0, len(levels.before.options) * chance)
     if p_value > criteria.level:
         return None
-    return _Shared(value, sample.high_means, high, runs, p_value)
+    words = (
+        f"all {high} high performers ({sample.high_means}) have {parameter_value(value)}, as "
+        f"{of_runs(runs, levels.runs)} do: by chance {p_text(p_value)} ({criteria.needed})"
+    )
+    return _Shared(value, p_value, words)
 
 
 def _fixed(levels: _Levels, value: Value, shared: _Shared | None) -> Revision:
@@ -150,13 +149,7 @@ def _fixed(levels: _Levels, value: Value, shared: _Shared | None) -> Revision:
     best = set(ranked[:MOST_PAIRED])
     paired = tuple(option for option in others if option in best)
     p_values = {option: levels.p_values.get((option, value), 1.0) for option in others}
-    words = []
-    if shared is not None:
-        words.append(
-            f"all {shared.count} high performers ({shared.high_means}) have "
-            f"{parameter_value(value)}, as {of_runs(shared.runs, levels.runs)} do: by chance "
-            f"{p_text(shared.p_value)} ({criteria.needed})"
-        )
+    words = [] if shared is None else [shared.words]
     words += [
         f"against {parameter_value(option)} {_difference(at[value], at[option])}"
         + ("" if shared else f", worse by more than the margin {p_text(p_values[option])}")

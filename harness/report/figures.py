@@ -43,11 +43,11 @@ class Side:
 
     name: str
     runs: int
-    diverged: int
-    steps: tuple[int, ...]
     rule: str
     successes: int
     success: Estimate
+    diverged: int = 0
+    steps: tuple[int, ...] = ()
     positive: int | None = None
     mean: Estimate = UNKNOWN
     spread: Estimate = UNKNOWN
@@ -135,8 +135,6 @@ def published_side(counts: Counts) -> Side:
     return Side(
         name=counts.name,
         runs=counts.runs,
-        diverged=0,
-        steps=(),
         rule=counts.rule,
         successes=counts.successes,
         success=statistics.wilson(counts.successes, counts.runs, LEVEL),
