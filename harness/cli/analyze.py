@@ -9,7 +9,7 @@ from harness.cli.tables import number
 from harness.records import MAIN
 from harness.verdicts import Metric
 
-HELP = "say what the best runs of a finished sweep share, and what of it is more than chance"
+HELP = "say what the best runs of a finished sweep share, and which of that is more than chance"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=number,
         metavar="X",
         help="a run above X is a high performer, or below X where less is better "
-        "(default: 0.1 of a ΔPerf, the best third of the runs by another metric)",
+        "(default: 0.1 for ΔPerf; for another metric, the best third of the runs)",
     )
     parser.add_argument(
         "--parameter",

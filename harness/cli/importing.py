@@ -28,14 +28,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--sweep",
         metavar="NAME",
-        help="the sweep that the runs of the table become; one that sweep export wrote says so "
-        "itself. Of another store: only this sweep",
+        help="the sweep that the table's runs become; a table that sweep export wrote names it "
+        "already. From another store: only this sweep",
     )
     tables.add_curves(parser)
     parser.add_argument(
         "--replace",
         action="store_true",
-        help="take what the table has for runs that were imported with other figures",
+        help="replace runs that were imported before with other figures",
     )
     tables.add_table_options(parser)
     common.add_store(parser)

@@ -56,15 +56,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="COL=VALUE",
         action="append",
         type=_reference,
-        help="ask whether this value of a parameter is no worse than its others; may be given more "
-        "than once",
+        help="ask whether this value of a parameter is no worse than its other values; may be "
+        "given more than once",
     )
     parser.add_argument(
         "--inside",
         metavar="COL[,COL]",
         type=names,
-        help="ask of these parameters too whether their best value lies inside their range "
-        "beside those with 8 numbers or more, and the learning rate",
+        help="ask also of these parameters whether their best value lies inside their range "
+        "(always asked of the learning rate and of parameters with 8 numbers or more)",
     )
     parser.add_argument(
         "--margin",
@@ -76,8 +76,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--min-gain",
         metavar="X",
         type=tables.positive,
-        help="a run is shown to fail when it is shown to gain less (default: 0.05 for ΔPerf and "
-        "for scores from 0 to 1, else 0)",
+        help="a run fails when it is shown to gain less (default: 0.05 for ΔPerf and for scores "
+        "from 0 to 1, else 0)",
     )
     parser.add_argument(
         "--report", metavar="DIR", help="also write report.html, report.md and report.json here"

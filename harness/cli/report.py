@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--until",
         metavar="all|answered",
         default=UNTIL[0],
-        help="answered: the runs were to stop once no further one can change what is answered "
+        help="answered: training was to stop once no further run could change an answer "
         "(default: all, every run)",
     )
     parser.add_argument(

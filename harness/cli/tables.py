@@ -21,7 +21,7 @@ NAMES = f"a table's name ends in {', '.join(ENDINGS)}"
 def add_table_options(parser: argparse.ArgumentParser) -> None:
     """Add the options that say what the columns of a table are."""
     group = parser.add_argument_group(
-        "a table", "how a table of finished runs is read; what was read as what is printed"
+        "a table", "how to read a table of finished runs; the output says how it was read"
     )
     group.add_argument(
         "--before", metavar="COL", help="the column with perf before training, beside --after"

@@ -139,7 +139,8 @@ def _with_children(revision: Revision, space: Mapping[str, Distribution]) -> Rev
     if not children:
         return revision
     cases = " and ".join(f"{name} ({values})" for name, values in children.items())
-    told = f"with it goes {cases}, and these runs cannot tell which of them it is"
+    depend = "depends" if len(children) == 1 else "depend"
+    told = f"these runs cannot tell its effect from that of {cases}, which {depend} on it"
     if revision.pairs is not None:
         told += f": the pairs change {parameter_name(revision.parameter)} alone"
         told += (
@@ -188,7 +189,7 @@ def _together(
 def _goes_with(association: Association) -> str:
     other = parameter_name(association.parameter)
     return (
-        f"goes with {other} in the runs (Cramér's V {association.strength:.2f}), so that what "
+        f"goes with {other} in the runs (Cramér's V {association.strength:.2f}), so what "
         f"looks like its effect may be that of {other}: kept"
     )
 

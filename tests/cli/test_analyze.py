@@ -96,7 +96,7 @@ def test_a_declared_sweep_is_read_from_the_store(sweep, trained):
     status, out, err = sweep("analyze toy --high 0.1")
     assert (status, err) == (0, "")
     assert "toy: 12 runs, " in out
-    assert "Of the null arm, which cannot learn, 0 of 2 are as high." in " ".join(out.split())
+    assert "In the null arm, which cannot learn, 0 of 2 are as high." in " ".join(out.split())
     found = data(sweep, "analyze toy")
     assert found["left_out"] == {"batch_size": "the same in every run"}
     assert data(sweep, "analyze toy --runs 6")["runs"] == 6

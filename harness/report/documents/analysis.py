@@ -159,8 +159,9 @@ def _effects(found: Analysis, digits: Digits) -> tuple[Block, ...]:
         cells += [p_value(effect.p_holm), _share(effect.importance), _share(effect.share)]
         rows.append(tuple(cells))
     notes = [
-        "p: by permutation of ranks, that the parameter does anything.",
-        f"p apart: that, among runs that agree on what it goes with ({_associated(found.effects)})."
+        "p: a test by permuted ranks of whether the parameter has any effect.",
+        f"p apart: the same among runs that agree on what it goes with "
+        f"({_associated(found.effects)})."
         if bound
         else "",
         f"Holm's p is corrected for {plural(len(found.effects), 'parameter')}.",
@@ -253,13 +254,13 @@ def _interactions(found: Analysis, digits: Digits) -> tuple[Block, ...]:
     if not looked.shown:
         return (
             Text(
-                f"None is shown: of {pairs} of parameters the least p is "
-                f"{p_value(looked.smallest)}, where {chance(found.alpha / looked.pairs)} would be "
+                f"None is shown: the smallest p of {pairs} of parameters is "
+                f"{p_value(looked.smallest)}, and {chance(found.alpha / looked.pairs)} would be "
                 "needed."
             ),
         )
     items = [(" × ".join(one.parameters), _interaction(one, digits)) for one in looked.shown]
-    return (Bullets(tuple(items)), Text(f"Worth a look, of {pairs} looked at."))
+    return (Bullets(tuple(items)), Text(f"These are worth a look, of {pairs} tested."))
 
 
 def _interaction(one: Interaction, digits: Digits) -> str:

@@ -23,8 +23,8 @@ def pattern_blocks(found: Analysis) -> tuple[Block, ...]:
         one = "configuration" if found.merged else "run"
         blocks.append(
             Text(
-                f"{which} {one} is a high performer ({threshold_text(found)}), so that they have "
-                "nothing in common that others lack. --high VALUE sets another threshold."
+                f"{which} {one} is a high performer ({threshold_text(found)}), so there is no "
+                "difference to look for. --high VALUE sets another threshold."
             )
         )
     else:
@@ -50,16 +50,16 @@ def pattern_blocks(found: Analysis) -> tuple[Block, ...]:
             for pattern in high.patterns
         ]
         note = (
-            f"By chance: how likely at least as many of the {high.count} have the value, were they "
-            f"any {high.count} of the {found.units} {what}; of several values or a range, how "
-            "likely so few lie in it. Equal values: the same, were each value of the parameter "
-            f"equally likely. Holm's p is corrected for {plural(len(high.patterns), 'pattern')} "
+            f"By chance: the probability that at least as many of any {high.count} of the "
+            f"{found.units} {what} have the value; for several values or a range, that they lie "
+            "within so few. Equal values: the same if each value of the parameter were equally "
+            f"likely. Holm's p is corrected for {plural(len(high.patterns), 'pattern')} "
             "looked at, and for the parameters that this one goes with."
         )
         blocks.append(Table(columns, grouped(rows), note=note))
     if high.null is not None:
         some, runs = high.null
-        blocks.append(Text(f"Of the null arm, which cannot learn, {some} of {runs} are as high."))
+        blocks.append(Text(f"In the null arm, which cannot learn, {some} of {runs} are as high."))
     return tuple(blocks)
 
 

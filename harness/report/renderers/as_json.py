@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
+from math import isfinite
 from numbers import Real
 from typing import TYPE_CHECKING, Any
 
@@ -115,8 +116,10 @@ def plain(value: object) -> object:
     """Return a value that JSON can hold; a number that is not finite becomes None."""
     if value is None or isinstance(value, str | int):
         return value
+    if isinstance(value, float):
+        return value if isfinite(value) else None
     if isinstance(value, Mapping):
         return {key: plain(item) for key, item in value.items()}
     if isinstance(value, tuple | list):
         return [plain(item) for item in value]
-    return finite(float(value)) if isinstance(value, Real) else value
+    return finite(float(value)) if isinstance(value, Real) else value  # NumPy's numbers
