@@ -94,11 +94,10 @@ def _of_store(options: argparse.Namespace) -> tuple[Merged, tuple[str, ...]]:
         Store.open(options.source, create=False, read_only=True) as other,
         Store.open(common.store_url(options)) as store,
     ):
-        known = [summary.sweep for summary in other.sweeps()]
-        if not known or (options.sweep is not None and options.sweep not in known):
-            has = f"has {', '.join(known)}" if known else "has no runs"
-            wanted = f"no sweep {options.sweep!r} in {options.source}, which " if known else ""
-            raise UsageError(f"{wanted or f'{options.source} '}{has}")
+        if not other.sweeps():
+            raise UsageError(f"{options.source} has no runs")
+        if options.sweep is not None:
+            stored.check_sweep(other, options.sweep, place=options.source)
         return merge(store, other, options.sweep), ()
 
 

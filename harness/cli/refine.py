@@ -88,10 +88,15 @@ def run(options: argparse.Namespace) -> int:
         runs=options.runs,
         steps=options.steps,
     )
-    _check_name(options, proposal.sweep.name)
-    runs = proposal.sweep.plan()
-    cost = estimate(runs, evidence.runs, f"the runs of {proposal.source} do not say how long")
-    power = power_of(proposal.sweep, evidence.runs, baseline_runs=len(evidence.runs))
+    sweep = proposal.sweep
+    if sweep.name in common.sweeps_if_any(options):
+        raise UsageError(
+            f"a sweep {sweep.name!r} is declared already; name the next one by --name NEW"
+        )
+    cost = estimate(
+        sweep.plan(), evidence.runs, f"the runs of {proposal.source} do not say how long"
+    )
+    power = power_of(sweep, evidence.runs, baseline_runs=len(evidence.runs))
     text = python(proposal, command=_command(options), cost=cost_text(cost), power=says(power))
     page = ProposalPage(proposal, cost, power, text, found.notes)
     if options.output is not None:
@@ -131,12 +136,6 @@ def _found(options: argparse.Namespace) -> Finished:
     # --runs and --steps size the next sweep; all stored runs are looked up.
     asked = vars(options) | {"runs": None, "steps": None, "arms": ("all",)}
     return finished(argparse.Namespace(**asked))
-
-
-def _check_name(options: argparse.Namespace, name: str) -> None:
-    """Check that no declared sweep is called ``name``."""
-    if name in common.sweeps_if_any(options):
-        raise UsageError(f"a sweep {name!r} is declared already; name the next one by --name NEW")
 
 
 def _margin(found: Finished, results: list[Result]) -> float | None:

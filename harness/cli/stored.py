@@ -41,12 +41,12 @@ def results(store: Store, sweep: str | None, options: argparse.Namespace) -> tup
     return tuple(r for r in found if options.status in (None, r.outcome.status))
 
 
-def check_sweep(store: Store, name: str, *, nor: str = "") -> None:
+def check_sweep(store: Store, name: str, *, nor: str = "", place: str = "the store") -> None:
     """Raise a UsageError where no sweep of this name is stored; ``nor`` adds what else is not."""
     known = [summary.sweep for summary in store.sweeps()]
     if name not in known:
         has = f"which has {', '.join(known)}" if known else "which is empty"
-        raise UsageError(f"no sweep {name!r}{nor} in the store, {has}{nearest(name, known)}")
+        raise UsageError(f"no sweep {name!r}{nor} in {place}, {has}{nearest(name, known)}")
 
 
 def by_status(results: Sequence[Result]) -> str:

@@ -120,7 +120,8 @@ def _by_chance(pattern: Pattern, analysis: Analysis) -> str:
             f"out as many with probability {chance(pattern.p_margins)}"
         )
     which = "all" if pattern.high == total else f"at least {pattern.high}"
-    text = f"{pattern.runs} of {units} {what} have {_value_of(pattern)}, and {which} of any {total}"
+    value = f"{pattern.parameter} {parameter_value(pattern.values[0])}"
+    text = f"{pattern.runs} of {units} {what} have {value}, and {which} of any {total}"
     text += f" do with probability {chance(pattern.p_margins)}"
     if pattern.high == total and pattern.p_equal is not None:
         equal = f"one given value of {_in_words(pattern.levels)}, all equally likely"
@@ -166,10 +167,6 @@ def _rivals(found: Conclusion) -> str:
         else:
             rivals.append(f"among runs of equal {name} with probability {chance(p_within)}")
     return f"{listed(rivals)}: {listed(found.confounded_with, 'or')} may be the cause as well"
-
-
-def _value_of(pattern: Pattern) -> str:
-    return f"{pattern.parameter} {parameter_value(pattern.values[0])}"
 
 
 # ---- numbers and names --------------------------------------------------------------------------

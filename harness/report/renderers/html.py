@@ -44,10 +44,8 @@ class _Page:
     def render(self) -> str:
         """Return the page."""
         page = self.page
-        first = [s for s in page.sections if _has_verdicts(s)]
-        rest = [s for s in page.sections if not _has_verdicts(s)]
-        lead = [s for s in rest if not s.title]
-        sections = [*lead, *first, *(s for s in rest if s.title)]
+        # What has no title comes first, then the questions.
+        sections = sorted(page.sections, key=lambda s: (s.title != "", not _has_verdicts(s)))
         counted = [(w, sum(v.verdict == w for v in self.report.verdicts)) for w in VERDICT_NAMES]
         return self.environment.from_string(PAGE).render(
             page={"headline": page.headline, "warning": page.warning, "sections": sections},
