@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
-from harness.records import Value
+from harness.records import Value, finite
 
 HUGE = 1e9
 """Numbers of at least this size are written with an exponent."""
@@ -38,7 +38,7 @@ def number(value: float) -> str:
     if 0.0 < size < 1e-4:
         text = learning_rate(size)
     elif size >= 10.0 or 0.0 < size < 0.0005:
-        text = f"{size:.4g}" if size >= 10.0 else f"{size:.2g}"
+        text = _rounded(size, 4 if size >= 10.0 else 2)
     else:
         text = f"{size:.3f}"
     return f"−{text}" if value < 0 else text
@@ -51,14 +51,14 @@ def signed(value: float) -> str:
 
 def exact(value: float) -> str:
     """Return a change with all of its digits that matter: ``+0.2025``."""
-    return f"{value:+.6g}".replace("-", "−")
+    return ("−" if value < 0 else "+") + _rounded(abs(value), 6)
 
 
 def significant(value: float, digits: int = 3) -> str:
     """Return a number to so many digits: ``1.02e-7``, ``0.005``, ``−0.25``."""
     size = abs(value)
     small = 0.0 < size < 1e-3 or size >= 1e6
-    text = learning_rate(size, digits) if small else f"{size:.{digits}g}"
+    text = learning_rate(size, digits) if small else _rounded(size, digits)
     return f"−{text}" if value < 0 else text
 
 
@@ -70,6 +70,16 @@ def learning_rate(value: float | None, digits: int = 2) -> str:
         return "0"
     mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
     return f"{float(mantissa):g}e{int(exponent)}"
+
+
+def short_exponent(number: str) -> str:
+    """Return a written number with its exponent as ``e-7`` where Python has ``e-07``."""
+    mantissa, e, exponent = number.partition("e")
+    return f"{mantissa}e{int(exponent)}" if e else mantissa
+
+
+def _rounded(value: float, digits: int) -> str:
+    return short_exponent(f"{value:.{digits}g}")
 
 
 def p_value(value: float | None, name: str = "") -> str:
@@ -195,7 +205,7 @@ def cell(value: Value, *, rate: bool = False) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, float):
-        return learning_rate(value) if rate or 0 < abs(value) < 1e-3 else f"{value:.4g}"
+        return learning_rate(value) if rate or 0 < abs(value) < 1e-3 else _rounded(value, 4)
     return str(value)
 
 
@@ -229,29 +239,29 @@ class Digits:
 
     def enough_for(self, value: float) -> Digits:
         """Return digits with decimals enough to show two digits of ``value`` too."""
-        size = abs(value)
-        if not math.isfinite(size) or size == 0.0 or size >= 10.0**-self.places:
+        if not math.isfinite(value) or value == 0.0:
             return self
-        return Digits(min(12, 1 - math.floor(math.log10(size))), self.plus)
+        enough = 1 - math.floor(math.log10(abs(value)))
+        return replace(self, places=max(self.places, min(12, enough)))
 
     def plain(self, value: float | None) -> str:
-        """Return ``0.081``."""
-        if value is None:
+        """Return ``0.081``, or ``–`` where there is no finite number."""
+        if value is None or not math.isfinite(value):
             return NONE
-        huge = abs(value) >= HUGE
-        text = f"{value:.3g}" if huge else f"{round(value, self.places) + 0.0:.{self.places}f}"
-        return text.replace("-", "−")
+        if abs(value) >= HUGE:
+            return significant(value)
+        return f"{round(value, self.places) + 0.0:.{self.places}f}".replace("-", "−")
 
     def signed(self, value: float | None) -> str:
         """Return ``+0.072``, and plain ``0`` with its decimals where nothing is left to sign."""
         text = self.plain(value)
-        if value is None or not self.plus or text[0] == "−" or not float(text):
+        if not self.plus or text == NONE or text[0] == "−" or not float(text):
             return text
         return f"+{text}"
 
     def with_error(self, value: float | None, error: float | None) -> str:
         """Return ``+0.072 ± 0.011``."""
-        if value is None or error is None:
+        if NONE in (self.plain(value), self.plain(error)):
             return self.signed(value)
         return f"{self.signed(value)} ± {self.plain(error)}"
 
@@ -278,6 +288,7 @@ def verdict_numbers(
 
 
 def _between(low: float | None, high: float | None, write: Callable[[float | None], str]) -> str:
+    low, high = finite(low), finite(high)
     if low is None and high is None:
         return NONE
     if high is None:

@@ -38,16 +38,15 @@ VERBS = {
     "import": importing,
     "doctor": doctor,
 }
-"""Each has ``HELP``, ``add_arguments(parser)`` and ``run(options)``, which returns the status."""
+"""Each has ``HELP``, ``add_arguments(parser)`` and ``run(options)``, which returns a status."""
 
 DONE, REFUTED, USAGE, INTERRUPTED = 0, 1, 2, 130
 
 
 def command() -> int:
-    """Run the command as a process of its own, which ends with it.
+    """Run the command as a process of its own.
 
-    It reads much and keeps it: to look for cycles in that, while it lasts and at its end, would be
-    a third of the time.
+    It reads a lot and keeps it until it ends: the garbage collector would take a third of the time.
     """
     gc.set_threshold(5_000_000)
     atexit.register(gc.freeze)

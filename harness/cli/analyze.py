@@ -9,7 +9,7 @@ from harness.cli.tables import number
 from harness.records import MAIN
 from harness.verdicts import Metric
 
-HELP = "say what the best runs of a finished sweep share, and what of it is more than chance"
+HELP = "say what the best runs of a finished sweep share, and which of that is more than chance"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=number,
         metavar="X",
         help="a run above X is a high performer, or below X where less is better "
-        "(default: 0.1 of a ΔPerf, the best third of the runs by another metric)",
+        "(default: 0.1 for ΔPerf; for another metric, the best third of the runs)",
     )
     parser.add_argument(
         "--parameter",
@@ -46,17 +46,18 @@ def run(options: argparse.Namespace) -> int:
     from harness.analysis import analyze
 
     found = finished.finished(options)
+    evidence = found.evidence
     analysis = analyze(
-        found.name,
-        found.results,
-        arms=found.arms,
-        metric=found.metric,
-        given=found.given,
-        seed=found.seed,
-        high=_threshold(options, found.metric),
+        evidence.sweep,
+        evidence.runs,
+        arms=evidence.arms,
+        metric=evidence.metric,
+        given=found.sweep.parameters.dependencies if found.sweep else {},
+        seed=evidence.seed,
+        high=_threshold(options, evidence.metric),
         parameter=options.parameter,
         ranges=options.ranges,
-        alpha=found.alpha,
+        alpha=evidence.alpha,
     )
     if options.json:
         from harness.report.renderers.document_json import analysis_data
@@ -64,19 +65,16 @@ def run(options: argparse.Namespace) -> int:
         common.print_json(analysis_data(analysis) | {"said": list(found.notes)})
         return 0
     from harness.report.documents.analysis import document
-    from harness.report.renderers.layout import wrap
-    from harness.report.renderers.terminal import render_document
 
-    width = common.width()
-    for line in found.notes:
-        print("\n".join(wrap(line, width, hanging=2)))
+    common.print_wrapped(found.notes)
     if found.notes:
         print()
-    print(render_document(document(analysis), width), end="")
-    left = {arm: len(runs) for arm, runs in found.arms.items() if arm not in (MAIN, "null")}
+    print(common.document_text(document(analysis)), end="")
+    left = {arm: len(runs) for arm, runs in evidence.arms.items() if arm not in (MAIN, "null")}
     if left:
         which = ", ".join(f"{arm} {size}" for arm, size in left.items())
-        print("\n" + "\n".join(wrap(f"Runs of other arms are not analysed: {which}.", width)))
+        print()
+        common.print_wrapped([f"Runs of other arms are not analysed: {which}."])
     return 0
 
 

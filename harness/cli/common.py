@@ -1,4 +1,4 @@
-"""Shared by several verbs: options, places, and how text reaches the terminal."""
+"""Options that several verbs have, the places they name, and printing."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
@@ -16,10 +17,11 @@ from harness.sweeps.plan import Selection, check_arms
 from harness.sweeps.sweep import Sweep
 
 if TYPE_CHECKING:
+    from harness.report.blocks import Document, Table
     from harness.store import Store
 
 ROOTS = (HOME, "pytest.ini", "pyproject.toml", "tox.ini", "setup.cfg", "setup.py", ".git")
-"""The nearest directory upwards with one of these is the root."""
+"""The root is the nearest directory upwards that has one of these."""
 
 
 def add_experiments(parser: argparse.ArgumentParser) -> None:
@@ -44,19 +46,8 @@ def add_store(parser: argparse.ArgumentParser) -> None:
 
 
 def add_selection(parser: argparse.ArgumentParser) -> None:
-    """Add the options that say how a sweep is asked for, as the plugin has them."""
-    parser.add_argument(
-        "--runs",
-        type=at_least_one,
-        metavar="N",
-        help="only the first N runs of the declared sample, and their arms",
-    )
-    parser.add_argument(
-        "--steps",
-        type=at_least_one,
-        metavar="N",
-        help="steps of a run instead of the declared; warmups shrink in proportion",
-    )
+    """Add the options that choose the runs of a sweep, as the plugin has them."""
+    add_size(parser, runs="only the first N runs of the declared sample, and their arms")
     parser.add_argument(
         "--arms",
         type=names,
@@ -67,8 +58,19 @@ def add_selection(parser: argparse.ArgumentParser) -> None:
     add_means(parser)
 
 
+def add_size(
+    parser: argparse.ArgumentParser,
+    *,
+    runs: str,
+    steps: str = "steps of a run instead of the declared; warmups shrink in proportion",
+) -> None:
+    """Add ``--runs`` and ``--steps`` with these help texts."""
+    parser.add_argument("--runs", type=at_least_one, metavar="N", help=runs)
+    parser.add_argument("--steps", type=at_least_one, metavar="N", help=steps)
+
+
 def add_means(parser: argparse.ArgumentParser) -> None:
-    """Add the options that say by what runs are trained."""
+    """Add ``--backend`` and ``--precision``."""
     parser.add_argument(
         "--backend",
         metavar="auto|torch|jax",
@@ -76,6 +78,11 @@ def add_means(parser: argparse.ArgumentParser) -> None:
         help="what trains or trained the runs (default: auto, the first that is installed with "
         "all it needs)",
     )
+    add_precision(parser)
+
+
+def add_precision(parser: argparse.ArgumentParser) -> None:
+    """Add ``--precision``."""
     parser.add_argument(
         "--precision",
         metavar="float32|bfloat16",
@@ -84,8 +91,13 @@ def add_means(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_strict(parser: argparse.ArgumentParser, when: str = "when a claim is refuted") -> None:
+    """Add ``--strict``."""
+    parser.add_argument("--strict", action="store_true", help=f"exit with status 1 {when}")
+
+
 def selection(options: argparse.Namespace, sweep: Sweep) -> Selection:
-    """Return how ``sweep`` is asked for.
+    """Return what ``options`` choose of ``sweep``.
 
     Raises
     ------
@@ -104,7 +116,7 @@ def selection(options: argparse.Namespace, sweep: Sweep) -> Selection:
 
 
 def root() -> Path:
-    """Return the project's root: where pytest's would be, and so where ``.sweep`` is."""
+    """Return the project's root, which is pytest's: ``.sweep`` is in it."""
     here = Path.cwd()
     for folder in (here, *here.parents):
         if any((folder / name).exists() for name in ROOTS):
@@ -118,10 +130,17 @@ def experiments(options: argparse.Namespace) -> list[Path]:
 
 
 def sweeps(options: argparse.Namespace) -> dict[str, Sweep]:
-    """Return the sweeps there are, by name."""
+    """Return the declared sweeps by name."""
     from harness.sweeps.discovery import discover
 
     return discover(experiments(options))
+
+
+def sweeps_if_any(options: argparse.Namespace) -> dict[str, Sweep]:
+    """Return the declared sweeps; none where there is no folder of experiments to look in."""
+    if not options.experiments and not experiments(options)[0].exists():
+        return {}
+    return sweeps(options)
 
 
 def chosen(name: str, among: dict[str, Sweep]) -> Sweep:
@@ -130,7 +149,7 @@ def chosen(name: str, among: dict[str, Sweep]) -> Sweep:
     Raises
     ------
     UsageError
-        Where there is none; the message has the nearest name and those there are.
+        Where there is none; the message lists those there are.
     """
     if name not in among:
         there = f"there are {', '.join(sorted(among))}" if among else "no sweep is declared"
@@ -139,7 +158,7 @@ def chosen(name: str, among: dict[str, Sweep]) -> Sweep:
 
 
 def open_store(options: argparse.Namespace) -> Store:
-    """Return the store, to be read only.
+    """Open the store to read it.
 
     Raises
     ------
@@ -152,12 +171,12 @@ def open_store(options: argparse.Namespace) -> Store:
 
 
 def store_url(options: argparse.Namespace) -> str:
-    """Return where the store is: as given, or at the root."""
+    """Return the URL of the store: the one given, or that at the root."""
     return options.store or f"sqlite:///{root() / HOME / 'store.db'}"
 
 
 def width() -> int:
-    """Return how many characters a line has."""
+    """Return the number of characters in a line."""
     return shutil.get_terminal_size().columns
 
 
@@ -167,10 +186,32 @@ def colour() -> bool:
 
 
 def rewrites(stream: TextIO) -> bool:
-    """Return whether ``stream`` is a terminal that does what it is told by escape codes."""
+    """Return whether ``stream`` is a terminal that understands escape codes."""
     return stream.isatty() and os.environ.get("TERM") != "dumb"
 
 
 def print_json(data: object) -> None:
     """Print ``data`` as JSON."""
     print(json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False))
+
+
+def print_wrapped(lines: Iterable[str]) -> None:
+    """Print each line within the width of the terminal, its rest indented."""
+    from harness.report.renderers.layout import wrap
+
+    for line in lines:
+        print("\n".join(wrap(line, width(), hanging=2)))
+
+
+def print_table(table: Table) -> None:
+    """Print a table within the width of the terminal."""
+    from harness.report.renderers.layout import table_text
+
+    print("\n".join(table_text(table, width())))
+
+
+def document_text(document: Document) -> str:
+    """Return a document as the terminal shows it."""
+    from harness.report.renderers.terminal import render_document
+
+    return render_document(document, width(), colour=colour())

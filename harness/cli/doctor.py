@@ -1,4 +1,4 @@
-"""``sweep doctor``: check the installation, and say what to do about what is wrong."""
+"""``sweep doctor``: check the installation, and say how to mend what is wrong."""
 
 from __future__ import annotations
 
@@ -22,9 +22,7 @@ _COLOURS = {"error:": "31", "warning:": "33"}
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the verb's arguments and options."""
-    parser.add_argument(
-        "--strict", action="store_true", help="exit with status 1 where there is a warning"
-    )
+    common.add_strict(parser, "where there is a warning")
     common.add_store(parser)
 
 

@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Write the stored runs that the options ask for; say how many."""
+    """Write the stored runs that the options choose, and print how many they are."""
     from harness.errors import UsageError
     from harness.tables.exporting import (
         check_target,

@@ -1,18 +1,18 @@
-"""The finished runs that a verb looks at: those of a sweep in the store, or of a table."""
+"""Find the finished runs of a sweep in the store, or read those of a table."""
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.cli import common, tables
 from harness.errors import StoreError, UsageError, nearest
-from harness.records import IMPORTED, MAIN, Result
-from harness.sweeps.baseline import ENDINGS, is_table
-from harness.verdicts import DELTA_PERF, Metric, by_arm
+from harness.records import IMPORTED, MAIN
+from harness.sweeps.baseline import is_table
+from harness.verdicts import Evidence, by_arm
 
 if TYPE_CHECKING:
     from harness.store import Store
@@ -21,26 +21,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """Runs with what is known of them.
+    """Finished runs as evidence, and ``notes`` that tell the user how they were found or read.
 
-    ``results`` are main runs, ``arms`` the others by arm. ``given`` names, for a parameter whose
-    values depend on another's by declaration, that other. ``sweep`` is the declaration, where there
-    is one, and ``notes`` are what the user should know of how the runs were found or read.
+    ``sweep`` is the declaration of their sweep, where there is one.
     """
 
-    name: str
-    results: tuple[Result, ...]
-    arms: Mapping[str, tuple[Result, ...]] = field(default_factory=dict)
-    metric: Metric = DELTA_PERF
-    given: Mapping[str, str] = field(default_factory=dict)
-    seed: int = 0
-    alpha: float = 0.05
+    evidence: Evidence
     sweep: Sweep | None = None
     notes: tuple[str, ...] = ()
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add what names the runs, and how they are looked up or read."""
+    """Add the options that name the runs and say how they are looked up or read."""
     parser.add_argument(
         "name",
         metavar="NAME",
@@ -69,18 +61,14 @@ def finished(options: argparse.Namespace) -> Finished:
         return _of_table(options)
     given = tables.given(options)
     if given:
-        raise UsageError(
-            f"{given} says how a table is read, and {name!r} is none: a table's name ends in "
-            f"{', '.join(ENDINGS)}"
-        )
-    sweeps = _declared(options)
+        raise UsageError(f"{given} says how a table is read, and {name!r} is none: {tables.NAMES}")
+    sweeps = common.sweeps_if_any(options)
     if name in sweeps:
         return _of_sweep(sweeps[name], options)
     try:
         store = common.open_store(options)
     except StoreError as error:
-        endings = ", ".join(ENDINGS)
-        raise UsageError(f"{name!r} is no table, whose name ends in {endings}; {error}") from None
+        raise UsageError(f"{name!r} is no table: {tables.NAMES}; {error}") from None
     with store:
         return of_store(name, sweeps, store)
 
@@ -91,11 +79,7 @@ def _of_table(options: argparse.Namespace) -> Finished:
     read = read_runs(Path(options.name), tables.read_options(options))
     arms = by_arm(read.results)
     return Finished(
-        name=read.name,
-        results=arms.pop(MAIN, ()),
-        arms=arms,
-        metric=read.metric,
-        notes=read.notes,
+        Evidence(read.name, arms.pop(MAIN, ()), arms, metric=read.metric), notes=read.notes
     )
 
 
@@ -120,22 +104,14 @@ def _of_sweep(sweep: Sweep, options: argparse.Namespace) -> Finished:
     missing = len(planned.of_arms()) - len(evidence.runs)
     if missing:
         said.append(f"INCOMPLETE: {missing} of {len(planned.of_arms())} runs have not finished")
-    return Finished(
-        name=sweep.name,
-        results=evidence.runs,
-        arms=evidence.arms,
-        given=sweep.parameters.dependencies,
-        seed=sweep.seed,
-        alpha=sweep.alpha,
-        sweep=sweep,
-        notes=tuple(said),
-    )
+    return Finished(evidence, sweep, tuple(said))
 
 
 def of_store(name: str, sweeps: Mapping[str, Sweep], store: Store) -> Finished:
-    """Return the runs of a sweep that is stored and not declared here.
+    """Return the stored runs of a sweep that is not declared here.
 
-    Runs of unequal declarations, steps or conditions are never pooled: the most that agree count.
+    Runs of unequal declarations, steps or conditions are never pooled: the largest group that
+    agrees counts.
     """
     from harness.judging.evidence import pooled
     from harness.text import plural
@@ -146,21 +122,14 @@ def of_store(name: str, sweeps: Mapping[str, Sweep], store: Store) -> Finished:
         known = sorted({*sweeps, *stored})
         there = f"there are {', '.join(known)}" if known else "there is none"
         raise UsageError(
-            f"no sweep {name!r} is declared or stored; {there}; a table's name ends in "
-            f"{', '.join(ENDINGS)}{nearest(name, known)}"
+            f"no sweep {name!r} is declared or stored; {there}; {tables.NAMES}"
+            f"{nearest(name, known)}"
         )
     notes = []
     if found.others:
         runs = plural(found.others, "stored run")
         notes.append(f"{runs} of it, trained otherwise, left out")
     if found.main[0].conditions.backend == IMPORTED:
-        tables = dict.fromkeys(str(r.environment.get("imported_from")) for r in found.main)
-        notes.append(f"{name} was imported from {', '.join(tables)}: it was trained elsewhere")
-    return Finished(name=name, results=found.main, arms=found.arms, notes=tuple(notes))
-
-
-def _declared(options: argparse.Namespace) -> dict[str, Sweep]:
-    """Return the declared sweeps; none where there is no folder of experiments to look in."""
-    if not options.experiments and not any(path.exists() for path in common.experiments(options)):
-        return {}
-    return common.sweeps(options)
+        files = dict.fromkeys(str(r.environment.get("imported_from")) for r in found.main)
+        notes.append(f"{name} was imported from {', '.join(files)}: it was trained elsewhere")
+    return Finished(Evidence(name, found.main, found.arms), notes=tuple(notes))

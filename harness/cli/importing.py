@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.cli import common, tables
+from harness.cli import common, stored, tables
 from harness.errors import StoreError, UsageError
 from harness.records import Result
 from harness.sweeps.baseline import ENDINGS
@@ -29,26 +28,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--sweep",
         metavar="NAME",
-        help="the sweep that the runs of the table become; one that sweep export wrote says so "
-        "itself. Of another store: only this sweep",
+        help="the sweep that the table's runs become; a table that sweep export wrote names it "
+        "already. From another store: only this sweep",
     )
-    parser.add_argument(
-        "--curves",
-        metavar="TABLE",
-        type=Path,
-        help="learning curves: a table with the columns run, step, perf and optionally se",
-    )
+    tables.add_curves(parser)
     parser.add_argument(
         "--replace",
         action="store_true",
-        help="take what the table has for runs that were imported with other figures",
+        help="replace runs that were imported before with other figures",
     )
     tables.add_table_options(parser)
     common.add_store(parser)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Keep the runs that the options name; say which they are, and how a table was read."""
+    """Keep the runs that the options name, and print which they are and how a table was read."""
     if options.source.lower().endswith(ENDINGS):
         merged, notes = _of_table(options)
     else:
@@ -68,10 +62,7 @@ def run(options: argparse.Namespace) -> int:
             }
         )
         return 0
-    from harness.report.renderers.layout import wrap
-
-    for line in (*notes, *_outcomes(merged, options.source)):
-        print("\n".join(wrap(line, common.width(), hanging=2)))
+    common.print_wrapped((*notes, *_outcomes(merged, options.source)))
     return 0
 
 
@@ -103,11 +94,10 @@ def _of_store(options: argparse.Namespace) -> tuple[Merged, tuple[str, ...]]:
         Store.open(options.source, create=False, read_only=True) as other,
         Store.open(common.store_url(options)) as store,
     ):
-        known = [summary.sweep for summary in other.sweeps()]
-        if not known or (options.sweep is not None and options.sweep not in known):
-            has = f"has {', '.join(known)}" if known else "has no runs"
-            wanted = f"no sweep {options.sweep!r} in {options.source}, which " if known else ""
-            raise UsageError(f"{wanted or f'{options.source} '}{has}")
+        if not other.sweeps():
+            raise UsageError(f"{options.source} has no runs")
+        if options.sweep is not None:
+            stored.check_sweep(other, options.sweep, place=options.source)
         return merge(store, other, options.sweep), ()
 
 
@@ -118,9 +108,7 @@ def _check_store(source: str) -> None:
         return
     with path.open("rb") as file:
         if file.read(15) != b"SQLite format 3":
-            raise UsageError(
-                f"{source} is neither a table, whose name ends in {', '.join(ENDINGS)}, nor a store"
-            )
+            raise UsageError(f"{source} is neither a table nor a store; {tables.NAMES}")
 
 
 def _same(one: str, other: str) -> bool:
@@ -133,21 +121,20 @@ def _same(one: str, other: str) -> bool:
 
 
 def _outcomes(merged: Merged, source: str) -> Iterator[str]:
-    """Yield a line on each outcome: runs imported, replaced, present already, or differing."""
+    """Yield lines on the runs imported, replaced, present already, or differing."""
     from harness.text import plural
 
     for verb, results in (("imported", merged.added), ("replaced", merged.replaced)):
         if results:
-            statuses = Counter(result.outcome.status for result in results)
-            came = ", ".join(f"{number:,} {status}" for status, number in statuses.items())
-            yield f"{verb} {plural(len(results), 'run')} of {', '.join(_sweeps(results))}: {came}"
+            runs, statuses = plural(len(results), "run"), stored.by_status(results)
+            yield f"{verb} {runs} of {', '.join(_sweeps(results))}: {statuses}"
     if merged.present:
         yield f"{plural(len(merged.present), 'run was', 'runs were')} in the store already"
     for result in merged.differing[:10]:
         run = result.run
-        yield f"{run.id} of {run.sweep} ended otherwise in {source}: kept as it is here"
+        yield f"{run.id} of {run.sweep} ended differently in {source}: kept as it is here"
     if len(merged.differing) > 10:
-        yield f"and {len(merged.differing) - 10:,} more ended otherwise there"
+        yield f"and {len(merged.differing) - 10:,} more ended differently there"
 
 
 def _sweeps(results: list[Result] | tuple[Result, ...]) -> list[str]:

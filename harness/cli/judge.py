@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,12 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="compare with another table, a sweep of the store, or K successes in N runs",
     )
     tables.add_table_options(parser)
-    parser.add_argument(
-        "--curves",
-        metavar="TABLE",
-        type=Path,
-        help="learning curves: a table with the columns run, step, perf and optionally se",
-    )
+    tables.add_curves(parser)
     parser.add_argument(
         "--by",
         metavar="COL[,COL]",
@@ -61,15 +56,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="COL=VALUE",
         action="append",
         type=_reference,
-        help="ask whether this value of a parameter is no worse than its others; may be given more "
-        "than once",
+        help="ask whether this value of a parameter is no worse than its other values; may be "
+        "given more than once",
     )
     parser.add_argument(
         "--inside",
         metavar="COL[,COL]",
         type=names,
-        help="ask of these parameters too whether their best value lies inside their range "
-        "beside those with 8 numbers or more, and the learning rate",
+        help="ask also of these parameters whether their best value lies inside their range "
+        "(always asked of the learning rate and of parameters with 8 numbers or more)",
     )
     parser.add_argument(
         "--margin",
@@ -81,20 +76,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--min-gain",
         metavar="X",
         type=tables.positive,
-        help="a run is shown to fail when it is shown to gain less (default: 0.05 for ΔPerf and "
-        "for scores from 0 to 1, else 0)",
+        help="a run fails when it is shown to gain less (default: 0.05 for ΔPerf and for scores "
+        "from 0 to 1, else 0)",
     )
     parser.add_argument(
         "--report", metavar="DIR", help="also write report.html, report.md and report.json here"
     )
-    parser.add_argument(
-        "--strict", action="store_true", help="exit with status 1 when a claim is refuted"
-    )
+    common.add_strict(parser)
     common.add_store(parser)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Judge the table and print its report; 1 where a claim is refuted and that is asked for."""
+    """Judge the table and print its report; with --strict return 1 where a claim is refuted."""
     from harness.judging.table import judge_table
     from harness.judging.table_questions import Terms
     from harness.report.model import build
@@ -118,7 +111,7 @@ def run(options: argparse.Namespace) -> int:
     if options.json:
         common.print_json(_data(judged, reports, lines, reading))
     else:
-        print("\n".join(_text(judged, reports, lines)))
+        _print(judged, reports, lines)
         if options.report:
             print(f"\nreport: {options.report}/report.{{html,md,json}}")
     refuted = any(v.verdict == "refuted" for _, report in reports for v in report.verdicts)
@@ -137,7 +130,7 @@ def _against(
     if (counts := counted(given)) is not None:
         return counts, ()
     if is_table(given):
-        # The groups are looked for among its parameters: a baseline may have none of them.
+        # The baseline may have none of the columns that the runs are grouped by.
         other = read_runs(Path(given), replace(asked, by=(), curves=None))
         if other.metric != reading.metric:
             raise UsageError(
@@ -149,7 +142,7 @@ def _against(
 
 
 def _stored(options: argparse.Namespace, name: str, reading: Reading) -> Baseline:
-    """Return the runs of a stored sweep, to compare those of a table with."""
+    """Return the runs of a stored sweep as the baseline of a table."""
     from harness.cli.finished import of_store
 
     if reading.metric != DELTA_PERF:
@@ -158,7 +151,7 @@ def _stored(options: argparse.Namespace, name: str, reading: Reading) -> Baselin
             f"{options.table} by {reading.metric.name}; give a table of the same metric"
         )
     with common.open_store(options) as store:
-        return Baseline(name, of_store(name, {}, store).results)
+        return Baseline(name, of_store(name, {}, store).evidence.runs)
 
 
 def _canonical(name: str, reading: Reading) -> str:
@@ -167,25 +160,21 @@ def _canonical(name: str, reading: Reading) -> str:
     return name if name in reading.parameters else canonical(name)
 
 
-def _text(judged: Judged, reports: Reports, lines: tuple[str, ...]) -> Iterator[str]:
+def _print(judged: Judged, reports: Reports, lines: tuple[str, ...]) -> None:
     from harness.report.renderers import terminal
-    from harness.report.renderers.layout import wrap
 
-    width = common.width()
-    for line in lines:
-        yield from wrap(line, width, hanging=2)
+    common.print_wrapped(lines)
     for _, report in reports:
-        yield ""
-        yield terminal.render(report, width, colour=common.colour()).rstrip("\n")
+        print()
+        print(terminal.render(report, common.width(), colour=common.colour()), end="")
     if len(reports) > 1:
-        yield ""
-        yield from _compared(judged, reports, width)
+        print()
+        _print_compared(judged, reports)
 
 
-def _compared(judged: Judged, reports: Reports, width: int) -> Iterator[str]:
-    """Yield the verdicts of all groups side by side, and what pooling them would have said."""
+def _print_compared(judged: Judged, reports: Reports) -> None:
+    """Print the verdicts of all groups side by side, and the effect of pooling the groups."""
     from harness.report.blocks import Column, Table
-    from harness.report.renderers.layout import table_text, wrap
 
     ids = dict.fromkeys(v.id for _, report in reports for v in report.asked)
     rows = {id_: [id_] for id_ in ids}
@@ -196,12 +185,12 @@ def _compared(judged: Judged, reports: Reports, width: int) -> Iterator[str]:
         found = {verdict.id: verdict.verdict for verdict in report.asked}
         for id_, row in rows.items():
             row.append(found.get(id_, ""))
-    yield from wrap("Groups side by side, Holm's correction over all of their questions", width)
-    yield from table_text(Table(tuple(columns), tuple(map(tuple, rows.values()))), width)
-    for finding in judged.pooling:
-        yield from wrap(f"{finding.severity}: {finding.code}: {finding.message}", width, hanging=2)
-    if not judged.pooling:
-        yield from wrap("Pooling the groups would not have changed an answer.", width)
+    common.print_wrapped(
+        ["Groups side by side, with Holm's correction over all of their questions"]
+    )
+    common.print_table(Table(tuple(columns), tuple(map(tuple, rows.values()))))
+    pooling = [f"{one.severity}: {one.code}: {one.message}" for one in judged.pooling]
+    common.print_wrapped(pooling or ["Pooling the groups would not have changed an answer."])
 
 
 def _data(
@@ -218,12 +207,12 @@ def _data(
         "sweep": reading.name,
         **read,
         "groups": [{"by": dict(by), **as_json.as_data(report)} for by, report in reports],
-        "pooling": [as_json.finding_data(finding) for finding in judged.pooling],
+        "pooling": [as_json.picked(finding) for finding in judged.pooling],
     }
 
 
 def _write(reports: Reports, folder: Path) -> None:
-    """Write the report of each group: of several, each into a folder of its own."""
+    """Write the report of each group; where there are several, each into its own folder."""
     from harness.report.renderers.write import write_report
 
     for by, report in reports:
@@ -238,5 +227,4 @@ def _reference(text: str) -> tuple[str, Value]:
     name, equals, written = text.partition("=")
     if not (name.strip() and equals and written.strip()):
         raise argparse.ArgumentTypeError(f"{text!r} is not COL=VALUE, as batch_size=8")
-    found = value(written)
-    return name.strip(), found
+    return name.strip(), value(written)

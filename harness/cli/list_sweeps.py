@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 from collections import Counter
+from typing import Any
 
 from harness.cli import common
 from harness.records import MAIN
@@ -36,7 +37,7 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _described(sweep: Sweep) -> dict[str, object]:
+def _described(sweep: Sweep) -> dict[str, Any]:
     baseline = sweep.baseline
     return {
         "sweep": sweep.name,
@@ -48,9 +49,8 @@ def _described(sweep: Sweep) -> dict[str, object]:
     }
 
 
-def _print(rows: list[dict[str, object]]) -> None:
+def _print(rows: list[dict[str, Any]]) -> None:
     from harness.report.blocks import Column, Table
-    from harness.report.renderers.layout import table_text
 
     columns = (
         Column("sweep", right=False),
@@ -61,20 +61,16 @@ def _print(rows: list[dict[str, object]]) -> None:
         Column("questions"),
         Column("file", right=False, drop=1),
     )
-    cells = []
-    for row in rows:
-        arms, questions = row["arms"], row["questions"]
-        assert isinstance(arms, dict)
-        assert isinstance(questions, list)
-        cells.append(
-            (
-                str(row["sweep"]),
-                str(row["runs"]),
-                str(row["steps"]),
-                ", ".join(f"{name} {size}" for name, size in arms.items()) or "none",
-                str(row["baseline"] or "none"),
-                str(len(questions)),
-                str(row["file"]),
-            )
+    cells = tuple(
+        (
+            row["sweep"],
+            str(row["runs"]),
+            str(row["steps"]),
+            ", ".join(f"{name} {size}" for name, size in row["arms"].items()) or "none",
+            row["baseline"] or "none",
+            str(len(row["questions"])),
+            row["file"],
         )
-    print("\n".join(table_text(Table(columns, tuple(cells)), common.width())))
+        for row in rows
+    )
+    common.print_table(Table(columns, cells))

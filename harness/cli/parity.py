@@ -22,33 +22,18 @@ HELP = "train runs of a sweep on Torch and on JAX, and say whether they are the 
 
 FIRST, SECOND = "torch", "jax"
 RUNS = 6
-"""The number of runs that are compared by default."""
-
-INTERRUPTED = 130
+"""Runs compared by default."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the verb's arguments and options."""
     parser.add_argument("name", metavar="NAME", help="the sweep whose main runs are trained")
-    parser.add_argument(
-        "--runs",
-        type=at_least_one,
-        metavar="N",
-        help="the first N runs of the declared sample "
+    common.add_size(
+        parser,
+        runs="the first N runs of the declared sample "
         f"(default: {RUNS}, or all of a sweep that has fewer)",
     )
-    parser.add_argument(
-        "--steps",
-        type=at_least_one,
-        metavar="N",
-        help="steps of a run instead of the declared; warmups shrink in proportion",
-    )
-    parser.add_argument(
-        "--precision",
-        metavar="float32|bfloat16",
-        default="float32",
-        help="number format of training (default: float32)",
-    )
+    common.add_precision(parser)
     parser.add_argument(
         "--margin",
         type=share,
@@ -63,17 +48,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=2,
         help="runs trained at the same time (default: 2)",
     )
-    parser.add_argument(
-        "--strict", action="store_true", help="exit with status 1 when parity is refuted"
-    )
+    common.add_strict(parser, "when parity is refuted")
     common.add_experiments(parser)
     common.add_store(parser)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Train what is not stored and print the comparison; 1 where a run failed.
+    """Train what is not stored and print the comparison.
 
-    Also 1 where parity is refuted and that is asked for.
+    Return 1 where a run failed, and with --strict where parity is refuted.
 
     Raises
     ------
@@ -83,7 +66,6 @@ def run(options: argparse.Namespace) -> int:
     from harness.judging.parity import compare
     from harness.report.documents.parity import document
     from harness.report.renderers.document_json import parity_data
-    from harness.report.renderers.terminal import render_document
     from harness.sweeps.plan import Selection, plan
 
     sweep = common.chosen(options.name, common.sweeps(options))
@@ -105,8 +87,6 @@ def run(options: argparse.Namespace) -> int:
     for selection in selections:
         plan(sweep, selection)
     trained = _trained(options, sweep, selections)
-    if trained is None:
-        return INTERRUPTED
     found = compare(
         sweep.name,
         (FIRST, SECOND),
@@ -118,17 +98,17 @@ def run(options: argparse.Namespace) -> int:
     if options.json:
         common.print_json(parity_data(found))
     else:
-        print(render_document(document(found), common.width(), colour=common.colour()), end="")
+        print(common.document_text(document(found)), end="")
     refuted = options.strict and found.verdict.verdict == "refuted"
     return 1 if refuted or found.unfinished else 0
 
 
 def _trained(
     options: argparse.Namespace, sweep: Sweep, selections: list[Selection]
-) -> list[tuple[Run, Outcome, Outcome]] | None:
-    """Return every run with what came of it on each backend; None where it was interrupted.
+) -> list[tuple[Run, Outcome, Outcome]]:
+    """Return every run with its outcome on each backend.
 
-    All is checked before the first run is trained: both sessions are made before either begins.
+    Both sessions are made, and so all is checked, before either trains its first run.
     """
     from harness.session.session import SweepSession
     from harness.session.settings import Settings
@@ -167,7 +147,7 @@ def _trained(
             f"same command goes on from there",
             file=sys.stderr,
         )
-        return None
+        raise
 
 
 def _announce(backend: str, session: SweepSession, name: str, runs: tuple[Run, ...]) -> None:
@@ -179,7 +159,7 @@ def _announce(backend: str, session: SweepSession, name: str, runs: tuple[Run, .
 
 
 def _observer() -> Observer:
-    """Return an observer that shows progress on stderr, away from the table or JSON."""
+    """Return an observer that shows progress on stderr; the table or JSON goes to stdout."""
     from harness.session.progress import LiveLine, LogLine
 
     stream, width = sys.stderr, common.width()

@@ -1,4 +1,4 @@
-"""``sweep plan``: configs, cost, and what they can show, before anything is spent."""
+"""``sweep plan``: show the configs of a sweep, their cost and power, before it is trained."""
 
 from __future__ import annotations
 
@@ -38,7 +38,6 @@ def run(options: argparse.Namespace) -> int:
     from harness.audit.plan import audit_plan
     from harness.report.documents.plan import PlanPage, document
     from harness.report.renderers.document_json import plan_data
-    from harness.report.renderers.terminal import render_document
 
     sweeps = common.sweeps(options)
     sweep = common.chosen(options.name, sweeps)
@@ -48,7 +47,12 @@ def run(options: argparse.Namespace) -> int:
     stored = _stored(options)
     ours, theirs = _beside(options, asked, sweeps) if stored is not None else ((), ())
     baseline = sweeps.get(sweep.baseline) if isinstance(sweep.baseline, str) else None
-    power = _power(sweep, runs, (*ours, *theirs), baseline)
+    power = power_of(
+        sweep,
+        (*ours, *theirs),
+        runs=runs,
+        baseline_runs=None if baseline is None else baseline.runs,
+    )
     page = PlanPage(
         sweep=sweep,
         runs=runs,
@@ -61,7 +65,7 @@ def run(options: argparse.Namespace) -> int:
     if options.json:
         common.print_json(plan_data(page))
     else:
-        print(render_document(document(page), common.width()), end="")
+        print(common.document_text(document(page)), end="")
     return 0
 
 
@@ -92,7 +96,7 @@ def estimate(runs: Sequence[Run], stored: Sequence[Result], why: str) -> Cost:
 
 
 def completions(run: Run) -> int | None:
-    """Return how many completions a run is trained on; None where its config does not say."""
+    """Return the number of completions a run is trained on; None where its config does not say."""
     sizes = [run.config.get(name) for name in ("batch_size", "generations")]
     if not all(isinstance(size, int) and not isinstance(size, bool) for size in sizes):
         return None
@@ -101,10 +105,10 @@ def completions(run: Run) -> int | None:
 
 
 class Waiting:
-    """Says on ``stream`` what is being computed and for how long still, of ``total`` parts.
+    """Shows on ``stream`` which of ``total`` parts is being computed, and the time left.
 
-    After two seconds on a terminal, in one line that is gone in the end; elsewhere every half
-    minute.
+    On a terminal it is one line that comes after two seconds and goes in the end; elsewhere a line
+    every half minute.
     """
 
     def __init__(self, stream: TextIO, total: int, *, rewrites: bool) -> None:
@@ -130,32 +134,31 @@ class Waiting:
         self._stream.flush()
 
     def end(self) -> None:
-        """Take the line away."""
+        """Remove the line."""
         if self._shown and self._rewrites:
             self._stream.write("\r\x1b[K")
             self._stream.flush()
 
 
-def _power(
-    sweep: Sweep, runs: Sequence[Run], stored: Sequence[Result], baseline: Sweep | None
+def power_of(
+    sweep: Sweep,
+    stored: Sequence[Result],
+    *,
+    runs: Sequence[Run] | None = None,
+    baseline_runs: int | None,
 ) -> tuple[Power, ...]:
+    """Return the power of the questions, with progress on the error stream if it takes long."""
     from harness.claims.power import sweep_power
 
     waiting = Waiting(sys.stderr, len(sweep.questions), rewrites=common.rewrites(sys.stderr))
     try:
-        return sweep_power(
-            sweep,
-            stored,
-            runs=runs,
-            baseline_runs=None if baseline is None else baseline.runs,
-            notify=waiting,
-        )
+        return sweep_power(sweep, stored, runs=runs, baseline_runs=baseline_runs, notify=waiting)
     finally:
         waiting.end()
 
 
 def _stored(options: argparse.Namespace) -> list[Result] | None:
-    """Return all that is stored; None where there is no store and none was named."""
+    """Return all stored runs; None where there is no store and none was named."""
     if not options.store and not (common.root() / HOME / "store.db").exists():
         return None
     try:
@@ -170,7 +173,7 @@ def _stored(options: argparse.Namespace) -> list[Result] | None:
 def _beside(
     options: argparse.Namespace, asked: Plan, sweeps: dict[str, Sweep]
 ) -> tuple[tuple[Result, ...], tuple[Result, ...]]:
-    """Return the stored runs of the plan itself, and those of its baseline."""
+    """Return the stored runs of the plan and those of its baseline."""
     from harness.judging.evidence import resolve_baseline
 
     name = asked.sweep.baseline
@@ -183,7 +186,7 @@ def _beside(
 
 
 def _timed(stored: list[Result] | None, conditions: Conditions) -> tuple[list[Result], str]:
-    """Return the stored runs that tell how long these will take, or why there are none."""
+    """Return the stored runs that a duration is estimated by, or why there are none."""
     alike = ("backend", "precision", "task", "model")
     found = [
         result

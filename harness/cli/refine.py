@@ -5,21 +5,19 @@ from __future__ import annotations
 import argparse
 import shlex
 import sys
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.cli import common, tables
 from harness.cli.finished import Finished, finished
-from harness.cli.plan import Waiting, estimate
+from harness.cli.plan import estimate, power_of
 from harness.errors import UsageError
-from harness.session.arguments import at_least_one
 from harness.sweeps.baseline import is_table
 from harness.sweeps.discovery import PATTERNS
 
 if TYPE_CHECKING:
     from harness.records import Result
-    from harness.refine import Proposal
-    from harness.verdicts import Power
 
 HELP = "propose the next sweep as Python, narrower only where the runs of this one support it"
 
@@ -40,17 +38,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NEW",
         help="what the next sweep is called (default: NAME_refined)",
     )
-    parser.add_argument(
-        "--runs",
-        type=at_least_one,
-        metavar="N",
-        help="main runs of the next sweep (default: declared, or 24 to 48 after a table)",
-    )
-    parser.add_argument(
-        "--steps",
-        type=at_least_one,
-        metavar="N",
-        help="steps of its runs (default: declared, or those of the table)",
+    common.add_size(
+        parser,
+        runs="main runs of the next sweep (default: declared, or 24 to 48 after a table)",
+        steps="steps of its runs (default: declared, or those of the table)",
     )
     parser.add_argument(
         "--output",
@@ -80,27 +71,32 @@ def run(options: argparse.Namespace) -> int:
     from harness.report.documents.plan import cost_text
     from harness.report.documents.refine import ProposalPage, document, says
     from harness.report.renderers.document_json import refine_data
-    from harness.report.renderers.terminal import render_document
 
     found = _found(options)
-    of_table = is_table(options.name)
+    evidence, of_table = found.evidence, is_table(options.name)
+    every = [*evidence.runs, *chain.from_iterable(evidence.arms.values())]
     proposal = refine(
-        options.name if of_table else found.name,
-        _all_arms(found),
-        rng=np.random.default_rng([found.seed, SALT]),
+        options.name if of_table else evidence.sweep,
+        every,
+        rng=np.random.default_rng([evidence.seed, SALT]),
         sweep=found.sweep,
         is_table=of_table,
-        metric=found.metric,
-        margin=options.margin or _margin(found),
-        alpha=found.alpha,
+        metric=evidence.metric,
+        margin=options.margin or _margin(found, every),
+        alpha=evidence.alpha,
         name=options.new,
         runs=options.runs,
         steps=options.steps,
     )
-    _check_name(options, proposal.sweep.name)
-    runs = proposal.sweep.plan()
-    cost = estimate(runs, found.results, f"the runs of {proposal.source} do not say how long")
-    power = _power(proposal, found)
+    sweep = proposal.sweep
+    if sweep.name in common.sweeps_if_any(options):
+        raise UsageError(
+            f"a sweep {sweep.name!r} is declared already; name the next one by --name NEW"
+        )
+    cost = estimate(
+        sweep.plan(), evidence.runs, f"the runs of {proposal.source} do not say how long"
+    )
+    power = power_of(sweep, evidence.runs, baseline_runs=len(evidence.runs))
     text = python(proposal, command=_command(options), cost=cost_text(cost), power=says(power))
     page = ProposalPage(proposal, cost, power, text, found.notes)
     if options.output is not None:
@@ -108,7 +104,7 @@ def run(options: argparse.Namespace) -> int:
     if options.json:
         common.print_json(refine_data(page))
         return 0
-    reasons = render_document(document(page), common.width())
+    reasons = common.document_text(document(page))
     if options.output is None:
         print(reasons, file=sys.stderr)
         print(text, end="")
@@ -119,7 +115,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _found(options: argparse.Namespace) -> Finished:
-    """Return the runs to refine, once the options of the next sweep have been checked.
+    """Check the options of the next sweep, and return the runs to refine.
 
     Raises
     ------
@@ -142,37 +138,13 @@ def _found(options: argparse.Namespace) -> Finished:
     return finished(argparse.Namespace(**asked))
 
 
-def _check_name(options: argparse.Namespace, name: str) -> None:
-    """Check that no sweep is called ``name`` yet."""
-    if not options.experiments and not any(path.exists() for path in common.experiments(options)):
-        return
-    if name in common.sweeps(options):
-        raise UsageError(f"a sweep {name!r} is declared already; name the next one by --name NEW")
-
-
-def _margin(found: Finished) -> float | None:
+def _margin(found: Finished, results: list[Result]) -> float | None:
     """Return the sweep's margin, or the usual one of a score; None where there is neither."""
     from harness.judging.table import MARGIN, is_score
 
     if found.sweep is not None:
         return found.sweep.margin
-    return MARGIN if is_score(found.metric, _all_arms(found)) else None
-
-
-def _all_arms(found: Finished) -> list[Result]:
-    return [*found.results, *(result for arm in found.arms.values() for result in arm)]
-
-
-def _power(proposal: Proposal, found: Finished) -> tuple[Power, ...]:
-    """Return the power of the questions, showing progress on the error stream if it takes long."""
-    from harness.claims.power import sweep_power
-
-    sweep = proposal.sweep
-    waiting = Waiting(sys.stderr, len(sweep.questions), rewrites=common.rewrites(sys.stderr))
-    try:
-        return sweep_power(sweep, found.results, baseline_runs=len(found.results), notify=waiting)
-    finally:
-        waiting.end()
+    return MARGIN if is_score(found.evidence.metric, results) else None
 
 
 def _command(options: argparse.Namespace) -> str:

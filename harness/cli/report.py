@@ -30,14 +30,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="compare with this sweep of the store, a table of finished runs, or K successes in N "
         "runs, instead of the declared baseline",
     )
-    parser.add_argument(
-        "--strict", action="store_true", help="exit with status 1 when a claim is refuted"
-    )
+    common.add_strict(parser)
     parser.add_argument(
         "--until",
         metavar="all|answered",
         default=UNTIL[0],
-        help="answered: the runs were to stop once no further one can change what is answered "
+        help="answered: training was to stop once no further run could change an answer "
         "(default: all, every run)",
     )
     parser.add_argument(
@@ -51,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _chosen(options: argparse.Namespace, sweeps: dict[str, Sweep]) -> Sweep:
-    """Return the declared sweep; of one that is stored alone say what judges it."""
+    """Return the declared sweep; where it is only stored, say how to judge it."""
     name = options.name
     if name not in sweeps:
         with suppress(StoreError), common.open_store(options) as store:
@@ -65,13 +63,12 @@ def _chosen(options: argparse.Namespace, sweeps: dict[str, Sweep]) -> Sweep:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print the report and write its files; 1 where a claim is refuted and that is asked for."""
+    """Print the report and write its files; with --strict return 1 where a claim is refuted."""
     from harness.judging.baselines import named
     from harness.judging.evidence import gathered
     from harness.judging.stored import judge_sweep, not_counted, report_folder
     from harness.report.model import build
     from harness.report.renderers import as_json, terminal
-    from harness.report.renderers.layout import wrap
     from harness.report.renderers.write import write_reference, write_report
     from harness.sweeps.plan import plan, trained_with
 
@@ -97,7 +94,7 @@ def run(options: argparse.Namespace) -> int:
         print()
         means = trained_with(planned.conditions, selection, device=False)
         if means:
-            print("\n".join(wrap(f"runs looked up: {means}{others}", common.width())))
+            common.print_wrapped([f"runs looked up: {means}{others}"])
         print(f"report: {folder}/report.{{html,md,json}}")
         if reference is not None:
             print(f"reference: {reference}")

@@ -1,10 +1,10 @@
-"""``sweep runs``: list stored runs, or show one with all that is stored of it."""
+"""``sweep runs``: list stored runs, or show one in full."""
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 HELP = "list stored runs, of one sweep or of all, or show one"
 
 MANY = 200
-"""With more runs than this, a terminal shows only how many there are of each kind."""
+"""If there are more runs, a terminal shows only the number of each kind."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print the stored runs that the options ask for."""
+    """Print the stored runs that the options choose."""
     with common.open_store(options) as store:
         found, whole = _found(store, options)
     if options.json:
@@ -57,7 +57,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _found(store: Store, options: argparse.Namespace) -> tuple[tuple[Result, ...], bool]:
-    """Return the runs that the options ask for, and whether to show them whole."""
+    """Return the runs that the options choose, and whether to show them in full."""
     name, sweep = options.name, options.sweep
     if name is None or any(summary.sweep == name for summary in store.sweeps()):
         if None not in (name, sweep) and name != sweep:
@@ -87,7 +87,7 @@ def _listed(results: Sequence[Result]) -> Iterator[str]:
     from harness.text import NONE, Digits, duration, plural
 
     digits = Digits.of(r.outcome.delta_perf for r in results)
-    # A run that was trained here has its sweep's name in its id already.
+    # The id of a run that was trained here begins with its sweep's name.
     named = any(not r.run.id.startswith(r.run.sweep) for r in results)
     # A run that two backends trained is listed once for each, under the same id.
     mixed = len({r.conditions.backend for r in results}) > 1
@@ -136,10 +136,8 @@ def _counted(results: Sequence[Result]) -> Iterator[str]:
     )
     rows = []
     for (sweep, arm), runs in kinds.items():
-        statuses = Counter(result.outcome.status for result in runs).most_common()
-        by_status = ", ".join(f"{number:,} {status}" for status, number in statuses)
         last = max(result.finished_at or "" for result in runs)
-        rows.append((sweep, arm, f"{len(runs):,}", by_status, last or NONE))
+        rows.append((sweep, arm, f"{len(runs):,}", stored.by_status(runs), last or NONE))
     yield from table_text(Table(columns, tuple(rows)), common.width())
     more = (
         f"{plural(len(results), 'run')}: --all lists each, --sweep, --arm and --status some of them"
@@ -148,7 +146,7 @@ def _counted(results: Sequence[Result]) -> Iterator[str]:
 
 
 def _whole(result: Result) -> Iterator[str]:
-    """Yield all that is stored of a run, in lines within the width of the terminal."""
+    """Yield everything stored of a run, in lines within the width of the terminal."""
     from harness.report.blocks import Column, Table
     from harness.report.renderers.layout import clean, table_text, wrap
     from harness.text import Digits

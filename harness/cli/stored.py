@@ -1,8 +1,10 @@
-"""Choose among stored runs, for the verbs that list or export them."""
+"""Choose among stored runs, for the verbs that list, export or import them."""
 
 from __future__ import annotations
 
 import argparse
+from collections import Counter
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, get_args
 
 from harness.errors import UsageError, nearest
@@ -26,7 +28,7 @@ def add_filters(parser: argparse.ArgumentParser) -> None:
 
 
 def results(store: Store, sweep: str | None, options: argparse.Namespace) -> tuple[Result, ...]:
-    """Return the stored runs of a sweep, or of all, that ``options`` choose, without their traces.
+    """Return the runs of a sweep, or of all, that ``options`` choose, without their traces.
 
     Raises
     ------
@@ -39,9 +41,15 @@ def results(store: Store, sweep: str | None, options: argparse.Namespace) -> tup
     return tuple(r for r in found if options.status in (None, r.outcome.status))
 
 
-def check_sweep(store: Store, name: str, *, nor: str = "") -> None:
-    """Raise a UsageError where no sweep of this name is stored, ``nor`` what else it may be."""
+def check_sweep(store: Store, name: str, *, nor: str = "", place: str = "the store") -> None:
+    """Raise a UsageError where no sweep of this name is stored; ``nor`` adds what else is not."""
     known = [summary.sweep for summary in store.sweeps()]
     if name not in known:
         has = f"which has {', '.join(known)}" if known else "which is empty"
-        raise UsageError(f"no sweep {name!r}{nor} in the store, {has}{nearest(name, known)}")
+        raise UsageError(f"no sweep {name!r}{nor} in {place}, {has}{nearest(name, known)}")
+
+
+def by_status(results: Sequence[Result]) -> str:
+    """Return how many results have each status: ``21 completed, 3 diverged``."""
+    statuses = Counter(result.outcome.status for result in results).most_common()
+    return ", ".join(f"{number:,} {status}" for status, number in statuses)

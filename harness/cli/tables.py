@@ -1,21 +1,27 @@
-"""The options of verbs that read a table of finished runs."""
+"""Options of the verbs that read a table of finished runs."""
 
 from __future__ import annotations
 
 import argparse
 import math
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.session.arguments import names
+from harness.sweeps.baseline import ENDINGS
 
 if TYPE_CHECKING:
     from harness.tables import ReadOptions
 
 
+NAMES = f"a table's name ends in {', '.join(ENDINGS)}"
+"""Tells a table from a sweep in messages."""
+
+
 def add_table_options(parser: argparse.ArgumentParser) -> None:
     """Add the options that say what the columns of a table are."""
     group = parser.add_argument_group(
-        "a table", "how a table of finished runs is read; what was read as what is printed"
+        "a table", "how to read a table of finished runs; the output says how it was read"
     )
     group.add_argument(
         "--before", metavar="COL", help="the column with perf before training, beside --after"
@@ -45,8 +51,18 @@ def add_table_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_curves(parser: argparse.ArgumentParser) -> None:
+    """Add ``--curves``."""
+    parser.add_argument(
+        "--curves",
+        metavar="TABLE",
+        type=Path,
+        help="learning curves: a table with the columns run, step, perf and optionally se",
+    )
+
+
 def read_options(options: argparse.Namespace) -> ReadOptions:
-    """Return how the table is to be read, by the options that the verb has."""
+    """Return how to read the table, from the options that the verb has."""
     from harness.tables import ReadOptions
 
     return ReadOptions(
@@ -62,7 +78,7 @@ def read_options(options: argparse.Namespace) -> ReadOptions:
 
 
 def given(options: argparse.Namespace) -> str:
-    """Return the first option given that says how a table is read; empty where none is."""
+    """Return the first given option that says how to read a table; empty where none is."""
     names_ = ("before", "after", "metric", "direction", "target", "params")
     return next((f"--{name}" for name in names_ if getattr(options, name) is not None), "")
 

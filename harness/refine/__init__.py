@@ -1,4 +1,4 @@
-"""Propose the next, narrower sweep: what the runs of a sweep or of a table support, and no more."""
+"""Propose the next sweep, narrower only where the finished runs support it."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
 """Decide on a parameter of few values, or of one value that arms compare with others.
 
-Values that are shown to be worse go. A single one may be left only with an arm of pairs to test it.
+Values that are shown to be worse are left out. One value is left alone only if an arm of pairs
+tests it.
 """
 
 from __future__ import annotations
@@ -33,27 +34,22 @@ from harness.text import (
 )
 
 FEWEST_HIGH = 4
-"""With fewer high performers than this, what they have in common says nothing."""
+"""Fewer high performers than this say nothing by what they have in common."""
 
 MOST_PAIRED = 4
-"""A fixed value is paired with at most so many others: those with the best means."""
+"""A fixed value is paired with at most this many others: those with the best means."""
 
 Pair = tuple[Value, Value]
-"""A value, and one that it is compared with."""
+"""A value, and another that it is compared with."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Shared:
-    """A value that all high performers have.
-
-    ``p_value`` is the probability that they have any one value by chance.
-    """
+    """A value that all high performers have, with the probability of that by chance."""
 
     value: Value
-    high_means: str
-    count: int
-    runs: int
     p_value: float
+    words: str
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -139,7 +135,11 @@ def _shared(levels: _Levels, sample: Sample) -> _Shared | None:
     p_value = min(1.0, len(levels.before.options) * chance)
     if p_value > criteria.level:
         return None
-    return _Shared(value, sample.high_means, high, runs, p_value)
+    words = (
+        f"all {high} high performers ({sample.high_means}) have {parameter_value(value)}, as "
+        f"{of_runs(runs, levels.runs)} do: by chance {p_text(p_value)} ({criteria.needed})"
+    )
+    return _Shared(value, p_value, words)
 
 
 def _fixed(levels: _Levels, value: Value, shared: _Shared | None) -> Revision:
@@ -149,20 +149,14 @@ def _fixed(levels: _Levels, value: Value, shared: _Shared | None) -> Revision:
     best = set(ranked[:MOST_PAIRED])
     paired = tuple(option for option in others if option in best)
     p_values = {option: levels.p_values.get((option, value), 1.0) for option in others}
-    words = []
-    if shared is not None:
-        words.append(
-            f"all {shared.count} high performers ({shared.high_means}) have "
-            f"{parameter_value(value)}, as {of_runs(shared.runs, levels.runs)} do: by chance "
-            f"{p_text(shared.p_value)} ({criteria.needed})"
-        )
+    words = [] if shared is None else [shared.words]
     words += [
         f"against {parameter_value(option)} {_difference(at[value], at[option])}"
         + ("" if shared else f", worse by more than the margin {p_text(p_values[option])}")
         for option in paired
     ]
     given_up = (
-        f"{parameter_name(levels.name)} {listed_values(others)}, but for the pairs of the arm"
+        f"{parameter_name(levels.name)} {listed_values(others)}, except in the pairs of the arm"
     )
     seen = [float(at[option].max()) for option in others if at[option].size]
     if seen:
@@ -251,7 +245,7 @@ def _difference(ours: FloatArray, theirs: FloatArray) -> str:
 
 
 def _at_an_end(before: Choice, value: Value) -> str:
-    """Say that nothing beyond the best number was tried, where that is the largest or smallest."""
+    """Say that nothing beyond the best number was tried, if it is the largest or smallest."""
     numbers: Sequence[float] = [option for option in before.options if is_number(option)]
     if len(numbers) < max(3, len(before.options)) or not is_number(value):
         return ""
@@ -268,9 +262,9 @@ def decide_constant(
 ) -> Revision:
     """Decide on a parameter that has the same value in all main runs.
 
-    ``arm`` are the runs that change it alone, matched with main runs. The decision leaves nothing
-    out, so it is made at the level of the question that the pairs were run for: α, divided by the
-    number of values for the tests that the fixed one is worse.
+    The runs of ``arm`` change it alone, and are matched with main runs. The decision leaves nothing
+    out, so its level is that of the question the pairs were run for, α. To show that the fixed
+    value is worse, α is divided by the number of other values.
     """
     values = dict.fromkeys(result.run.config.get(name) for result in arm)
     tested = {
@@ -314,9 +308,9 @@ def decide_constant(
         "keep",
         before,
         before,
-        f"not shown yet to be no worse than {listed_values(tested)} by {margin} ({p_text(least)}): "
+        f"not yet shown to be no worse than {listed_values(tested)} by {margin} ({p_text(least)}): "
         f"{shown}; tested again",
-        gives_up=f"{parameter_name(name)} {listed_values(tested)}, but for the pairs of the arm",
+        gives_up=f"{parameter_name(name)} {listed_values(tested)}, except in the pairs of the arm",
         figure=figure,
         pairs=Pairs(FEWEST_PAIRS, tuple(tested)),
     )

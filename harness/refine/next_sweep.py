@@ -6,19 +6,12 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any
 
-from harness import observations, statistics
+from harness import claims, observations, statistics
 from harness.analysis.columns import RATE
-from harness.claims import (
-    best_inside,
-    lower_tail,
-    mean_gain,
-    no_worse,
-    spread,
-    still_improves,
-    success_rate,
-)
+from harness.claims import still_improves
 from harness.claims.non_inferiority import FEWEST_PAIRS
 from harness.errors import UsageError
 from harness.observations import Observations, rule_text
@@ -34,16 +27,16 @@ from harness.training.settings import check_config
 from harness.verdicts import Counts, Evidence, Metric
 
 PLACEBO, NULL, HALF = 2, 8, 12
-"""The number of first main runs that each arm has, as far as there are so many."""
+"""The number of main runs that each arm repeats, if the sweep has so many."""
 
 FEWEST_RUNS, MOST_RUNS = 24, 48
-"""Runs that a sweep after a table has, unless told otherwise."""
+"""The least and the most runs of a sweep after a table, unless told otherwise."""
 
 EVALUATIONS = 10
-"""A run after a table is evaluated so often, where it has the steps for it."""
+"""Evaluations of a run after a table, if it has the steps for them."""
 
 LIKELY_RATE = 0.7
-"""The true success rate at which the power of the next sweep is stated."""
+"""The true success rate that the next sweep's power is stated for."""
 
 PURPOSES = {
     "placebo": "learning rate 0: must measure exactly 0",
@@ -56,8 +49,8 @@ PURPOSES = {
 class Past:
     """The finished sweep or table that the next sweep comes after.
 
-    ``sweep`` is its declaration, None where there is none. ``is_table`` says that its runs are a
-    table's and not in the store. ``observed`` are its main runs, ``arms`` the others by arm;
+    ``sweep`` is its declaration, None where there is none. ``is_table`` says that its runs are from
+    a table, not from the store. ``observed`` are its main runs, ``arms`` the others by arm.
     ``margin`` is None where none is stated for the ``metric``.
     """
 
@@ -76,28 +69,27 @@ class Past:
         return (*self.observed.completed, *self.observed.diverged)
 
 
-@dataclass(frozen=True, slots=True)
-class Sizes:
-    """The name of the next sweep, and its runs and steps; None leaves them as they were."""
-
-    name: str
-    runs: int | None = None
-    steps: int | None = None
-
-
-def proposed(past: Past, revisions: Sequence[Revision], asked: Sizes, tests: int) -> Proposal:
-    """Build the next sweep of the revised parameters.
+def proposed(
+    past: Past,
+    revisions: Sequence[Revision],
+    tests: int,
+    *,
+    name: str,
+    runs: int | None = None,
+    steps: int | None = None,
+) -> Proposal:
+    """Build the next sweep of the revised parameters; None leaves runs or steps as they were.
 
     Raises
     ------
     UsageError
-        Where it cannot have so few runs, or its steps are not known.
+        Where ``runs`` are too few, or the steps are not known.
     """
     sweep = past.sweep
     space = {revision.parameter: revision.after for revision in revisions}
     paired = {r.parameter: r.pairs for r in revisions if r.pairs is not None}
-    runs, why_runs = _runs(past, asked.runs, paired)
-    steps = _steps(past, asked.steps)
+    runs, why_runs = _runs(past, runs, paired)
+    steps = _steps(past, steps)
     every = _interval(steps) if sweep is None else sweep.evaluate_every
     stub = sweep is None and not (_is_trained_here(space) and _was_trained_here(past))
     has_own = stub or (sweep is not None and sweep.trainer is not None)
@@ -109,14 +101,14 @@ def proposed(past: Past, revisions: Sequence[Revision], asked: Sizes, tests: int
     questions = questions_of(
         revisions, paired, sweep=sweep, baseline=baseline, since=since, margin=past.margin
     )
-    kept: dict[str, Any] = {}
-    if sweep is not None:
-        names = ("task", "trainer", "min_gain", "sampler", "margin")
-        kept = {name: getattr(sweep, name) for name in names}
+    names = ("task", "trainer", "min_gain", "sampler", "margin")
+    kept: dict[str, Any] = (
+        {} if sweep is None else {field: getattr(sweep, field) for field in names}
+    )
     return Proposal(
         source=past.source,
         sweep=Sweep(
-            asked.name,
+            name,
             runs=runs,
             steps=steps,
             space=space,
@@ -184,7 +176,7 @@ def _interval(steps: int) -> int:
 
 
 def _why_steps(past: Past, steps: int, every: int) -> str:
-    """Explain the number of steps, with what the learning curves had left to gain."""
+    """Explain the number of steps, and say whether the learning curves still rose."""
     before = Counter(result.run.steps for result in past.results).most_common(1)[0][0]
     words = f"{plural(steps, 'step')}, as before"
     if steps != before:
@@ -206,7 +198,7 @@ def _why_steps(past: Past, steps: int, every: int) -> str:
 
 
 def _is_trained_here(space: Mapping[str, Distribution]) -> bool:
-    """Whether the harness's own trainers know all of these parameters."""
+    """Return whether the harness's own trainers know all of these parameters."""
     try:
         check_config({name: drawn.values()[0] for name, drawn in space.items()})
     except UsageError:
@@ -215,7 +207,7 @@ def _is_trained_here(space: Mapping[str, Distribution]) -> bool:
 
 
 def _was_trained_here(past: Past) -> bool:
-    """Whether the harness trained the runs; assumed of a table, which does not say."""
+    """Return whether the harness trained the runs; a table does not say, and is taken to be so."""
     return past.is_table or all(
         result.conditions.trainer.startswith("harness.") for result in past.results
     )
@@ -224,7 +216,7 @@ def _was_trained_here(past: Past) -> bool:
 def _arms(
     past: Past, space: Mapping[str, Distribution], runs: int, *, half: bool, null: bool
 ) -> dict[str, int | Pairs]:
-    """Return the control arms; a trainer of the user's has a null arm only if it had one."""
+    """Return the control arms; a user's trainer has a null arm only if it had one before."""
     arms: dict[str, int | Pairs] = {}
     if RATE in space:
         arms["placebo"] = min(PLACEBO, runs)
@@ -267,30 +259,31 @@ def _notes(past: Past, baseline: str | Counts | None, *, stub: bool, null: bool)
         )
     if isinstance(baseline, Counts):
         lines.append(
-            f"baseline: the counts of {past.source}, which answer success_vs_baseline alone; mean, "
-            f"spread and worst quarter need its runs"
+            f"baseline: only the counts of {past.source}, which answer success_vs_baseline; the "
+            f"mean, spread and worst quarter would need its runs"
         )
     elif baseline is None:
         why = "is the same in every run" if past.observed.is_degenerate else "is no gain"
         lines.append(
-            f"no baseline: {past.metric.name} {why}, so that its runs cannot be counted as "
-            "successes; give counts of your own, baseline=Counts(…), to compare success rates"
+            f"no baseline: {past.metric.name} {why}, so its runs cannot be counted as successes; "
+            "to compare success rates, give counts of your own, baseline=Counts(…)"
         )
     if stub:
         lines.append(
-            "the training function is a stub: the harness does not train these parameters, you do"
+            "the training function is a stub for you to write: the harness does not train these "
+            "parameters"
         )
     if not null:
         lines.append("no null arm: your training function would have to permute the rewards")
     if past.margin is None:
         lines.append(
-            f"no margin is stated for {past.metric.name} (--margin): nothing is narrowed without"
+            f"no margin is stated for {past.metric.name} (--margin), so nothing is narrowed"
         )
     return lines
 
 
 def _imported(sweep: Sweep) -> tuple[str, str]:
-    """Return the module and the name to import the training function of ``sweep`` by."""
+    """Return the module and the name that import the training function of ``sweep``."""
     assert sweep.trainer is not None
     file = trainer_file(sweep.trainer)
     parts, folder = [file.stem], file.parent
@@ -316,38 +309,36 @@ def questions_of(
 
     ``since`` is the step from which to look for a plateau; None asks no such question.
     """
-    asked = [
-        ProposedQuestion(
-            "success_above_half", success_rate.above(0.5), "success_rate.above", ("0.5",)
-        )
-    ]
+    asked = [_asked("success_above_half", "success_rate.above", 0.5)]
     if baseline is not None:
-        asked += [_versus("success", success_rate.above_baseline(), "success_rate.above")]
+        asked.append(_asked("success_vs_baseline", "success_rate.above_baseline"))
     if isinstance(baseline, str):
         asked += [
-            _versus("mean", mean_gain.above_baseline(), "mean_gain.above"),
-            _versus("variance", spread.below_baseline(), "spread.below"),
-            _versus("lower_tail", lower_tail.above_baseline(), "lower_tail.above"),
+            _asked("mean_vs_baseline", "mean_gain.above_baseline"),
+            _asked("variance_vs_baseline", "spread.below_baseline"),
+            _asked("lower_tail_vs_baseline", "lower_tail.above_baseline"),
         ]
-    margin_code = () if margin is None else (f"margin={literal(margin)}",)
     if since is not None:
-        claim, parts = still_improves(since, margin), (f"since={since}", *margin_code)
-        asked.append(ProposedQuestion("plateau", claim, "still_improves", parts))
+        asked.append(_asked("plateau", "still_improves", since=since, margin=margin))
     for revision in revisions:
+        name = revision.parameter
         if _has_best(revision):
-            asked.append(_sweet_spot(revision, revisions, sweep, margin, margin_code))
-        pairs = paired.get(revision.parameter)
+            id_ = "lr_sweet_spot" if name == RATE else f"{name}_sweet_spot"
+            within = _blocked_by(name, revisions, sweep)
+            asked.append(_asked(id_, "best_inside", name, within=within, margin=margin))
+        pairs = paired.get(name)
         if pairs is not None and isinstance(revision.after, Constant):
-            value, name = revision.after.value, revision.parameter
-            asked.append(
-                ProposedQuestion(
-                    name,
-                    no_worse(name, value, than=pairs.values, margin=margin),
-                    "no_worse",
-                    (literal(name), literal(value), f"than={literal(pairs.values)}", *margin_code),
-                )
-            )
+            value = revision.after.value
+            asked.append(_asked(name, "no_worse", name, value, than=pairs.values, margin=margin))
     return asked
+
+
+def _asked(id_: str, function: str, *values: object, **options: object) -> ProposedQuestion:
+    """Return a question that calls a function of `harness.claims`, without options of None."""
+    given = {name: value for name, value in options.items() if value is not None}
+    code = [*map(literal, values), *(f"{name}={literal(value)}" for name, value in given.items())]
+    claim: Claim = attrgetter(function)(claims)(*values, **given)
+    return ProposedQuestion(id_, claim, function, tuple(code))
 
 
 def since_of(steps: int, every: int) -> int | None:
@@ -356,12 +347,8 @@ def since_of(steps: int, every: int) -> int | None:
     return since if since < steps else None
 
 
-def _versus(what: str, claim: Claim, code: str) -> ProposedQuestion:
-    return ProposedQuestion(f"{what}_vs_baseline", claim, f"{code}_baseline")
-
-
 def _has_best(revision: Revision) -> bool:
-    """Whether to ask for the best value: of the learning rate, and of a range that changes."""
+    """Return whether to ask for the best value: for the learning rate and ranges that change."""
     after, is_rate = revision.after, revision.parameter == RATE
     if isinstance(after, Choice):
         enough = len(after.options) >= (3 if is_rate else RANGE_FROM)
@@ -371,26 +358,13 @@ def _has_best(revision: Revision) -> bool:
     return many and (is_rate or revision.action != "keep")
 
 
-def _sweet_spot(
-    revision: Revision,
-    revisions: Sequence[Revision],
-    sweep: Sweep | None,
-    margin: float | None,
-    margin_code: tuple[str, ...],
-) -> ProposedQuestion:
-    """Ask where the best value lies, within the same parameter as the sweep before did."""
-    name = revision.parameter
+def _blocked_by(name: str, revisions: Sequence[Revision], sweep: Sweep | None) -> str | None:
+    """Return the parameter within which the sweep before asked for the best value of this one."""
     varied = {r.parameter for r in revisions if not isinstance(r.after, Constant)}
-    before = [
+    before = {} if sweep is None else sweep.questions
+    found = (
         claim.within
-        for claim in ({} if sweep is None else sweep.questions).values()
+        for claim in before.values()
         if claim.parameters[:1] == (name,) and claim.within in varied
-    ]
-    within = before[0] if before else None
-    blocked = () if within is None else (f"within={literal(within)}",)
-    return ProposedQuestion(
-        "lr_sweet_spot" if name == RATE else f"{name}_sweet_spot",
-        best_inside(name, within=within, margin=margin),
-        "best_inside",
-        (literal(name), *blocked, *margin_code),
     )
+    return next(found, None)

@@ -15,7 +15,7 @@ from harness.claims.base import constant_metric
 from harness.errors import UsageError
 from harness.records import MAIN, Result, Value
 from harness.refine.levels import FEWEST_HIGH, decide_constant, decide_levels
-from harness.refine.next_sweep import Past, Sizes, proposed
+from harness.refine.next_sweep import Past, proposed
 from harness.refine.proposal import Action, Figure, Proposal, Revision
 from harness.refine.ranges import decide_range
 from harness.refine.sample import Criteria, Sample, sample_of
@@ -26,7 +26,7 @@ from harness.text import listed_values, p_text, parameter_name, parameter_value
 from harness.verdicts import Evidence, Metric, by_arm
 
 KNOWN = (Constant, Uniform, LogUniform, Choice, Given)
-"""The distributions that can be decided on and written as Python."""
+"""The distributions that refine can decide on and write as Python."""
 
 
 def refine(
@@ -43,7 +43,7 @@ def refine(
     runs: int | None = None,
     steps: int | None = None,
 ) -> Proposal:
-    """Return the next sweep after the one with these ``results``, which are of all arms.
+    """Return the next sweep after the one with these ``results``, of all arms.
 
     It leaves out only what these runs show to be worse by more than the margin. Of sweeps in which
     no parameter matters, at most a share of ``alpha`` loses anything, over all parameters.
@@ -55,8 +55,8 @@ def refine(
     sweep
         The sweep as declared; without it, the space is inferred from the runs.
     is_table
-        Whether the runs are those of a table. A stored sweep becomes the baseline of the next one;
-        of a table only the counts do.
+        Whether the runs are from a table. A stored sweep becomes the baseline of the next one; of a
+        table only its counts do.
     metric
         The metric that the runs are judged by; ΔPerf where None.
     margin
@@ -67,7 +67,7 @@ def refine(
     Raises
     ------
     UsageError
-        Where no run has finished, or the next sweep cannot be as it is asked for.
+        Where no run has finished, or the next sweep cannot be as asked.
     """
     metric = metric or Metric()
     arms = by_arm(results)
@@ -95,8 +95,8 @@ def refine(
     else:
         revisions = [Revision(name, "keep", d, d, f"{constant}; kept") for name, d in space.items()]
         tests = 0
-    asked = Sizes(name or f"{_as_name(source)}_refined", runs, steps)
-    return proposed(past, revisions, asked, tests)
+    name = name or f"{_as_name(source)}_refined"
+    return proposed(past, revisions, tests, name=name, runs=runs, steps=steps)
 
 
 def _revised(
@@ -106,7 +106,7 @@ def _revised(
     criteria: Criteria,
     together: Mapping[str, Association],
 ) -> list[Revision]:
-    """Decide on each parameter, on one that depends on another after that other."""
+    """Decide on each parameter; first on those that others depend on."""
     done: dict[str, Revision] = {}
     waiting = dict(space)
     while waiting:
@@ -128,7 +128,7 @@ def _revised(
 
 
 def _with_children(revision: Revision, space: Mapping[str, Distribution]) -> Revision:
-    """Add to the reason which parameters depend on one that loses values."""
+    """Name in the reason the parameters that depend on one that loses values."""
     if revision.action not in ("fix", "narrow"):
         return revision
     children = {
@@ -139,7 +139,8 @@ def _with_children(revision: Revision, space: Mapping[str, Distribution]) -> Rev
     if not children:
         return revision
     cases = " and ".join(f"{name} ({values})" for name, values in children.items())
-    told = f"with it goes {cases}, and these runs cannot tell which of them it is"
+    depend = "depends" if len(children) == 1 else "depend"
+    told = f"these runs cannot tell its effect from that of {cases}, which {depend} on it"
     if revision.pairs is not None:
         told += f": the pairs change {parameter_name(revision.parameter)} alone"
         told += (
@@ -157,12 +158,10 @@ def _values_of_case(value: Value, drawn: Given) -> str:
 def _decide(
     name: str, before: Distribution, sample: Sample, criteria: Criteria, may_fix: bool
 ) -> Revision:
-    """Decide on a parameter that depends on no other, or on one case of one that does."""
-    if isinstance(before, Uniform | LogUniform):
-        return decide_range(name, before, sample, criteria)
+    """Decide on an independent parameter, or on one case of a dependent one."""
     if isinstance(before, Choice) and is_levels(before):
         return decide_levels(name, before, sample, criteria, may_fix=may_fix)
-    if isinstance(before, Choice):
+    if isinstance(before, Uniform | LogUniform | Choice):
         return decide_range(name, before, sample, criteria)
     return Revision(name, "keep", before, before, "always the same: nothing to compare it with")
 
@@ -170,10 +169,9 @@ def _decide(
 def _together(
     space: Mapping[str, Distribution], associations: Mapping[str, Sequence[Association]]
 ) -> dict[str, Association]:
-    """Return the parameters that go with another in the runs though neither depends on the other.
+    """Return the parameters that go with another in the runs, though neither depends on the other.
 
-    Two that depend on the same parameter do not count: they are compared within its values, where
-    it cannot make them go together.
+    Two that depend on the same parameter do not count: they are compared within each of its values.
     """
 
     def root(name: str) -> str:
@@ -191,7 +189,7 @@ def _together(
 def _goes_with(association: Association) -> str:
     other = parameter_name(association.parameter)
     return (
-        f"goes with {other} in the runs (Cramér's V {association.strength:.2f}), so that what "
+        f"goes with {other} in the runs (Cramér's V {association.strength:.2f}), so what "
         f"looks like its effect may be that of {other}: kept"
     )
 
@@ -221,8 +219,8 @@ def _decide_given(
 ) -> Revision:
     """Decide on a parameter that depends on the one of ``parent``.
 
-    Runs are compared only within each value of the parent, so that the parent's effect is not taken
-    for this parameter's. Where the parent is fixed, the one case of its value is left.
+    Runs are compared only within each value of the parent, so that its effect is not mistaken for
+    this parameter's. If the parent is fixed, only the case of its value is left.
     """
     cases = [value for value in parent.after.values() if value in before.cases]
     shared = criteria.shared(len(before.cases))
@@ -258,7 +256,7 @@ def _decide_given(
 
 
 def _why(before: Given, found: Mapping[Value, Revision]) -> str:
-    """Give the reasons of the cases in which something is shown, and name the other cases."""
+    """Give the reasons of the cases that show something, and name the others."""
     telling = {value: one for value, one in found.items() if _shows(one)}
     lines = [f"within {_case(before, value)}: {one.why}" for value, one in telling.items()]
     rest = {value: one for value, one in found.items() if value not in telling}
@@ -294,7 +292,7 @@ def _figure(found: Mapping[Value, Revision]) -> Figure | None:
 
 
 def _implied(name: str, before: Given, sample: Sample) -> str:
-    """Say that the high performers share values of this parameter because of the parent."""
+    """Say if the high performers share values of this parameter only because of the parent."""
     best = [config for config, high in zip(sample.configs, sample.high, strict=True) if high]
     used = {config.get(name) for config in best}
     parents = list(dict.fromkeys(config.get(before.parameter) for config in best))

@@ -10,16 +10,16 @@ from harness.sweeps.space import Distribution
 from harness.sweeps.sweep import Pairs, Sweep
 
 Action = Literal["keep", "narrow", "widen", "move", "fix", "reopen"]
-"""The action on a parameter. "move" is narrower on one side and wider on the other, "reopen"
-frees a fixed value again. A parameter that is fixed has an arm of pairs."""
+"""The action on a parameter. "move" is narrower on one side and wider on the other, "fix" leaves
+one value and an arm of pairs, and "reopen" frees a fixed value again."""
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
     """The comparison that a revision rests on, in the metric's unit.
 
-    ``p_value`` is that of the test (of a range that falls, or a value that is worse), ``needed``
-    the level it is held against; the interval of the ``estimate`` is at confidence ``level``.
+    The test is whether a range falls or a value is worse: its ``p_value`` is held against
+    ``needed``. The interval of the ``estimate`` has confidence ``level``.
     """
 
     p_value: float
@@ -61,12 +61,11 @@ class ProposedQuestion:
 class Proposal:
     """The next sweep after ``source``, a sweep or a table.
 
-    ``runs`` of the source had finished. Each of ``tests`` tests that could narrow something is held
-    against ``alpha`` over their number. ``sizes`` explains the number of runs and of steps,
-    ``arms`` the purpose of each arm, and ``notes`` are further remarks for the reader. ``trainer``
-    is the module and the name of the training function, where the sweep has its own; ``stub`` is
-    True where it is still to be written, as after a table of parameters that the harness does not
-    train.
+    ``runs`` is the number of finished runs of the source. Each of ``tests`` tests that could narrow
+    something is held against ``alpha`` over their number. ``sizes`` explains the number of runs and
+    of steps, and ``arms`` the purpose of each arm. ``trainer`` is the module and the name of a
+    training function of the sweep's own. ``stub`` says that this function is still to be written,
+    as after a table of parameters that the harness does not train.
     """
 
     source: str
@@ -84,5 +83,5 @@ class Proposal:
 
     @property
     def narrows(self) -> bool:
-        """Whether the next sweep leaves out anything that this one had."""
+        """Whether the next sweep leaves anything out."""
         return any(revision.gives_up for revision in self.revisions)

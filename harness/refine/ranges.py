@@ -1,4 +1,4 @@
-"""Decide on a range: cut it where it is shown worse, widen it where the best is at an edge."""
+"""Decide on a range: cut ends that are shown to be worse, widen it if the best is at an edge."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Ordered = Uniform | LogUniform | Choice
 """The distributions of numeric parameters with many values; a choice spans its options."""
 
 MOST_WIDER = 10.0
-"""A logarithmic range is widened by at most an order of magnitude."""
+"""A logarithmic range is widened at most by this factor."""
 
 _RESAMPLES = (1_999, 9_999)
 
@@ -41,9 +41,9 @@ class _Range:
 class _Side:
     """One end of a range.
 
-    ``falls`` says that the outcome is shown to fall towards it. ``best`` says that the outcome is
-    shown to fall towards the other end only, and that the best runs lie at this one. ``worse`` is
-    the part of it that is shown to be worse.
+    ``falls``: the outcome is shown to fall towards this end. ``best``: it is shown to fall towards
+    the other end only, and the best runs lie at this one. ``worse`` is the part of this end that is
+    shown to be worse.
     """
 
     name: str
@@ -82,7 +82,7 @@ def decide_range(name: str, before: Ordered, sample: Sample, criteria: Criteria)
 def _sides(found: _Range) -> tuple[_Side, _Side]:
     """Return the lower and the upper end.
 
-    Neither is cut where each is only worse than the part that the other would leave out.
+    Neither is cut if each is worse only than the part that the other would leave out.
     """
     x, y, criteria = found.x, found.y, found.criteria
     resamples = min(max(_RESAMPLES[0], math.ceil(10 / criteria.level)), _RESAMPLES[1])
@@ -114,9 +114,9 @@ def _side(found: _Range, tested: Bracket, name: str) -> _Side:
 
 
 def _changed(before: Ordered, lower: _Side, upper: _Side) -> Ordered:
-    """Return the range without its worse parts, and wider where the best is at an edge.
+    """Return the range without its worse parts, and wider if the best is at an edge.
 
-    Ends are rounded outwards to two digits, so that no more goes than is shown to be worse.
+    Ends are rounded outwards to two digits, so that only what is shown to be worse is cut.
     """
     low = lower.worse.kept_to if lower.worse else -math.inf
     high = upper.worse.kept_to if upper.worse else math.inf
@@ -156,7 +156,7 @@ def _action(before: Ordered, after: Ordered) -> Action:
 
 
 def _outside(found: _Range, after: Ordered) -> NDArray[np.bool_]:
-    """Mark the runs [n] that lie outside of the range that is kept."""
+    """Mark the runs [n] outside the range that is kept."""
     low, high = _ends(after)
     return np.asarray((found.x < low) | (found.x > high))
 
@@ -187,7 +187,7 @@ def _why(found: _Range, after: Ordered, lower: _Side, upper: _Side) -> list[str]
 
 
 def _why_cut(found: _Range, side: _Side, end: float) -> list[str]:
-    """Say that the outcome falls towards an end and what follows; nothing where it does not."""
+    """Say that the outcome falls towards an end, and what follows; nothing if it does not."""
     if not side.falls:
         return []
     y, criteria = found.y, found.criteria

@@ -1,4 +1,4 @@
-"""The finished runs as refining looks at them, and the criteria that each test is held against."""
+"""The finished runs as refine compares them, and the criteria of its tests."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ class Criteria:
 class Sample:
     """Configurations [n], their outcomes [n], and which of them are high performers [n].
 
-    Repeats of a configuration are merged. A diverged run has the ``worst`` outcome there is, and is
-    no high performer. ``high_means`` says in words what one is.
+    Repeats of a configuration are merged. A diverged run has the ``worst`` outcome of all, and is
+    no high performer. ``high_means`` says in words what a high performer is.
     """
 
     results: tuple[Result, ...]
@@ -67,10 +67,9 @@ class Sample:
         return [config.get(parameter) for config in self.configs]
 
     def having(self, parameter: str, value: Value) -> Sample:
-        """Return the runs with that value of a parameter, their repeats merged anew.
+        """Return the runs with this value of a parameter, their repeats merged anew.
 
-        Runs that are repeats among all may be a whole grid among these, and then count by
-        themselves.
+        Repeats among all runs may be a full grid among these, and then are not merged.
         """
         some = tuple(r for r in self.results if r.run.config.get(parameter) == value)
         return _sample(some, units_of(some), self.rule, self.high_means, self.worst)
@@ -85,7 +84,7 @@ def sample_of(results: Sequence[Result], metric: Metric) -> Sample:
 
 
 def rounded(value: float, *, up: bool, digits: int = 2) -> float:
-    """Return ``value`` to so many significant digits, the next above or below."""
+    """Return ``value`` rounded up or down to this many significant digits."""
     if value == 0.0:
         return 0.0
     unit = 10.0 ** (math.floor(math.log10(abs(value))) + 1 - digits)
@@ -99,7 +98,7 @@ def of_runs(part: int, whole: int) -> str:
 
 
 def figure_of(compared: Comparison | Worse, p_value: float, needed: float) -> Figure:
-    """Return the comparison that a revision rests on, its open ends as None."""
+    """Return a comparison as the figure of a revision, its open ends as None."""
     return Figure(
         p_value=p_value,
         needed=needed,

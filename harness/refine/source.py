@@ -1,6 +1,6 @@
 """Write the next sweep as a complete Python file, with its reasons as comments.
 
-The code is laid out as a formatter leaves it at any line length from 88 on.
+A formatter leaves the code as it is at any line length from 88 on.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from harness.records import Value
 from harness.refine.proposal import Proposal, ProposedQuestion, Revision
 from harness.sweeps.space import Choice, Constant, Distribution, Given, LogUniform, Uniform
 from harness.sweeps.sweep import Pairs, Sweep
-from harness.text import plural
+from harness.text import plural, short_exponent
 from harness.verdicts import Counts
 
 WIDTH = 88
-"""No line of code is longer: a call that does not fit has a line for each argument."""
+"""The longest line of code: a call that does not fit has a line for each argument."""
 
 INDENT = "    "
 
@@ -60,8 +60,8 @@ def python(
 ) -> str:
     """Return the file that declares the next sweep, with its reasons as comments.
 
-    ``command`` is the command that made it, ``cost`` are sentences on its cost, and ``power`` has a
-    sentence for each question by its id.
+    ``command`` is the command that made it, ``cost`` are sentences on its cost, and ``power`` has
+    sentences by the ids of their questions.
     """
     sweep = proposal.sweep
     body = [*_STUB.splitlines()] if proposal.stub else []
@@ -116,7 +116,7 @@ def _imports(proposal: Proposal, body: str) -> list[str]:
 
 
 def _settings(proposal: Proposal) -> Iterator[tuple[str, str]]:
-    """Yield the settings other than space, arms and questions that are not the default."""
+    """Yield the settings that are not the default, other than space, arms and questions."""
     sweep = proposal.sweep
     for field in fields(Sweep):
         value = getattr(sweep, field.name)
@@ -183,7 +183,7 @@ def _commented(items: Mapping[str, tuple[str, Sequence[str]]]) -> str:
 
 
 def _around(name: str) -> int:
-    """Return how many other characters a line has that holds the value of ``name``."""
+    """Return the number of other characters on the line with the value of ``name``."""
     return len(literal(name)) + len(": ,")
 
 
@@ -202,7 +202,7 @@ def _wrapped(text: str, width: int = WIDTH - 3) -> list[str]:
 
 
 def _variable(name: str) -> str:
-    """Return a sweep's name as that of a variable."""
+    """Return a name for the variable that holds a sweep."""
     plain = re.sub(r"\W", "_", name)
     taken = plain in (*_NAMES, *claims.__all__, "train") or keyword.iskeyword(plain)
     return f"sweep_{plain}" if taken or plain[0].isdigit() else plain
@@ -214,8 +214,7 @@ def _variable(name: str) -> str:
 def literal(value: object) -> str:
     """Return a plain value, or a tuple of them, as Python."""
     if isinstance(value, float):
-        mantissa, _, exponent = repr(value).partition("e")
-        return f"{mantissa}e{int(exponent)}" if exponent else mantissa
+        return short_exponent(repr(value))
     if isinstance(value, str):
         quoted = '"' in value and "'" not in value
         return repr(value) if quoted else json.dumps(value, ensure_ascii=False)
@@ -260,7 +259,7 @@ def distribution(drawn: Distribution, *, depth: int, room: int = 0) -> str:
 
 
 def is_keyword(name: Value) -> bool:
-    """Whether ``name`` can be the name of a keyword argument."""
+    """Return whether ``name`` can be the name of a keyword argument."""
     return isinstance(name, str) and name.isidentifier() and not keyword.iskeyword(name)
 
 
@@ -277,8 +276,4 @@ def _given(drawn: Given, *, depth: int, room: int) -> str:
         for value, case in drawn.cases.items()
     ]
     one = enclosed("{", parts, "}", depth=depth + 1, room=1)
-    flat = f"Given({parent}, {{{', '.join(parts)}}})"
-    if "\n" not in flat and len(INDENT) * depth + room + len(flat) <= WIDTH:
-        return flat
-    inside = INDENT * (depth + 1)
-    return f"Given(\n{inside}{parent},\n{inside}{one},\n{INDENT * depth})"
+    return call("Given", [parent, one], depth=depth, room=room)

@@ -14,16 +14,16 @@ from harness.refine.sample import rounded
 from harness.sweeps.space import Choice, Constant, Distribution, Given, LogUniform, Uniform
 
 MOST_OPTIONS = 12
-"""At most so many of the whole numbers that a parameter took become options, at even ranks."""
+"""The most whole numbers that become options of a parameter, at even ranks among all."""
 
 MOST_LEVELS = 100
-"""A parameter with more values than this that are not numbers cannot be drawn from."""
+"""The most values, not all numbers, that a parameter can have."""
 
 DIGITS = 3
-"""The ends of a range are rounded outwards to so many significant digits."""
+"""Significant digits that the ends of a range are rounded outwards to."""
 
 FEWEST_DRAWN = 4
-"""From so many numbers on, a parameter whose values include fractions is taken for a range."""
+"""With this many numbers, fractions among them, a parameter is taken to be a range."""
 
 
 def infer(
@@ -31,9 +31,9 @@ def infer(
 ) -> dict[str, Distribution]:
     """Return the distribution that each parameter of ``configs`` may have been drawn from.
 
-    Few values are levels, many numbers a range, on a logarithmic scale where they are positive and
-    span an order of magnitude. A parameter whose values depend on another's level, in the runs and
-    by more than chance (``associations``), is given by it.
+    Few values are levels. Many numbers are a range, on a logarithmic scale if they are positive and
+    span an order of magnitude. A parameter is given by another if its values depend on the other's
+    level in the runs, by more than chance (``associations``).
 
     Raises
     ------
@@ -91,7 +91,7 @@ def distribution_of(name: str, values: Iterable[Value]) -> Distribution:
 
 
 def is_levels(distribution: Distribution) -> bool:
-    """Whether a distribution has few enough values to compare each with the others."""
+    """Return whether a distribution has few enough values to compare each with the others."""
     if not isinstance(distribution, Choice):
         return False
     numeric = all(is_number(option) for option in distribution.options)
@@ -101,7 +101,7 @@ def is_levels(distribution: Distribution) -> bool:
 def _may_cause(
     cause: str, effect: str, plain: Mapping[str, Distribution], names: Sequence[str]
 ) -> bool:
-    """Whether ``cause``, of fewer levels or else named first, could give ``effect``."""
+    """Return whether ``cause`` could give ``effect``: it has fewer levels, or is named first."""
     if not is_levels(plain[cause]):
         return False
     if not is_levels(plain[effect]):
@@ -111,7 +111,7 @@ def _may_cause(
 
 
 def _implies(causes: Sequence[Value], effects: Sequence[Value]) -> bool:
-    """Whether different levels of the cause go with different values of the effect, both [n]."""
+    """Return whether the levels of the cause go with different values of the effect, both [n]."""
     parts = [_at(level, causes, effects) for level in dict.fromkeys(causes)]
     if len({value for part in parts for value in part if is_number(value)}) < RANGE_FROM:
         return len({frozenset(part) for part in parts}) > 1

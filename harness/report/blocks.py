@@ -1,22 +1,27 @@
-"""Hold a document before it is written: sections of text, tables, pictures and verdicts."""
+"""A document before it is written: sections of text, tables, pictures and verdicts."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from harness.text import Digits
 from harness.verdicts import Verdict
 
+if TYPE_CHECKING:
+    from harness.statistics import Estimate
+
 SUCCESS, OTHER, DIVERGED = "●", "○", "×"
-"""Marks of runs, in tables and in pictures of text."""
+"""Marks of runs, in tables and in text pictures."""
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
     """A column of a table.
 
-    Where a table is too wide, columns with ``drop`` go first, the highest number before the
-    others, and then columns that may ``wrap`` are narrowed.
+    If a table is too wide, columns with ``drop`` go first, the highest number before the others.
+    Then columns that may ``wrap`` are narrowed.
     """
 
     title: str
@@ -29,8 +34,8 @@ class Column:
 class Table:
     """Rows of text.
 
-    A ``long`` table may be written in part. ``short`` are other cells for the first column, taken
-    where the table is too wide with its own.
+    A ``long`` table may be written in part. ``short`` are other cells for the first column, used if
+    the table is too wide.
     """
 
     columns: tuple[Column, ...]
@@ -49,7 +54,7 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Bullets:
-    """A list of short paragraphs, each led by a word."""
+    """A list of short paragraphs, each after a word."""
 
     items: tuple[tuple[str, str], ...]
 
@@ -67,9 +72,9 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Scatter:
-    """The ``metric`` against learning rate, a mark a run.
+    """The ``metric`` of each run against its learning rate.
 
-    ``transfer`` is the factor from a rate to the task's own. ``judged`` is whether runs are marked
+    ``transfer`` is the factor from a rate to the task's own. ``judged`` says that runs are marked
     as successes or not.
     """
 
@@ -81,14 +86,12 @@ class Scatter:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A mean curve with the ends of its interval, and the single runs' curves behind it."""
+    """A mean curve with its interval, and the curves of single runs behind it."""
 
     label: str
     mark: str
     steps: tuple[int, ...]
-    means: tuple[float, ...]
-    lows: tuple[float | None, ...]
-    highs: tuple[float | None, ...]
+    means: tuple[Estimate, ...]
     behind: tuple[tuple[tuple[int, float], ...], ...] = ()
 
 
@@ -100,20 +103,10 @@ class Curves:
 
 
 @dataclass(frozen=True, slots=True)
-class Bar:
-    """An arm in the picture of the arms: a mean and its interval."""
-
-    label: str
-    mean: float
-    low: float | None
-    high: float | None
-
-
-@dataclass(frozen=True, slots=True)
 class Bars:
-    """Means of the ``metric`` with intervals, one below the other: drawn in HTML alone."""
+    """Means of the ``metric`` with intervals, one below the other; only HTML has them."""
 
-    bars: tuple[Bar, ...]
+    bars: tuple[tuple[str, Estimate], ...]
     metric: str
 
 
@@ -127,7 +120,7 @@ class Verdicts:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The one verdict of a document that is for a terminal alone: question, answer, needs."""
+    """The only verdict of a document for the terminal: question, answer, needs."""
 
     verdict: Verdict
 
@@ -143,12 +136,27 @@ class Section:
     blocks: tuple[Block, ...]
 
 
+def filled(*sections: Section) -> tuple[Section, ...]:
+    """Return the sections that are not empty."""
+    return tuple(section for section in sections if section.blocks)
+
+
+def grouped(rows: Iterable[tuple[str, ...]]) -> tuple[tuple[str, ...], ...]:
+    """Return the rows of a table, with a first cell only where it differs from the row above."""
+    first: str | None = None
+    found = []
+    for lead, *rest in rows:
+        found.append(("" if lead == first else lead, *rest))
+        first = lead
+    return tuple(found)
+
+
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A headline and sections in their order, after what must be read first.
+    """A headline and sections.
 
-    ``preface`` are lines on what was read as what, printed above all else. ``digits`` is how the
-    numbers of pictures are written.
+    The ``warning`` comes before the headline, and before that the ``preface``: lines on how the
+    runs were read. ``digits`` writes the numbers of pictures.
     """
 
     headline: str

@@ -1,4 +1,4 @@
-"""Estimate the figures of a report's tables: plain values, nothing rounded."""
+"""Estimate the figures of a report's tables, without rounding."""
 
 from __future__ import annotations
 
@@ -7,30 +7,28 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
-from typing import TYPE_CHECKING
 
-from harness.records import Result, Value, finite
+import numpy as np
+
+from harness import statistics
+from harness.observations import (
+    count_successes,
+    identity,
+    observe,
+    partner,
+    rule_text,
+    worst_value,
+)
+from harness.records import Config, Result, Value, finite
+from harness.statistics import Estimate
 from harness.verdicts import DELTA_PERF, Counts, Metric, Rule
-
-if TYPE_CHECKING:
-    from harness.statistics import Estimate
 
 LEVEL = 0.95
 """Confidence of the intervals in tables; a verdict's own interval says its level."""
 
 
-@dataclass(frozen=True, slots=True)
-class Estimated:
-    """A number and its 95% interval; None where the data do not give it."""
-
-    value: float | None = None
-    low: float | None = None
-    high: float | None = None
-
-    @property
-    def error(self) -> float | None:
-        """Half of the interval's width."""
-        return None if self.low is None or self.high is None else (self.high - self.low) / 2
+UNKNOWN = Estimate(math.nan, -math.inf, math.inf, LEVEL, 0, "")
+"""An estimate that the data do not give."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,17 +42,17 @@ class Side:
 
     name: str
     runs: int
-    diverged: int
-    steps: tuple[int, ...]
     rule: str
     successes: int
-    success: Estimated
+    success: Estimate
+    diverged: int = 0
+    steps: tuple[int, ...] = ()
     positive: int | None = None
-    mean: Estimated = Estimated()
-    spread: Estimated = Estimated()
+    mean: Estimate = UNKNOWN
+    spread: Estimate = UNKNOWN
     spread_net: float | None = None
-    worst_quarter: Estimated = Estimated()
-    middle_half: Estimated = Estimated()
+    worst_quarter: Estimate = UNKNOWN
+    middle_half: Estimate = UNKNOWN
     improved: frozenset[str] = frozenset()
 
 
@@ -65,32 +63,32 @@ class Range:
     low: float
     high: float
     runs: int
-    mean: Estimated
+    mean: Estimate
     successes: int
 
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """The mean learning curve of ``runs`` runs over the steps at which all of them have a point."""
+    """The mean learning curve of ``runs`` runs, at the steps where all of them have a point."""
 
     name: str
     runs: int
     steps: tuple[int, ...]
-    perf: tuple[Estimated, ...]
+    perf: tuple[Estimate, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Arm:
     """An arm beside the main runs it is matched with.
 
-    ``value`` is what an arm of a parameter sets it to, and ``difference`` the mean of arm minus
-    main over ``pairs`` pairs. ``moved`` counts runs whose ΔPerf is not exactly zero.
+    An arm of a parameter sets it to ``value``. ``difference`` is the mean of arm minus main over
+    ``pairs`` pairs. ``moved`` is the number of runs whose ΔPerf is not exactly zero.
     """
 
     name: str
     value: Value
     side: Side
-    difference: Estimated
+    difference: Estimate
     pairs: int
     moved: int
 
@@ -109,11 +107,6 @@ def side(
     Diverged runs rank at the worst ΔPerf of ``results`` and ``others``, as they do when compared.
     By a metric without a zero no run is a success.
     """
-    import numpy as np
-
-    from harness import statistics
-    from harness.observations import count_successes, observe, rule_text, worst_value
-
     observed = observe(results)
     counted = count_successes(observed, min_gain=0.0, rule=rule)
     ranked = [*observed.delta, *[worst_value(observed, observe(others))] * len(observed.diverged)]
@@ -125,31 +118,25 @@ def side(
         steps=tuple(sorted({result.run.steps for result in results})),
         rule=rule_text(counted.rule, metric),
         successes=counted.successes,
-        success=estimated(statistics.wilson(counted.successes, counted.runs, LEVEL)),
+        success=statistics.wilson(counted.successes, counted.runs, LEVEL),
         positive=int((observed.delta > 0).sum()),
-        mean=estimated(statistics.mean_interval(observed.delta, LEVEL)),
-        spread=estimated(statistics.sd_interval(observed.delta, LEVEL)),
-        spread_net=None
-        if observed.se is None
-        else finite(statistics.net_sd(observed.delta, observed.se)),
-        worst_quarter=estimated(statistics.cvar_interval(ranked, LEVEL)),
-        middle_half=estimated(statistics.interquartile_mean(observed.delta, generator, LEVEL)),
+        mean=statistics.mean_interval(observed.delta, LEVEL),
+        spread=statistics.sd_interval(observed.delta, LEVEL),
+        spread_net=None if observed.se is None else statistics.net_sd(observed.delta, observed.se),
+        worst_quarter=statistics.cvar_interval(ranked, LEVEL),
+        middle_half=statistics.interquartile_mean(observed.delta, generator, LEVEL),
         improved=frozenset(counted.improved if metric.knows_success else ()),
     )
 
 
 def published_side(counts: Counts) -> Side:
     """Return the figures of published counts."""
-    from harness.statistics import wilson
-
     return Side(
         name=counts.name,
         runs=counts.runs,
-        diverged=0,
-        steps=(),
         rule=counts.rule,
         successes=counts.successes,
-        success=estimated(wilson(counts.successes, counts.runs, LEVEL)),
+        success=statistics.wilson(counts.successes, counts.runs, LEVEL),
     )
 
 
@@ -158,9 +145,7 @@ def ranges(results: Sequence[Result], improved: frozenset[str]) -> tuple[Range, 
 
     The outermost edges are clipped to the data. Without two learning rates there is no table.
     """
-    from harness.statistics import mean_interval
-
-    rated = [(rate, r) for r in results if (rate := learning_rate_of(r)) is not None]
+    rated = [(rate, r) for r in results if (rate := rate_of(r.run.config)) is not None]
     rates = [rate for rate, _ in rated]
     if len(set(rates)) < 2:
         return ()
@@ -174,7 +159,7 @@ def ranges(results: Sequence[Result], improved: frozenset[str]) -> tuple[Range, 
             low=edges[place],
             high=edges[place + 1],
             runs=len(runs),
-            mean=estimated(mean_interval(deltas_of(runs), LEVEL)),
+            mean=statistics.mean_interval(deltas_of(runs), LEVEL),
             successes=sum(result.run.id in improved for result in runs),
         )
         for place, runs in sorted(inside.items())
@@ -182,11 +167,7 @@ def ranges(results: Sequence[Result], improved: frozenset[str]) -> tuple[Range, 
 
 
 def curve(name: str, results: Sequence[Result]) -> Curve | None:
-    """Return the mean learning curve of the completed runs, None where they share no point."""
-    import numpy as np
-
-    from harness.statistics import mean_interval
-
+    """Return the mean learning curve of the completed runs; None where they share no point."""
     curves = [
         {step: perf for step, perf, _, _ in result.outcome.curve}
         for result in results
@@ -201,7 +182,7 @@ def curve(name: str, results: Sequence[Result]) -> Curve | None:
         name=name,
         runs=len(curves),
         steps=steps,
-        perf=tuple(estimated(mean_interval(column, LEVEL)) for column in perfs.T),
+        perf=tuple(statistics.mean_interval(column, LEVEL) for column in perfs.T),
     )
 
 
@@ -213,10 +194,7 @@ def arms(
     *,
     metric: Metric = DELTA_PERF,
 ) -> tuple[Arm, ...]:
-    """Return each arm beside its main runs; an arm of a parameter by the values it sets."""
-    from harness.observations import identity, partner
-    from harness.statistics import mean_interval
-
+    """Return each arm beside its main runs, an arm of a parameter once for each value."""
     if not by_arm:
         return ()
     matched = {identity(result): result.outcome.delta_perf for result in main}
@@ -224,7 +202,7 @@ def arms(
     for name, all_results in by_arm.items():
         groups: dict[Value, list[Result]] = {}
         for result in all_results:
-            value = result.run.config.get(name) if name in result.run.config else None
+            value = result.run.config.get(name)
             groups.setdefault(value, []).append(result)
         for value, results in groups.items():
             differences = [
@@ -238,7 +216,7 @@ def arms(
                     name=name,
                     value=value,
                     side=side(name, results, seed, rule, metric=metric),
-                    difference=estimated(mean_interval(differences, LEVEL)),
+                    difference=statistics.mean_interval(differences, LEVEL),
                     pairs=len(differences),
                     moved=sum(delta != 0 for delta in deltas_of(results)),
                 )
@@ -248,31 +226,22 @@ def arms(
 
 def common_rule(*samples: Sequence[Result]) -> Rule:
     """Return the success rule that all of ``samples`` allow."""
-    from harness.observations import observe
-
     seen = [observe(sample) for sample in samples]
     shown = all(observed.rule == "shown" for observed in seen if observed.completed)
     return "shown" if shown and any(observed.completed for observed in seen) else "above zero"
 
 
 def deltas_of(results: Iterable[Result]) -> list[float]:
-    """Return the ΔPerf of those that have one."""
+    """Return the ΔPerf of the results that have one."""
     return [delta for r in results if (delta := finite(r.outcome.delta_perf)) is not None]
 
 
-def learning_rate_of(result: Result) -> float | None:
-    """Return a run's learning rate where it is a number above zero."""
-    rate = result.run.config.get("learning_rate")
+def rate_of(config: Config) -> float | None:
+    """Return a config's learning rate where it is a number above zero."""
+    rate = config.get("learning_rate")
     if isinstance(rate, bool) or not isinstance(rate, int | float) or not rate > 0:
         return None
     return finite(rate)
-
-
-def estimated(estimate: Estimate) -> Estimated:
-    """Return ``estimate`` with None in the place of what is not finite."""
-    if estimate.n == 0:
-        return Estimated()
-    return Estimated(finite(estimate.value), finite(estimate.low), finite(estimate.high))
 
 
 def _edges(low: float, high: float) -> list[float]:

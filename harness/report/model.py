@@ -1,4 +1,4 @@
-"""Compute all that a report of a sweep says, once; documents only write it down."""
+"""Compute everything that a report of a sweep says; documents only write it down."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ from harness.verdicts import (
 
 @dataclass(frozen=True, eq=False)
 class Report:
-    """A sweep's report; equal to itself alone, so that what is made of it can be kept.
+    """A sweep's report. It is compared by identity, so that documents made of it can be cached.
 
-    ``missing`` says in words which runs have not finished, ``runs`` are all that have a result,
-    whatever their arm and status. ``own`` are the figures of the main runs, ``against`` those of
-    the baseline where it is at hand. ``not_needed`` are runs that the sweep was answered without.
-    ``compared`` has the questions of a reference report. ``baseline_read`` are lines on what was
-    read as what where the baseline is a table.
+    ``missing`` says in words which runs have not finished. ``runs`` are all that have a result, of
+    any arm and status. ``own`` are the figures of the main runs, ``against`` those of the baseline
+    if it is known. ``not_needed`` are runs that the sweep was answered without. ``compared`` has
+    the questions of a reference report. ``baseline_read`` are lines on how a baseline that is a
+    table was read.
     """
 
     sweep: str
@@ -69,12 +69,12 @@ class Report:
 
     @property
     def complete(self) -> bool:
-        """Whether every run that was asked for has finished, or is not needed."""
+        """True if every planned run has finished or is not needed."""
         return not self.missing
 
     @property
     def settled(self) -> bool:
-        """Whether, beyond that, every question has been judged."""
+        """True if the report is complete and every question has been judged."""
         return self.complete and all(one.verdict != "not judged" for one in self.verdicts)
 
     @property
@@ -94,7 +94,7 @@ class Report:
 
 
 def build(judged: Judgement) -> Report:
-    """Return the report on what a sweep or a table was judged to be."""
+    """Return the report of a judged sweep or table."""
     evidence = judged.evidence
     main, metric = evidence.runs, evidence.metric
     arm_runs = [result for results in evidence.arms.values() for result in results]
@@ -151,7 +151,7 @@ def _curves(
 
 
 def _environment(results: Sequence[Result]) -> dict[str, Value]:
-    """Return the environment of all runs, with each value of an entry that differs."""
+    """Return the environment of all runs; an entry that differs has all of its values."""
     found: dict[str, dict[Value, None]] = {}
     for result in results:
         for name, value in result.environment.items():

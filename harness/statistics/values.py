@@ -29,6 +29,11 @@ class Estimate:
     n: int
     method: str
 
+    @property
+    def error(self) -> float:
+        """Half of the interval's width."""
+        return (self.high - self.low) / 2
+
 
 @dataclass(frozen=True, slots=True)
 class Comparison:

@@ -96,7 +96,7 @@ def test_a_declared_sweep_is_read_from_the_store(sweep, trained):
     status, out, err = sweep("analyze toy --high 0.1")
     assert (status, err) == (0, "")
     assert "toy: 12 runs, " in out
-    assert "Of the null arm, which cannot learn, 0 of 2 are as high." in " ".join(out.split())
+    assert "In the null arm, which cannot learn, 0 of 2 are as high." in " ".join(out.split())
     found = data(sweep, "analyze toy")
     assert found["left_out"] == {"batch_size": "the same in every run"}
     assert data(sweep, "analyze toy --runs 6")["runs"] == 6
@@ -129,7 +129,7 @@ def test_a_stored_sweep_need_not_be_declared(sweep, trained, monkeypatch, tmp_pa
     ("line", "said"),
     [
         ("nosuch.csv", "there is no file nosuch.csv"),
-        ("nosuch", "'nosuch' is no table, whose name ends in .csv, .*; there is no store"),
+        ("nosuch", "'nosuch' is no table: a table's name ends in .csv, .*; there is no store"),
         ("nosuch --metric loss", "--metric says how a table is read, and 'nosuch' is none"),
         ("runs.csv --runs 4", "--runs chooses runs of the store; a table is read whole"),
         ("runs.csv --ranges 3,1", "--ranges 3,1: 1 does not lie above 3"),

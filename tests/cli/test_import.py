@@ -147,7 +147,10 @@ def test_a_tracker_s_export(here, sweep):
         ("runs.csv --sweep old --metric bs --direction max", "judged by batch_size, and stored"),
         ("runs.csv --sweep old --direction min", "judged by −ΔPerf, and stored runs by ΔPerf"),
         ("runs.csv --sweep old --target 0.1 --metric delta_perf", "is judged by ΔPerf − 0.1"),
-        ("notes.txt --sweep old", "notes.txt is neither a table, whose name ends in .csv"),
+        (
+            "notes.txt --sweep old",
+            "notes.txt is neither a table nor a store; a table's name ends in .csv",
+        ),
         ("no.db", "there is no store at"),
         ("no.db --replace", "--replace is for a table, and no.db is none"),
         ("no.db --metric x", "--metric says how a table is read, and no.db is none"),

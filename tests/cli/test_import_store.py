@@ -50,7 +50,7 @@ def test_of_two_final_results_the_store_s_own_is_kept(here, sweep):
     keep("other.db", theirs, failed)
     _, out, _ = sweep("import other.db")
     assert "replaced 1 run of toy: 1 completed" in out
-    assert "toy-00 of toy ended otherwise in other.db: kept as it is here" in out
+    assert "toy-00 of toy ended differently in other.db: kept as it is here" in out
     assert stored("toy") == (ours, failed)
     keep("third.db", slower)
     assert sweep("import third.db")[1] == "1 run was in the store already\n"

@@ -1,1 +1,1 @@
-"""Make documents of values: what a report of each kind says, in order."""
+"""Make documents: what each kind of report says, in order."""

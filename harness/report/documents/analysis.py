@@ -6,9 +6,19 @@ import math
 from collections.abc import Iterable
 from dataclasses import replace
 
-from harness.analysis import Analysis, Effect, Interaction, LevelMean, Ranges
-from harness.records import Value, finite
-from harness.report.blocks import Block, Bullets, Column, Document, Section, Table, Text
+from harness.analysis import Analysis, Effect, Interaction, Ranges
+from harness.records import Value
+from harness.report.blocks import (
+    Block,
+    Bullets,
+    Column,
+    Document,
+    Section,
+    Table,
+    Text,
+    filled,
+    grouped,
+)
 from harness.report.documents.high_performers import (
     conclusion_blocks,
     pattern_blocks,
@@ -28,12 +38,12 @@ from harness.verdicts import Metric
 
 
 def document(found: Analysis) -> Document:
-    """Return an analysis as a document, what is to be concluded last."""
+    """Return an analysis as a document, with its conclusions last."""
     digits = _digits(found)
-    sections = (
+    sections = filled(
         Section("", _about(found)),
         Section("High performers", pattern_blocks(found)),
-        *([] if found.ranges is None else [_ranges(found.ranges, found, digits)]),
+        *([_ranges(found.ranges, found, digits)] if found.ranges else []),
         Section("Effects, one parameter at a time", _effects(found, digits)),
         Section("Interactions", _interactions(found, digits)),
         Section("Conclusions", conclusion_blocks(found)),
@@ -41,13 +51,13 @@ def document(found: Analysis) -> Document:
     return Document(
         headline=f"{found.sweep}: {_size(found)}, "
         f"{plural(found.high.count, 'high performer')} ({threshold_text(found)})",
-        sections=tuple(section for section in sections if section.blocks),
+        sections=sections,
         digits=digits,
     )
 
 
 def _digits(found: Analysis) -> Digits:
-    """Return how the outcomes of an analysis are written."""
+    """Return the digits that the outcomes of an analysis are written with."""
     means = [level.mean.value for effect in found.effects for level in effect.levels]
     means += [row.mean.value for row in found.ranges.rows] if found.ranges else []
     spreads = [row.spread for row in found.ranges.rows] if found.ranges else []
@@ -93,10 +103,9 @@ def _ranges(ranges: Ranges, found: Analysis, digits: Digits) -> Section:
         columns += [Column("above 0", drop=2), Column("95% interval", right=False, drop=2)]
     rows = []
     for row in ranges.rows:
-        span = significant(row.low) if row.low == row.high else f"{significant(row.low)} to "
-        span += "" if row.low == row.high else significant(row.high)
-        cells = [span, str(row.runs), digits.signed(finite(row.mean.value))]
-        cells += [_between(digits, row.mean.low, row.mean.high), digits.plain(finite(row.spread))]
+        span = significant(row.low) if row.low == row.high else _cell((row.low, row.high))
+        cells = [span, str(row.runs), digits.signed(row.mean.value)]
+        cells += [digits.between(row.mean.low, row.mean.high), digits.plain(row.spread)]
         if metric.knows_success:
             cells += [_rate(row.successes, row.runs)]
             cells += [percent_between(row.success.low, row.success.high)]
@@ -111,12 +120,12 @@ def _ranges(ranges: Ranges, found: Analysis, digits: Digits) -> Section:
     if ranges.outside:
         notes.append(f"{plural(ranges.outside, 'run')} outside of these ranges.")
     blocks: list[Block] = [Table(tuple(columns), tuple(rows), note=" ".join(notes))]
-    blocks += [Text(_trend(effect, digits)) for effect in _of(found.effects, name) if effect.slope]
+    blocks += [
+        Text(_trend(effect, digits))
+        for effect in found.effects
+        if effect.parameter == name and effect.slope
+    ]
     return Section(f"By {name}", tuple(blocks))
-
-
-def _of(effects: Iterable[Effect], name: str) -> list[Effect]:
-    return [effect for effect in effects if effect.parameter == name]
 
 
 def _trend(effect: Effect, digits: Digits) -> str:
@@ -150,8 +159,9 @@ def _effects(found: Analysis, digits: Digits) -> tuple[Block, ...]:
         cells += [p_value(effect.p_holm), _share(effect.importance), _share(effect.share)]
         rows.append(tuple(cells))
     notes = [
-        "p: by permutation of ranks, that the parameter does anything.",
-        f"p apart: that, among runs that agree on what it goes with ({_associated(found.effects)})."
+        "p: a test by permuted ranks of whether the parameter has any effect.",
+        f"p apart: the same among runs that agree on what it goes with "
+        f"({_associated(found.effects)})."
         if bound
         else "",
         f"Holm's p is corrected for {plural(len(found.effects), 'parameter')}.",
@@ -159,15 +169,13 @@ def _effects(found: Analysis, digits: Digits) -> tuple[Block, ...]:
         "random; share: what lies between its values; both in units of the variance.",
         _predicted(found.predicted),
     ]
-    blocks: list[Block] = [
-        Table(tuple(columns), tuple(rows), note=" ".join(note for note in notes if note))
-    ]
+    table = Table(tuple(columns), tuple(rows), note=" ".join(filter(None, notes)))
     means = _level_means(found.effects, digits, found.metric)
-    return (*blocks, *([means] if means.rows else []))
+    return (table, means) if means.rows else (table,)
 
 
 def _associated(effects: Iterable[Effect]) -> str:
-    """Return which parameters go together, each pair once."""
+    """Return the parameters that go together, each pair once."""
     pairs = {
         frozenset((effect.parameter, other.parameter)): f"{effect.parameter} with {other.parameter}"
         for effect in reversed(tuple(effects))
@@ -183,7 +191,7 @@ def _difference(effect: Effect, digits: Digits) -> str:
     if not known:
         return NONE
     best = max(known, key=lambda level: level.mean.value)
-    between = _between(digits, best.difference.low, best.difference.high)
+    between = digits.between(best.difference.low, best.difference.high)
     told = f"{parameter_value(best.value)}: {digits.signed(best.difference.estimate)}"
     return f"{told} ({between})"
 
@@ -194,12 +202,7 @@ def _slope(effect: Effect, digits: Digits) -> str:
     if not math.isfinite(slope.value):
         return NONE
     fine = digits.enough_for(slope.value)
-    between = _between(fine, slope.low, slope.high)
-    return f"{fine.signed(slope.value)} {per} ({between})"
-
-
-def _between(digits: Digits, low: float, high: float) -> str:
-    return digits.between(finite(low), finite(high))
+    return f"{fine.signed(slope.value)} {per} ({fine.between(slope.low, slope.high)})"
 
 
 def _share(share: float | None) -> str:
@@ -225,22 +228,19 @@ def _level_means(effects: Iterable[Effect], digits: Digits, metric: Metric) -> T
         Column("95% interval", right=False, drop=1),
     )
     rows = [
-        (effect.parameter if place == 0 else "", *_level_row(level, digits))
+        (
+            effect.parameter,
+            parameter_value(level.value),
+            str(level.runs),
+            digits.signed(level.mean.value),
+            digits.between(level.mean.low, level.mean.high),
+            digits.signed(level.difference.estimate),
+            digits.between(level.difference.low, level.difference.high),
+        )
         for effect in effects
-        for place, level in enumerate(effect.levels)
+        for level in effect.levels
     ]
-    return Table(columns, tuple(rows), note="From the rest: the difference from all other runs.")
-
-
-def _level_row(level: LevelMean, digits: Digits) -> tuple[str, ...]:
-    return (
-        parameter_value(level.value),
-        str(level.runs),
-        digits.signed(finite(level.mean.value)),
-        _between(digits, level.mean.low, level.mean.high),
-        digits.signed(finite(level.difference.estimate)),
-        _between(digits, level.difference.low, level.difference.high),
-    )
+    return Table(columns, grouped(rows), note="From the rest: the difference from all other runs.")
 
 
 # ---- interactions -------------------------------------------------------------------------------
@@ -254,13 +254,13 @@ def _interactions(found: Analysis, digits: Digits) -> tuple[Block, ...]:
     if not looked.shown:
         return (
             Text(
-                f"None is shown: of {pairs} of parameters the least p is "
-                f"{p_value(looked.smallest)}, where {chance(found.alpha / looked.pairs)} would be "
+                f"None is shown: the smallest p of {pairs} of parameters is "
+                f"{p_value(looked.smallest)}, and {chance(found.alpha / looked.pairs)} would be "
                 "needed."
             ),
         )
     items = [(" × ".join(one.parameters), _interaction(one, digits)) for one in looked.shown]
-    return (Bullets(tuple(items)), Text(f"Worth a look, of {pairs} looked at."))
+    return (Bullets(tuple(items)), Text(f"These are worth a look, of {pairs} tested."))
 
 
 def _interaction(one: Interaction, digits: Digits) -> str:

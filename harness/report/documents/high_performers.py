@@ -1,17 +1,17 @@
-"""Write what high performers have in common, and what is to be concluded from it."""
+"""Write what high performers have in common, and what follows from it."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness.report.blocks import Block, Bullets, Column, Table, Text
+from harness.report.blocks import Block, Bullets, Column, Table, Text, grouped
 from harness.text import chance, listed, parameter_value, plural, significant
 
 if TYPE_CHECKING:
     from harness.analysis import Analysis, Conclusion, Pattern
 
 MEASURED_BY = ("batch_size", "generations")
-"""Parameters that change the reward of a training batch by what the batch holds."""
+"""Parameters that change the reward of a training batch through the contents of the batch."""
 
 
 def pattern_blocks(found: Analysis) -> tuple[Block, ...]:
@@ -23,8 +23,8 @@ def pattern_blocks(found: Analysis) -> tuple[Block, ...]:
         one = "configuration" if found.merged else "run"
         blocks.append(
             Text(
-                f"{which} {one} is a high performer ({threshold_text(found)}), so that they have "
-                "nothing in common that others lack. --high VALUE sets another threshold."
+                f"{which} {one} is a high performer ({threshold_text(found)}), so there is no "
+                "difference to look for. --high VALUE sets another threshold."
             )
         )
     else:
@@ -37,25 +37,29 @@ def pattern_blocks(found: Analysis) -> tuple[Block, ...]:
             Column("equal values", drop=1),
             Column("Holm's p"),
         )
-        rows, last = [], ""
-        for pattern in high.patterns:
-            name = "" if pattern.parameter == last else pattern.parameter
-            last = pattern.parameter
-            cells = [name, pattern_text(pattern), str(pattern.high), str(pattern.runs)]
-            cells += [chance(pattern.p_margins)]
-            cells += ["" if pattern.p_equal is None else chance(pattern.p_equal)]
-            rows.append((*cells, chance(pattern.p_holm)))
+        rows = [
+            (
+                pattern.parameter,
+                pattern_text(pattern),
+                str(pattern.high),
+                str(pattern.runs),
+                chance(pattern.p_margins),
+                "" if pattern.p_equal is None else chance(pattern.p_equal),
+                chance(pattern.p_holm),
+            )
+            for pattern in high.patterns
+        ]
         note = (
-            f"By chance: how likely at least as many of the {high.count} have the value, were they "
-            f"any {high.count} of the {found.units} {what}; of several values or a range, how "
-            "likely so few lie in it. Equal values: the same, were each value of the parameter "
-            f"equally likely. Holm's p is corrected for {plural(len(high.patterns), 'pattern')} "
+            f"By chance: the probability that at least as many of any {high.count} of the "
+            f"{found.units} {what} have the value; for several values or a range, that they lie "
+            "within so few. Equal values: the same if each value of the parameter were equally "
+            f"likely. Holm's p is corrected for {plural(len(high.patterns), 'pattern')} "
             "looked at, and for the parameters that this one goes with."
         )
-        blocks.append(Table(columns, tuple(rows), note=note))
+        blocks.append(Table(columns, grouped(rows), note=note))
     if high.null is not None:
         some, runs = high.null
-        blocks.append(Text(f"Of the null arm, which cannot learn, {some} of {runs} are as high."))
+        blocks.append(Text(f"In the null arm, which cannot learn, {some} of {runs} are as high."))
     return tuple(blocks)
 
 
@@ -73,7 +77,7 @@ def conclusion_blocks(found: Analysis) -> tuple[Block, ...]:
 
 
 def conclusion_text(found: Conclusion, analysis: Analysis) -> str:
-    """Return what a parameter's values among the high performers are, and why they are worth it."""
+    """Return the values of a parameter among the high performers, and their worth as evidence."""
     pattern = found.pattern
     if found.implied_by is not None:
         why = _implied(found, analysis)
@@ -116,7 +120,8 @@ def _by_chance(pattern: Pattern, analysis: Analysis) -> str:
             f"out as many with probability {chance(pattern.p_margins)}"
         )
     which = "all" if pattern.high == total else f"at least {pattern.high}"
-    text = f"{pattern.runs} of {units} {what} have {_value_of(pattern)}, and {which} of any {total}"
+    value = f"{pattern.parameter} {parameter_value(pattern.values[0])}"
+    text = f"{pattern.runs} of {units} {what} have {value}, and {which} of any {total}"
     text += f" do with probability {chance(pattern.p_margins)}"
     if pattern.high == total and pattern.p_equal is not None:
         equal = f"one given value of {_in_words(pattern.levels)}, all equally likely"
@@ -125,7 +130,7 @@ def _by_chance(pattern: Pattern, analysis: Analysis) -> str:
 
 
 def _corrected(pattern: Pattern, analysis: Analysis) -> str:
-    """Return the p value that counts, and what it is corrected for."""
+    """Return the decisive p value, and what it is corrected for."""
     within = [f"{name} ({chance(p)})" for name, p in pattern.p_within.items() if p is not None]
     apart = f"Among runs of equal {listed(within)}, and c" if within else "C"
     looked = plural(len(analysis.high.patterns), "pattern")
@@ -162,10 +167,6 @@ def _rivals(found: Conclusion) -> str:
         else:
             rivals.append(f"among runs of equal {name} with probability {chance(p_within)}")
     return f"{listed(rivals)}: {listed(found.confounded_with, 'or')} may be the cause as well"
-
-
-def _value_of(pattern: Pattern) -> str:
-    return f"{pattern.parameter} {parameter_value(pattern.values[0])}"
 
 
 # ---- numbers and names --------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Write the comparison of two backends: run by run, what the runs come to, and the verdict."""
+"""Write the comparison of two backends: run by run, a summary, and the verdict."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from harness.report.blocks import Answer, Bullets, Column, Document, Section, Ta
 from harness.text import NONE, Digits, learning_rate, plural
 
 ROUNDING = {"float32": 1e-3, "bfloat16": 5e-2}
-"""Relative differences at step 1 that rounding explains, with room to spare."""
+"""Relative differences at step 1 that rounding easily explains."""
 
 NAMED = 6
-"""So many steps at which runs part are listed one by one."""
+"""At most this many steps at which runs part are listed one by one."""
 
 
 def document(found: Parity) -> Document:
-    """Return a comparison as a document: a row a run, what the rows come to, and the verdict."""
+    """Return a comparison as a document: a row for each run, a summary, and the verdict."""
     first, second = found.backends
     size = f"{plural(len(found.pairs), 'run')} of {plural(found.steps, 'step')}"
     on = [device for device in dict.fromkeys(found.devices) if device]
@@ -34,7 +34,7 @@ def document(found: Parity) -> Document:
 
 
 def _table(found: Parity) -> Table:
-    """Return a row a run; a run by its number where its id has no room."""
+    """Return a row for each run, with its number if there is no room for its id."""
     outcomes = [side for pair in found.pairs for side in pair.sides]
     digits = Digits.of(outcome.delta_perf for outcome in outcomes)
     fine = Digits.of(pair.difference for pair in found.pairs)
@@ -77,7 +77,7 @@ def _parting(pair: Pair) -> str:
 
 
 def _findings(found: Parity) -> list[tuple[str, str]]:
-    """Summarise the rows, a lead and a sentence each."""
+    """Summarise the rows, each time by a word and a sentence."""
     items = []
     for pair in found.pairs:
         if pair.diverged_on:
@@ -96,7 +96,7 @@ def _findings(found: Parity) -> list[tuple[str, str]]:
     if found.apart_at_the_start:
         which = f"{found.apart_at_the_start} of {plural(len(found.pairs), 'run')}"
         items.append(
-            ("starting weights", f"other ones on each backend in {which}: train those anew")
+            ("starting weights", f"different on each backend in {which}: train those anew")
         )
     same, known = found.before
     agreed = found.agreement

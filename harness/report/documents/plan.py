@@ -7,9 +7,20 @@ from dataclasses import dataclass
 
 from harness.audit.coverage import Coverage, coverage, duplicates
 from harness.records import MAIN, Run
-from harness.report.blocks import Block, Bullets, Column, Document, Section, Table, Text
+from harness.report.blocks import (
+    Block,
+    Bullets,
+    Column,
+    Document,
+    Section,
+    Table,
+    Text,
+    filled,
+    grouped,
+)
+from harness.report.documents.sweep_runs import config_columns
 from harness.sweeps.sweep import Pairs, Sweep
-from harness.text import NONE, cell, duration, learning_rate, parameter_name, percent, plural
+from harness.text import NONE, cell, duration, parameter_name, percent, plural
 from harness.verdicts import Finding, Power
 
 KINDS = {
@@ -21,10 +32,10 @@ KINDS = {
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """The cost of runs: training steps, completions where configs say how many, estimated seconds.
+    """The cost of runs: training steps, completions if configs say how many, estimated seconds.
 
     ``stored`` is the number of stored runs that the estimate rests on; ``why`` says why there is
-    none.
+    no estimate.
     """
 
     runs: int
@@ -37,10 +48,10 @@ class Cost:
 
 @dataclass(frozen=True, slots=True)
 class PlanPage:
-    """All that there is to say of a plan.
+    """A plan, with its cost, power and findings.
 
-    ``means`` says by what the runs are trained; empty for a training function of the user's.
-    ``transfer`` is the factor from the sweep's learning rates to the task's.
+    ``means`` names the backend and what else trains the runs; it is empty for a user's training
+    function. ``transfer`` is the factor from the sweep's learning rates to the task's.
     """
 
     sweep: Sweep
@@ -58,7 +69,7 @@ class PlanPage:
 
     @property
     def coverage(self) -> tuple[Coverage, ...]:
-        """What the main runs have of each parameter."""
+        """The coverage of each parameter by the main runs."""
         return coverage(self.sweep.parameters, [run.config for run in self.main])
 
 
@@ -69,26 +80,26 @@ def document(page: PlanPage) -> Document:
     declared = (len(main), steps) == (sweep.runs, sweep.steps)
     less = "" if declared else f" (declared: {sweep.runs} of {plural(sweep.steps, 'step')})"
     title = f"{sweep.name}: {plural(len(main), 'run')} of {plural(steps, 'step')}{less}"
-    sections = [
-        Section("Parameters", (_space(page), *_covered(page))),
+    columns = (Column("parameter", right=False), Column("drawn from", right=False, wrap=True))
+    space = Table(columns, tuple(sweep.parameters.describe().items()))
+    findings = Bullets(
+        tuple((f"{found.severity}: {found.code}", found.message) for found in page.findings)
+    )
+    sections = filled(
+        Section("", (Text(f"trained with {page.means}"),) if page.means else ()),
+        Section("Parameters", (space, *_covered(page))),
         Section("Configs", (_configs(page), Text(_repeats(main)))),
-    ]
-    if len(page.runs) > len(main):
-        sections.append(Section("Arms", (_arms(page),)))
-    sections.append(Section("", tuple(Text(line) for line in cost_text(page.cost))))
-    if page.power:
-        sections.append(Section("Power", power_blocks(page.power)))
-    if page.findings:
-        items = tuple((f"{found.severity}: {found.code}", found.message) for found in page.findings)
-        sections.append(Section("Audit of the design", (Bullets(items),)))
-    if page.means:
-        sections.insert(0, Section("", (Text(f"trained with {page.means}"),)))
+        Section("Arms", (_arms(page),) if len(page.runs) > len(main) else ()),
+        Section("", tuple(map(Text, cost_text(page.cost)))),
+        Section("Power", power_blocks(page.power)),
+        Section("Audit of the design", (findings,) if findings.items else ()),
+    )
     sample = f"{parameter_name(sweep.sampler)} sample, seed {sweep.seed}"
-    return Document(f"{title}, {sample}", tuple(sections))
+    return Document(f"{title}, {sample}", sections)
 
 
 def probability(chance: float | None) -> str:
-    """Return ``0.57``; what rounds to certainty is "> 0.99"."""
+    """Return ``0.57``, and ``> 0.99`` instead of 1.00."""
     if chance is None:
         return NONE
     return "> 0.99" if chance > 0.995 else f"{chance:.2f}"
@@ -101,7 +112,7 @@ def _needed(power: Power) -> str:
 
 
 def power_blocks(powers: Sequence[Power]) -> tuple[Block, ...]:
-    """Return the power of questions as a table, how to read it, and what it rests on."""
+    """Return the power of questions as a table, an example of it in words, and its assumptions."""
     columns = (
         Column("question", right=False),
         Column("if this is true", right=False, wrap=True),
@@ -109,20 +120,17 @@ def power_blocks(powers: Sequence[Power]) -> tuple[Block, ...]:
         Column("power"),
         Column("n for 0.8", wrap=True),
     )
-    rows = []
-    before = ""
-    for power in powers:
-        rows.append(
-            (
-                "" if power.question == before else power.question,
-                power.effect or power.why or power.says,
-                f"{power.n:,}",
-                probability(power.power),
-                _needed(power),
-            )
+    rows = [
+        (
+            power.question,
+            power.effect or power.why or power.says,
+            f"{power.n:,}",
+            probability(power.power),
+            _needed(power),
         )
-        before = power.question
-    blocks: list[Block] = [Table(columns, tuple(rows))]
+        for power in powers
+    ]
+    blocks: list[Block] = [Table(columns, grouped(rows))] if rows else []
     example = next((power.says for power in powers if power.effect), "")
     if example:
         blocks.append(Text(f"Read: {example}."))
@@ -135,13 +143,8 @@ def power_blocks(powers: Sequence[Power]) -> tuple[Block, ...]:
     return tuple(blocks)
 
 
-def _space(page: PlanPage) -> Table:
-    columns = (Column("parameter", right=False), Column("drawn from", right=False, wrap=True))
-    return Table(columns, tuple(page.sweep.parameters.describe().items()))
-
-
 def _covered(page: PlanPage) -> list[Block]:
-    """Return the table of what the runs have of each parameter, where one varies."""
+    """Return a table of how the runs cover each parameter that varies."""
     runs = f"in {plural(len(page.main), 'run')}"
     columns = (Column("parameter", right=False), Column(runs, right=False, wrap=True))
     varied = [of for of in page.coverage if of.gap is not None or len(of.levels) > 1]
@@ -165,15 +168,10 @@ def _found(of: Coverage) -> str:
 def _configs(page: PlanPage) -> Table:
     configs = [run.config for run in page.main]
     varied = [n for n in page.sweep.parameters if len({config[n] for config in configs}) > 1]
-    columns = {Column("run", right=False): [f"{run.index:02d}" for run in page.main]}
-    for name in varied:
-        rate = name == "learning_rate"
-        title = Column(parameter_name(name), wrap=True)
-        columns[title] = [cell(config[name], rate=rate) for config in configs]
-        if rate and page.transfer != 1:
-            rates = [float(config[name] or 0) for config in configs]
-            own = [learning_rate(rate * page.transfer) for rate in rates]
-            columns[Column("the task's", drop=1)] = own
+    columns = {
+        Column("run", right=False): [f"{run.index:02d}" for run in page.main],
+        **config_columns(configs, varied, page.transfer),
+    }
     columns[Column("seed", drop=2)] = [str(run.seed) for run in page.main]
     return Table(tuple(columns), tuple(zip(*columns.values(), strict=True)))
 
@@ -207,7 +205,7 @@ def _arms(page: PlanPage) -> Table:
 
 
 def cost_text(cost: Cost) -> list[str]:
-    """State the cost of the runs and the time they take, in a sentence each."""
+    """Return a sentence on the cost of the runs and one on the time they take."""
     sizes = [plural(cost.runs, "run"), plural(cost.steps, "step")]
     if cost.completions is not None:
         sizes.append(plural(cost.completions, "completion"))

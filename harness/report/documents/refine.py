@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from harness.report.blocks import Block, Bullets, Column, Document, Section, Table, Text
+from harness.report.blocks import Block, Bullets, Column, Document, Section, Table, Text, filled
 from harness.report.documents.plan import Cost, cost_text, power_blocks
 from harness.sweeps.space import Distribution, Given
 from harness.sweeps.sweep import Pairs
@@ -14,7 +14,7 @@ from harness.text import plural
 from harness.verdicts import Power
 
 if TYPE_CHECKING:
-    from harness.refine import Proposal, Revision
+    from harness.refine import Proposal
 
 ACTIONS: Mapping[str, str] = {
     "keep": "kept",
@@ -24,14 +24,14 @@ ACTIONS: Mapping[str, str] = {
     "fix": "fixed, with pairs",
     "reopen": "free again",
 }
-"""Words for what becomes of a parameter."""
+"""The actions on a parameter in words."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProposalPage:
-    """A proposal with what it costs, what it can show, and the file that declares it.
+    """A proposal with its cost, its power, and the file that declares it.
 
-    ``preface`` are lines on what was read as what.
+    ``preface`` are lines on how the runs were read.
     """
 
     proposal: Proposal
@@ -42,29 +42,35 @@ class ProposalPage:
 
 
 def document(page: ProposalPage) -> Document:
-    """Return a proposal as a document: parameters and why, arms, sizes, power, what is given up."""
+    """Return a proposal as a document."""
     proposal = page.proposal
     sweep = proposal.sweep
     changed = sum(revision.action != "keep" for revision in proposal.revisions)
     size = f"{plural(sweep.runs, 'run')} of {plural(sweep.steps, 'step')}"
-    sections = [
+    runs, steps = proposal.sizes
+    given_up = _sentences((r.parameter, r.gives_up) for r in proposal.revisions if r.gives_up)
+    notes = _sentences(("note", line) for line in proposal.notes)
+    sections = filled(
         Section("", (Text(_held(proposal)),)),
-        Section("Parameters", (_table(proposal), _reasons(proposal.revisions))),
-        Section("What it gives up", _given_up(proposal.revisions)),
+        Section(
+            "Parameters",
+            (_table(proposal), *_sentences((r.parameter, r.why) for r in proposal.revisions)),
+        ),
+        Section("What it gives up", given_up or (Text("Nothing."),)),
         Section("Arms", (_arms(proposal),)),
-        Section("Size and cost", (Bullets(_sizes(page)), *map(Text, cost_text(page.cost)))),
+        Section(
+            "Size and cost",
+            (*_sentences([("runs", runs), ("steps", steps)]), *map(Text, cost_text(page.cost))),
+        ),
         Section("Power", power_blocks(page.power)),
-    ]
-    if proposal.notes:
-        items = tuple(("note", f"{line}.") for line in proposal.notes)
-        sections.append(Section("", (Bullets(items),)))
+        Section("", notes),
+    )
     headline = f"{proposal.source} → {sweep.name}: {size}, {plural(changed, 'parameter')} changed"
-    shown = tuple(section for section in sections if section.blocks)
-    return Document(headline, shown, preface=page.preface)
+    return Document(headline, sections, preface=page.preface)
 
 
 def says(power: Sequence[Power]) -> dict[str, str]:
-    """Return the power of each question at the least of its effects in a sentence, by its id."""
+    """Return a sentence on the power of each question at its smallest effect, by its id."""
     found: dict[str, str] = {}
     for one in power:
         found.setdefault(one.question, one.says)
@@ -72,7 +78,7 @@ def says(power: Sequence[Power]) -> dict[str, str]:
 
 
 def drawn_from(drawn: Distribution) -> str:
-    """Return a distribution in words, with the parameter that it is given."""
+    """Return a distribution in words, with the parameter that it depends on."""
     by = f"by {drawn.parameter}: " if isinstance(drawn, Given) else ""
     return by + drawn.describe()
 
@@ -106,13 +112,10 @@ def _table(proposal: Proposal) -> Table:
     return Table(columns, tuple(rows))
 
 
-def _reasons(revisions: Sequence[Revision]) -> Bullets:
-    return Bullets(tuple((revision.parameter, f"{revision.why}.") for revision in revisions))
-
-
-def _given_up(revisions: Sequence[Revision]) -> tuple[Block, ...]:
-    items = tuple((r.parameter, f"{r.gives_up}.") for r in revisions if r.gives_up)
-    return (Bullets(items),) if items else (Text("Nothing."),)
+def _sentences(items: Iterable[tuple[str, str]]) -> tuple[Block, ...]:
+    """Return a list of sentences, each after its word; nothing where there are none."""
+    written = tuple((lead, f"{text}.") for lead, text in items)
+    return (Bullets(written),) if written else ()
 
 
 def _arms(proposal: Proposal) -> Table:
@@ -126,11 +129,6 @@ def _arms(proposal: Proposal) -> Table:
     return Table(columns, rows)
 
 
-def _sizes(page: ProposalPage) -> tuple[tuple[str, str], ...]:
-    runs, steps = page.proposal.sizes
-    return (("runs", f"{runs}."), ("steps", f"{steps}."))
-
-
 def size_of(arm: int | Pairs) -> int:
-    """Return how many of the main runs an arm repeats."""
+    """Return the number of main runs that an arm repeats."""
     return arm.count if isinstance(arm, Pairs) else arm

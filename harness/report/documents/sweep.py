@@ -1,4 +1,4 @@
-"""Write the report of a sweep: what it was, its figures beside the baseline's, what it answers."""
+"""Write the report of a sweep: its conditions, its figures beside the baseline's, its answers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,17 @@ from functools import lru_cache
 from typing import get_args
 
 from harness.observations import rule_text
-from harness.report.blocks import Block, Bullets, Column, Document, Section, Table, Text, Verdicts
+from harness.report.blocks import (
+    Block,
+    Bullets,
+    Column,
+    Document,
+    Section,
+    Table,
+    Text,
+    Verdicts,
+    filled,
+)
 from harness.report.documents.sweep_runs import (
     arms_blocks,
     curve_blocks,
@@ -16,8 +26,9 @@ from harness.report.documents.sweep_runs import (
     runs_section,
     unfinished_section,
 )
-from harness.report.figures import Estimated, Side
+from harness.report.figures import Side
 from harness.report.model import Report
+from harness.statistics import Estimate
 from harness.text import (
     NONE,
     Digits,
@@ -39,12 +50,12 @@ METHODS = (
 
 @lru_cache(maxsize=1)
 def document(report: Report) -> Document:
-    """Return the report as a document, the questions last, where a terminal leaves the eye.
+    """Return the report as a document, the questions last, where a reader of a terminal looks.
 
-    It is made once for the forms that a report is written in, one after the other.
+    The cache holds it while one renderer after the other writes it.
     """
     digits = digits_of(report)
-    sections = (
+    sections = filled(
         Section("", (Text(_conditions(report)),)),
         _side_by_side(report, digits),
         runs_section(report, digits),
@@ -58,20 +69,20 @@ def document(report: Report) -> Document:
     )
     return Document(
         headline=headline(report),
-        sections=tuple(section for section in sections if section.blocks),
+        sections=sections,
         warning=warning(report),
         digits=digits,
     )
 
 
 def digits_of(report: Report) -> Digits:
-    """Return how the outcomes of ``report`` are written."""
+    """Return the digits that the outcomes of ``report`` are written with."""
     digits = Digits.of(r.outcome.delta_perf for r in report.main)
     return replace(digits, plus=report.metric.knows_success)
 
 
 def headline(report: Report) -> str:
-    """Return the sweep's name and how many of its questions came to which verdict."""
+    """Return the sweep's name and the number of each verdict."""
     tally = Counter(verdict.verdict for verdict in report.asked)
     counts = ", ".join(f"{tally[name]} {name}" for name in VERDICT_NAMES if tally[name])
     return f"{report.sweep}: {counts or 'no questions'}"
@@ -151,11 +162,11 @@ def _side_by_side(report: Report, digits: Digits) -> Section:
 
 
 def _baseline(report: Report) -> str:
-    """Say what the figures of the baseline rest on, or why there are none."""
+    """Say what the baseline's figures rest on, or why there are none."""
     if report.counts:
         return (
-            f"Of the baseline only counts are known ({report.counts.source}); "
-            f"there a success is {_rule_of(report.counts, report.metric)}."
+            f"Only the baseline's counts are known ({report.counts.source}); "
+            f"there, a success is {_rule_of(report.counts, report.metric)}."
         )
     if report.baseline_read:
         return f"The baseline is a table. {'; '.join(report.baseline_read)}."
@@ -165,13 +176,13 @@ def _baseline(report: Report) -> str:
 
 
 def _rule_of(counts: Counts, metric: Metric) -> str:
-    """Return the rule of published successes: in the metric's name where it is one of ours."""
+    """Return the rule of published successes, with the metric's name if it is one of our rules."""
     rule = counts.known_rule
     return counts.rule if rule is None else rule_text(rule, metric)
 
 
 def _figures(side: Side, metric: Metric, digits: Digits) -> list[tuple[str, ...]]:
-    def score(label: str, of: Estimated, *, signed: bool = True) -> tuple[str, ...]:
+    def score(label: str, of: Estimate, *, signed: bool = True) -> tuple[str, ...]:
         text = digits.signed(of.value) if signed else digits.plain(of.value)
         ends = digits.between(of.low, of.high, signed=signed)
         return (label, text, "" if ends == NONE else ends)

@@ -1,15 +1,15 @@
-"""Write what the single runs of a sweep came to: listed, by learning rate, by step, and by arm."""
+"""Write the runs of a sweep: one by one, by learning rate, by step, and by arm."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
-from harness.records import Outcome, Result
+from harness.records import Config, Outcome, Result
 from harness.report.blocks import (
     DIVERGED,
     OTHER,
     SUCCESS,
-    Bar,
     Bars,
     Block,
     Column,
@@ -21,7 +21,7 @@ from harness.report.blocks import (
     Table,
     Text,
 )
-from harness.report.figures import Arm, Curve, Estimated, Range, Side, learning_rate_of
+from harness.report.figures import UNKNOWN, Arm, Curve, Range, Side, rate_of
 from harness.report.model import Report
 from harness.text import (
     NONE,
@@ -36,10 +36,10 @@ from harness.text import (
 
 RATE = "learning_rate"
 MOST_LISTED = 1_000
-"""Of more runs than this the best and the worst are listed, half of them each."""
+"""If there are more runs, only the best and the worst are listed, half of this each."""
 MOST_STEPS = 6
 MOST_DRAWN = 2_000
-"""Of more runs than this some are drawn, evenly spread over the sample."""
+"""If there are more runs, only this many are drawn, spread evenly over the sample."""
 MARKS = ("●", "○", "+")
 
 
@@ -47,7 +47,7 @@ MARKS = ("●", "○", "+")
 
 
 def runs_section(report: Report, digits: Digits) -> Section:
-    """Return the runs from best to worst with what their configs differ by."""
+    """Return the runs from best to worst, with the parameters that vary."""
     title = f"Runs by {report.metric.name}"
     main = sorted(report.main, key=lambda r: _rank(r.outcome.delta_perf))[::-1]
     if not main:
@@ -64,7 +64,7 @@ def runs_section(report: Report, digits: Digits) -> Section:
         Column("run", right=False): [f"{r.run.index:0{places}d}" for r in main],
         Column(""): [_mark(r, report.own.improved) for r in main],
         Column(report.metric.name): [_outcome(r.outcome, digits) for r in main],
-        **_config_columns(report, main, varied),
+        **config_columns([r.run.config for r in main], varied, report.lr_transfer, drop=3),
     }
     notes = [f"{SUCCESS} success."] if report.own.improved else []
     if any(r.outcome.delta_perf_se is not None for r in main):
@@ -89,26 +89,28 @@ def runs_section(report: Report, digits: Digits) -> Section:
     return Section(title, (Table(tuple(columns), rows, note=" ".join(notes), long=True),))
 
 
-def _config_columns(
-    report: Report, main: Sequence[Result], varied: Sequence[str]
+def config_columns(
+    configs: Sequence[Config], names: Sequence[str], transfer: float, *, drop: int = 0
 ) -> dict[Column, list[str]]:
-    """Return a column for each parameter that varies, the learning rate first."""
-    configs = [r.run.config for r in main]
+    """Return a column for each of these parameters, the learning rate first.
+
+    ``transfer`` is the factor from it to the task's own. ``drop`` is that of the other columns.
+    """
     columns = {}
-    if RATE in varied:
+    if RATE in names:
         columns[Column("learning rate")] = [cell(c.get(RATE), rate=True) for c in configs]
-        if report.lr_transfer != 1:
-            own = [rate and rate * report.lr_transfer for rate in map(learning_rate_of, main)]
+        if transfer != 1:
+            own = [rate and rate * transfer for rate in map(rate_of, configs)]
             columns[Column("the task's", drop=2)] = [learning_rate(rate) for rate in own]
-    for name in varied:
+    for name in names:
         if name != RATE:
-            column = Column(parameter_name(name), drop=3, wrap=True)
+            column = Column(parameter_name(name), drop=drop, wrap=True)
             columns[column] = [cell(c.get(name)) for c in configs]
     return columns
 
 
 def unfinished_section(report: Report) -> Section:
-    """List the runs whose results do not count and that are trained again next time."""
+    """List the runs that do not count and are trained again next time."""
     left = [r for r in report.runs if not r.is_final]
     columns = (
         Column("run", right=False),
@@ -140,7 +142,7 @@ def _rank(delta: float | None) -> float:
 
 
 def _training(outcome: Outcome, digits: Digits) -> str:
-    """Return the training ΔPerf where its sign is the other one."""
+    """Return the training ΔPerf if its sign is the opposite one."""
     delta, train = outcome.delta_perf, outcome.train_delta_perf
     if delta is None or train is None or delta * train >= 0:
         return ""
@@ -170,7 +172,8 @@ def rate_blocks(report: Report, digits: Digits) -> tuple[Block, ...]:
     rows: list[tuple[str, ...]] = []
     for name, ranges, transfer in sides:
         for place, row in enumerate(ranges):
-            cells = [name if place == 0 else "", *_rates(row, transfer, own)]
+            cells = [name if place == 0 else "", _rates(row, 1.0)]
+            cells += [_rates(row, transfer)] * own
             cells += [str(row.runs), digits.with_error(row.mean.value, row.mean.error)]
             if metric.knows_success:
                 cells += [f"{row.successes} of {row.runs}", percent(row.successes / row.runs)]
@@ -183,15 +186,11 @@ def rate_blocks(report: Report, digits: Digits) -> tuple[Block, ...]:
     )
 
 
-def _rates(row: Range, transfer: float | None, own: bool) -> list[str]:
-    """Return the ends of a range; with ``own`` also the task's, empty where they are not known."""
-    cells = [f"{learning_rate(row.low)} to {learning_rate(row.high)}"]
-    if own and transfer is None:
-        cells.append("")
-    elif own and transfer is not None:
-        low, high = learning_rate(row.low * transfer), learning_rate(row.high * transfer)
-        cells.append(f"{low} to {high}")
-    return cells
+def _rates(row: Range, transfer: float | None) -> str:
+    """Return the ends of a range times ``transfer``; empty where that is not known."""
+    if transfer is None:
+        return ""
+    return f"{learning_rate(row.low * transfer)} to {learning_rate(row.high * transfer)}"
 
 
 def _points(report: Report) -> tuple[Point, ...]:
@@ -204,12 +203,12 @@ def _points(report: Report) -> tuple[Point, ...]:
             label=r.run.id,
         )
         for r in _drawn(report)
-        if (rate := learning_rate_of(r)) is not None
+        if (rate := rate_of(r.run.config)) is not None
     )
 
 
 def _rate_answer(report: Report) -> tuple[Block, ...]:
-    """Return the bracket test's answer, to be read beside the picture, where it was asked for."""
+    """Return the answer of lr_sweet_spot, to be read beside the picture, if it was asked."""
     answers = [v for v in report.verdicts if v.id == "lr_sweet_spot" and v.claim]
     return tuple(Text(f"lr_sweet_spot is {v.verdict}: {v.answer}") for v in answers)
 
@@ -218,7 +217,7 @@ def _rate_answer(report: Report) -> tuple[Block, ...]:
 
 
 def curve_blocks(report: Report, digits: Digits) -> tuple[Block, ...]:
-    """Return mean perf at a few steps, with its interval, and the picture of it."""
+    """Return mean perf at a few steps with its interval, and a picture of it."""
     if not report.curves:
         return ()
     first = report.curves[0]
@@ -230,26 +229,21 @@ def curve_blocks(report: Report, digits: Digits) -> tuple[Block, ...]:
     rows = []
     for line in report.curves:
         at = dict(zip(line.steps, line.perf, strict=True))
-        points = [at.get(step, Estimated()) for step in chosen]
-        rows.append(
-            (
-                line.name,
-                str(line.runs),
-                *("" if p.value is None else digits.plain(p.value) for p in points),
-            )
-        )
-        errors = ["" if p.error is None else f"± {digits.plain(p.error)}" for p in points]
-        rows.append(("", "", *errors))
+        points = [at.get(step, UNKNOWN) for step in chosen]
+        means = [digits.plain(p.value) for p in points]
+        errors = [digits.plain(p.error) for p in points]
+        rows.append((line.name, str(line.runs), *("" if m == NONE else m for m in means)))
+        rows.append(("", "", *("" if e == NONE else f"± {e}" for e in errors)))
     note = "Held-out perf by step; ± is half of the 95% interval of the mean over runs."
     lines = tuple(
-        _line(line, mark, _behind(line, report))
+        _line(line, mark, _drawn(report) if line.name == report.sweep else ())
         for line, mark in zip(report.curves, MARKS, strict=False)
     )
     return (Table(columns, tuple(rows), note=note), Curves(lines), *_not_all_drawn(report))
 
 
 def _few(steps: Sequence[int]) -> list[int]:
-    """Return at most `MOST_STEPS` of ``steps``, evenly spread, the first and last among them."""
+    """Return at most `MOST_STEPS` of ``steps``, evenly spread, with the first and the last."""
     stride = max(1, -(-(len(steps) - 1) // (MOST_STEPS - 1)))
     chosen = list(steps[::stride])
     if chosen[-1] != steps[-1]:
@@ -257,23 +251,18 @@ def _few(steps: Sequence[int]) -> list[int]:
     return chosen
 
 
-def _line(line: Curve, mark: str, behind: tuple[tuple[tuple[int, float], ...], ...]) -> Line:
-    known = [(s, p) for s, p in zip(line.steps, line.perf, strict=True) if p.value is not None]
+def _line(line: Curve, mark: str, behind: Sequence[Result]) -> Line:
+    known = [
+        (step, p) for step, p in zip(line.steps, line.perf, strict=True) if math.isfinite(p.value)
+    ]
+    curves = (r.outcome.curve for r in behind if len(r.outcome.curve) > 1)
     return Line(
         label=f"{line.name} ({line.runs} runs)",
         mark=mark,
         steps=tuple(step for step, _ in known),
-        means=tuple(p.value for _, p in known if p.value is not None),
-        lows=tuple(p.low for _, p in known),
-        highs=tuple(p.high for _, p in known),
-        behind=behind,
+        means=tuple(p for _, p in known),
+        behind=tuple(tuple((point.step, point.perf) for point in curve) for curve in curves),
     )
-
-
-def _behind(line: Curve, report: Report) -> tuple[tuple[tuple[int, float], ...], ...]:
-    if line.name != report.sweep:
-        return ()
-    return tuple(_path(r) for r in _drawn(report) if len(r.outcome.curve) > 1)
 
 
 def _drawn(report: Report) -> Sequence[Result]:
@@ -287,10 +276,6 @@ def _not_all_drawn(report: Report) -> tuple[Block, ...]:
     if len(report.main) <= MOST_DRAWN:
         return ()
     return (Text(f"{MOST_DRAWN} of {len(report.main)} runs are drawn, evenly over the sample."),)
-
-
-def _path(result: Result) -> tuple[tuple[int, float], ...]:
-    return tuple((point.step, point.perf) for point in result.outcome.curve)
 
 
 # ---- by arm -------------------------------------------------------------------------------------
@@ -316,11 +301,7 @@ def arms_blocks(report: Report, digits: Digits) -> tuple[Block, ...]:
         "± is half of a 95% interval; differences are arm minus main, over pairs that share a seed."
     )
     sides = [("main", own), *((arm_label(arm), arm.side) for arm in report.arms)]
-    bars = tuple(
-        Bar(label, side.mean.value, side.mean.low, side.mean.high)
-        for label, side in sides
-        if side.mean.value is not None
-    )
+    bars = tuple((label, side.mean) for label, side in sides if math.isfinite(side.mean.value))
     return (Table(columns, tuple(rows), note=note), Bars(bars, metric.name))
 
 

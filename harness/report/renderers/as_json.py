@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import fields
 from math import isfinite
-from typing import Any
+from numbers import Real
+from typing import TYPE_CHECKING, Any
 
 from harness.judging.reference import SCHEMA
 from harness.records import Result, finite
 from harness.report.model import Report
-from harness.verdicts import Decision, Finding, Verdict
+from harness.verdicts import NotNeeded, Regressions, Verdict
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+CONDITIONS = "task task_version model backend precision lr_transfer"
+"""The attributes of conditions that are written."""
 
 
 def render(report: Report) -> str:
@@ -19,7 +27,7 @@ def render(report: Report) -> str:
 
 
 def pieces(report: Report) -> Iterator[str]:
-    """Yield the text that `render` returns, a run at a time: of many it is more than 100 MB."""
+    """Yield the text that `render` returns a run at a time; all of it may exceed 100 MB."""
     text = json.dumps(_around(report, []), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     before, after = text.split('"runs": []', 1)
     yield f'{before}"runs": ['
@@ -32,26 +40,22 @@ def pieces(report: Report) -> Iterator[str]:
 
 
 def as_data(report: Report) -> dict[str, Any]:
-    """Return the report as what JSON can hold, its keys in a fixed order."""
+    """Return the report as values that JSON can hold, its keys in a fixed order."""
     return _around(report, [run_data(result) for result in report.runs])
 
 
 def _around(report: Report, runs: list[dict[str, Any]]) -> dict[str, Any]:
     return {
         "schema": SCHEMA,
-        "sweep": report.sweep,
-        "baseline": report.baseline,
-        "baseline_read": list(report.baseline_read),
-        "scaled_down": report.scaled_down,
-        "complete": report.complete,
-        "missing": list(report.missing),
-        "answered_early": _answered_early(report),
-        "environment": {name: _value(v) for name, v in report.environment.items()},
-        "conditions": _conditions(report),
+        **picked(report, "sweep baseline baseline_read scaled_down complete missing"),
+        "answered_early": report.not_needed and _answered_early(report.not_needed),
+        "environment": plain(report.environment),
+        "conditions": report.conditions
+        and picked(report.conditions, CONDITIONS) | {"steps": report.steps},
         "runs": runs,
         "questions": [_question(verdict) for verdict in report.verdicts],
-        "audit": [finding_data(finding) for finding in report.findings],
-        "reference": _compared(report),
+        "audit": [picked(finding) for finding in report.findings],
+        "reference": report.compared and _compared(report.compared),
     }
 
 
@@ -59,130 +63,63 @@ def run_data(result: Result) -> dict[str, Any]:
     """Return a run as the report writes it."""
     run, outcome = result.run, result.outcome
     return {
-        "id": run.id,
-        "arm": run.arm,
-        "pair": run.pair,
-        "seed": run.seed,
-        "steps": run.steps,
+        **picked(run, "id arm pair seed steps"),
         "status": outcome.status,
-        "config": {name: _value(v) for name, v in run.config.items()},
-        "perf_before": finite(outcome.perf_before),
-        "perf_after": finite(outcome.perf_after),
-        "delta_perf": finite(outcome.delta_perf),
-        "delta_perf_se": finite(outcome.delta_perf_se),
-        "prompts": outcome.prompts,
-        "samples": outcome.samples,
-        "prompts_changed": outcome.prompts_changed,
-        "train_delta_perf": finite(outcome.train_delta_perf),
+        "config": plain(run.config),
+        **picked(outcome, "perf_before perf_after delta_perf delta_perf_se"),
+        **picked(outcome, "prompts samples prompts_changed train_delta_perf"),
         "curve": [
-            {
-                "step": step,
-                "perf": perf if isfinite(perf) else None,
-                "se": se if isfinite(se) else None,
-            }
+            {"step": step, "perf": finite(perf), "se": finite(se)}
             for step, perf, se, _ in outcome.curve
         ],
         "backend": result.conditions.backend,
         "device": outcome.device or result.conditions.device,
-        "seconds": finite(outcome.seconds),
-        "stopped_at": outcome.stopped_at,
-        "error": outcome.error,
-    }
-
-
-def finding_data(finding: Finding) -> dict[str, Any]:
-    """Return a finding of the audit as the report writes it."""
-    return {
-        "code": finding.code,
-        "severity": finding.severity,
-        "message": finding.message,
-        "parameters": list(finding.parameters),
+        **picked(outcome, "seconds stopped_at error"),
     }
 
 
 def _question(verdict: Verdict) -> dict[str, Any]:
     return {
-        "id": verdict.id,
-        "question": verdict.question,
-        "claim": verdict.claim,
-        "verdict": verdict.verdict,
-        "answer": verdict.answer,
-        "estimate": finite(verdict.estimate),
-        "low": finite(verdict.low),
-        "high": finite(verdict.high),
-        "level": finite(verdict.level),
-        "p_value": finite(verdict.p_value),
-        "p_holm": finite(verdict.p_holm),
-        "n": verdict.n,
-        "method": verdict.method,
-        "reason": verdict.reason,
+        **picked(verdict, "id question claim verdict answer estimate low high level"),
+        **picked(verdict, "p_value p_holm n method reason"),
         "needs": list(map(str, verdict.needs)),
         "beside": list(verdict.details),
-        "decided": _decided(verdict.decided),
+        "decided": verdict.decided and picked(verdict.decided),
     }
 
 
-def _answered_early(report: Report) -> dict[str, Any] | None:
-    rest = report.not_needed
-    if rest is None:
-        return None
+def _answered_early(rest: NotNeeded) -> dict[str, Any]:
     return {
-        "trained": rest.trained,
-        "planned": rest.planned,
+        **picked(rest, "trained planned"),
         "not_needed": rest.left,
         "seconds_saved": finite(rest.seconds),
     }
 
 
-def _compared(report: Report) -> dict[str, Any] | None:
-    compared = report.compared
-    if compared is None:
-        return None
+def _compared(found: Regressions) -> dict[str, Any]:
     return {
-        "path": compared.path,
+        "path": found.path,
         "questions": [
-            {
-                "id": regression.id,
-                "was": "supported",
-                "now": regression.now,
-                "regressed": regression.regressed,
-                "p_value": finite(regression.p_value),
-                "level": regression.level,
-                "answer": regression.answer,
-            }
-            for regression in compared.questions
+            {"id": one.id, "was": "supported", **picked(one, "now regressed p_value level answer")}
+            for one in found.questions
         ],
     }
 
 
-def _decided(decision: Decision | None) -> dict[str, Any] | None:
-    if decision is None:
-        return None
-    return {
-        "by": decision.by,
-        "runs": decision.runs,
-        "planned": decision.planned,
-        "look": decision.look,
-        "looks": decision.looks,
-        "alpha": finite(decision.alpha),
-    }
+def picked(of: DataclassInstance, names: str = "") -> dict[str, Any]:
+    """Return these attributes of a value, or all of its fields, by name in this order."""
+    chosen = names.split() or [field.name for field in fields(of)]
+    return {name: plain(getattr(of, name)) for name in chosen}
 
 
-def _conditions(report: Report) -> dict[str, Any] | None:
-    known = report.conditions
-    if known is None:
-        return None
-    return {
-        "task": known.task,
-        "task_version": known.task_version,
-        "model": known.model,
-        "backend": known.backend,
-        "precision": known.precision,
-        "lr_transfer": finite(known.lr_transfer),
-        "steps": report.steps,
-    }
-
-
-def _value(value: object) -> object:
-    """Return a config's or an environment's value, None where JSON has no such number."""
-    return finite(value) if isinstance(value, float) else value
+def plain(value: object) -> object:
+    """Return a value that JSON can hold; a number that is not finite becomes None."""
+    if value is None or isinstance(value, str | int):
+        return value
+    if isinstance(value, float):
+        return value if isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, tuple | list):
+        return [plain(item) for item in value]
+    return finite(float(value)) if isinstance(value, Real) else value  # NumPy's numbers

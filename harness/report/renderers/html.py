@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from jinja2 import Environment
+from markupsafe import Markup
 
 from harness.report.blocks import (
     Bars,
@@ -21,25 +22,19 @@ from harness.report.renderers import svg
 from harness.report.renderers.page import PAGE, STYLE, TABLE, VERDICTS
 from harness.verdicts import Verdict
 
-if TYPE_CHECKING:
-    from markupsafe import Markup
-
 LONGEST = 12
-"""Rows beyond which a long table is folded away."""
+"""A long table with more rows is folded away."""
 
 
 def render(report: Report) -> str:
     """Return the report as a page, the questions first."""
-    page = _Page(report)
-    return page.render()
+    return _Page(report).render()
 
 
 class _Page:
-    """A report on its way to HTML; everything that comes from a report is escaped by jinja2."""
+    """Writes a report as HTML; jinja2 escapes everything that comes from the report."""
 
     def __init__(self, report: Report) -> None:
-        from jinja2 import Environment
-
         self.report = report
         self.page = document(report)
         self.environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
@@ -48,13 +43,9 @@ class _Page:
 
     def render(self) -> str:
         """Return the page."""
-        from markupsafe import Markup
-
         page = self.page
-        first = [s for s in page.sections if _has_verdicts(s)]
-        rest = [s for s in page.sections if not _has_verdicts(s)]
-        lead = [s for s in rest if not s.title]
-        sections = [*lead, *first, *(s for s in rest if s.title)]
+        # What has no title comes first, then the questions.
+        sections = sorted(page.sections, key=lambda s: (s.title != "", not _has_verdicts(s)))
         counted = [(w, sum(v.verdict == w for v in self.report.verdicts)) for w in VERDICT_NAMES]
         return self.environment.from_string(PAGE).render(
             page={"headline": page.headline, "warning": page.warning, "sections": sections},
@@ -65,8 +56,6 @@ class _Page:
 
     def draw(self, block: Block) -> Markup:
         """Return a block as HTML."""
-        from markupsafe import Markup
-
         digits, drawn = self.page.digits, Markup("")
         match block:
             case Text():
@@ -90,14 +79,10 @@ class _Page:
         return drawn
 
     def _verdicts(self, verdicts: tuple[Verdict, ...]) -> Markup:
-        from markupsafe import Markup
-
         return Markup(self.environment.from_string(VERDICTS).render(verdicts=verdicts))
 
     def _table(self, table: Table, *, badges: bool = False) -> Markup:
         """Return a table; with ``badges`` its first column holds verdicts."""
-        from markupsafe import Markup
-
         made = Markup(self.environment.from_string(TABLE).render(table=table, badges=badges))
         if not table.long or len(table.rows) <= LONGEST:
             return made
@@ -110,8 +95,6 @@ def _has_verdicts(section: Section) -> bool:
 
 
 def _figure(drawing: str, keys: list[tuple[str, str]], note: str) -> Markup:
-    from markupsafe import Markup
-
     key = Markup('<span class="key"><i class="{}"></i>{}</span>')
     keyed = Markup("").join(key.format(kind, label) for kind, label in keys)
     caption = Markup("<figcaption>{}{}</figcaption>").format(keyed, note)

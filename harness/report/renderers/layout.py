@@ -9,12 +9,12 @@ from harness.report.blocks import Column, Table
 
 GAP = 2
 NARROW = 12
-"""A column that may wrap is not narrowed below this before anything is cut."""
+"""A column that may wrap is narrowed to this width before anything is cut."""
 
 
 @dataclass
 class _Laid:
-    """A column on its way to the page: its header and its cells, each of one or more lines."""
+    """A column that is being laid out: its header and its cells, each of one or more lines."""
 
     column: Column
     title: str
@@ -25,7 +25,7 @@ class _Laid:
         self.hold(self.cells)
 
     def hold(self, cells: list[str]) -> None:
-        """Take these cells; ``body`` is how wide they are, which is asked for often."""
+        """Set the cells, and ``body`` to their width, which is needed often."""
         self.cells = cells
         self.body = max(map(_longest, cells), default=0)
 
@@ -35,7 +35,7 @@ class _Laid:
 
 
 def clean(text: str) -> str:
-    """Return ``text`` on one line, without characters that a terminal would act on."""
+    """Return ``text`` on one line, without control characters."""
     if not text.isprintable():
         text = "".join(c if c.isprintable() else " " for c in text)
     return " ".join(text.split())
@@ -51,8 +51,8 @@ def wrap(text: str, width: int, *, hanging: int = 0) -> list[str]:
 def table_text(table: Table, width: int) -> list[str]:
     """Return a table in lines of at most ``width``, its header over a rule.
 
-    Where it is too wide, the first column is shortened first if it can be, then headers are
-    broken, columns dropped as they allow it, and cells wrapped; what is too wide still is cut.
+    If it is too wide, the first column is shortened if it can be. Then headers are broken, columns
+    dropped and cells wrapped, as far as they may be, and at last cells are cut.
     """
     from tabulate import tabulate
 

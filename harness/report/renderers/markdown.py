@@ -1,4 +1,4 @@
-"""Write a report as Markdown, with the tables of GitHub."""
+"""Write a report as Markdown, with GitHub's tables."""
 
 from __future__ import annotations
 
@@ -86,5 +86,5 @@ def _fenced(lines: list[str]) -> str:
 
 
 def _text(text: str) -> str:
-    """Return ``text`` on one line with what Markdown would act on escaped."""
+    """Return ``text`` on one line, with Markdown's special characters escaped."""
     return "".join(f"\\{c}" if c in SPECIAL else c for c in clean(text))

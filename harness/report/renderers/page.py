@@ -1,4 +1,4 @@
-"""Hold the page that `renderers.html` fills: one file, no script, nothing fetched."""
+"""The templates and the style of the page that `renderers.html` writes."""
 
 PAGE = """\
 <!doctype html>

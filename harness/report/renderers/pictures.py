@@ -1,4 +1,4 @@
-"""Draw small pictures in plain text, and choose the scales that drawn ones share with them."""
+"""Draw small pictures in plain text, and choose the scales of these and of drawn ones."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ MOST_TICKS = 7
 
 
 def log_ticks(low: float, high: float) -> list[float]:
-    """Return round numbers from ``low`` to ``high``, both above zero: the most that are not many.
+    """Return round numbers from ``low`` to ``high``, both above zero, `MOST_TICKS` at most.
 
-    Where there are none, the two ends.
+    If there are not two, return the ends.
     """
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     for digits in ((1, 2, 3, 4, 6, 8), (1, 2, 5), (1, 3), (1,)):
@@ -29,7 +29,7 @@ def log_ticks(low: float, high: float) -> list[float]:
 
 
 def linear_ticks(low: float, high: float, about: int = 5) -> list[float]:
-    """Return round numbers from ``low`` to ``high``, about so many."""
+    """Return about this many round numbers from ``low`` to ``high``."""
     if not high > low:
         return [low]
     raw = (high - low) / about
@@ -40,7 +40,7 @@ def linear_ticks(low: float, high: float, about: int = 5) -> list[float]:
 
 
 def padded(values: Sequence[float], *, zero: bool = False) -> tuple[float, float]:
-    """Return a range with some air around ``values``, and zero within it where asked for."""
+    """Return a range with some room around ``values``, and around zero if asked for."""
     among = [*values, 0.0] if zero else list(values)
     low, high = min(among), max(among)
     air = 0.04 * (high - low) or 0.05 * abs(high) or 0.05
@@ -79,7 +79,7 @@ def scatter_text(picture: Scatter, width: int, digits: Digits) -> list[str]:
 def curves_text(picture: Curves, width: int, digits: Digits) -> list[str]:
     """Draw mean learning curves in lines of at most ``width`` characters."""
     steps = [step for line in picture.lines for step in line.steps]
-    means = [mean for line in picture.lines for mean in line.means]
+    means = [mean.value for line in picture.lines for mean in line.means]
     canvas = _Canvas(padded(steps), padded(means), width, digits, signed=False)
     for line in reversed(picture.lines):
         for (x0, y0), (x1, y1) in itertools.pairwise(_points(line)):
@@ -94,7 +94,7 @@ def curves_text(picture: Curves, width: int, digits: Digits) -> list[str]:
 
 
 def _points(line: Line) -> list[tuple[float, float]]:
-    return list(zip(line.steps, line.means, strict=True))
+    return [(step, mean.value) for step, mean in zip(line.steps, line.means, strict=True)]
 
 
 class _Canvas:
@@ -154,7 +154,7 @@ class _Canvas:
         ]
 
     def axis(self, ticks: Sequence[tuple[float, str]], title: str) -> str:
-        """Return a line of labels below the drawing, those left out that have no room."""
+        """Return a line of those labels that have room below the drawing."""
         line = [" "] * self.columns
         end = -1
         for x, label in ticks:

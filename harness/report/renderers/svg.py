@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from xml.sax.saxutils import escape
 
 from harness.report.blocks import Bars, Curves, Scatter
@@ -43,15 +43,15 @@ class _Plot:
         return round(TOP + share * (self.height - TOP - self.bottom), 1)
 
     def line(self, x0: float, y0: float, x1: float, y1: float, kind: str) -> None:
-        """Draw a line between two places of the page."""
+        """Draw a line between two places on the page."""
         self.parts.append(f'<line class="{kind}" x1="{x0}" y1="{y0}" x2="{x1}" y2="{y1}"/>')
 
     def text(self, x: float, y: float, text: str, anchor: str = "middle") -> None:
-        """Write ``text`` at a place of the page."""
+        """Write ``text`` at a place on the page."""
         self.parts.append(f'<text x="{x}" y="{y}" text-anchor="{anchor}">{escape(text)}</text>')
 
     def circle(self, x: float, y: float, kind: str, label: str, radius: float = 4.5) -> None:
-        """Draw a mark that says what it is when it is pointed at."""
+        """Draw a mark that shows ``label`` when pointed at."""
         title = f"<title>{escape(label)}</title>"
         self.parts.append(f'<circle class="{kind}" cx="{x}" cy="{y}" r="{radius}">{title}</circle>')
 
@@ -63,14 +63,13 @@ class _Plot:
     def band(
         self, lower: Sequence[tuple[float, float]], upper: Sequence[tuple[float, float]], kind: str
     ) -> None:
-        """Fill what lies between two lines through points of the data."""
+        """Fill the area between two lines through points of the data."""
         around = [*lower, *reversed(upper)]
         places = " ".join(f"{self.x(x)},{self.y(y)}" for x, y in around)
         self.parts.append(f'<polygon class="{kind}" points="{places}"/>')
 
-    def y_axis(self, write: object) -> None:
+    def y_axis(self, write: Callable[[float], str]) -> None:
         """Draw horizontal lines at round values, with their labels."""
-        assert callable(write)
         for tick in linear_ticks(*self.y_range):
             at = self.y(tick)
             self.line(self.left, at, WIDTH - RIGHT, at, "zero" if abs(tick) < 1e-12 else "grid")
@@ -121,7 +120,7 @@ def scatter(picture: Scatter, digits: Digits) -> str:
 def curves(picture: Curves, digits: Digits) -> str:
     """Draw mean learning curves with their intervals, and the single runs behind the first."""
     steps = [step for line in picture.lines for step in line.steps]
-    perfs = [perf for line in picture.lines for perf in line.means]
+    perfs = [mean.value for line in picture.lines for mean in line.means]
     perfs += [perf for line in picture.lines for path in line.behind for _, perf in path]
     plot = _Plot(padded(steps), padded(perfs))
     plot.y_axis(digits.plain)
@@ -136,22 +135,23 @@ def curves(picture: Curves, digits: Digits) -> str:
         return min(max(value, plot.y_range[0]), plot.y_range[1])
 
     for number, line in enumerate(picture.lines):
-        at = list(zip(line.steps, line.lows, line.highs, strict=True))
-        lower = [(step, clamp(low)) for step, low, _ in at if low is not None]
-        upper = [(step, clamp(high)) for step, _, high in at if high is not None]
+        points = list(zip(line.steps, line.means, strict=True))
+        lower = [(step, clamp(mean.low)) for step, mean in points if math.isfinite(mean.low)]
+        upper = [(step, clamp(mean.high)) for step, mean in points if math.isfinite(mean.high)]
         plot.band(lower, upper, f"band line{number}")
-        plot.path(list(zip(line.steps, line.means, strict=True)), f"mean line{number}")
-        for step, mean in zip(line.steps, line.means, strict=True):
-            label = f"{line.label}, step {step}: {digits.plain(mean)}"
-            plot.circle(plot.x(step), plot.y(mean), f"dot line{number}", label, 3)
+        plot.path([(step, mean.value) for step, mean in points], f"mean line{number}")
+        for step, mean in points:
+            label = f"{line.label}, step {step}: {digits.plain(mean.value)}"
+            plot.circle(plot.x(step), plot.y(mean.value), f"dot line{number}", label, 3)
     return plot.svg("Mean held-out perf by training step")
 
 
 def bars(picture: Bars, digits: Digits) -> str:
     """Draw the mean of each arm with its interval, one below the other."""
     rows = picture.bars
-    ends = [end for bar in rows for end in (bar.mean, bar.low, bar.high) if end is not None]
-    longest = max(len(bar.label) for bar in rows)
+    values = (value for _, mean in rows for value in (mean.value, mean.low, mean.high))
+    ends = list(filter(math.isfinite, values))
+    longest = max(len(label) for label, _ in rows)
     height = TOP + 24 * len(rows) + 28
     plot = _Plot(
         padded(ends, zero=True),
@@ -164,11 +164,11 @@ def bars(picture: Bars, digits: Digits) -> str:
         kind = "zero" if abs(tick) < 1e-12 else "grid"
         plot.line(plot.x(tick), TOP, plot.x(tick), height - 28, kind)
         plot.x_label(tick, digits.signed(tick))
-    for number, bar in enumerate(rows):
+    for number, (name, mean) in enumerate(rows):
         y = TOP + 24 * number + 12
-        plot.text(plot.left - 8, y + 4, bar.label, "end")
-        if bar.low is not None and bar.high is not None:
-            plot.line(plot.x(bar.low), y, plot.x(bar.high), y, "error")
-        label = f"{bar.label}: {digits.signed(bar.mean)}"
-        plot.circle(plot.x(bar.mean), y, "good" if number == 0 else "other", label)
+        plot.text(plot.left - 8, y + 4, name, "end")
+        if math.isfinite(mean.error):
+            plot.line(plot.x(mean.low), y, plot.x(mean.high), y, "error")
+        label = f"{name}: {digits.signed(mean.value)}"
+        plot.circle(plot.x(mean.value), y, "good" if number == 0 else "other", label)
     return plot.svg(f"Mean {picture.metric} of the sweep and of each arm, with 95% intervals")

@@ -25,7 +25,7 @@ from harness.verdicts import Verdict, VerdictName
 
 NARROWEST = 40
 LONGEST = 32
-"""Rows beyond which a long table shows its two ends only."""
+"""Only the two ends of a long table with more rows are shown."""
 ENDS = 12
 COLOURS: dict[VerdictName, str] = {
     "supported": "32",
@@ -39,7 +39,7 @@ COLOURS: dict[VerdictName, str] = {
 def render(report: Report, width: int = 80, *, colour: bool = False) -> str:
     """Return the report in lines of at most ``width`` characters (40 at least).
 
-    With ``colour`` the words of the verdicts are coloured, and nothing else.
+    ``colour`` colours the words of the verdicts.
     """
     return render_document(document(report), width, colour=colour)
 
@@ -99,7 +99,7 @@ def _block(block: Block, width: int, digits: Digits, colour: bool) -> Iterator[s
 
 
 def _answer(verdict: Verdict, width: int, colour: bool) -> Iterator[str]:
-    """Yield the verdict word and its question, and below them the answer and what it needs."""
+    """Yield the verdict and its question, and below them the answer and its needs."""
     word = verdict.verdict
     first, *more = wrap(f"{word}: {verdict.question}", width, hanging=2)
     yield _painted(first, word, colour)
@@ -111,7 +111,7 @@ def _answer(verdict: Verdict, width: int, colour: bool) -> Iterator[str]:
 
 
 def _verdict(verdict: Verdict, width: int, colour: bool) -> Iterator[str]:
-    """Yield the verdict word and its question with the numbers, and below it the answer."""
+    """Yield the verdict and its question, and below them the answer, details and needs."""
     word = verdict.verdict
     gutter = max(map(len, COLOURS)) + 2
     first = _painted(word.ljust(gutter), word, colour)
@@ -141,7 +141,7 @@ def _painted(line: str, word: VerdictName, colour: bool) -> str:
 
 
 def _shortened(table: Table) -> Table:
-    """Return a long table as its first and last rows, with a row between that says so."""
+    """Return a long table as its first and last rows, with a row between for the rest."""
     if not table.long or len(table.rows) <= LONGEST:
         return table
     between = len(table.rows) - 2 * ENDS

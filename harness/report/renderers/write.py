@@ -1,10 +1,10 @@
-"""Write reports to files, each whole or not at all."""
+"""Write reports to files, each completely or not at all."""
 
 from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -14,43 +14,26 @@ from harness.report.model import Report
 from harness.report.renderers import as_json, html, markdown
 
 
-def write_report(report: Report, directory: Path) -> Path:
+def write_report(report: Report, directory: Path) -> None:
     """Write ``report.json``, ``report.md`` and ``report.html`` into ``directory``.
 
-    A file that was there is replaced at once; a reader never sees half of one.
-
-    Returns
-    -------
-    the directory
+    A reader sees either the old file or the new one, never half of it.
 
     Raises
     ------
     UsageError
         Where the directory cannot be made or written to.
     """
-    forms: dict[str, Iterable[str]] = {
+    forms = {
         "report.json": as_json.pieces(report),
         "report.md": [markdown.render(report)],
         "report.html": [html.render(report)],
     }
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        for name, pieces in forms.items():
-            _replace(directory / name, pieces)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise UsageError(
-            f"cannot write the report to {directory}: {reason}; name another directory"
-        ) from error
-    return directory
+    _write(forms, directory)
 
 
 def write_reference(report: Report, directory: Path) -> Path:
-    """Keep ``report`` in ``directory`` as the one that later reports are compared with.
-
-    Returns
-    -------
-    the file
+    """Keep ``report`` in ``directory`` as the reference of later reports, and return the file.
 
     Raises
     ------
@@ -63,13 +46,21 @@ def write_reference(report: Report, directory: Path) -> Path:
         raise UsageError(
             f"sweep {report.sweep!r} is no reference yet ({'; '.join(lacking)}): finish it first"
         )
-    path = directory / REFERENCE
+    _write({REFERENCE: as_json.pieces(report)}, directory)
+    return directory / REFERENCE
+
+
+def _write(forms: Mapping[str, Iterable[str]], directory: Path) -> None:
+    """Write files of these names into ``directory``."""
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        _replace(path, as_json.pieces(report))
+        for name, pieces in forms.items():
+            _replace(directory / name, pieces)
     except OSError as error:
-        raise UsageError(f"cannot write {path}: {error.strerror or error}") from error
-    return path
+        raise UsageError(
+            f"cannot write the report to {directory}: {error.strerror or error}; name another "
+            "directory"
+        ) from error
 
 
 def _replace(path: Path, pieces: Iterable[str]) -> None:

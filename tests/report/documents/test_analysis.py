@@ -153,7 +153,7 @@ def test_parameters_that_cannot_be_told_apart_name_each_other():
 def test_an_interaction_is_named_with_where_it_shows():
     text = flat(EVERY_KIND["interaction"])
     assert re.search(r"a × b: \d\d% of the variance beyond what the two add up to", text)
-    assert "Worth a look, of 3 pairs looked at." in text
+    assert "These are worth a look, of 3 pairs tested." in text
 
 
 def test_what_no_run_or_every_run_is():
@@ -182,7 +182,7 @@ def test_two_rules_of_success_stand_side_by_side_where_there_is_room():
 def test_repeats_the_null_arm_and_lost_runs_are_said():
     text = flat(EVERY_KIND["repeats"])
     assert "s: 8 configurations in 24 runs" in text
-    assert "Of the null arm, which cannot learn, 1 of 2 are as high." in text
+    assert "In the null arm, which cannot learn, 1 of 2 are as high." in text
     text = flat(EVERY_KIND["diverged"])
     assert "2 runs diverged: ranked worst, no high performer, and left out of means." in text
     assert "The same in every run: batch_size." in text

@@ -139,6 +139,6 @@ def test_a_parameter_that_is_called_rate_or_success_is_shown_for_every_metric():
 def test_published_successes_are_counted_by_the_metric_or_by_their_own_rule():
     metric = Metric("accuracy", "target")
     ours = Counts("old", 6, 19, "ΔPerf > 0", "a table")
-    assert "there a success is accuracy > 0." in render(sample(baseline=ours, metric=metric), 200)
+    assert "there, a success is accuracy > 0." in render(sample(baseline=ours, metric=metric), 200)
     other = Counts("old", 6, 19, "better than yesterday", "a table")
     assert "a success is better than yesterday." in render(sample(baseline=other), 200)
