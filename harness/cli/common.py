@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from harness.errors import UsageError, nearest
-from harness.session.arguments import HOME, arms, at_least_one, names
+from harness.session.arguments import HOME, arms
+from harness.session.options import OPTIONS
 from harness.sweeps.plan import Selection, check_arms
 from harness.sweeps.sweep import Sweep
 
@@ -35,60 +36,21 @@ def add_experiments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_options(parser: argparse.ArgumentParser, *names: str, **helps: str) -> None:
+    """Add options that the plugin has too; ``helps`` are the help texts that differ."""
+    for name in names:
+        changed = {"help": helps[name]} if name in helps else {}
+        parser.add_argument(f"--{name}", **OPTIONS[name] | changed)
+
+
 def add_store(parser: argparse.ArgumentParser) -> None:
     """Add ``--store``."""
-    parser.add_argument(
-        "--store",
-        metavar="URL",
-        help="where runs are kept: a path, sqlite:///PATH or postgresql+psycopg://USER@HOST/NAME "
-        f"(default: {HOME}/store.db at the root)",
-    )
+    add_options(parser, "store")
 
 
 def add_selection(parser: argparse.ArgumentParser) -> None:
-    """Add the options that choose the runs of a sweep, as the plugin has them."""
-    add_size(parser, runs="only the first N runs of the declared sample, and their arms")
-    parser.add_argument(
-        "--arms",
-        type=names,
-        metavar="all|none|NAME,…",
-        default=("all",),
-        help="control arms beside the main runs (default: all)",
-    )
-    add_means(parser)
-
-
-def add_size(
-    parser: argparse.ArgumentParser,
-    *,
-    runs: str,
-    steps: str = "steps of a run instead of the declared; warmups shrink in proportion",
-) -> None:
-    """Add ``--runs`` and ``--steps`` with these help texts."""
-    parser.add_argument("--runs", type=at_least_one, metavar="N", help=runs)
-    parser.add_argument("--steps", type=at_least_one, metavar="N", help=steps)
-
-
-def add_means(parser: argparse.ArgumentParser) -> None:
-    """Add ``--backend`` and ``--precision``."""
-    parser.add_argument(
-        "--backend",
-        metavar="auto|torch|jax",
-        default="auto",
-        help="what trains or trained the runs (default: auto, the first that is installed with "
-        "all it needs)",
-    )
-    add_precision(parser)
-
-
-def add_precision(parser: argparse.ArgumentParser) -> None:
-    """Add ``--precision``."""
-    parser.add_argument(
-        "--precision",
-        metavar="float32|bfloat16",
-        default="float32",
-        help="number format of training (default: float32)",
-    )
+    """Add the options that choose the runs of a sweep."""
+    add_options(parser, "runs", "steps", "arms", "backend", "precision")
 
 
 def add_strict(parser: argparse.ArgumentParser, when: str = "when a claim is refuted") -> None:

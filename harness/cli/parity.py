@@ -28,12 +28,14 @@ RUNS = 6
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the verb's arguments and options."""
     parser.add_argument("name", metavar="NAME", help="the sweep whose main runs are trained")
-    common.add_size(
+    common.add_options(
         parser,
+        "runs",
+        "steps",
+        "precision",
         runs="the first N runs of the declared sample "
         f"(default: {RUNS}, or all of a sweep that has fewer)",
     )
-    common.add_precision(parser)
     parser.add_argument(
         "--margin",
         type=share,

@@ -38,8 +38,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NEW",
         help="what the next sweep is called (default: NAME_refined)",
     )
-    common.add_size(
+    common.add_options(
         parser,
+        "runs",
+        "steps",
         runs="main runs of the next sweep (default: declared, or 24 to 48 after a table)",
         steps="steps of its runs (default: declared, or those of the table)",
     )
@@ -58,7 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "it; 0.02 for a ΔPerf and a score from 0 to 1 of a table)",
     )
     tables.add_table_options(parser)
-    common.add_means(parser)
+    common.add_options(parser, "backend", "precision")
     common.add_experiments(parser)
     common.add_store(parser)
 

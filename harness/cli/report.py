@@ -10,7 +10,7 @@ from pathlib import Path
 from harness.cli import common
 from harness.errors import StoreError, UsageError
 from harness.session.arguments import HOME
-from harness.sweeps.plan import UNTIL, check_until
+from harness.sweeps.plan import check_until
 from harness.sweeps.sweep import Sweep
 
 HELP = "judge what is stored of a sweep, print the report and write its files"
@@ -19,25 +19,15 @@ HELP = "judge what is stored of a sweep, print the report and write its files"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the verb's arguments and options."""
     parser.add_argument("name", metavar="NAME", help="the sweep to report on")
-    parser.add_argument(
-        "--report",
-        metavar="DIR",
-        help=f"write the files below DIR (default: {HOME}/reports at the root)",
-    )
-    parser.add_argument(
-        "--baseline",
-        metavar="NAME|TABLE|K/N|published",
-        help="compare with this sweep of the store, a table of finished runs, or K successes in N "
-        "runs, instead of the declared baseline",
-    )
-    common.add_strict(parser)
-    parser.add_argument(
-        "--until",
-        metavar="all|answered",
-        default=UNTIL[0],
-        help="answered: training was to stop once no further run could change an answer "
+    common.add_options(
+        parser,
+        "report",
+        "baseline",
+        "until",
+        until="answered: training was to stop once no further run could change an answer "
         "(default: all, every run)",
     )
+    common.add_strict(parser)
     parser.add_argument(
         "--save-reference",
         action="store_true",
