@@ -1,4 +1,4 @@
-"""The plan of a sweep as its claims see it when they say how likely they are to be shown."""
+"""The plan of a sweep, by which claims say how likely they are to be shown."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from harness.text import number, plural
 from harness.verdicts import DELTA_PERF, MOST, Counts, Effect, Pricing
 
 ENOUGH = 8
-"""So many stored runs or pairs tell an SD."""
+"""The stored runs or pairs that it takes to estimate an SD."""
 
 
 @dataclass(frozen=True)
 class Design:
-    """A planned sweep, with the stored runs that tell how such runs come out.
+    """A planned sweep, with stored runs that show how much such runs spread.
 
     ``runs`` are the planned ones of all arms. ``stored`` are runs of the sweep and of its baseline,
-    ``baseline_runs`` how many main runs that one is to have.
+    ``baseline_runs`` the number of main runs that the baseline is to have.
     """
 
     sweep: Sweep
@@ -66,7 +66,7 @@ class Design:
 
     @cached_property
     def spread(self) -> tuple[float, str] | None:
-        """The SD of ΔPerf over runs, and of which runs; None where too few are stored."""
+        """The SD of ΔPerf over runs, and which runs those are; None where too few are stored."""
         ours = tuple(result for result in self.ours if result.run.arm == MAIN)
         for results, whose in ((ours, self.sweep.name), (self.theirs, self.sweep.baseline)):
             found = spread_of(observations.observe(results).delta)

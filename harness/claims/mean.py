@@ -9,20 +9,12 @@ import numpy as np
 
 from harness import observations, statistics
 from harness.claims import nights
-from harness.claims.base import generator, level_of, outcome
+from harness.claims.base import level_of, outcome
 from harness.claims.design import Design, in_spreads, versus_baseline
 from harness.claims.versus import VersusBaseline, left_out, unseen_in_either
 from harness.observations import Observations
 from harness.text import interval
-from harness.verdicts import (
-    DELTA_PERF,
-    Difference,
-    Effect,
-    Evidence,
-    Metric,
-    Pricing,
-    Verdict,
-)
+from harness.verdicts import DELTA_PERF, Difference, Effect, Evidence, Metric, Pricing, Verdict
 
 
 @dataclass(frozen=True)
@@ -34,26 +26,22 @@ class MeanAboveBaseline(VersusBaseline):
     """
 
     def question(self, metric: Metric = DELTA_PERF) -> str:
-        """Return the question in plain words."""
         return f"Is the mean {metric.name} higher than the baseline's?"
 
     def describe(self, metric: Metric = DELTA_PERF) -> str:
-        """Return the claim and its thresholds in one line."""
         return (
             f"mean {metric.name} > the baseline's: one-sided Welch t test over completed runs, "
             "also corrected for skewness and permuted"
         )
 
     def missing_in_counts(self, metric: Metric) -> str:
-        """Say what published counts lack for this claim."""
         return f"they have no {metric.name} of each run, so no mean with its uncertainty"
 
     def against(self, id: str, evidence: Evidence, other: Observations) -> Verdict:
-        """Decide against a baseline's runs."""
         observed = observations.observe(evidence.runs)
-        if min(observed.delta.size, other.delta.size) < 2:
-            return self.too_few(id, evidence, observed, other, 2)
-        rng = generator(evidence, id)
+        if min(observed.delta.size, other.delta.size) < self.fewest:
+            return self.too_few(id, evidence, observed, other)
+        rng = nights.generator(evidence.seed, id)
         compared = statistics.compare_means(observed.delta, other.delta, rng, level_of(evidence))
         ours, theirs = (float(np.mean(side.delta)) for side in (observed, other))
         said = partial(outcome, metric=evidence.metric)
@@ -68,20 +56,20 @@ class MeanAboveBaseline(VersusBaseline):
             id,
             evidence,
             compared,
-            answers=(f"yes: {found}", f"no, lower: {found}", f"not shown: {found}"),
+            found=found,
+            opposite="lower",
             reason="a random run of this sweep against one of that, not the effect of a parameter",
             details=(*lines, *left_out(observed, other), unseen_in_either(observed, other)),
         )
 
     def power(self, design: Design) -> Pricing:
-        """Return the effects that the claim is priced at, and how likely it is shown."""
 
         def power(n: int, effect: float) -> float:
             return statistics.welch_power(effect, n, design.other_n, alpha=design.sweep.alpha)
 
         return versus_baseline(
             design,
-            2,
+            self.fewest,
             tuple(
                 Effect(
                     f"mean higher by {words}",

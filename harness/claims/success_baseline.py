@@ -6,23 +6,15 @@ from dataclasses import dataclass
 from functools import partial
 
 from harness import observations, statistics
-from harness.claims import curtailment, nights
 from harness.claims.base import BaselineClaim, level_of, like_for_like
+from harness.claims.curtailment import Bounds, CountedClaim
 from harness.claims.design import Design, no_baseline, share
-from harness.claims.success import (
-    NULL_RATE,
-    details_of,
-    fewer_successes,
-    no_success,
-    of_runs,
-    rates_above,
-)
+from harness.claims.success import NULL_RATE, details_of, of_runs, rates_above
 from harness.observations import Observations, Rule, SuccessCount, rule_text
 from harness.text import interval, p_text, plural
 from harness.verdicts import (
     DELTA_PERF,
     Counts,
-    Difference,
     Effect,
     Evidence,
     Metric,
@@ -37,7 +29,7 @@ BASELINE_RATE = 1 / 3
 
 
 @dataclass(frozen=True)
-class SuccessAboveBaseline(BaselineClaim):
+class SuccessAboveBaseline(CountedClaim, BaselineClaim):
     """The success rate is higher than the baseline's.
 
     Supported by Boschloo's one-sided exact test, both sides uncertain, with the same success rule
@@ -49,11 +41,9 @@ class SuccessAboveBaseline(BaselineClaim):
     """
 
     def question(self, metric: Metric = DELTA_PERF) -> str:
-        """Return the question in plain words."""
         return "Do more of the runs improve than in the baseline?"
 
     def describe(self, metric: Metric = DELTA_PERF) -> str:
-        """Return the claim and its thresholds in one line."""
         return (
             "success rate > the baseline's: one-sided Boschloo on runs with "
             f"{rule_text('shown', metric)}; "
@@ -61,10 +51,9 @@ class SuccessAboveBaseline(BaselineClaim):
         )
 
     def against_counts(self, id: str, evidence: Evidence, counts: Counts) -> Verdict:
-        """Decide against published counts."""
         observed = observations.observe(evidence.runs)
-        if evidence.metric.zero == "arbitrary":
-            return no_success(self, id, evidence)
+        if not evidence.metric.knows_success:
+            return self.no_success(id, evidence)
         rule = observations.rule_of_words(counts.rule)
         ours = observations.count_successes(observed, evidence.min_gain, rule)
         failures = counts.runs - counts.successes
@@ -78,11 +67,10 @@ class SuccessAboveBaseline(BaselineClaim):
         )
 
     def against(self, id: str, evidence: Evidence, other: Observations) -> Verdict:
-        """Decide against a baseline's runs."""
         observed = observations.observe(evidence.runs)
-        if evidence.metric.zero == "arbitrary":
-            return no_success(self, id, evidence)
-        rule: Rule = "shown" if observed.rule == other.rule == "shown" else "above zero"
+        if not evidence.metric.knows_success:
+            return self.no_success(id, evidence)
+        rule = observations.shared_rule(observed, other)
         ours = observations.count_successes(observed, evidence.min_gain, rule)
         theirs = observations.count_successes(other, evidence.min_gain, rule)
         differs = evidence.unlike or observations.evaluated_differently(observed, other)
@@ -176,7 +164,6 @@ class SuccessAboveBaseline(BaselineClaim):
         )
 
     def power(self, design: Design) -> Pricing:
-        """Return the effects that the claim is priced at, and how likely it is shown."""
         baseline, alpha, m = design.sweep.baseline, design.sweep.alpha, design.other_n
         lacking = no_baseline(design)
         if lacking:
@@ -218,39 +205,21 @@ class SuccessAboveBaseline(BaselineClaim):
         )
         return Pricing(design.n, effects, given=given)
 
-    @property
-    def by_counts(self) -> bool:
-        """Whether counts alone decide the claim."""
-        return True
-
-    def curtailed(self, id: str, evidence: Evidence, planned: int) -> Verdict | None:
-        """Return the verdict that the runs still to come cannot change; None where they can.
-
-        The baseline must be complete.
-        """
-        return curtailment.settled(self, id, evidence, planned, self._bounds)
-
-    def worse(self, now: Evidence, then: Evidence, was: Verdict) -> tuple[Difference, ...]:
-        """Test whether fewer runs succeed now, and whether their mean is lower."""
-        return (fewer_successes(now, then), nights.mean_fell(now, then, was))
-
-    def _bounds(
-        self, evidence: Evidence, observed: Observations, planned: int
-    ) -> curtailment.Bounds | None:
+    def bounds(self, evidence: Evidence, observed: Observations, planned: int) -> Bounds | None:
         """Return the bounds of the comparison; None where runs to come can change its result."""
         baseline = evidence.baseline
         rule: Rule | None
         if isinstance(baseline, Counts):
             rule = observations.rule_of_words(baseline.rule)
             if rule is None:
-                return curtailment.Bounds(None)
+                return Bounds(None)
             others = (baseline.successes, baseline.runs)
         else:
             other = observations.observe(baseline.results if baseline else ())
             unlike = evidence.unlike or observations.evaluated_differently(observed, other)
             if other.total == 0 or unlike or observations.at_equal_noise(observed, other):
                 return None
-            rule = "shown" if observed.rule == other.rule == "shown" else "above zero"
+            rule = observations.shared_rule(observed, other)
             theirs = observations.count_successes(other, evidence.min_gain, rule)
             others = (theirs.successes, theirs.runs)
         count = observations.count_successes(observed, evidence.min_gain, rule)
@@ -267,4 +236,4 @@ class SuccessAboveBaseline(BaselineClaim):
         p_value = worst.p_greater
         if above is not None:
             p_value = max(p_value, statistics.binomial(count.successes, planned, above).p_greater)
-        return curtailment.Bounds(said, count.successes, count.runs, worst.low, best.high, p_value)
+        return Bounds(said, count.successes, count.runs, worst.low, best.high, p_value)

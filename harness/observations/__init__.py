@@ -21,6 +21,7 @@ from harness.observations.sample import (
     partner,
     rule_of_words,
     rule_text,
+    shared_rule,
     window_of,
     worst_value,
 )
@@ -43,6 +44,7 @@ __all__ = [
     "partner",
     "rule_of_words",
     "rule_text",
+    "shared_rule",
     "unstated",
     "window_of",
     "worst_value",

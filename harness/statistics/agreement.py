@@ -31,12 +31,7 @@ from scipy import stats
 from harness.statistics.comparisons import brown_forsythe, paired, welch
 from harness.statistics.estimates import cvar
 from harness.statistics.permutation import cvar_permutation, welch_permutation
-from harness.statistics.values import (
-    Comparison,
-    FloatArray,
-    as_values,
-    strictest,
-)
+from harness.statistics.values import Comparison, FloatArray, as_values, check_margin, strictest
 
 PERMUTED_UP_TO = 2_000
 """Beyond this many values the t distribution stands in for a permutation of Welch's statistic."""
@@ -58,10 +53,10 @@ def compare_means(
     level: float = 0.90,
     resamples: int = 4999,
 ) -> Comparison:
-    """Compare two means ([n] against [m]).
+    """Compare two means ([n] against [m]) by Welch's t test, as it is, corrected and permuted.
 
-    By Welch's t test, by that test corrected for skewness, and by permuting its statistic. The last
-    is exact where the two have one distribution, however skewed, and of unequal numbers.
+    Corrected for skewness, that is. The permutation is exact where the two have one distribution,
+    however skewed, and of unequal numbers.
     """
     a, b = as_values(values), as_values(others, "others")
     ordinary = welch(a, b, level)
@@ -171,8 +166,7 @@ def non_inferiority(differences: ArrayLike, margin: float, level: float = 0.90) 
     ValueError
         If ``margin`` is not positive.
     """
-    if not margin > 0.0:
-        raise ValueError(f"margin must be positive, got {margin}")
+    check_margin(margin)
     return matched(differences, -margin, level)
 
 

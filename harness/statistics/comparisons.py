@@ -24,9 +24,12 @@ from harness.statistics.values import (
     Comparison,
     Equivalence,
     FloatArray,
+    agreeing,
     as_values,
     check_counts,
     check_level,
+    check_margin,
+    check_rate,
     is_constant,
     unknown,
 )
@@ -43,8 +46,7 @@ def binomial(successes: int, n: int, rate: float = 0.5, level: float = 0.90) -> 
     The Clopper–Pearson interval at ``level`` agrees with them.
     """
     check_counts(successes, n)
-    if not 0.0 <= rate <= 1.0:
-        raise ValueError(f"rate must lie between 0 and 1, got {rate}")
+    check_rate(rate)
     share = clopper_pearson(successes, n, level)
     greater = float(stats.binom.sf(successes - 1, n, rate)) if n else 1.0
     less = float(stats.binom.cdf(successes, n, rate)) if n else 1.0
@@ -80,9 +82,7 @@ def boschloo(
     one, two = wilson(successes, n, level), wilson(other_successes, other_n, level)
     low = ours - theirs - math.hypot(ours - one.low, two.high - theirs)
     high = ours - theirs + math.hypot(one.high - ours, theirs - two.low)
-    alpha = (1.0 - level) / 2.0 + 1e-12
-    low = max(low, 0.0) if greater <= alpha else min(low, 0.0)
-    high = min(high, 0.0) if less <= alpha else max(high, 0.0)
+    low, high = agreeing(low, high, level, greater=greater, less=less)
     return Comparison(ours - theirs, low, high, level, greater, less, n + other_n, method)
 
 
@@ -103,30 +103,21 @@ def welch(values: ArrayLike, others: ArrayLike, level: float = 0.90) -> Comparis
     Unknown where either has fewer than two values or both are constant.
     """
     a, b = as_values(values), as_values(others, "others")
-    method = "Welch's t test"
-    if min(a.size, b.size) < 2:
-        return unknown(method, level, a.size + b.size, _difference(a, b))
+    method, n, difference = "Welch's t test", a.size + b.size, _difference(a, b)
+    if min(a.size, b.size) < 2 or (is_constant(a) and is_constant(b)):
+        return unknown(method, level, n, difference)
     part_a, part_b = float(np.var(a, ddof=1)) / a.size, float(np.var(b, ddof=1)) / b.size
-    if is_constant(a) and is_constant(b):
-        return unknown(method, level, a.size + b.size, _difference(a, b))
     shares = np.array([part_a, part_b]) / (part_a + part_b)
     freedom = 1.0 / (shares[0] ** 2 / (a.size - 1) + shares[1] ** 2 / (b.size - 1))
-    return _student(
-        _difference(a, b),
-        math.sqrt(part_a + part_b),
-        freedom,
-        level=level,
-        n=a.size + b.size,
-        method=method,
-    )
+    error = math.sqrt(part_a + part_b)
+    return _student(difference, error, freedom, level=level, n=n, method=method)
 
 
 def brown_forsythe(values: ArrayLike, others: ArrayLike, level: float = 0.90) -> Comparison:
-    """Compare the spread of two samples: their mean absolute deviations from the median.
+    """Compare the spread of two samples ([n] against [m]) by the Brown–Forsythe test, one-sided.
 
-    ``values`` are [n], ``others`` [m]. This is the one-sided form of the Brown–Forsythe test: the
-    pooled t test of the absolute deviations,
-    whose square is the F of Levene's test with medians.
+    This is the pooled t test of the absolute deviations from the medians. Its square is the F of
+    Levene's test with medians.
     """
     a, b = as_values(values), as_values(others, "others")
     method = "one-sided Brown–Forsythe test"
@@ -152,9 +143,8 @@ def sd_ratio(
     NaN where it does not exist.
     """
     a, b = as_values(values), as_values(others, "others")
-    zero = np.zeros
-    one = net_sd(a, zero(a.size) if standard_errors is None else standard_errors)
-    two = net_sd(b, zero(b.size) if other_errors is None else other_errors)
+    one = net_sd(a, np.zeros(a.size) if standard_errors is None else standard_errors)
+    two = net_sd(b, np.zeros(b.size) if other_errors is None else other_errors)
     return one / two if two > 0.0 else math.nan
 
 
@@ -197,7 +187,7 @@ def paired_equivalence(differences: ArrayLike, margin: float, level: float = 0.9
     ValueError
         If ``margin`` is not positive.
     """
-    _check_margin(margin)
+    check_margin(margin)
     d = as_values(differences, "differences")
     compared = paired(d, level=level)
     method = "paired t, two one-sided tests"
@@ -225,7 +215,7 @@ def pairs_to_decide(
     ValueError
         If ``margin`` is not positive.
     """
-    _check_margin(margin)
+    check_margin(margin)
     d = as_values(differences, "differences")
     check_level(level)
     if d.size < 2 or is_constant(d):
@@ -289,11 +279,6 @@ def _student(
         n,
         method,
     )
-
-
-def _check_margin(margin: float) -> None:
-    if not margin > 0.0:
-        raise ValueError(f"margin must be positive, got {margin}")
 
 
 def _difference(a: FloatArray, b: FloatArray) -> float:

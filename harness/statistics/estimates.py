@@ -6,9 +6,9 @@ Wilson (1927), JASA 22:209; Clopper & Pearson (1934), Biometrika 26:404; Efron (
 bootstrap confidence intervals", JASA 82:171 (BCa); Agarwal et al. (2021), "Deep reinforcement
 learning at the edge of the statistical precipice", NeurIPS (interquartile mean); Rockafellar &
 Uryasev (2002), J. Banking & Finance 26:1443, eq. 10 (CVaR); Tukey & McLaughlin (1963), Sankhyā A
-25:331 (trimmed mean); Manistre & Hancock (2005), "Variance of
-the CTE estimator", N. Am. Actuar. J. 9:129; Bonett (2006), "Approximate confidence interval for
-standard deviation of nonnormal distributions", Comput. Stat. Data Anal. 50:775.
+25:331 (trimmed mean); Manistre & Hancock (2005), "Variance of the CTE estimator", N. Am. Actuar. J.
+9:129; Bonett (2006), "Approximate confidence interval for standard deviation of nonnormal
+distributions", Comput. Stat. Data Anal. 50:775.
 """
 
 from __future__ import annotations
@@ -276,9 +276,9 @@ def detectable_gain(se: ArrayLike) -> float:
     return math.nan if errors.size == 0 else DETECTABLE * float(np.median(errors))
 
 
-def chunks(total: int, width: int) -> list[int]:
-    """Split ``total`` rows of ``width`` numbers into pieces that fit in memory."""
-    size = max(1, _CHUNK // max(1, width))
+def chunks(total: int, width: int, most: int = _CHUNK) -> list[int]:
+    """Split ``total`` rows of ``width`` numbers into pieces of at most ``most`` numbers."""
+    size = max(1, most // max(1, width))
     return [min(size, total - start) for start in range(0, total, size)]
 
 

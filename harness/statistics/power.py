@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Hashable, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -24,8 +24,9 @@ from scipy import special, stats
 from harness.statistics.agreement import tails_by_t
 from harness.statistics.comparisons import MAX_TABLES, binomial_threshold
 from harness.statistics.estimates import chunks, cvar_rows
+from harness.statistics.permutation import studentised
 from harness.statistics.response import bracket_p_values
-from harness.statistics.values import FloatArray, as_values
+from harness.statistics.values import FloatArray, as_values, check_rate
 
 TARGET = 0.8
 """The power that a sample is usually planned for."""
@@ -77,7 +78,7 @@ def binomial_power(n: int, true_rate: float, rate: float = 0.5, alpha: float = 0
 
 def at_least(successes: int | None, n: int, rate: float) -> float:
     """Return the probability of so many ``successes`` of ``n`` at a true ``rate``; 0 for None."""
-    _check_rate(rate)
+    check_rate(rate)
     return 0.0 if successes is None else float(stats.binom.sf(successes - 1, n, rate))
 
 
@@ -89,8 +90,8 @@ def boschloo_power(
     Of ``n`` runs with ``true_rate`` against ``other_n`` with ``other_rate`` (0 to 1), over every
     pair of counts.
     """
-    _check_rate(true_rate)
-    _check_rate(other_rate)
+    check_rate(true_rate)
+    check_rate(other_rate)
     if not (n and other_n):
         return 0.0
     enough = np.array(_boschloo_thresholds(n, other_n, alpha))
@@ -201,7 +202,8 @@ def brown_forsythe_power(
     critical = stats.t.isf(alpha, freedom)
     shown = 0
     for size in chunks(simulations, n + other_n):
-        ours, theirs = _normal(rng, size, n, sd_ratio), _normal(rng, size, other_n, 1.0)
+        ours = sd_ratio * rng.standard_normal((size, n))
+        theirs = rng.standard_normal((size, other_n))
         one, two = (np.abs(x - np.median(x, axis=1, keepdims=True)) for x in (ours, theirs))
         squares = sum(x.var(axis=1) * x.shape[1] for x in (one, two))
         error = np.sqrt(squares / freedom * (1 / n + 1 / other_n))
@@ -228,13 +230,13 @@ def cvar_power(
     """
     if min(n, other_n) < 2:
         return 0.0
-    shown = 0
+    shown, tails = 0, partial(cvar_rows, share=share)
     for size in chunks(simulations, n + other_n):
         rows = rng.standard_normal((size, n + other_n))
         rows[:, :n] += effect
-        seen, reached = _studentised(rows, n, share), np.zeros(size)
+        seen, reached = studentised(rows, n, tails)[2], np.zeros(size)
         for _ in range(resamples):
-            reached += _studentised(rng.permuted(rows, axis=1), n, share) >= seen
+            reached += studentised(rng.permuted(rows, axis=1), n, tails)[2] >= seen
         by_permutation = rows[(1 + reached) / (resamples + 1) <= alpha]
         by_t = (tails_by_t(row[:n], row[n:], share) for row in by_permutation)
         shown += sum(found is None or found.p_greater <= alpha for found in by_t)
@@ -304,20 +306,3 @@ def _fisher(n: int, other_n: int) -> FloatArray:
 
 def _log_choose(n: int, k: NDArray[np.intp]) -> FloatArray:
     return np.asarray(-np.log(n + 1.0) - special.betaln(n - k + 1.0, k + 1.0))
-
-
-def _studentised(rows: FloatArray, n: int, share: float) -> FloatArray:
-    """Return the difference of CVaRs over its standard error [m]; the first ``n`` of ``rows``."""
-    (one, one_error), (two, two_error) = (
-        cvar_rows(part, share) for part in (rows[:, :n], rows[:, n:])
-    )
-    return np.asarray((one - two) / np.sqrt(one_error + two_error))
-
-
-def _normal(rng: np.random.Generator, size: int, n: int, deviation: float) -> FloatArray:
-    return deviation * rng.standard_normal((size, n))
-
-
-def _check_rate(rate: float) -> None:
-    if not 0.0 <= rate <= 1.0:
-        raise ValueError(f"a rate must lie between 0 and 1, got {rate}")

@@ -26,7 +26,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 from harness.statistics.comparisons import equivalent
-from harness.statistics.values import Bracket, FloatArray, as_values
+from harness.statistics.estimates import chunks
+from harness.statistics.values import Bracket, FloatArray, as_values, check_margin
 
 MAX_RUNS = 500
 """The bracket test compares every pair of runs in every permutation: it takes these at most."""
@@ -67,7 +68,7 @@ def bracket(
     ranks = stats.rankdata(y, method="dense").astype(np.int16)
     rising, falling = windows.scores(ranks[None, :])
     counts = np.zeros(2, dtype=np.int64)
-    for size in _pieces(resamples, x.size):
+    for size in chunks(resamples, x.size**2, _CHUNK):
         drawn_rising, drawn_falling = windows.scores(_permuted(ranks, label, size, rng))
         counts[0] += (drawn_rising.max(axis=1) >= rising.max() - 1e-9).sum()
         counts[1] += (drawn_falling.max(axis=1) >= falling.max() - 1e-9).sum()
@@ -108,11 +109,11 @@ def bracket_p_values(
     p_values = np.empty((y.shape[0], 2))
     drawn = [
         windows.largest(_permuted(ranks[0], label, size, rng))
-        for size in _pieces(resamples, x.size)
+        for size in chunks(resamples, x.size**2, _CHUNK)
     ]
     null = np.sort(np.concatenate(drawn), axis=0)
     start = 0
-    for size in _pieces(y.shape[0], x.size):
+    for size in chunks(y.shape[0], x.size**2, _CHUNK):
         seen = windows.largest(ranks[start : start + size])
         for side in range(2):
             reached = resamples - np.searchsorted(null[:, side], seen[:, side] - 1e-9)
@@ -129,8 +130,7 @@ def flat(values: ArrayLike, outcomes: ArrayLike, margin: float, level: float = 0
     that is not finite, shows nothing.
     """
     x, y = as_values(values), np.asarray(outcomes, dtype=np.float64)
-    if not margin > 0.0:
-        raise ValueError(f"margin must be positive, got {margin}")
+    check_margin(margin)
     if x.size < 6 or not np.isfinite(y).all():
         return False
     third = np.minimum(2, ((stats.rankdata(x) - 0.5) * 3 / x.size).astype(np.intp))
@@ -229,8 +229,3 @@ def _labels(blocks: Sequence[Hashable] | None, n: int) -> NDArray[np.intp]:
         raise ValueError(f"blocks must match the {n} values, got {len(blocks)}")
     numbers: dict[Hashable, int] = {}
     return np.array([numbers.setdefault(block, len(numbers)) for block in blocks], dtype=np.intp)
-
-
-def _pieces(resamples: int, n: int) -> list[int]:
-    size = max(1, _CHUNK // max(1, n * n))
-    return [min(size, resamples - start) for start in range(0, resamples, size)]

@@ -163,6 +163,32 @@ def check_counts(successes: int, n: int) -> None:
         raise ValueError(f"successes must lie between 0 and n, got {successes} of {n}")
 
 
+def check_margin(margin: float) -> None:
+    """Raise ValueError unless ``margin`` is positive."""
+    if not margin > 0.0:
+        raise ValueError(f"margin must be positive, got {margin}")
+
+
+def check_rate(rate: float) -> None:
+    """Raise ValueError unless ``rate`` lies between 0 and 1."""
+    if not 0.0 <= rate <= 1.0:
+        raise ValueError(f"rate must lie between 0 and 1, got {rate}")
+
+
+def agreeing(
+    low: float, high: float, level: float, *, greater: float, less: float
+) -> tuple[float, float]:
+    """Return an interval with an end moved to 0 where it would contradict a test.
+
+    ``greater`` and ``less`` are the one-sided p values of the test, at α = (1 − ``level``) / 2.
+    """
+    alpha = (1.0 - level) / 2.0 + 1e-12
+    return (
+        max(low, 0.0) if greater <= alpha else min(low, 0.0),
+        min(high, 0.0) if less <= alpha else max(high, 0.0),
+    )
+
+
 def is_constant(values: NDArray[Any]) -> bool:
     """Whether all values are equal, up to rounding in the last digits.
 
