@@ -60,7 +60,7 @@ class BaseClaim:
 
     @property
     def within(self) -> str | None:
-        """The parameter whose levels are compared each by itself; None where all runs are."""
+        """The parameter within whose levels runs are compared; None where all are together."""
         return None
 
     @property
@@ -93,8 +93,7 @@ class BaseClaim:
 
     def judge(self, id: str, evidence: Evidence) -> Verdict:
         """Judge the claim on ``evidence``. Equal evidence and id give an equal verdict."""
-        guarded = unjudgeable(self, id, evidence)
-        return self.decide(id, evidence) if guarded is None else guarded
+        return unjudgeable(self, id, evidence) or self.decide(id, evidence)
 
     def decide(self, id: str, evidence: Evidence) -> Verdict:
         """Decide the claim on runs that can be judged; end in `verdict` or `unanswerable`."""
@@ -169,26 +168,36 @@ class BaseClaim:
         """Return the verdict that the data lack what the question needs.
 
         A question that is ruled out ``by_design`` of the sweep has no p value and takes no part in
-        Holm's correction. One whose data are missing has the p value 1.
+        Holm's correction. A question without the data it needs has the p value 1.
         """
-        return self.verdict(
-            id,
-            evidence,
-            "unanswerable",
-            reason,
-            p_value=None if by_design else 1.0,
-            n=n,
-            reason=reason,
-            needs=needs,
-        )
+        return unanswerable(self, id, evidence, reason, by_design=by_design, n=n, needs=needs)
+
+
+class MarginClaim(BaseClaim):
+    """A claim that rests on a ``margin``, its last field; None is the sweep's margin."""
+
+    margin: float | None
+
+    def __post_init__(self) -> None:
+        if self.margin is not None and not self.margin > 0.0:
+            raise SweepError(f"margin must be positive, got {self.margin}")
+
+    @property
+    def margin_words(self) -> str:
+        """The margin as the claim's description states it."""
+        return "the sweep's margin" if self.margin is None else repr(self.margin)
+
+    def margin_of(self, evidence: Evidence) -> float | None:
+        """Return the claim's own margin, or else the sweep's; None where neither is stated."""
+        return evidence.margin if self.margin is None else self.margin
 
 
 @dataclass(frozen=True)
 class BaselineClaim(BaseClaim):
     """A claim that compares with a baseline.
 
-    A subclass decides in `against`, which is called with a baseline that has final runs and whose
-    metric differs between them, or in `against_counts` where only counts were published.
+    A subclass decides in `against`, which is called with a baseline of final runs that differ in
+    the metric, or in `against_counts` where only counts were published.
     """
 
     @property
@@ -236,16 +245,30 @@ def unjudgeable(claim: Claim, id: str, evidence: Evidence) -> Verdict | None:
         reason, need = constant, OTHER_EVALUATION
     else:
         return None
+    return unanswerable(claim, id, evidence, reason, n=observed.total, needs=(need,))
+
+
+def unanswerable(
+    claim: Claim,
+    id: str,
+    evidence: Evidence,
+    reason: str,
+    *,
+    by_design: bool = False,
+    n: int = 0,
+    needs: Iterable[Need] = (),
+) -> Verdict:
+    """Return the verdict of `BaseClaim.unanswerable` on any claim."""
     return Verdict(
         id=id,
         question=claim.question(evidence.metric),
         claim=claim.describe(evidence.metric),
         verdict="unanswerable",
         answer=reason,
-        p_value=1.0,
-        n=observed.total,
+        p_value=None if by_design else 1.0,
+        n=n,
         reason=reason,
-        needs=(need,),
+        needs=tuple(needs),
     )
 
 
@@ -275,22 +298,6 @@ def verdict_of(evidence: Evidence, greater: float, less: float) -> VerdictName:
     if greater <= evidence.alpha:
         return "supported"
     return "refuted" if less <= evidence.alpha else "inconclusive"
-
-
-def check_margin(margin: float | None) -> None:
-    """Raise SweepError unless a claim's own margin is positive or None."""
-    if margin is not None and not margin > 0.0:
-        raise SweepError(f"margin must be positive, got {margin}")
-
-
-def margin_words(margin: float | None) -> str:
-    """Return a claim's margin as its description states it."""
-    return "the sweep's margin" if margin is None else repr(margin)
-
-
-def margin_of(margin: float | None, evidence: Evidence) -> float | None:
-    """Return a claim's own margin, or else the sweep's; None where neither is stated."""
-    return evidence.margin if margin is None else margin
 
 
 def baseline_runs(evidence: Evidence) -> Need:

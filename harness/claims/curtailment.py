@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from harness import observations, statistics
 from harness.claims import nights
 from harness.claims.base import BaseClaim, level_of, like_for_like
-from harness.observations import Observations
+from harness.observations import Observations, SuccessCount
+from harness.statistics import Comparison
 from harness.text import p_text
 from harness.verdicts import Decision, Difference, Evidence, Need, Verdict, VerdictName
 
@@ -33,6 +34,11 @@ class Bounds:
     p_value: float = 1.0
 
 
+def compare_counts(one: SuccessCount, two: SuccessCount, level: float = 0.90) -> Comparison:
+    """Compare two counts of successes by `statistics.boschloo`."""
+    return statistics.boschloo(one.successes, one.runs, two.successes, two.runs, level)
+
+
 @dataclass(frozen=True)
 class CountedClaim(BaseClaim):
     """A claim that counts of successes decide. A subclass defines `bounds`."""
@@ -48,9 +54,9 @@ class CountedClaim(BaseClaim):
     def curtailed(self, id: str, evidence: Evidence, planned: int) -> Verdict | None:
         """Return the verdict that the runs still to come cannot change; None where they can.
 
-        ``planned`` are the main runs of the sweep, finished or not. The runs to come are taken to
-        be measured as those that are in; each may be a success, a failure or neither. The interval
-        holds that of every way in which they may end, and the p value is the largest of these. A
+        ``planned`` is the number of main runs, finished or not. The runs to come are assumed to be
+        measured like those that are in; each may be a success, a failure or neither. The interval
+        covers the interval of every such outcome, and the p value is the largest of theirs. A
         baseline must be complete.
         """
         observed = observations.observe(evidence.runs)
@@ -85,7 +91,13 @@ class CountedClaim(BaseClaim):
 
     def worse(self, now: Evidence, then: Evidence, was: Verdict) -> tuple[Difference, ...]:
         """Test whether fewer runs succeed now, and whether their mean is lower."""
-        return (nights.fewer_successes(now, then), nights.mean_fell(now, then, was))
+        ours, theirs = observations.observe(now.runs), observations.observe(then.runs)
+        rule = observations.shared_rule(ours, theirs)
+        one, two = (
+            observations.count_successes(side, now.min_gain, rule) for side in (ours, theirs)
+        )
+        fewer = compare_counts(one, two).p_less
+        return (Difference("successes", fewer), nights.mean_fell(now, then, was))
 
     def no_success(self, id: str, evidence: Evidence) -> Verdict:
         """Return that a metric without a zero does not say which run is a success."""

@@ -42,7 +42,10 @@ def judge_all(questions: Mapping[str, Claim], evidence: Evidence) -> tuple[Verdi
     correction. Where the metric is the same in every run, nothing is answered, whoever made the
     claim.
     """
-    judged = [_judged(name, claim, evidence) for name, claim in questions.items()]
+    judged = [
+        unjudgeable(claim, name, evidence) or claim.judge(name, evidence)
+        for name, claim in questions.items()
+    ]
     missing = [_not_asked(name, evidence) for name in STANDARD_IDS if name not in questions]
     return (*with_holm(judged), *missing)
 
@@ -59,11 +62,6 @@ def with_holm(verdicts: Sequence[Verdict]) -> tuple[Verdict, ...]:
         replace(verdict, p_holm=None if verdict.p_value is None else next(corrected))
         for verdict in verdicts
     )
-
-
-def _judged(name: str, claim: Claim, evidence: Evidence) -> Verdict:
-    guarded = unjudgeable(claim, name, evidence)
-    return claim.judge(name, evidence) if guarded is None else guarded
 
 
 def _not_asked(name: str, evidence: Evidence) -> Verdict:

@@ -10,19 +10,19 @@ import numpy as np
 from harness import observations, statistics
 from harness.claims import nights
 from harness.claims.base import level_of, outcome
-from harness.claims.design import Design, in_spreads, versus_baseline
+from harness.claims.design import Design, effects
 from harness.claims.versus import VersusBaseline, left_out, unseen_in_either
 from harness.observations import Observations
 from harness.text import interval
-from harness.verdicts import DELTA_PERF, Difference, Effect, Evidence, Metric, Pricing, Verdict
+from harness.verdicts import DELTA_PERF, Difference, Evidence, Metric, Pricing, Verdict
 
 
 @dataclass(frozen=True)
 class MeanAboveBaseline(VersusBaseline):
     """A random run of this sweep gains more on average than a random run of the baseline.
 
-    Welch's test decides, both ways, and must be borne out by two tests that skewness does not
-    mislead (`statistics.compare_means`). It compares sweeps as they are, not one parameter of them.
+    Welch's test decides, both ways, together with two tests that skewness does not mislead
+    (`statistics.compare_means`). It compares sweeps as they are, not one parameter of them.
     """
 
     def question(self, metric: Metric = DELTA_PERF) -> str:
@@ -63,23 +63,16 @@ class MeanAboveBaseline(VersusBaseline):
         )
 
     def power(self, design: Design) -> Pricing:
-
-        def power(n: int, effect: float) -> float:
+        def power(effect: float, n: int) -> float:
             return statistics.welch_power(effect, n, design.other_n, alpha=design.sweep.alpha)
 
-        return versus_baseline(
-            design,
-            self.fewest,
-            tuple(
-                Effect(
-                    f"mean higher by {words}",
-                    size,
-                    f"a mean that is higher by {words} is shown to be above the baseline's",
-                    partial(power, effect=effect),
-                )
-                for effect, size, words in in_spreads(design)
-            ),
+        gains = effects(
+            power,
+            design.gains,
+            lambda gain: f"mean higher by {gain}",
+            lambda gain: f"a mean that is higher by {gain} is shown to be above the baseline's",
         )
+        return design.versus_baseline(self.fewest, gains)
 
     def worse(self, now: Evidence, then: Evidence, was: Verdict) -> tuple[Difference, ...]:
         """Test whether the mean is lower now."""

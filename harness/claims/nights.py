@@ -46,15 +46,6 @@ def mean_moved(now: Evidence, then: Evidence, was: Verdict) -> tuple[Difference,
     return (Difference(f"mean {now.metric.name}", min(1.0, 2.0 * min(worse, better))),)
 
 
-def fewer_successes(now: Evidence, then: Evidence) -> Difference:
-    """Test whether fewer runs succeed now than then, by the rule that both nights allow."""
-    ours, theirs = observations.observe(now.runs), observations.observe(then.runs)
-    rule = observations.shared_rule(ours, theirs)
-    one, two = (observations.count_successes(side, now.min_gain, rule) for side in (ours, theirs))
-    fewer = statistics.boschloo(one.successes, one.runs, two.successes, two.runs).p_less
-    return Difference("successes", fewer)
-
-
 def more_diverged(now: Evidence, then: Evidence) -> tuple[Difference, ...]:
     """Test whether more runs diverge now; nothing where none did on either night."""
     ours, theirs = observations.observe(now.runs), observations.observe(then.runs)

@@ -10,16 +10,7 @@ import numpy as np
 
 from harness import observations, statistics
 from harness.claims import nights
-from harness.claims.base import (
-    MARGIN,
-    NO_MARGIN,
-    OTHER_EVALUATION,
-    BaseClaim,
-    check_margin,
-    level_of,
-    margin_of,
-    margin_words,
-)
+from harness.claims.base import MARGIN, NO_MARGIN, OTHER_EVALUATION, MarginClaim, level_of
 from harness.claims.design import Design, spread_of
 from harness.errors import SweepError
 from harness.observations import Observations
@@ -39,14 +30,14 @@ from harness.verdicts import (
 )
 
 FEWEST_PAIRS = 12
-"""Pairs with a value below which nothing is decided on it."""
+"""The fewest pairs with a value on which that value is judged."""
 
 RUN_SD = 0.016
-"""Assumed SD of a run apart from what its pair shares, where no pairs are stored to tell it."""
+"""The SD of a run apart from what its pair shares, assumed where no pairs are stored."""
 
 
 @dataclass(frozen=True)
-class NoWorse(BaseClaim):
+class NoWorse(MarginClaim):
     """A ``reference`` value of a parameter is no worse than the values ``than``, by ``margin``.
 
     Each other value has an arm of runs matched with main runs in all but that parameter. The claim
@@ -66,7 +57,7 @@ class NoWorse(BaseClaim):
                 f"{self.parameter} {self.reference!r} needs other values to compare with, "
                 f"got {self.than!r}"
             )
-        check_margin(self.margin)
+        super().__post_init__()
 
     @property
     def parameters(self) -> tuple[str, ...]:
@@ -84,7 +75,7 @@ class NoWorse(BaseClaim):
         return (
             f"{self.parameter} {self.reference!r} no worse than {list(self.than)!r}: paired "
             f"non-inferiority over at least {FEWEST_PAIRS} pairs each; margin: "
-            f"{margin_words(self.margin)}"
+            f"{self.margin_words}"
         )
 
     def decide(self, id: str, evidence: Evidence) -> Verdict:
@@ -132,7 +123,7 @@ class NoWorse(BaseClaim):
     def _compare(
         self, id: str, evidence: Evidence, arms: list[_Matched], arm_needed: Need
     ) -> Verdict:
-        alpha, margin = evidence.alpha, margin_of(self.margin, evidence)
+        alpha, margin = evidence.alpha, self.margin_of(evidence)
         name = f"{parameter_name(self.parameter)} {self.reference}"
         shown = min(arms, key=lambda matched: matched.compared.low if matched.pairs else math.inf)
         lacking = [matched.label for matched in arms if matched.pairs < FEWEST_PAIRS]
@@ -249,7 +240,7 @@ class NoWorse(BaseClaim):
         return tuple(found)
 
     def _ahead(self, evidence: Evidence, value: Value, floor: float) -> nights.Values:
-        """Return how much the reference value is ahead of another one, by main run."""
+        """Return how far the reference value is ahead of another one, by main run."""
         reference = _having(evidence.runs, self.parameter, self.reference)
         main = {observations.identity(result): result for result in reference}
         gains = nights.gains(evidence.runs, floor)
@@ -324,7 +315,7 @@ def _having(results: tuple[Result, ...], parameter: str, value: Value) -> tuple[
 
 
 def _pair_spread(claim: NoWorse, design: Design) -> tuple[float, str] | None:
-    """Return the SD of a run by chance, from stored pairs of the claim's arm, and of how many."""
+    """Return a run's SD apart from its pair, from stored pairs of the arm, and their number."""
     main = observations.observe(r for r in design.ours if r.run.arm == MAIN)
     variances, pairs = [], 0
     for value in claim.than:

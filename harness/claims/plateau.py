@@ -5,24 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import lru_cache
 
 import numpy as np
 
 from harness import observations, statistics
 from harness.claims import nights
-from harness.claims.base import (
-    MARGIN,
-    NO_MARGIN,
-    OTHER_EVALUATION,
-    BaseClaim,
-    check_margin,
-    level_of,
-    margin_of,
-    margin_words,
-    unseen,
-)
-from harness.claims.design import GAINS, Design, spread_of, spreads
+from harness.claims.base import MARGIN, NO_MARGIN, OTHER_EVALUATION, MarginClaim, level_of, unseen
+from harness.claims.design import GAINS, Design, effects, spread_of, spreads
 from harness.errors import SweepError
 from harness.observations import Observations
 from harness.records import MAIN, Result, Run
@@ -31,7 +21,6 @@ from harness.text import interval, number, p_text, plural, signed
 from harness.verdicts import (
     DELTA_PERF,
     Difference,
-    Effect,
     Evidence,
     Metric,
     Need,
@@ -44,12 +33,12 @@ TOLERANCE = 0.05
 """A point of the curve may lie this far from the asked step, as a share of the run's steps."""
 
 FEWEST_GAINS = 28
-"""Gains below which a collapse of some runs may be in none: one of 15% of them, in .85²⁸ = .01. It
-would be called an improvement, and each further look at fewer would be another chance to do so."""
+"""Fewer gains than this may miss that 15% of runs collapse: of 28, none has with probability
+.85²⁸ = .01. The claim would then be supported, and each look at fewer would be one more chance."""
 
 
 @dataclass(frozen=True)
-class StillImproves(BaseClaim):
+class StillImproves(MarginClaim):
     """Perf still improves from step ``since`` to the last, by the paired gain of the runs.
 
     ``since`` counts the steps that the sweep declares, and is scaled with them; None is half of
@@ -64,7 +53,7 @@ class StillImproves(BaseClaim):
     def __post_init__(self) -> None:
         if self.since is not None and self.since < 0:
             raise SweepError(f"since must be a step from 0 on, got {self.since}")
-        check_margin(self.margin)
+        super().__post_init__()
 
     @property
     def _since(self) -> str:
@@ -77,12 +66,12 @@ class StillImproves(BaseClaim):
         return (
             f"perf improves from {self._since} to the last: paired t interval [L, U] of the gain, "
             "also corrected for skewness, supported where L > 0 and U >= margin, refuted where U < "
-            f"margin; margin: {margin_words(self.margin)}"
+            f"margin; margin: {self.margin_words}"
         )
 
     def decide(self, id: str, evidence: Evidence) -> Verdict:
         observed = observations.observe(evidence.runs)
-        margin = margin_of(self.margin, evidence)
+        margin = self.margin_of(evidence)
         start, end, used = ends_of(observed.completed, self.since)
         if not used:
             of = "half of the steps"
@@ -150,7 +139,7 @@ class StillImproves(BaseClaim):
         # Without an SD the margin is taken to be as large as the smallest gain that is looked at.
         least = GAINS[0] if found is None else margin / found[0]
 
-        def power(n: int, effect: float) -> float:
+        def power(effect: float, n: int) -> float:
             return statistics.gain_power(effect, n, least, design.sweep.alpha)
 
         if found is None:
@@ -159,16 +148,13 @@ class StillImproves(BaseClaim):
         else:
             given = f"the SD of a run's gain is {number(found[0])}, of {found[1]}"
             gains = [(k * least, k * margin, number(k * margin)) for k in (1, 2)]
-        effects = tuple(
-            Effect(
-                f"gain of {words} from step {start:g}",
-                size,
-                f"a gain of {words} from step {start:g} on is shown",
-                partial(power, effect=effect),
-            )
-            for effect, size, words in gains
+        shown = effects(
+            power,
+            gains,
+            lambda gain: f"gain of {gain} from step {start:g}",
+            lambda gain: f"a gain of {gain} from step {start:g} on is shown",
         )
-        return Pricing(design.n, effects, given=given)
+        return Pricing(design.n, shown, given=given)
 
     @property
     def fewest(self) -> int:
@@ -204,7 +190,7 @@ def _decided(gained: Comparison, margin: float | None, found: str) -> tuple[Verd
 def ends_of(
     results: Sequence[Result], since: int | None
 ) -> tuple[observations.FloatArray, observations.FloatArray, list[Result]]:
-    """Return perf at the start and at the end of the window [n], and the n runs that have both."""
+    """Return perf at the start and the end of the window [n], and the n runs that have both."""
     ends: list[tuple[float, float]] = []
     used: list[Result] = []
     for result in results:

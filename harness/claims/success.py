@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 
 from harness import observations, statistics
 from harness.claims.base import level_of, verdict_of
 from harness.claims.curtailment import Bounds, CountedClaim
-from harness.claims.design import Design, share
+from harness.claims.design import Design, effects, share
 from harness.errors import SweepError
 from harness.observations import Observations, SuccessCount, rule_text
 from harness.text import interval, number, p_text, plural
-from harness.verdicts import DELTA_PERF, Effect, Evidence, Metric, Need, Pricing, Verdict
+from harness.verdicts import DELTA_PERF, Evidence, Metric, Need, Pricing, Verdict
 
 SUCCESSES = (0.4, 0.6)
 """Standard success rates, as shares of the way from the rate to beat to 1: 0.7 and 0.8 for ½."""
@@ -28,8 +27,8 @@ NULL_RATE = 0.5
 class SuccessAbove(CountedClaim):
     """More than ``rate`` of the runs are shown to improve.
 
-    Supported by the exact one-sided binomial test on successes; refuted when more than 1 − ``rate``
-    of the runs are *shown to fail* by the same test. Few of either is inconclusive.
+    Supported by the exact one-sided binomial test on successes; refuted when the same test shows
+    that more than 1 − ``rate`` of the runs are *shown to fail*. Few of either is inconclusive.
     """
 
     rate: float = 0.5
@@ -107,22 +106,16 @@ class SuccessAbove(CountedClaim):
         n, alpha = design.n, design.sweep.alpha
         if statistics.binomial_threshold(n, self.rate, alpha) is None:
             fewest = math.ceil(math.log(alpha) / math.log(self.rate))
-            return Pricing(
-                n,
-                why=f"no count of {plural(n, 'run')} can show more than {share(self.rate)}; "
-                f"it takes {plural(fewest, 'run')}",
-            )
+            why = f"no count of {plural(n, 'run')} can show more than {share(self.rate)}; "
+            return Pricing(n, why=f"{why}it takes {plural(fewest, 'run')}")
         target = "one half" if self.rate == NULL_RATE else share(self.rate)
-        effects = tuple(
-            Effect(
-                f"{share(rate)} of runs succeed",
-                rate,
-                f"a true success rate of {share(rate)} is shown to be above {target}",
-                partial(statistics.binomial_power, true_rate=rate, rate=self.rate, alpha=alpha),
-            )
-            for rate in rates_above(self.rate)
+        rates = effects(
+            lambda rate, n: statistics.binomial_power(n, rate, self.rate, alpha),
+            rates_above(self.rate),
+            lambda rate: f"{rate} of runs succeed",
+            lambda rate: f"a true success rate of {rate} is shown to be above {target}",
         )
-        return Pricing(n, effects, every=True)
+        return Pricing(n, rates, every=True)
 
     def bounds(self, evidence: Evidence, observed: Observations, planned: int) -> Bounds | None:
         """Return the bounds of the binomial test; None where runs to come can change its result."""
@@ -144,9 +137,10 @@ class SuccessAbove(CountedClaim):
         return Bounds(said, count.successes, count.runs, worst.low, best.high, worst.p_greater)
 
 
-def rates_above(rate: float) -> list[float]:
-    """Return the standard success rates above ``rate``."""
-    return [rate + share * (1.0 - rate) for share in SUCCESSES]
+def rates_above(rate: float) -> list[tuple[float, float, str]]:
+    """Return the standard success rates above ``rate``, as sizes of `effects`."""
+    rates = [rate + part * (1.0 - rate) for part in SUCCESSES]
+    return [(one, one, share(one)) for one in rates]
 
 
 def of_runs(count: SuccessCount) -> str:

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 
 from harness import observations, statistics
 from harness.claims.base import BaselineClaim, level_of, like_for_like
-from harness.claims.curtailment import Bounds, CountedClaim
-from harness.claims.design import Design, no_baseline, share
+from harness.claims.curtailment import Bounds, CountedClaim, compare_counts
+from harness.claims.design import Design, effects, share
 from harness.claims.success import NULL_RATE, details_of, of_runs, rates_above
 from harness.observations import Observations, Rule, SuccessCount, rule_text
 from harness.text import interval, p_text, plural
 from harness.verdicts import (
     DELTA_PERF,
     Counts,
-    Effect,
     Evidence,
     Metric,
     Need,
@@ -32,12 +30,12 @@ BASELINE_RATE = 1 / 3
 class SuccessAboveBaseline(CountedClaim, BaselineClaim):
     """The success rate is higher than the baseline's.
 
-    Supported by Boschloo's one-sided exact test, both sides uncertain, with the same success rule
-    on both. Where that rule is ΔPerf > 0, which half of useless runs pass, the runs must also be
-    shown to succeed more often than one half. Refuted by the mirrored test. Sides that were
-    evaluated differently, or counted by another rule, cannot be compared by counts; where that is
-    not recorded and their standard errors differ somewhat, it must be shown as well with those of
-    the noisier side on both.
+    Supported by Boschloo's one-sided exact test, which takes both rates as uncertain, with the same
+    success rule on both sides. Where that rule is ΔPerf > 0, which half of useless runs pass, the
+    runs must also be shown to succeed more often than one half. Refuted by the mirrored test. Sides
+    that were evaluated differently, or counted by another rule, cannot be compared by counts. Where
+    the evaluation is not recorded and standard errors differ somewhat, the claim must also be shown
+    with those of the noisier side on both.
     """
 
     def question(self, metric: Metric = DELTA_PERF) -> str:
@@ -59,12 +57,9 @@ class SuccessAboveBaseline(CountedClaim, BaselineClaim):
         failures = counts.runs - counts.successes
         theirs = SuccessCount(counts.successes, failures, counts.runs, ours.rule)
         differs = None if rule else f"the baseline was counted by another rule ({counts.rule})"
-        source = (
-            f"baseline: published counts ({counts.source}); how they were measured is not known"
-        )
-        return self._compare(
-            id, evidence, observed, (ours, theirs), differs=differs, lines=(source,)
-        )
+        source = f"published counts ({counts.source}); how they were measured is not known"
+        lines = (f"baseline: {source}",)
+        return self._compare(id, evidence, observed, (ours, theirs), differs=differs, lines=lines)
 
     def against(self, id: str, evidence: Evidence, other: Observations) -> Verdict:
         observed = observations.observe(evidence.runs)
@@ -97,26 +92,21 @@ class SuccessAboveBaseline(CountedClaim, BaselineClaim):
     ) -> Verdict:
         ours, theirs = counts
         alpha, level = evidence.alpha, level_of(evidence)
-        compared = statistics.boschloo(
-            ours.successes, ours.runs, theirs.successes, theirs.runs, level
-        )
+        compared = compare_counts(ours, theirs, level)
         if at_equal_noise is not None:
             one, two = at_equal_noise
-            again = statistics.boschloo(one.successes, one.runs, two.successes, two.runs, level)
+            again = compare_counts(one, two, level)
             compared = statistics.strictest(compared.method, compared, again)
-            lines = (
-                *lines,
-                f"at the standard error of the noisier: {of_runs(one)} against {of_runs(two)}",
-            )
-        against_null = statistics.binomial(ours.successes, ours.runs, NULL_RATE, level)
+            noisier = f"at the standard error of the noisier: {of_runs(one)} against {of_runs(two)}"
+            lines = (*lines, noisier)
         counts_by_sign = ours.rule == "above zero" and evidence.metric.zero == "no change"
         p_value = compared.p_greater
-        if counts_by_sign:
-            p_value = max(p_value, against_null.p_greater)
         found = f"{of_runs(ours)} against {of_runs(theirs)} in the baseline"
-        reason = f"{p_text(compared.p_greater)} against the baseline"
+        reason = f"{p_text(p_value)} against the baseline"
         if counts_by_sign:
-            reason += f", {p_text(against_null.p_greater)} against one half"
+            p_null = statistics.binomial(ours.successes, ours.runs, NULL_RATE).p_greater
+            p_value = max(p_value, p_null)
+            reason += f", {p_text(p_null)} against one half"
         verdict: VerdictName = "inconclusive"
         needs: tuple[Need, ...] = ()
         if differs is not None:
@@ -131,12 +121,8 @@ class SuccessAboveBaseline(CountedClaim, BaselineClaim):
             reason = f"the opposite is shown ({p_text(compared.p_less)}); {reason}"
         elif compared.p_greater <= alpha:
             answer = f"better than the baseline, not than doing nothing: {found}"
-            needs = (
-                Need(
-                    "evaluation",
-                    f"standard errors of {evidence.metric.name} on both sides, or more runs",
-                ),
-            )
+            errors = f"standard errors of {evidence.metric.name} on both sides"
+            needs = (Need("evaluation", f"{errors}, or more runs"),)
         else:
             answer = f"not shown: {found}"
             needs = (Need("runs", "more runs on both sides"),)
@@ -165,23 +151,21 @@ class SuccessAboveBaseline(CountedClaim, BaselineClaim):
 
     def power(self, design: Design) -> Pricing:
         baseline, alpha, m = design.sweep.baseline, design.sweep.alpha, design.other_n
-        lacking = no_baseline(design)
-        if lacking:
-            return Pricing(design.n, why=lacking)
+        if design.lacks_baseline:
+            return Pricing(design.n, why=design.lacks_baseline)
         counted: tuple[int, int] | None = None
         by_sign = False
         if isinstance(baseline, Counts):
             if observations.rule_of_words(baseline.rule) is None:
-                return Pricing(
-                    design.n, why=f"the baseline counts by another rule ({baseline.rule})"
-                )
+                why = f"the baseline counts by another rule ({baseline.rule})"
+                return Pricing(design.n, why=why)
             counted, by_sign = (baseline.successes, baseline.runs), True
         elif design.baseline_is_finished:
             observed = observations.observe(design.theirs)
             count = observations.count_successes(observed, design.sweep.min_gain)
             counted, by_sign = (count.successes, count.runs), count.rule == "above zero"
 
-        def power(n: int, rate: float) -> float:
+        def power(rate: float, n: int) -> float:
             if counted is None:
                 return statistics.boschloo_power(n, rate, m, BASELINE_RATE, alpha)
             enough = [statistics.boschloo_threshold(n, *counted, alpha)]
@@ -194,16 +178,13 @@ class SuccessAboveBaseline(CountedClaim, BaselineClaim):
         if counted is not None:
             given = f"in the baseline {counted[0]} of {counted[1]} succeeded"
             given += "; one half is to be beaten too" if by_sign else ""
-        effects = tuple(
-            Effect(
-                f"{share(rate)} succeed, {share(base)} in the baseline",
-                rate,
-                f"a true success rate of {share(rate)} is shown to be above the baseline's",
-                partial(power, rate=rate),
-            )
-            for rate in rates_above(max(base, NULL_RATE))
+        rates = effects(
+            power,
+            rates_above(max(base, NULL_RATE)),
+            lambda rate: f"{rate} succeed, {share(base)} in the baseline",
+            lambda rate: f"a true success rate of {rate} is shown to be above the baseline's",
         )
-        return Pricing(design.n, effects, given=given)
+        return Pricing(design.n, rates, given=given)
 
     def bounds(self, evidence: Evidence, observed: Observations, planned: int) -> Bounds | None:
         """Return the bounds of the comparison; None where runs to come can change its result."""

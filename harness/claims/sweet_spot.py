@@ -5,21 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 
 from harness import observations, statistics
 from harness.claims import nights
-from harness.claims.base import (
-    NO_MARGIN,
-    BaseClaim,
-    check_margin,
-    level_of,
-    margin_of,
-    margin_words,
-)
-from harness.claims.design import MOST_SIMULATED, Design, simulations
+from harness.claims.base import NO_MARGIN, MarginClaim, level_of
+from harness.claims.design import MOST_SIMULATED, Design, effects
 from harness.errors import SweepError
 from harness.observations.levels import is_number
 from harness.records import Config
@@ -29,7 +21,6 @@ from harness.text import number, p_text, parameter_name, parameter_value, plural
 from harness.verdicts import (
     DELTA_PERF,
     Difference,
-    Effect,
     Evidence,
     Metric,
     Need,
@@ -43,7 +34,7 @@ DROPS = (3.0, 4.0, 5.3)
 
 
 @dataclass(frozen=True)
-class BestInside(BaseClaim):
+class BestInside(MarginClaim):
     """The best value of a numeric ``parameter`` lies inside its range, not at an edge.
 
     The bracket test must show both that the metric rises from the lower end and that it falls to
@@ -59,7 +50,7 @@ class BestInside(BaseClaim):
     def __post_init__(self) -> None:
         if self.within == self.parameter:
             raise SweepError(f"{self.parameter!r} cannot be compared within itself")
-        check_margin(self.margin)
+        super().__post_init__()
 
     @property
     def parameters(self) -> tuple[str, ...]:
@@ -73,7 +64,7 @@ class BestInside(BaseClaim):
         return (
             f"best {self.parameter} inside its range: bracket test, rising from the lower end and "
             f"falling to the upper{within}; refuted where thirds agree within margin: "
-            f"{margin_words(self.margin)}"
+            f"{self.margin_words}"
         )
 
     def decide(self, id: str, evidence: Evidence) -> Verdict:
@@ -100,7 +91,7 @@ class BestInside(BaseClaim):
         values, results = np.array([row[0] for row in kept]), np.array([row[1] for row in kept])
         blocks = None if self.within is None else [row[2] for row in kept]
         tested = statistics.bracket(values, results, nights.generator(evidence.seed, id), blocks)
-        margin = margin_of(self.margin, evidence)
+        margin = self.margin_of(evidence)
         same = margin is not None and statistics.flat(values, results, margin, level_of(evidence))
         verdict, answer = _bracketed(tested, values, evidence.alpha, margin if same else None)
         found = f"rising {p_text(tested.p_rising)}, falling {p_text(tested.p_falling)}"
@@ -144,7 +135,7 @@ class BestInside(BaseClaim):
             why = f"the bracket test needs {FEWEST_BRACKETED} runs, not {design.n}"
             return Pricing(design.n, why=why)
 
-        def power(n: int, drop: float) -> float:
+        def power(drop: float, n: int) -> float:
             n = min(n, MOST_SIMULATED)
             configs = [c for c in design.configs(n) if is_number(c[self.parameter])]
             blocks = None if self.within is None else [config[self.within] for config in configs]
@@ -155,20 +146,19 @@ class BestInside(BaseClaim):
                 design.rng("bracket"),
                 blocks,
                 alpha=design.sweep.alpha,
-                simulations=simulations(n, design, 2_000),
+                simulations=design.simulations(n, 2_000),
             )
 
-        effects = tuple(
-            Effect(
-                f"drop of {drop:g} SD to both ends",
-                drop,
-                f"a best {name} in the middle, {drop:g} SD above both ends, is shown to lie inside",
-                partial(power, drop=drop),
-            )
-            for drop in DROPS
+        drops = effects(
+            power,
+            [(drop, drop, f"{drop:g}") for drop in DROPS],
+            lambda drop: f"drop of {drop} SD to both ends",
+            lambda drop: (
+                f"a best {name} in the middle, {drop} SD above both ends, is shown to lie inside"
+            ),
         )
         given = f"the SD is that of runs of equal {name}; at the values that are drawn"
-        return Pricing(design.n, effects, given=given, least=FEWEST_BRACKETED, most=MOST_SIMULATED)
+        return Pricing(design.n, drops, given=given, least=FEWEST_BRACKETED, most=MOST_SIMULATED)
 
     @property
     def fewest(self) -> int:

@@ -11,22 +11,15 @@ import numpy as np
 from harness import observations, statistics
 from harness.claims import nights
 from harness.claims.base import level_of, outcome
-from harness.claims.design import (
-    MOST_SIMULATED,
-    Design,
-    in_spreads,
-    share,
-    simulations,
-    versus_baseline,
-)
+from harness.claims.design import MOST_SIMULATED, Design, effects, share
 from harness.claims.versus import VersusBaseline, also_at_equal_noise, unseen_in_either
 from harness.errors import SweepError
 from harness.observations import FloatArray, Observations
 from harness.statistics import Comparison
-from harness.verdicts import DELTA_PERF, Difference, Effect, Evidence, Metric, Pricing, Verdict
+from harness.verdicts import DELTA_PERF, Difference, Evidence, Metric, Pricing, Verdict
 
 FEWEST_IN_TAIL = 4
-"""Runs of a tail below which its own spread says too little: with a quarter, of 16 a side."""
+"""The fewest runs in a tail whose spread can be judged: for a quarter, 16 runs on each side."""
 
 SIZE_OF_TAILS = (
     "where one spread is twice the other, this test says so wrongly in at most 6% of cases at a "
@@ -38,10 +31,10 @@ SIZE_OF_TAILS = (
 class LowerTailAboveBaseline(VersusBaseline):
     """The worst quarter of the runs does better than the baseline's worst quarter.
 
-    Compares the CVaR (the mean of the worst ``share``) by a permutation test studentised by its
-    influence-function variance, borne out by a t test corrected for skewness
-    (`statistics.compare_tails`), and at equal noise where standard errors differ. Diverged runs
-    rank worst.
+    The CVaR (the mean of the worst ``share``) is compared by a permutation test, studentised by its
+    influence-function variance, and by a t test corrected for skewness
+    (`statistics.compare_tails`); where standard errors differ, at equal noise as well. Diverged
+    runs rank worst.
     """
 
     share: float = 0.25
@@ -104,8 +97,7 @@ class LowerTailAboveBaseline(VersusBaseline):
         )
 
     def power(self, design: Design) -> Pricing:
-
-        def power(n: int, effect: float) -> float:
+        def power(effect: float, n: int) -> float:
             if n < self.fewest:
                 return 0.0
             n, m = min(n, MOST_SIMULATED), min(design.other_n, MOST_SIMULATED)
@@ -116,24 +108,19 @@ class LowerTailAboveBaseline(VersusBaseline):
                 design.rng("lower tail"),
                 share=self.share,
                 alpha=design.sweep.alpha,
-                simulations=simulations(n, design, 1_000),
+                simulations=design.simulations(n, 1_000),
             )
 
         worst = f"worst {share(self.share)}"
-        return versus_baseline(
-            design,
-            self.fewest,
-            tuple(
-                Effect(
-                    f"{worst} better by {words}",
-                    size,
-                    f"the {worst} of runs, better by {words}, are shown to be above the baseline's",
-                    partial(power, effect=effect),
-                )
-                for effect, size, words in in_spreads(design)
+        gains = effects(
+            power,
+            design.gains,
+            lambda gain: f"{worst} better by {gain}",
+            lambda gain: (
+                f"the {worst} of runs, better by {gain}, are shown to be above the baseline's"
             ),
-            MOST_SIMULATED,
         )
+        return design.versus_baseline(self.fewest, gains, MOST_SIMULATED)
 
     def worse(self, now: Evidence, then: Evidence, was: Verdict) -> tuple[Difference, ...]:
         """Test whether the worst runs do worse now."""

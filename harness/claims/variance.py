@@ -9,11 +9,11 @@ import numpy as np
 
 from harness import observations, statistics
 from harness.claims.base import level_of
-from harness.claims.design import MOST_SIMULATED, Design, simulations, versus_baseline
+from harness.claims.design import MOST_SIMULATED, Design, effects
 from harness.claims.versus import VersusBaseline, also_at_equal_noise, left_out, unseen_in_either
 from harness.observations import Observations
 from harness.text import number
-from harness.verdicts import DELTA_PERF, Difference, Effect, Evidence, Metric, Pricing, Verdict
+from harness.verdicts import DELTA_PERF, Difference, Evidence, Metric, Pricing, Verdict
 
 SPREADS = (0.75, 0.5)
 """Standard ratios of the SD to the baseline's."""
@@ -23,10 +23,10 @@ SPREADS = (0.75, 0.5)
 class SpreadBelowBaseline(VersusBaseline):
     """The runs of this sweep differ less from each other than those of the baseline.
 
-    Decided by the one-sided Brown–Forsythe test on absolute deviations from the median, borne out
-    by Welch's of the same deviations, corrected for skewness (`statistics.compare_spreads`). A
-    noisier evaluation spreads runs by itself: sides evaluated differently cannot be compared, and
-    where standard errors differ, it must be shown with the same noise on both sides as well.
+    Decided by the one-sided Brown–Forsythe test on absolute deviations from the median and by
+    Welch's test of the same deviations, corrected for skewness (`statistics.compare_spreads`). A
+    noisier evaluation spreads runs by itself. So sides evaluated differently cannot be compared,
+    and where standard errors differ, the claim must also be shown with equal noise on both sides.
     """
 
     def question(self, metric: Metric = DELTA_PERF) -> str:
@@ -72,8 +72,7 @@ class SpreadBelowBaseline(VersusBaseline):
         return 3
 
     def power(self, design: Design) -> Pricing:
-
-        def power(n: int, ratio: float) -> float:
+        def power(ratio: float, n: int) -> float:
             n, m = min(n, MOST_SIMULATED), min(design.other_n, MOST_SIMULATED)
             return statistics.brown_forsythe_power(
                 ratio,
@@ -81,23 +80,16 @@ class SpreadBelowBaseline(VersusBaseline):
                 m,
                 design.rng("spread"),
                 alpha=design.sweep.alpha,
-                simulations=simulations(n, design, 4_000),
+                simulations=design.simulations(n, 4_000),
             )
 
-        return versus_baseline(
-            design,
-            self.fewest,
-            tuple(
-                Effect(
-                    f"SD {ratio:g} of the baseline's",
-                    ratio,
-                    f"an SD that is {ratio:g} of the baseline's is shown to be smaller",
-                    partial(power, ratio=ratio),
-                )
-                for ratio in SPREADS
-            ),
-            MOST_SIMULATED,
+        ratios = effects(
+            power,
+            [(ratio, ratio, f"{ratio:g}") for ratio in SPREADS],
+            lambda ratio: f"SD {ratio} of the baseline's",
+            lambda ratio: f"an SD that is {ratio} of the baseline's is shown to be smaller",
         )
+        return design.versus_baseline(self.fewest, ratios, MOST_SIMULATED)
 
     def worse(self, now: Evidence, then: Evidence, was: Verdict) -> tuple[Difference, ...]:
         """Test whether the runs differ more from each other now."""

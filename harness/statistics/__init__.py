@@ -39,8 +39,8 @@ _HOMES = {
     "effects": "interaction levels_differ permutation_importance slope trend variance_share",
     "estimates": (
         "bca_mean clopper_pearson cvar cvar_interval cvar_standard_error detectable_gain "
-        "improvement_interval interquartile_mean mean_interval net_sd sd_interval shown_to_fail "
-        "shown_to_improve wilson with_noise"
+        "improvement_interval interquartile_mean mean_interval net_sd resamples_for sd_interval "
+        "shown_to_fail shown_to_improve wilson with_noise"
     ),
     "marks": "levels_covered overlap range_covered",
     "narrowing": "FEWEST_COMPARED Worse WorseEnd all_of_one worse_by worse_end",
@@ -62,6 +62,9 @@ _HOMES = {
 """The names that each module offers."""
 
 _HOME = {name: module for module, names in _HOMES.items() for name in names.split()}
+
+if not TYPE_CHECKING:  # a type checker has the imports above
+    __all__ = list(_HOME)
 
 
 def __getattr__(name: str) -> object:

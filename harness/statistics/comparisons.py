@@ -35,7 +35,7 @@ from harness.statistics.values import (
 )
 
 MAX_TABLES = 40_000
-"""Boschloo's test is taken exactly up to so many tables (n × other_n)."""
+"""Boschloo's test is exact up to this many tables (n × other_n); Fisher's stands in beyond."""
 
 _MOST_PAIRS = 1_000
 
@@ -54,7 +54,7 @@ def binomial(successes: int, n: int, rate: float = 0.5, level: float = 0.90) -> 
 
 
 def binomial_threshold(n: int, rate: float = 0.5, alpha: float = 0.05) -> int | None:
-    """Return the fewest successes of ``n`` that show a rate above ``rate``; None if none do."""
+    """Return the fewest successes of ``n`` that show a rate above ``rate``; None if none does."""
     enough = stats.binom.sf(np.arange(-1, n), n, rate) <= alpha
     return int(np.argmax(enough)) if enough.any() else None
 
@@ -64,10 +64,9 @@ def boschloo(
 ) -> Comparison:
     """Compare two success rates by Boschloo's exact unconditional test, one-sided each way.
 
-    The estimate is the difference of the rates. Its interval is Newcombe's hybrid score interval,
-    in which the value 0 is decided by the test: an end that would contradict it is moved to 0.
-    Beyond 40,000 tables (n × other_n) Fisher's exact test stands in for Boschloo's, which it
-    approaches from the conservative side.
+    The estimate is the difference of the rates. Its interval is Newcombe's hybrid score interval;
+    an end that would contradict the test is moved to 0. Beyond 40,000 tables (n × other_n) Fisher's
+    exact test stands in for Boschloo's, which it approaches from the conservative side.
     """
     check_counts(successes, n)
     check_counts(other_successes, other_n)
@@ -151,7 +150,7 @@ def sd_ratio(
 def paired(differences: ArrayLike, null: float = 0.0, level: float = 0.90) -> Comparison:
     """Compare the mean of paired ``differences`` [n] with ``null`` by Student's t test.
 
-    Unknown where n < 2 or all differences are equal: of noise that was not seen nothing is known.
+    Unknown where n < 2 or all differences are equal: then the data show no noise to judge by.
     """
     d = as_values(differences, "differences")
     method = "paired t test"
@@ -172,13 +171,13 @@ def equivalent(values: ArrayLike, others: ArrayLike, margin: float, level: float
 def paired_equivalence(differences: ArrayLike, margin: float, level: float = 0.90) -> Equivalence:
     """Test whether the mean of paired ``differences`` [n] lies within ±``margin``, and beyond it.
 
-    Within: by two one-sided t tests (Schuirmann 1987), which the interval at ``level`` = 1 − 2α
-    agrees with. Beyond: the p value is that of a mean as far out, on either side, where the true
-    one lies at the margin (Hodges & Lehmann 1954, with the standard error as estimated). Where the
-    margin is wide for the noise this is the one-sided test on the far side of the margin, which the
-    interval agrees with; where it is narrow, both sides count, and as it goes to 0 it becomes the
-    two-sided t test. "Interval outside of the margin" alone would then say "beyond" up to 2α of the
-    time.
+    Within: by two one-sided t tests (Schuirmann 1987); the interval at ``level`` = 1 − 2α agrees
+    with them. Beyond: the p value is the probability of a mean as far out, on either side, if the
+    true mean lies at the margin (Hodges & Lehmann 1954, with the standard error as estimated).
+    Where the margin is wide for the noise this is the one-sided test on the far side of the margin,
+    and the interval agrees with it. Where the margin is narrow both sides count; as it goes to 0
+    this becomes the two-sided t test, and "interval outside of the margin" alone would say "beyond"
+    up to 2α of the time.
 
     Unknown where n < 2 or all differences are equal.
 
@@ -204,11 +203,11 @@ def paired_equivalence(differences: ArrayLike, margin: float, level: float = 0.9
 def pairs_to_decide(
     differences: ArrayLike, margin: float, level: float = 0.90, power: float = 0.8
 ) -> int | None:
-    """Return how many pairs `paired_equivalence` would decide on with a chance of ``power``.
+    """Return the number of pairs with which `paired_equivalence` decides with chance ``power``.
 
-    Were their mean and spread those of ``differences`` [n]. Either decision counts that this mean
-    calls for: within ±``margin``, or beyond. None where that takes more than 1,000 pairs, or where
-    the data do not say.
+    The mean and spread are taken to be those of ``differences`` [n]. The decision is the one that
+    this mean calls for: within ±``margin``, or beyond. None where it takes more than 1,000 pairs,
+    or where the data do not say.
 
     Raises
     ------

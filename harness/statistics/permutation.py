@@ -1,7 +1,8 @@
-"""Two samples compared by permuting their values, studentised.
+"""Compare two samples by permuting their values, studentised.
 
-Exact where the two have one distribution, and close to its level where they only agree in what is
-compared, since the statistic is divided by its standard error in the data and in every permutation.
+The test is exact where the two have one distribution. Where they only agree in what is compared it
+is close to its level, since the statistic is divided by its standard error in the data and in every
+permutation.
 
 References
 ----------
@@ -30,8 +31,8 @@ from harness.statistics.values import (
 )
 
 NORMAL_FROM = 10_000
-"""At least this many values, and the statistic is compared with the normal distribution, which its
-permutation distribution converges to."""
+"""From this many values on the statistic is compared with the normal distribution, to which its
+permutation distribution converges."""
 
 Rows = Callable[[FloatArray], tuple[FloatArray, FloatArray]]
 """Takes samples [m, n] to their estimates [m] and the variances of these [m]."""

@@ -47,8 +47,8 @@ def runs_needed(
 ) -> int | None:
     """Return the smallest n from ``least`` to ``most`` whose ``power(n)`` reaches ``target``.
 
-    None where none does. n is doubled from ``start``, then halved in on: where power goes in teeth,
-    as that of counts does, n reaches the target and n − 1 does not, and a smaller one may. With
+    None where none does. n is doubled from ``start``, then found by bisection. Where power goes in
+    teeth, as with counts, that n reaches the target and n − 1 does not, but a smaller one may. With
     ``every`` each n is tried in turn, which is exact.
     """
     if every:
@@ -70,14 +70,14 @@ def runs_needed(
 def binomial_power(n: int, true_rate: float, rate: float = 0.5, alpha: float = 0.05) -> float:
     """Return the power of the exact one-sided binomial test that a rate is above ``rate``.
 
-    Of ``n`` runs, each a success with probability ``true_rate`` (0 to 1). 0 where no count of
+    Each of ``n`` runs is a success with probability ``true_rate`` (0 to 1). 0 where no count of
     successes shows it.
     """
     return at_least(binomial_threshold(n, rate, alpha), n, true_rate)
 
 
 def at_least(successes: int | None, n: int, rate: float) -> float:
-    """Return the probability of so many ``successes`` of ``n`` at a true ``rate``; 0 for None."""
+    """Return the probability of at least ``successes`` of ``n`` at a true ``rate``; 0 for None."""
     check_rate(rate)
     return 0.0 if successes is None else float(stats.binom.sf(successes - 1, n, rate))
 
@@ -140,9 +140,9 @@ def paired_power(effect: float, n: int, alpha: float = 0.05) -> float:
 def gain_power(effect: float, n: int, margin: float = 0.0, alpha: float = 0.05) -> float:
     """Return the probability that a mean gain is shown, and not shown to be below ``margin``.
 
-    That is, that the interval [L, U] of Student's t at 1 − 2α of ``n`` gains has L > 0 and
-    U ≥ ``margin``, at a true gain of ``effect``; both in standard deviations of a gain. The
-    distribution of the mean is integrated over that of the standard deviation.
+    The interval [L, U] of Student's t at 1 − 2α of ``n`` gains then has L > 0 and U ≥ ``margin``.
+    The true gain is ``effect``; both are in standard deviations of a gain. The distribution of the
+    mean is integrated over that of the standard deviation.
     """
     if n < 2:
         return 0.0
@@ -163,10 +163,10 @@ def non_inferiority_power(
 ) -> float:
     """Return the probability that a reference is shown to be no worse than all of ``values`` arms.
 
-    At true equality, with ``pairs`` pairs an arm and paired t tests, all of which must reject
-    (intersection–union). ``margin`` is in standard deviations of a run, apart from what its pair
-    shares with it: a difference then has √2 of them. The arms are paired with the same runs of the
-    reference, so that their tests rise and fall together; more than one is simulated.
+    The values are truly equal, with ``pairs`` pairs for each arm, and all paired t tests must
+    reject (intersection–union). ``margin`` is in standard deviations of a run, apart from what its
+    pair shares with it: a difference then has √2 of them. The arms are paired with the same runs of
+    the reference, so that their tests rise and fall together; more than one is simulated.
     """
     if pairs < 2:
         return 0.0
@@ -267,9 +267,9 @@ def bracket_power(
 def _boschloo_thresholds(n: int, other_n: int, alpha: float) -> tuple[int, ...]:
     """Return for each count of the others [other_n + 1] the fewest successes of ``n`` that reject.
 
-    n + 1 where none does. Boschloo's test takes Fisher's p value as its statistic: it rejects up
-    to the largest of them at which no true rate, the same on both sides, exceeds ``alpha``. Beyond
-    the tables that `boschloo` takes exactly, it rejects where Fisher's test does.
+    n + 1 where none does. Boschloo's test takes Fisher's p value as its statistic. It rejects up to
+    the largest one at which no true rate, the same on both sides, rejects more often than
+    ``alpha``. Beyond the tables that `boschloo` takes exactly, it rejects where Fisher's test does.
     """
     fisher = _fisher(n, other_n)
     rejects = fisher <= alpha

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 FloatArray = NDArray[np.float64]
 
 FEWEST_BRACKETED = 8
-"""Runs below which the two windows of the bracket test, of four runs each, overlap."""
+"""The fewest runs of the bracket test: its two windows of four runs overlap with fewer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ class Bracket:
     ``p_rising`` is the p value of "the outcome rises from the lower end", ``p_falling`` of "it
     falls to the upper end". ``rising_to`` is the last value of the window that rises most,
     ``falling_from`` the first of the one that falls most, ``peak`` the middle of the best
-    neighbourhood; NaN where there is none. ``blocks`` counts the blocks that hold more than a run.
+    neighbourhood; NaN where there is none.
     """
 
     p_rising: float
@@ -87,7 +87,6 @@ class Bracket:
     falling_from: float
     peak: float
     n: int
-    blocks: int
 
     @property
     def p_value(self) -> float:
