@@ -101,7 +101,7 @@ def survivorship(view: View) -> Iterator[Finding]:
         return
     kinds = [f"{diverged} diverged"] if diverged else []
     kinds += [f"{len(failed)} failed"] if failed else []
-    text = f"of {len(view.evidence.runs)} runs {' and '.join(kinds)}: the mean and the spread are "
+    text = f"{' and '.join(kinds)} of {len(view.evidence.runs)} runs: the mean and the spread are "
     text += "those of the survivors"
     lost = (*view.observed.diverged, *failed)
     columns = numeric(columns_of((*view.observed.completed, *lost)))
@@ -112,8 +112,8 @@ def survivorship(view: View) -> Iterator[Finding]:
         side = "high" if p_values[0] < p_values[1] else "low"
         if min(p_values) <= 0.025 / len(columns):
             where.append(name)
-            text += f"; they fall at {side} {name} (median {np.median(values[kept:]):.3g} against "
-            text += f"{np.median(values[:kept]):.3g}), where the survivors flatter it"
+            text += f"; the others lie at {side} {name} (median {np.median(values[kept:]):.3g} "
+            text += f"against {np.median(values[:kept]):.3g}), so the survivors flatter that end"
     yield Finding("survivorship", "warning", text, tuple(where))
 
 

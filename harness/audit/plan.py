@@ -42,8 +42,8 @@ NAMED = 6
 """The most runs that are named one by one."""
 
 CONTROLS = {
-    "null": "what useless training measures (rewards permuted) is then not known",
-    "placebo": "that a run which learns nothing measures 0 is then not checked",
+    "null": "it is not known what useless training (rewards permuted) measures",
+    "placebo": "it is not checked that a run which learns nothing measures 0",
 }
 
 
@@ -263,7 +263,7 @@ def not_drawn(draft: Draft) -> Iterator[Finding]:
                 "not_drawn",
                 "warning",
                 f"no run has {of.parameter} {' or '.join(absent)}, though the space does: nothing "
-                "is learnt of it",
+                "is learnt about it",
                 (of.parameter,),
             )
 

@@ -329,6 +329,6 @@ def unseen(runs: int) -> str:
     if chance <= 0.05:
         return ""
     return (
-        f"{plural(runs, 'run')}: a collapse that befalls {COLLAPSING:.0%} of runs is in none of "
-        f"them with probability {chance:.2f}, and then not in this answer"
+        f"{plural(runs, 'run')}: if {COLLAPSING:.0%} of runs collapse, none of these does with "
+        f"probability {chance:.2f}, and then this answer does not show it"
     )

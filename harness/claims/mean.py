@@ -58,7 +58,7 @@ class MeanAboveBaseline(VersusBaseline):
             compared,
             found=found,
             opposite="lower",
-            reason="a random run of this sweep against one of that, not the effect of a parameter",
+            reason="random runs of this sweep against the baseline's, not a parameter's effect",
             details=(*lines, *left_out(observed, other), unseen_in_either(observed, other)),
         )
 

@@ -229,7 +229,7 @@ def _longer_training(observed: Observations, evidence: Evidence) -> str:
     return (
         f"against half of the steps, annealed to the end: {signed(ahead.estimate)}, "
         f"{interval(ahead)}, {p_text(ahead.p_greater)} ({pairs}): what longer training adds, "
-        "annealing apart"
+        "apart from annealing"
     )
 
 

@@ -5,22 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from harness import observations, statistics
-from harness.claims.base import BaselineClaim, level_of, like_for_like
+from harness.claims.base import BaselineClaim, level_of, like_for_like, verdict_of
 from harness.claims.curtailment import Bounds, CountedClaim, compare_counts
 from harness.claims.design import Design, effects, share
 from harness.claims.success import NULL_RATE, details_of, of_runs, rates_above
 from harness.observations import Observations, Rule, SuccessCount, rule_text
 from harness.text import interval, p_text, plural
-from harness.verdicts import (
-    DELTA_PERF,
-    Counts,
-    Evidence,
-    Metric,
-    Need,
-    Pricing,
-    Verdict,
-    VerdictName,
-)
+from harness.verdicts import DELTA_PERF, Counts, Evidence, Metric, Need, Pricing, Verdict
 
 BASELINE_RATE = 1 / 3
 """Assumed success rate of a baseline whose runs are not stored."""
@@ -91,7 +82,7 @@ class SuccessAboveBaseline(CountedClaim, BaselineClaim):
         at_equal_noise: tuple[SuccessCount, ...] | None = None,
     ) -> Verdict:
         ours, theirs = counts
-        alpha, level = evidence.alpha, level_of(evidence)
+        level = level_of(evidence)
         compared = compare_counts(ours, theirs, level)
         if at_equal_noise is not None:
             one, two = at_equal_noise
@@ -100,32 +91,29 @@ class SuccessAboveBaseline(CountedClaim, BaselineClaim):
             noisier = f"at the standard error of the noisier: {of_runs(one)} against {of_runs(two)}"
             lines = (*lines, noisier)
         counts_by_sign = ours.rule == "above zero" and evidence.metric.zero == "no change"
-        p_value = compared.p_greater
+        p_value, p_less = compared.p_greater, compared.p_less
         found = f"{of_runs(ours)} against {of_runs(theirs)} in the baseline"
         reason = f"{p_text(p_value)} against the baseline"
         if counts_by_sign:
             p_null = statistics.binomial(ours.successes, ours.runs, NULL_RATE).p_greater
             p_value = max(p_value, p_null)
             reason += f", {p_text(p_null)} against one half"
-        verdict: VerdictName = "inconclusive"
-        needs: tuple[Need, ...] = ()
+        answer, need = f"not shown: {found}", Need("runs", "more runs on both sides")
         if differs is not None:
-            p_value = 1.0
+            p_value = p_less = 1.0
             answer = f"{found}, but {differs}: see the mean"
             reason = f"{differs}: the counts do not compare"
-            needs = (Need("evaluation", "the same evaluation and success rule on both sides"),)
-        elif p_value <= alpha:
-            verdict, answer = "supported", f"yes: {found}"
-        elif compared.p_less <= alpha:
-            verdict, answer = "refuted", f"no, fewer: {found}"
-            reason = f"the opposite is shown ({p_text(compared.p_less)}); {reason}"
-        elif compared.p_greater <= alpha:
+            need = Need("evaluation", "the same evaluation and success rule on both sides")
+        verdict = verdict_of(evidence, p_value, p_less)
+        if verdict == "supported":
+            answer = f"yes: {found}"
+        elif verdict == "refuted":
+            answer = f"no, fewer: {found}"
+            reason = f"the opposite is shown ({p_text(p_less)}); {reason}"
+        elif differs is None and compared.p_greater <= evidence.alpha:
             answer = f"better than the baseline, not than doing nothing: {found}"
             errors = f"standard errors of {evidence.metric.name} on both sides"
-            needs = (Need("evaluation", f"{errors}, or more runs"),)
-        else:
-            answer = f"not shown: {found}"
-            needs = (Need("runs", "more runs on both sides"),)
+            need = Need("evaluation", f"{errors}, or more runs")
         method = f"{compared.method}, one-sided; success: {rule_text(ours.rule, evidence.metric)}"
         baseline_rate = statistics.wilson(theirs.successes, theirs.runs)
         return self.verdict(
@@ -141,7 +129,7 @@ class SuccessAboveBaseline(CountedClaim, BaselineClaim):
             n=compared.n,
             method=method + (" and binomial against one half" if counts_by_sign else ""),
             reason=reason,
-            needs=needs,
+            needs=(need,) if verdict == "inconclusive" else (),
             details=(
                 f"baseline's success rate: {interval(baseline_rate, percent=True)} (Wilson)",
                 *lines,

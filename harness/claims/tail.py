@@ -85,7 +85,7 @@ class LowerTailAboveBaseline(VersusBaseline):
         found = f"{said(ours)} against {said(theirs)} over the worst {self.share:.0%}"
         details = [SIZE_OF_TAILS, unseen_in_either(observed, other)]
         if observed.diverged or other.diverged:
-            both = f"{len(observed.diverged)} of this sweep and {len(other.diverged)} of that"
+            both = f"{len(observed.diverged)} here, {len(other.diverged)} in the baseline"
             details.append(f"diverged runs ({both}) rank worst, at {said(floor)}")
         return self.compared(
             id,

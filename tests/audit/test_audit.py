@@ -266,8 +266,8 @@ def test_an_optimum_inside_is_no_finding():
 
 def test_runs_lost_at_high_learning_rates():
     finding = only("survivorship", audit(make_evidence([*np.linspace(0, 0.1, 18), *[None] * 6])))
-    assert "of 24 runs 6 diverged" in finding.message
-    assert "fall at high learning_rate" in finding.message
+    assert "6 diverged of 24 runs" in finding.message
+    assert "lie at high learning_rate" in finding.message
     assert finding.parameters == ("learning_rate",)
 
 
