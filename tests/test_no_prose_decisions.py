@@ -24,7 +24,7 @@ LOOKS = {
 PATTERNS = {"match", "search", "fullmatch", "findall", "sub", "split"}
 
 ALLOWED = {
-    ("claims/power.py", "unit.removesuffix('s')"): "writes one of a unit",
+    ("claims/power.py", "found.unit.removesuffix('s')"): "writes one of a unit",
     ("cli/doctor.py", "line.replace(f' {word} ', f' \\x1b[{code}m{word}\\x1b[0m ', 1)"): "paints",
     ("cli/importing.py", "'://' in source"): "tells an address from a file",
     ("cli/importing.py", "options.source.lower().endswith(ENDINGS)"): "the ending of a file",

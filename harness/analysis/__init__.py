@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from harness import observations, statistics
-from harness.analysis.columns import Association, LeftOut, find_associations, read_columns
+from harness.analysis.columns import LeftOut, find_associations, read_columns
 from harness.analysis.effects import (
     Effect,
     Interaction,
@@ -18,44 +18,28 @@ from harness.analysis.effects import (
     find_effects,
     find_interactions,
 )
-from harness.analysis.patterns import (
-    Conclusion,
-    Implication,
-    Pattern,
-    Standing,
-    conclude,
-    find_patterns,
-)
-from harness.analysis.ranges import Range, Ranges, by_range, check_edges, choose_parameter
-from harness.analysis.units import HIGH, HighRule, high_rule, units_of
+from harness.analysis.patterns import Conclusion, Pattern, conclude, find_patterns
+from harness.analysis.ranges import Ranges, by_range, check_edges, choose_parameter
+from harness.analysis.units import high_rule, units_of
 from harness.errors import UsageError
 from harness.records import Result
 from harness.text import exact, plural
 from harness.verdicts import DELTA_PERF, Metric
 
 __all__ = [
-    "HIGH",
     "Analysis",
-    "Association",
     "Conclusion",
     "Effect",
-    "HighPerformers",
-    "HighRule",
-    "Implication",
     "Interaction",
-    "Interactions",
-    "LeftOut",
     "LevelMean",
     "Pattern",
-    "Range",
     "Ranges",
-    "Standing",
     "analyze",
     "high_rule",
 ]
 
 FEWEST = 4
-"""A pattern takes at least so many runs."""
+"""The fewest runs in which a pattern is looked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,11 +62,11 @@ class HighPerformers:
 class Analysis:
     """The patterns in a finished sweep.
 
-    ``units`` is the number of what counts once: all final ``runs``, or the configurations whose
-    repeats were ``merged``; ``diverged`` of them have no outcome. ``unmeasured`` says that nothing
-    is known about how the outcome was measured: no standard errors, no held-out prompts.
-    ``predicted`` is the share of the variance of held-out runs that an additive model of all
-    parameters predicts. ``left_out`` has the parameters that are not analysed, each with a reason.
+    ``units`` is the number of final ``runs``, or of configurations where repeats were ``merged``;
+    ``diverged`` of them have no outcome. ``unmeasured`` means that neither standard errors nor
+    held-out prompts are known. ``predicted`` is the share of the variance of held-out runs that an
+    additive model of all parameters predicts. ``left_out`` has the parameters that are not
+    analysed, each with a reason.
     """
 
     sweep: str
@@ -123,11 +107,11 @@ def analyze(
     metric
         The metric that the runs are judged by.
     given
-        For a parameter whose values depend on another's by declaration, that other.
+        The parameter that another's values depend on by declaration.
     high
         The outcome that a high performer exceeds; where None, see `high_rule`.
     parameter, ranges
-        The numeric parameter whose ranges are shown, and their edges; chosen where None.
+        The numeric parameter to show by range, and the edges of the ranges; chosen where None.
     alpha
         The level at which patterns, parameters and interactions are each shown, corrected for
         their number.

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from harness import statistics
 from harness.observations import FloatArray
-from harness.observations.levels import Levels, is_number, levels_of
+from harness.observations.levels import is_number, levels_of
 from harness.records import Config, Value
 
 DECADE = 10.0
@@ -31,7 +31,7 @@ STRONG = 0.3
 class Column:
     """A parameter that varies, over n runs.
 
-    ``levels``, ``codes`` [n] and ``numbers`` [n] are as in `Levels`.
+    ``levels``, ``codes`` [n] and ``numbers`` [n] are the fields of its `Levels`.
     """
 
     name: str
@@ -63,7 +63,7 @@ class Association:
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """Why a parameter is not analysed: it has one value, or too many ``values`` in the ``runs``."""
+    """A parameter that is not analysed: it has one value or too many ``values`` in the ``runs``."""
 
     values: int
     runs: int
@@ -86,19 +86,22 @@ def read_columns(configs: Sequence[Config]) -> tuple[dict[str, Column], dict[str
     for name in dict.fromkeys(name for config in configs for name in config):
         values = [config.get(name) for config in configs]
         found = levels_of(values)
-        if found is not None:
-            columns[name] = _column(name, found)
-        else:
+        if found is None:
             left_out[name] = LeftOut(len(set(values)), len(values))
+            continue
+        numbers, log = found.numbers, False
+        if numbers is not None:
+            log = is_log(name, float(np.nanmin(numbers)), float(np.nanmax(numbers)))
+        columns[name] = Column(name, found.values, found.codes, numbers, log)
     return columns, left_out
 
 
 def find_associations(
     columns: Mapping[str, Column], given: Mapping[str, str], rng: np.random.Generator
 ) -> dict[str, tuple[Association, ...]]:
-    """Find the parameters that each goes with, so that their effects are hard to tell apart.
+    """Find for each parameter those it goes with, whose effects are hard to tell from its own.
 
-    ``given`` names, for a parameter whose values depend on another's by declaration, that other.
+    ``given`` names the parameter that another's values depend on by declaration.
     """
     pairs = list(itertools.combinations(columns, 2))
     threshold = SUSPICION / max(1, len(pairs))
@@ -125,9 +128,3 @@ def find_associations(
 def is_log(name: str, low: float, high: float) -> bool:
     """Whether the range of a parameter is read on a logarithmic scale."""
     return low > 0.0 and (name == RATE or high >= DECADE * low)
-
-
-def _column(name: str, found: Levels) -> Column:
-    numbers = found.numbers
-    log = numbers is not None and is_log(name, float(np.nanmin(numbers)), float(np.nanmax(numbers)))
-    return Column(name, found.values, found.codes, numbers, log)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -19,13 +18,13 @@ from harness.records import Value, finite
 from harness.statistics import Comparison, Estimate
 
 MOST_PAIRED = 12
-"""At most so many parameters, the most important ones, are tested in pairs."""
+"""The most parameters that are tested in pairs: the most important ones."""
 
 FEW_LEVELS = 8
 """A parameter with more levels than this is not tested in pairs: too few runs share a cell."""
 
 MANY_RUNS = 500
-"""From so many runs on, importance needs fewer repetitions."""
+"""Beyond this many runs, importance needs fewer repetitions."""
 
 Cell = Value | tuple[float, float]
 """A level, or the two ends of a third of a range."""
@@ -68,7 +67,7 @@ class Effect:
 
     @property
     def p_adjusted(self) -> float:
-        """Return the p value of an effect that the parameters it goes with do not explain."""
+        """The p value of an effect that the parameters it goes with do not explain."""
         within = (1.0 if p is None else p for p in self.p_within.values())
         return max(self.p_value, *within, 0.0)
 
@@ -129,7 +128,7 @@ def find_interactions(
     rng: np.random.Generator,
     alpha: float,
 ) -> Interactions:
-    """Find the pairs of parameters whose interaction is shown, at ``alpha`` over all pairs."""
+    """Find the interactions that are shown, at ``alpha`` over all pairs of parameters."""
     order = sorted(effects, key=lambda effect: -(effect.importance or 0.0))
     among = [
         columns[effect.parameter]
@@ -139,7 +138,7 @@ def find_interactions(
     pairs = list(itertools.combinations(among, 2))
     done = units.finished
     outcomes = units.outcomes[done]
-    resamples = min(19_999, max(1_999, math.ceil(4 * len(pairs) / alpha)))
+    resamples = statistics.resamples_for(len(pairs), alpha)
     tested = []
     for one, two in pairs:
         codes = one.codes[done], two.codes[done]
@@ -150,11 +149,10 @@ def find_interactions(
         tested.append(Interaction(names, share, p_value, values, runs, beyond))
     holm = statistics.holm([one.p_value for one in tested])
     corrected = [replace(one, p_holm=p) for one, p in zip(tested, holm, strict=True)]
-    shown = sorted(
-        (one for one in corrected if one.p_holm <= alpha), key=lambda one: (one.p_holm, -one.share)
-    )
+    corrected.sort(key=lambda one: (one.p_holm, -one.share))
+    shown = tuple(one for one in corrected if one.p_holm <= alpha)
     smallest = min((one.p_value for one in tested), default=None)
-    return Interactions(tuple(shown), len(pairs), smallest)
+    return Interactions(shown, len(pairs), smallest)
 
 
 def _effect(
@@ -164,36 +162,31 @@ def _effect(
     units: Units,
     rng: np.random.Generator,
 ) -> Effect:
-    known = np.ones(column.codes.size, dtype=bool)
-    if column.numbers is not None:
-        known = np.isfinite(column.numbers)
+    numbers, done = column.numbers, units.finished
+    known = np.ones(done.size, dtype=bool) if numbers is None else np.isfinite(numbers)
     within: dict[str, float | None] = {}
     for other in associations:
         blocks = columns[other.parameter].codes
-        varies = column.numbers is not None or column.varies_within(blocks)
+        varies = numbers is not None or column.varies_within(blocks)
         within[other.parameter] = (
             _test(column, units.outcomes, known, rng, blocks)[1] if varies else None
         )
-    done = known & units.finished
     rho, p_value = _test(column, units.outcomes, known, rng)
     gain: Estimate | None = None
-    if column.numbers is not None:
-        numbers = column.numbers[done]
-        gain = statistics.slope(
-            np.log10(numbers) if column.is_log else numbers, units.outcomes[done], LEVEL
-        )
+    if numbers is not None:
+        scaled = np.log10(numbers) if column.is_log else numbers
+        both = known & done
+        gain = statistics.slope(scaled[both], units.outcomes[both], LEVEL)
     return Effect(
         parameter=column.name,
         is_log=column.is_log,
         rho=rho,
         slope=gain,
-        levels=() if column.numbers is not None else _level_means(column, units),
+        levels=() if numbers is not None else _level_means(column, units),
         p_value=p_value,
         p_within=within,
         goes_with=associations,
-        share=finite(
-            statistics.variance_share(column.codes[units.finished], units.outcomes[units.finished])
-        ),
+        share=finite(statistics.variance_share(column.codes[done], units.outcomes[done])),
     )
 
 

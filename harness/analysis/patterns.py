@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -46,14 +45,14 @@ class Pattern:
 
     @property
     def p_adjusted(self) -> float:
-        """Return the p value of a pattern that neither chance nor other parameters explain."""
+        """The p value of a pattern that neither chance nor other parameters explain."""
         within = (1.0 if p is None else p for p in self.p_within.values())
         return max(self.p_margins, *within, 0.0)
 
 
 @dataclass(frozen=True, slots=True)
 class Implication:
-    """Values of a ``parameter`` whose runs can have only certain values of another."""
+    """The ``values`` of a ``parameter`` that allow only certain values of another."""
 
     parameter: str
     values: tuple[Value, ...]
@@ -88,7 +87,7 @@ def find_patterns(
     ``high`` [n] marks the high performers.
     """
     looked_at = sum(1 if c.numbers is not None else len(c.levels) + 1 for c in columns.values())
-    resamples = min(19_999, max(1_999, math.ceil(4 * looked_at / alpha)))
+    resamples = statistics.resamples_for(looked_at, alpha)
     found: list[Pattern] = []
     for name, column in columns.items():
         blocks = {other.parameter: columns[other.parameter].codes for other in associations[name]}
@@ -137,34 +136,33 @@ def _conclusion(
     shown = min(own, key=lambda pattern: (pattern.p_holm, pattern.p_adjusted))
     if shown.p_holm <= alpha:
         return Conclusion(column.name, "evidence", shown, counts)
-    told = _as_told(own)
+    seen = _visible(own)
     for other in others:
         implied = _implied(column, other, high)
         if implied is not None:
-            return Conclusion(column.name, "not evidence", told, counts, implied_by=implied)
-    loudest = min(own, key=lambda pattern: (pattern.p_alone, pattern.p_margins))
-    if loudest.p_alone <= alpha:
-        rivals = tuple(n for n, p in loudest.p_within.items() if p is None or p > alpha)
-        rivals = rivals or tuple(loudest.p_within)
-        return Conclusion(column.name, "cannot be told apart", loudest, counts, rivals)
-    return Conclusion(column.name, "not evidence", told, counts)
+            return Conclusion(column.name, "not evidence", seen, counts, implied_by=implied)
+    alone = min(own, key=lambda pattern: (pattern.p_alone, pattern.p_margins))
+    if alone.p_alone <= alpha:
+        rivals = tuple(n for n, p in alone.p_within.items() if p is None or p > alpha)
+        rivals = rivals or tuple(alone.p_within)
+        return Conclusion(column.name, "cannot be told apart", alone, counts, rivals)
+    return Conclusion(column.name, "not evidence", seen, counts)
 
 
-def _as_told(own: Sequence[Pattern]) -> Pattern:
+def _visible(own: Sequence[Pattern]) -> Pattern:
     """Return the pattern that a reader would see in the high performers' values."""
     for pattern in own:
         if pattern.kind in ("only", "range"):
             return pattern
     total = sum(pattern.high for pattern in own)
-    whole = [pattern for pattern in own if pattern.high == total]
-    return whole[0] if whole else min(own, key=lambda pattern: pattern.p_margins)
+    strongest = min(own, key=lambda pattern: pattern.p_margins)
+    return next((pattern for pattern in own if pattern.high == total), strongest)
 
 
 def _implied(column: Column, other: Column, high: NDArray[np.bool_]) -> Implication | None:
-    """Return the implication, if the other's values among the high performers allow only these.
+    """Return the implication if the other's values among the high performers allow only these.
 
-    There is none where each implies the other, because then neither comes first. Ranges imply
-    nothing.
+    None where each implies the other, because then neither comes first. Ranges imply nothing.
     """
     if column.numbers is not None or other.numbers is not None:
         return None

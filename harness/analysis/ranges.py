@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,7 +21,7 @@ LEVEL = 0.95
 """The confidence of the intervals that are printed."""
 
 MOST_RANGES = 12
-"""With more ranges than this, edges at 1 and 3 of every decade become edges at 1 only."""
+"""With more ranges than this, edges at 1 and 3 of every decade become edges at 1."""
 
 ABOUT = 4
 """The approximate number of ranges on a scale that is not logarithmic."""
@@ -65,10 +65,10 @@ class Ranges:
 def choose_parameter(
     columns: Mapping[str, Column], left_out: Mapping[str, LeftOut], asked: str | None
 ) -> Column | None:
-    """Return the parameter whose ranges are shown, None where no parameter has numbers.
+    """Return the parameter to show by range; None where no parameter has numbers.
 
-    That is the one asked for, or else the learning rate, or else the range that spans the most
-    orders of magnitude.
+    It is the one asked for, or else the learning rate, or else the range that spans the most orders
+    of magnitude.
 
     Raises
     ------
@@ -103,8 +103,7 @@ def by_range(observed: Observations, column: Column, edges: Sequence[float] | No
     UsageError
         Where no run lies between the edges given.
     """
-    runs = (*observed.completed, *observed.diverged)
-    values = [result.run.config.get(column.name) for result in runs]
+    values = [result.run.config.get(column.name) for result in observed.final]
     numbers = np.array([float(v) if is_number(v) else math.nan for v in values])
     known = numbers[np.isfinite(numbers)]
     if edges is None and column.numbers is None:
@@ -114,22 +113,21 @@ def by_range(observed: Observations, column: Column, edges: Sequence[float] | No
         bounds = list(itertools.pairwise(chosen))
     count = observations.count_successes(observed, min_gain=0.0)
     improved = set(count.improved)
-    delta = np.concatenate([observed.delta, np.full(len(observed.diverged), -np.inf)])
-    success = np.array([result.run.id in improved for result in runs], dtype=bool)
+    success = np.array([result.run.id in improved for result in observed.final], dtype=bool)
     rows, inside = [], 0
     for low, high in bounds:
         last = (low, high) == bounds[-1]
         member = (numbers >= low) & ((numbers < high) | ((last or low == high) & (numbers <= high)))
         inside += int(member.sum())
         if member.any():
-            rows.append(_range(low, high, delta[member], int(success[member].sum())))
+            rows.append(_range(low, high, observed.ranked[member], int(success[member].sum())))
     if not rows:
         shown, ends = ",".join(f"{edge:g}" for edge in edges or ()), (known.min(), known.max())
         raise UsageError(
             f"--ranges {shown}: no run lies in them; {column.name} goes from {ends[0]:g} to "
             f"{ends[1]:g}"
         )
-    outside = len(runs) - inside
+    outside = observed.total - inside
     return Ranges(column.name, tuple(rows), count.rule, outside, edges is not None)
 
 
@@ -195,8 +193,7 @@ def _suits(column: Column) -> tuple[float, int]:
     return orders, int(np.unique(known).size)
 
 
-def _one_digit(value: float, rounding: object) -> float:
-    assert callable(rounding)
+def _one_digit(value: float, rounding: Callable[[float], int]) -> float:
     exponent = math.floor(math.log10(value))
     mantissa = round(value / 10.0**exponent, 9)
     return float(f"{rounding(mantissa)}e{exponent}")

@@ -1,10 +1,11 @@
-"""Count every run once, or every configuration of repeated runs, and tell the best of them."""
+"""Count every run once, or every configuration of repeated runs, and mark the best of them."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -19,21 +20,26 @@ HIGH = 0.1
 """The ΔPerf that a high performer exceeds, unless told otherwise."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Units:
-    """The n units that count: the final runs, or the configurations whose repeats were ``merged``.
-
-    ``outcomes`` [n] are −inf where training diverged.
-    """
+    """The n units that count: final runs, or configurations whose repeats were ``merged``."""
 
     observed: Observations
-    configs: tuple[Config, ...]
-    outcomes: FloatArray
     merged: bool
 
     @property
+    def configs(self) -> tuple[Config, ...]:
+        """The config of each unit."""
+        return tuple(result.run.config for result in self.observed.final)
+
+    @cached_property
+    def outcomes(self) -> FloatArray:
+        """The outcome of each unit [n]; −inf where training diverged."""
+        return self.observed.ranked
+
+    @property
     def finished(self) -> NDArray[np.bool_]:
-        """Mark those that have an outcome [n]."""
+        """The units that have an outcome, marked [n]."""
         return np.isfinite(self.outcomes)
 
 
@@ -41,8 +47,8 @@ class Units:
 class HighRule:
     """Tell high performers from other units by their outcome.
 
-    By ``kind`` a high performer lies "above" the ``threshold``, or is of the "best third", of which
-    the threshold is the lowest outcome.
+    By ``kind`` a high performer lies "above" the ``threshold``, or is in the "best third", and the
+    threshold is the lowest outcome of that third.
     """
 
     threshold: float
@@ -56,12 +62,12 @@ class HighRule:
 
 
 def high_rule(outcomes: FloatArray, metric: Metric, threshold: float | None = None) -> HighRule:
-    """Return the rule that tells the high performers among the units of these ``outcomes`` [n].
+    """Return the rule that tells the high performers among units with these ``outcomes`` [n].
 
     They lie above the ``threshold``, if one is given. Otherwise they have a ΔPerf above 0.1, or, by
-    any other metric, are the best third. That includes changes of other columns, and a ΔPerf with a
-    target or of which less is better: 0.1 says nothing about their scale. A diverged run, whose
-    outcome is −inf, is never a high performer, but counts when the third is worked out.
+    any other metric, are the best third: 0.1 says nothing about the scale of another column, of a
+    ΔPerf with a target, or of one where less is better. A diverged run, whose outcome is −inf, is
+    never a high performer, but counts when the third is worked out.
     """
     if threshold is not None:
         return HighRule(threshold, "above")
@@ -76,26 +82,19 @@ def units_of(results: Sequence[Result]) -> Units:
     """Return the units that count once in ``results``.
 
     Repeats of a configuration are merged, except where every combination of the parameters' values
-    was run: there a value has as many runs beside each value of the others, so that what those do
-    is the same for all, and runs of one configuration differ from each other as any two do.
+    was run. There a value has as many runs beside each value of the others, so that the others add
+    the same to all of them, and runs of one configuration differ from each other as any two do.
     """
     observed = observations.observe(results)
-    runs = (*observed.completed, *observed.diverged)
-    found = None if _is_complete({r.run.config for r in runs}) else repeats.merge(runs)
-    if found is not None and found.merged:
-        observed = observations.observe(found.results)
-    units = (*observed.completed, *observed.diverged)
-    return Units(
-        observed=observed,
-        configs=tuple(result.run.config for result in units),
-        outcomes=np.concatenate([observed.delta, np.full(len(observed.diverged), -np.inf)]),
-        merged=found is not None and found.merged,
-    )
+    if not _is_complete({result.run.config for result in observed.final}):
+        found = repeats.merge(observed.final)
+        if found.merged:
+            return Units(observations.observe(found.results), merged=True)
+    return Units(observed, merged=False)
 
 
-def _is_complete(configs: Iterable[Config]) -> bool:
+def _is_complete(configs: Collection[Config]) -> bool:
     """Whether ``configs``, all different, are all combinations of their values."""
-    configs = tuple(configs)
     names = dict.fromkeys(name for config in configs for name in config)
     sizes = [len({config.get(name) for config in configs}) for name in names]
     return math.prod(sizes) == len(configs)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 
-from harness import observations
 from harness.audit import conditions, design, measurement
-from harness.audit.view import View
+from harness.audit.view import View, errors_first
 from harness.protocols import Claim
 from harness.verdicts import Evidence, Finding
 
@@ -43,22 +42,14 @@ def audit(
 ) -> tuple[Finding, ...]:
     """Find what to know about a sweep before believing its verdicts.
 
-    ``questions`` are the sweep's claims by id. ``given`` names, for a parameter whose values depend
-    on another's by the declaration of the space, that other. ``planned_runs`` are the main runs
-    asked for, ``declared_runs`` those that the sweep declares, ``declared_arms`` the arms that it
-    declares (None of a table, which declares nothing). ``post_hoc`` are the ids of questions that
-    changed after data existed. An equal seed gives equal findings; errors come first.
+    ``questions`` are the sweep's claims by id. ``given`` names the parameter that another's values
+    depend on by the declaration of the space. ``planned_runs`` are the main runs asked for,
+    ``declared_runs`` and ``declared_arms`` what the sweep declares (arms None for a table, which
+    declares nothing). ``post_hoc`` are the ids of questions that changed after data existed. An
+    equal seed gives equal findings; errors come first.
     """
-    view = View(
-        evidence,
-        observations.observe(evidence.runs),
-        questions or {},
-        given or {},
-        planned_runs,
-        declared_runs,
-        declared_arms,
-        post_hoc,
-    )
+    asked, given = questions or {}, given or {}
+    view = View(evidence, asked, given, planned_runs, declared_runs, declared_arms, post_hoc)
     checks: tuple[Callable[[View], Iterator[Finding]], ...] = (
         measurement.degenerate_metric,
         measurement.placebo_moved,
@@ -75,6 +66,4 @@ def audit(
         conditions.annealed_window,
         conditions.post_hoc,
     )
-    findings = [finding for check in checks for finding in check(view)]
-    order = ("error", "warning", "info")
-    return tuple(sorted(findings, key=lambda finding: order.index(finding.severity)))
+    return errors_first(finding for check in checks for finding in check(view))

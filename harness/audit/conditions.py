@@ -1,4 +1,4 @@
-"""Findings about what the runs were trained under, and when the questions were asked."""
+"""Findings about how the runs were trained, and when the questions were asked."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from harness import observations, statistics
 from harness.audit.view import View
 from harness.records import IMPORTED
 from harness.statistics import Window
+from harness.text import listed
 from harness.training.backends import BACKENDS
 from harness.verdicts import Baseline, Finding
 
 HALF = 12
-"""The number of half-length runs that a finding suggests."""
+"""The runs with half of the steps that a finding suggests."""
 
 
 def scaled_down(view: View) -> Iterator[Finding]:
@@ -40,7 +41,7 @@ def scaled_down(view: View) -> Iterator[Finding]:
 
 
 def mixed_conditions(view: View) -> Iterator[Finding]:
-    runs, evidence = view.final, view.evidence
+    runs, evidence = view.observed.final, view.evidence
     for text in observations.mixed(runs):
         yield _mixed(f"runs of this sweep differ in {text}: pooling them mixes two experiments")
     for name, results in evidence.arms.items():
@@ -77,10 +78,9 @@ def annealed_window(view: View) -> Iterator[Finding]:
 def annealing(
     name: str, span: tuple[float, float], window: Window | None, half: bool, how: str
 ) -> Iterator[Finding]:
-    """Say of the question ``name`` that the learning rate falls in the steps it looks at.
+    """Say that the learning rate falls in the steps that the question ``name`` looks at.
 
-    ``half`` is whether there is an arm that separates annealing from longer training, ``how`` says
-    how to have one.
+    ``half`` is whether an arm separates annealing from longer training; ``how`` says how to add it.
     """
     if window is not None and window.annealed:
         yield Finding(
@@ -108,22 +108,21 @@ def post_hoc(view: View) -> Iterator[Finding]:
 
 
 def _unstated(view: View, baseline: Baseline) -> Iterator[Finding]:
-    """Say what is known of one side of a comparison alone, where the other is a table."""
-    ours, theirs = view.final, baseline.results
+    """Say which conditions a table leaves out that the other side of the comparison states."""
+    ours, theirs = view.observed.final, baseline.results
     for table, one, other in (
         (f"the table {view.evidence.sweep}", ours, theirs),
         (f"the baseline {baseline.name}", theirs, ours),
     ):
         if names := observations.unstated(one, other):
-            *rest, last = names
-            listed = f"{', '.join(rest)} or {last}" if rest else last
             yield _mixed(
-                f"{table} states no {listed}: whether the two are like for like is not known"
+                f"{table} states no {listed(names, 'or')}: whether the two are like for like is "
+                "not known"
             )
 
 
 def _imported(baseline: Baseline) -> Iterator[Finding]:
-    """Say where a baseline comes from that was trained elsewhere."""
+    """Say where a baseline that was trained elsewhere comes from."""
     theirs = [r.environment for r in baseline.results if r.conditions.backend == IMPORTED]
     if theirs:
         tables, backends = (
@@ -139,10 +138,10 @@ def _imported(baseline: Baseline) -> Iterator[Finding]:
 
 
 def _same_backend(view: View, baseline: Baseline) -> str:
-    """Say how to have the baseline trained by the backend of the runs; nothing where it was."""
+    """Say how to train the baseline by the backend of the runs; empty where it was."""
     ours, theirs = (
         {result.conditions.backend for result in results}
-        for results in (view.final, baseline.results)
+        for results in (view.observed.final, baseline.results)
     )
     if ours == theirs or len(ours) != 1 or not (ours | theirs) <= set(BACKENDS):
         return ""

@@ -1,4 +1,4 @@
-"""Measure how a sweep's configs cover its space, and find those that occur twice."""
+"""Measure how the configs of a sweep cover its space, and find configs that occur twice."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from harness.sweeps.space import Choice, Constant, Distribution, Given, LogUnifo
 class Coverage:
     """The part of a parameter's range or levels that the runs cover.
 
-    Of a range: the ends ``low`` and ``high`` that were drawn, which share (0 to 1) of the declared
-    range lies between them, and the largest gap without a run, to an end of the range too, as a
-    share of it and as ``gap`` from a value to another. All on a logarithmic scale where it is drawn
-    on one, and then also ``orders``, the orders of magnitude between the ends, of ``declared``
-    ones. Of a choice: ``levels``, how many runs have each of its values.
+    A range has the drawn ends ``low`` and ``high``, the ``share`` (0 to 1) of the declared range
+    between them, and the widest ``gap`` without a run, from one value or end of the range to
+    the next, with its ``gap_share`` of the range. A range that is drawn on a logarithmic scale is
+    measured on it, and has the ``orders`` of magnitude between the ends, of ``declared`` ones. A
+    choice has ``levels``: each of its values with the number of runs that have it.
     """
 
     parameter: str
@@ -77,7 +77,7 @@ def _covered(name: str, values: list[float], low: float, high: float, log: bool)
 
 
 def _range(distribution: Distribution) -> tuple[float, float, bool] | None:
-    """Return the ends of a range and whether its scale is logarithmic; None of what has levels."""
+    """Return the ends of a range and whether its scale is logarithmic; None for a choice."""
     cases = _cases(distribution)
     ranges = [case for case in cases if isinstance(case, Uniform | LogUniform)]
     if not ranges or len(ranges) < len(cases):
@@ -87,7 +87,7 @@ def _range(distribution: Distribution) -> tuple[float, float, bool] | None:
 
 
 def _levels(distribution: Distribution, values: Sequence[Value]) -> tuple[tuple[Value, int], ...]:
-    """Return each value with the number of runs that have it, those of no run as well."""
+    """Return each value with the number of runs that have it, which may be 0."""
     counted = Counter(values)
     finite = [case for case in _cases(distribution) if isinstance(case, Choice | Constant)]
     known = [value for case in finite for value in case.values()]

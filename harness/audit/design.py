@@ -1,8 +1,7 @@
-"""Findings about the design: which parameters, over which ranges, and who is left."""
+"""Findings about the design: its parameters, their ranges, and the runs that are left."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
 from itertools import combinations
 
@@ -26,8 +25,8 @@ def confounding(
 ) -> Iterator[Finding]:
     """Find the pairs of parameters that go together, by declaration or in the runs.
 
-    ``columns`` are the values [n] of each parameter; ``given`` names, for one whose values depend
-    on another's by declaration, that other.
+    ``columns`` are the values [n] of each parameter; ``given`` names the parameter that another's
+    values depend on by declaration.
     """
     levels = {
         name: found.codes
@@ -36,7 +35,7 @@ def confounding(
     }
     pairs = list(combinations(levels, 2))
     threshold = ALARM / 4 / max(1, len(pairs))
-    resamples = min(19_999, max(1_999, math.ceil(4 / threshold)))
+    resamples = statistics.resamples_for(len(pairs), ALARM / 4)
     for one, two in pairs:
         by_design = given.get(one) == two or given.get(two) == one
         strength, p_value = statistics.association(levels[one], levels[two], rng, resamples)
@@ -72,12 +71,11 @@ def constant_parameter(view: View) -> Iterator[Finding]:
 
 def edge_optimum(view: View) -> Iterator[Finding]:
     columns = numeric(view.columns)
-    if view.observed.is_degenerate or len(view.final) < statistics.FEWEST_BRACKETED:
+    if view.observed.is_degenerate or len(view.observed.final) < statistics.FEWEST_BRACKETED:
         return
-    outcomes = np.concatenate([view.observed.delta, np.full(len(view.observed.diverged), -np.inf)])
     rng, alpha = view.generator(), ALARM / 2 / max(1, len(columns))
     for name, values in columns.items():
-        tested = statistics.bracket(values, outcomes, rng)
+        tested = statistics.bracket(values, view.observed.ranked, rng)
         rising, falling = tested.p_rising <= alpha, tested.p_falling <= alpha
         if rising == falling or max(tested.p_rising, tested.p_falling) <= view.evidence.alpha:
             continue
@@ -94,8 +92,8 @@ def edge_optimum(view: View) -> Iterator[Finding]:
 def survivorship(view: View) -> Iterator[Finding]:
     """Say how many runs left no value of the metric, and where they lie.
 
-    A stored sweep's evidence holds finished runs only, of which some diverged; that of a table may
-    hold failed ones, which nobody tries again.
+    The evidence of a stored sweep holds finished runs, some diverged. That of a table may also hold
+    failed ones, which nobody tries again.
     """
     diverged = len(view.observed.diverged)
     failed = [r for r in view.evidence.runs if r.outcome.status in FAILED]
@@ -103,7 +101,7 @@ def survivorship(view: View) -> Iterator[Finding]:
         return
     kinds = [f"{diverged} diverged"] if diverged else []
     kinds += [f"{len(failed)} failed"] if failed else []
-    text = f"of {len(view.evidence.runs)} runs {' and '.join(kinds)}: the mean and the spread are "
+    text = f"{' and '.join(kinds)} of {len(view.evidence.runs)} runs: the mean and the spread are "
     text += "those of the survivors"
     lost = (*view.observed.diverged, *failed)
     columns = numeric(columns_of((*view.observed.completed, *lost)))
@@ -114,13 +112,13 @@ def survivorship(view: View) -> Iterator[Finding]:
         side = "high" if p_values[0] < p_values[1] else "low"
         if min(p_values) <= 0.025 / len(columns):
             where.append(name)
-            text += f"; they fall at {side} {name} (median {np.median(values[kept:]):.3g} against "
-            text += f"{np.median(values[:kept]):.3g}), where the survivors flatter it"
+            text += f"; the others lie at {side} {name} (median {np.median(values[kept:]):.3g} "
+            text += f"against {np.median(values[:kept]):.3g}), so the survivors flatter that end"
     yield Finding("survivorship", "warning", text, tuple(where))
 
 
 def _implied(name: str, causes: list[Value], effects: list[Value]) -> str:
-    """Say which values of an effect [n] occur with each value of its cause ``name`` [n]."""
+    """Say which ``effects`` [n] occur with each of the ``causes`` [n] of the parameter ``name``."""
     seen: dict[Value, set[Value]] = {}
     for value, other in zip(causes, effects, strict=True):
         seen.setdefault(value, set()).add(other)

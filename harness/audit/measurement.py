@@ -1,8 +1,7 @@
-"""Findings about the metric: whether it moves, how finely, and what it agrees with."""
+"""Findings about the metric: that it does not move, is too coarse, or disagrees with others."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -11,14 +10,14 @@ from harness import observations, statistics
 from harness.audit.view import ALARM, View
 from harness.observations import Observations
 from harness.records import finite
-from harness.verdicts import Baseline, Counts, Finding
+from harness.text import significant
+from harness.verdicts import DELTA_PERF, Baseline, Counts, Finding
 
 USELESS_RATE = 0.025
 """The share of useless runs that the success rule lets pass: the upper tail of a 95% interval."""
 
-
 FEWEST_EQUAL = 3
-"""So many runs seldom measure the very same perf before training, each by itself."""
+"""The fewest runs that seldom measure the very same perf before training, each by itself."""
 
 
 def degenerate_metric(view: View) -> Iterator[Finding]:
@@ -29,8 +28,8 @@ def degenerate_metric(view: View) -> Iterator[Finding]:
                 "degenerate_metric",
                 "error",
                 f"{view.metric} is {value:+.4g} in {n} of {n} runs of {whose}: it measures "
-                "something that training "
-                "does not change; look at how perf is computed before anything else",
+                "something that training does not change; look at how perf is computed before "
+                "anything else",
             )
 
 
@@ -51,7 +50,7 @@ def placebo_moved(view: View) -> Iterator[Finding]:
 def shared_before(view: View) -> Iterator[Finding]:
     """Find one measurement before training in the ΔPerf of every run.
 
-    Whether the evaluation is deterministic, so that it has no error to share, is not recorded.
+    It is not recorded whether the evaluation is deterministic and so has no error to share.
     """
     if view.evidence.metric.zero != "no change":
         return
@@ -76,9 +75,9 @@ def shared_before(view: View) -> Iterator[Finding]:
 
 def coarse_metric(view: View) -> Iterator[Finding]:
     observed, evidence = view.observed, view.evidence
-    if observed.is_degenerate or observed.delta.size < 2:
-        return
     finest = evidence.min_gain if evidence.margin is None else evidence.margin
+    if observed.is_degenerate or observed.delta.size < 2 or not finest > 0.0:
+        return
     known = observed.prompts[np.isfinite(observed.prompts) & (observed.prompts > 0)]
     if known.size:
         worth, of = 1.0 / float(known.min()), f"of {int(known.min())} held-out items one"
@@ -88,8 +87,8 @@ def coarse_metric(view: View) -> Iterator[Finding]:
         yield Finding(
             "coarse_metric",
             "warning",
-            f"{of} is worth {100 * worth:.3g} points of perf, against a margin of "
-            f"{100 * finest:.3g}: evaluate more items",
+            f"{of} is worth {_amount(worth, view)}, against a margin of "
+            f"{_amount(finest, view)}: evaluate more items",
         )
     elif observed.se is not None:
         detectable = statistics.detectable_gain(observed.se)
@@ -97,25 +96,21 @@ def coarse_metric(view: View) -> Iterator[Finding]:
             yield Finding(
                 "coarse_metric",
                 "warning",
-                f"the median run's evaluation detects gains from {100 * detectable:.3g} points on "
-                f"(2.8·SE), more than the {100 * evidence.min_gain:.3g} asked for: evaluate more "
-                "items",
+                f"the median run's evaluation detects gains from {_amount(detectable, view)} on "
+                f"(2.8·SE), more than the {_amount(evidence.min_gain, view)} asked for: evaluate "
+                "more items",
             )
 
 
 def train_eval_divergence(view: View) -> Iterator[Finding]:
-    pairs = np.array(
-        [
-            (result.outcome.train_delta_perf, delta)
-            for result, delta in zip(view.observed.completed, view.observed.delta, strict=True)
-            if result.outcome.train_delta_perf is not None
-            and math.isfinite(result.outcome.train_delta_perf)
-        ],
-        dtype=np.float64,
-    ).reshape(-1, 2)
+    pairs = [
+        (train, float(delta))
+        for result, delta in zip(view.observed.completed, view.observed.delta, strict=True)
+        if (train := finite(result.outcome.train_delta_perf)) is not None
+    ]
     if len(pairs) < 4:
         return
-    train, held_out = pairs.T
+    train, held_out = np.array(pairs).T
     apart = statistics.paired(train - held_out)
     margin = 0.02 if view.evidence.margin is None else view.evidence.margin
     if abs(apart.estimate) > margin and min(apart.p_greater, apart.p_less) <= ALARM / 4:
@@ -132,23 +127,28 @@ def train_eval_divergence(view: View) -> Iterator[Finding]:
 def null_success_rule(view: View) -> Iterator[Finding]:
     yield from _useless_successes(view)
     n, baseline = view.observed.total, view.evidence.baseline
-    if view.evidence.metric.zero != "no change":
+    if view.evidence.metric.zero != "no change" or not n:
         return
-    published = isinstance(baseline, Counts) and any(
-        claim.uses_baseline for claim in view.questions.values()
-    )
-    if not n or not (view.observed.rule == "above zero" or published):
+    if view.observed.rule == "above zero":
+        why = "there are no standard errors"
+    elif isinstance(baseline, Counts) and any(c.uses_baseline for c in view.questions.values()):
+        why = f"the baseline {baseline.name} was counted so"
+    else:
         return
     chance = statistics.binomial(n // 2 + 1, n).p_greater
-    why = "there are no standard errors" if view.observed.rule == "above zero" else ""
-    if not why and isinstance(baseline, Counts):
-        why = f"the baseline {baseline.name} was counted so"
     yield Finding(
         "null_success_rule",
         "warning",
-        f"a success is {view.metric} > 0 here, for {why}: half of useless runs pass that, so that "
+        f"a success is {view.metric} > 0 here, because {why}: half of useless runs pass that, so "
         f"{n} useless runs show more than 50% success with probability {chance:.2f}",
     )
+
+
+def _amount(value: float, view: View) -> str:
+    """Return an amount of the metric: ΔPerf in points, another metric in its own unit."""
+    if view.metric == DELTA_PERF.name:
+        return f"{100 * value:.3g} points of perf"
+    return f"{significant(value)} of {view.evidence.metric.given_name}"
 
 
 def _sides(view: View) -> Iterator[tuple[str, Observations]]:
@@ -162,8 +162,8 @@ def _sides(view: View) -> Iterator[tuple[str, Observations]]:
 def _shared_luck(observed: Observations, alpha: float) -> str:
     """Say how often useless runs that share a measurement before are shown to succeed.
 
-    Where that is as noisy as theirs after, each number of them is as likely to lie above it, since
-    its place among n + 1 like measurements is. With standard errors it takes more than ΔPerf > 0.
+    Where it is as noisy as those after, its place among n + 1 like measurements is as likely to be
+    any, and so is the number of runs above it. With standard errors it takes more than ΔPerf > 0.
     """
     n = observed.total
     enough = statistics.binomial_threshold(n, alpha=alpha)
@@ -174,7 +174,7 @@ def _shared_luck(observed: Observations, alpha: float) -> str:
 
 
 def _useless_successes(view: View) -> Iterator[Finding]:
-    """Find a null arm that succeeds more often than its rule lets useless training do."""
+    """Find a null arm that succeeds more often than useless training should."""
     null = observations.observe(view.evidence.arms.get("null", ()))
     if null.rule != "shown" or not null.total:
         return

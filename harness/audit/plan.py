@@ -12,9 +12,10 @@ from harness import statistics
 from harness.audit.conditions import HALF, annealing
 from harness.audit.coverage import coverage, duplicates
 from harness.audit.design import confounding
-from harness.audit.view import how_to_have
+from harness.audit.view import errors_first, how_to_have
 from harness.records import MAIN, Config, Run
 from harness.sweeps.sweep import Sweep
+from harness.text import first
 from harness.training.schedules import SCHEDULES, learning_rate, scale_steps
 from harness.verdicts import Finding, Power
 
@@ -32,27 +33,23 @@ PLAN_CODES = (
     "duplicate_config",
     "no_control",
 )
-"""The codes of what a plan may show. The first four are also found in finished sweeps."""
+"""The codes of findings on a plan. Finished sweeps can have the first four too."""
 
 LITTLE = 0.5
 """A question with less power than this at all of its standard effects is underpowered."""
 
 NAMED = 6
-"""So many runs are named one by one."""
+"""The most runs that are named one by one."""
 
 CONTROLS = {
-    "null": "what useless training measures (rewards permuted) is then not known",
-    "placebo": "that a run which learns nothing measures 0 is then not checked",
+    "null": "it is not known what useless training (rewards permuted) measures",
+    "placebo": "it is not checked that a run which learns nothing measures 0",
 }
 
 
 @dataclass(frozen=True)
 class Draft:
-    """A plan as the checks look at it.
-
-    ``baseline`` is the sweep declared under the baseline's name, ``baseline_stored`` whether runs
-    of it are stored.
-    """
+    """A plan to check; the fields are the arguments of `audit_plan`."""
 
     sweep: Sweep
     runs: tuple[Run, ...]
@@ -67,16 +64,16 @@ class Draft:
 
     @cached_property
     def configs(self) -> tuple[Config, ...]:
-        """Their configs."""
+        """The configs of the main runs."""
         return tuple(run.config for run in self.main)
 
     @cached_property
     def arms(self) -> frozenset[str]:
-        """The arms of which a run is planned."""
+        """The arms that have a planned run."""
         return frozenset(run.arm for run in self.runs) - {MAIN}
 
     def constants(self, id: str) -> list[str]:
-        """Return the parameters that a question asks about and that no run varies."""
+        """Return the parameters of a question that no run varies."""
         return [
             name
             for name in self.sweep.questions[id].parameters
@@ -99,9 +96,9 @@ def audit_plan(
     runs
         The planned runs of all arms.
     power
-        That of the sweep's questions; where it says what a question lacks, so does a finding.
+        The power of the sweep's questions. It says what a question lacks, and a finding repeats it.
     baseline
-        The sweep that is declared under the baseline's name, where one is.
+        The sweep that is declared under the baseline's name, or None.
     baseline_stored
         Whether runs of the baseline are stored.
 
@@ -121,13 +118,11 @@ def audit_plan(
         duplicate_config,
         no_control,
     )
-    findings = [finding for check in checks for finding in check(draft)]
-    order = ("error", "warning", "info")
-    return tuple(sorted(findings, key=lambda finding: order.index(finding.severity)))
+    return errors_first(finding for check in checks for finding in check(draft))
 
 
 def unanswerable(draft: Draft) -> Iterator[Finding]:
-    """Say what a question lacks, and where that is a parameter that does not vary."""
+    """Say what a question lacks, with a code of its own for a parameter that does not vary."""
     lacking = {power.question: power.why for power in draft.power if power.why}
     for id_ in draft.sweep.questions:
         for name in draft.constants(id_):
@@ -137,7 +132,7 @@ def unanswerable(draft: Draft) -> Iterator[Finding]:
                 "constant_parameter",
                 "warning",
                 f"{id_} asks about {name}, which is {value} in every run: it needs an arm with "
-                f"other values, or a space that varies it",
+                "other values, or a space that varies it",
                 (name,),
             )
         if id_ in lacking and not draft.constants(id_):
@@ -219,8 +214,8 @@ def long_warmup(draft: Draft) -> Iterator[Finding]:
             "long_warmup",
             "warning",
             f"{_named([run for run, _ in short])} of {draft.main[0].steps} steps warm up for as "
-            f"many or more (up to {longest}): the learning rate is never that of the config for "
-            "longer than a step",
+            f"many or more (up to {longest}): the learning rate reaches that of the config for a "
+            "step at most",
             ("warmup_steps",),
         )
 
@@ -268,7 +263,7 @@ def not_drawn(draft: Draft) -> Iterator[Finding]:
                 "not_drawn",
                 "warning",
                 f"no run has {of.parameter} {' or '.join(absent)}, though the space does: nothing "
-                "is learnt of it",
+                "is learnt about it",
                 (of.parameter,),
             )
 
@@ -306,7 +301,4 @@ def _windows(draft: Draft) -> Iterator[tuple[str, float]]:
 
 def _named(runs: Sequence[Run]) -> str:
     """Return "runs 03, 17"."""
-    names = [f"{run.index:02d}" for run in runs[:NAMED]]
-    if len(runs) > NAMED:
-        names.append(f"{len(runs) - NAMED} more")
-    return f"run{'s' * (len(runs) > 1)} {', '.join(names)}"
+    return f"run{'s' * (len(runs) > 1)} {first((f'{run.index:02d}' for run in runs), NAMED)}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -14,18 +14,17 @@ from harness.observations import Observations
 from harness.observations.levels import is_range
 from harness.protocols import Claim
 from harness.records import Result, Value
-from harness.verdicts import Evidence
+from harness.verdicts import Evidence, Finding
 
 ALARM = 0.04
-"""Rate of false alarms that a code may have on a clean random design, split over its tests."""
+"""The rate of false alarms that a code may have on a clean random design, over all its tests."""
 
 
 @dataclass(frozen=True)
 class View:
-    """A sweep's evidence with its declaration, as the checks look at it."""
+    """A sweep's evidence with its declaration; the arguments of `audit`."""
 
     evidence: Evidence
-    observed: Observations
     questions: Mapping[str, Claim]
     given: Mapping[str, str]
     planned_runs: int | None
@@ -33,20 +32,20 @@ class View:
     declared_arms: Collection[str] | None
     post_hoc: Collection[str]
 
+    @cached_property
+    def observed(self) -> Observations:
+        """The final main runs."""
+        return observations.observe(self.evidence.runs)
+
     @property
     def metric(self) -> str:
         """The name of the metric."""
         return self.evidence.metric.name
 
     @cached_property
-    def final(self) -> tuple[Result, ...]:
-        """The main runs that are done for good, diverged ones last."""
-        return (*self.observed.completed, *self.observed.diverged)
-
-    @cached_property
     def columns(self) -> dict[str, list[Value]]:
-        """The values [n] of each parameter over the `final` runs; None where one is not set."""
-        return columns_of(self.final)
+        """The values [n] of each parameter over the final runs; None where one is not set."""
+        return columns_of(self.observed.final)
 
     def how_to_have(self, arm: str, size: int | str) -> str:
         """Say how to have an arm trained, which is declared as ``arm=size``."""
@@ -55,6 +54,12 @@ class View:
     def generator(self) -> np.random.Generator:
         """Return a generator that is the same for the same seed."""
         return np.random.default_rng([abs(self.evidence.seed), 0xA0D17])
+
+
+def errors_first(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """Return ``findings`` with errors first, then warnings."""
+    order = ("error", "warning", "info")
+    return tuple(sorted(findings, key=lambda finding: order.index(finding.severity)))
 
 
 def columns_of(results: Sequence[Result]) -> dict[str, list[Value]]:
@@ -67,7 +72,7 @@ def columns_of(results: Sequence[Result]) -> dict[str, list[Value]]:
 
 
 def numeric(columns: Mapping[str, list[Value]]) -> dict[str, NDArray[np.float64]]:
-    """Return those of ``columns`` that hold many numbers, as arrays [n]."""
+    """Return the ``columns`` of many numbers, as arrays [n]."""
     return {
         name: np.array(values, dtype=np.float64)
         for name, values in columns.items()
@@ -78,7 +83,7 @@ def numeric(columns: Mapping[str, list[Value]]) -> dict[str, NDArray[np.float64]
 def how_to_have(declared: Collection[str] | None, arm: str, size: int | str) -> str:
     """Say how to have an arm trained: by an option where it is ``declared``, else by declaring it.
 
-    That is nothing where no arms are declared at all, as of a table, whose runs are as they are.
+    Empty where ``declared`` is None, as for a table, whose runs are as they are.
     """
     if declared is None:
         return ""

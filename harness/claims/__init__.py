@@ -14,8 +14,8 @@ judged to a verdict when the runs are in::
         batch_size=no_worse("batch_size", 8, than=(4, 12), margin=0.02),
     )
 
-``supported`` and ``refuted`` are shown, each by a test; what is not shown either way is
-``inconclusive``, and what the data cannot say is ``unanswerable`` with what would answer it.
+``supported`` and ``refuted`` claims are each shown by a test. A claim that is not shown either way
+is ``inconclusive``; one that the data cannot decide is ``unanswerable``, with what would answer it.
 """
 
 from __future__ import annotations
@@ -112,9 +112,9 @@ def best_inside(
 ) -> BestInside:
     """Claim that the best value of a numeric ``parameter`` lies inside its range.
 
-    ``within`` names a parameter whose levels repeat and move perf themselves: only runs that agree
-    on it are compared. ``margin`` is what thirds of the range must agree within to refute the
-    claim; None takes the sweep's.
+    ``within`` names another parameter with repeated levels that changes perf as well: only runs
+    that agree on it are compared. The claim is refuted where thirds of the range agree within
+    ``margin``; None takes the sweep's.
     """
     return BestInside(parameter, within, margin)
 
@@ -124,7 +124,7 @@ def no_worse(
 ) -> NoWorse:
     """Claim that ``reference`` is no worse than the values ``than``, by more than ``margin``.
 
-    The sweep needs an arm of the parameter's name, whose runs are matched with main ones in all
-    else. ``margin`` None takes the sweep's.
+    The sweep needs an arm of the parameter's name; its runs are matched with main runs in all else.
+    ``margin`` None takes the sweep's.
     """
     return NoWorse(parameter, reference, tuple(than), margin)

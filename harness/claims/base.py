@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-import numpy as np
-
 from harness import observations
 from harness.claims import nights
 from harness.claims.design import Design
+from harness.errors import SweepError
 from harness.observations import Observations
 from harness.protocols import Claim
 from harness.records import Run, finite
@@ -37,18 +36,21 @@ OTHER_EVALUATION = Need(
 
 MARGIN = Need("margin", "a margin (--margin)")
 
+NO_MARGIN = "no margin is stated for this metric, so nothing can be supported or refuted by it"
+"""The reason why a rule that needs a margin decides nothing without one."""
+
 COLLAPSING = 0.15
-"""The share of collapsing runs that a sample should be large enough to hold one of."""
+"""A sample should be large enough to hold a collapsed run where this share of runs collapses."""
 
 
 @dataclass(frozen=True)
 class BaseClaim:
     """A claim on a sweep: a frozen statement that can be hashed before the first run.
 
-    A subclass states itself in `question` and `describe` and decides in `decide`, which is called
-    with at least one final run and never with a degenerate metric. What it leaves out has a
-    default: it needs no arm and no baseline, says no power, is judged early at looks, and a
-    nightly comparison tests whether the mean has moved.
+    A subclass has its words in `question` and `describe` and its rule in `decide`, which is called
+    with at least one final run and never with a metric that is the same in every run. The rest has
+    defaults: the claim needs no arm and no baseline, does not say its power, is judged early at
+    looks, and a nightly comparison tests whether the mean has moved.
     """
 
     @property
@@ -58,7 +60,7 @@ class BaseClaim:
 
     @property
     def within(self) -> str | None:
-        """The parameter whose levels are compared each by itself; None where all runs are."""
+        """The parameter within whose levels runs are compared; None where all are together."""
         return None
 
     @property
@@ -86,13 +88,12 @@ class BaseClaim:
         raise NotImplementedError
 
     def describe(self, metric: Metric = DELTA_PERF) -> str:
-        """Return the claim and its thresholds in one line, which is what is hashed."""
+        """Return the claim and its thresholds in one line; the line is hashed."""
         raise NotImplementedError
 
     def judge(self, id: str, evidence: Evidence) -> Verdict:
         """Judge the claim on ``evidence``. Equal evidence and id give an equal verdict."""
-        guarded = unjudgeable(self, id, evidence)
-        return self.decide(id, evidence) if guarded is None else guarded
+        return unjudgeable(self, id, evidence) or self.decide(id, evidence)
 
     def decide(self, id: str, evidence: Evidence) -> Verdict:
         """Decide the claim on runs that can be judged; end in `verdict` or `unanswerable`."""
@@ -111,7 +112,7 @@ class BaseClaim:
         return nights.mean_moved(now, then, was)
 
     def window(self, run: Run) -> tuple[float, float] | None:
-        """Return the first and last step of the part of the curve it looks at; None without."""
+        """Return the first and last step that the claim compares on the curve; None for neither."""
         return None
 
     def verdict(
@@ -166,36 +167,45 @@ class BaseClaim:
     ) -> Verdict:
         """Return the verdict that the data lack what the question needs.
 
-        What the design of the sweep rules out has no p value, and takes no part in Holm's
-        correction; what is missing from the data has the p value 1.
+        A question that is ruled out ``by_design`` of the sweep has no p value and takes no part in
+        Holm's correction. A question without the data it needs has the p value 1.
         """
-        return self.verdict(
-            id,
-            evidence,
-            "unanswerable",
-            reason,
-            p_value=None if by_design else 1.0,
-            n=n,
-            reason=reason,
-            needs=needs,
-        )
+        return unanswerable(self, id, evidence, reason, by_design=by_design, n=n, needs=needs)
+
+
+class MarginClaim(BaseClaim):
+    """A claim that rests on a ``margin``, its last field; None is the sweep's margin."""
+
+    margin: float | None
+
+    def __post_init__(self) -> None:
+        if self.margin is not None and not self.margin > 0.0:
+            raise SweepError(f"margin must be positive, got {self.margin}")
+
+    @property
+    def margin_words(self) -> str:
+        """The margin as the claim's description states it."""
+        return "the sweep's margin" if self.margin is None else repr(self.margin)
+
+    def margin_of(self, evidence: Evidence) -> float | None:
+        """Return the claim's own margin, or else the sweep's; None where neither is stated."""
+        return evidence.margin if self.margin is None else self.margin
 
 
 @dataclass(frozen=True)
 class BaselineClaim(BaseClaim):
     """A claim that compares with a baseline.
 
-    A subclass decides in `against`, which is called with a baseline of at least one final run that
-    is not degenerate, or in `against_counts` where only counts were published.
+    A subclass decides in `against`, which is called with a baseline of final runs that differ in
+    the metric, or in `against_counts` where only counts were published.
     """
 
     @property
     def uses_baseline(self) -> bool:
-        """Whether the claim compares with a baseline."""
         return True
 
     def decide(self, id: str, evidence: Evidence) -> Verdict:
-        """Decide against the baseline that there is; say what is missing where there is none."""
+        """Decide against the baseline; say what is missing where there is none."""
         baseline, n = evidence.baseline, observations.observe(evidence.runs).total
         needs = (baseline_runs(evidence),)
         if isinstance(baseline, Counts):
@@ -226,7 +236,7 @@ class BaselineClaim(BaseClaim):
 def unjudgeable(claim: Claim, id: str, evidence: Evidence) -> Verdict | None:
     """Return the verdict on any claim where no run has finished, or the metric is a constant.
 
-    None where neither is so, and the claim itself is to be judged.
+    None otherwise: then the claim decides.
     """
     observed = observations.observe(evidence.runs)
     if observed.total == 0:
@@ -235,21 +245,35 @@ def unjudgeable(claim: Claim, id: str, evidence: Evidence) -> Verdict | None:
         reason, need = constant, OTHER_EVALUATION
     else:
         return None
+    return unanswerable(claim, id, evidence, reason, n=observed.total, needs=(need,))
+
+
+def unanswerable(
+    claim: Claim,
+    id: str,
+    evidence: Evidence,
+    reason: str,
+    *,
+    by_design: bool = False,
+    n: int = 0,
+    needs: Iterable[Need] = (),
+) -> Verdict:
+    """Return the verdict of `BaseClaim.unanswerable` on any claim."""
     return Verdict(
         id=id,
         question=claim.question(evidence.metric),
         claim=claim.describe(evidence.metric),
         verdict="unanswerable",
         answer=reason,
-        p_value=1.0,
-        n=observed.total,
+        p_value=None if by_design else 1.0,
+        n=n,
         reason=reason,
-        needs=(need,),
+        needs=tuple(needs),
     )
 
 
 def constant_metric(evidence: Evidence) -> str | None:
-    """Say that the metric is the same in every run, of more than one; None where it is not."""
+    """Say that the metric is the same in all of several runs; None where it is not."""
     observed = observations.observe(evidence.runs)
     return _constant(evidence.metric.name, observed) if observed.is_degenerate else None
 
@@ -260,7 +284,7 @@ def _constant(what: str, observed: Observations) -> str:
 
 
 def outcome(value: float, metric: Metric) -> str:
-    """Return a value of ``metric``: as a change where 0 means something, else as it is."""
+    """Return a value of ``metric`` in words: with its sign where 0 means something."""
     return number(value) if metric.zero == "arbitrary" else signed(value)
 
 
@@ -269,23 +293,15 @@ def level_of(evidence: Evidence) -> float:
     return 1.0 - 2.0 * evidence.alpha
 
 
-def margin_of(margin: float | None, evidence: Evidence) -> float | None:
-    """Return a claim's own margin, or else the sweep's; None where neither is stated."""
-    return evidence.margin if margin is None else margin
-
-
-def no_margin() -> str:
-    """Return why a rule that needs a margin decides nothing without one."""
-    return "no margin is stated for this metric, so nothing can be supported or refuted by it"
-
-
-def generator(evidence: Evidence, id: str) -> np.random.Generator:
-    """Return the generator of a question: the same for the same seed and id, everywhere."""
-    return nights.generator(evidence.seed, id)
+def verdict_of(evidence: Evidence, greater: float, less: float) -> VerdictName:
+    """Return the verdict of two one-sided p values: of the claim, and of its opposite."""
+    if greater <= evidence.alpha:
+        return "supported"
+    return "refuted" if less <= evidence.alpha else "inconclusive"
 
 
 def baseline_runs(evidence: Evidence) -> Need:
-    """Return the need of the baseline's runs in the store."""
+    """Return the need for the baseline's runs in the store."""
     published = isinstance(evidence.baseline, Counts) and (
         evidence.baseline.name == evidence.baseline_name
     )
@@ -307,20 +323,12 @@ def like_for_like(evidence: Evidence, answer: str) -> str:
 def unseen(runs: int) -> str:
     """Return the line on what so few runs may not show at all; empty where they are enough.
 
-    No test on a mean knows of a kind of run that none of its values is.
+    A test on a mean cannot know of a kind of run that the sample has none of.
     """
     chance = (1.0 - COLLAPSING) ** runs
     if chance <= 0.05:
         return ""
     return (
-        f"{plural(runs, 'run')}: a collapse that befalls {COLLAPSING:.0%} of runs is in none of "
-        f"them with probability {chance:.2f}, and then not in this answer"
+        f"{plural(runs, 'run')}: if {COLLAPSING:.0%} of runs collapse, none of these does with "
+        f"probability {chance:.2f}, and then this answer does not show it"
     )
-
-
-def survivors(observed: Observations, whose: str) -> str:
-    """Return the line on the diverged runs that are left out of a mean; empty without any."""
-    count = len(observed.diverged)
-    if not count:
-        return ""
-    return f"{plural(count, 'diverged run')} of {whose} left out: the mean is that of the survivors"

@@ -1,9 +1,10 @@
-"""The plan of a sweep as its claims see it when they say how likely they are to be shown."""
+"""The plan of a sweep, from which claims work out their power."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 
@@ -16,15 +17,21 @@ from harness.text import number, plural
 from harness.verdicts import DELTA_PERF, MOST, Counts, Effect, Pricing
 
 ENOUGH = 8
-"""So many stored runs or pairs tell an SD."""
+"""The stored runs or pairs that it takes to estimate an SD."""
+
+GAINS = (0.5, 1.0)
+"""Standard gains, in SDs of a run."""
+
+MOST_SIMULATED = 192
+"""Sizes up to which a power is simulated: that of a larger sweep is at least this one's."""
 
 
 @dataclass(frozen=True)
 class Design:
-    """A planned sweep, with the stored runs that tell how such runs come out.
+    """A planned sweep, with stored runs that show how much such runs spread.
 
     ``runs`` are the planned ones of all arms. ``stored`` are runs of the sweep and of its baseline,
-    ``baseline_runs`` how many main runs that one is to have.
+    ``baseline_runs`` the number of main runs that the baseline is to have.
     """
 
     sweep: Sweep
@@ -66,7 +73,7 @@ class Design:
 
     @cached_property
     def spread(self) -> tuple[float, str] | None:
-        """The SD of ΔPerf over runs, and of which runs; None where too few are stored."""
+        """The SD of ΔPerf over runs, and which runs those are; None where too few are stored."""
         ours = tuple(result for result in self.ours if result.run.arm == MAIN)
         for results, whose in ((ours, self.sweep.name), (self.theirs, self.sweep.baseline)):
             found = spread_of(observations.observe(results).delta)
@@ -81,6 +88,38 @@ class Design:
         space = self.sweep.parameters
         points = unit_points(self.sweep.sampler, n, n, len(space), self.sweep.seed)
         return [space.config(point) for point in points]
+
+    @property
+    def gains(self) -> list[tuple[float, float, str]]:
+        """The standard gains: in SDs, in the metric's unit (SDs where unknown), and in words."""
+        if self.spread is None:
+            return [(gain, gain, spreads(gain)) for gain in GAINS]
+        sd = self.spread[0]
+        return [(gain, gain * sd, f"{number(gain * sd)} ({spreads(gain)})") for gain in GAINS]
+
+    @property
+    def lacks_baseline(self) -> str:
+        """The reason why nothing is compared with a baseline: there is none. Empty where one is."""
+        return "" if self.sweep.baseline is not None else "the sweep has no baseline"
+
+    def versus_baseline(
+        self, fewest: int, effects: tuple[Effect, ...], most: int = MOST
+    ) -> Pricing:
+        """Return the pricing of a claim that needs each run of the baseline."""
+        n, m, lacking, spread = self.n, self.other_n, self.lacks_baseline, self.spread
+        if not lacking and isinstance(self.sweep.baseline, Counts):
+            lacking = f"published counts have no {DELTA_PERF.name} of each run"
+        if not lacking and min(n, m) < fewest:
+            lacking = f"it needs {fewest} runs on each side, not {n} against {m}"
+        if lacking:
+            return Pricing(n, why=lacking)
+        given = f"against {plural(m, 'run')} of the baseline; the SD of a run is "
+        given += "not known yet" if spread is None else f"{number(spread[0])}, of {spread[1]}"
+        return Pricing(n, effects, given=given, least=fewest, most=most)
+
+    def simulations(self, n: int, most: int) -> int:
+        """Return the number of simulated samples: ``most`` for the plan itself, if not large."""
+        return most if n == self.n and n + self.other_n <= 150 else most * 3 // 10
 
     def rng(self, words: str) -> np.random.Generator:
         """Return the generator of a simulation: the same for the same words, at every size."""
@@ -97,47 +136,20 @@ def spread_of(values: observations.FloatArray) -> float | None:
     return float(np.std(values, ddof=1))
 
 
-GAINS = (0.5, 1.0)
-"""Standard gains, in SDs of a run."""
+def effects(
+    power: Callable[[float, int], float],
+    sizes: Iterable[tuple[float, float, str]],
+    words: Callable[[str], str],
+    shown: Callable[[str], str],
+) -> tuple[Effect, ...]:
+    """Return an effect for each of ``sizes``: as ``power`` takes it, in the claim's unit, in words.
 
-MOST_SIMULATED = 192
-"""Sizes up to which a power is simulated: that of a larger sweep is at least this one's."""
-
-
-def versus_baseline(
-    design: Design, fewest: int, effects: tuple[Effect, ...], most: int = MOST
-) -> Pricing:
-    """Return the pricing of a claim that needs the baseline's runs one by one."""
-    n, m = design.n, design.other_n
-    lacking = no_baseline(design)
-    if not lacking and isinstance(design.sweep.baseline, Counts):
-        lacking = f"published counts have no {DELTA_PERF.name} of each run"
-    if not lacking and min(n, m) < fewest:
-        lacking = f"it needs {fewest} runs on each side, not {n} against {m}"
-    if lacking:
-        return Pricing(n, why=lacking)
-    spread = design.spread
-    given = f"against {plural(m, 'run')} of the baseline; the SD of a run is "
-    given += "not known yet" if spread is None else f"{number(spread[0])}, of {spread[1]}"
-    return Pricing(n, effects, given=given, least=fewest, most=most)
-
-
-def no_baseline(design: Design) -> str:
-    """Say that the sweep has no baseline; empty where it has."""
-    return "" if design.sweep.baseline is not None else "the sweep has no baseline"
-
-
-def simulations(n: int, design: Design, most: int) -> int:
-    """Return how many samples are simulated: ``most`` for the plan itself, if it is not large."""
-    return most if n == design.n and n + design.other_n <= 150 else most * 3 // 10
-
-
-def in_spreads(design: Design) -> list[tuple[float, float, str]]:
-    """Return the standard gains: in SDs, as a size in the unit that is known, and in words."""
-    if design.spread is None:
-        return [(gain, gain, spreads(gain)) for gain in GAINS]
-    spread = design.spread[0]
-    return [(gain, gain * spread, f"{number(gain * spread)} ({spreads(gain)})") for gain in GAINS]
+    ``words`` and ``shown`` put the size in words into those of the `Effect`.
+    """
+    return tuple(
+        Effect(words(said), size, shown(said), partial(power, effect))
+        for effect, size, said in sizes
+    )
 
 
 def spreads(size: float) -> str:

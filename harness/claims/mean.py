@@ -9,51 +9,39 @@ import numpy as np
 
 from harness import observations, statistics
 from harness.claims import nights
-from harness.claims.base import generator, level_of, outcome
-from harness.claims.design import Design, in_spreads, versus_baseline
+from harness.claims.base import level_of, outcome
+from harness.claims.design import Design, effects
 from harness.claims.versus import VersusBaseline, left_out, unseen_in_either
 from harness.observations import Observations
 from harness.text import interval
-from harness.verdicts import (
-    DELTA_PERF,
-    Difference,
-    Effect,
-    Evidence,
-    Metric,
-    Pricing,
-    Verdict,
-)
+from harness.verdicts import DELTA_PERF, Difference, Evidence, Metric, Pricing, Verdict
 
 
 @dataclass(frozen=True)
 class MeanAboveBaseline(VersusBaseline):
     """A random run of this sweep gains more on average than a random run of the baseline.
 
-    Welch's test decides, both ways, and must be borne out by two tests that skewness does not
-    mislead (`statistics.compare_means`). It compares sweeps as they are, not one parameter of them.
+    Welch's test decides, both ways, together with two tests that skewness does not mislead
+    (`statistics.compare_means`). It compares sweeps as they are, not one parameter of them.
     """
 
     def question(self, metric: Metric = DELTA_PERF) -> str:
-        """Return the question in plain words."""
         return f"Is the mean {metric.name} higher than the baseline's?"
 
     def describe(self, metric: Metric = DELTA_PERF) -> str:
-        """Return the claim and its thresholds in one line."""
         return (
             f"mean {metric.name} > the baseline's: one-sided Welch t test over completed runs, "
             "also corrected for skewness and permuted"
         )
 
     def missing_in_counts(self, metric: Metric) -> str:
-        """Say what published counts lack for this claim."""
         return f"they have no {metric.name} of each run, so no mean with its uncertainty"
 
     def against(self, id: str, evidence: Evidence, other: Observations) -> Verdict:
-        """Decide against a baseline's runs."""
         observed = observations.observe(evidence.runs)
-        if min(observed.delta.size, other.delta.size) < 2:
-            return self.too_few(id, evidence, observed, other, 2)
-        rng = generator(evidence, id)
+        if min(observed.delta.size, other.delta.size) < self.fewest:
+            return self.too_few(id, evidence, observed, other)
+        rng = nights.generator(evidence.seed, id)
         compared = statistics.compare_means(observed.delta, other.delta, rng, level_of(evidence))
         ours, theirs = (float(np.mean(side.delta)) for side in (observed, other))
         said = partial(outcome, metric=evidence.metric)
@@ -68,30 +56,23 @@ class MeanAboveBaseline(VersusBaseline):
             id,
             evidence,
             compared,
-            answers=(f"yes: {found}", f"no, lower: {found}", f"not shown: {found}"),
-            reason="a random run of this sweep against one of that, not the effect of a parameter",
+            found=found,
+            opposite="lower",
+            reason="random runs of this sweep against the baseline's, not a parameter's effect",
             details=(*lines, *left_out(observed, other), unseen_in_either(observed, other)),
         )
 
     def power(self, design: Design) -> Pricing:
-        """Return the effects that the claim is priced at, and how likely it is shown."""
-
-        def power(n: int, effect: float) -> float:
+        def power(effect: float, n: int) -> float:
             return statistics.welch_power(effect, n, design.other_n, alpha=design.sweep.alpha)
 
-        return versus_baseline(
-            design,
-            2,
-            tuple(
-                Effect(
-                    f"mean higher by {words}",
-                    size,
-                    f"a mean that is higher by {words} is shown to be above the baseline's",
-                    partial(power, effect=effect),
-                )
-                for effect, size, words in in_spreads(design)
-            ),
+        gains = effects(
+            power,
+            design.gains,
+            lambda gain: f"mean higher by {gain}",
+            lambda gain: f"a mean that is higher by {gain} is shown to be above the baseline's",
         )
+        return design.versus_baseline(self.fewest, gains)
 
     def worse(self, now: Evidence, then: Evidence, was: Verdict) -> tuple[Difference, ...]:
         """Test whether the mean is lower now."""

@@ -1,8 +1,9 @@
-"""Whether a sweep is worse than a stored one of the same declaration: the tests that claims share.
+"""Tests of whether a sweep is worse than a stored one of the same declaration.
 
-Each test is one-sided, and holds its level where both sweeps have the same truth. Runs of the same
-configuration and seed are compared in pairs, so that what configurations differ by does not count
-as noise; else the two samples are. A diverged run counts as having lost all that was ever lost.
+Each test is one-sided and holds its level where both sweeps have the same truth. Runs of the same
+configuration and seed are compared in pairs, so that differences between configurations do not
+count as noise. Without such pairs the two samples are compared. A diverged run counts as having
+lost as much as any run did.
 """
 
 from __future__ import annotations
@@ -18,17 +19,17 @@ from harness.records import Result
 from harness.verdicts import Difference, Evidence, Verdict
 
 Values = Mapping[Hashable, float]
-"""The outcome of each run, by what makes two of them the same run."""
+"""The outcome of each run, by the key that is the same on both nights (`same_run`)."""
 
 
 def generator(seed: int, words: str) -> np.random.Generator:
-    """Return the generator of a question: the same for the same seed and words, everywhere."""
+    """Return a generator that depends on the seed and the words alone, such as a question's id."""
     key = int.from_bytes(hashlib.sha256(words.encode()).digest()[:8], "big")
     return np.random.default_rng([abs(seed), key])
 
 
 def of_nights(now: Evidence, was: Verdict) -> np.random.Generator:
-    """Return the generator of the comparison of a question's two nights."""
+    """Return the generator for comparing a question's two nights."""
     return generator(now.seed, f"{was.id} then and now")
 
 
@@ -39,7 +40,7 @@ def mean_fell(now: Evidence, then: Evidence, was: Verdict) -> Difference:
 
 
 def mean_moved(now: Evidence, then: Evidence, was: Verdict) -> tuple[Difference, ...]:
-    """Test whether the mean has moved either way: for a claim of which it is not known which."""
+    """Test whether the mean has moved either way, for a claim that may need it high or low."""
     (ours, theirs), rng = gains_of_both(now, then), of_nights(now, was)
     worse, better = fell(ours, theirs, rng), fell(theirs, ours, rng)
     return (Difference(f"mean {now.metric.name}", min(1.0, 2.0 * min(worse, better))),)
@@ -67,7 +68,7 @@ def fell(now: Values, then: Values, rng: np.random.Generator) -> float:
 
 
 def floor_of(now: Evidence, then: Evidence) -> float:
-    """Return the value that diverged runs of either night count with."""
+    """Return the outcome that a diverged run of either night counts as."""
     return observations.worst_value(observations.observe(now.runs), observations.observe(then.runs))
 
 

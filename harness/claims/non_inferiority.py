@@ -10,14 +10,7 @@ import numpy as np
 
 from harness import observations, statistics
 from harness.claims import nights
-from harness.claims.base import (
-    MARGIN,
-    OTHER_EVALUATION,
-    BaseClaim,
-    level_of,
-    margin_of,
-    no_margin,
-)
+from harness.claims.base import MARGIN, NO_MARGIN, OTHER_EVALUATION, MarginClaim, level_of
 from harness.claims.design import Design, spread_of
 from harness.errors import SweepError
 from harness.observations import Observations
@@ -37,19 +30,20 @@ from harness.verdicts import (
 )
 
 FEWEST_PAIRS = 12
-"""Pairs with a value below which nothing is decided on it."""
+"""The fewest pairs with a value on which that value is judged."""
 
 RUN_SD = 0.016
-"""Assumed SD of a run apart from what its pair shares, where no pairs are stored to tell it."""
+"""The SD of a run apart from what its pair shares, assumed where no pairs are stored."""
 
 
 @dataclass(frozen=True)
-class NoWorse(BaseClaim):
+class NoWorse(MarginClaim):
     """A ``reference`` value of a parameter is no worse than the values ``than``, by ``margin``.
 
-    Each other value has an arm of runs matched with main runs in all but that parameter. Supported
-    where every one-sided lower bound of the paired difference lies above −``margin``; refuted where
-    some upper bound lies below it, at α over the number of values. None is the sweep's margin.
+    Each other value has an arm of runs matched with main runs in all but that parameter. The claim
+    is supported where every one-sided lower bound of the paired difference lies above −``margin``,
+    and refuted where some upper bound lies below it, at α over the number of values. ``margin``
+    None is the sweep's.
     """
 
     parameter: str
@@ -63,34 +57,28 @@ class NoWorse(BaseClaim):
                 f"{self.parameter} {self.reference!r} needs other values to compare with, "
                 f"got {self.than!r}"
             )
-        if self.margin is not None and not self.margin > 0.0:
-            raise SweepError(f"margin must be positive, got {self.margin}")
+        super().__post_init__()
 
     @property
     def parameters(self) -> tuple[str, ...]:
-        """The parameters that the claim names."""
         return (self.parameter,)
 
     @property
     def arms(self) -> tuple[str, ...]:
-        """The arms that the claim needs."""
         return (self.parameter,)
 
     def question(self, metric: Metric = DELTA_PERF) -> str:
-        """Return the question in plain words."""
         others = " and ".join(str(value) for value in self.than)
         return f"Is {parameter_name(self.parameter)} {self.reference} no worse than {others}?"
 
     def describe(self, metric: Metric = DELTA_PERF) -> str:
-        """Return the claim and its thresholds in one line."""
-        margin = "the sweep's margin" if self.margin is None else repr(self.margin)
         return (
             f"{self.parameter} {self.reference!r} no worse than {list(self.than)!r}: paired "
-            f"non-inferiority over at least {FEWEST_PAIRS} pairs each; margin: {margin}"
+            f"non-inferiority over at least {FEWEST_PAIRS} pairs each; margin: "
+            f"{self.margin_words}"
         )
 
     def decide(self, id: str, evidence: Evidence) -> Verdict:
-        """Decide the claim on runs that can be judged."""
         observed = observations.observe(evidence.runs)
         name, arm = parameter_name(self.parameter), evidence.arms.get(self.parameter, ())
         arm_needed = Need(
@@ -133,19 +121,15 @@ class NoWorse(BaseClaim):
         return self._compare(id, evidence, arms, arm_needed)
 
     def _compare(
-        self,
-        id: str,
-        evidence: Evidence,
-        arms: list[_Matched],
-        arm_needed: Need,
+        self, id: str, evidence: Evidence, arms: list[_Matched], arm_needed: Need
     ) -> Verdict:
-        alpha, margin = evidence.alpha, margin_of(self.margin, evidence)
+        alpha, margin = evidence.alpha, self.margin_of(evidence)
         name = f"{parameter_name(self.parameter)} {self.reference}"
         shown = min(arms, key=lambda matched: matched.compared.low if matched.pairs else math.inf)
         lacking = [matched.label for matched in arms if matched.pairs < FEWEST_PAIRS]
         lost = [matched.label for matched in arms if matched.lost]
         verdict: VerdictName = "inconclusive"
-        p_value, reason, level = 1.0, no_margin(), level_of(evidence)
+        p_value, reason, level = 1.0, NO_MARGIN, level_of(evidence)
         needs: tuple[Need, ...] = (MARGIN,)
         compared = shown.compared
         answer = f"not shown: {shown.found(name, evidence.metric)}"
@@ -199,7 +183,6 @@ class NoWorse(BaseClaim):
         )
 
     def power(self, design: Design) -> Pricing:
-        """Return the effects that the claim is priced at, and how likely it is shown."""
         name = parameter_name(self.parameter)
         mains = {run.id for run in design.main if run.config[self.parameter] == self.reference}
         if not mains:
@@ -257,7 +240,7 @@ class NoWorse(BaseClaim):
         return tuple(found)
 
     def _ahead(self, evidence: Evidence, value: Value, floor: float) -> nights.Values:
-        """Return how much the reference value is ahead of another one, by main run."""
+        """Return how far the reference value is ahead of another one, by main run."""
         reference = _having(evidence.runs, self.parameter, self.reference)
         main = {observations.identity(result): result for result in reference}
         gains = nights.gains(evidence.runs, floor)
@@ -280,9 +263,9 @@ class _Matched:
     compared: Comparison
     pairs: int
     lost: int
-    """Pairs of which only the reference diverged."""
+    """Pairs in which only the reference diverged."""
     won: int
-    """Pairs of which only the other diverged."""
+    """Pairs in which only the other diverged."""
 
     @classmethod
     def of(cls, value: Value, main: Observations, arm: Sequence[Result], level: float) -> _Matched:
@@ -332,7 +315,7 @@ def _having(results: tuple[Result, ...], parameter: str, value: Value) -> tuple[
 
 
 def _pair_spread(claim: NoWorse, design: Design) -> tuple[float, str] | None:
-    """Return the SD of a run by chance, from stored pairs of the claim's arm, and of how many."""
+    """Return a run's SD apart from its pair, from stored pairs of the arm, and their number."""
     main = observations.observe(r for r in design.ours if r.run.arm == MAIN)
     variances, pairs = [], 0
     for value in claim.than:

@@ -5,22 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import lru_cache
 
 import numpy as np
 
 from harness import observations, statistics
 from harness.claims import nights
-from harness.claims.base import (
-    MARGIN,
-    OTHER_EVALUATION,
-    BaseClaim,
-    level_of,
-    margin_of,
-    no_margin,
-    unseen,
-)
-from harness.claims.design import GAINS, Design, spread_of, spreads
+from harness.claims.base import MARGIN, NO_MARGIN, OTHER_EVALUATION, MarginClaim, level_of, unseen
+from harness.claims.design import GAINS, Design, effects, spread_of, spreads
 from harness.errors import SweepError
 from harness.observations import Observations
 from harness.records import MAIN, Result, Run
@@ -29,7 +21,6 @@ from harness.text import interval, number, p_text, plural, signed
 from harness.verdicts import (
     DELTA_PERF,
     Difference,
-    Effect,
     Evidence,
     Metric,
     Need,
@@ -42,12 +33,12 @@ TOLERANCE = 0.05
 """A point of the curve may lie this far from the asked step, as a share of the run's steps."""
 
 FEWEST_GAINS = 28
-"""Gains below which a collapse of some runs may be in none: one of 15% of them, in .85²⁸ = .01. It
-would be called an improvement, and each further look at fewer would be another chance to do so."""
+"""Fewer gains than this may miss that 15% of runs collapse: of 28, none has with probability
+.85²⁸ = .01. The claim would then be supported, and each look at fewer would be one more chance."""
 
 
 @dataclass(frozen=True)
-class StillImproves(BaseClaim):
+class StillImproves(MarginClaim):
     """Perf still improves from step ``since`` to the last, by the paired gain of the runs.
 
     ``since`` counts the steps that the sweep declares, and is scaled with them; None is half of
@@ -62,41 +53,36 @@ class StillImproves(BaseClaim):
     def __post_init__(self) -> None:
         if self.since is not None and self.since < 0:
             raise SweepError(f"since must be a step from 0 on, got {self.since}")
-        if self.margin is not None and not self.margin > 0.0:
-            raise SweepError(f"margin must be positive, got {self.margin}")
+        super().__post_init__()
+
+    @property
+    def _since(self) -> str:
+        return "half of the steps" if self.since is None else f"step {self.since}"
 
     def question(self, metric: Metric = DELTA_PERF) -> str:
-        """Return the question in plain words."""
-        after = "half of the steps" if self.since is None else f"step {self.since}"
-        return f"Does perf still improve after {after}, or has it reached a plateau?"
+        return f"Does perf still improve after {self._since}, or has it reached a plateau?"
 
     def describe(self, metric: Metric = DELTA_PERF) -> str:
-        """Return the claim and its thresholds in one line."""
-        since = "half of the steps" if self.since is None else f"step {self.since}"
-        margin = "the sweep's margin" if self.margin is None else repr(self.margin)
         return (
-            f"perf improves from {since} to the last: paired t interval [L, U] of the gain, also "
-            "corrected for skewness, supported where L > 0 and U >= margin, refuted where U < "
-            f"margin; margin: {margin}"
+            f"perf improves from {self._since} to the last: paired t interval [L, U] of the gain, "
+            "also corrected for skewness, supported where L > 0 and U >= margin, refuted where U < "
+            f"margin; margin: {self.margin_words}"
         )
 
     def decide(self, id: str, evidence: Evidence) -> Verdict:
-        """Decide the claim on runs that can be judged."""
         observed = observations.observe(evidence.runs)
-        margin = margin_of(self.margin, evidence)
+        margin = self.margin_of(evidence)
         start, end, used = ends_of(observed.completed, self.since)
         if not used:
+            of = "half of the steps"
+            if observed.completed:
+                of = f"step {self.window(observed.completed[0].run)[0]:g}"
             return self.unanswerable(
                 id,
                 evidence,
                 "no run has its perf measured both at that step and at the end",
                 n=observed.total,
-                needs=(
-                    Need(
-                        "curve",
-                        f"an evaluation at {self._start_of(observed.completed)} and at the last",
-                    ),
-                ),
+                needs=(Need("curve", f"an evaluation at {of} and at the last"),),
             )
         gained = statistics.gain(start, end, level_of(evidence))
         if len(used) > 1 and statistics.is_constant(end - start):
@@ -108,24 +94,24 @@ class StillImproves(BaseClaim):
                 n=len(used),
                 needs=(OTHER_EVALUATION,),
             )
-        first, last = observations.window_of(used[0].run, self.since)
+        first, last = self.window(used[0].run)
         found = f"{signed(gained.estimate)} from step {first:g} to {last:g}"
         verdict, answer = _decided(gained, margin, found)
         window = statistics.rate_in_window(observations.learning_rates(used), first, last)
         if window is not None:
-            went = "from" if window.end < window.start else "between"
-            joint = "to" if window.end < window.start else "and"
+            falls = window.end < window.start
+            went, joint = ("from", "to") if falls else ("between", "and")
             answer += (
                 f"; the learning rate went {went} {window.start:.0%} {joint} {window.end:.0%} of "
                 "its peak in that window"
             )
+        more = Need("runs", "more runs with their learning curves")
         details = [_longer_training(observed, evidence), unseen(len(used))]
         if len(used) < observed.total:
             details.append(
                 f"{len(used)} of {plural(observed.total, 'run')} have both points of the curve; "
                 f"{plural(len(observed.diverged), 'diverged run')} left out"
             )
-        supported = verdict == "supported"
         return self.verdict(
             id,
             evidence,
@@ -135,21 +121,16 @@ class StillImproves(BaseClaim):
             low=gained.low,
             high=gained.high,
             level=gained.level,
-            p_value=gained.p_greater if supported or verdict == "inconclusive" else 1.0,
+            p_value=gained.p_greater if verdict != "refuted" else 1.0,
             n=gained.n,
             method="paired t interval of the gain, corrected for skewness",
-            reason=_reason(gained, margin),
-            needs=() if verdict != "inconclusive" else (_what_helps(margin),),
+            reason=f"{interval(gained)}, {p_text(gained.p_greater)}; "
+            + (NO_MARGIN if margin is None else f"margin {number(margin)}"),
+            needs=(MARGIN if margin is None else more,) if verdict == "inconclusive" else (),
             details=details,
         )
 
-    def _start_of(self, results: Sequence[Result]) -> str:
-        if not results:
-            return "half of the steps"
-        return f"step {observations.window_of(results[0].run, self.since)[0]:g}"
-
     def power(self, design: Design) -> Pricing:
-        """Return the effects that the claim is priced at, and how likely it is shown."""
         why, start = _window(self, design)
         if why:
             return Pricing(design.n, why=why)
@@ -158,7 +139,7 @@ class StillImproves(BaseClaim):
         # Without an SD the margin is taken to be as large as the smallest gain that is looked at.
         least = GAINS[0] if found is None else margin / found[0]
 
-        def power(n: int, effect: float) -> float:
+        def power(effect: float, n: int) -> float:
             return statistics.gain_power(effect, n, least, design.sweep.alpha)
 
         if found is None:
@@ -167,16 +148,13 @@ class StillImproves(BaseClaim):
         else:
             given = f"the SD of a run's gain is {number(found[0])}, of {found[1]}"
             gains = [(k * least, k * margin, number(k * margin)) for k in (1, 2)]
-        effects = tuple(
-            Effect(
-                f"gain of {words} from step {start:g}",
-                size,
-                f"a gain of {words} from step {start:g} on is shown",
-                partial(power, effect=effect),
-            )
-            for effect, size, words in gains
+        shown = effects(
+            power,
+            gains,
+            lambda gain: f"gain of {gain} from step {start:g}",
+            lambda gain: f"a gain of {gain} from step {start:g} on is shown",
         )
-        return Pricing(design.n, effects, given=given)
+        return Pricing(design.n, shown, given=given)
 
     @property
     def fewest(self) -> int:
@@ -190,7 +168,7 @@ class StillImproves(BaseClaim):
         return (Difference("gain in the window", nights.fell(late, earlier, rng)),)
 
     def window(self, run: Run) -> tuple[float, float]:
-        """Return the first and last step of the part of the curve it looks at."""
+        """Return the first and last step that the claim compares on the curve."""
         return observations.window_of(run, self.since)
 
 
@@ -212,7 +190,7 @@ def _decided(gained: Comparison, margin: float | None, found: str) -> tuple[Verd
 def ends_of(
     results: Sequence[Result], since: int | None
 ) -> tuple[observations.FloatArray, observations.FloatArray, list[Result]]:
-    """Return perf at the start and at the end of the window [n], and the n runs that have both."""
+    """Return perf at the start and the end of the window [n], and the n runs that have both."""
     ends: list[tuple[float, float]] = []
     used: list[Result] = []
     for result in results:
@@ -231,7 +209,7 @@ def ends_of(
 def _nearest(
     steps: tuple[int, ...], window: tuple[float, float], tolerance: float
 ) -> tuple[int | None, int | None]:
-    """Return which of ``steps`` are nearest to the ends of the window: of most runs, the same."""
+    """Return the indices of ``steps`` nearest to the ends of the window; most runs ask the same."""
     first, last = (statistics.nearest_point(steps, end, tolerance) for end in window)
     return first, last
 
@@ -239,8 +217,8 @@ def _nearest(
 def _longer_training(observed: Observations, evidence: Evidence) -> str:
     """Return the line that separates longer training from annealing; empty without the arm.
 
-    The runs of the ``half`` arm anneal over half of the steps: what the full runs are ahead of them
-    by is what the further steps gave.
+    The runs of the ``half`` arm anneal over half of the steps, so the full runs are ahead of them
+    by what the further steps gave.
     """
     half = observations.observe(evidence.arms.get("half", ()))
     differences = observations.paired_differences(observed, half)
@@ -251,17 +229,8 @@ def _longer_training(observed: Observations, evidence: Evidence) -> str:
     return (
         f"against half of the steps, annealed to the end: {signed(ahead.estimate)}, "
         f"{interval(ahead)}, {p_text(ahead.p_greater)} ({pairs}): what longer training adds, "
-        "annealing apart"
+        "apart from annealing"
     )
-
-
-def _reason(gained: Comparison, margin: float | None) -> str:
-    found = f"{interval(gained)}, {p_text(gained.p_greater)}"
-    return f"{found}; {no_margin()}" if margin is None else f"{found}; margin {number(margin)}"
-
-
-def _what_helps(margin: float | None) -> Need:
-    return MARGIN if margin is None else Need("runs", "more runs with their learning curves")
 
 
 def _late_gains(results: Sequence[Result], since: int | None) -> nights.Values:
@@ -271,7 +240,7 @@ def _late_gains(results: Sequence[Result], since: int | None) -> nights.Values:
 
 
 def _window(claim: StillImproves, design: Design) -> tuple[str, float]:
-    """Say which end of the window is not evaluated, if one is not, and where it begins."""
+    """Return why the window cannot be judged, empty where it can, and the step it begins at."""
     run = design.main[0]
     declared = run.declared_steps / 2 if claim.since is None else claim.since
     start = declared * run.steps / run.declared_steps
@@ -286,7 +255,7 @@ def _window(claim: StillImproves, design: Design) -> tuple[str, float]:
 
 
 def _gain_spread(claim: StillImproves, design: Design) -> tuple[float, str] | None:
-    """Return the SD of the gain of stored runs in the claim's window, and of which runs."""
+    """Return the SD of the gain of stored runs in the claim's window, and which runs those are."""
     ours = [result for result in design.ours if result.run.arm == MAIN]
     for results, whose in ((ours, design.sweep.name), (design.theirs, design.sweep.baseline)):
         completed = observations.observe(results).completed

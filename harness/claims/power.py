@@ -10,6 +10,7 @@ from harness.claims.design import Design
 from harness.protocols import Claim
 from harness.records import Result, Run
 from harness.sweeps.sweep import Sweep
+from harness.text import plural
 from harness.verdicts import Effect, Power, Pricing
 
 
@@ -26,13 +27,13 @@ def sweep_power(
     Parameters
     ----------
     stored
-        Runs of the sweep, its arms and its baseline, which tell how much runs spread. Without any,
+        Runs of the sweep, its arms and its baseline. They show how much runs spread; without any,
         effects are in units of that spread.
     runs
-        What is planned, of all arms; all that the sweep declares where None.
+        The planned runs of all arms; None means all that the sweep declares.
     baseline_runs
-        How many main runs the baseline is to have; where None, as many as are stored, or else as
-        the sweep has.
+        The number of main runs that the baseline is to have. None means as many as are stored, or
+        as the sweep has.
     notify
         Called with the id of each question before it is priced.
 
@@ -64,16 +65,16 @@ def power_of(id: str, claim: Claim, design: Design) -> tuple[Power, ...]:
 
 
 def _priced(id: str, found: Pricing, effect: Effect) -> Power:
-    power_at = cache(effect.power)
+    power_at, unit = cache(effect.power), found.unit.removesuffix("s")
     power = power_at(found.n)
     needed = statistics.runs_needed(
         power_at, found.least, found.most, start=found.n, every=found.every
     )
     enough = f"a probability of {statistics.TARGET:g} "
     enough += (
-        f"is not reached with {_sized(found.most, found.unit)}"
+        f"is not reached with {plural(found.most, unit)}"
         if needed is None
-        else f"needs {_sized(needed, found.unit)}"
+        else f"needs {plural(needed, unit)}"
     )
     return Power(
         question=id,
@@ -84,14 +85,10 @@ def _priced(id: str, found: Pricing, effect: Effect) -> Power:
         power=power,
         needed=needed,
         most=found.most,
-        says=f"with {_sized(found.n, found.unit)}, {effect.shown} with probability "
+        says=f"with {plural(found.n, unit)}, {effect.shown} with probability "
         f"{_probability(power)}; {enough}",
         given=found.given,
     )
-
-
-def _sized(count: int, unit: str) -> str:
-    return f"{count:,} {unit.removesuffix('s') if count == 1 else unit}"
 
 
 def _probability(value: float) -> str:

@@ -4,29 +4,17 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 
 from harness import observations, statistics
-from harness.claims import curtailment, nights
-from harness.claims.base import BaseClaim, level_of
-from harness.claims.design import Design, share
+from harness.claims.base import level_of, verdict_of
+from harness.claims.curtailment import Bounds, CountedClaim
+from harness.claims.design import Design, effects, share
 from harness.errors import SweepError
 from harness.observations import Observations, SuccessCount, rule_text
 from harness.text import interval, number, p_text, plural
-from harness.verdicts import (
-    DELTA_PERF,
-    Difference,
-    Effect,
-    Evidence,
-    Metric,
-    Need,
-    Pricing,
-    Rule,
-    Verdict,
-    VerdictName,
-)
+from harness.verdicts import DELTA_PERF, Evidence, Metric, Need, Pricing, Verdict
 
 SUCCESSES = (0.4, 0.6)
 """Standard success rates, as shares of the way from the rate to beat to 1: 0.7 and 0.8 for ½."""
@@ -36,11 +24,11 @@ NULL_RATE = 0.5
 
 
 @dataclass(frozen=True)
-class SuccessAbove(BaseClaim):
+class SuccessAbove(CountedClaim):
     """More than ``rate`` of the runs are shown to improve.
 
-    Supported by the exact one-sided binomial test on successes; refuted when more than 1 − ``rate``
-    of the runs are *shown to fail* by the same test. Few of either is inconclusive.
+    Supported by the exact one-sided binomial test on successes; refuted when the same test shows
+    that more than 1 − ``rate`` of the runs are *shown to fail*. Few of either is inconclusive.
     """
 
     rate: float = 0.5
@@ -50,11 +38,9 @@ class SuccessAbove(BaseClaim):
             raise SweepError(f"the success rate to beat must lie between 0 and 1, got {self.rate}")
 
     def question(self, metric: Metric = DELTA_PERF) -> str:
-        """Return the question in plain words."""
         return f"Do more than {self._target} of the runs improve?"
 
     def describe(self, metric: Metric = DELTA_PERF) -> str:
-        """Return the claim and its thresholds in one line."""
         return (
             f"success rate > {self.rate!r}: exact one-sided binomial on runs with "
             f"{rule_text('shown', metric)}; failing means below the sweep's min_gain"
@@ -65,10 +51,9 @@ class SuccessAbove(BaseClaim):
         return f"{100 * self.rate:.4g}%"
 
     def decide(self, id: str, evidence: Evidence) -> Verdict:
-        """Decide the claim on runs that can be judged."""
         observed = observations.observe(evidence.runs)
-        if evidence.metric.zero == "arbitrary":
-            return no_success(self, id, evidence)
+        if not evidence.metric.knows_success:
+            return self.no_success(id, evidence)
         level = level_of(evidence)
         count = observations.count_successes(observed, evidence.min_gain)
         rate = statistics.binomial(count.successes, count.runs, self.rate, level)
@@ -79,16 +64,15 @@ class SuccessAbove(BaseClaim):
             if enough is None
             else f"{enough} of {count.runs} would show more than {self._target}"
         )
-        verdict: VerdictName = "inconclusive"
-        needs: tuple[Need, ...] = ()
-        if rate.p_greater <= evidence.alpha:
-            verdict, answer = "supported", self._supported(count, evidence.metric)
-        elif failed.p_greater <= evidence.alpha:
-            verdict, answer = "refuted", _refuted(count, evidence.min_gain)
+        verdict = verdict_of(evidence, rate.p_greater, failed.p_greater)
+        if verdict == "supported":
+            answer = self._supported(count, evidence.metric)
+        elif verdict == "refuted":
+            answer = _refuted(count, evidence.min_gain)
             reason = f"the opposite is shown ({p_text(failed.p_greater)}); {reason}"
         else:
             answer = f"not shown: {_shown(count)}{_undecided(count, observed, evidence.metric)}"
-            needs = (Need("runs", "more runs, or an evaluation of more prompts"),)
+        more = Need("runs", "more runs, or an evaluation of more prompts")
         rule = rule_text(count.rule, evidence.metric)
         return self.verdict(
             id,
@@ -104,7 +88,7 @@ class SuccessAbove(BaseClaim):
             unit="share",
             method=f"exact one-sided binomial, Clopper–Pearson; success: {rule}",
             reason=reason,
-            needs=needs,
+            needs=(more,) if verdict == "inconclusive" else (),
             details=details_of(evidence, observed, count),
         )
 
@@ -119,43 +103,21 @@ class SuccessAbove(BaseClaim):
         )
 
     def power(self, design: Design) -> Pricing:
-        """Return the effects that the claim is priced at, and how likely it is shown."""
         n, alpha = design.n, design.sweep.alpha
         if statistics.binomial_threshold(n, self.rate, alpha) is None:
             fewest = math.ceil(math.log(alpha) / math.log(self.rate))
-            return Pricing(
-                n,
-                why=f"no count of {plural(n, 'run')} can show more than {share(self.rate)}; "
-                f"it takes {plural(fewest, 'run')}",
-            )
+            why = f"no count of {plural(n, 'run')} can show more than {share(self.rate)}; "
+            return Pricing(n, why=f"{why}it takes {plural(fewest, 'run')}")
         target = "one half" if self.rate == NULL_RATE else share(self.rate)
-        effects = tuple(
-            Effect(
-                f"{share(rate)} of runs succeed",
-                rate,
-                f"a true success rate of {share(rate)} is shown to be above {target}",
-                partial(statistics.binomial_power, true_rate=rate, rate=self.rate, alpha=alpha),
-            )
-            for rate in rates_above(self.rate)
+        rates = effects(
+            lambda rate, n: statistics.binomial_power(n, rate, self.rate, alpha),
+            rates_above(self.rate),
+            lambda rate: f"{rate} of runs succeed",
+            lambda rate: f"a true success rate of {rate} is shown to be above {target}",
         )
-        return Pricing(n, effects, every=True)
+        return Pricing(n, rates, every=True)
 
-    @property
-    def by_counts(self) -> bool:
-        """Whether counts alone decide the claim."""
-        return True
-
-    def curtailed(self, id: str, evidence: Evidence, planned: int) -> Verdict | None:
-        """Return the verdict that the runs still to come cannot change; None where they can."""
-        return curtailment.settled(self, id, evidence, planned, self._bounds)
-
-    def worse(self, now: Evidence, then: Evidence, was: Verdict) -> tuple[Difference, ...]:
-        """Test whether fewer runs succeed now, and whether their mean is lower."""
-        return (fewer_successes(now, then), nights.mean_fell(now, then, was))
-
-    def _bounds(
-        self, evidence: Evidence, observed: Observations, planned: int
-    ) -> curtailment.Bounds | None:
+    def bounds(self, evidence: Evidence, observed: Observations, planned: int) -> Bounds | None:
         """Return the bounds of the binomial test; None where runs to come can change its result."""
         count = observations.count_successes(observed, evidence.min_gain)
         said = statistics.curtailed_binomial(
@@ -172,46 +134,24 @@ class SuccessAbove(BaseClaim):
             statistics.binomial(successes, planned, self.rate, level_of(evidence))
             for successes in (count.successes, count.successes + planned - count.runs)
         )
-        return curtailment.Bounds(
-            said, count.successes, count.runs, worst.low, best.high, worst.p_greater
-        )
+        return Bounds(said, count.successes, count.runs, worst.low, best.high, worst.p_greater)
 
 
-def rates_above(rate: float) -> list[float]:
-    """Return the standard success rates above ``rate``."""
-    return [rate + share * (1.0 - rate) for share in SUCCESSES]
-
-
-def fewer_successes(now: Evidence, then: Evidence) -> Difference:
-    """Test whether fewer runs succeed now than then, by the rule that both nights allow."""
-    ours, theirs = observations.observe(now.runs), observations.observe(then.runs)
-    rule: Rule = "shown" if ours.rule == theirs.rule == "shown" else "above zero"
-    one, two = (observations.count_successes(side, now.min_gain, rule) for side in (ours, theirs))
-    fewer = statistics.boschloo(one.successes, one.runs, two.successes, two.runs).p_less
-    return Difference("successes", fewer)
-
-
-def no_success(claim: BaseClaim, id: str, evidence: Evidence) -> Verdict:
-    """Return that a metric without a zero does not say which run is a success."""
-    return claim.unanswerable(
-        id,
-        evidence,
-        "a final metric alone does not say which run is a success",
-        by_design=True,
-        n=observations.observe(evidence.runs).total,
-        needs=(Need("metric", "the metric before training, or a target to reach"),),
-    )
+def rates_above(rate: float) -> list[tuple[float, float, str]]:
+    """Return the standard success rates above ``rate``, as sizes of `effects`."""
+    rates = [rate + part * (1.0 - rate) for part in SUCCESSES]
+    return [(one, one, share(one)) for one in rates]
 
 
 def of_runs(count: SuccessCount) -> str:
+    """Return a count in words: "6 of 19 (32%)"."""
     share = f" ({count.successes / count.runs:.0%})" if count.runs else ""
     return f"{count.successes} of {count.runs}{share}"
 
 
 def _shown(count: SuccessCount) -> str:
-    return (
-        f"{of_runs(count)} {'are shown to improve' if count.rule == 'shown' else 'end above zero'}"
-    )
+    did = "are shown to improve" if count.rule == "shown" else "end above zero"
+    return f"{of_runs(count)} {did}"
 
 
 def _refuted(count: SuccessCount, min_gain: float) -> str:

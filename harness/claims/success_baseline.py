@@ -3,58 +3,36 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 
 from harness import observations, statistics
-from harness.claims import curtailment, nights
-from harness.claims.base import BaselineClaim, level_of, like_for_like
-from harness.claims.design import Design, no_baseline, share
-from harness.claims.success import (
-    NULL_RATE,
-    details_of,
-    fewer_successes,
-    no_success,
-    of_runs,
-    rates_above,
-)
+from harness.claims.base import BaselineClaim, level_of, like_for_like, verdict_of
+from harness.claims.curtailment import Bounds, CountedClaim, compare_counts
+from harness.claims.design import Design, effects, share
+from harness.claims.success import NULL_RATE, details_of, of_runs, rates_above
 from harness.observations import Observations, SuccessCount, rule_text
 from harness.text import interval, p_text, plural
-from harness.verdicts import (
-    DELTA_PERF,
-    Counts,
-    Difference,
-    Effect,
-    Evidence,
-    Metric,
-    Need,
-    Pricing,
-    Rule,
-    Verdict,
-    VerdictName,
-)
+from harness.verdicts import DELTA_PERF, Counts, Evidence, Metric, Need, Pricing, Rule, Verdict
 
 BASELINE_RATE = 1 / 3
 """Assumed success rate of a baseline whose runs are not stored."""
 
 
 @dataclass(frozen=True)
-class SuccessAboveBaseline(BaselineClaim):
+class SuccessAboveBaseline(CountedClaim, BaselineClaim):
     """The success rate is higher than the baseline's.
 
-    Supported by Boschloo's one-sided exact test, both sides uncertain, with the same success rule
-    on both. Where that rule is ΔPerf > 0, which half of useless runs pass, the runs must also be
-    shown to succeed more often than one half. Refuted by the mirrored test. Sides that were
-    evaluated differently, or counted by another rule, cannot be compared by counts; where that is
-    not recorded and their standard errors differ somewhat, it must be shown as well with those of
-    the noisier side on both.
+    Supported by Boschloo's one-sided exact test, which takes both rates as uncertain, with the same
+    success rule on both sides. Where that rule is ΔPerf > 0, which half of useless runs pass, the
+    runs must also be shown to succeed more often than one half. Refuted by the mirrored test. Sides
+    that were evaluated differently, or counted by another rule, cannot be compared by counts. Where
+    the evaluation is not recorded and standard errors differ somewhat, the claim must also be shown
+    with those of the noisier side on both.
     """
 
     def question(self, metric: Metric = DELTA_PERF) -> str:
-        """Return the question in plain words."""
         return "Do more of the runs improve than in the baseline?"
 
     def describe(self, metric: Metric = DELTA_PERF) -> str:
-        """Return the claim and its thresholds in one line."""
         return (
             "success rate > the baseline's: one-sided Boschloo on runs with "
             f"{rule_text('shown', metric)}; "
@@ -62,28 +40,23 @@ class SuccessAboveBaseline(BaselineClaim):
         )
 
     def against_counts(self, id: str, evidence: Evidence, counts: Counts) -> Verdict:
-        """Decide against published counts."""
         observed = observations.observe(evidence.runs)
-        if evidence.metric.zero == "arbitrary":
-            return no_success(self, id, evidence)
+        if not evidence.metric.knows_success:
+            return self.no_success(id, evidence)
         rule = counts.known_rule
         ours = observations.count_successes(observed, evidence.min_gain, rule)
         failures = counts.runs - counts.successes
         theirs = SuccessCount(counts.successes, failures, counts.runs, ours.rule)
         differs = None if rule else f"the baseline was counted by another rule ({counts.rule})"
-        source = (
-            f"baseline: published counts ({counts.source}); how they were measured is not known"
-        )
-        return self._compare(
-            id, evidence, observed, (ours, theirs), differs=differs, lines=(source,)
-        )
+        source = f"published counts ({counts.source}); how they were measured is not known"
+        lines = (f"baseline: {source}",)
+        return self._compare(id, evidence, observed, (ours, theirs), differs=differs, lines=lines)
 
     def against(self, id: str, evidence: Evidence, other: Observations) -> Verdict:
-        """Decide against a baseline's runs."""
         observed = observations.observe(evidence.runs)
-        if evidence.metric.zero == "arbitrary":
-            return no_success(self, id, evidence)
-        rule: Rule = "shown" if observed.rule == other.rule == "shown" else "above zero"
+        if not evidence.metric.knows_success:
+            return self.no_success(id, evidence)
+        rule = observations.shared_rule(observed, other)
         ours = observations.count_successes(observed, evidence.min_gain, rule)
         theirs = observations.count_successes(other, evidence.min_gain, rule)
         differs = evidence.unlike or observations.evaluated_differently(observed, other)
@@ -109,50 +82,38 @@ class SuccessAboveBaseline(BaselineClaim):
         at_equal_noise: tuple[SuccessCount, ...] | None = None,
     ) -> Verdict:
         ours, theirs = counts
-        alpha, level = evidence.alpha, level_of(evidence)
-        compared = statistics.boschloo(
-            ours.successes, ours.runs, theirs.successes, theirs.runs, level
-        )
+        level = level_of(evidence)
+        compared = compare_counts(ours, theirs, level)
         if at_equal_noise is not None:
             one, two = at_equal_noise
-            again = statistics.boschloo(one.successes, one.runs, two.successes, two.runs, level)
+            again = compare_counts(one, two, level)
             compared = statistics.strictest(compared.method, compared, again)
-            lines = (
-                *lines,
-                f"at the standard error of the noisier: {of_runs(one)} against {of_runs(two)}",
-            )
-        against_null = statistics.binomial(ours.successes, ours.runs, NULL_RATE, level)
+            noisier = f"at the standard error of the noisier: {of_runs(one)} against {of_runs(two)}"
+            lines = (*lines, noisier)
         counts_by_sign = ours.rule == "above zero" and evidence.metric.zero == "no change"
-        p_value = compared.p_greater
-        if counts_by_sign:
-            p_value = max(p_value, against_null.p_greater)
+        p_value, p_less = compared.p_greater, compared.p_less
         found = f"{of_runs(ours)} against {of_runs(theirs)} in the baseline"
-        reason = f"{p_text(compared.p_greater)} against the baseline"
+        reason = f"{p_text(p_value)} against the baseline"
         if counts_by_sign:
-            reason += f", {p_text(against_null.p_greater)} against one half"
-        verdict: VerdictName = "inconclusive"
-        needs: tuple[Need, ...] = ()
+            p_null = statistics.binomial(ours.successes, ours.runs, NULL_RATE).p_greater
+            p_value = max(p_value, p_null)
+            reason += f", {p_text(p_null)} against one half"
+        answer, need = f"not shown: {found}", Need("runs", "more runs on both sides")
         if differs is not None:
-            p_value = 1.0
+            p_value = p_less = 1.0
             answer = f"{found}, but {differs}: see the mean"
             reason = f"{differs}: the counts do not compare"
-            needs = (Need("evaluation", "the same evaluation and success rule on both sides"),)
-        elif p_value <= alpha:
-            verdict, answer = "supported", f"yes: {found}"
-        elif compared.p_less <= alpha:
-            verdict, answer = "refuted", f"no, fewer: {found}"
-            reason = f"the opposite is shown ({p_text(compared.p_less)}); {reason}"
-        elif compared.p_greater <= alpha:
+            need = Need("evaluation", "the same evaluation and success rule on both sides")
+        verdict = verdict_of(evidence, p_value, p_less)
+        if verdict == "supported":
+            answer = f"yes: {found}"
+        elif verdict == "refuted":
+            answer = f"no, fewer: {found}"
+            reason = f"the opposite is shown ({p_text(p_less)}); {reason}"
+        elif differs is None and compared.p_greater <= evidence.alpha:
             answer = f"better than the baseline, not than doing nothing: {found}"
-            needs = (
-                Need(
-                    "evaluation",
-                    f"standard errors of {evidence.metric.name} on both sides, or more runs",
-                ),
-            )
-        else:
-            answer = f"not shown: {found}"
-            needs = (Need("runs", "more runs on both sides"),)
+            errors = f"standard errors of {evidence.metric.name} on both sides"
+            need = Need("evaluation", f"{errors}, or more runs")
         method = f"{compared.method}, one-sided; success: {rule_text(ours.rule, evidence.metric)}"
         baseline_rate = statistics.wilson(theirs.successes, theirs.runs)
         return self.verdict(
@@ -168,7 +129,7 @@ class SuccessAboveBaseline(BaselineClaim):
             n=compared.n,
             method=method + (" and binomial against one half" if counts_by_sign else ""),
             reason=reason,
-            needs=needs,
+            needs=(need,) if verdict == "inconclusive" else (),
             details=(
                 f"baseline's success rate: {interval(baseline_rate, percent=True)} (Wilson)",
                 *lines,
@@ -177,25 +138,22 @@ class SuccessAboveBaseline(BaselineClaim):
         )
 
     def power(self, design: Design) -> Pricing:
-        """Return the effects that the claim is priced at, and how likely it is shown."""
         baseline, alpha, m = design.sweep.baseline, design.sweep.alpha, design.other_n
-        lacking = no_baseline(design)
-        if lacking:
-            return Pricing(design.n, why=lacking)
+        if design.lacks_baseline:
+            return Pricing(design.n, why=design.lacks_baseline)
         counted: tuple[int, int] | None = None
         by_sign = False
         if isinstance(baseline, Counts):
             if baseline.known_rule is None:
-                return Pricing(
-                    design.n, why=f"the baseline counts by another rule ({baseline.rule})"
-                )
+                why = f"the baseline counts by another rule ({baseline.rule})"
+                return Pricing(design.n, why=why)
             counted, by_sign = (baseline.successes, baseline.runs), True
         elif design.baseline_is_finished:
             observed = observations.observe(design.theirs)
             count = observations.count_successes(observed, design.sweep.min_gain)
             counted, by_sign = (count.successes, count.runs), count.rule == "above zero"
 
-        def power(n: int, rate: float) -> float:
+        def power(rate: float, n: int) -> float:
             if counted is None:
                 return statistics.boschloo_power(n, rate, m, BASELINE_RATE, alpha)
             enough = [statistics.boschloo_threshold(n, *counted, alpha)]
@@ -208,50 +166,29 @@ class SuccessAboveBaseline(BaselineClaim):
         if counted is not None:
             given = f"in the baseline {counted[0]} of {counted[1]} succeeded"
             given += "; one half is to be beaten too" if by_sign else ""
-        effects = tuple(
-            Effect(
-                f"{share(rate)} succeed, {share(base)} in the baseline",
-                rate,
-                f"a true success rate of {share(rate)} is shown to be above the baseline's",
-                partial(power, rate=rate),
-            )
-            for rate in rates_above(max(base, NULL_RATE))
+        rates = effects(
+            power,
+            rates_above(max(base, NULL_RATE)),
+            lambda rate: f"{rate} succeed, {share(base)} in the baseline",
+            lambda rate: f"a true success rate of {rate} is shown to be above the baseline's",
         )
-        return Pricing(design.n, effects, given=given)
+        return Pricing(design.n, rates, given=given)
 
-    @property
-    def by_counts(self) -> bool:
-        """Whether counts alone decide the claim."""
-        return True
-
-    def curtailed(self, id: str, evidence: Evidence, planned: int) -> Verdict | None:
-        """Return the verdict that the runs still to come cannot change; None where they can.
-
-        The baseline must be complete.
-        """
-        return curtailment.settled(self, id, evidence, planned, self._bounds)
-
-    def worse(self, now: Evidence, then: Evidence, was: Verdict) -> tuple[Difference, ...]:
-        """Test whether fewer runs succeed now, and whether their mean is lower."""
-        return (fewer_successes(now, then), nights.mean_fell(now, then, was))
-
-    def _bounds(
-        self, evidence: Evidence, observed: Observations, planned: int
-    ) -> curtailment.Bounds | None:
+    def bounds(self, evidence: Evidence, observed: Observations, planned: int) -> Bounds | None:
         """Return the bounds of the comparison; None where runs to come can change its result."""
         baseline = evidence.baseline
         rule: Rule | None
         if isinstance(baseline, Counts):
             rule = baseline.known_rule
             if rule is None:
-                return curtailment.Bounds(None)
+                return Bounds(None)
             others = (baseline.successes, baseline.runs)
         else:
             other = observations.observe(baseline.results if baseline else ())
             unlike = evidence.unlike or observations.evaluated_differently(observed, other)
             if other.total == 0 or unlike or observations.at_equal_noise(observed, other):
                 return None
-            rule = "shown" if observed.rule == other.rule == "shown" else "above zero"
+            rule = observations.shared_rule(observed, other)
             theirs = observations.count_successes(other, evidence.min_gain, rule)
             others = (theirs.successes, theirs.runs)
         count = observations.count_successes(observed, evidence.min_gain, rule)
@@ -268,4 +205,4 @@ class SuccessAboveBaseline(BaselineClaim):
         p_value = worst.p_greater
         if above is not None:
             p_value = max(p_value, statistics.binomial(count.successes, planned, above).p_greater)
-        return curtailment.Bounds(said, count.successes, count.runs, worst.low, best.high, p_value)
+        return Bounds(said, count.successes, count.runs, worst.low, best.high, p_value)

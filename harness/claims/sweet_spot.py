@@ -5,14 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 
 from harness import observations, statistics
 from harness.claims import nights
-from harness.claims.base import BaseClaim, generator, level_of, margin_of, no_margin
-from harness.claims.design import MOST_SIMULATED, Design, simulations
+from harness.claims.base import NO_MARGIN, MarginClaim, level_of
+from harness.claims.design import MOST_SIMULATED, Design, effects
 from harness.errors import SweepError
 from harness.observations.levels import is_number
 from harness.records import Config
@@ -22,7 +21,6 @@ from harness.text import number, p_text, parameter_name, parameter_value, plural
 from harness.verdicts import (
     DELTA_PERF,
     Difference,
-    Effect,
     Evidence,
     Metric,
     Need,
@@ -36,7 +34,7 @@ DROPS = (3.0, 4.0, 5.3)
 
 
 @dataclass(frozen=True)
-class BestInside(BaseClaim):
+class BestInside(MarginClaim):
     """The best value of a numeric ``parameter`` lies inside its range, not at an edge.
 
     The bracket test must show both that the metric rises from the lower end and that it falls to
@@ -52,37 +50,30 @@ class BestInside(BaseClaim):
     def __post_init__(self) -> None:
         if self.within == self.parameter:
             raise SweepError(f"{self.parameter!r} cannot be compared within itself")
-        if self.margin is not None and not self.margin > 0.0:
-            raise SweepError(f"margin must be positive, got {self.margin}")
+        super().__post_init__()
 
     @property
     def parameters(self) -> tuple[str, ...]:
-        """The parameters that the claim names."""
         return (self.parameter,) if self.within is None else (self.parameter, self.within)
 
     def question(self, metric: Metric = DELTA_PERF) -> str:
-        """Return the question in plain words."""
         return f"Does the best {parameter_name(self.parameter)} lie inside the range?"
 
     def describe(self, metric: Metric = DELTA_PERF) -> str:
-        """Return the claim and its thresholds in one line."""
-        margin = "the sweep's margin" if self.margin is None else repr(self.margin)
         within = "" if self.within is None else f" within levels of {self.within}"
         return (
             f"best {self.parameter} inside its range: bracket test, rising from the lower end and "
-            f"falling to the upper{within}; refuted where thirds agree within margin: {margin}"
+            f"falling to the upper{within}; refuted where thirds agree within margin: "
+            f"{self.margin_words}"
         )
 
     def decide(self, id: str, evidence: Evidence) -> Verdict:
-        """Decide the claim on runs that can be judged."""
         observed = observations.observe(evidence.runs)
         name = parameter_name(self.parameter)
-        runs = (*observed.completed, *observed.diverged)
-        outcomes = [*observed.delta.tolist(), *[-math.inf] * len(observed.diverged)]
         kept = [
-            (float(value), outcome, run.run.config.get(self.within or ""))
-            for run, outcome in zip(runs, outcomes, strict=True)
-            if is_number(value := run.run.config.get(self.parameter))
+            (float(value), outcome, result.run.config.get(self.within or ""))
+            for result, outcome in zip(observed.final, observed.ranked, strict=True)
+            if is_number(value := result.run.config.get(self.parameter))
         ]
         distinct = len({value for value, _, _ in kept})
         if distinct < 3:
@@ -99,8 +90,8 @@ class BestInside(BaseClaim):
             )
         values, results = np.array([row[0] for row in kept]), np.array([row[1] for row in kept])
         blocks = None if self.within is None else [row[2] for row in kept]
-        tested = statistics.bracket(values, results, generator(evidence, id), blocks)
-        margin = margin_of(self.margin, evidence)
+        tested = statistics.bracket(values, results, nights.generator(evidence.seed, id), blocks)
+        margin = self.margin_of(evidence)
         same = margin is not None and statistics.flat(values, results, margin, level_of(evidence))
         verdict, answer = _bracketed(tested, values, evidence.alpha, margin if same else None)
         found = f"rising {p_text(tested.p_rising)}, falling {p_text(tested.p_falling)}"
@@ -114,13 +105,9 @@ class BestInside(BaseClaim):
             ]
         if observed.diverged:
             details.append(f"{plural(len(observed.diverged), 'diverged run')} ranked worst")
-        if len(kept) < observed.total:
-            details.append(
-                f"{observed.total - len(kept)} runs without a number for {name} left out"
-            )
-        needs: tuple[Need, ...] = ()
-        if verdict == "inconclusive":
-            needs = (_what_helps(tested, evidence.alpha, self.parameter),)
+        if without := observed.total - len(kept):
+            details.append(f"{plural(without, 'run')} without a number for {name} left out")
+        helps = _what_helps(tested, evidence.alpha, self.parameter)
         return self.verdict(
             id,
             evidence,
@@ -132,27 +119,23 @@ class BestInside(BaseClaim):
             unit="parameter",
             method="bracket test (Kendall's S, 1,999 permutations)"
             + ("" if self.within is None else f" within {self.within}"),
-            reason=found if margin is not None else f"{found}; {no_margin()}",
-            needs=needs,
+            reason=found if margin is not None else f"{found}; {NO_MARGIN}",
+            needs=(helps,) if verdict == "inconclusive" else (),
             details=details,
         )
 
     def power(self, design: Design) -> Pricing:
-        """Return the effects that the claim is priced at, and how likely it is shown."""
         name = parameter_name(self.parameter)
         values = {config[self.parameter] for config in design.configs(design.n)}
         distinct = sum(is_number(value) for value in values)
         if distinct < 3:
-            return Pricing(
-                design.n,
-                why=f"{name} has {plural(distinct, 'number')} in this sweep; it needs three",
-            )
+            why = f"{name} has {plural(distinct, 'number')} in this sweep; it needs three"
+            return Pricing(design.n, why=why)
         if design.n < FEWEST_BRACKETED:
-            return Pricing(
-                design.n, why=f"the bracket test needs {FEWEST_BRACKETED} runs, of {design.n}"
-            )
+            why = f"the bracket test needs {FEWEST_BRACKETED} runs, not {design.n}"
+            return Pricing(design.n, why=why)
 
-        def power(n: int, drop: float) -> float:
+        def power(drop: float, n: int) -> float:
             n = min(n, MOST_SIMULATED)
             configs = [c for c in design.configs(n) if is_number(c[self.parameter])]
             blocks = None if self.within is None else [config[self.within] for config in configs]
@@ -163,20 +146,19 @@ class BestInside(BaseClaim):
                 design.rng("bracket"),
                 blocks,
                 alpha=design.sweep.alpha,
-                simulations=simulations(n, design, 2_000),
+                simulations=design.simulations(n, 2_000),
             )
 
-        effects = tuple(
-            Effect(
-                f"drop of {drop:g} SD to both ends",
-                drop,
-                f"a best {name} in the middle, {drop:g} SD above both ends, is shown to lie inside",
-                partial(power, drop=drop),
-            )
-            for drop in DROPS
+        drops = effects(
+            power,
+            [(drop, drop, f"{drop:g}") for drop in DROPS],
+            lambda drop: f"drop of {drop} SD to both ends",
+            lambda drop: (
+                f"a best {name} in the middle, {drop} SD above both ends, is shown to lie inside"
+            ),
         )
         given = f"the SD is that of runs of equal {name}; at the values that are drawn"
-        return Pricing(design.n, effects, given=given, least=FEWEST_BRACKETED, most=MOST_SIMULATED)
+        return Pricing(design.n, drops, given=given, least=FEWEST_BRACKETED, most=MOST_SIMULATED)
 
     @property
     def fewest(self) -> int:
@@ -184,7 +166,7 @@ class BestInside(BaseClaim):
         return FEWEST_BRACKETED
 
     def worse(self, now: Evidence, then: Evidence, was: Verdict) -> tuple[Difference, ...]:
-        """Test whether runs near the best value of then have lost, and those away gained."""
+        """Test whether runs near the earlier best value lost, and those away from it gained."""
         best, rng, floor = was.estimate, nights.of_nights(now, was), nights.floor_of(now, then)
         if best is None:
             return ()

@@ -10,30 +10,16 @@ import numpy as np
 
 from harness import observations, statistics
 from harness.claims import nights
-from harness.claims.base import generator, level_of, outcome
-from harness.claims.design import (
-    MOST_SIMULATED,
-    Design,
-    in_spreads,
-    share,
-    simulations,
-    versus_baseline,
-)
-from harness.claims.versus import VersusBaseline, at_equal_noise, rescore, unseen_in_either
+from harness.claims.base import level_of, outcome
+from harness.claims.design import MOST_SIMULATED, Design, effects, share
+from harness.claims.versus import VersusBaseline, also_at_equal_noise, unseen_in_either
 from harness.errors import SweepError
-from harness.observations import Observations
-from harness.verdicts import (
-    DELTA_PERF,
-    Difference,
-    Effect,
-    Evidence,
-    Metric,
-    Pricing,
-    Verdict,
-)
+from harness.observations import FloatArray, Observations
+from harness.statistics import Comparison
+from harness.verdicts import DELTA_PERF, Difference, Evidence, Metric, Pricing, Verdict
 
 FEWEST_IN_TAIL = 4
-"""Runs of a tail below which its own spread says too little: with a quarter, of 16 a side."""
+"""The fewest runs in a tail whose spread can be judged: for a quarter, 16 runs on each side."""
 
 SIZE_OF_TAILS = (
     "where one spread is twice the other, this test says so wrongly in at most 6% of cases at a "
@@ -45,10 +31,10 @@ SIZE_OF_TAILS = (
 class LowerTailAboveBaseline(VersusBaseline):
     """The worst quarter of the runs does better than the baseline's worst quarter.
 
-    Compares the CVaR (the mean of the worst ``share``) by a permutation test studentised by its
-    influence-function variance, borne out by a t test corrected for skewness
-    (`statistics.compare_tails`), and at equal noise where standard errors differ. Diverged runs
-    rank worst.
+    The CVaR (the mean of the worst ``share``) is compared by a permutation test, studentised by its
+    influence-function variance, and by a t test corrected for skewness
+    (`statistics.compare_tails`); where standard errors differ, at equal noise as well. Diverged
+    runs rank worst.
     """
 
     share: float = 0.25
@@ -63,61 +49,55 @@ class LowerTailAboveBaseline(VersusBaseline):
         return math.ceil(FEWEST_IN_TAIL / self.share - 1e-9)
 
     def question(self, metric: Metric = DELTA_PERF) -> str:
-        """Return the question in plain words."""
         return f"Are the worst {100 * self.share:.4g}% of the runs better than the baseline's?"
 
     def describe(self, metric: Metric = DELTA_PERF) -> str:
-        """Return the claim and its thresholds in one line."""
         return (
             f"CVaR of {metric.name} over the worst {self.share!r} of the runs > the baseline's: "
-            "one-sided "
-            "studentised permutation test, also a t test corrected for skewness, and at equal "
-            "noise; diverged runs worst"
+            "one-sided studentised permutation test, also a t test corrected for skewness, and at "
+            "equal noise; diverged runs worst"
         )
 
     def missing_in_counts(self, metric: Metric) -> str:
-        """Say what published counts lack for this claim."""
         return "a summary has no worst quarter"
 
     def against(self, id: str, evidence: Evidence, other: Observations) -> Verdict:
-        """Decide against a baseline's runs."""
         observed = observations.observe(evidence.runs)
-        differs = evidence.unlike or observations.evaluated_differently(observed, other)
-        if differs is not None:
-            return rescore(self, id, evidence, observed, differs)
+        if (unlike := self.evaluated_differently(id, evidence, other)) is not None:
+            return unlike
+        if min(observed.total, other.total) < self.fewest:
+            return self.too_few(id, evidence, observed, other)
         floor = observations.worst_value(observed, other)
-        lost = [np.full(len(side.diverged), floor) for side in (observed, other)]
+        rng, level = nights.generator(evidence.seed, id), level_of(evidence)
+
+        def with_lost(delta: FloatArray, side: Observations) -> FloatArray:
+            return np.concatenate([delta, np.full(len(side.diverged), floor)])
+
+        def compare(one: FloatArray, two: FloatArray) -> Comparison:
+            one, two = with_lost(one, observed), with_lost(two, other)
+            return statistics.compare_tails(one, two, rng, share=self.share, level=level)
+
+        compared = also_at_equal_noise(compare, observed, other)
         ours, theirs = (
-            np.concatenate([side.delta, worst])
-            for side, worst in zip((observed, other), lost, strict=True)
+            statistics.cvar(with_lost(side.delta, side), self.share) for side in (observed, other)
         )
-        if min(ours.size, theirs.size) < self.fewest:
-            return self.too_few(id, evidence, observed, other, self.fewest)
-        rng, level = generator(evidence, id), level_of(evidence)
-        compared = statistics.compare_tails(ours, theirs, rng, share=self.share, level=level)
-        if (alike := at_equal_noise(observed, other)) is not None:
-            one, two = (np.concatenate(both) for both in zip(alike, lost, strict=True))
-            again = statistics.compare_tails(one, two, rng, share=self.share, level=level)
-            compared = statistics.strictest(compared.method, compared, again)
-        tails = [statistics.cvar(side, self.share) for side in (ours, theirs)]
         said = partial(outcome, metric=evidence.metric)
-        found = f"{said(tails[0])} against {said(tails[1])} over the worst {self.share:.0%}"
+        found = f"{said(ours)} against {said(theirs)} over the worst {self.share:.0%}"
         details = [SIZE_OF_TAILS, unseen_in_either(observed, other)]
         if observed.diverged or other.diverged:
-            both = f"{len(observed.diverged)} of this sweep and {len(other.diverged)} of that"
+            both = f"{len(observed.diverged)} here, {len(other.diverged)} in the baseline"
             details.append(f"diverged runs ({both}) rank worst, at {said(floor)}")
         return self.compared(
             id,
             evidence,
             compared,
-            answers=(f"yes: {found}", f"no, worse: {found}", f"not shown: {found}"),
+            found=found,
+            opposite="worse",
             details=details,
         )
 
     def power(self, design: Design) -> Pricing:
-        """Return the effects that the claim is priced at, and how likely it is shown."""
-
-        def power(n: int, effect: float) -> float:
+        def power(effect: float, n: int) -> float:
             if n < self.fewest:
                 return 0.0
             n, m = min(n, MOST_SIMULATED), min(design.other_n, MOST_SIMULATED)
@@ -128,32 +108,23 @@ class LowerTailAboveBaseline(VersusBaseline):
                 design.rng("lower tail"),
                 share=self.share,
                 alpha=design.sweep.alpha,
-                simulations=simulations(n, design, 1_000),
+                simulations=design.simulations(n, 1_000),
             )
 
         worst = f"worst {share(self.share)}"
-        return versus_baseline(
-            design,
-            self.fewest,
-            tuple(
-                Effect(
-                    f"{worst} better by {words}",
-                    size,
-                    f"the {worst} of runs, better by {words}, are shown to be above the baseline's",
-                    partial(power, effect=effect),
-                )
-                for effect, size, words in in_spreads(design)
+        gains = effects(
+            power,
+            design.gains,
+            lambda gain: f"{worst} better by {gain}",
+            lambda gain: (
+                f"the {worst} of runs, better by {gain}, are shown to be above the baseline's"
             ),
-            MOST_SIMULATED,
         )
+        return design.versus_baseline(self.fewest, gains, MOST_SIMULATED)
 
     def worse(self, now: Evidence, then: Evidence, was: Verdict) -> tuple[Difference, ...]:
         """Test whether the worst runs do worse now."""
-        ours, theirs = nights.gains_of_both(now, then)
-        lower = statistics.compare_tails(
-            list(ours.values()),
-            list(theirs.values()),
-            nights.of_nights(now, was),
-            share=self.share,
-        )
+        ours, theirs = (list(side.values()) for side in nights.gains_of_both(now, then))
+        rng = nights.of_nights(now, was)
+        lower = statistics.compare_tails(ours, theirs, rng, share=self.share)
         return (Difference(f"worst {self.share:.0%}", lower.p_less),)

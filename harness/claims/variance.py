@@ -9,25 +9,11 @@ import numpy as np
 
 from harness import observations, statistics
 from harness.claims.base import level_of
-from harness.claims.design import MOST_SIMULATED, Design, simulations, versus_baseline
-from harness.claims.versus import (
-    VersusBaseline,
-    at_equal_noise,
-    left_out,
-    rescore,
-    unseen_in_either,
-)
+from harness.claims.design import MOST_SIMULATED, Design, effects
+from harness.claims.versus import VersusBaseline, also_at_equal_noise, left_out, unseen_in_either
 from harness.observations import Observations
 from harness.text import number
-from harness.verdicts import (
-    DELTA_PERF,
-    Difference,
-    Effect,
-    Evidence,
-    Metric,
-    Pricing,
-    Verdict,
-)
+from harness.verdicts import DELTA_PERF, Difference, Evidence, Metric, Pricing, Verdict
 
 SPREADS = (0.75, 0.5)
 """Standard ratios of the SD to the baseline's."""
@@ -37,18 +23,16 @@ SPREADS = (0.75, 0.5)
 class SpreadBelowBaseline(VersusBaseline):
     """The runs of this sweep differ less from each other than those of the baseline.
 
-    Decided by the one-sided Brown–Forsythe test on absolute deviations from the median, borne out
-    by Welch's of the same deviations, corrected for skewness (`statistics.compare_spreads`). A
-    noisier evaluation spreads runs by itself: sides evaluated differently cannot be compared, and
-    where standard errors differ, it must be shown with the same noise on both sides as well.
+    Decided by the one-sided Brown–Forsythe test on absolute deviations from the median and by
+    Welch's test of the same deviations, corrected for skewness (`statistics.compare_spreads`). A
+    noisier evaluation spreads runs by itself. So sides evaluated differently cannot be compared,
+    and where standard errors differ, the claim must also be shown with equal noise on both sides.
     """
 
     def question(self, metric: Metric = DELTA_PERF) -> str:
-        """Return the question in plain words."""
         return "Do the runs vary less than the baseline's?"
 
     def describe(self, metric: Metric = DELTA_PERF) -> str:
-        """Return the claim and its thresholds in one line."""
         return (
             f"spread of {metric.name} < the baseline's: one-sided Brown–Forsythe over "
             "completed runs, also Welch's of the deviations, corrected for skewness, and at equal "
@@ -56,29 +40,24 @@ class SpreadBelowBaseline(VersusBaseline):
         )
 
     def missing_in_counts(self, metric: Metric) -> str:
-        """Say what published counts lack for this claim."""
         return "a summary has no spread"
 
     def against(self, id: str, evidence: Evidence, other: Observations) -> Verdict:
-        """Decide against a baseline's runs."""
         observed = observations.observe(evidence.runs)
-        differs = evidence.unlike or observations.evaluated_differently(observed, other)
-        if differs is not None:
-            return rescore(self, id, evidence, observed, differs)
-        if min(observed.delta.size, other.delta.size) < 3:
-            return self.too_few(id, evidence, observed, other, 3)
-        level = level_of(evidence)
-        compared = statistics.compare_spreads(observed.delta, other.delta, level)
-        if (alike := at_equal_noise(observed, other)) is not None:
-            again = statistics.compare_spreads(*alike, level)
-            compared = statistics.strictest(compared.method, compared, again)
+        if (unlike := self.evaluated_differently(id, evidence, other)) is not None:
+            return unlike
+        if min(observed.delta.size, other.delta.size) < self.fewest:
+            return self.too_few(id, evidence, observed, other)
+        compare = partial(statistics.compare_spreads, level=level_of(evidence))
+        compared = also_at_equal_noise(compare, observed, other)
         ours, theirs = (float(np.std(side.delta, ddof=1)) for side in (observed, other))
         found = f"SD {number(ours)} against {number(theirs)}"
         return self.compared(
             id,
             evidence,
             replace(compared, p_greater=compared.p_less, p_less=compared.p_greater),
-            answers=(f"yes: {found}", f"no, more: {found}", f"not shown: {found}"),
+            found=found,
+            opposite="more",
             reason="estimate: difference of the mean absolute deviations from the median",
             details=(
                 _net_ratio(observed, other),
@@ -93,9 +72,7 @@ class SpreadBelowBaseline(VersusBaseline):
         return 3
 
     def power(self, design: Design) -> Pricing:
-        """Return the effects that the claim is priced at, and how likely it is shown."""
-
-        def power(n: int, ratio: float) -> float:
+        def power(ratio: float, n: int) -> float:
             n, m = min(n, MOST_SIMULATED), min(design.other_n, MOST_SIMULATED)
             return statistics.brown_forsythe_power(
                 ratio,
@@ -103,23 +80,16 @@ class SpreadBelowBaseline(VersusBaseline):
                 m,
                 design.rng("spread"),
                 alpha=design.sweep.alpha,
-                simulations=simulations(n, design, 4_000),
+                simulations=design.simulations(n, 4_000),
             )
 
-        return versus_baseline(
-            design,
-            3,
-            tuple(
-                Effect(
-                    f"SD {ratio:g} of the baseline's",
-                    ratio,
-                    f"an SD that is {ratio:g} of the baseline's is shown to be smaller",
-                    partial(power, ratio=ratio),
-                )
-                for ratio in SPREADS
-            ),
-            MOST_SIMULATED,
+        ratios = effects(
+            power,
+            [(ratio, ratio, f"{ratio:g}") for ratio in SPREADS],
+            lambda ratio: f"SD {ratio} of the baseline's",
+            lambda ratio: f"an SD that is {ratio} of the baseline's is shown to be smaller",
         )
+        return design.versus_baseline(self.fewest, ratios, MOST_SIMULATED)
 
     def worse(self, now: Evidence, then: Evidence, was: Verdict) -> tuple[Difference, ...]:
         """Test whether the runs differ more from each other now."""

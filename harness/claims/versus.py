@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
 from harness import observations, statistics
-from harness.claims.base import BaselineClaim, baseline_runs, like_for_like, survivors, unseen
+from harness.claims.base import BaselineClaim, baseline_runs, like_for_like, unseen, verdict_of
 from harness.observations import FloatArray, Observations
 from harness.statistics import Comparison
-from harness.text import p_text
-from harness.verdicts import (
-    Counts,
-    Evidence,
-    Metric,
-    Need,
-    Verdict,
-    VerdictName,
-)
+from harness.text import p_text, plural
+from harness.verdicts import Counts, Evidence, Metric, Need, Verdict
 
 
 @dataclass(frozen=True)
@@ -27,7 +20,6 @@ class VersusBaseline(BaselineClaim):
     """A claim that needs the ΔPerf of the baseline's runs, one by one."""
 
     def against_counts(self, id: str, evidence: Evidence, counts: Counts) -> Verdict:
-        """Decide against published counts."""
         observed = observations.observe(evidence.runs)
         missing = self.missing_in_counts(evidence.metric)
         return self.unanswerable(
@@ -49,22 +41,23 @@ class VersusBaseline(BaselineClaim):
         evidence: Evidence,
         compared: Comparison,
         *,
-        answers: tuple[str, str, str],
+        found: str,
+        opposite: str,
         reason: str = "",
         details: Iterable[str] = (),
     ) -> Verdict:
-        """Return the verdict of a comparison whose ``p_greater`` is that of the claim.
+        """Return the verdict of a comparison whose ``p_greater`` is the claim's p value.
 
-        ``answers`` are those of supported, refuted and inconclusive;
+        ``found`` are the two figures in words; ``opposite`` is the word for a refuted claim.
         """
-        verdict: VerdictName = "inconclusive"
-        answer = answers[2]
-        needs: tuple[Need, ...] = (Need("runs", "more runs on both sides"),)
-        if compared.p_greater <= evidence.alpha:
-            verdict, answer, needs = "supported", answers[0], ()
-        elif compared.p_less <= evidence.alpha:
-            verdict, answer, needs = "refuted", answers[1], ()
+        verdict = verdict_of(evidence, compared.p_greater, compared.p_less)
+        answer = f"not shown: {found}"
+        if verdict == "supported":
+            answer = f"yes: {found}"
+        elif verdict == "refuted":
+            answer = f"no, {opposite}: {found}"
             reason = f"the opposite is shown ({p_text(compared.p_less)}); {reason}".rstrip("; ")
+        more = Need("runs", "more runs on both sides")
         tested = p_text(compared.p_greater)
         return self.verdict(
             id,
@@ -79,18 +72,14 @@ class VersusBaseline(BaselineClaim):
             n=compared.n,
             method=compared.method,
             reason=f"{tested}; {reason}" if reason else tested,
-            needs=needs,
+            needs=(more,) if verdict == "inconclusive" else (),
             details=details,
         )
 
     def too_few(
-        self,
-        id: str,
-        evidence: Evidence,
-        observed: Observations,
-        other: Observations,
-        fewest: int,
+        self, id: str, evidence: Evidence, observed: Observations, other: Observations
     ) -> Verdict:
+        """Return that a side has fewer runs than the test needs."""
         metric = evidence.metric.name
         found = f"{observed.delta.size} runs with a {metric} against {other.delta.size}"
         return self.verdict(
@@ -99,55 +88,65 @@ class VersusBaseline(BaselineClaim):
             "inconclusive",
             like_for_like(evidence, f"too few runs to tell: {found}"),
             n=observed.delta.size + other.delta.size,
-            reason=f"the test needs {fewest} runs on each side",
-            needs=(Need("runs", f"at least {fewest} finished runs on each side"),),
+            reason=f"the test needs {self.fewest} runs on each side",
+            needs=(Need("runs", f"at least {self.fewest} finished runs on each side"),),
             details=left_out(observed, other),
         )
 
+    def evaluated_differently(
+        self, id: str, evidence: Evidence, other: Observations
+    ) -> Verdict | None:
+        """Return that sides evaluated differently do not compare in spread or tail; None if alike.
 
-def rescore(
-    claim: VersusBaseline,
-    id: str,
-    evidence: Evidence,
+        The noise of an evaluation spreads runs by itself.
+        """
+        observed = observations.observe(evidence.runs)
+        differs = evidence.unlike or observations.evaluated_differently(observed, other)
+        if differs is None:
+            return None
+        reason = f"the two were evaluated differently ({differs}), and noise alone spreads runs"
+        again = "both sides scored again on the same prompts with as many samples"
+        return self.unanswerable(
+            id,
+            evidence,
+            like_for_like(evidence, reason),
+            n=observed.total,
+            needs=(Need("evaluation", again),),
+        )
+
+
+def also_at_equal_noise(
+    compare: Callable[[FloatArray, FloatArray], Comparison],
     observed: Observations,
-    differs: str,
-) -> Verdict:
-    """Return that sides evaluated differently cannot be compared in spread or tail."""
-    reason = f"the two were evaluated differently ({differs}), and noise alone spreads runs"
-    return claim.unanswerable(
-        id,
-        evidence,
-        like_for_like(evidence, reason),
-        n=observed.total,
-        needs=(
-            Need("evaluation", "both sides scored again on the same prompts with as many samples"),
-        ),
-    )
+    other: Observations,
+) -> Comparison:
+    """Compare the ΔPerf of two sides; where standard errors differ, at equal noise as well.
 
-
-def at_equal_noise(
-    observed: Observations, other: Observations
-) -> tuple[FloatArray, FloatArray] | None:
-    """Return the ΔPerf of both sides as if measured with the noise of the noisier one.
-
-    None where the standard errors are not known, or are the same.
+    That is as if both were measured with the noise of the noisier one. Both must show it.
     """
+    compared = compare(observed.delta, other.delta)
     if observed.se is None or other.se is None or not (observed.se.size and other.se.size):
-        return None
+        return compared
     excess = float(np.mean(observed.se**2) - np.mean(other.se**2))
     if excess == 0.0:
-        return None
-    return (
+        return compared
+    again = compare(
         statistics.with_noise(observed.delta, max(0.0, -excess)),
         statistics.with_noise(other.delta, max(0.0, excess)),
     )
+    return statistics.strictest(compared.method, compared, again)
 
 
 def unseen_in_either(observed: Observations, other: Observations) -> str:
+    """Return the line on what the smaller side may not show at all."""
     return unseen(min(observed.delta.size, other.delta.size))
 
 
 def left_out(observed: Observations, other: Observations) -> tuple[str, ...]:
-    """Return the lines on what the means leave out."""
-    lines = (survivors(observed, "this sweep"), survivors(other, "the baseline"))
-    return tuple(line for line in lines if line)
+    """Return a line for each side whose mean leaves out diverged runs."""
+    return tuple(
+        f"{plural(len(side.diverged), 'diverged run')} of {whose} left out: the mean is that of "
+        "the survivors"
+        for side, whose in ((observed, "this sweep"), (other, "the baseline"))
+        if side.diverged
+    )

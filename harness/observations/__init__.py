@@ -19,6 +19,7 @@ from harness.observations.sample import (
     parameter_names,
     partner,
     rule_text,
+    shared_rule,
     window_of,
     worst_value,
 )
@@ -39,6 +40,7 @@ __all__ = [
     "parameter_names",
     "partner",
     "rule_text",
+    "shared_rule",
     "unstated",
     "window_of",
     "worst_value",

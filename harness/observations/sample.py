@@ -55,6 +55,16 @@ class Observations:
         return len(self.completed) + len(self.diverged)
 
     @property
+    def final(self) -> tuple[Result, ...]:
+        """The final runs, diverged ones last."""
+        return (*self.completed, *self.diverged)
+
+    @property
+    def ranked(self) -> FloatArray:
+        """The ΔPerf of the `final` runs [total]; −inf for a diverged one, which ranks worst."""
+        return np.concatenate([self.delta, np.full(len(self.diverged), -np.inf)])
+
+    @property
     def rule(self) -> Rule:
         """The success rule that these runs allow."""
         return "above zero" if self.se is None else "shown"
@@ -155,6 +165,11 @@ def count_successes(
             result.run.id for result, good in zip(observed.completed, success, strict=True) if good
         ),
     )
+
+
+def shared_rule(one: Observations, two: Observations) -> Rule:
+    """Return the success rule that two samples both allow."""
+    return "shown" if one.rule == two.rule == "shown" else "above zero"
 
 
 def window_of(run: Run, since: int | None) -> tuple[float, float]:

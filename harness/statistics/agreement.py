@@ -1,13 +1,13 @@
-"""Comparisons whose level holds where values are skewed: several tests must agree.
+"""Comparisons that hold their level where values are skewed: several tests must agree.
 
-A sweep in which some runs collapse is skewed to the left. Its mean is then overrated just where its
-spread is underrated, by samples that hold few of the collapsed runs, and a t test says "higher" too
-often. Here an ordinary test is joined by tests that fail differently, and shows what all of them
-show: the largest p value decides, and the widest interval agrees with it.
+A sweep in which some runs collapse is skewed to the left. A sample with few of the collapsed runs
+overrates the mean and underrates the spread, so a t test says "higher" too often. Here an ordinary
+test is joined by tests that fail differently, and a result must be shown by all of them: the
+largest p value decides, and the widest interval agrees with it.
 
-*Corrected for skewness* is the t statistic in the cubic form of Hall (1992), with the unbiased
-third moments of the samples. It sees the collapsed runs that a sample holds, not those that it
-might have held: of runs that collapse in 15% of cases, n hold none with probability .85ⁿ.
+*Corrected for skewness* means the t statistic in the cubic form of Hall (1992), with the unbiased
+third moments of the samples. It sees the collapsed runs in a sample, not those that might have been
+in it: where 15% of runs collapse, a sample of n has none with probability .85ⁿ.
 
 References
 ----------
@@ -31,24 +31,19 @@ from scipy import stats
 from harness.statistics.comparisons import brown_forsythe, paired, welch
 from harness.statistics.estimates import cvar
 from harness.statistics.permutation import cvar_permutation, welch_permutation
-from harness.statistics.values import (
-    Comparison,
-    FloatArray,
-    as_values,
-    strictest,
-)
+from harness.statistics.values import Comparison, FloatArray, as_values, check_margin, strictest
 
 PERMUTED_UP_TO = 2_000
 """Beyond this many values the t distribution stands in for a permutation of Welch's statistic."""
 
 SKEWNESS_KNOWN_FROM = 16
-"""Fewer matched pairs than this say too little of their skewness to correct for it."""
+"""Fewer matched pairs than this say too little about their skewness to correct for it."""
 
 CLUSTER_KNOWN_FROM = 4
 """Fewer values in a tail than this do not show whether it is a cluster."""
 
 CLUSTERED = 6.0
-"""A tail is a cluster where its variance grows by so much at a rank that may be the true one."""
+"""A tail is a cluster if its variance grows by this factor at a rank that may be the true one."""
 
 
 def compare_means(
@@ -58,10 +53,10 @@ def compare_means(
     level: float = 0.90,
     resamples: int = 4999,
 ) -> Comparison:
-    """Compare two means ([n] against [m]).
+    """Compare two means ([n] against [m]) by Welch's t test, as it is, corrected and permuted.
 
-    By Welch's t test, by that test corrected for skewness, and by permuting its statistic. The last
-    is exact where the two have one distribution, however skewed, and of unequal numbers.
+    Corrected for skewness, that is. The permutation is exact where the two have one distribution,
+    however skewed, and of unequal numbers.
     """
     a, b = as_values(values), as_values(others, "others")
     ordinary = welch(a, b, level)
@@ -76,8 +71,8 @@ def compare_means(
 def compare_spreads(values: ArrayLike, others: ArrayLike, level: float = 0.90) -> Comparison:
     """Compare the spread of two samples ([n] against [m]) by their absolute deviations.
 
-    Those are taken from each sample's median, and their means compared by the Brown–Forsythe test,
-    and by Welch's t test as it is and corrected for skewness.
+    The deviations are from each sample's median. Their means are compared by the Brown–Forsythe
+    test, and by Welch's t test as it is and corrected for skewness.
     """
     a, b = as_values(values), as_values(others, "others")
     pooled = brown_forsythe(a, b, level)
@@ -103,10 +98,10 @@ def compare_tails(
 ) -> Comparison:
     """Compare the mean of the worst ``share`` of two samples ([n] against [m]).
 
-    By a studentised permutation test, and by the t statistic of the CVaRs, as they are and
-    jackknifed, corrected for skewness. A CVaR is the mean of its influence values, and as skewed as
-    they are; only the values in the tail count as degrees of freedom. Without any spread in either
-    tail the first decides.
+    By a studentised permutation test, and by t tests of the CVaRs, as they are and jackknifed,
+    corrected for skewness. A CVaR is the mean of its influence values, and as skewed as they are;
+    only the values in the tail count as degrees of freedom. Without any spread in either tail the
+    permutation test decides.
     """
     a, b = as_values(values), as_values(others, "others")
     permuted = cvar_permutation(a, b, rng, share=share, level=level, resamples=resamples)
@@ -121,8 +116,8 @@ def tails_by_t(
 ) -> Comparison | None:
     """Compare the mean of the worst ``share`` of two samples ([n] against [m]) by t tests.
 
-    Of the CVaRs as they are and jackknifed, both corrected for skewness, which must agree. None
-    where a side has fewer than two values, or neither tail any spread.
+    The CVaRs are compared as they are and jackknifed, both times corrected for skewness, and both
+    tests must agree. None where a side has fewer than two values, or neither tail any spread.
     """
     a, b = as_values(values), as_values(others, "others")
     if min(a.size, b.size) < 2:
@@ -155,7 +150,7 @@ def matched(differences: ArrayLike, null: float = 0.0, level: float = 0.90) -> C
     """Compare the mean of ``differences`` [n] of matched runs with ``null``.
 
     Such differences are symmetric where both runs of a pair are as likely to collapse. From 16 on
-    they are corrected for skewness all the same; fewer say too little of it.
+    they are corrected for skewness all the same; fewer say too little about it.
     """
     enough = as_values(differences, "differences").size >= SKEWNESS_KNOWN_FROM
     return (skewed_paired if enough else paired)(differences, null, level)
@@ -171,14 +166,13 @@ def non_inferiority(differences: ArrayLike, margin: float, level: float = 0.90) 
     ValueError
         If ``margin`` is not positive.
     """
-    if not margin > 0.0:
-        raise ValueError(f"margin must be positive, got {margin}")
+    check_margin(margin)
     return matched(differences, -margin, level)
 
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """An estimate from one sample: what it adds to the cumulants of a difference."""
+    """An estimate from one sample, with its share of the cumulants of a difference."""
 
     value: float
     error: float
@@ -196,10 +190,10 @@ def _mean(x: FloatArray) -> _Part:
 def _tail(x: FloatArray, share: float) -> _Part:
     """Return the CVaR of ``x`` [n], with the cumulants of its influence values.
 
-    The quantile that these are taken from has a rank that is itself uncertain. Where the tail is a
-    cluster, one more run in it or one fewer would change everything, and its own spread says
-    nothing of that: where a rank that is higher by its standard error makes the variance several
-    times as large, the influence values are those of that rank.
+    The quantile behind these values has a rank that is itself uncertain. Where the tail is a
+    cluster, one run more or fewer in it would change everything, and its own spread does not show
+    that. So where a rank higher by its standard error makes the variance several times as large,
+    the influence values are taken at that rank.
     """
     n, tail = x.size, math.ceil(x.size * share - 1e-9)
     ordered, freedom = np.sort(x), max(1, tail - 1)

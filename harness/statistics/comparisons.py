@@ -24,15 +24,18 @@ from harness.statistics.values import (
     Comparison,
     Equivalence,
     FloatArray,
+    agreeing,
     as_values,
     check_counts,
     check_level,
+    check_margin,
+    check_rate,
     is_constant,
     unknown,
 )
 
 MAX_TABLES = 40_000
-"""Boschloo's test is taken exactly up to so many tables (n × other_n)."""
+"""Boschloo's test is exact up to this many tables (n × other_n); Fisher's stands in beyond."""
 
 _MOST_PAIRS = 1_000
 
@@ -43,8 +46,7 @@ def binomial(successes: int, n: int, rate: float = 0.5, level: float = 0.90) -> 
     The Clopper–Pearson interval at ``level`` agrees with them.
     """
     check_counts(successes, n)
-    if not 0.0 <= rate <= 1.0:
-        raise ValueError(f"rate must lie between 0 and 1, got {rate}")
+    check_rate(rate)
     share = clopper_pearson(successes, n, level)
     greater = float(stats.binom.sf(successes - 1, n, rate)) if n else 1.0
     less = float(stats.binom.cdf(successes, n, rate)) if n else 1.0
@@ -52,7 +54,7 @@ def binomial(successes: int, n: int, rate: float = 0.5, level: float = 0.90) -> 
 
 
 def binomial_threshold(n: int, rate: float = 0.5, alpha: float = 0.05) -> int | None:
-    """Return the fewest successes of ``n`` that show a rate above ``rate``; None if none do."""
+    """Return the fewest successes of ``n`` that show a rate above ``rate``; None if none does."""
     enough = stats.binom.sf(np.arange(-1, n), n, rate) <= alpha
     return int(np.argmax(enough)) if enough.any() else None
 
@@ -62,10 +64,9 @@ def boschloo(
 ) -> Comparison:
     """Compare two success rates by Boschloo's exact unconditional test, one-sided each way.
 
-    The estimate is the difference of the rates. Its interval is Newcombe's hybrid score interval,
-    in which the value 0 is decided by the test: an end that would contradict it is moved to 0.
-    Beyond 40,000 tables (n × other_n) Fisher's exact test stands in for Boschloo's, which it
-    approaches from the conservative side.
+    The estimate is the difference of the rates. Its interval is Newcombe's hybrid score interval;
+    an end that would contradict the test is moved to 0. Beyond 40,000 tables (n × other_n) Fisher's
+    exact test stands in for Boschloo's, which it approaches from the conservative side.
     """
     check_counts(successes, n)
     check_counts(other_successes, other_n)
@@ -80,9 +81,7 @@ def boschloo(
     one, two = wilson(successes, n, level), wilson(other_successes, other_n, level)
     low = ours - theirs - math.hypot(ours - one.low, two.high - theirs)
     high = ours - theirs + math.hypot(one.high - ours, theirs - two.low)
-    alpha = (1.0 - level) / 2.0 + 1e-12
-    low = max(low, 0.0) if greater <= alpha else min(low, 0.0)
-    high = min(high, 0.0) if less <= alpha else max(high, 0.0)
+    low, high = agreeing(low, high, level, greater=greater, less=less)
     return Comparison(ours - theirs, low, high, level, greater, less, n + other_n, method)
 
 
@@ -103,30 +102,21 @@ def welch(values: ArrayLike, others: ArrayLike, level: float = 0.90) -> Comparis
     Unknown where either has fewer than two values or both are constant.
     """
     a, b = as_values(values), as_values(others, "others")
-    method = "Welch's t test"
-    if min(a.size, b.size) < 2:
-        return unknown(method, level, a.size + b.size, _difference(a, b))
+    method, n, difference = "Welch's t test", a.size + b.size, _difference(a, b)
+    if min(a.size, b.size) < 2 or (is_constant(a) and is_constant(b)):
+        return unknown(method, level, n, difference)
     part_a, part_b = float(np.var(a, ddof=1)) / a.size, float(np.var(b, ddof=1)) / b.size
-    if is_constant(a) and is_constant(b):
-        return unknown(method, level, a.size + b.size, _difference(a, b))
     shares = np.array([part_a, part_b]) / (part_a + part_b)
     freedom = 1.0 / (shares[0] ** 2 / (a.size - 1) + shares[1] ** 2 / (b.size - 1))
-    return _student(
-        _difference(a, b),
-        math.sqrt(part_a + part_b),
-        freedom,
-        level=level,
-        n=a.size + b.size,
-        method=method,
-    )
+    error = math.sqrt(part_a + part_b)
+    return _student(difference, error, freedom, level=level, n=n, method=method)
 
 
 def brown_forsythe(values: ArrayLike, others: ArrayLike, level: float = 0.90) -> Comparison:
-    """Compare the spread of two samples: their mean absolute deviations from the median.
+    """Compare the spread of two samples ([n] against [m]) by the Brown–Forsythe test, one-sided.
 
-    ``values`` are [n], ``others`` [m]. This is the one-sided form of the Brown–Forsythe test: the
-    pooled t test of the absolute deviations,
-    whose square is the F of Levene's test with medians.
+    This is the pooled t test of the absolute deviations from the medians. Its square is the F of
+    Levene's test with medians.
     """
     a, b = as_values(values), as_values(others, "others")
     method = "one-sided Brown–Forsythe test"
@@ -152,16 +142,15 @@ def sd_ratio(
     NaN where it does not exist.
     """
     a, b = as_values(values), as_values(others, "others")
-    zero = np.zeros
-    one = net_sd(a, zero(a.size) if standard_errors is None else standard_errors)
-    two = net_sd(b, zero(b.size) if other_errors is None else other_errors)
+    one = net_sd(a, np.zeros(a.size) if standard_errors is None else standard_errors)
+    two = net_sd(b, np.zeros(b.size) if other_errors is None else other_errors)
     return one / two if two > 0.0 else math.nan
 
 
 def paired(differences: ArrayLike, null: float = 0.0, level: float = 0.90) -> Comparison:
     """Compare the mean of paired ``differences`` [n] with ``null`` by Student's t test.
 
-    Unknown where n < 2 or all differences are equal: of noise that was not seen nothing is known.
+    Unknown where n < 2 or all differences are equal: then the data show no noise to judge by.
     """
     d = as_values(differences, "differences")
     method = "paired t test"
@@ -182,13 +171,13 @@ def equivalent(values: ArrayLike, others: ArrayLike, margin: float, level: float
 def paired_equivalence(differences: ArrayLike, margin: float, level: float = 0.90) -> Equivalence:
     """Test whether the mean of paired ``differences`` [n] lies within ±``margin``, and beyond it.
 
-    Within: by two one-sided t tests (Schuirmann 1987), which the interval at ``level`` = 1 − 2α
-    agrees with. Beyond: the p value is that of a mean as far out, on either side, where the true
-    one lies at the margin (Hodges & Lehmann 1954, with the standard error as estimated). Where the
-    margin is wide for the noise this is the one-sided test on the far side of the margin, which the
-    interval agrees with; where it is narrow, both sides count, and as it goes to 0 it becomes the
-    two-sided t test. "Interval outside of the margin" alone would then say "beyond" up to 2α of the
-    time.
+    Within: by two one-sided t tests (Schuirmann 1987); the interval at ``level`` = 1 − 2α agrees
+    with them. Beyond: the p value is the probability of a mean as far out, on either side, if the
+    true mean lies at the margin (Hodges & Lehmann 1954, with the standard error as estimated).
+    Where the margin is wide for the noise this is the one-sided test on the far side of the margin,
+    and the interval agrees with it. Where the margin is narrow both sides count; as it goes to 0
+    this becomes the two-sided t test, and "interval outside of the margin" alone would say "beyond"
+    up to 2α of the time.
 
     Unknown where n < 2 or all differences are equal.
 
@@ -197,7 +186,7 @@ def paired_equivalence(differences: ArrayLike, margin: float, level: float = 0.9
     ValueError
         If ``margin`` is not positive.
     """
-    _check_margin(margin)
+    check_margin(margin)
     d = as_values(differences, "differences")
     compared = paired(d, level=level)
     method = "paired t, two one-sided tests"
@@ -214,18 +203,18 @@ def paired_equivalence(differences: ArrayLike, margin: float, level: float = 0.9
 def pairs_to_decide(
     differences: ArrayLike, margin: float, level: float = 0.90, power: float = 0.8
 ) -> int | None:
-    """Return how many pairs `paired_equivalence` would decide on with a chance of ``power``.
+    """Return the number of pairs with which `paired_equivalence` decides with chance ``power``.
 
-    Were their mean and spread those of ``differences`` [n]. Either decision counts that this mean
-    calls for: within ±``margin``, or beyond. None where that takes more than 1,000 pairs, or where
-    the data do not say.
+    The mean and spread are taken to be those of ``differences`` [n]. The decision is the one that
+    this mean calls for: within ±``margin``, or beyond. None where it takes more than 1,000 pairs,
+    or where the data do not say.
 
     Raises
     ------
     ValueError
         If ``margin`` is not positive.
     """
-    _check_margin(margin)
+    check_margin(margin)
     d = as_values(differences, "differences")
     check_level(level)
     if d.size < 2 or is_constant(d):
@@ -289,11 +278,6 @@ def _student(
         n,
         method,
     )
-
-
-def _check_margin(margin: float) -> None:
-    if not margin > 0.0:
-        raise ValueError(f"margin must be positive, got {margin}")
 
 
 def _difference(a: FloatArray, b: FloatArray) -> float:

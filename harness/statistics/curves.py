@@ -12,9 +12,9 @@ from harness.statistics.values import Comparison, Window, as_values
 
 
 def gain(start: ArrayLike, end: ArrayLike, level: float = 0.90) -> Comparison:
-    """Return the mean gain of the same runs from ``start`` to ``end`` (perf, each [n]), paired.
+    """Return the mean gain of the same runs from ``start`` to ``end`` (perf, each [n]).
 
-    By `skewed_paired`.
+    Their differences are tested by `skewed_paired`.
 
     Raises
     ------
@@ -32,7 +32,7 @@ def gain(start: ArrayLike, end: ArrayLike, level: float = 0.90) -> Comparison:
 def nearest_point(steps: ArrayLike, target: float, tolerance: float) -> int | None:
     """Return the index of the point of ``steps`` [points] nearest to ``target``.
 
-    None where none lies within ``tolerance`` steps of it. Of two as near, the earlier.
+    The earlier of two as near; None where none lies within ``tolerance`` steps of it.
     """
     at = as_values(steps, "steps")
     if at.size == 0:

@@ -1,4 +1,4 @@
-"""Whether two columns of a design go together, and on what lattice a metric lies.
+"""Test whether two columns of a design go together, and find the lattice of a metric.
 
 References
 ----------
@@ -53,8 +53,7 @@ def association(
 def lattice_step(values: ArrayLike) -> float | None:
     """Return the step of the lattice that ``values`` [n] lie on; None where they lie on none.
 
-    Values lie on one when every difference is a multiple of the smallest, and they hold at least
-    three levels.
+    On a lattice every difference is a multiple of the smallest one; it takes at least three levels.
     """
     x = np.unique(np.round(as_values(values), 9))
     gaps = np.diff(x)

@@ -1,7 +1,8 @@
-"""Estimate what a parameter does to an outcome over a sweep: whether, how much, with which other.
+"""Estimate the effect of a parameter on an outcome over a sweep, and test it.
 
-Tests are rank tests, judged by permuting the outcomes over the runs; with blocks, within blocks
-only, so that what differs between blocks has no part in it. An outcome of −inf ranks worst.
+Tests are rank tests, judged by permuting the outcomes over the runs. With blocks, outcomes are
+permuted within blocks, so that differences between blocks do not count. An outcome of −inf ranks
+worst.
 
 References
 ----------
@@ -28,7 +29,7 @@ from harness.statistics.groups import one_hot, parts_of
 from harness.statistics.values import Estimate, FloatArray, as_values, check_level, is_constant
 
 PERMUTED_UP_TO = 500
-"""Beyond so many runs the limiting distribution gives the p value."""
+"""Beyond this many runs the limiting distribution gives the p value."""
 
 FEWEST_FOLDED = 10
 """Runs below which nothing can be held out to measure importance on."""
@@ -101,8 +102,8 @@ def slope(values: ArrayLike, outcomes: ArrayLike, level: float = 0.95) -> Estima
 def variance_share(codes: NDArray[np.intp], outcomes: ArrayLike) -> float:
     """Return the share of the variance of ``outcomes`` [n] that lies between levels (ε²).
 
-    Corrected for the number of levels, so that it is 0 on average where they do nothing, and not
-    below 0. NaN where there are as many levels as runs, or the outcomes are equal.
+    Corrected for the number of levels: 0 on average where they do nothing, and never below 0. NaN
+    where there are as many levels as runs, or the outcomes are equal.
     """
     y = as_values(outcomes, "outcomes")
     design = one_hot(codes)
@@ -121,11 +122,11 @@ def interaction(
     rng: np.random.Generator,
     resamples: int = 1999,
 ) -> tuple[float, float]:
-    """Return how much two parameters do together beyond what they add up to, and its p value.
+    """Return the interaction of two parameters as a share of the variance, and its p value.
 
-    The first is a share of the variance of ``outcomes`` [n], corrected for its degrees of freedom;
-    the second is that of the F test of the cells against the sum of both, by permuting the
-    residuals of that sum. (0, 1) where the cells leave nothing to tell.
+    The share is of the variance of ``outcomes`` [n], beyond the sum of both effects, corrected for
+    its degrees of freedom. The p value is of the F test of the cells against that sum, by permuting
+    its residuals. (0, 1) where the cells leave nothing to test.
     """
     y = as_values(outcomes, "outcomes")
     additive = _basis(np.hstack([one_hot(codes), one_hot(others)]))
@@ -162,14 +163,14 @@ def permutation_importance(
     folds: int = 5,
     repeats: int = 10,
 ) -> tuple[FloatArray, float]:
-    """Estimate each parameter's worth for predicting runs that the model was not fitted to.
+    """Estimate each parameter's importance for predicting runs that the model was not fitted to.
 
-    The model adds up an effect a level (least squares, each drawn to 0 as by one run). A
+    The model adds up one effect for each level (least squares, each drawn to 0 as by one run). A
     parameter's importance is the increase of the squared error on held-out runs when their values
-    of it are swapped for those of all runs, in units of the variance of ``outcomes`` [n]; the
-    expectation over all swaps is taken, not a sample. It may be slightly below 0. Parameters that
-    go together share what they are worth. The last number returned is the share of the variance
-    that the model predicts (held-out R²), which may be below 0.
+    of it are swapped for those of all runs, in units of the variance of ``outcomes`` [n]. It is the
+    expectation over all swaps, not a sample, and may be slightly below 0. Parameters that go
+    together share their importance. The last number returned is the share of the variance that the
+    model predicts (held-out R²), which may be below 0.
 
     ``columns`` are level numbers [n], one array a parameter; the result is [parameters]. NaN with
     fewer than 10 runs, or where the outcomes are equal.

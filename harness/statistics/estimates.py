@@ -6,9 +6,9 @@ Wilson (1927), JASA 22:209; Clopper & Pearson (1934), Biometrika 26:404; Efron (
 bootstrap confidence intervals", JASA 82:171 (BCa); Agarwal et al. (2021), "Deep reinforcement
 learning at the edge of the statistical precipice", NeurIPS (interquartile mean); Rockafellar &
 Uryasev (2002), J. Banking & Finance 26:1443, eq. 10 (CVaR); Tukey & McLaughlin (1963), Sankhyā A
-25:331 (trimmed mean); Manistre & Hancock (2005), "Variance of
-the CTE estimator", N. Am. Actuar. J. 9:129; Bonett (2006), "Approximate confidence interval for
-standard deviation of nonnormal distributions", Comput. Stat. Data Anal. 50:775.
+25:331 (trimmed mean); Manistre & Hancock (2005), "Variance of the CTE estimator", N. Am. Actuar. J.
+9:129; Bonett (2006), "Approximate confidence interval for standard deviation of nonnormal
+distributions", Comput. Stat. Data Anal. 50:775.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from harness.statistics.values import (
 )
 
 MIN_PROMPTS_CHANGED = 6
-"""Fewer changed prompts than this are no basis for a normal interval, nor (2⁻⁵ > .025) for a sign
+"""Fewer changed prompts than this are too few for a normal interval, and (2⁻⁵ > .025) for a sign
 test of their direction."""
 
 DETECTABLE = 2.8
@@ -46,7 +46,7 @@ def wilson(successes: int, n: int, level: float = 0.95) -> Estimate:
 
 
 def clopper_pearson(successes: int, n: int, level: float = 0.95) -> Estimate:
-    """Return a proportion with its exact interval, the inversion of two binomial tests."""
+    """Return a proportion with its exact interval, which inverts two binomial tests."""
     return _proportion(successes, n, level, "exact", "Clopper–Pearson")
 
 
@@ -88,8 +88,8 @@ def bca_mean(
         return Estimate(_mean(x), -math.inf, math.inf, level, x.size, method)
     if x.size > _BCA_LIMIT:
         return mean_interval(x, level)
-    # On a whole-number scale sums are exact, so that a resample whose mean equals the sample's is
-    # seen to: the bias correction counts such ties.
+    # On a whole-number scale sums are exact, so that resamples with the sample's own mean are seen
+    # to have it: the bias correction counts such ties.
     centre, scale = _mean(x), float(np.max(np.abs(x - _mean(x)))) / 2**40
     interval = stats.bootstrap(
         (np.round((x - centre) / scale),),
@@ -111,9 +111,9 @@ def interquartile_mean(
 ) -> Estimate:
     """Return the mean of the middle half of ``values`` [n] with its percentile bootstrap interval.
 
-    The lowest and highest ⌊n/4⌋ values are left out, as in Agarwal et al. (2021). Of more than
-    2,000 values the interval is Student's, with the standard error of a trimmed mean from the
-    winsorised values (Tukey & McLaughlin 1963), which is then the same for less.
+    The lowest and highest ⌊n/4⌋ values are left out, as in Agarwal et al. (2021). Beyond 2,000
+    values the interval is Student's, with the standard error of a trimmed mean from the winsorised
+    values (Tukey & McLaughlin 1963), which is then the same for less.
     """
     x = as_values(values)
     check_level(level)
@@ -158,11 +158,11 @@ def cvar_interval(values: ArrayLike, level: float = 0.95, share: float = 0.25) -
     """Return the CVaR of ``values`` [n] with its interval: CVaR ± t·SE.
 
     The standard error is that of the influence function, as in Manistre & Hancock (2005), which
-    holds in large samples. The degrees of freedom are those of the values in the tail, ⌈n·share⌉ −
-    1, since they alone carry the error: at level 0.95 the interval covers in 89–90% of samples at
-    n = 8, 87–91% at n = 24 and 90–94% at n = 48 (59–63%, 83–86% and 88–91% with n − 1). Unbounded
-    where ``share`` is fewer than two values (a quarter:
-    n < 8), or where those that count are all equal.
+    holds in large samples. The degrees of freedom are ⌈n·share⌉ − 1, those of the values in the
+    tail, since they alone carry the error: at level 0.95 the interval covers in 89–90% of samples
+    at n = 8, 87–91% at n = 24 and 90–94% at n = 48 (59–63%, 83–86% and 88–91% with n − 1).
+    Unbounded where ``share`` is fewer than two values (a quarter: n < 8), or where those that count
+    are all equal.
     """
     x = as_values(values)
     check_level(level)
@@ -190,7 +190,7 @@ def cvar_rows(rows: FloatArray, share: float) -> tuple[FloatArray, FloatArray]:
 def sd_interval(values: ArrayLike, level: float = 0.95) -> Estimate:
     """Return the standard deviation of ``values`` [n] with the interval of Bonett (2006).
 
-    It takes the tails' weight from the data, so that values need not be normal: at level 0.95 and
+    It estimates the weight of the tails, so that values need not be normal: at level 0.95 and
     n = 24 it covers in 95% of normal samples and 89% of exponential ones. Unbounded where n < 6 or
     all values are equal.
     """
@@ -224,7 +224,7 @@ def net_sd(values: ArrayLike, standard_errors: ArrayLike) -> float:
 def with_noise(values: ArrayLike, variance: float) -> FloatArray:
     """Return ``values`` [n] stretched about their mean until their variance is ``variance`` more.
 
-    That is how far apart they would lie if they were measured with so much more noise.
+    They then lie as far apart as if they were measured with that much more noise.
     """
     x = as_values(values)
     if x.size < 2 or is_constant(x):
@@ -237,8 +237,8 @@ def improvement_interval(
 ) -> tuple[FloatArray, FloatArray]:
     """Return each run's interval for its ΔPerf: delta ± t·SE with prompts − 1 degrees of freedom.
 
-    All arguments are [n]; ``prompts`` may hold NaN where their number is not known, which is taken
-    as many. With fewer than two prompts the interval is unbounded.
+    All arguments are [n]; ``prompts`` may hold NaN, which counts as many. With fewer than two
+    prompts the interval is unbounded.
     """
     gains, errors = as_values(delta, "delta"), as_values(se, "se")
     check_level(level)
@@ -253,9 +253,9 @@ def improvement_interval(
 def shown_to_improve(
     delta: ArrayLike, se: ArrayLike, prompts: ArrayLike, changed: ArrayLike
 ) -> NDArray[np.bool_]:
-    """Return which runs [n] are successes: ΔPerf − t(.975, N − 1)·SE > 0, and ≥ 6 prompts changed.
+    """Mark the runs [n] that are successes: ΔPerf − t(.975, N − 1)·SE > 0, and ≥ 6 prompts changed.
 
-    ``changed`` may hold NaN where it is not known; the second condition is then not asked.
+    ``changed`` may hold NaN where it is not known; the second condition then does not apply.
     """
     low, _ = improvement_interval(delta, se, prompts)
     enough = ~(np.asarray(changed, dtype=np.float64) < MIN_PROMPTS_CHANGED)
@@ -265,7 +265,7 @@ def shown_to_improve(
 def shown_to_fail(
     delta: ArrayLike, se: ArrayLike, prompts: ArrayLike, changed: ArrayLike, min_gain: float
 ) -> NDArray[np.bool_]:
-    """Return which runs [n] are no success and have their upper 95% end below ``min_gain``."""
+    """Mark the runs [n] that are no success and have their upper 95% end below ``min_gain``."""
     _, high = improvement_interval(delta, se, prompts)
     return np.asarray(~shown_to_improve(delta, se, prompts, changed) & (high < min_gain))
 
@@ -276,10 +276,15 @@ def detectable_gain(se: ArrayLike) -> float:
     return math.nan if errors.size == 0 else DETECTABLE * float(np.median(errors))
 
 
-def chunks(total: int, width: int) -> list[int]:
-    """Split ``total`` rows of ``width`` numbers into pieces that fit in memory."""
-    size = max(1, _CHUNK // max(1, width))
+def chunks(total: int, width: int, most: int = _CHUNK) -> list[int]:
+    """Split ``total`` rows of ``width`` numbers into pieces of at most ``most`` numbers."""
+    size = max(1, most // max(1, width))
     return [min(size, total - start) for start in range(0, total, size)]
+
+
+def resamples_for(tests: int, alpha: float) -> int:
+    """Return the permutations, 1,999 to 19,999, that can show a p value of ``alpha``/``tests``."""
+    return min(19_999, max(1_999, math.ceil(4 * tests / alpha)))
 
 
 def _mean(x: FloatArray) -> float:

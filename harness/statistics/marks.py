@@ -1,7 +1,7 @@
-"""Values that marked runs share, and how often chance alone would give as many.
+"""Test whether marked runs share more values than chance alone would give them.
 
-The marks (of the best runs, say) are taken as fixed in number and dealt to the runs at random; with
-blocks, so many of each block's runs are marked as were, and dealt within it.
+The marks (of the best runs, say) are fixed in number and dealt to the runs at random. With blocks,
+each block keeps its number of marks, and they are dealt within it.
 
 References
 ----------
@@ -24,7 +24,7 @@ _NEGLIGIBLE = 1e-30
 
 
 def overlap(marked: ArrayLike, having: ArrayLike, blocks: ArrayLike | None = None) -> float:
-    """Return the probability that by chance as many marked runs have something as do.
+    """Return the probability that chance alone gives at least as many marked runs a property.
 
     ``marked`` and ``having`` [n] are truth values, ``blocks`` [n] numbers of blocks. Exact: the
     tail of a hypergeometric distribution, or of a sum of them over blocks.
@@ -53,9 +53,9 @@ def levels_covered(
     blocks: ArrayLike | None = None,
     resamples: int = 1999,
 ) -> tuple[int, float]:
-    """Return how many runs have a level that a marked one has, and the p value of so few.
+    """Return the number of runs at the levels of the marked ones, and the p value of so few.
 
-    ``codes`` [n] are level numbers. By dealing the marks ``resamples`` times.
+    ``codes`` [n] are level numbers. The marks are dealt ``resamples`` times.
     """
     is_marked = np.asarray(marked, dtype=bool)
     sizes = np.bincount(codes)
@@ -78,9 +78,9 @@ def range_covered(
     blocks: ArrayLike | None = None,
     resamples: int = 1999,
 ) -> tuple[int, float]:
-    """Return how many runs lie between the ends of the marked ones, and the p value of so few.
+    """Return the number of runs within the range of the marked ones, and the p value of so few.
 
-    ``values`` [n] are a parameter's. By dealing the marks ``resamples`` times.
+    ``values`` [n] are a parameter's. The marks are dealt ``resamples`` times.
     """
     x, is_marked = as_values(values), np.asarray(marked, dtype=bool)
     if not is_marked.any():
@@ -126,7 +126,7 @@ def _first_of(n: NDArray[np.intp], count: int, rng: np.random.Generator) -> NDAr
 
 
 def _trimmed(mass: FloatArray) -> tuple[int, FloatArray]:
-    """Return a long distribution without its negligible ends, and how many are left out below."""
+    """Return how many values are cut below, and a long distribution without negligible ends."""
     if mass.size <= _LONG:
         return 0, mass
     kept = np.flatnonzero(mass > _NEGLIGIBLE)

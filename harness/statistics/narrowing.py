@@ -87,12 +87,12 @@ def worse_end(
 
     A window of runs (a quarter of them, 4 to 24, or a fiftieth where that is more) moves inwards
     from the end. Each position is compared with every quarter of the runs further in, at α over
-    their number, and the first that is not shown to be worse than any of them ends the search:
-    positions are tested in a fixed order, so that one that is no worse is taken for worse in at
-    most α of all cases. Of the last window found worse only the outer quarter goes, since it may
+    their number, and the first that is not shown to be worse than any of them ends the search.
+    Positions are tested in a fixed order, so one that is no worse is taken for worse in at most α
+    of all cases. Only the outer quarter of the last window found worse goes, since the window may
     reach into what is good.
 
-    That there is a fall at all is for `bracket` to say, which pays for the choice between ends.
+    `bracket` tells whether there is a fall at all, and pays for the choice between ends.
     """
     x, y = as_values(values), as_values(outcomes, "outcomes")
     if y.shape != x.shape:
@@ -127,9 +127,9 @@ def all_of_one(top: int, members: int, n: int) -> float:
 def _worse_than_a_quarter(
     y: FloatArray, start: int, width: int, quarters: NDArray[np.intp], margin: float
 ) -> tuple[int, Worse] | None:
-    """Compare a window with the quarters below ``start``: the number of the one it is worst to.
+    """Return the quarter below ``start`` to which a window compares worst, and the comparison.
 
-    Its p value is corrected for their number. None where there is no quarter below.
+    The p value is corrected for the number of quarters. None where there is no quarter below.
     """
     window = y[start : start + width]
     below = [q for q in range(4) if quarters[q + 1] <= start]

@@ -1,7 +1,8 @@
-"""Two samples compared by permuting their values, studentised.
+"""Compare two samples by permuting their values, studentised.
 
-Exact where the two have one distribution, and close to its level where they only agree in what is
-compared, since the statistic is divided by its standard error in the data and in every permutation.
+The test is exact where the two have one distribution. Where they only agree in what is compared it
+is close to its level, since the statistic is divided by its standard error in the data and in every
+permutation.
 
 References
 ----------
@@ -13,17 +14,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
 
 from harness.statistics.estimates import chunks, cvar_rows
-from harness.statistics.values import Comparison, FloatArray, as_values, check_level, unknown
+from harness.statistics.values import (
+    Comparison,
+    FloatArray,
+    agreeing,
+    as_values,
+    check_level,
+    unknown,
+)
 
 NORMAL_FROM = 10_000
-"""At least this many values, and the statistic is compared with the normal distribution, which its
-permutation distribution converges to."""
+"""From this many values on the statistic is compared with the normal distribution, to which its
+permutation distribution converges."""
 
 Rows = Callable[[FloatArray], tuple[FloatArray, FloatArray]]
 """Takes samples [m, n] to their estimates [m] and the variances of these [m]."""
@@ -43,11 +52,7 @@ def cvar_permutation(
     The standard error is by influence functions. The interval inverts the same permutation
     distribution.
     """
-    method = "studentised permutation test of CVaR"
-
-    def tails(rows: FloatArray) -> tuple[FloatArray, FloatArray]:
-        return cvar_rows(rows, share)
-
+    method, tails = "studentised permutation test of CVaR", partial(cvar_rows, share=share)
     return _compared(values, others, tails, rng, method=method, level=level, resamples=resamples)
 
 
@@ -86,14 +91,14 @@ def _compared(
     # Permutations are compared with the data: work on a scale on which rounding is the same.
     scale = float(np.max(np.abs(pooled - pooled.mean()))) or 1.0
     scaled = (pooled - pooled.mean()) / scale
-    difference, error, observed = _studentised(scaled[None, :], a.size, rows_of)
+    difference, error, observed = studentised(scaled[None, :], a.size, rows_of)
     if n >= NORMAL_FROM:
         statistics = stats.norm.isf(np.arange(resamples, 0, -1) / (resamples + 1))
     else:
         drawn: list[FloatArray] = []
         for size in chunks(resamples, n):
             rows = rng.permuted(np.broadcast_to(scaled, (size, n)), axis=1)
-            drawn.append(_studentised(rows, a.size, rows_of)[2])
+            drawn.append(studentised(rows, a.size, rows_of)[2])
         statistics = np.sort(np.concatenate(drawn))
     seen = float(observed[0])
     slack = 1e-9 * max(1.0, abs(seen)) if math.isfinite(seen) else 0.0
@@ -104,16 +109,17 @@ def _compared(
     if error[0] > 0.0:
         low = scale * float(difference[0] - statistics[-rank] * error[0])
         high = scale * float(difference[0] - statistics[rank - 1] * error[0])
-    alpha = (1 - level) / 2 + 1e-12
-    low = max(low, 0.0) if greater <= alpha else min(low, 0.0)
-    high = min(high, 0.0) if less <= alpha else max(high, 0.0)
+    low, high = agreeing(low, high, level, greater=greater, less=less)
     return Comparison(scale * float(difference[0]), low, high, level, greater, less, n, method)
 
 
-def _studentised(
+def studentised(
     rows: FloatArray, n: int, rows_of: Rows
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Return differences, their standard errors and their ratios [m]; the first ``n`` against."""
+    """Return the differences of the first ``n`` columns and the others, their errors, and ratios.
+
+    Each is [m], one a row.
+    """
     one, variance_one = rows_of(rows[:, :n])
     two, variance_two = rows_of(rows[:, n:])
     difference = one - two

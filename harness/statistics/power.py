@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Hashable, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -24,8 +24,9 @@ from scipy import special, stats
 from harness.statistics.agreement import tails_by_t
 from harness.statistics.comparisons import MAX_TABLES, binomial_threshold
 from harness.statistics.estimates import chunks, cvar_rows
+from harness.statistics.permutation import studentised
 from harness.statistics.response import bracket_p_values
-from harness.statistics.values import FloatArray, as_values
+from harness.statistics.values import FloatArray, as_values, check_rate
 
 TARGET = 0.8
 """The power that a sample is usually planned for."""
@@ -46,8 +47,8 @@ def runs_needed(
 ) -> int | None:
     """Return the smallest n from ``least`` to ``most`` whose ``power(n)`` reaches ``target``.
 
-    None where none does. n is doubled from ``start``, then halved in on: where power goes in teeth,
-    as that of counts does, n reaches the target and n − 1 does not, and a smaller one may. With
+    None where none does. n is doubled from ``start``, then found by bisection. Where power goes in
+    teeth, as with counts, that n reaches the target and n − 1 does not, but a smaller one may. With
     ``every`` each n is tried in turn, which is exact.
     """
     if every:
@@ -69,15 +70,15 @@ def runs_needed(
 def binomial_power(n: int, true_rate: float, rate: float = 0.5, alpha: float = 0.05) -> float:
     """Return the power of the exact one-sided binomial test that a rate is above ``rate``.
 
-    Of ``n`` runs, each a success with probability ``true_rate`` (0 to 1). 0 where no count of
+    Each of ``n`` runs is a success with probability ``true_rate`` (0 to 1). 0 where no count of
     successes shows it.
     """
     return at_least(binomial_threshold(n, rate, alpha), n, true_rate)
 
 
 def at_least(successes: int | None, n: int, rate: float) -> float:
-    """Return the probability of so many ``successes`` of ``n`` at a true ``rate``; 0 for None."""
-    _check_rate(rate)
+    """Return the probability of at least ``successes`` of ``n`` at a true ``rate``; 0 for None."""
+    check_rate(rate)
     return 0.0 if successes is None else float(stats.binom.sf(successes - 1, n, rate))
 
 
@@ -89,8 +90,8 @@ def boschloo_power(
     Of ``n`` runs with ``true_rate`` against ``other_n`` with ``other_rate`` (0 to 1), over every
     pair of counts.
     """
-    _check_rate(true_rate)
-    _check_rate(other_rate)
+    check_rate(true_rate)
+    check_rate(other_rate)
     if not (n and other_n):
         return 0.0
     enough = np.array(_boschloo_thresholds(n, other_n, alpha))
@@ -139,9 +140,9 @@ def paired_power(effect: float, n: int, alpha: float = 0.05) -> float:
 def gain_power(effect: float, n: int, margin: float = 0.0, alpha: float = 0.05) -> float:
     """Return the probability that a mean gain is shown, and not shown to be below ``margin``.
 
-    That is, that the interval [L, U] of Student's t at 1 − 2α of ``n`` gains has L > 0 and
-    U ≥ ``margin``, at a true gain of ``effect``; both in standard deviations of a gain. The
-    distribution of the mean is integrated over that of the standard deviation.
+    The interval [L, U] of Student's t at 1 − 2α of ``n`` gains then has L > 0 and U ≥ ``margin``.
+    The true gain is ``effect``; both are in standard deviations of a gain. The distribution of the
+    mean is integrated over that of the standard deviation.
     """
     if n < 2:
         return 0.0
@@ -162,10 +163,10 @@ def non_inferiority_power(
 ) -> float:
     """Return the probability that a reference is shown to be no worse than all of ``values`` arms.
 
-    At true equality, with ``pairs`` pairs an arm and paired t tests, all of which must reject
-    (intersection–union). ``margin`` is in standard deviations of a run, apart from what its pair
-    shares with it: a difference then has √2 of them. The arms are paired with the same runs of the
-    reference, so that their tests rise and fall together; more than one is simulated.
+    The values are truly equal, with ``pairs`` pairs for each arm, and all paired t tests must
+    reject (intersection–union). ``margin`` is in standard deviations of a run, apart from what its
+    pair shares with it: a difference then has √2 of them. The arms are paired with the same runs of
+    the reference, so that their tests rise and fall together; more than one is simulated.
     """
     if pairs < 2:
         return 0.0
@@ -201,7 +202,8 @@ def brown_forsythe_power(
     critical = stats.t.isf(alpha, freedom)
     shown = 0
     for size in chunks(simulations, n + other_n):
-        ours, theirs = _normal(rng, size, n, sd_ratio), _normal(rng, size, other_n, 1.0)
+        ours = sd_ratio * rng.standard_normal((size, n))
+        theirs = rng.standard_normal((size, other_n))
         one, two = (np.abs(x - np.median(x, axis=1, keepdims=True)) for x in (ours, theirs))
         squares = sum(x.var(axis=1) * x.shape[1] for x in (one, two))
         error = np.sqrt(squares / freedom * (1 / n + 1 / other_n))
@@ -228,13 +230,13 @@ def cvar_power(
     """
     if min(n, other_n) < 2:
         return 0.0
-    shown = 0
+    shown, tails = 0, partial(cvar_rows, share=share)
     for size in chunks(simulations, n + other_n):
         rows = rng.standard_normal((size, n + other_n))
         rows[:, :n] += effect
-        seen, reached = _studentised(rows, n, share), np.zeros(size)
+        seen, reached = studentised(rows, n, tails)[2], np.zeros(size)
         for _ in range(resamples):
-            reached += _studentised(rng.permuted(rows, axis=1), n, share) >= seen
+            reached += studentised(rng.permuted(rows, axis=1), n, tails)[2] >= seen
         by_permutation = rows[(1 + reached) / (resamples + 1) <= alpha]
         by_t = (tails_by_t(row[:n], row[n:], share) for row in by_permutation)
         shown += sum(found is None or found.p_greater <= alpha for found in by_t)
@@ -265,9 +267,9 @@ def bracket_power(
 def _boschloo_thresholds(n: int, other_n: int, alpha: float) -> tuple[int, ...]:
     """Return for each count of the others [other_n + 1] the fewest successes of ``n`` that reject.
 
-    n + 1 where none does. Boschloo's test takes Fisher's p value as its statistic: it rejects up
-    to the largest of them at which no true rate, the same on both sides, exceeds ``alpha``. Beyond
-    the tables that `boschloo` takes exactly, it rejects where Fisher's test does.
+    n + 1 where none does. Boschloo's test takes Fisher's p value as its statistic. It rejects up to
+    the largest one at which no true rate, the same on both sides, rejects more often than
+    ``alpha``. Beyond the tables that `boschloo` takes exactly, it rejects where Fisher's test does.
     """
     fisher = _fisher(n, other_n)
     rejects = fisher <= alpha
@@ -304,20 +306,3 @@ def _fisher(n: int, other_n: int) -> FloatArray:
 
 def _log_choose(n: int, k: NDArray[np.intp]) -> FloatArray:
     return np.asarray(-np.log(n + 1.0) - special.betaln(n - k + 1.0, k + 1.0))
-
-
-def _studentised(rows: FloatArray, n: int, share: float) -> FloatArray:
-    """Return the difference of CVaRs over its standard error [m]; the first ``n`` of ``rows``."""
-    (one, one_error), (two, two_error) = (
-        cvar_rows(part, share) for part in (rows[:, :n], rows[:, n:])
-    )
-    return np.asarray((one - two) / np.sqrt(one_error + two_error))
-
-
-def _normal(rng: np.random.Generator, size: int, n: int, deviation: float) -> FloatArray:
-    return deviation * rng.standard_normal((size, n))
-
-
-def _check_rate(rate: float) -> None:
-    if not 0.0 <= rate <= 1.0:
-        raise ValueError(f"a rate must lie between 0 and 1, got {rate}")

@@ -26,10 +26,11 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 from harness.statistics.comparisons import equivalent
-from harness.statistics.values import Bracket, FloatArray, as_values
+from harness.statistics.estimates import chunks
+from harness.statistics.values import Bracket, FloatArray, as_values, check_margin
 
 MAX_RUNS = 500
-"""The bracket test compares every pair of runs in every permutation: it takes these at most."""
+"""The most runs of the bracket test, which compares every pair in every permutation."""
 
 _CHUNK = 8_000_000
 
@@ -49,29 +50,23 @@ def bracket(
     """Test whether ``outcomes`` rise to, and fall from, a best value of ``values`` (each [n]).
 
     Only the order of ``outcomes`` counts: −inf ranks a run worst. With ``blocks`` [n] only runs of
-    one block are compared, and outcomes are permuted within blocks. Runs of equal value are never
-    parted by a window. Both p values are 1 where no window fits. Of more than 500 runs, 500 at even
-    ranks along the range are taken.
+    one block are compared, and outcomes are permuted within blocks. A window never parts runs of
+    equal value. Both p values are 1 where no window fits. If there are more than 500 runs, 500 at
+    even ranks along the range are taken.
     """
     x = as_values(values)
     y = np.asarray(outcomes, dtype=np.float64)
     if y.shape != x.shape or np.isnan(y).any():
         raise ValueError(f"outcomes must be {x.size} numbers, got shape {y.shape}")
-    label = _labels(blocks, x.size)
-    order = _along(x)
-    x, y, label = x[order], y[order], label[order]
-    sizes = np.bincount(label) if x.size else np.zeros(0, dtype=np.intp)
-    windows = _Windows.of(x, label)
+    label, order = _labels(blocks, x.size), _along(x)
+    x, y = x[order], y[order]
+    windows = _Windows.of(x, label[order])
     if windows is None:
-        return Bracket(1.0, 1.0, math.nan, math.nan, _peak(x, y), x.size, int((sizes > 1).sum()))
+        return Bracket(1.0, 1.0, math.nan, math.nan, _peak(x, y), x.size)
     ranks = stats.rankdata(y, method="dense").astype(np.int16)
     rising, falling = windows.scores(ranks[None, :])
-    counts = np.zeros(2, dtype=np.int64)
-    for size in _pieces(resamples, x.size):
-        drawn_rising, drawn_falling = windows.scores(_permuted(ranks, label, size, rng))
-        counts[0] += (drawn_rising.max(axis=1) >= rising.max() - 1e-9).sum()
-        counts[1] += (drawn_falling.max(axis=1) >= falling.max() - 1e-9).sum()
-    p_rising, p_falling = (1 + counts) / (resamples + 1)
+    reached = windows.drawn(ranks, resamples, rng) >= windows.largest(ranks[None, :]) - 1e-9
+    p_rising, p_falling = (1 + reached.sum(axis=0)) / (resamples + 1)
     return Bracket(
         p_rising=float(p_rising),
         p_falling=float(p_falling),
@@ -79,7 +74,6 @@ def bracket(
         falling_from=float(x[windows.starts[int(falling[0].argmax())]]),
         peak=_peak(x, y),
         n=x.size,
-        blocks=int((sizes > 1).sum()),
     )
 
 
@@ -92,27 +86,21 @@ def bracket_p_values(
 ) -> FloatArray:
     """Return the p values of rising and of falling [m, 2] for m arrangements of outcomes [m, n].
 
-    Of outcomes without ties on the same ``values`` [n]: their permutation distribution is then the
-    same for all, and is drawn once. All 1 where no window fits. Of more than 500 runs, 500 at even
-    ranks along the range are taken.
+    The outcomes have no ties and lie on the same ``values`` [n], so that their permutation
+    distribution is the same and is drawn once. All 1 where no window fits. If there are more than
+    500 runs, 500 at even ranks along the range are taken.
     """
     x, y = as_values(values), np.asarray(outcomes, dtype=np.float64)
     if y.ndim != 2 or y.shape[1] != x.size:
         raise ValueError(f"outcomes must be rows of {x.size} numbers, got shape {y.shape}")
-    order = _along(x)
-    x, label = x[order], _labels(blocks, x.size)[order]
-    windows = _Windows.of(x, label)
+    label, order = _labels(blocks, x.size), _along(x)
+    windows = _Windows.of(x[order], label[order])
     if windows is None:
         return np.ones((y.shape[0], 2))
     ranks = np.argsort(np.argsort(y[:, order], axis=1), axis=1).astype(np.int16)
-    p_values = np.empty((y.shape[0], 2))
-    drawn = [
-        windows.largest(_permuted(ranks[0], label, size, rng))
-        for size in _pieces(resamples, x.size)
-    ]
-    null = np.sort(np.concatenate(drawn), axis=0)
-    start = 0
-    for size in _pieces(y.shape[0], x.size):
+    p_values, start = np.empty((y.shape[0], 2)), 0
+    null = np.sort(windows.drawn(ranks[0], resamples, rng), axis=0)
+    for size in chunks(y.shape[0], order.size**2, _CHUNK):
         seen = windows.largest(ranks[start : start + size])
         for side in range(2):
             reached = resamples - np.searchsorted(null[:, side], seen[:, side] - 1e-9)
@@ -129,8 +117,7 @@ def flat(values: ArrayLike, outcomes: ArrayLike, margin: float, level: float = 0
     that is not finite, shows nothing.
     """
     x, y = as_values(values), np.asarray(outcomes, dtype=np.float64)
-    if not margin > 0.0:
-        raise ValueError(f"margin must be positive, got {margin}")
+    check_margin(margin)
     if x.size < 6 or not np.isfinite(y).all():
         return False
     third = np.minimum(2, ((stats.rankdata(x) - 0.5) * 3 / x.size).astype(np.intp))
@@ -150,6 +137,8 @@ class _Windows:
     suffix_sd: FloatArray
     pairs: NDArray[np.int8]
     """1 where run j > i is in the same block and has a larger value [n, n]."""
+    label: NDArray[np.intp]
+    """The number of each run's block [n]."""
 
     @classmethod
     def of(cls, x: FloatArray, label: NDArray[np.intp]) -> _Windows | None:
@@ -163,7 +152,7 @@ class _Windows:
         if not (ends.size and starts.size):
             return None
         pairs = (label[:, None] == label[None, :]) & (x[None, :] > x[:, None])
-        return cls(ends, starts, prefix_sd, suffix_sd, pairs.astype(np.int8))
+        return cls(ends, starts, prefix_sd, suffix_sd, pairs.astype(np.int8), label)
 
     def scores(self, ranks: NDArray[np.int16]) -> tuple[FloatArray, FloatArray]:
         """Return Kendall's z of rising in each prefix and of falling in each suffix.
@@ -178,6 +167,20 @@ class _Windows:
     def largest(self, ranks: NDArray[np.int16]) -> FloatArray:
         """Return the largest z of rising and of falling [m, 2] for ``ranks`` [m, n]."""
         return np.stack([scores.max(axis=1) for scores in self.scores(ranks)], axis=1)
+
+    def drawn(
+        self, ranks: NDArray[np.int16], resamples: int, rng: np.random.Generator
+    ) -> FloatArray:
+        """Return `largest` [resamples, 2] of ``ranks`` [n], permuted within blocks."""
+        found = []
+        for size in chunks(resamples, ranks.size**2, _CHUNK):
+            rows = np.empty((size, ranks.size), dtype=np.int16)
+            for block in np.unique(self.label):
+                inside = np.flatnonzero(self.label == block)
+                there = np.broadcast_to(ranks[inside], (size, inside.size))
+                rows[:, inside] = rng.permuted(there, axis=1)
+            found.append(self.largest(rows))
+        return np.concatenate(found)
 
 
 def _along(x: FloatArray) -> NDArray[np.intp]:
@@ -199,17 +202,6 @@ def _null_sd(x: FloatArray, label: NDArray[np.intp]) -> float:
     return math.sqrt(total / 18.0)
 
 
-def _permuted(
-    ranks: NDArray[np.int16], label: NDArray[np.intp], size: int, rng: np.random.Generator
-) -> NDArray[np.int16]:
-    """Return ``size`` arrangements [size, n] of ``ranks`` [n], each permuted within blocks."""
-    rows = np.empty((size, ranks.size), dtype=np.int16)
-    for block in np.unique(label):
-        inside = np.flatnonzero(label == block)
-        rows[:, inside] = rng.permuted(np.broadcast_to(ranks[inside], (size, inside.size)), axis=1)
-    return rows
-
-
 def _peak(x: FloatArray, y: FloatArray) -> float:
     """Return the median value of the neighbouring runs whose outcomes rank best on average."""
     if x.size == 0:
@@ -229,8 +221,3 @@ def _labels(blocks: Sequence[Hashable] | None, n: int) -> NDArray[np.intp]:
         raise ValueError(f"blocks must match the {n} values, got {len(blocks)}")
     numbers: dict[Hashable, int] = {}
     return np.array([numbers.setdefault(block, len(numbers)) for block in blocks], dtype=np.intp)
-
-
-def _pieces(resamples: int, n: int) -> list[int]:
-    size = max(1, _CHUNK // max(1, n * n))
-    return [min(size, resamples - start) for start in range(0, resamples, size)]

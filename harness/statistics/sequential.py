@@ -1,11 +1,11 @@
 """Judging before all of the data are in, at a known price.
 
-A count needs no price: where the remaining observations cannot change what its test will say,
-whatever they come to, it is decided (curtailment). Any other test is made at looks, and its level α
-is spent over them by a function of the share of the data that is in. The nominal level of each look
-follows from the joint distribution of the statistics, which at shares s < t of the data have the
-correlation √(s/t): each look adds an independent increment. Where two looks have more in common
-than that, as against a baseline that does not grow, the levels are conservative.
+A count costs nothing: it is decided once the remaining observations cannot change its test
+(curtailment). Any other test is made at looks, and its level α is spent over them by a function of
+the share of the data that is in. The nominal level of each look follows from the joint distribution
+of the statistics: at shares s < t of the data they have the correlation √(s/t), since each look
+adds an independent increment. Where two looks have more in common than that, as against a baseline
+that does not grow, the levels are conservative.
 
 References
 ----------
@@ -19,7 +19,8 @@ JASA 58:713 (curtailment).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from bisect import bisect_left
+from collections.abc import Sequence
 from functools import lru_cache
 from itertools import pairwise
 from typing import Literal
@@ -36,7 +37,7 @@ Direction = Literal["greater", "less", "neither"]
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(120)
 _FAR = 9.0
 _SMALLEST = 1e-9
-"""No p value over several looks is given that is smaller."""
+"""The smallest p value over several looks that is given."""
 
 
 def spent(alpha: float, share: float) -> float:
@@ -146,7 +147,7 @@ def curtailed_binomial(
 
 
 def _enough(total: int, rate: float, alpha: float) -> int:
-    """Return the count that shows more than ``rate``; more than there are where none does."""
+    """Return the fewest of ``total`` that show more than ``rate``; ``total`` + 1 where none do."""
     found = binomial_threshold(total, rate, alpha) if total else None
     return total + 1 if found is None else found
 
@@ -183,18 +184,10 @@ def curtailed_boschloo(
 def boschloo_bounds(total: int, others: tuple[int, int], alpha: float = 0.05) -> tuple[int, int]:
     """Return the fewest successes of ``total`` shown to be more than in ``others``, by rate.
 
-    And the most that are shown to be fewer. ``total`` + 1 and −1 where no count shows it.
+    The second number is the most that are shown to be fewer. ``total`` + 1 and −1 where no count
+    shows it.
     """
-    other, size = others
-
-    def first(shown: Callable[[int], bool]) -> int:
-        """Return the first of 0 … total from which on ``shown`` holds."""
-        low, high = 0, total + 1
-        while low < high:
-            middle = (low + high) // 2
-            low, high = (low, middle) if shown(middle) else (middle + 1, high)
-        return low
-
-    greater = first(lambda count: boschloo(count, total, other, size).p_greater <= alpha)
-    not_less = first(lambda count: boschloo(count, total, other, size).p_less > alpha)
-    return greater, not_less - 1
+    counts = range(total + 1)
+    more = bisect_left(counts, True, key=lambda n: boschloo(n, total, *others).p_greater <= alpha)
+    not_fewer = bisect_left(counts, True, key=lambda n: boschloo(n, total, *others).p_less > alpha)
+    return more, not_fewer - 1

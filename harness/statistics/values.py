@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 FloatArray = NDArray[np.float64]
 
 FEWEST_BRACKETED = 8
-"""Runs below which the two windows of the bracket test, of four runs each, overlap."""
+"""The fewest runs of the bracket test: its two windows of four runs overlap with fewer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ class Bracket:
     ``p_rising`` is the p value of "the outcome rises from the lower end", ``p_falling`` of "it
     falls to the upper end". ``rising_to`` is the last value of the window that rises most,
     ``falling_from`` the first of the one that falls most, ``peak`` the middle of the best
-    neighbourhood; NaN where there is none. ``blocks`` counts the blocks that hold more than a run.
+    neighbourhood; NaN where there is none.
     """
 
     p_rising: float
@@ -92,7 +92,6 @@ class Bracket:
     falling_from: float
     peak: float
     n: int
-    blocks: int
 
     @property
     def p_value(self) -> float:
@@ -166,6 +165,32 @@ def check_counts(successes: int, n: int) -> None:
     """Raise ValueError unless 0 ≤ ``successes`` ≤ ``n``."""
     if not 0 <= successes <= n:
         raise ValueError(f"successes must lie between 0 and n, got {successes} of {n}")
+
+
+def check_margin(margin: float) -> None:
+    """Raise ValueError unless ``margin`` is positive."""
+    if not margin > 0.0:
+        raise ValueError(f"margin must be positive, got {margin}")
+
+
+def check_rate(rate: float) -> None:
+    """Raise ValueError unless ``rate`` lies between 0 and 1."""
+    if not 0.0 <= rate <= 1.0:
+        raise ValueError(f"rate must lie between 0 and 1, got {rate}")
+
+
+def agreeing(
+    low: float, high: float, level: float, *, greater: float, less: float
+) -> tuple[float, float]:
+    """Return an interval with an end moved to 0 where it would contradict a test.
+
+    ``greater`` and ``less`` are the one-sided p values of the test, at α = (1 − ``level``) / 2.
+    """
+    alpha = (1.0 - level) / 2.0 + 1e-12
+    return (
+        max(low, 0.0) if greater <= alpha else min(low, 0.0),
+        min(high, 0.0) if less <= alpha else max(high, 0.0),
+    )
 
 
 def is_constant(values: NDArray[Any]) -> bool:

@@ -17,6 +17,7 @@ from harness.records import MAIN, Config, Outcome, Run, Value, digest, is_number
 from harness.sweeps.baseline import ENDINGS
 from harness.sweeps.sampling import FIXED_SIZE, SAMPLERS, unit_points
 from harness.sweeps.space import Space
+from harness.text import listed
 from harness.training.schedules import scale_steps
 from harness.verdicts import Counts
 
@@ -259,7 +260,7 @@ class Sweep:
         for id_, claim in self.questions.items():
             if not isinstance(claim, Claim):
                 raise SweepError(
-                    f"question {id_!r} is {claim!r}, which is no claim; use one, as "
+                    f"question {id_!r} is {claim!r}, which is no claim{_lacks(claim)}; use one, as "
                     "success_rate.above(0.5), or derive yours from harness.BaseClaim"
                 )
             for name in claim.parameters:
@@ -286,6 +287,13 @@ def trainer_file(trainer: Callable[..., Outcome]) -> Path:
     """Return the file that a training function is loaded from."""
     module = sys.modules.get(trainer.__module__)
     return Path(getattr(module, "__file__", None) or inspect.getfile(trainer)).resolve()
+
+
+def _lacks(claim: object) -> str:
+    """Say which members of a claim an object lacks; nothing where it has none of them."""
+    members = [name for name in vars(Claim) if not name.startswith("_")]
+    lacking = [name for name in members if not hasattr(claim, name)]
+    return f" (it lacks {listed(lacking)})" if len(lacking) < len(members) else ""
 
 
 def _check_count(what: str, value: object, least: int = 1) -> None:

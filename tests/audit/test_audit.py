@@ -198,13 +198,30 @@ def test_one_item_worth_two_points_is_coarse(prompts):
     deltas = rng.integers(-4, 5, 24) / 50
     runs = make_results(deltas, se=None, prompts=prompts, curve=())
     finding = only("coarse_metric", audit(make_evidence(runs=runs)))
-    assert "worth 2 points" in finding.message
+    assert "worth 2 points of perf, against a margin of 2 points of perf: ev" in finding.message
+
+
+LOSS = Metric("−loss", "arbitrary", minimised=True)
+
+
+def test_a_step_of_another_metric_is_told_in_its_own_unit():
+    runs = make_results(np.arange(24) % 7 * 2e-5, se=None, prompts=None, curve=())
+    evidence = replace(make_evidence(runs=runs, metric=LOSS), margin=3e-5)
+    said = only("coarse_metric", audit(evidence)).message
+    assert "one held-out item is worth 2e-5 of loss, against a margin of 3e-5 of loss" in said
+
+
+@pytest.mark.parametrize("deltas", [np.arange(24) % 7 / 50, np.linspace(0, 0.1, 24) ** 2])
+def test_nothing_is_coarse_where_no_size_is_stated_that_matters(deltas):
+    runs = make_results(deltas, se=0.03, prompts=None, curve=())
+    evidence = replace(make_evidence(runs=runs, metric=LOSS), margin=None, min_gain=0.0)
+    assert "coarse_metric" not in codes(audit(evidence))
 
 
 def test_an_evaluation_that_cannot_see_the_gain_is_coarse():
     runs = make_results(np.linspace(0, 0.1, 24), se=0.03, curve=())
     finding = only("coarse_metric", audit(make_evidence(runs=runs)))
-    assert "detects gains from 8.4 points on" in finding.message
+    assert "detects gains from 8.4 points of perf on" in finding.message
 
 
 def test_training_reward_that_disagrees():
@@ -249,8 +266,8 @@ def test_an_optimum_inside_is_no_finding():
 
 def test_runs_lost_at_high_learning_rates():
     finding = only("survivorship", audit(make_evidence([*np.linspace(0, 0.1, 18), *[None] * 6])))
-    assert "of 24 runs 6 diverged" in finding.message
-    assert "fall at high learning_rate" in finding.message
+    assert "6 diverged of 24 runs" in finding.message
+    assert "lie at high learning_rate" in finding.message
     assert finding.parameters == ("learning_rate",)
 
 

@@ -155,7 +155,7 @@ def test_a_warmup_as_long_as_the_run_is_no_warmup():
     sweep = make_sweep(space={"warmup_steps": Choice(10, 100, 150)})
     finding = only("long_warmup", found(sweep))
     assert "of 100 steps warm up for as many or more (up to 150)" in finding.message
-    named = re.match(r"runs ((\d\d, )+)(\d+ more|\d\d) of", finding.message)
+    named = re.match(r"runs ((\d\d, )+)(\d\d and \d+ more|\d\d) of", finding.message)
     long = [r for r in sweep.plan(arms=()) if r.config["warmup_steps"] >= 100]
     assert named[1].startswith(f"{long[0].index:02d}, {long[1].index:02d}, ")
     assert "long_warmup" in codes(found(make_sweep(space={"warmup_steps": 100})))

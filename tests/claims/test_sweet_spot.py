@@ -131,7 +131,7 @@ def test_a_best_value_needs_three(drawn, said):
 
 
 def test_the_bracket_test_needs_eight_runs():
-    assert why("lr_sweet_spot", runs=7, arms={}) == "the bracket test needs 8 runs, of 7"
+    assert why("lr_sweet_spot", runs=7, arms={}) == "the bracket test needs 8 runs, not 7"
 
 
 @pytest.mark.parametrize(

@@ -303,8 +303,8 @@ def test_of_repeats_every_lost_run_is_counted_and_once(table):
     ]  # fmt: skip
     report, _ = judged(table(rows))
     (finding,) = [f for f in report.findings if f.code == "survivorship"]
-    assert "of 12 runs 1 diverged" in finding.message
+    assert "1 diverged of 12 runs" in finding.message
     rows = [row | {"status": "diverged" if row["lr"] == 4e-7 else "completed"} for row in rows]
     report, _ = judged(table(rows))
     (finding,) = [f for f in report.findings if f.code == "survivorship"]
-    assert "of 12 runs 3 diverged" in finding.message
+    assert "3 diverged of 12 runs" in finding.message

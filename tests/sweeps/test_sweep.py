@@ -228,7 +228,8 @@ def test_a_claim_that_lacks_a_member_of_the_protocol_is_refused_in_one_line(memb
     with pytest.raises(SweepError) as error:
         make(questions={"q": like_a_claim(without=member)})
     said = str(error.value)
-    assert said.startswith("sweep 's': question 'q' is Homemade(), which is no claim; use one, as ")
+    assert said.startswith("sweep 's': question 'q' is Homemade(), which is no claim (it lacks ")
+    assert f"(it lacks {member}); use one, as " in said
     assert "derive yours from harness.BaseClaim" in said
     assert "\n" not in said
 

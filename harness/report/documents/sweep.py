@@ -43,8 +43,8 @@ from harness.verdicts import Counts, Metric, NotNeeded, Verdict, VerdictName
 VERDICT_NAMES: tuple[VerdictName, ...] = get_args(VerdictName)
 
 METHODS = (
-    "Intervals are Wilson's for successes, Student's t for the mean, a bootstrap for the "
-    "interquartile mean, by influence functions for the worst quarter, and Bonett's for the SD."
+    "Student's t for the mean, a bootstrap for the interquartile mean, by influence functions for "
+    "the worst quarter, and Bonett's for the SD."
 )
 
 
@@ -153,7 +153,10 @@ def _side_by_side(report: Report, digits: Digits) -> Section:
         theirs = _figures(against, metric, digits)
         rows = [(*row, *other[1:]) for row, other in zip(rows, theirs, strict=True)]
     named = f" and its baseline {report.baseline}" if against else ""
-    note = f"A run is a success when {own.rule}. {METHODS}" if metric.knows_success else METHODS
+    note = f"Intervals are {METHODS}"
+    if metric.knows_success:
+        note = f"A run is a success when {own.rule}. "
+        note += f"Intervals are Wilson's for successes, {METHODS}"
     known = tuple(row for row in rows if any(cell not in ("", NONE) for cell in row[1:]))
     baseline = _baseline(report)
     blocks: list[Block] = [Table(tuple(columns), known, note=note)]
