@@ -1,66 +1,20 @@
 import math
-import re
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from harness.audit import CODES, audit
-from harness.claims import best_inside, mean_gain, no_worse, still_improves, success_rate
-from harness.statistics import binomial_threshold
-from harness.verdicts import Baseline, Evidence, Finding, Metric
+from harness.claims import mean_gain
+from harness.verdicts import Baseline, Evidence, Finding
+from tests.audit.designs import QUESTIONS, clean, clean_parameters, codes, only
 from tests.factories import (
-    PUBLISHED,
     make_arm,
     make_evidence,
     make_result,
     make_results,
     make_trace,
 )
-
-QUESTIONS = {
-    "success_above_half": success_rate.above(0.5),
-    "plateau": still_improves(since=50, margin=0.02),
-    "lr_sweet_spot": best_inside("learning_rate"),
-    "batch_size": no_worse("batch_size", 8, than=(4, 12), margin=0.02),
-}
-
-
-def clean_parameters(rng, n):
-    """Independent draws, as of a random space."""
-    return {
-        "learning_rate": np.exp(rng.uniform(np.log(8e-8), np.log(4e-7), n)).tolist(),
-        "batch_size": rng.choice([4, 8, 12], n).tolist(),
-        "generations": rng.choice([16, 24, 32], n).tolist(),
-        "lr_schedule": rng.choice(["advanced", "cosine"], n).tolist(),
-        "entropy_coef": rng.choice([0.001, 0.002, 0.005], n).tolist(),
-    }
-
-
-def clean(rng, n=24, **fields):
-    runs = tuple(
-        make_result(
-            id=f"s-{index}",
-            delta=float(delta),
-            before=float(rng.normal(0.12, 0.01)),
-            config={k: v[index] for k, v in parameters.items()},
-            train_delta_perf=float(delta + rng.normal(0, 0.03)),
-            curve=(),
-        )
-        for parameters in [clean_parameters(rng, n)]
-        for index, delta in enumerate(rng.normal(0.05, 0.05, n))
-    )
-    return make_evidence(runs=runs, **fields)
-
-
-def codes(findings):
-    return [finding.code for finding in findings]
-
-
-def only(code, findings):
-    found = [finding for finding in findings if finding.code == code]
-    assert len(found) == 1, findings
-    return found[0]
 
 
 def test_a_clean_random_design_is_quiet():
@@ -131,118 +85,6 @@ def test_a_constant_parameter_without_an_arm_is_mentioned():
     arms = {"batch_size": make_arm("batch_size", main, [0.1] * 12, {"batch_size": 4})}
     assert "constant_parameter" not in codes(audit(make_evidence(runs=main, arms=arms), QUESTIONS))
     assert "constant_parameter" not in codes(audit(make_evidence(runs=main)))
-
-
-def test_one_value_in_every_run_is_degenerate():
-    found = audit(make_evidence([0.2025] * 24, [0.1] * 3))
-    assert codes(found)[:2] == ["degenerate_metric"] * 2
-    assert "+0.2025 in 24 of 24 runs of this sweep" in found[0].message
-    assert found[0].severity == "error"
-    assert "the baseline broad" in found[1].message
-
-
-def sharing(deltas, before=0.12, **common):
-    """Runs of these ΔPerf with one perf before, or one each."""
-    before = np.broadcast_to(before, len(deltas))
-    return tuple(
-        make_result(id=f"s-{index}", delta=float(delta), before=float(one), curve=(), **common)
-        for index, (delta, one) in enumerate(zip(deltas, before, strict=True))
-    )
-
-
-def test_one_measurement_before_for_all_runs_is_told():
-    deltas = np.random.default_rng(0).normal(0, 0.05, 24)
-    finding = only("shared_before", audit(make_evidence(runs=sharing(deltas, se=None))))
-    assert finding.severity == "warning"
-    assert "perf before training is 0.12 in 24 of 24 runs of this sweep" in finding.message
-    assert "24 useless runs show more than 50% success with probability 0.32" in finding.message
-    assert "measure perf before for each run" in finding.message
-    with_errors = make_evidence(runs=sharing(deltas))
-    assert "useless" not in only("shared_before", audit(with_errors)).message
-    baseline = Baseline("broad", sharing(deltas))
-    evidence = make_evidence(runs=sharing(deltas, 0.12 + 0.01 * deltas), baseline=baseline)
-    assert "of the baseline broad" in only("shared_before", audit(evidence)).message
-
-
-@pytest.mark.parametrize("n", [8, 24])
-def test_useless_runs_that_share_a_measurement_succeed_as_often_as_is_told(n):
-    rng, sweeps, errors = np.random.default_rng(0), 4_000, 0.02
-    message = only("shared_before", audit(make_evidence(runs=sharing(range(n), se=None)))).message
-    told = float(re.search(r"probability (0\.\d\d)", message)[1])
-    before, after = rng.normal(0, errors, (sweeps, 1)), rng.normal(0, errors, (sweeps, n))
-    enough = binomial_threshold(n)
-    assert np.mean((after > before).sum(axis=1) >= enough) == pytest.approx(told, abs=0.025)
-
-
-@pytest.mark.parametrize(
-    ("runs", "metric"),
-    [
-        pytest.param(sharing([0.1, 0.2, 0.3], [0.12, 0.12, 0.13]), Metric(), id="one each"),
-        pytest.param(sharing([0.1, 0.2]), Metric(), id="two runs"),
-        pytest.param(make_results([0.1, 0.2, 0.3], before=None), Metric(), id="not measured"),
-        pytest.param(
-            (*sharing([0.1, 0.2, 0.3]), make_result(id="x", before=None)), Metric(), id="in part"
-        ),
-        pytest.param(sharing([0.1, 0.2, 0.3]), Metric("acc", "arbitrary"), id="plain metric"),
-        pytest.param(sharing([0.1, 0.2, 0.3]), Metric("acc", "target"), id="target"),
-        pytest.param(sharing([0.1, 0.1, 0.1]), Metric(), id="degenerate"),
-    ],
-)
-def test_a_measurement_before_is_not_shared_where(runs, metric):
-    assert "shared_before" not in codes(audit(Evidence("s", runs=runs, metric=metric)))
-
-
-@pytest.mark.parametrize("prompts", [50, None])
-def test_one_item_worth_two_points_is_coarse(prompts):
-    rng = np.random.default_rng(0)
-    deltas = rng.integers(-4, 5, 24) / 50
-    runs = make_results(deltas, se=None, prompts=prompts, curve=())
-    finding = only("coarse_metric", audit(make_evidence(runs=runs)))
-    assert "worth 2 points of perf, against a margin of 2 points of perf: ev" in finding.message
-
-
-LOSS = Metric("−loss", "arbitrary", minimised=True)
-
-
-def test_a_step_of_another_metric_is_told_in_its_own_unit():
-    runs = make_results(np.arange(24) % 7 * 2e-5, se=None, prompts=None, curve=())
-    evidence = replace(make_evidence(runs=runs, metric=LOSS), margin=3e-5)
-    said = only("coarse_metric", audit(evidence)).message
-    assert "one held-out item is worth 2e-5 of loss, against a margin of 3e-5 of loss" in said
-
-
-@pytest.mark.parametrize("deltas", [np.arange(24) % 7 / 50, np.linspace(0, 0.1, 24) ** 2])
-def test_nothing_is_coarse_where_no_size_is_stated_that_matters(deltas):
-    runs = make_results(deltas, se=0.03, prompts=None, curve=())
-    evidence = replace(make_evidence(runs=runs, metric=LOSS), margin=None, min_gain=0.0)
-    assert "coarse_metric" not in codes(audit(evidence))
-
-
-def test_an_evaluation_that_cannot_see_the_gain_is_coarse():
-    runs = make_results(np.linspace(0, 0.1, 24), se=0.03, curve=())
-    finding = only("coarse_metric", audit(make_evidence(runs=runs)))
-    assert "detects gains from 8.4 points of perf on" in finding.message
-
-
-def test_training_reward_that_disagrees():
-    rng = np.random.default_rng(0)
-    runs = make_results(rng.normal(-0.016, 0.03, 24), train_delta_perf=0.2025, curve=())
-    finding = only("train_eval_divergence", audit(make_evidence(runs=runs)))
-    assert "+0.2025" in finding.message
-    assert "opposite signs" in finding.message
-
-
-def test_what_success_without_standard_errors_is_worth():
-    runs = make_results(np.linspace(-0.1, 0.1, 24), se=None, curve=())
-    finding = only("null_success_rule", audit(make_evidence(runs=runs)))
-    assert "24 useless runs show more than 50% success with probability 0.42" in finding.message
-
-
-def test_what_published_counts_are_worth():
-    evidence = make_evidence(np.linspace(0, 0.1, 24), PUBLISHED)
-    assert "null_success_rule" not in codes(audit(evidence, QUESTIONS))
-    finding = only("null_success_rule", audit(evidence, {"x": success_rate.above_baseline()}))
-    assert "published" in finding.message
 
 
 @pytest.mark.parametrize(("sign", "end"), [(1, "upper"), (-1, "lower")])

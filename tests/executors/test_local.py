@@ -24,8 +24,6 @@ from tests.processes import is_gone
 
 ROOT = Path(__file__).parents[2]
 FAULTY = f"{ROOT}/benchmarks/faulty_trainers.py:train"
-
-
 OTHERS = set()
 """What other tests of this process have running: a database server, say."""
 
@@ -291,9 +289,8 @@ class TestLocalExecutor(ExecutorContract):
         assert len(log) < LIMIT
         assert log.startswith("0 xxxx")
         assert log.endswith("x\nlast words\n")
-        assert (
-            log.count("\n[sweep] the middle of this log is left out: too much was printed\n") == 1
-        )
+        cut = "\n[sweep] the middle of this log is left out: too much was printed\n"
+        assert log.count(cut) == 1
 
     def test_a_log_is_cut_while_it_is_written(self, executor, job):
         """Also where the session is busy with other things: it is the guard that cuts."""
