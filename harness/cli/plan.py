@@ -45,7 +45,7 @@ def run(options: argparse.Namespace) -> int:
     asked = plan(sweep, selection, trains=False)
     runs = tuple(asked.runs.values())
     stored = _stored(options)
-    ours, theirs = _beside(options, asked, sweeps) if stored is not None else ((), ())
+    ours, theirs = _stored_runs(options, asked, sweeps) if stored is not None else ((), ())
     baseline = sweeps.get(sweep.baseline) if isinstance(sweep.baseline, str) else None
     power = power_of(
         sweep,
@@ -170,7 +170,7 @@ def _stored(options: argparse.Namespace) -> list[Result] | None:
         return None
 
 
-def _beside(
+def _stored_runs(
     options: argparse.Namespace, asked: Plan, sweeps: dict[str, Sweep]
 ) -> tuple[tuple[Result, ...], tuple[Result, ...]]:
     """Return the stored runs of the plan and those of its baseline."""

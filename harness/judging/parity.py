@@ -164,7 +164,7 @@ class Parity:
         return sum(one == other for one, other in known), len(known)
 
     @property
-    def apart_at_the_start(self) -> int:
+    def different_starts(self) -> int:
         """The number of runs known to have started from other weights on each backend."""
         starts = ((pair.first.weights, pair.second.weights) for pair in self.pairs)
         return sum(None not in start and len(set(start)) > 1 for start in starts)

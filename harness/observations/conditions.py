@@ -37,11 +37,11 @@ def mismatched(
     found: list[str] = []
     for name in ("steps", *_CONDITIONS) if steps else _CONDITIONS:
         ours, theirs = _stated(runs, name), _stated(others, name)
-        if apart := _apart(ours, theirs):
+        if difference := _difference(ours, theirs):
             words = f"{_listed(ours)} steps against {_listed(theirs)}"
-            found.append(words if name == "steps" else f"{name.replace('_', ' ')} {apart}")
-    if apart := _apart(_recorded(runs, "weights"), _recorded(others, "weights")):
-        found.append(f"starting weights {apart}")
+            found.append(words if name == "steps" else f"{name.replace('_', ' ')} {difference}")
+    if difference := _difference(_recorded(runs, "weights"), _recorded(others, "weights")):
+        found.append(f"starting weights {difference}")
     return tuple(found)
 
 
@@ -79,11 +79,13 @@ def evaluated_differently(ours: Observations, theirs: Observations) -> str | Non
     if not (ours.completed and theirs.completed):
         return None
     for name in ("task", "task_version"):
-        if apart := _apart(_stated(ours.completed, name), _stated(theirs.completed, name)):
-            return f"held-out prompts of {name.replace('_', ' ')} {apart}"
+        if difference := _difference(
+            _stated(ours.completed, name), _stated(theirs.completed, name)
+        ):
+            return f"held-out prompts of {name.replace('_', ' ')} {difference}"
     for name in ("prompts", "samples"):
         one, two = _known(ours, name), _known(theirs, name)
-        if _apart(one, two):
+        if _difference(one, two):
             return f"{_listed(one)} {name} against {_listed(two)}"
     if (errors := _unexplained_errors(ours, theirs)) is None:
         return None
@@ -154,7 +156,7 @@ def _recorded(results: Iterable[Result], name: str) -> set[Any]:
     return {getattr(result.outcome, name) for result in results} - {None}
 
 
-def _apart(ours: Collection[Any], theirs: Collection[Any]) -> str:
+def _difference(ours: Collection[Any], theirs: Collection[Any]) -> str:
     """Return ``a against b`` where both sides are known and differ, else nothing."""
     known = ours and theirs and ours != theirs
     return f"{_listed(ours)} against {_listed(theirs)}" if known else ""

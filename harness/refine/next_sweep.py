@@ -309,31 +309,33 @@ def questions_of(
 
     ``since`` is the step from which to look for a plateau; None asks no such question.
     """
-    asked = [_asked("success_above_half", "success_rate.above", 0.5)]
+    questions = [_question("success_above_half", "success_rate.above", 0.5)]
     if baseline is not None:
-        asked.append(_asked("success_vs_baseline", "success_rate.above_baseline"))
+        questions.append(_question("success_vs_baseline", "success_rate.above_baseline"))
     if isinstance(baseline, str):
-        asked += [
-            _asked("mean_vs_baseline", "mean_gain.above_baseline"),
-            _asked("variance_vs_baseline", "spread.below_baseline"),
-            _asked("lower_tail_vs_baseline", "lower_tail.above_baseline"),
+        questions += [
+            _question("mean_vs_baseline", "mean_gain.above_baseline"),
+            _question("variance_vs_baseline", "spread.below_baseline"),
+            _question("lower_tail_vs_baseline", "lower_tail.above_baseline"),
         ]
     if since is not None:
-        asked.append(_asked("plateau", "still_improves", since=since, margin=margin))
+        questions.append(_question("plateau", "still_improves", since=since, margin=margin))
     for revision in revisions:
         name = revision.parameter
         if _has_best(revision):
             id_ = "lr_sweet_spot" if name == RATE else f"{name}_sweet_spot"
             within = _blocked_by(name, revisions, sweep)
-            asked.append(_asked(id_, "best_inside", name, within=within, margin=margin))
+            questions.append(_question(id_, "best_inside", name, within=within, margin=margin))
         pairs = paired.get(name)
         if pairs is not None and isinstance(revision.after, Constant):
             value = revision.after.value
-            asked.append(_asked(name, "no_worse", name, value, than=pairs.values, margin=margin))
-    return asked
+            questions.append(
+                _question(name, "no_worse", name, value, than=pairs.values, margin=margin)
+            )
+    return questions
 
 
-def _asked(id_: str, function: str, *values: object, **options: object) -> ProposedQuestion:
+def _question(id_: str, function: str, *values: object, **options: object) -> ProposedQuestion:
     """Return a question that calls a function of `harness.claims`, without options of None."""
     given = {name: value for name, value in options.items() if value is not None}
     code = [*map(literal, values), *(f"{name}={literal(value)}" for name, value in given.items())]
@@ -359,7 +361,7 @@ def _has_best(revision: Revision) -> bool:
 
 
 def _blocked_by(name: str, revisions: Sequence[Revision], sweep: Sweep | None) -> str | None:
-    """Return the parameter within which the sweep before asked for the best value of this one."""
+    """Return the parameter within which the previous sweep asked for the best value of this one."""
     varied = {r.parameter for r in revisions if not isinstance(r.after, Constant)}
     before = {} if sweep is None else sweep.questions
     found = (

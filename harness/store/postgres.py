@@ -79,16 +79,16 @@ class PostgreSQL:
     def explain(self, error: BaseException | None) -> str:
         """Explain ``error`` in one line, with what to do."""
         state = _state(error)
-        said = _said(error)
+        message = _message(error)
         for states, words in _MEANINGS:
             if state is not None and state.startswith(states):
-                return f"{self.name} {words.format(said=said, wait=self._wait)}"
+                return f"{self.name} {words.format(message=message, wait=self._wait)}"
         if self.may_pass(error):
-            hint = next((hint for part, hint in _HINTS if part in said), _HINTS[-1][1])
-            return f"{self.name} cannot be reached ({said}): {hint}"
+            hint = next((hint for part, hint in _HINTS if part in message), _HINTS[-1][1])
+            return f"{self.name} cannot be reached ({message}): {hint}"
         if state is None:  # the driver refused a value
-            return f"{self.name} cannot hold what it was given ({said})"
-        return f"{self.name} cannot be used ({said}): {self.instead}"
+            return f"{self.name} cannot hold what it was given ({message})"
+        return f"{self.name} cannot be used ({message}): {self.instead}"
 
     def _connected(self, connection: DBAPIConnection, _record: object) -> None:
         mode = "on" if self._read_only else "off"
@@ -106,14 +106,14 @@ _PASSING = ("57P01", "57P02", "57P03", "57P05", "25P03", "40001", "40P01", "5330
 
 _MEANINGS: tuple[tuple[tuple[str, ...] | str, str], ...] = (
     ("55P03", "is locked by another session (waited {wait:g} s): wait for it or end it"),
-    ("25006", "cannot be written ({said}): open it to write, or name another store"),
+    ("25006", "cannot be written ({message}): open it to write, or name another store"),
     (
         "42501",
-        "cannot be used ({said}): GRANT its user USAGE and CREATE on the schema and ALL on the "
+        "cannot be used ({message}): GRANT its user USAGE and CREATE on the schema and ALL on the "
         "tables sweep_* (SELECT on them is enough to read), or name another store",
     ),
-    ("53", "cannot be written ({said}): make room on the server and run again"),
-    ("58", "cannot be written ({said}): see to the server's disk and run again"),
+    ("53", "cannot be written ({message}): make room on the server and run again"),
+    ("58", "cannot be written ({message}): see to the server's disk and run again"),
 )
 _HINTS = (
     ("password", "give the password in PGPASSWORD or ~/.pgpass, or correct the user in the URL"),
@@ -153,7 +153,7 @@ def _is_operational(error: BaseException | None) -> bool:
     return isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
 
 
-def _said(error: BaseException | None) -> str:
+def _message(error: BaseException | None) -> str:
     """Return the message of the server or its driver, in one line."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return " ".join(lines[:1] or [type(error).__name__])

@@ -265,7 +265,7 @@ def test_perf_before_is_equal_or_it_is_not():
 def test_runs_that_started_from_other_weights_are_named():
     one, other, unknown = (replace(outcome(0.1), weights=weights) for weights in ("a1", "b2", None))
     found = compared((one, one), (one, other), (one, unknown))
-    assert found.apart_at_the_start == 1
+    assert found.different_starts == 1
     text = "different on each backend in 1 of 3 runs: train those anew"
     assert said(found)[1]["starting weights"] == text
     assert "starting weights" not in said(compared((one, one), (one, unknown)))[1]

@@ -93,8 +93,8 @@ def _findings(found: Parity) -> list[tuple[str, str]]:
             if side.status not in FINAL:
                 text = f"{_number(pair.run)} on {backend}: {side.error or 'no error was recorded'}"
                 items.append((side.status, text))
-    if found.apart_at_the_start:
-        which = f"{found.apart_at_the_start} of {plural(len(found.pairs), 'run')}"
+    if found.different_starts:
+        which = f"{found.different_starts} of {plural(len(found.pairs), 'run')}"
         items.append(
             ("starting weights", f"different on each backend in {which}: train those anew")
         )
