@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs every check by tox, which this installs into a virtual environment of its own: style, types,
-# documentation, the sdist and the wheel, and the tests on each Python there is. Further arguments go
-# to tox: -e py311, …
+# documentation, the sdist and the wheel, and the tests on the oldest and newest Python. Further
+# arguments go to tox: -e py312, …
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

@@ -105,7 +105,9 @@ def test_ray_tune(tmp_path, monkeypatch):
         for step in range(1, 1 + config["model"]["depth"]):
             tune.report({"delta_perf": config["lr"] * step, "val_loss": 1.0})
 
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+    ray.init(
+        "local", num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR"
+    )
     try:
         space = {"lr": tune.grid_search(RATES), "model": {"depth": 2}, "flag": True, "none": None}
         where = tune.RunConfig(storage_path=str(tmp_path / "ray"), verbose=0)
