@@ -234,6 +234,11 @@ def is_number(value: object) -> TypeGuard[int | float]:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
+def is_whole(value: object) -> TypeGuard[int]:
+    """Return whether ``value`` is a whole number; True, False and 1.0 are none."""
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
 def finite(value: float | None) -> float | None:
     """Return ``value``, or None where it is missing, infinite or not a number."""
     return None if value is None or not math.isfinite(value) else float(value)

@@ -13,7 +13,7 @@ from harness.audit.conditions import HALF, annealing
 from harness.audit.coverage import coverage, duplicates
 from harness.audit.design import confounding
 from harness.audit.view import errors_first, how_to_have
-from harness.records import MAIN, Config, Run
+from harness.records import MAIN, Config, Run, is_whole
 from harness.sweeps.sweep import Sweep
 from harness.text import first
 from harness.training.schedules import SCHEDULES, learning_rate, scale_steps
@@ -205,7 +205,7 @@ def long_warmup(draft: Draft) -> Iterator[Finding]:
     short = []
     for run in draft.main:
         warmup = run.config.get("warmup_steps")
-        if isinstance(warmup, int) and not isinstance(warmup, bool):
+        if is_whole(warmup):
             scaled = scale_steps(warmup, run.steps, run.declared_steps)
             short += [(run, scaled)] if scaled >= run.steps else []
     if short:

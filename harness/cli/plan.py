@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from harness.cli import common
 from harness.errors import StoreError
-from harness.records import Conditions, Result, Run
+from harness.records import Conditions, Result, Run, is_whole
 from harness.session.arguments import HOME
 from harness.sweeps.plan import Plan, plan, trained_with
 from harness.sweeps.sweep import Sweep
@@ -97,11 +97,8 @@ def estimate(runs: Sequence[Run], stored: Sequence[Result], why: str) -> Cost:
 
 def completions(run: Run) -> int | None:
     """Return the number of completions a run is trained on; None where its config does not say."""
-    sizes = [run.config.get(name) for name in ("batch_size", "generations")]
-    if not all(isinstance(size, int) and not isinstance(size, bool) for size in sizes):
-        return None
-    batch, group = (int(size) for size in sizes if size is not None)
-    return run.steps * batch * group
+    batch, group = run.config.get("batch_size"), run.config.get("generations")
+    return run.steps * batch * group if is_whole(batch) and is_whole(group) else None
 
 
 class Waiting:

@@ -114,7 +114,7 @@ class StepOne:
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """How many of the ``runs`` with a difference and its standard error agree within it.
+    """The number of runs that agree within their error, of the ``runs`` with one.
 
     ``one_error`` counts differences of at most one standard error. ``interval`` counts those whose
     95% interval holds 0, by the t quantile of the prompts that were measured.

@@ -19,7 +19,7 @@ from harness.observations import (
     rule_text,
     worst_value,
 )
-from harness.records import Config, Result, Value, finite
+from harness.records import Config, Result, Value, finite, is_number
 from harness.statistics import Estimate
 from harness.verdicts import DELTA_PERF, Counts, Metric, Rule
 
@@ -239,9 +239,7 @@ def deltas_of(results: Iterable[Result]) -> list[float]:
 def rate_of(config: Config) -> float | None:
     """Return a config's learning rate where it is a number above zero."""
     rate = config.get("learning_rate")
-    if isinstance(rate, bool) or not isinstance(rate, int | float) or not rate > 0:
-        return None
-    return finite(rate)
+    return finite(rate) if is_number(rate) and rate > 0 else None
 
 
 def _edges(low: float, high: float) -> list[float]:

@@ -233,7 +233,7 @@ class Process(NamedTuple):
 
 
 def this_process() -> Process:
-    """Return what identifies this process, here and elsewhere."""
+    """Return the identity of this process, which holds on any machine."""
     return Process(socket.gethostname(), _place(), os.getpid(), _started_at(psutil.Process()))
 
 
@@ -259,7 +259,7 @@ def _started_at(process: psutil.Process) -> float:
 
 @cache
 def _place() -> str:
-    """Return what identifies the boot and the namespace of our process ids."""
+    """Return the identity of this boot and of the namespace of our process ids."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
         return f"{boot} {Path('/proc/self/ns/pid').readlink()}"

@@ -22,7 +22,7 @@ _NETWORK = {
     "tcp_user_timeout": 30_000,
     "application_name": "pytest-sweep",
 }
-"""How libpq finds out that a server is gone. The URL may have other values."""
+"""Options by which libpq notices that a server is gone. The URL may have other values."""
 
 
 class PostgreSQL:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from harness.errors import SweepError, nearest
 from harness.protocols import Claim
-from harness.records import MAIN, Config, Outcome, Run, Value, digest, is_number
+from harness.records import MAIN, Config, Outcome, Run, Value, digest, is_number, is_whole
 from harness.sweeps.baseline import ENDINGS
 from harness.sweeps.sampling import FIXED_SIZE, SAMPLERS, unit_points
 from harness.sweeps.space import Space
@@ -297,7 +297,7 @@ def _lacks(claim: object) -> str:
 
 
 def _check_count(what: str, value: object, least: int = 1) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+    if not is_whole(value) or value < least:
         raise SweepError(f"{what} is {value!r}; expected a whole number of at least {least}")
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TypeGuard
 
 from harness.errors import UsageError
-from harness.records import Value, is_number
+from harness.records import Value, is_number, is_whole
 
 MOST_CELLS = 50_000_000
 """Rows times columns of the largest table that is held in memory."""
@@ -133,4 +133,4 @@ def _level(item: Value) -> Value:
 
 
 def _is_exact(item: Value) -> TypeGuard[int]:
-    return isinstance(item, int) and not isinstance(item, bool) and abs(item) < _WHOLE
+    return is_whole(item) and abs(item) < _WHOLE

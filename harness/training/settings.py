@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from harness.errors import UsageError, nearest
-from harness.records import Job, Value
+from harness.records import Job, Value, is_number, is_whole
 from harness.training.backends import BACKENDS
 from harness.training.schedules import SCHEDULES, scale_steps
 from harness.training.tiles import training_tile
@@ -57,32 +57,31 @@ class GRPOSettings:
 
 def _number(value: Value) -> float:
     """Return ``value`` if it is a number, else NaN, which is in no range."""
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return float(value) if is_number else math.nan  # type: ignore[arg-type]
+    return float(value) if is_number(value) else math.nan
 
 
-Rule = tuple[str, Callable[[Value], bool]]
-"""What a value is expected to be, in words, and whether one is."""
+Expected = tuple[str, Callable[[Value], bool]]
+"""A description of the values that are accepted, and a function that tells whether one is."""
 
 
-def _whole(minimum: int) -> Rule:
+def _whole(minimum: int) -> Expected:
     return (
         f"a whole number of at least {minimum}",
-        lambda value: isinstance(value, int) and _number(value) >= minimum,
+        lambda value: is_whole(value) and value >= minimum,
     )
 
 
-_NOT_NEGATIVE: Rule = (
+_NOT_NEGATIVE: Expected = (
     "a finite number of at least 0",
     lambda value: 0 <= _number(value) < math.inf,
 )
-_POSITIVE: Rule = (
+_POSITIVE: Expected = (
     "a finite number above 0",
     lambda value: 0 < _number(value) < math.inf,
 )
 _at_least_one, _accepts_count = _whole(1)
 
-_EXPECTED: Mapping[str, Rule] = {
+_EXPECTED: Mapping[str, Expected] = {
     # The placebo arm's learning rate is 0: its runs change nothing.
     "learning_rate": _NOT_NEGATIVE,
     "batch_size": _whole(1),
