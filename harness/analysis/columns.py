@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -19,12 +18,6 @@ DECADE = 10.0
 """A range that spans at least this factor is read on a logarithmic scale."""
 
 RATE = "learning_rate"
-
-SUSPICION = 0.01
-"""The rate at which independent parameters may wrongly be taken to go together, over all pairs."""
-
-STRONG = 0.3
-"""Below this Cramér's V two parameters can be told apart well enough."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -104,22 +97,13 @@ def find_associations(
     ``given`` names the parameter that another's values depend on by declaration.
     """
     pairs = list(itertools.combinations(columns, 2))
-    threshold = SUSPICION / max(1, len(pairs))
-    # First few draws, then so many that chance seldom decides on which side of it a pair is.
-    sizes = [
-        (min(199_999, math.ceil(count / threshold)), limit)
-        for count, limit in ((4, 4 * threshold), (100, threshold))
-    ]
     associations: dict[str, list[Association]] = {name: [] for name in columns}
     for one, two in pairs:
         by_design = given.get(one) == two or given.get(two) == one
         codes = columns[one].codes, columns[two].codes
-        strength, p_value = statistics.association(*codes, rng, 199)
-        if not by_design:
-            if strength < STRONG or p_value > 0.05:
-                continue
-            if any(statistics.association(*codes, rng, draws)[1] > limit for draws, limit in sizes):
-                continue
+        strength, found = statistics.go_together(*codes, rng, len(pairs))
+        if not (by_design or found):
+            continue
         associations[one].append(Association(two, strength, by_design))
         associations[two].append(Association(one, strength, by_design))
     return {name: tuple(found) for name, found in associations.items()}

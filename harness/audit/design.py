@@ -34,12 +34,10 @@ def confounding(
         if (found := levels_of(values)) is not None
     }
     pairs = list(combinations(levels, 2))
-    threshold = ALARM / 4 / max(1, len(pairs))
-    resamples = statistics.resamples_for(len(pairs), ALARM / 4)
     for one, two in pairs:
         by_design = given.get(one) == two or given.get(two) == one
-        strength, p_value = statistics.association(levels[one], levels[two], rng, resamples)
-        if not by_design and (p_value > threshold or strength < 0.3):
+        _, together = statistics.go_together(levels[one], levels[two], rng, len(pairs))
+        if not (by_design or together):
             continue
         cause, effect = (two, one) if given.get(one) == two else (one, two)
         if not by_design and np.unique(levels[cause]).size > np.unique(levels[effect]).size:

@@ -17,6 +17,12 @@ from scipy import stats
 from harness.statistics.estimates import chunks
 from harness.statistics.values import as_values
 
+STRONG = 0.3
+"""Below this Cramér's V two parameters can be told apart well enough."""
+
+SUSPICION = 0.01
+"""The rate at which independent parameters may wrongly be taken to go together, over all pairs."""
+
 _PERMUTED_UP_TO = 500
 
 
@@ -41,6 +47,8 @@ def association(
     if n > _PERMUTED_UP_TO:
         freedom = (table.shape[0] - 1) * (table.shape[1] - 1)
         return strength, float(stats.chi2.sf(observed, freedom))
+    if max(table.shape) == n:  # levels of one run each: every permutation is as strong
+        return strength, 1.0
     # Permuting a column gives the tables with these margins, each as often as `random_table` does.
     permuted = stats.random_table(of_codes, of_others, seed=rng)
     reached = 0
@@ -48,6 +56,26 @@ def association(
         drawn = ((permuted.rvs(size) - expected) ** 2 / expected).sum(axis=(1, 2))
         reached += int((drawn >= observed * (1 - 1e-9)).sum())
     return strength, (1 + reached) / (resamples + 1)
+
+
+def go_together(
+    codes: NDArray[np.intp], others: NDArray[np.intp], rng: np.random.Generator, tests: int
+) -> tuple[float, bool]:
+    """Return Cramér's V of two columns of level numbers [n], and whether they go together.
+
+    They do if V is at least `STRONG` and shown at `SUSPICION`, corrected for the number of
+    ``tests``.
+    """
+    strength, p_value = association(codes, others, rng, 199)
+    if strength < STRONG or p_value > 0.05:
+        return strength, False
+    level = SUSPICION / max(1, tests)
+    # First few draws, then so many that chance seldom decides on which side of the level p is.
+    for count, limit in ((4, 4 * level), (100, level)):
+        draws = min(199_999, math.ceil(count / level))
+        if association(codes, others, rng, draws)[1] > limit:
+            return strength, False
+    return strength, True
 
 
 def lattice_step(values: ArrayLike) -> float | None:

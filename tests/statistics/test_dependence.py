@@ -47,6 +47,37 @@ def test_many_rows_use_the_distribution():
     assert statistics.association(a, b, rng)[1] == pytest.approx(expected)
 
 
+def test_levels_of_one_run_each_are_no_evidence():
+    """Every permutation is as strong, and none is drawn."""
+    codes, levels = np.arange(24), np.random.default_rng(0).integers(0, 3, 24)
+    rng = np.random.default_rng(0)
+    assert statistics.association(codes, levels, rng) == (pytest.approx(1.0), 1.0)
+    assert rng.random() == np.random.default_rng(0).random()
+    assert statistics.go_together(codes, levels, rng, 1)[1] is False
+
+
+def test_what_goes_together_is_strong_and_shown():
+    rng = np.random.default_rng(0)
+    a, b = rng.integers(0, 3, 48), rng.integers(0, 4, 48)
+    strength, together = statistics.go_together(a, np.where(rng.random(48) < 0.8, a, b), rng, 10)
+    assert strength > 0.6
+    assert together
+    assert not statistics.go_together(a, b, rng, 10)[1]
+    weak = np.where(rng.random(900) < 0.15, 0, rng.integers(0, 3, 900))
+    strength, together = statistics.go_together(np.sort(weak), weak, rng, 1)
+    assert strength < 0.3
+    assert not together
+
+
+def test_independent_columns_are_seldom_taken_to_go_together():
+    rng, repeats = np.random.default_rng(0), 400
+    found = sum(
+        statistics.go_together(rng.integers(0, 3, 24), rng.integers(0, 4, 24), rng, 1)[1]
+        for _ in range(repeats)
+    )
+    assert found / repeats <= 0.01 + 2.5 * math.sqrt(0.01 * 0.99 / repeats)
+
+
 def test_a_constant_column_goes_with_nothing():
     rng = np.random.default_rng(0)
     assert statistics.association(np.zeros(9, int), np.arange(9), rng) == (0.0, 1.0)
