@@ -158,13 +158,15 @@ class Queue:
 
     def _may_begin(self, job: Job) -> bool:
         """Acquire the lease on a run; False if another session has it or has finished the run."""
-        lost = self._store.abandoned([job.key]).get(job.key) if self._shared else None
-        if not self._store.acquire(job.key, again=self._fresh):
-            return False
-        if lost is not None and lost.since >= self._since:
-            died = f"process {lost.pid} on {lost.host} died while it trained this run"
-            self._store.save(self._result(job, Outcome("crashed", error=died)))
-            return False
+        # A process may die at any moment, so whether its lease is taken over is asked for first.
+        if not self._store.acquire(job.key, again=self._fresh, take_over=not self._shared):
+            lost = self._store.abandoned([job.key]).get(job.key) if self._shared else None
+            if lost is None or not self._store.acquire(job.key, again=self._fresh):
+                return False
+            if lost.since >= self._since:
+                died = f"process {lost.pid} on {lost.host} died while it trained this run"
+                self._store.save(self._result(job, Outcome("crashed", error=died)))
+                return False
         stored = self._store.get([job.key], traces=False).get(job.key)
         if stored is None or not self._counts(stored):
             return True

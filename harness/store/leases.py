@@ -71,7 +71,7 @@ class Leases:
             LEASES.c.key == its_key, LEASES.c.session == self._session
         )
 
-    def acquire(self, key: str, *, again: bool) -> bool:
+    def acquire(self, key: str, *, again: bool, take_over: bool) -> bool:
         """Acquire the lease on a run; see `Store.acquire`."""
         process = self._process = self._process or this_process()
         is_first = self._heartbeat is None
@@ -82,7 +82,7 @@ class Leases:
             connection.execute(self._enter, {"session": self._session, **process._asdict()})
             row = {"key": key, "session": self._session}
             is_free = connection.execute(self._insert, row).rowcount > 0
-            if not (is_free or self._take_over(connection, key)):
+            if not (is_free or self._is_ours(connection, key, take_over)):
                 return False
             if again or not connection.scalar(self._is_final, {"its_key": key}):
                 return True
@@ -146,13 +146,13 @@ class Leases:
         with suppress(StoreError):
             self._database.write(left, patience=0)
 
-    def _take_over(self, connection: sa.Connection, key: str) -> bool:
-        """Return whether the lease on a run is ours; take it over if its holder is dead."""
+    def _is_ours(self, connection: sa.Connection, key: str, take_over: bool) -> bool:
+        """Return whether the lease on a run is ours; with ``take_over`` a dead holder's becomes."""
         clock = self._database.clock
         row = connection.execute(_holders(clock).where(LEASES.c.key == key)).one()
         if row.session == self._session:
             return True
-        if lives(row):
+        if not take_over or lives(row):
             return False
         values = {"session": self._session, "since": clock}
         connection.execute(sa.update(LEASES).where(LEASES.c.key == key).values(values))

@@ -123,15 +123,16 @@ class Store:
         self._leases.ended(result.key)
         return kept
 
-    def acquire(self, key: str, *, again: bool = False) -> bool:
+    def acquire(self, key: str, *, again: bool = False, take_over: bool = True) -> bool:
         """Acquire the lease on a run; return whether this session may train it now.
 
         It may not if another living session has the lease, on any machine, nor if a final result is
         stored under the key, except ``again``. Acquiring a lease twice returns True twice. A lease
         ends with `save`, `release` or `close`, and with this process: at once for sessions that can
-        see the process end, for others after a minute.
+        see the process end, for others after a minute. Without ``take_over`` a dead session keeps
+        its leases too.
         """
-        return self._leases.acquire(key, again=again)
+        return self._leases.acquire(key, again=again, take_over=take_over)
 
     def release(self, keys: Iterable[str]) -> None:
         """Release this session's leases on runs that it will not train; ignore other keys."""

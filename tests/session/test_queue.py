@@ -220,6 +220,23 @@ def test_what_a_session_gives_up_is_begun_by_the_other(open_store):
     assert second.tally.elsewhere == 0
 
 
+def test_a_run_whose_process_dies_while_another_asks_for_it_has_crashed(open_store, monkeypatch):
+    """It would take the other with it if it were trained again."""
+    since, (ours, theirs) = now(), (open_store(), open_store())
+    assert theirs.acquire("key01")
+
+    def dies_after_the_first_look(row, looks=[]):  # noqa: B006
+        looks.append(row)
+        return len(looks) == 1
+
+    monkeypatch.setattr("harness.store.leases.lives", dies_after_the_first_look)
+    work, executor = working(ours, shared=True, since=since)
+    start(work, [job(1), job(2)])
+    finish(work)
+    assert [begun.run.index for begun in executor.begun] == [2]
+    assert [result.outcome.status for result in ours.results()] == ["crashed", "completed"]
+
+
 def test_fresh_sessions_train_what_is_stored_once_between_them(open_store):
     store = open_store()
     earlier, _ = working(store, {0: [done(0.2)]})

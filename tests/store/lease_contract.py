@@ -57,6 +57,21 @@ def rows(store, table):
     return store._database.read(lambda connection: connection.execute(sa.select(table)).all())
 
 
+def race(url, keys):
+    """Let four processes acquire ``keys`` at once; return what each got, when all have ended."""
+    racers = [python(RACES, url, *keys, stdin=-1) for _ in range(4)]
+    for racer in racers:
+        assert racer.stdout.readline() == "ready\n"
+    start = time.time() + 0.2
+    for racer in racers:
+        racer.stdin.write(f"{start}\n")
+        racer.stdin.flush()
+    shares = [racer.stdout.readline().split() for racer in racers]
+    for racer in racers:
+        racer.communicate("\n")
+    return shares
+
+
 class LeaseContract:
     """Inherited by the test of each database, which has the fixtures ``url`` and ``store``."""
 
@@ -203,6 +218,8 @@ class LeaseContract:
         found = store.abandoned("abc")
         assert list(found) == ["a", "b"]
         assert found["a"].pid == os.getpid()
+        assert not store.acquire("a", take_over=False)
+        assert store.acquire("c", take_over=False)
         assert store.acquire("a")
         assert list(store.abandoned("abc")) == ["b"]
 
@@ -259,19 +276,14 @@ class LeaseContract:
         assert sorted(taken) == sorted(keys)
 
     def test_processes_take_each_run_once(self, store, url):
-        keys = [f"k{number}" for number in range(200)]
-        racers = [python(RACES, url, *keys, stdin=-1) for _ in range(4)]
-        for racer in racers:
-            assert racer.stdout.readline() == "ready\n"
-        start = time.time() + 0.2
-        for racer in racers:
-            racer.stdin.write(f"{start}\n")
-            racer.stdin.flush()
-        shares = [racer.stdout.readline().split() for racer in racers]
-        for racer in racers:
-            racer.communicate("\n")
-        assert sorted(key for share in shares for key in share) == sorted(keys)
-        assert sum(map(bool, shares)) > 1, "there was no race"
+        for attempt in range(5):
+            keys = [f"{attempt}-{number}" for number in range(200)]
+            shares = race(url, keys)
+            assert sorted(key for share in shares for key in share) == sorted(keys)
+            if sum(map(bool, shares)) > 1:
+                break  # on a busy machine one may be through before another begins
+        else:
+            pytest.fail("there was no race")
         assert store.leases(keys) == {}
 
     def test_what_a_killed_process_had_is_free_at_once(self, store, url):
