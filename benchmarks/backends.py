@@ -57,9 +57,9 @@ def jax_step_of(
     rows: int, group: int, *, kl_coef: float, device: str, cache: Path
 ) -> Callable[[], float]:
     """Return a function that takes a training step on ``device`` with JAX, as `step` does."""
-    keep_programs(cache / "programs")
     settings = GRPOSettings(0.0, rows, group, entropy_coef=0.002)
     where = open_device(device)
+    keep_programs(cache / "programs", where)
     with computing_on(where):
         policy = grpo_jax.Policy(TASK, weights_of(TASK, cache), settings, jnp.float32)
     steps = iter(range(10**9))
@@ -99,9 +99,10 @@ def main() -> None:
     parser.add_argument("--blocks", type=int, default=15)
     options = parser.parse_args()
     torch.set_num_threads(1)
-    keep_programs(CACHE / "programs")
+    device = open_device("cpu")
+    keep_programs(CACHE / "programs", device)
     print(f"torch {torch.__version__}, jax {jax.__version__}; promised: a ratio of at most 0.65")
-    with computing_on(open_device("cpu")):
+    with computing_on(device):
         for group in options.generations:
             for kl_coef in (0.0, 0.005):
                 print(compare(options.batch_size, group, kl_coef, options.blocks))

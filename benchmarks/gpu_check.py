@@ -1,6 +1,7 @@
 """Check that both backends train on a GPU as they do on the CPU: one table in under six minutes.
 
-    python benchmarks/gpu_check.py [--wheels DIR] [--json FILE] [--backends torch,jax] [--only TEXT]
+    python benchmarks/gpu_check.py [--wheels DIR] [--cache DIR] [--json FILE]
+                                   [--backends torch,jax] [--only TEXT]
     python benchmarks/gpu_check.py --device cpu --quick
 
 Needs a clone, Torch and JAX, and no network. Python packages that the machine lacks may lie in a
@@ -326,7 +327,8 @@ def child(asked: str, cache: Path, *given: Any) -> None:  # noqa: ANN401 - JSON
     task = get_task("addition")
     if asked == "weights":
         weights_of(task)  # where the other benchmarks keep them
-        shutil.copytree(CACHE, cache, ignore=shutil.ignore_patterns("programs", "*.lock"))
+        ignored = shutil.ignore_patterns("programs", "*.lock")
+        shutil.copytree(CACHE, cache, ignore=ignored, dirs_exist_ok=True)
         return
     backend, device, shapes, repeats = given
     figures = {}
@@ -359,6 +361,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--backends", default=",".join(BACKENDS), help="torch, jax, or both")
     parser.add_argument("--only", default="", metavar="TEXT", help="checks whose name has this")
     parser.add_argument("--wheels", type=Path, metavar="DIR", help="packages this machine lacks")
+    parser.add_argument(
+        "--cache", type=Path, metavar="DIR", help="keep warm starts and compiled programs here"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the table here as well")
     parser.add_argument("--seconds", type=float, default=SECONDS, help="for all checks together")
     parser.add_argument("--child", help=argparse.SUPPRESS)
@@ -376,6 +381,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         site = folder / "site"
         site.mkdir()
         sys.path.append(str(site))
+        if options.cache:
+            options.cache.mkdir(parents=True, exist_ok=True)
+            (folder / ".sweep").mkdir()
+            (folder / ".sweep" / "cache").symlink_to(options.cache.resolve())
         stages = Bench(folder, options.device, backends, size, site).stages()
         stages = [[check for check in stage if options.only in check.name] for stage in stages]
         if options.wheels:

@@ -69,9 +69,10 @@ def child(folder: Path, sizes: list[tuple[int, int]], way: str, repeats: int) ->
     jax.monitoring.register_event_listener(happened)
     task = get_task("addition")
     weights = warm_start.initial_weights(task)
-    keep_programs(folder)
+    device = open_device("cpu")
+    keep_programs(folder, device)
     steps: list[float] = []
-    with computing_on(open_device("cpu")):
+    with computing_on(device):
         for rows, group in sizes:
             settings = GRPOSettings(0.0, rows, group, entropy_coef=0.002)
             policy = grpo_jax.Policy(task, weights, settings, "float32")

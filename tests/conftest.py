@@ -33,6 +33,9 @@ IN_ORDER = "-p no:randomly"
 
 os.environ["PYTEST_ADDOPTS"] = IN_ORDER
 
+# With a limit JAX locks its programs, so that no worker reads one that another is writing.
+os.environ.setdefault("JAX_COMPILATION_CACHE_MAX_SIZE", str(2**33))
+
 TRAINER = '''
 import os, random
 from harness import Outcome
@@ -173,6 +176,29 @@ def priced_once(monkeypatch, prices):
         return prices[key]
 
     monkeypatch.setattr(harness.claims.power, "sweep_power", priced)
+
+
+@pytest.fixture(scope="session")
+def warm_cache(tmp_path_factory, pytestconfig):
+    """A folder for warm starts and programs: made by the first test that trains, then read.
+
+    All workers of pytest-xdist share it.
+    """
+    given = pytestconfig.getoption("--trainer-cache")
+    base = tmp_path_factory.getbasetemp()
+    base = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    folder = Path(given) if given else base / "trainer-cache"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+@pytest.fixture
+def warm_project(tmp_path, warm_cache):
+    """The root of a project whose warm starts and programs are those of all tests."""
+    (tmp_path / "pytest.ini").write_text("[pytest]\n")
+    (tmp_path / ".sweep").mkdir()
+    (tmp_path / ".sweep" / "cache").symlink_to(warm_cache, target_is_directory=True)
+    return tmp_path
 
 
 @pytest.fixture

@@ -207,9 +207,10 @@ def test_a_device_that_is_not_here_is_a_failed_check(capsys):
 @pytest.mark.slow
 @pytest.mark.torch
 @pytest.mark.jax
-def test_all_of_it_on_the_cpu(tmp_path):
+def test_all_of_it_on_the_cpu(tmp_path, warm_cache):
     file = tmp_path / "table.json"
-    status = gpu_check.main(["--device", "cpu", "--quick", "--json", str(file)])
+    options = ["--cache", str(warm_cache), "--json", str(file)]
+    status = gpu_check.main(["--device", "cpu", "--quick", *options])
     table = json.loads(file.read_text())
     rows = {row["check"]: row for row in table["rows"]}
     assert {name: row["found"] for name, row in rows.items() if row["state"] != "ok"} == {}

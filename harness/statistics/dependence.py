@@ -12,7 +12,7 @@ import math
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
+from scipy import special, stats
 
 from harness.statistics.estimates import chunks
 from harness.statistics.values import as_values
@@ -24,6 +24,8 @@ SUSPICION = 0.01
 """The rate at which independent parameters may wrongly be taken to go together, over all pairs."""
 
 _PERMUTED_UP_TO = 500
+_MOST_DRAWS = 199_999
+_HARDLY = 1e-4
 
 
 def association(
@@ -70,12 +72,20 @@ def go_together(
     if strength < STRONG or p_value > 0.05:
         return strength, False
     level = SUSPICION / max(1, tests)
-    # First few draws, then so many that chance seldom decides on which side of the level p is.
-    for count, limit in ((4, 4 * level), (100, level)):
-        draws = min(199_999, math.ceil(count / level))
-        if association(codes, others, rng, draws)[1] > limit:
-            return strength, False
-    return strength, True
+    if len(codes) > _PERMUTED_UP_TO:
+        return strength, p_value <= level
+    # Drawn until chance can hardly change on which side of the level p is.
+    drawn = reached = 0
+    for expected in (4, 10, 20, 40, 70, 100):
+        draws = min(_MOST_DRAWS, math.ceil(expected / level)) - drawn
+        if draws <= 0:
+            break
+        _, p_value = association(codes, others, rng, draws)
+        drawn, reached = drawn + draws, reached + round(p_value * (draws + 1)) - 1
+        below, above = special.bdtr(reached, drawn, level), special.bdtrc(reached - 1, drawn, level)
+        if min(below, above) < _HARDLY:
+            break
+    return strength, (1 + reached) / (1 + drawn) <= level
 
 
 def lattice_step(values: ArrayLike) -> float | None:

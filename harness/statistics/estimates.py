@@ -2,23 +2,22 @@
 
 References
 ----------
-Wilson (1927), JASA 22:209; Clopper & Pearson (1934), Biometrika 26:404; Efron (1987), "Better
-bootstrap confidence intervals", JASA 82:171 (BCa); Agarwal et al. (2021), "Deep reinforcement
-learning at the edge of the statistical precipice", NeurIPS (interquartile mean); Rockafellar &
-Uryasev (2002), J. Banking & Finance 26:1443, eq. 10 (CVaR); Tukey & McLaughlin (1963), Sankhyā A
-25:331 (trimmed mean); Manistre & Hancock (2005), "Variance of the CTE estimator", N. Am. Actuar. J.
-9:129; Bonett (2006), "Approximate confidence interval for standard deviation of nonnormal
-distributions", Comput. Stat. Data Anal. 50:775.
+Wilson (1927), JASA 22:209; Clopper & Pearson (1934), Biometrika 26:404; Brown, Cai & DasGupta
+(2001), Stat. Sci. 16:101; Efron (1987), "Better bootstrap confidence intervals", JASA 82:171 (BCa);
+Agarwal et al. (2021), "Deep reinforcement learning at the edge of the statistical precipice",
+NeurIPS (interquartile mean); Rockafellar & Uryasev (2002), J. Banking & Finance 26:1443, eq. 10
+(CVaR); Tukey & McLaughlin (1963), Sankhyā A 25:331 (trimmed mean); Manistre & Hancock (2005),
+"Variance of the CTE estimator", N. Am. Actuar. J. 9:129; Bonett (2006), "Approximate confidence
+interval for standard deviation of nonnormal distributions", Comput. Stat. Data Anal. 50:775.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
+from scipy import special, stats
 
 from harness.statistics.values import (
     Estimate,
@@ -42,25 +41,33 @@ _CHUNK = 4_000_000
 
 def wilson(successes: int, n: int, level: float = 0.95) -> Estimate:
     """Return a proportion with its Wilson score interval; [0, 1] where ``n`` is 0."""
-    return _proportion(successes, n, level, "wilson", "Wilson")
+    check_counts(successes, n)
+    check_level(level)
+    ends = (0.0, 1.0)
+    if n:
+        ends = stats.binomtest(successes, n).proportion_ci(level, method="wilson")
+    return _proportion(successes, n, ends, level, "Wilson")
 
 
 def clopper_pearson(successes: int, n: int, level: float = 0.95) -> Estimate:
-    """Return a proportion with its exact interval, which inverts two binomial tests."""
-    return _proportion(successes, n, level, "exact", "Clopper–Pearson")
+    """Return a proportion with its exact interval, which inverts two binomial tests.
+
+    Its ends are quantiles of beta distributions: Brown, Cai & DasGupta (2001), section 4.2.1.
+    """
+    check_counts(successes, n)
+    check_level(level)
+    k, tail = successes, (1 - level) / 2
+    low = float(special.betaincinv(k, n - k + 1, tail)) if k else 0.0
+    high = float(special.betainccinv(k + 1, n - k, tail)) if k < n else 1.0
+    return _proportion(k, n, (low, high), level, "Clopper–Pearson")
 
 
 def _proportion(
-    successes: int, n: int, level: float, scipy_name: Literal["exact", "wilson"], method: str
+    successes: int, n: int, ends: tuple[float, float], level: float, method: str
 ) -> Estimate:
-    check_counts(successes, n)
-    check_level(level)
-    if n == 0:
-        return Estimate(math.nan, 0.0, 1.0, level, 0, method)
-    share = successes / n
-    interval = stats.binomtest(successes, n).proportion_ci(level, method=scipy_name)
-    low, high = min(float(interval.low), share), max(float(interval.high), share)
-    return Estimate(share, low, high, level, n, method)
+    share = successes / n if n else math.nan
+    low, high = map(float, ends)
+    return Estimate(share, min(low, share), max(high, share), level, n, method)
 
 
 def mean_interval(values: ArrayLike, level: float = 0.95) -> Estimate:

@@ -68,20 +68,25 @@ def computing_on(device: jax.Device) -> Iterator[None]:
         yield
 
 
-def keep_programs(folder: Path) -> None:
-    """Keep compiled programs in ``folder`` and load them from there.
+def keep_programs(folder: Path, device: jax.Device) -> None:
+    """Keep the programs compiled for ``device`` in ``folder`` and load them from there.
 
-    Does nothing if the user has set ``JAX_COMPILATION_CACHE_DIR``.
+    On a CPU they are found again when the folder is moved or copied. On a GPU XLA keeps more files
+    there, and compiles anew for another folder. Does nothing if the user has set
+    ``JAX_COMPILATION_CACHE_DIR``.
     """
     if os.environ.get("JAX_COMPILATION_CACHE_DIR"):
         return
     if jax.config.values["jax_compilation_cache_dir"] == str(folder):
         return
-    settings = {
+    settings: dict[str, str | float] = {
         "jax_compilation_cache_dir": str(folder),
         "jax_persistent_cache_min_compile_time_secs": 0.0,
         "jax_persistent_cache_min_entry_size_bytes": -1,
     }
+    if device.platform == "cpu":
+        # The files are for GPUs alone, but their path would be part of every program's name.
+        settings["jax_persistent_cache_enable_xla_caches"] = "none"
     for name, value in settings.items():
         jax.config.update(name, value)  # type: ignore[no-untyped-call]
     compilation_cache.reset_cache()

@@ -46,8 +46,8 @@ def train(job: Job, notify: Notify) -> Outcome:
     Also raises `BackendError` if the device is not here, and `MemoryError` if it or the host runs
     out of memory.
     """
-    keep_programs(Path(job.cache) / "programs")
     device = open_device(job.conditions.device)
+    keep_programs(Path(job.cache) / "programs", device)
     dtype = PRECISIONS[job.conditions.precision]
     with out_of_memory(), computing_on(device):
         return course.train(

@@ -319,14 +319,13 @@ def test_a_terminal_sees_a_live_line_and_a_pipe_plain_ones(monkeypatch):
 @pytest.mark.slow
 @pytest.mark.torch
 @pytest.mark.jax
-def test_torch_and_jax_begin_as_the_same_experiment(tmp_path):
+def test_torch_and_jax_begin_as_the_same_experiment(warm_project):
     folder = shlex.quote(str(ROOT / "experiments"))
-    (tmp_path / "pytest.ini").write_text("[pytest]\n")
     command = f"{shlex.quote(sys.executable)} -m harness.cli parity focused --runs 2 --steps 20"
     done = subprocess.run(
         f"{command} --experiments {folder} --json",
         shell=True,
-        cwd=tmp_path,
+        cwd=warm_project,
         env=os.environ | {"PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,

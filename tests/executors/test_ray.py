@@ -54,6 +54,7 @@ def host_of(pid):
     return psutil.Process(pid).parent()
 
 
+@pytest.mark.slow  # two seconds each; `test_ray_start` has whole sessions, and is quick
 class TestRayExecutor(ExecutorContract):
     start = 20.0
 

@@ -68,6 +68,7 @@ def test_a_fresh_sweep_trains_all_again_once(toys):
     assert report_of(toys)["complete"] is True
 
 
+@pytest.mark.slow
 def test_a_worker_that_dies_loses_its_run_only(toys, monkeypatch):
     monkeypatch.setenv("MODE_3", "exits")
     spread = run(toys, "-n", "2")
@@ -105,6 +106,7 @@ def test_workers_without_a_sweep_run_tests_as_ever(toys):
 # ---- beside other plugins -----------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_failed_run_is_trained_again_by_rerunfailures(toys, monkeypatch):
     monkeypatch.setenv("MODE_2", "fails")
     result = run(toys, "--reruns", "2", "--sweep-executor", "inline")
@@ -126,7 +128,7 @@ def test_only_what_failed_last_is_asked_for_again(toys, monkeypatch):
     assert report["complete"] is True
 
 
-@pytest.mark.parametrize("option", ["-x", "--maxfail=1"])
+@pytest.mark.parametrize("option", ["-x", pytest.param("--maxfail=1", marks=pytest.mark.slow)])
 def test_the_first_failure_stops_the_sweep(toys, monkeypatch, option):
     monkeypatch.setenv("MODE_0", "fails")
     result = run(toys, option, "--sweep-executor", "inline")
@@ -147,7 +149,8 @@ def test_questions_before_their_runs_give_the_same_report(toys):
     assert comparable(report_of(toys)) == comparable(expected)
 
 
-@pytest.mark.parametrize("options", [(), pytest.param(("-n", "2"), marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("options", [(), ("-n", "2")])
 def test_items_in_any_order_give_the_same_report(toys, monkeypatch, options):
     in_order = run(toys, "-v")
     expected = report_of(toys)

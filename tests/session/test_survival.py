@@ -20,9 +20,10 @@ ROOT = Path(__file__).parents[2]
 
 
 def command(folder, *options):
-    """Return the command and environment of a session on the experiments, writing to ``folder``."""
+    """Return the command of a session on the experiments, writing to ``folder`` below its root."""
     chosen = ["--sweep-store", str(folder / "store.db"), "--sweep-report", str(folder), *options]
-    return [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "experiments", *chosen]
+    here = ["-c", str(folder.parent / "pytest.ini"), "-p", "no:cacheprovider"]
+    return [sys.executable, "-m", "pytest", "-p", "harness.plugin", *here, "experiments", *chosen]
 
 
 def finished(folder):
@@ -74,8 +75,8 @@ BACKENDS = [
 
 @pytest.mark.slow
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_a_killed_session_resumes_to_the_same_results_bit_for_bit(tmp_path, backend):
-    whole, killed = tmp_path / "whole", tmp_path / "killed"
+def test_a_killed_session_resumes_to_the_same_results_bit_for_bit(warm_project, backend):
+    whole, killed = warm_project / "whole", warm_project / "killed"
     small = [*SMALL, "--sweep-backend", backend]
     subprocess.run(command(whole, *small), cwd=ROOT, stdout=subprocess.DEVNULL, check=False)
 

@@ -1,9 +1,6 @@
-"""What the training tests share: jobs, and one warm start for all of them."""
+"""What the training tests share: the device, and jobs."""
 
 from __future__ import annotations
-
-import os
-from pathlib import Path
 
 import pytest
 
@@ -19,23 +16,6 @@ CONFIG = {
     "warmup_steps": 2,
     "entropy_coef": 0.002,
 }
-
-
-# With a limit JAX locks its programs, so that no worker reads one that another is writing.
-os.environ.setdefault("JAX_COMPILATION_CACHE_MAX_SIZE", str(2**33))
-
-
-@pytest.fixture(scope="session")
-def warm_cache(tmp_path_factory, pytestconfig):
-    """A folder for warm starts and programs: made by the first test that trains, then read.
-
-    All workers of pytest-xdist share it.
-    """
-    given = pytestconfig.getoption("--trainer-cache")
-    if given:
-        return Path(given)
-    base = tmp_path_factory.getbasetemp()
-    return (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "trainer-cache"
 
 
 @pytest.fixture(scope="session")
