@@ -244,7 +244,8 @@ def seconds_of(written):
 @given(st.floats(0, 1e7))
 def test_a_duration_is_near_what_is_written(seconds):
     written = text.duration(seconds)
-    assert seconds_of(written) == pytest.approx(seconds, rel=0.01, abs=0.06)
+    within = 0.06 if seconds < 9.95 else 0.51  # tenths of a second are rounded, then seconds
+    assert seconds_of(written) == pytest.approx(seconds, rel=0.01, abs=within)
     assert "60 s" not in written
     assert "60 min" not in written
     assert " 0 " not in f" {written} ".replace("0.0", "")
