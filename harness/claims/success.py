@@ -188,6 +188,9 @@ def details_of(evidence: Evidence, observed: Observations, count: SuccessCount) 
         )
     if observed.diverged:
         lines.append(f"{plural(len(observed.diverged), 'diverged run')} counted as no success")
+    unknown = int((~observed.measured).sum())
+    if count.rule == "shown" and unknown:
+        lines.append(f"{plural(unknown, 'run')} without a standard error counted as not shown")
     null = observations.observe(evidence.arms.get("null", ()))
     if null.total:
         permuted = observations.count_successes(null, evidence.min_gain, count.rule)

@@ -38,14 +38,16 @@ MOST_TRACED = 500
 class Observations:
     """The final runs of a sample, as arrays over its n completed runs.
 
-    ``delta`` [n] is ΔPerf. ``se`` [n] are standard errors, None where any run lacks one.
-    ``prompts`` and ``changed`` [n] are NaN where unknown. ``total`` counts ``diverged`` runs too.
+    ``delta`` [n] is ΔPerf. ``measured`` [n] marks the runs with a standard error, and ``se`` [k]
+    are those; None where no run has one. ``prompts`` and ``changed`` [n] are NaN where unknown.
+    ``total`` counts ``diverged`` runs too.
     """
 
     completed: tuple[Result, ...]
     diverged: tuple[Result, ...]
     delta: FloatArray
     se: FloatArray | None
+    measured: NDArray[np.bool_]
     prompts: FloatArray
     changed: FloatArray
 
@@ -66,7 +68,10 @@ class Observations:
 
     @property
     def rule(self) -> Rule:
-        """The success rule that these runs allow."""
+        """The success rule that these runs allow.
+
+        One run without a standard error does not change it for all: that run counts as not shown.
+        """
         return "above zero" if self.se is None else "shown"
 
     @property
@@ -125,13 +130,15 @@ def _observed(sample: ById) -> Observations:
     # An SE of 0 beside a change, without a count of changed prompts, is a blank.
     blank = (errors == 0.0) & (delta != 0.0) & np.isnan(changed)
     known = np.isfinite(errors) & (errors >= 0.0) & ~blank
-    for array in (delta, errors, prompts, changed):
+    se = errors[known]
+    for array in (delta, se, known, prompts, changed):
         array.setflags(write=False)
     return Observations(
         completed=completed,
         diverged=tuple(result for result in results if result.outcome.status == "diverged"),
         delta=delta,
-        se=errors if known.all() else None,
+        se=None if completed and not known.any() else se,
+        measured=known,
         prompts=prompts,
         changed=changed,
     )
@@ -143,15 +150,17 @@ def count_successes(
     """Count the runs that are shown to improve and those that are shown to fail.
 
     A run is shown to fail when it diverged, or is no success and its upper 95% end lies below
-    ``min_gain``. By the rule "above zero" every run that is no success fails. Unless given, the
-    ``rule`` is the one that the runs allow.
+    ``min_gain``; one without a standard error is shown to do neither. By the rule "above zero"
+    every run that is no success fails. Unless given, the ``rule`` is the one that the runs allow.
     """
     rule = observed.rule if rule is None else rule
     diverged = len(observed.diverged)
     if rule == "shown" and observed.se is not None:
-        known = (observed.delta, observed.se, observed.prompts, observed.changed)
-        success = statistics.shown_to_improve(*known)
-        failure = statistics.shown_to_fail(*known, min_gain=min_gain)
+        which, se = observed.measured, observed.se
+        known = (observed.delta[which], se, observed.prompts[which], observed.changed[which])
+        success, failure = np.zeros_like(which), np.zeros_like(which)
+        success[which] = statistics.shown_to_improve(*known)
+        failure[which] = statistics.shown_to_fail(*known, min_gain=min_gain)
     else:
         rule = "above zero"
         success = observed.delta > 0.0

@@ -2,6 +2,8 @@ import math
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from harness import observations
 from tests.factories import make_arm, make_result, make_results, make_trace
@@ -25,15 +27,29 @@ def test_only_final_runs_are_observed():
     [
         (make_results([0.1, 0.2]), "shown"),
         (make_results([0.1, 0.2], se=None), "above zero"),
-        (make_results([0.1]) + make_results([0.2], se=None), "above zero"),
+        (make_results([0.1]) + make_results([0.2], se=None), "shown"),
         (make_results([0.1, 0.2], se=math.nan), "above zero"),
         (make_results([0.1, 0.2], se=0.0, prompts_changed=None), "above zero"),
         (make_results([0.0, 0.0], se=0.0), "shown"),
         (make_results([None, None]), "shown"),
     ],
 )
-def test_the_rule_is_what_every_run_allows(runs, rule):
+def test_the_rule_is_what_the_runs_allow(runs, rule):
     assert observations.observe(runs).rule == rule
+
+
+@given(st.lists(st.floats(-0.2, 0.2), min_size=2, max_size=12), st.data())
+def test_a_run_without_its_standard_error_is_shown_to_do_nothing(deltas, data):
+    """Its gap changes nothing for the others, and never makes a success."""
+    index = data.draw(st.integers(0, len(deltas) - 1))
+    runs = list(make_results(deltas))
+    whole = observations.count_successes(observations.observe(runs), 0.05)
+    outcome = replace(runs[index].outcome, delta_perf_se=None)
+    gap = [*runs[:index], replace(runs[index], outcome=outcome), *runs[index + 1 :]]
+    count = observations.count_successes(observations.observe(gap), 0.05)
+    assert (count.rule, count.runs) == ("shown", len(deltas))
+    assert set(count.improved) == set(whole.improved) - {runs[index].run.id}
+    assert whole.failures - 1 <= count.failures <= whole.failures
 
 
 def test_successes_and_failures():
