@@ -20,9 +20,9 @@ from tabulate import tabulate
 
 from harness.executors import make_executor
 from harness.observations import count_successes, observe
+from harness.plugin.declared import discover
 from harness.protocols import Finished
 from harness.records import Job, Outcome, Result, run_key
-from harness.sweeps.discovery import discover
 from harness.sweeps.plan import Selection, plan
 
 ROOT = Path(__file__).resolve().parents[1]

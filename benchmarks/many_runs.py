@@ -26,10 +26,10 @@ from tempfile import TemporaryDirectory
 
 from harness import Counts, LogUniform, Sweep
 from harness.claims import success_rate
+from harness.plugin.declared import discover
 from harness.protocols import Notify
 from harness.records import Evaluation, Job, Outcome, Result, Run, StepTrace
 from harness.store import Store
-from harness.sweeps.discovery import discover
 from harness.sweeps.plan import Selection, plan
 
 ROOT = Path(__file__).parents[1]

@@ -23,7 +23,7 @@ from pathlib import Path
 
 import numpy as np
 
-from harness.sweeps.discovery import discover
+from harness.plugin.declared import discover
 from harness.training.settings import GRPOSettings
 from harness.training.tasks import completion_mask, get_task
 from harness.training.tiles import Tile, evaluation_tile, training_tile

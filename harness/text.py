@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -11,6 +12,9 @@ from harness.records import Value, finite
 
 HUGE = 1e9
 """Numbers of at least this size are written with an exponent."""
+
+_ESCAPES = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 NONE = "–"
 """Written in place of a missing number."""
@@ -25,6 +29,14 @@ class Interval(Protocol):
     def high(self) -> float: ...
     @property
     def level(self) -> float: ...
+
+
+def printable(text: str) -> str:
+    """Return ``text`` without escape sequences, and with U+FFFD for other control characters.
+
+    Databases, HTML and terminals refuse or obey them.
+    """
+    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", _ESCAPES.sub("", text))
 
 
 # ---- single numbers ------------------------------------------------------------------------------

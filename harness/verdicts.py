@@ -173,12 +173,13 @@ class Need:
     """Something that would answer an open question, in the claim's words.
 
     Code decides by its ``kind``, never by its words: for a table, for one, a need of training is
-    replaced. ``sweeps`` are those to train, for a ``training`` need.
+    replaced. A ``training`` need has the ``sweeps`` to train, and further ``options`` of pytest.
     """
 
     kind: NeedKind
     text: str
     sweeps: tuple[str, ...] = ()
+    options: str = ""
 
     def __str__(self) -> str:
         return self.text
@@ -186,7 +187,8 @@ class Need:
 
 def training(*sweeps: str, options: str = "") -> Need:
     """Return the need of runs that pytest trains; ``options``, if any, begin with a space."""
-    return Need("training", f"pytest experiments/ --sweep {','.join(sweeps)}{options}", sweeps)
+    text = f"pytest experiments/ --sweep {','.join(sweeps)}{options}"
+    return Need("training", text, sweeps, options)
 
 
 Unit = Literal["change", "share", "parameter"]

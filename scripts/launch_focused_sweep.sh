@@ -3,7 +3,7 @@
 # baseline and its control arms, and prints the report. Run again, it resumes what is unfinished or
 # reports what is done. Further arguments go to pytest: --sweep-workers 4, --sweep-backend jax, -v, …
 set -euo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$(realpath "$0")")/.."
 
 venv=${SWEEP_VENV:-.venv}
 python=${PYTHON:-python3}

@@ -3,7 +3,7 @@
 # documentation, the sdist and the wheel, and the tests on the oldest and newest Python. Further
 # arguments go to tox: -e py312, …
 set -euo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$(realpath "$0")")/.."
 
 venv=.tox/launcher
 if [ ! -x "$venv/bin/tox" ]; then

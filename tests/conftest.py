@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import signal
 import textwrap
 from pathlib import Path
 
@@ -32,6 +33,10 @@ IN_ORDER = "-p no:randomly"
 """The order of items is part of what tests of sessions say, but where pytest-randomly is tested."""
 
 os.environ["PYTEST_ADDOPTS"] = IN_ORDER
+
+# A shell starts its background jobs with Ctrl-C ignored, and so would all that they start.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # With a limit JAX locks its programs, so that no worker reads one that another is writing.
 os.environ.setdefault("JAX_COMPILATION_CACHE_MAX_SIZE", str(2**33))

@@ -23,7 +23,8 @@ LAYERS = [
     {"report"},
     {"session"},
     {"doctor"},
-    {"plugin", "cli"},
+    {"plugin"},
+    {"cli"},
 ]
 RANK = {room: rank for rank, rooms in enumerate(LAYERS) for room in rooms}
 

@@ -357,3 +357,15 @@ def test_values_of_a_parameter():
     assert text.listed_values([None, 1e-7], "or") == "not set or 1e-7"
     assert text.listed_values([]) == ""
     assert text.parameter_name("learning_rate") == "learning rate"
+
+
+@pytest.mark.parametrize(
+    ("given", "printed"),
+    [
+        ("loss is nan", "loss is nan"),
+        ("\x1b[31;1mred\x1b[0m and \x00\x07", "red and \ufffd\ufffd"),
+        ("a\n\tb", "a\n\tb"),
+    ],
+)
+def test_what_can_be_printed(given, printed):
+    assert text.printable(given) == printed

@@ -7,7 +7,9 @@ import atexit
 import gc
 import os
 import sys
+import traceback
 from collections.abc import Sequence
+from pathlib import Path
 
 from harness import __version__
 from harness.cli import (
@@ -40,7 +42,7 @@ VERBS = {
 }
 """Each has ``HELP``, ``add_arguments(parser)`` and ``run(options)``, which returns a status."""
 
-DONE, REFUTED, USAGE, INTERRUPTED = 0, 1, 2, 130
+DONE, REFUTED, USAGE, FAULT, INTERRUPTED = 0, 1, 2, 3, 130
 
 
 def command() -> int:
@@ -50,11 +52,18 @@ def command() -> int:
     """
     gc.set_threshold(5_000_000)
     atexit.register(gc.freeze)
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by whoever started this
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115
+        getattr(sys, name).reconfigure(errors="replace")  # what an encoding lacks is a ?
     return main()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command and return its exit status: 0 done, 1 refuted with --strict, 2 usage."""
+    """Run the command and return its exit status.
+
+    0 is done, 1 refuted with --strict, 2 a mistake in how it was used, and 3 a fault of its own.
+    """
     options = parser().parse_args(arguments)
     try:
         status: int = options.run(options)
@@ -63,11 +72,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"sweep: error: {' '.join(str(error).split())}", file=sys.stderr)
         return USAGE
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _print_no_more()
         return DONE
+    except OSError as error:
+        print(f"sweep: error: {error}", file=sys.stderr)
+        _print_no_more()
+        return USAGE
     except KeyboardInterrupt:
         return INTERRUPTED
+    except Exception:  # noqa: BLE001  Python's own status would be that of a refuted claim
+        traceback.print_exc()
+        print("sweep: error: a fault of pytest-sweep; please report it", file=sys.stderr)
+        return FAULT
     return status
+
+
+def _print_no_more() -> None:
+    """Write what is left for stdout to nowhere: Python would fail on it again as it ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def parser() -> argparse.ArgumentParser:

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, TextIO
 from harness.errors import UsageError, nearest
 from harness.session.arguments import HOME, arms
 from harness.session.options import OPTIONS
-from harness.sweeps.plan import Selection, check_arms
+from harness.sweeps.plan import Selection, check_arms, place
 from harness.sweeps.sweep import Sweep
 
 if TYPE_CHECKING:
+    from harness.plugin.declared import Declared
     from harness.report.blocks import Document, Table
     from harness.store import Store
 
@@ -31,8 +32,8 @@ def add_experiments(parser: argparse.ArgumentParser) -> None:
         "--experiments",
         action="append",
         metavar="PATH",
-        help="file or directory with sweep files; may be given more than once "
-        "(default: experiments/ at the root)",
+        help="file, directory or package with sweep files; may be given more than once "
+        "(default: experiments/ at the root, or where pytest looks)",
     )
 
 
@@ -74,49 +75,63 @@ def selection(options: argparse.Namespace, sweep: Sweep) -> Selection:
         arms=kept,
         backend=options.backend,
         precision=options.precision,
+        place=place(map(os.path.relpath, _paths(options)), Path.cwd()),
     )
 
 
-def root() -> Path:
-    """Return the project's root, which is pytest's: ``.sweep`` is in it."""
+def root(options: argparse.Namespace) -> Path:
+    """Return the project's root, which is pytest's: ``.sweep`` is in it.
+
+    It is looked for upwards from ``--experiments``, where a verb has it, or from here.
+    """
     here = Path.cwd()
-    for folder in (here, *here.parents):
-        if any((folder / name).exists() for name in ROOTS):
-            return folder
-    return here
+    given = [Path(path).resolve() for path in getattr(options, "experiments", None) or ()]
+    start = Path(os.path.commonpath(given)) if given and all(p.exists() for p in given) else here
+    return next(filter(is_project, (start, *start.parents)), here)
 
 
-def experiments(options: argparse.Namespace) -> list[Path]:
-    """Return where to look for sweep files."""
-    return [Path(path) for path in options.experiments or [root() / "experiments"]]
+def is_project(folder: Path) -> bool:
+    """Return whether something in ``folder`` says that it is a project's root."""
+    return any((folder / name).exists() for name in ROOTS)
 
 
-def sweeps(options: argparse.Namespace) -> dict[str, Sweep]:
-    """Return the declared sweeps by name."""
-    from harness.sweeps.discovery import discover
+def declared(options: argparse.Namespace) -> Declared:
+    """Return the declared sweeps: those of ``--experiments``, or that the project has.
 
-    return discover(experiments(options))
+    A project has them in ``experiments/`` at its root, or else where pytest looks.
+    """
+    from harness.plugin import declared
 
-
-def sweeps_if_any(options: argparse.Namespace) -> dict[str, Sweep]:
-    """Return the declared sweeps; none where there is no folder of experiments to look in."""
-    if not options.experiments and not experiments(options)[0].exists():
-        return {}
-    return sweeps(options)
+    return declared.declared(_paths(options), root(options))
 
 
-def chosen(name: str, among: dict[str, Sweep]) -> Sweep:
+def _paths(options: argparse.Namespace) -> list[Path | str]:
+    """Return where to look for sweeps; empty for where pytest does by itself."""
+    usual = root(options) / "experiments"
+    return options.experiments or ([usual] if usual.is_dir() else [])
+
+
+def declared_if_any(options: argparse.Namespace) -> Declared:
+    """Return the declared sweeps; none where nothing says that this folder is a project."""
+    from harness.plugin.declared import Declared
+
+    return declared(options) if options.experiments or is_project(root(options)) else Declared()
+
+
+def chosen(name: str, among: Declared) -> Sweep:
     """Return the sweep called ``name``.
 
     Raises
     ------
     UsageError
-        Where there is none; the message lists those there are.
+        Where there is none; the message lists those there are, and the files that cannot be read.
     """
-    if name not in among:
-        there = f"there are {', '.join(sorted(among))}" if among else "no sweep is declared"
-        raise UsageError(f"no sweep {name!r}; {there}{nearest(name, among)}")
-    return among[name]
+    sweeps = among.sweeps
+    if name not in sweeps:
+        there = f"there are {', '.join(sorted(sweeps))}" if sweeps else "no sweep is declared"
+        unread = "".join(f"; not read: {line}" for line in among.unread.values())
+        raise UsageError(f"no sweep {name!r}; {there}{nearest(name, sweeps)}{unread}")
+    return sweeps[name]
 
 
 def open_store(options: argparse.Namespace) -> Store:
@@ -133,8 +148,8 @@ def open_store(options: argparse.Namespace) -> Store:
 
 
 def store_url(options: argparse.Namespace) -> str:
-    """Return the URL of the store: the one given, or that at the root."""
-    return options.store or f"sqlite:///{root() / HOME / 'store.db'}"
+    """Return the URL or path of the store: the one given, or that at the root."""
+    return options.store or str(root(options) / HOME / "store.db")
 
 
 def width() -> int:
@@ -154,7 +169,12 @@ def rewrites(stream: TextIO) -> bool:
 
 def print_json(data: object) -> None:
     """Print ``data`` as JSON."""
-    print(json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False))
+    print(json.dumps(data, indent=1, allow_nan=False))
+
+
+def print_ascii(text: str) -> None:
+    """Print JSON text with what is not ASCII escaped, for any encoding of the terminal."""
+    print("".join(c if c.isascii() else json.dumps(c)[1:-1] for c in text), end="")
 
 
 def print_wrapped(lines: Iterable[str]) -> None:

@@ -30,7 +30,7 @@ def run(options: argparse.Namespace) -> int:
     """Print what was found; return 1 for an error, and with --strict for a warning too."""
     from harness.doctor import examine
 
-    checks = tuple(examine(common.store_url(options), common.root() / HOME))
+    checks = tuple(examine(common.store_url(options), common.root(options) / HOME))
     count = Counter(check.level for check in checks)
     if options.json:
         common.print_json(

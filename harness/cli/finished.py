@@ -62,7 +62,7 @@ def finished(options: argparse.Namespace) -> Finished:
     given = tables.given(options)
     if given:
         raise UsageError(f"{given} says how a table is read, and {name!r} is none: {tables.NAMES}")
-    sweeps = common.sweeps_if_any(options)
+    sweeps = common.declared_if_any(options).sweeps
     if name in sweeps:
         return _of_sweep(sweeps[name], options)
     try:
@@ -86,7 +86,7 @@ def _of_table(options: argparse.Namespace) -> Finished:
 def _of_sweep(sweep: Sweep, options: argparse.Namespace) -> Finished:
     """Return the runs of a declared sweep that are stored as it would train them."""
     from harness.judging.evidence import gather
-    from harness.judging.stored import COMMAND, not_counted
+    from harness.judging.stored import not_counted
     from harness.sweeps.plan import plan, trained_with
 
     selection = common.selection(options, sweep)
@@ -97,7 +97,7 @@ def _of_sweep(sweep: Sweep, options: argparse.Namespace) -> Finished:
     if not evidence.runs:
         raise UsageError(
             f"no run of sweep {sweep.name!r} has finished{others}; train it: "
-            f"{COMMAND} {sweep.name}{selection.means}"
+            f"{selection.command([sweep.name])}"
         )
     means = trained_with(planned.conditions, selection, device=False)
     said = [f"runs looked up: {means}{others}"] if means else []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 from collections import Counter
 from typing import Any
 
@@ -22,18 +23,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print every sweep with its size, arms, baseline and questions."""
-    from harness.sweeps.discovery import located
-
+    found = common.declared(options)
     rows = [
-        {**_described(sweep), "file": os.path.relpath(file)}
-        for sweep, file in located(common.experiments(options)).values()
+        {**_described(sweep), "file": os.path.relpath(found.files[name])}
+        for name, sweep in found.sweeps.items()
     ]
+    unread = list(found.unread.values())
     if options.json:
-        common.print_json({"sweeps": rows})
+        common.print_json({"sweeps": rows, "unread": unread})
     elif not rows:
         print("no sweep is declared")
     else:
         _print(rows)
+    for line in unread:
+        print(f"not read: {line}", file=sys.stderr)
     return 0
 
 

@@ -70,7 +70,7 @@ def run(options: argparse.Namespace) -> int:
     from harness.report.renderers.document_json import parity_data
     from harness.sweeps.plan import Selection, plan
 
-    sweep = common.chosen(options.name, common.sweeps(options))
+    sweep = common.chosen(options.name, common.declared(options))
     if sweep.trainer is not None:
         raise UsageError(
             f"parity compares the harness's own backends; sweep {sweep.name!r} has a training "
@@ -116,7 +116,7 @@ def _trained(
     from harness.session.settings import Settings
     from harness.sweeps.plan import planned
 
-    home = common.root() / HOME
+    home = common.root(options) / HOME
     observer = _observer()
     sessions: list[SweepSession] = []
     runs = planned(sweep, selections[0])

@@ -39,8 +39,8 @@ def run(options: argparse.Namespace) -> int:
     from harness.report.documents.plan import PlanPage, document
     from harness.report.renderers.document_json import plan_data
 
-    sweeps = common.sweeps(options)
-    sweep = common.chosen(options.name, sweeps)
+    declared = common.declared(options)
+    sweep, sweeps = common.chosen(options.name, declared), declared.sweeps
     selection = common.selection(options, sweep)
     asked = plan(sweep, selection, trains=False)
     runs = tuple(asked.runs.values())
@@ -156,7 +156,7 @@ def power_of(
 
 def _stored(options: argparse.Namespace) -> list[Result] | None:
     """Return all stored runs; None where there is no store and none was named."""
-    if not options.store and not (common.root() / HOME / "store.db").exists():
+    if not options.store and not (common.root(options) / HOME / "store.db").exists():
         return None
     try:
         with common.open_store(options) as store:

@@ -14,7 +14,6 @@ from harness.cli.finished import Finished, finished
 from harness.cli.plan import estimate, power_of
 from harness.errors import UsageError
 from harness.sweeps.baseline import is_table
-from harness.sweeps.discovery import PATTERNS
 
 if TYPE_CHECKING:
     from harness.records import Result
@@ -91,7 +90,7 @@ def run(options: argparse.Namespace) -> int:
         steps=options.steps,
     )
     sweep = proposal.sweep
-    if sweep.name in common.sweeps_if_any(options):
+    if sweep.name in common.declared_if_any(options).sweeps:
         raise UsageError(
             f"a sweep {sweep.name!r} is declared already; name the next one by --name NEW"
         )
@@ -130,10 +129,11 @@ def _found(options: argparse.Namespace) -> Finished:
             raise UsageError(f"--output {file} exists, and refine overwrites nothing: name another")
         if not file.parent.is_dir():
             raise UsageError(f"--output {file}: there is no folder {file.parent}; make it first")
-        if not any(file.match(pattern) for pattern in PATTERNS):
+        patterns = common.declared_if_any(options).patterns
+        if not any(file.match(pattern) for pattern in patterns):
             raise UsageError(
-                f"--output {file}: neither pytest nor sweep looks for sweeps in a file of that "
-                f"name; call it test_….py"
+                f"--output {file}: pytest finds no tests in a file of that name; it must be like "
+                f"{' or '.join(patterns)}"
             )
     # --runs and --steps size the next sweep; all stored runs are looked up.
     asked = vars(options) | {"runs": None, "steps": None, "arms": ("all",)}

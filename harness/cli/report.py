@@ -6,12 +6,16 @@ import argparse
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from harness.cli import common
 from harness.errors import StoreError, UsageError
 from harness.session.arguments import HOME
 from harness.sweeps.plan import check_until
 from harness.sweeps.sweep import Sweep
+
+if TYPE_CHECKING:
+    from harness.plugin.declared import Declared
 
 HELP = "judge what is stored of a sweep, print the report and write its files"
 
@@ -38,10 +42,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     common.add_store(parser)
 
 
-def _chosen(options: argparse.Namespace, sweeps: dict[str, Sweep]) -> Sweep:
+def _chosen(options: argparse.Namespace, declared: Declared) -> Sweep:
     """Return the declared sweep; where it is only stored, say how to judge it."""
     name = options.name
-    if name not in sweeps:
+    if name not in declared.sweeps:
         with suppress(StoreError), common.open_store(options) as store:
             if any(summary.sweep == name for summary in store.sweeps()):
                 raise UsageError(
@@ -49,7 +53,7 @@ def _chosen(options: argparse.Namespace, sweeps: dict[str, Sweep]) -> Sweep:
                     f"nothing; to judge its runs: sweep export {name} --to {name}.csv, then sweep "
                     f"judge {name}.csv"
                 )
-    return common.chosen(name, sweeps)
+    return common.chosen(name, declared)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -62,8 +66,8 @@ def run(options: argparse.Namespace) -> int:
     from harness.report.renderers.write import write_reference, write_report
     from harness.sweeps.plan import plan, trained_with
 
-    sweeps = common.sweeps(options)
-    sweep = _chosen(options, sweeps)
+    declared = common.declared(options)
+    sweep, sweeps = _chosen(options, declared), declared.sweeps
     selection = replace(common.selection(options, sweep), until=check_until(options.until))
     with common.open_store(options) as store:
         baseline = options.baseline
@@ -73,12 +77,12 @@ def run(options: argparse.Namespace) -> int:
         judged = judge_sweep(gathered(planned, sweeps, store, baseline=baseline))
         others = not_counted(planned, store)
     report = build(judged)
-    below = Path(options.report) if options.report else common.root() / HOME / "reports"
+    below = Path(options.report) if options.report else common.root(options) / HOME / "reports"
     folder = below / report_folder(planned, baseline, settled=report.settled)
     reference = write_reference(report, folder) if options.save_reference else None
     write_report(report, folder)
     if options.json:
-        print(as_json.render(report), end="")
+        common.print_ascii(as_json.render(report))
     else:
         print(terminal.render(report, common.width(), colour=common.colour()), end="")
         print()

@@ -21,9 +21,6 @@ if TYPE_CHECKING:
     from harness.judging.reference import Reference
     from harness.store import Store
 
-COMMAND = "pytest experiments/ --sweep"
-"""The command that trains the sweeps whose names follow."""
-
 
 def question_hashes(sweep: Sweep) -> dict[str, str]:
     """Return a hash of each question of ``sweep``, over its claim and thresholds."""
@@ -174,12 +171,11 @@ def _not_judged(verdict: Verdict, lacking: Shortfall, whose: list[str]) -> Verdi
 
 
 def _as_asked(verdict: Verdict, selection: Selection) -> Verdict:
-    """Return ``verdict`` with commands that train by the backend and precision of ``selection``.
-
-    Others would train other runs than those that are missing.
-    """
+    """Return ``verdict`` with commands that train what ``selection`` lacks, where it was found."""
     needs = (
-        replace(need, text=need.text + selection.means) if need.kind == "training" else need
+        replace(need, text=selection.command(need.sweeps, need.options))
+        if need.kind == "training"
+        else need
         for need in verdict.needs
     )
     return replace(verdict, needs=tuple(needs))

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from harness.errors import HarnessError, UsageError, nearest
-from harness.plugin import signals, xdist
+from harness.plugin import signals
+from harness.plugin.declared import Declared, collect
 from harness.plugin.items import QuestionItem, RunItem, SweepItem, sweep_of, values
 from harness.plugin.state import STATE, State, shown
 from harness.records import Run
@@ -28,9 +29,10 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     if state.role != "controller" or not state.wanted or config.getoption("collectonly"):
         return
     try:
-        state.found = xdist.declared(config)
+        collect(session, found := Declared())
     except HarnessError as error:
         raise pytest.UsageError(str(error)) from None
+    state.found = {name: (sweep, found.files[name]) for name, sweep in found.sweeps.items()}
     _open(config, {name: _runs(state, sweep) for name, sweep in _chosen(state).items()})
     reporter = config.pluginmanager.get_plugin("terminalreporter")
     if reporter is not None:
@@ -67,6 +69,8 @@ def parametrize(metafunc: pytest.Metafunc, asked: Set[str]) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Deselect the items of sweeps that were not asked for."""
     state = config.stash[STATE]
+    if state.role == "controller":
+        return  # it has no items; its workers have
     kept: list[pytest.Item] = []
     dropped: list[pytest.Item] = []
     for item in items:
@@ -148,7 +152,7 @@ def _open(config: pytest.Config, selected: Mapping[str, Iterable[Run]]) -> None:
         session.close()
         raise pytest.UsageError(str(error)) from None
     state.slot.session = session
-    signals.heed_sigterm()
+    signals.heed()
 
 
 def _remember(state: State, sweep: Sweep, file: Path) -> None:

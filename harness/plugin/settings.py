@@ -9,7 +9,7 @@ from harness.session.arguments import HOME, arms
 from harness.session.options import FAIL_ON
 from harness.session.settings import Settings
 from harness.sweeps.baseline import counted, is_table
-from harness.sweeps.plan import Selection, check_until
+from harness.sweeps.plan import Selection, check_until, place
 
 
 def settings(config: pytest.Config) -> Settings:
@@ -34,7 +34,7 @@ def settings(config: pytest.Config) -> Settings:
     workers, device = _placed(config)
     return Settings(
         home=home,
-        store=store or f"sqlite:///{home / 'store.db'}",
+        store=store or str(home / "store.db"),
         reports=here / folder if folder else home / "reports",
         selection=Selection(
             runs=get("--sweep-runs"),
@@ -44,6 +44,7 @@ def settings(config: pytest.Config) -> Settings:
             device=device,
             precision=get("--sweep-precision"),
             until=check_until(get("--sweep-until")),
+            place=place(config.args, here) if _given(config) else "",
         ),
         executor=get("--sweep-executor"),
         ray_address=_ray_address(config),
@@ -63,6 +64,11 @@ def settings(config: pytest.Config) -> Settings:
         debug=bool(get("usepdb", False)),
         stops=(pytest.exit.Exception,),
     )
+
+
+def _given(config: pytest.Config) -> bool:
+    """Return whether somebody told pytest where to look."""
+    return config.args_source is pytest.Config.ArgsSource.ARGS
 
 
 def _placed(config: pytest.Config) -> tuple[int | None, str]:

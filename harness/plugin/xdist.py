@@ -7,7 +7,6 @@ worker leases it in the store before it begins.
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import pytest
@@ -15,8 +14,6 @@ import pytest
 from harness.errors import UsageError
 from harness.session.queue import now
 from harness.session.settings import Settings
-from harness.sweeps.discovery import located
-from harness.sweeps.sweep import Sweep
 
 Role = Literal["alone", "controller", "worker"]
 
@@ -60,9 +57,3 @@ def shared(settings: Settings, config: pytest.Config) -> Settings:
             )
     given: dict[str, Any] = getattr(config, "workerinput", {})
     return replace(settings, executor="inline", shared=True, since=given.get(SINCE, now()))
-
-
-def declared(config: pytest.Config) -> dict[str, tuple[Sweep, Path]]:
-    """Return the sweeps that xdist's workers are about to collect, found without collecting."""
-    here = config.invocation_params.dir
-    return located(here / str(argument).split("::", maxsplit=1)[0] for argument in config.args)

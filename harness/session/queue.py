@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from harness.protocols import Event, Executor, Finished, MayBegin, Progressed, Skipped, Started
 from harness.records import Evaluation, Job, Outcome, Result, Status, Value
 from harness.session.progress import Observer, Tally
+from harness.text import printable
 
 if TYPE_CHECKING:
     from harness.store import Store
@@ -204,6 +205,8 @@ class Queue:
         return [result]
 
     def _result(self, job: Job, outcome: Outcome) -> Result:
+        if outcome.error is not None:
+            outcome = replace(outcome, error=printable(outcome.error))
         return Result(job.key, job.run, job.conditions, outcome, self._environment, now())
 
     def _look_elsewhere(self) -> list[Result]:

@@ -30,8 +30,10 @@ def locate(url: str) -> Path:
         )
     else:
         place = rest.removeprefix("/") if rest.startswith("/") else ""
-    if not place or place == ":memory:" or "?" in place:
+    if not place or place == ":memory:":
         raise StoreError(f"store '{url}' names no file: expected sqlite:///path or a path")
+    if separator and "?" in place:
+        raise StoreError(f"store '{url}': options after ? are not read; give the path alone")
     path = Path(place).expanduser().absolute()
     if path.is_dir():
         raise StoreError(f"store {path} is a directory: expected a file, such as {path}/store.db")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from harness.errors import UsageError, nearest
 from harness.records import MAIN, Conditions, Run, run_key
@@ -23,7 +25,8 @@ class Selection:
     """The part of a sweep that is run, and how; None means as declared.
 
     ``runs`` is the number of main runs to keep, the first ones. ``steps`` replaces the declared
-    steps, ``arms`` are the names of the arms to keep, and ``until`` is one of `UNTIL`.
+    steps, ``arms`` are the names of the arms to keep, and ``until`` is one of `UNTIL`. ``place`` is
+    where pytest finds the sweeps: what it is called on, or empty where its configuration says.
     """
 
     runs: int | None = None
@@ -33,12 +36,34 @@ class Selection:
     device: str = "auto"
     precision: str = "float32"
     until: str = UNTIL[0]
+    place: str = "experiments/"
+
+    def command(self, sweeps: Iterable[str], options: str = "") -> str:
+        """Return the command that trains ``sweeps`` so; ``options``, if any, begin with a space."""
+        where = f" {self.place}" if self.place else ""
+        return f"pytest{where} --sweep {','.join(sweeps)}{options}{self.means}"
 
     @property
     def means(self) -> str:
         """The options of pytest that train the same; empty where all are the defaults."""
         said = (("backend", self.backend, "auto"), ("precision", self.precision, "float32"))
         return "".join(f" --sweep-{name} {given}" for name, given, usual in said if given != usual)
+
+
+def place(arguments: Iterable[str], here: Path) -> str:
+    """Return what to call pytest on to find the sweeps of ``arguments`` and their baselines.
+
+    ``arguments`` are paths and node ids, relative to ``here``, or names of packages. The folder of
+    a file stands for it, because a baseline is often declared in another file.
+    """
+    found = []
+    for argument in arguments:
+        path = Path(argument.split("::", maxsplit=1)[0])
+        if (here / path).is_file():
+            path = path.parent
+        is_folder = (here / path).is_dir()
+        found.append(shlex.quote(f"{path}/") if is_folder else f"--pyargs {path}")
+    return " ".join(dict.fromkeys(found))
 
 
 @dataclass(frozen=True, slots=True)

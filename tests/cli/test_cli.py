@@ -107,9 +107,7 @@ def test_list_of_nothing(sweep, tmp_path, monkeypatch):
 
 def test_experiments_are_where_they_are_said_to_be(sweep, declared):
     Path("experiments").rename("elsewhere")
-    status, _out, err = sweep("list")
-    assert status == 2
-    assert re.fullmatch(r"sweep: error: .*/experiments does not exist; .*\n", err)
+    assert len(data(sweep, "list")["sweeps"]) == 2, "pytest looks in every folder"
     assert len(data(sweep, "list --experiments elsewhere")["sweeps"]) == 2
     (declared.path / "more").mkdir()
     (declared.path / "more" / "test_c.py").write_text(
@@ -164,6 +162,57 @@ def test_a_reader_that_leaves_is_no_error(trained):
 
 def test_an_error_in_a_sweep_file_is_one_line(sweep, declared):
     (declared.path / "experiments" / "test_bad.py").write_text("# Sweep\n1 / 0\n")
+    said = "not read: experiments/test_bad.py:2: ZeroDivisionError: division by zero\n"
     status, out, err = sweep("list")
+    assert (status, "toy" in out, err) == (0, True, said)
+    status, out, err = sweep("plan nothing")
     assert (status, out) == (2, "")
-    assert err == "sweep: error: experiments/test_bad.py:2: ZeroDivisionError: division by zero\n"
+    assert err.endswith(said)
+
+
+# ---- whatever it prints to -----------------------------------------------------------------------
+
+
+def printed(declared, line, **variables):
+    """Return status, stdout and stderr, as bytes, of the command in a shell."""
+    done = subprocess.run(
+        f"{shlex.quote(sys.executable)} -m harness.cli {line}",
+        shell=True,
+        cwd=declared.path,
+        env=os.environ | {"PYTHONPATH": str(ROOT)} | variables,
+        capture_output=True,
+        check=False,
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_an_encoding_without_our_characters_gets_others(declared):
+    file = declared.path / "experiments" / "test_c.py"
+    file.write_text(
+        "from harness import Sweep\n"
+        "c = Sweep('c', runs=1, steps=1, space={'größe': 1, 'Δ': 2}, evaluate_every=1)\n"
+    )
+    latin = {"PYTHONIOENCODING": "latin-1"}
+    status, out, err = printed(declared, "plan c", **latin)
+    assert (status, err) == (0, b"")
+    assert b"?" in out
+    status, out, err = printed(declared, "plan c --json", **latin)
+    assert (status, err, out.isascii()) == (0, b"", True)
+
+
+@pytest.mark.parametrize(
+    ("to", "status", "said"), [("/dev/full", 2, b"No space left on device"), ("&-", 0, b"")]
+)
+def test_a_full_or_closed_stdout_is_no_refuted_claim(declared, to, status, said):
+    done, _, err = printed(declared, f"list --json >{to}")
+    assert done == status
+    assert said in err
+    assert len(err.splitlines()) <= 1
+
+
+def test_a_fault_of_its_own_has_a_status_of_its_own(sweep, declared, monkeypatch):
+    monkeypatch.setattr(cli.list_sweeps, "run", lambda options: 1 / 0)
+    status, _, err = sweep("list")
+    assert status == 3
+    assert "ZeroDivisionError" in err
+    assert err.endswith("sweep: error: a fault of pytest-sweep; please report it\n")

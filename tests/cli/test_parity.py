@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -251,7 +252,7 @@ def test_an_interrupted_comparison_leaves_nothing_open(project, monkeypatch):
         ("tyo", "no sweep 'tyo'; there are fixed, mine, odd, small, toy; did you mean 'toy'?"),
         ("toy --precision float8", "precision 'float8' is not one of float32, bfloat16; did you "
                                    "mean 'float32'?"),
-        ("toy --experiments nowhere", "nowhere does not exist; "),
+        ("toy --experiments nowhere", "nowhere does not exist, as a file or a package; "),
         ("toy --store redis://here", "redis"),
         ("fixed --runs 5", "latin"),
         ("odd", "batch_size"),
@@ -320,10 +321,10 @@ def test_a_terminal_sees_a_live_line_and_a_pipe_plain_ones(monkeypatch):
 @pytest.mark.torch
 @pytest.mark.jax
 def test_torch_and_jax_begin_as_the_same_experiment(warm_project):
-    folder = shlex.quote(str(ROOT / "experiments"))
+    shutil.copytree(ROOT / "experiments", warm_project / "experiments")
     command = f"{shlex.quote(sys.executable)} -m harness.cli parity focused --runs 2 --steps 20"
     done = subprocess.run(
-        f"{command} --experiments {folder} --json",
+        f"{command} --json",
         shell=True,
         cwd=warm_project,
         env=os.environ | {"PYTHONPATH": str(ROOT)},

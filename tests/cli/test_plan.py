@@ -10,8 +10,8 @@ import pytest
 from harness import statistics
 from harness.cli import plan as verb
 from harness.cli.plan import estimate
+from harness.plugin.declared import discover
 from harness.store import Store
-from harness.sweeps.discovery import discover
 from harness.sweeps.plan import Selection, plan
 from tests.cli.helpers import data
 from tests.factories import make_curve, make_result

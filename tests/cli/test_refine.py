@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from harness import Pairs
+from harness.plugin.declared import discover
 from harness.store import Store
-from harness.sweeps.discovery import discover
 from tests import published_broad
 from tests.factories import make_results
 
@@ -88,7 +88,10 @@ def test_no_file_is_overwritten(sweep, table):
     [
         ("runs.csv", "runs.csv does not say how many steps its runs have"),
         ("runs.csv --steps 50 --output nowhere/test_a.py", "there is no folder nowhere"),
-        ("runs.csv --steps 50 --output experiments/next.py", "call it test_"),
+        (
+            "runs.csv --steps 50 --output experiments/next.py",
+            "like test_*.py or *_test.py",
+        ),
         ("runs.csv --steps 50 --runs 8", "--runs 8 is fewer than the 12 pairs"),
         ("runs.csv --steps 50 --name 'no name'", "use letters, digits"),
         ("runs.csv --steps 50 --margin 0", "is not a number above 0"),

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from harness.plugin.declared import discover
 from harness.store import Store
-from harness.sweeps.discovery import discover
 from harness.sweeps.plan import Selection, plan
 from tests.cli.helpers import data
 from tests.factories import make_result

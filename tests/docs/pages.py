@@ -111,6 +111,6 @@ def sweeps_of(namespaces):
 
 @cache
 def experiments():
-    from harness.sweeps.discovery import discover
+    from harness.plugin.declared import discover
 
     return discover([ROOT / "experiments"])

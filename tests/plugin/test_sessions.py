@@ -1,5 +1,9 @@
 """Sweeps are collected, trained, judged and reported; how runs end."""
 
+import signal
+
+import pytest
+
 from tests.plugin.shared import report
 
 pytest_plugins = ["pytester"]
@@ -194,3 +198,22 @@ def test_a_diverged_run_is_final_and_of_its_own_category(sweeps, monkeypatch):
     before = len(sweeps.trained)
     assert sweeps.run("--sweep", "toy", "--sweep-fail-on", "diverged").ret == 1
     assert len(sweeps.trained) == before
+
+
+def test_signal_handlers_are_put_back(sweeps):
+    """A notebook that ran a session goes on, and its next Ctrl-C interrupts a cell."""
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = [signal.getsignal(number) for number in numbers]
+    sweeps.write(
+        body="""
+        import signal
+        def interrupted(job, notify):
+            handled = [signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGHUP)]
+            assert all(getattr(one, "__name__", "") == "_interrupt" for one in handled), handled
+            raise KeyboardInterrupt
+        sweep = toy(trainer=interrupted, arms={})
+        """
+    )
+    result = sweeps.run("--sweep", "toy")
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    assert [signal.getsignal(number) for number in numbers] == before

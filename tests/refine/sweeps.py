@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 
 from harness import Sweep
+from harness.plugin.declared import discover
 from harness.refine import refine
-from harness.sweeps.discovery import discover
 from tests.factories import make_result
 
 ROOT = Path(__file__).parents[2]

@@ -55,9 +55,17 @@ class TestWhereItIs:
         assert message.endswith("pip install 'pytest-sweep[postgres]'")
         assert "secret" not in message
 
-    @pytest.mark.parametrize("url", ["", "sqlite://", "sqlite:///", ":memory:", "sqlite:///a?b=c"])
+    @pytest.mark.parametrize("url", ["", "sqlite://", "sqlite:///", ":memory:"])
     def test_a_url_without_a_file(self, url):
         assert "names no file" in refusal(url)
+
+    def test_options_of_a_url(self):
+        assert "options after ? are not read; give the path alone" in refusal("sqlite:///a?b=c")
+
+    def test_a_path_may_have_any_character(self, tmp_path):
+        place = str(tmp_path / "really? #1 %20" / "store.db")
+        Store.open(place).close()
+        assert Path(place).is_file()
 
     def test_a_directory(self, tmp_path):
         assert f"store {tmp_path} is a directory" in refusal(tmp_path)

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from harness import Choice, Counts, Given, LogUniform, Pairs, Sweep, SweepError, Uniform
 from harness.claims import best_inside, no_worse, success_rate
+from harness.plugin.declared import discover
 from harness.records import Conditions, digest, run_key
-from harness.sweeps.discovery import discover
 from harness.training.schedules import scale_steps
 
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"
@@ -46,7 +46,7 @@ def test_the_declared_spaces_are_drawn_from():
 
 def test_the_plan_is_the_same_in_another_process():
     code = (
-        "import json; from harness.sweeps.discovery import discover;"
+        "import json; from harness.plugin.declared import discover;"
         f"s = discover([{str(EXPERIMENTS)!r}])['focused'];"
         "print(json.dumps([[r.id, r.seed, dict(r.config)] for r in s.plan()]))"
     )
