@@ -1,9 +1,10 @@
 """Sweeps are collected, trained, judged and reported; how runs end."""
 
-import signal
+import sys
 
 import pytest
 
+from tests.conftest import ROOT
 from tests.plugin.shared import report
 
 pytest_plugins = ["pytester"]
@@ -200,10 +201,19 @@ def test_a_diverged_run_is_final_and_of_its_own_category(sweeps, monkeypatch):
     assert len(sweeps.trained) == before
 
 
-def test_signal_handlers_are_put_back(sweeps):
+NOTEBOOK = """
+import signal, pytest
+numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+before = [signal.getsignal(number) for number in numbers]
+options = ["-p", "harness.plugin", "experiments", "--sweep", "toy", "--sweep-executor", "inline"]
+status = pytest.main(options)
+print("status", int(status), [signal.getsignal(number) for number in numbers] == before)
+"""
+
+
+def test_signal_handlers_are_put_back(sweeps, monkeypatch):
     """A notebook that ran a session goes on, and its next Ctrl-C interrupts a cell."""
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = [signal.getsignal(number) for number in numbers]
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
     sweeps.write(
         body="""
         import signal
@@ -214,6 +224,5 @@ def test_signal_handlers_are_put_back(sweeps):
         sweep = toy(trainer=interrupted, arms={})
         """
     )
-    result = sweeps.run("--sweep", "toy")
-    assert result.ret == pytest.ExitCode.INTERRUPTED
-    assert [signal.getsignal(number) for number in numbers] == before
+    result = sweeps.pytester.run(sys.executable, "-c", NOTEBOOK)
+    assert result.outlines[-1] == f"status {int(pytest.ExitCode.INTERRUPTED)} True"
