@@ -185,10 +185,22 @@ class Need:
         return self.text
 
 
+EXPERIMENTS = "experiments/"
+"""Where the sweeps of most projects lie."""
+
+
+def command(sweeps: Iterable[str], options: str = "", place: str = EXPERIMENTS) -> str:
+    """Return the command that trains ``sweeps``; ``options``, if any, begin with a space.
+
+    ``place`` is what pytest is called on; empty where its configuration says where to look.
+    """
+    where = f" {place}" if place else ""
+    return f"pytest{where} --sweep {','.join(sweeps)}{options}"
+
+
 def training(*sweeps: str, options: str = "") -> Need:
     """Return the need of runs that pytest trains; ``options``, if any, begin with a space."""
-    text = f"pytest experiments/ --sweep {','.join(sweeps)}{options}"
-    return Need("training", text, sweeps, options)
+    return Need("training", command(sweeps, options), sweeps, options)
 
 
 Unit = Literal["change", "share", "parameter"]

@@ -98,24 +98,19 @@ def is_project(folder: Path) -> bool:
 def declared(options: argparse.Namespace) -> Declared:
     """Return the declared sweeps: those of ``--experiments``, or that the project has.
 
-    A project has them in ``experiments/`` at its root, or else where pytest looks.
+    A project has them in ``experiments/`` at its root, or else where pytest looks. A folder that
+    nothing says is a project has none: pytest would search all that is below it.
     """
-    from harness.plugin import declared
+    from harness.plugin.declared import Declared, declared
 
-    return declared.declared(_paths(options), root(options))
+    paths, here = _paths(options), root(options)
+    return declared(paths, here) if paths or is_project(here) else Declared()
 
 
 def _paths(options: argparse.Namespace) -> list[Path | str]:
     """Return where to look for sweeps; empty for where pytest does by itself."""
     usual = root(options) / "experiments"
     return options.experiments or ([usual] if usual.is_dir() else [])
-
-
-def declared_if_any(options: argparse.Namespace) -> Declared:
-    """Return the declared sweeps; none where nothing says that this folder is a project."""
-    from harness.plugin.declared import Declared
-
-    return declared(options) if options.experiments or is_project(root(options)) else Declared()
 
 
 def chosen(name: str, among: Declared) -> Sweep:
@@ -132,6 +127,12 @@ def chosen(name: str, among: Declared) -> Sweep:
         unread = "".join(f"; not read: {line}" for line in among.unread.values())
         raise UsageError(f"no sweep {name!r}; {there}{nearest(name, sweeps)}{unread}")
     return sweeps[name]
+
+
+def tell_unread(among: Declared) -> None:
+    """Print a line for each file of sweeps that cannot be read."""
+    for line in among.unread.values():
+        print(f"not read: {line}", file=sys.stderr)
 
 
 def open_store(options: argparse.Namespace) -> Store:

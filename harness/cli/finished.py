@@ -15,6 +15,7 @@ from harness.sweeps.baseline import is_table
 from harness.verdicts import Evidence, by_arm
 
 if TYPE_CHECKING:
+    from harness.plugin.declared import Declared
     from harness.store import Store
     from harness.sweeps.sweep import Sweep
 
@@ -45,8 +46,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     common.add_store(parser)
 
 
-def finished(options: argparse.Namespace) -> Finished:
+def finished(options: argparse.Namespace, declared: Declared | None = None) -> Finished:
     """Return the runs that ``options`` name: a declared or stored sweep, else a table.
+
+    ``declared`` are the declared sweeps, if they have been looked for already.
 
     Raises
     ------
@@ -62,9 +65,12 @@ def finished(options: argparse.Namespace) -> Finished:
     given = tables.given(options)
     if given:
         raise UsageError(f"{given} says how a table is read, and {name!r} is none: {tables.NAMES}")
-    sweeps = common.declared_if_any(options).sweeps
+    if declared is None:
+        declared = common.declared(options)
+    sweeps = declared.sweeps
     if name in sweeps:
         return _of_sweep(sweeps[name], options)
+    common.tell_unread(declared)
     try:
         store = common.open_store(options)
     except StoreError as error:

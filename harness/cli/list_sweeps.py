@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 from collections import Counter
 from typing import Any
 
@@ -28,15 +27,13 @@ def run(options: argparse.Namespace) -> int:
         {**_described(sweep), "file": os.path.relpath(found.files[name])}
         for name, sweep in found.sweeps.items()
     ]
-    unread = list(found.unread.values())
     if options.json:
-        common.print_json({"sweeps": rows, "unread": unread})
+        common.print_json({"sweeps": rows, "unread": list(found.unread.values())})
     elif not rows:
         print("no sweep is declared")
     else:
         _print(rows)
-    for line in unread:
-        print(f"not read: {line}", file=sys.stderr)
+    common.tell_unread(found)
     return 0
 
 

@@ -16,6 +16,7 @@ from harness.errors import UsageError
 from harness.sweeps.baseline import is_table
 
 if TYPE_CHECKING:
+    from harness.plugin.declared import Declared
     from harness.records import Result
 
 HELP = "propose the next sweep as Python, narrower only where the runs of this one support it"
@@ -73,7 +74,8 @@ def run(options: argparse.Namespace) -> int:
     from harness.report.documents.refine import ProposalPage, document, says
     from harness.report.renderers.document_json import refine_data
 
-    found = _found(options)
+    declared = common.declared(options)
+    found = _found(options, declared)
     evidence, of_table = found.evidence, is_table(options.name)
     every = [*evidence.runs, *chain.from_iterable(evidence.arms.values())]
     proposal = refine(
@@ -90,7 +92,7 @@ def run(options: argparse.Namespace) -> int:
         steps=options.steps,
     )
     sweep = proposal.sweep
-    if sweep.name in common.declared_if_any(options).sweeps:
+    if sweep.name in declared.sweeps:
         raise UsageError(
             f"a sweep {sweep.name!r} is declared already; name the next one by --name NEW"
         )
@@ -115,7 +117,7 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _found(options: argparse.Namespace) -> Finished:
+def _found(options: argparse.Namespace, declared: Declared) -> Finished:
     """Check the options of the next sweep, and return the runs to refine.
 
     Raises
@@ -129,15 +131,14 @@ def _found(options: argparse.Namespace) -> Finished:
             raise UsageError(f"--output {file} exists, and refine overwrites nothing: name another")
         if not file.parent.is_dir():
             raise UsageError(f"--output {file}: there is no folder {file.parent}; make it first")
-        patterns = common.declared_if_any(options).patterns
-        if not any(file.match(pattern) for pattern in patterns):
+        if not any(file.match(pattern) for pattern in declared.patterns):
             raise UsageError(
                 f"--output {file}: pytest finds no tests in a file of that name; it must be like "
-                f"{' or '.join(patterns)}"
+                f"{' or '.join(declared.patterns)}"
             )
     # --runs and --steps size the next sweep; all stored runs are looked up.
     asked = vars(options) | {"runs": None, "steps": None, "arms": ("all",)}
-    return finished(argparse.Namespace(**asked))
+    return finished(argparse.Namespace(**asked), declared)
 
 
 def _margin(found: Finished, results: list[Result]) -> float | None:

@@ -48,6 +48,7 @@ def _chosen(options: argparse.Namespace, declared: Declared) -> Sweep:
     if name not in declared.sweeps:
         with suppress(StoreError), common.open_store(options) as store:
             if any(summary.sweep == name for summary in store.sweeps()):
+                common.tell_unread(declared)
                 raise UsageError(
                     f"sweep {name!r} is stored, but no sweep file declares it, and so it asks "
                     f"nothing; to judge its runs: sweep export {name} --to {name}.csv, then sweep "

@@ -33,6 +33,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     except HarnessError as error:
         raise pytest.UsageError(str(error)) from None
     state.found = {name: (sweep, found.files[name]) for name, sweep in found.sweeps.items()}
+    state.unread = list(found.unread.values())
     _open(config, {name: _runs(state, sweep) for name, sweep in _chosen(state).items()})
     reporter = config.pluginmanager.get_plugin("terminalreporter")
     if reporter is not None:
@@ -134,8 +135,10 @@ def _chosen(state: State) -> dict[str, Sweep]:
     for name in state.wanted:
         if name not in state.found:
             known = ", ".join(state.found) or "none; give their folder, as experiments/"
+            unread = "".join(f"; not read: {line}" for line in state.unread)
             raise pytest.UsageError(
                 f"no sweep {name!r} was collected{nearest(name, state.found)} (there is: {known})"
+                f"{unread}"
             )
     return {name: state.sweeps[name] for name in state.wanted}
 

@@ -59,8 +59,8 @@ def declared(paths: Iterable[Path | str] = (), root: Path | None = None) -> Decl
     SweepError
         Where two sweeps have the same name.
     """
-    wanted, arguments, options = [str(path) for path in paths], [], []
-    for path in wanted:
+    arguments, options = [], []
+    for path in map(str, paths):
         if Path(path).exists():
             arguments.append(str(Path(path).absolute()))
         elif all(part.isidentifier() for part in path.split(".")):
@@ -82,7 +82,8 @@ def declared(paths: Iterable[Path | str] = (), root: Path | None = None) -> Decl
         if finder.has_read(getattr(sys.modules[name], "__file__", None)):
             del sys.modules[name]
     if isinstance(finder.error, pytest.UsageError):
-        raise UsageError(f"{', '.join(wanted)} does not exist, as a file or a package; {GIVE}")
+        said = " ".join(" ".join(map(str, finder.error.args)).split())
+        raise UsageError(f"{said}; {GIVE}")
     if finder.error is not None:
         raise finder.error
     if finder.path is None:

@@ -30,6 +30,7 @@ class State:
     settings: Settings
     slot: SessionSlot
     found: dict[str, tuple[Sweep, Path]] = field(default_factory=dict)
+    unread: list[str] = field(default_factory=list)
     collected: bool = False
     deselected: bool = False
     reports: list[tuple[Report, Path | str]] = field(default_factory=list)

@@ -11,6 +11,7 @@ from pathlib import Path
 from harness.errors import UsageError, nearest
 from harness.records import MAIN, Conditions, Run, run_key
 from harness.sweeps.sweep import Sweep, trainer_file
+from harness.verdicts import EXPERIMENTS, command
 
 ANSWERED = "answered"
 UNTIL = ("all", ANSWERED)
@@ -36,12 +37,11 @@ class Selection:
     device: str = "auto"
     precision: str = "float32"
     until: str = UNTIL[0]
-    place: str = "experiments/"
+    place: str = EXPERIMENTS
 
     def command(self, sweeps: Iterable[str], options: str = "") -> str:
         """Return the command that trains ``sweeps`` so; ``options``, if any, begin with a space."""
-        where = f" {self.place}" if self.place else ""
-        return f"pytest{where} --sweep {','.join(sweeps)}{options}{self.means}"
+        return command(sweeps, options + self.means, self.place)
 
     @property
     def means(self) -> str:

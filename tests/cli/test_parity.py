@@ -252,7 +252,7 @@ def test_an_interrupted_comparison_leaves_nothing_open(project, monkeypatch):
         ("tyo", "no sweep 'tyo'; there are fixed, mine, odd, small, toy; did you mean 'toy'?"),
         ("toy --precision float8", "precision 'float8' is not one of float32, bfloat16; did you "
                                    "mean 'float32'?"),
-        ("toy --experiments nowhere", "nowhere does not exist, as a file or a package; "),
+        ("toy --experiments nowhere", "module or package not found: nowhere"),
         ("toy --store redis://here", "redis"),
         ("fixed --runs 5", "latin"),
         ("odd", "batch_size"),

@@ -159,7 +159,7 @@ PROJECTS = {
         "checks/test_mine.py": FILE,
         "checks/trainers.py": TRAINER,
     },
-    "it goes before": {
+    "it prints": {
         "pytest.ini": "[pytest]\n",
         "experiments/test_mine.py": FILE + "print('noise on stdout')\n",
         "experiments/trainers.py": TRAINER,
@@ -167,7 +167,11 @@ PROJECTS = {
 }
 
 
-@pytest.mark.parametrize("name", PROJECTS)
+QUICK = ("src layout", "a factory elsewhere", "no experiments/")
+BY_NAME = [pytest.param(name, marks=[] if name in QUICK else pytest.mark.slow) for name in PROJECTS]
+
+
+@pytest.mark.parametrize("name", BY_NAME)
 def test_pytest_and_the_command_find_and_report_the_same(project, name):
     project.write(PROJECTS[name])
     where = "checks" if name == "no experiments/" else "experiments"
@@ -175,6 +179,10 @@ def test_pytest_and_the_command_find_and_report_the_same(project, name):
     assert len(alone[0]) == 3
     assert project.reported() == alone
     assert project.reported(where=where) == alone, "from a folder below the root"
+
+
+def test_each_verb_finds_it(project):
+    project.write(PROJECTS["it prints"])
     for verb in (["list"], ["plan", "mine"]):
         status, out, err = project.call("harness.cli", *verb, "--json")
         assert status == 0, err
@@ -230,3 +238,17 @@ def test_a_broken_sibling_is_told_and_stops_nothing(project):
     status, _, err = project.call("harness.cli", "plan", "other")
     assert status == 2
     assert err.endswith(f"there are mine; not read: {place}\n")
+    options = ["-p", "no:cacheprovider", "experiments", "-n", "2", "--sweep", "other"]
+    status, _, err = project.call("pytest", *options)
+    assert status == 4
+    assert f"(there is: mine); not read: {place}" in err
+
+
+def test_a_stored_sweep_whose_file_broke_is_told_to_be_unread(project):
+    project.write(PROJECTS["as the README has it"])
+    project.trained("experiments")
+    file = project.folder / "experiments" / "test_mine.py"
+    file.write_text(BROKEN + file.read_text())
+    for verb in ("report", "analyze"):
+        _, _, err = project.call("harness.cli", verb, "mine")
+        assert "not read: experiments/test_mine.py:1: ModuleNotFoundError" in err

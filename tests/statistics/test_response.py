@@ -75,6 +75,17 @@ def test_blocks_add_up_and_are_not_compared_with_each_other():
     assert rising[0, -1] == pytest.approx(total / np.sqrt(variance))
 
 
+@pytest.mark.parametrize("n", [24, 127, 128, 300])
+def test_small_integers_hold_the_ranks_of_that_many_runs(n):
+    from harness.statistics.response import _ranks, _Windows
+
+    rng = np.random.default_rng(n)
+    windows = _Windows.of(np.arange(float(n)), np.zeros(n, dtype=np.intp))
+    ranks = 1 + np.stack([np.arange(n), np.arange(n)[::-1], rng.permutation(n)])
+    for small, large in zip(windows.scores(_ranks(ranks)), windows.scores(ranks), strict=True):
+        np.testing.assert_array_equal(small, large)
+
+
 @pytest.mark.parametrize(("n", "runs"), [(4, 4), (16, 4), (17, 5), (24, 6), (48, 12), (200, 50)])
 def test_a_window_holds_a_quarter_of_the_runs_and_four_at_least(n, runs):
     assert statistics.smallest_window(n) == runs
