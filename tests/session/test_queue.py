@@ -153,6 +153,14 @@ def test_what_ends_the_same_way_is_not_tried_again(open_store, status):
     assert len(executor.begun) == 1
 
 
+def test_a_message_that_a_terminal_would_obey_is_stored_as_text(open_store):
+    store = open_store()
+    work, _ = working(store, {0: [Outcome("failed", error="\x1b[31mred\x1b[0m, \x00\x07")]})
+    start(work, [job(0)])
+    finish(work)
+    assert store.get(["key00"])["key00"].outcome.error == "red, \ufffd\ufffd"
+
+
 def test_without_retries_the_first_try_counts(open_store):
     work, executor = working(open_store(), {0: [Outcome("crashed", error="gone")]}, retries=0)
     start(work, [job(0)])

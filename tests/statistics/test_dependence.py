@@ -69,6 +69,24 @@ def test_what_goes_together_is_strong_and_shown():
     assert not together
 
 
+@pytest.mark.parametrize(
+    ("rate", "draws", "together"), [(0.0, 1_000, True), (0.01, 10_000, False), (0.04, 400, False)]
+)
+def test_tables_are_drawn_until_the_answer_is_clear(monkeypatch, rate, draws, together):
+    """At a level of 0.01: a p far from it takes few, one near it all."""
+    drawn = []
+
+    def association(codes, others, rng, count):
+        drawn.append(count)
+        return 0.9, (1 + round(rate * count)) / (1 + count)
+
+    monkeypatch.setattr("harness.statistics.dependence.association", association)
+    codes = np.arange(24)
+    found = statistics.go_together(codes, codes, np.random.default_rng(0), 1)
+    assert found == (0.9, together)
+    assert sum(drawn[1:]) == draws
+
+
 def test_independent_columns_are_seldom_taken_to_go_together():
     rng, repeats = np.random.default_rng(0), 400
     found = sum(
