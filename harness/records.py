@@ -7,6 +7,7 @@ import json
 import math
 from collections.abc import ItemsView, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal, NamedTuple, TypeGuard, TypeVar, overload
 
 T = TypeVar("T")
@@ -94,7 +95,10 @@ class Conditions:
     """The conditions that a run is trained under, apart from its config.
 
     ``trainer`` is the reference that a worker loads (``module:function`` or ``file.py:function``).
-    ``lr_transfer`` is the task's factor between the sweep's learning rates and its own.
+    ``lr_transfer`` is the task's factor between the sweep's learning rates and its own. ``files``
+    are what ``trainer_version`` is made from, each with a digest, and ``noted`` what the trainer
+    uses besides: packages with their versions, and files that its code names. Neither takes part
+    in comparisons.
     """
 
     trainer: str
@@ -106,6 +110,8 @@ class Conditions:
     task_version: str
     model: str
     lr_transfer: float = 1.0
+    files: Mapping[str, str] = field(default_factory=dict, compare=False)
+    noted: Mapping[str, str] = field(default_factory=dict, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,6 +256,12 @@ _canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=F
 def digest(content: object) -> str:
     """Return 16 hexadecimal digits that identify JSON-like ``content``, the same everywhere."""
     return hashlib.sha256(_canonical(content).encode()).hexdigest()[:16]
+
+
+def file_digest(path: Path) -> str:
+    """Return 16 hexadecimal digits that identify the content of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
 
 def run_key(run: Run, conditions: Conditions) -> str:

@@ -16,6 +16,7 @@ from harness.cli import (
     analyze,
     doctor,
     export,
+    forget,
     importing,
     judge,
     list_sweeps,
@@ -38,6 +39,7 @@ VERBS = {
     "parity": parity,
     "export": export,
     "import": importing,
+    "forget": forget,
     "doctor": doctor,
 }
 """Each has ``HELP``, ``add_arguments(parser)`` and ``run(options)``, which returns a status."""

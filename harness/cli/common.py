@@ -148,6 +148,13 @@ def open_store(options: argparse.Namespace) -> Store:
     return Store.open(store_url(options), create=False, read_only=True)
 
 
+def looked_up(means: str, others: str) -> str:
+    """Say how stored runs were looked up, and which ``others`` there are; empty for neither."""
+    return (
+        f"runs looked up: {means or 'by the code as it is now'}{others}" if means + others else ""
+    )
+
+
 def store_url(options: argparse.Namespace) -> str:
     """Return the URL or path of the store: the one given, or that at the root."""
     return options.store or str(root(options) / HOME / "store.db")

@@ -15,7 +15,7 @@ from harness.session.arguments import HOME
 if TYPE_CHECKING:
     from harness.doctor import Check
 
-HELP = "check the store, the disk, the versions and the devices; repair nothing"
+HELP = "check the store, the disk, the versions, the devices and the sweeps; repair nothing"
 
 _COLOURS = {"error:": "31", "warning:": "33"}
 
@@ -23,6 +23,7 @@ _COLOURS = {"error:": "31", "warning:": "33"}
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the verb's arguments and options."""
     common.add_strict(parser, "where there is a warning")
+    common.add_experiments(parser)
     common.add_store(parser)
 
 
@@ -30,7 +31,9 @@ def run(options: argparse.Namespace) -> int:
     """Print what was found; return 1 for an error, and with --strict for a warning too."""
     from harness.doctor import examine
 
-    checks = tuple(examine(common.store_url(options), common.root(options) / HOME))
+    declared = common.declared(options)
+    home, unread = common.root(options) / HOME, declared.unread.values()
+    checks = tuple(examine(common.store_url(options), home, declared.sweeps, unread))
     count = Counter(check.level for check in checks)
     if options.json:
         common.print_json(

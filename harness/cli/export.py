@@ -31,6 +31,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="also write the learning curves: a table with the columns run, step, perf and se",
     )
     stored.add_filters(parser)
+    parser.add_argument(
+        "--earlier",
+        action="store_true",
+        help="also runs that earlier code has trained; the column trainer_version tells them apart",
+    )
     parser.add_argument("--force", action="store_true", help="replace a file that is there already")
     common.add_store(parser)
 
@@ -57,6 +62,8 @@ def run(options: argparse.Namespace) -> int:
         results = stored.results(store, options.sweep, options)
     if not results:
         raise UsageError("there is no such run in the store: nothing was written")
+    before = () if options.earlier else stored.earlier(results)
+    results = tuple(result for result in results if result not in before) if before else results
     runs = run_columns(results)
     curves = {} if options.curves is None else curve_columns(results)
     points = len(curves.get("run", ()))
@@ -64,6 +71,9 @@ def run(options: argparse.Namespace) -> int:
     wrote = [plural(len(results), "run") + ("" if to is None else f" to {to}")]
     if options.curves is not None:
         wrote.append(f"{plural(points, 'point')} of learning curves to {options.curves}")
+    if before:
+        left = f"left out {plural(len(before), 'run')} of earlier code: --earlier writes them too"
+        print(left, file=sys.stderr)
     if to is None:
         print(text_of(runs, "JSON" if options.json else "CSV"), end="")
         print(f"wrote {' and '.join(wrote)}", file=sys.stderr)
@@ -72,6 +82,7 @@ def run(options: argparse.Namespace) -> int:
             {
                 "table": str(to),
                 "runs": len(results),
+                "left_out": len(before),
                 "curves": None if options.curves is None else str(options.curves),
                 "points": points,
             }

@@ -92,7 +92,7 @@ def _of_table(options: argparse.Namespace) -> Finished:
 def _of_sweep(sweep: Sweep, options: argparse.Namespace) -> Finished:
     """Return the runs of a declared sweep that are stored as it would train them."""
     from harness.judging.evidence import gather
-    from harness.judging.stored import not_counted
+    from harness.judging.stored import changed_since, not_counted
     from harness.sweeps.plan import plan, trained_with
 
     selection = common.selection(options, sweep)
@@ -106,7 +106,8 @@ def _of_sweep(sweep: Sweep, options: argparse.Namespace) -> Finished:
             f"{selection.command([sweep.name])}"
         )
     means = trained_with(planned.conditions, selection, device=False)
-    said = [f"runs looked up: {means}{others}"] if means else []
+    changed = changed_since(evidence.runs, planned.conditions)
+    said = [line for line in (common.looked_up(means, others), changed) if line]
     missing = len(planned.of_arms()) - len(evidence.runs)
     if missing:
         said.append(f"INCOMPLETE: {missing} of {len(planned.of_arms())} runs have not finished")

@@ -61,7 +61,7 @@ def run(options: argparse.Namespace) -> int:
     """Print the report and write its files; with --strict return 1 where a claim is refuted."""
     from harness.judging.baselines import named
     from harness.judging.evidence import gathered
-    from harness.judging.stored import judge_sweep, not_counted, report_folder
+    from harness.judging.stored import changed_since, judge_sweep, not_counted, report_folder
     from harness.report.model import build
     from harness.report.renderers import as_json, terminal
     from harness.report.renderers.write import write_reference, write_report
@@ -88,8 +88,8 @@ def run(options: argparse.Namespace) -> int:
         print(terminal.render(report, common.width(), colour=common.colour()), end="")
         print()
         means = trained_with(planned.conditions, selection, device=False)
-        if means:
-            common.print_wrapped([f"runs looked up: {means}{others}"])
+        said = [common.looked_up(means, others), changed_since(report.runs, planned.conditions)]
+        common.print_wrapped(filter(None, said))
         print(f"report: {folder}/report.{{html,md,json}}")
         if reference is not None:
             print(f"reference: {reference}")

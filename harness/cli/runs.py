@@ -42,21 +42,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Print the stored runs that the options choose."""
     with common.open_store(options) as store:
-        found, whole = _found(store, options)
+        chosen, whole = found(store, options)
     if options.json:
-        common.print_json({"runs": [_data(result) for result in found]})
+        common.print_json({"runs": [_data(result) for result in chosen]})
     elif whole:
-        print("\n\n".join("\n".join(_whole(result)) for result in found))
-    elif not found:
-        print("no runs")
-    elif len(found) > MANY and common.rewrites(sys.stdout) and not options.all:
-        print("\n".join(_counted(found)))
+        print("\n\n".join("\n".join(_whole(result)) for result in chosen))
     else:
-        print("\n".join(_listed(found)))
+        show(chosen, every=options.all)
     return 0
 
 
-def _found(store: Store, options: argparse.Namespace) -> tuple[tuple[Result, ...], bool]:
+def show(results: Sequence[Result], *, every: bool) -> None:
+    """Print a table of runs; of many, on a terminal, the number of each kind unless ``every``."""
+    if not results:
+        print("no runs")
+    elif len(results) > MANY and common.rewrites(sys.stdout) and not every:
+        print("\n".join(_counted(results)))
+    else:
+        print("\n".join(_listed(results)))
+
+
+def found(store: Store, options: argparse.Namespace) -> tuple[tuple[Result, ...], bool]:
     """Return the runs that the options choose, and whether to show them in full."""
     name, sweep = options.name, options.sweep
     if name is None or any(summary.sweep == name for summary in store.sweeps()):
@@ -64,10 +70,10 @@ def _found(store: Store, options: argparse.Namespace) -> tuple[tuple[Result, ...
             raise UsageError(f"{name} and --sweep {sweep} are two sweeps: name one")
         return stored.results(store, name or sweep, options), False
     among = stored.results(store, sweep, options)
-    found = tuple(result for result in among if name in (result.run.id, result.key))
-    if not found:
+    chosen = tuple(result for result in among if name in (result.run.id, result.key))
+    if not chosen:
         stored.check_sweep(store, name, nor=" and no run of that id or key")
-    return found, True
+    return chosen, True
 
 
 def _data(result: Result) -> dict[str, Any]:
@@ -77,6 +83,11 @@ def _data(result: Result) -> dict[str, Any]:
         "sweep": result.run.sweep,
         "key": result.key,
         **run_data(result),
+        "code": {
+            "version": result.conditions.trainer_version,
+            "files": dict(result.conditions.files),
+            "noted": dict(result.conditions.noted),
+        },
         "finished_at": result.finished_at,
     }
 
@@ -89,14 +100,16 @@ def _listed(results: Sequence[Result]) -> Iterator[str]:
     digits = Digits.of(r.outcome.delta_perf for r in results)
     # The id of a run that was trained here begins with its sweep's name.
     named = any(not r.run.id.startswith(r.run.sweep) for r in results)
-    # A run that two backends trained is listed once for each, under the same id.
+    # A run that two backends, or earlier code, trained is listed once for each, by the same id.
     mixed = len({r.conditions.backend for r in results}) > 1
+    before = {id(result) for result in stored.earlier(results)}
     columns = (
         Column("run", right=False),
         *([Column("sweep", right=False)] if named else []),
         Column("arm", right=False),
         Column("status", right=False),
         *([Column("backend", right=False)] if mixed else []),
+        *([Column("code", right=False)] if before else []),
         Column("ΔPerf"),
         Column("time", drop=1),
         Column("finished", right=False, drop=2),
@@ -108,6 +121,7 @@ def _listed(results: Sequence[Result]) -> Iterator[str]:
             r.run.arm,
             r.outcome.status,
             *([r.conditions.backend] if mixed else []),
+            *(["earlier" if id(r) in before else "latest"] if before else []),
             digits.with_error(r.outcome.delta_perf, r.outcome.delta_perf_se),
             duration(r.outcome.seconds),
             r.finished_at or NONE,
@@ -177,6 +191,7 @@ def _whole(result: Result) -> Iterator[str]:
 
 def _facts(result: Result) -> Iterator[tuple[str, str]]:
     """Yield the facts of a run, each with its name."""
+    from harness.sweeps.sources import described
     from harness.text import Digits, cell, duration, plural
 
     run, under, outcome = result.run, result.conditions, result.outcome
@@ -206,6 +221,9 @@ def _facts(result: Result) -> Iterator[tuple[str, str]]:
     else:
         named = (under.task, under.model, under.backend, under.precision)
         yield "trained", ", ".join(filter(None, named))
+    for name, sources in (("code", under.files), ("used", under.noted)):
+        if sources:
+            yield name, ", ".join(described(sources))
     device = outcome.device or under.device
     took = f"{duration(outcome.seconds)} on {device}" if device else duration(outcome.seconds)
     yield "took", took

@@ -41,6 +41,27 @@ def results(store: Store, sweep: str | None, options: argparse.Namespace) -> tup
     return tuple(r for r in found if options.status in (None, r.outcome.status))
 
 
+def earlier(results: Sequence[Result]) -> tuple[Result, ...]:
+    """Return those of ``results`` that earlier code has trained.
+
+    The code of a sweep on a backend is that of the run which finished last.
+    """
+    last: dict[tuple[str, str], Result] = {}
+    for result in results:
+        known = last.setdefault(_code_of(result), result)
+        if (result.finished_at or "") > (known.finished_at or ""):
+            last[_code_of(result)] = result
+    return tuple(
+        result
+        for result in results
+        if result.conditions.trainer_version != last[_code_of(result)].conditions.trainer_version
+    )
+
+
+def _code_of(result: Result) -> tuple[str, str]:
+    return result.run.sweep, result.conditions.backend
+
+
 def check_sweep(store: Store, name: str, *, nor: str = "", place: str = "the store") -> None:
     """Raise a UsageError where no sweep of this name is stored; ``nor`` adds what else is not."""
     known = [summary.sweep for summary in store.sweeps()]

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from harness.doctor import checks, machine
 from harness.doctor.checks import Check
 from harness.errors import HarnessError
+from harness.sweeps.sweep import Sweep
 
 __all__ = ["Check", "examine"]
 
 
-def examine(store: str, home: Path) -> Iterator[Check]:
-    """Yield the result of every check of the store's URL and the folder ``home``, in a fixed order.
+def examine(
+    store: str, home: Path, sweeps: Mapping[str, Sweep] | None = None, unread: Iterable[str] = ()
+) -> Iterator[Check]:
+    """Yield the result of every check, in a fixed order.
 
-    Asking for devices is slow, so it runs in the background meanwhile. A check that fails with an
-    error yields that as its result.
+    They are of the store's URL, the folder ``home``, the declared ``sweeps``, the files of sweeps
+    that are ``unread``, and what is installed. Asking for devices is slow, so it runs in the
+    background meanwhile. A check that fails with an error yields that as its result.
     """
     answers = machine.ask_devices()
     looks: tuple[tuple[str, Callable[[], Iterable[Check]]], ...] = (
@@ -30,6 +34,8 @@ def examine(store: str, home: Path) -> Iterator[Check]:
         ("warm starts", lambda: checks.warm_starts(home / "cache")),
         ("workers", machine.workers),
         ("logs", lambda: checks.logs(home / "logs")),
+        ("sweeps", lambda: checks.unread(unread)),
+        ("code", lambda: checks.code(sweeps or {})),
     )
     for name, look in looks:
         try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from importlib import metadata
@@ -13,11 +13,14 @@ from typing import Literal
 
 from packaging.requirements import Requirement
 
-from harness.errors import StoreError
+from harness.errors import StoreError, UsageError
 from harness.session.environment import version_of
 from harness.store import Store
 from harness.store.inspection import Inspection, inspect
 from harness.store.sqlite import locate
+from harness.sweeps.plan import Selection, conditions_of
+from harness.sweeps.sources import described
+from harness.sweeps.sweep import Sweep
 from harness.text import byte_size, plural
 from harness.training.backends import BACKENDS, missing_libraries, pip
 from harness.training.tasks import TASKS
@@ -100,6 +103,26 @@ def _requirements() -> list[str]:
 def _met(requirement: Requirement) -> bool:
     version = version_of(requirement.name)
     return version is not None and requirement.specifier.contains(version, prereleases=True)
+
+
+def code(sweeps: Mapping[str, Sweep]) -> Iterator[Check]:
+    """Check what the runs of sweeps with a training function of their own are known by."""
+    for name, sweep in sweeps.items():
+        if sweep.trainer is None:
+            continue
+        try:
+            found = conditions_of(sweep, Selection(), trains=False)
+        except UsageError as error:
+            yield Check(f"code of {name}", str(error), "error")
+            continue
+        noted = f"; not part of it: {', '.join(described(found.noted))}" if found.noted else ""
+        yield Check(f"code of {name}", f"{', '.join(described(found.files))}{noted}")
+
+
+def unread(lines: Iterable[str]) -> Iterator[Check]:
+    """Yield an error for each file of sweeps that cannot be read."""
+    for line in lines:
+        yield Check("sweeps", f"not read: {line}", "error")
 
 
 # ---- the store -----------------------------------------------------------------------------------

@@ -7,12 +7,14 @@ import importlib
 import importlib.util
 import os
 import sys
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import cast
 
 from harness.errors import UsageError, nearest
 from harness.protocols import Trainer
+from harness.records import Conditions, file_digest
 
 
 def load_trainer(reference: str) -> Trainer:
@@ -40,6 +42,28 @@ def load_trainer(reference: str) -> Trainer:
             f"but '{name}' is of type {type(found).__name__}"
         )
     return cast("Trainer", found)
+
+
+def check_unchanged(conditions: Conditions) -> None:
+    """Check that this process has imported the code that ``conditions`` are made from.
+
+    A process imports a file once. If it is changed between the plan and the import, or trained with
+    again after a change, as in a notebook, the run would be stored as one of other code. Raises
+    `UsageError` then, with the file's name.
+    """
+    base = Path(conditions.trainer.rpartition(":")[0]).parent
+    for name, planned in conditions.files.items():
+        if name.endswith(".py") and _known(base / name) != planned:
+            raise UsageError(
+                f"{base / name} changed after it was read for this session; run the same command "
+                "again, in a notebook with a new kernel"
+            )
+
+
+@cache
+def _known(file: Path) -> str:
+    """Return a digest of a file as it was when this process first trained with it."""
+    return file_digest(file)
 
 
 def _import_module(name: str, reference: str) -> ModuleType:

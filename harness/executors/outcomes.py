@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any, TypeVar, get_args
 
 from harness.errors import HarnessError
-from harness.executors.load import load_trainer
+from harness.executors.load import check_unchanged, load_trainer
 from harness.executors.logs import tail
 from harness.protocols import Notify
 from harness.records import Evaluation, Job, Outcome, Status, StepTrace, finite
@@ -45,7 +45,9 @@ _OUT_OF_MEMORY = (
 
 def train(job: Job, notify: Notify) -> Outcome:
     """Train ``job`` and return its sound outcome. An exception of the trainer is not caught."""
-    return sound(load_trainer(job.conditions.trainer)(job, notify))
+    trainer = load_trainer(job.conditions.trainer)
+    check_unchanged(job.conditions)
+    return sound(trainer(job, notify))
 
 
 def sound(outcome: object) -> Outcome:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING
@@ -12,10 +13,15 @@ from harness.claims.judging import judge_one, not_asked, with_holm
 from harness.judging.baselines import Named, name_of
 from harness.judging.early import EarlyAnswers, not_needed
 from harness.judging.evidence import Gathered, Lookup, Shortfall, shortfall
-from harness.records import MAIN, digest, run_key
+from harness.records import MAIN, Conditions, Result, digest, run_key
 from harness.sweeps.plan import ANSWERED, Plan, Selection
+from harness.sweeps.sources import changes
 from harness.sweeps.sweep import Sweep
+from harness.text import listed
 from harness.verdicts import Judgement, Regressions, Verdict, training
+
+FEW = 3
+"""Of more files that changed only the number is said."""
 
 if TYPE_CHECKING:
     from harness.judging.reference import Reference
@@ -87,11 +93,14 @@ def report_folder(planned: Plan, baseline: Named | None = None, *, settled: bool
 
 
 def not_counted(planned: Plan, store: Store) -> str:
-    """Say how many of the planned runs are in the store by another backend; empty without any."""
+    """Say how many of the planned runs are stored only as trained otherwise; empty without any.
+
+    That is by another backend or, with a sweep's own training function, by code that has changed.
+    """
     from harness.training.backends import BACKENDS
 
-    if planned.conditions.backend not in BACKENDS:  # the sweep has its own training function
-        return ""
+    if planned.conditions.backend not in BACKENDS:
+        return _by_earlier_code(planned, store)
     found = {}
     for name in BACKENDS.keys() - {planned.conditions.backend}:
         under = replace(planned.conditions, backend=name)
@@ -99,6 +108,55 @@ def not_counted(planned: Plan, store: Store) -> str:
         found[name] = sum(r.is_final for r in store.of(runs, traces=False).values())
     more = " and ".join(f"{count} more by {name}" for name, count in sorted(found.items()) if count)
     return f" ({more}, not counted)" if more else ""
+
+
+def changed_since(results: Iterable[Result], now: Conditions) -> str:
+    """Say what changed since ``results`` were trained that is no part of a run's identity.
+
+    Those are packages, and files that the code of a training function names. Empty without any.
+    """
+    states = Counter(tuple(r.conditions.noted.items()) for r in results if r.is_final)
+    names: Counter[str] = Counter()
+    since = 0
+    for state, runs in states.items():
+        then = {name: at for name, at in state if name in now.noted}
+        found = changes({name: now.noted[name] for name in then}, then)
+        names.update(dict.fromkeys(found, runs))
+        since += runs if found else 0
+    if not since:
+        return ""
+    return f"changed since {since} of these runs, which are used as they are: {_few(names)}"
+
+
+def _by_earlier_code(planned: Plan, store: Store) -> str:
+    """Say how many planned runs are stored only as earlier code trained them, and what changed."""
+    done = {r.run.id for r in store.of(planned.runs, traces=False).values() if r.is_final}
+    wanted = {run.id: run for run in planned.runs.values() if run.id not in done}
+    earlier = {
+        result.run.id: result.conditions
+        for result in (store.results(planned.sweep.name, traces=False) if wanted else ())
+        if result.is_final
+        and result.run.id in wanted
+        and run_key(wanted[result.run.id], result.conditions) == result.key
+    }
+    if not earlier:
+        return ""
+    now = planned.conditions
+    changed = [
+        name
+        for then in earlier.values()
+        if then.trainer_version != now.trainer_version
+        for name in (changes(now.files, then.files) if then.files else ["the code"])
+    ]
+    why = f"{_few(Counter(changed))} changed since" if changed else "trained otherwise"
+    return f" ({len(earlier)} more not counted: {why})"
+
+
+def _few(names: Counter[str]) -> str:
+    """Return the first few of ``names``, the most frequent first, and how many more there are."""
+    every = [name for name, _ in names.most_common()]
+    more = [f"{len(every) - FEW} more"] if len(every) > FEW else []
+    return listed([*every[:FEW], *more])
 
 
 def _judge(found: Gathered, early: Mapping[str, Verdict]) -> tuple[Verdict, ...]:

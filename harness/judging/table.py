@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 MARGIN, MIN_GAIN = 0.02, 0.05
 """The usual margin and least gain of scores from 0 to 1."""
 
+OF_RUNS = ("survivorship", "mixed_conditions")
+"""Codes of findings about runs, which the mean of a configuration's repeats would hide."""
+
 _RUNS_OF_BASELINE = Need("baseline", "the baseline's runs: --baseline TABLE or a stored sweep")
 NEEDS = {
     "success_vs_baseline": Need(
@@ -172,7 +175,7 @@ def _table_need(question: Question, need: Need) -> Need:
 def _findings(
     evidence: Evidence, raw: tuple[Result, ...], questions: Sequence[Question]
 ) -> tuple[Finding, ...]:
-    """Return the audit of the configurations, and the survivorship among the runs themselves."""
+    """Return the audit of the configurations, for some codes of the runs themselves."""
     claims = {
         question.id: question.claim
         for question in questions
@@ -180,9 +183,9 @@ def _findings(
     }
     found = list(audit(evidence, claims))
     if len(raw) != len(evidence.runs):
-        lost = audit(replace(evidence, runs=raw))
-        found = [f for f in found if f.code != "survivorship"]
-        found += [f for f in lost if f.code == "survivorship"]
+        of_runs = audit(replace(evidence, runs=raw))
+        found = [f for f in found if f.code not in OF_RUNS]
+        found += [f for f in of_runs if f.code in OF_RUNS]
     words = "not pre-registered: these questions were asked after the data existed"
     return (*found, Finding("post_hoc", "info", words))
 

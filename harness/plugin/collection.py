@@ -121,6 +121,8 @@ def pytest_report_collectionfinish(config: pytest.Config) -> list[str]:
         lines.append(
             f"sweep {name}: {session.planned(name)} runs of up to {steps} steps, {stored}{until}"
         )
+        if changed := session.changed_since(name):
+            lines.append(f"sweep {name}: {changed}")
     lines += [f"baseline: {line}" for line in session.baseline_read]
     for name, (path, supported) in session.references().items():
         lines.append(

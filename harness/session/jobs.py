@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 from harness.protocols import Event, Executor, MayBegin
 from harness.records import Job, Run
@@ -39,11 +40,11 @@ def make_job(settings: Settings, key: str, run: Run, planned: Plan) -> Job:
         run=run,
         conditions=planned.conditions,
         cache=str(settings.home / "cache"),
-        log=str(settings.home / "logs" / f"{run.id[:100]}-{key}.log"),
+        log=str(log_file(settings.home, key, run)),
         timeout=settings.timeout,
         program=program(planned.conditions.backend, run.config),
         memory=settings.memory,
-        checkpoint=_checkpoint(settings, key),
+        checkpoint=str(checkpoint_of(settings.home, key)),
         checkpoint_every=settings.checkpoint_every,
     )
 
@@ -65,8 +66,14 @@ def discard_checkpoint(settings: Settings, key: str) -> None:
     """Delete the checkpoint of a run, if there is one."""
     from harness.training.checkpoints import discard
 
-    discard(_checkpoint(settings, key))
+    discard(checkpoint_of(settings.home, key))
 
 
-def _checkpoint(settings: Settings, key: str) -> str:
-    return str(settings.home / "checkpoints" / key)
+def log_file(home: Path, key: str, run: Run) -> Path:
+    """Return the file that a run prints into."""
+    return home / "logs" / f"{run.id[:100]}-{key}.log"
+
+
+def checkpoint_of(home: Path, key: str) -> Path:
+    """Return the file or folder where a run saves its state."""
+    return home / "checkpoints" / key

@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING
 from harness.errors import UsageError
 from harness.judging.baselines import Named, named
 from harness.judging.evidence import Gathered, Shortfall, baseline_of, gathered, shortfall
-from harness.judging.stored import judge_sweep, not_counted, question_hashes, report_folder
+from harness.judging.stored import (
+    changed_since,
+    judge_sweep,
+    not_counted,
+    question_hashes,
+    report_folder,
+)
 from harness.records import Result, Run
 from harness.session.answers import Answers, in_order
 from harness.session.jobs import check_trainable, discard_checkpoint, make_executor, make_job
@@ -121,8 +127,13 @@ class SweepSession:
         return sum(self._results.is_done(key) for key in self._plans[name].runs)
 
     def not_counted(self, name: str) -> str:
-        """Say how many runs of a chosen sweep another backend has trained; empty if none."""
+        """Say how many runs of a chosen sweep were trained otherwise; empty if none."""
         return not_counted(self._plans[name], self.store)
+
+    def changed_since(self, name: str) -> str:
+        """Say what changed since the stored runs of a chosen sweep; empty if nothing did."""
+        planned = self._plans[name]
+        return changed_since(self._results.lookup(planned.runs).values(), planned.conditions)
 
     def planned(self, name: str) -> int:
         """Return the number of runs of a chosen sweep, arms included."""

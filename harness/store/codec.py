@@ -6,6 +6,7 @@ trace stays packed until somebody looks at it: few are looked at, and most of a 
 
 from __future__ import annotations
 
+import ast
 import json
 import math
 import zlib
@@ -63,7 +64,7 @@ def decode(
         return Result(
             key=key,
             run=_run(run) if isinstance(run, str) else run,
-            conditions=_conditions(repr(came["conditions"]), **came["conditions"]),
+            conditions=_conditions(repr(came["conditions"])),
             outcome=Outcome(
                 **came["outcome"],
                 curve=tuple(
@@ -131,12 +132,12 @@ class PackedTrace(Sequence[StepTrace]):
 
 
 @lru_cache(maxsize=64)
-def _conditions(text: str, **values: str | float) -> Conditions:
+def _conditions(text: str) -> Conditions:
     """Return the conditions, which most runs share, as one object.
 
     Their ``text`` tells 0.0 from -0.0, and 1 from 1.0, which as keys of the cache would be equal.
     """
-    return Conditions(**values)  # type: ignore[arg-type]
+    return Conditions(**ast.literal_eval(text))
 
 
 def _run(document: str) -> Run:

@@ -16,11 +16,13 @@ from typing import Any, NamedTuple, Self
 
 import sqlalchemy as sa
 
+from harness.errors import StoreError
 from harness.records import FINAL, MAIN, Result, Run, Status
 from harness.store import codec
 from harness.store.database import Database
 from harness.store.leases import Holder, Leases
 from harness.store.tables import (
+    META,
     OUTCOMES,
     QUESTIONS,
     RUNS,
@@ -30,6 +32,9 @@ from harness.store.tables import (
     listing,
     outcomes,
 )
+
+_HAD_DATA = "had data: "
+"""Begins the name of a note that a sweep had data which have been forgotten."""
 
 
 class Registration(NamedTuple):
@@ -122,6 +127,37 @@ class Store:
         kept = self._database.write(saved)
         self._leases.ended(result.key)
         return kept
+
+    def forget(self, results: Iterable[Result]) -> None:
+        """Delete runs from the sweeps they are listed in, and outcomes that no sweep then lists.
+
+        That there were data stays known, so that questions which change later stay post hoc.
+
+        Raises
+        ------
+        StoreError
+            Where another living session is training one of them. Nothing is deleted then.
+        """
+        rows = [(result.run.sweep, result.key) for result in results]
+        if held := self.leases(key for _, key in rows):
+            holder = next(iter(held.values()))
+            are = "are" if len(held) > 1 else "is"
+            raise StoreError(
+                f"{len(held)} of these runs {are} being trained by process {holder.pid} on "
+                f"{holder.host}: nothing was forgotten"
+            )
+
+        def forgotten(connection: sa.Connection) -> None:
+            for sweep in {sweep for sweep, _ in rows}:
+                if self._have_data(connection, sweep):
+                    row = self._database.insert(META).values(name=_HAD_DATA + sweep, value=_now())
+                    connection.execute(row.on_conflict_do_nothing())
+            for sweep, key in rows:
+                connection.execute(sa.delete(RUNS).where(RUNS.c.sweep == sweep, RUNS.c.key == key))
+                listed = sa.exists().where(RUNS.c.key == key)
+                connection.execute(sa.delete(OUTCOMES).where(OUTCOMES.c.key == key, ~listed))
+
+        self._database.write(forgotten)
 
     def acquire(self, key: str, *, again: bool = False, take_over: bool = True) -> bool:
         """Acquire the lease on a run; return whether this session may train it now.
@@ -269,7 +305,8 @@ class Store:
             .join(RUNS, RUNS.c.key == OUTCOMES.c.key)
             .where(OUTCOMES.c.measured.is_(True), RUNS.c.sweep == sweep)
         )
-        return connection.execute(measured.limit(1)).first() is not None
+        had = sa.select(META.c.name).where(META.c.name == _HAD_DATA + sweep)
+        return any(connection.execute(query.limit(1)).first() for query in (measured, had))
 
     def _among(
         self, keys: list[str], query: sa.Select[Any], decode: Callable[..., Result]

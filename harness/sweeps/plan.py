@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from pathlib import Path
 
 from harness.errors import UsageError, nearest
 from harness.records import MAIN, Conditions, Run, run_key
+from harness.sweeps.sources import packages, sources
 from harness.sweeps.sweep import Sweep, trainer_file
 from harness.verdicts import EXPERIMENTS, command
 
@@ -124,13 +124,14 @@ def plan(sweep: Sweep, selection: Selection, *, trains: bool = True) -> Plan:
 def conditions_of(sweep: Sweep, selection: Selection, *, trains: bool) -> Conditions:
     """Return the conditions of the runs of ``sweep``, without importing a trainer.
 
-    The version of a sweep's own training function is a hash of its file. Without ``trains`` the
-    backend need not be installed here, as when runs are only looked up.
+    The version of a sweep's own training function is made from its `sources`. Without ``trains``
+    the backend need not be installed here, as when runs are only looked up.
 
     Raises
     ------
     UsageError
-        Where the backend, the device's name, the precision or the task cannot be used.
+        Where the backend, the device's name, the precision or the task cannot be used, or what the
+        sweep depends on is not there.
     """
     from harness.training.backends import check_device, check_precision, resolve_backend
 
@@ -138,15 +139,19 @@ def conditions_of(sweep: Sweep, selection: Selection, *, trains: bool) -> Condit
     check_device(selection.device)
     if sweep.trainer is not None:
         file = trainer_file(sweep.trainer)
+        found = sources(file, sweep.depends_on)
+        own = found.files[file.name]
         return Conditions(
             trainer=f"{file}:{sweep.trainer.__qualname__}",
-            trainer_version=hashlib.sha256(file.read_bytes()).hexdigest()[:16],
+            trainer_version=found.version(own),
             backend=OWN,
             precision=selection.precision,
             device=selection.device,
             task=sweep.task or "own",
             task_version="",
             model=sweep.trainer.__qualname__,
+            files=found.files,
+            noted=found.noted,
         )
     from harness.training.grpo import TRAINING_VERSION
     from harness.training.tasks import DEFAULT_TASK, get_task
@@ -163,6 +168,7 @@ def conditions_of(sweep: Sweep, selection: Selection, *, trains: bool) -> Condit
         task_version=task.version,
         model=task.model,
         lr_transfer=task.lr_transfer,
+        noted=packages(backend.libraries),
     )
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+import os
 import re
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -69,6 +70,10 @@ class Sweep:
         The name of the task to train on; the embedded addition task where None.
     trainer
         A function of the sweep file that trains a run, in place of the harness's own backends.
+    depends_on
+        What the training function uses beside the local modules that it imports: files, folders
+        (weights, data, scripts; relative to its own folder or one above) and installed packages. A
+        change of any trains anew.
     evaluate_every
         Steps between two points of the learning curve.
     alpha, margin, min_gain
@@ -93,6 +98,7 @@ class Sweep:
     questions: Mapping[str, Claim] = field(default_factory=dict)
     task: str | None = None
     trainer: Callable[..., Outcome] | None = None
+    depends_on: Sequence[str | os.PathLike[str]] = ()
     evaluate_every: int = 10
     alpha: float = 0.05
     margin: float = 0.02
@@ -271,7 +277,19 @@ class Sweep:
                     )
 
     def _check_trainer(self) -> None:
+        given = self.depends_on
+        if not isinstance(given, list | tuple) or not all(
+            isinstance(one, str | os.PathLike) and str(one) for one in given
+        ):
+            raise SweepError(
+                f"depends_on is {given!r}; expected a list of files, folders and packages"
+            )
         if self.trainer is None:
+            if given:
+                raise SweepError(
+                    f"depends_on {', '.join(map(str, given))} needs a trainer: the harness's own "
+                    "training has a version, and reads nothing of yours"
+                )
             return
         named = getattr(self.trainer, "__qualname__", "<unnamed>")
         module = sys.modules.get(getattr(self.trainer, "__module__", ""))

@@ -25,6 +25,8 @@ CONFIG = "config."
 
 OWN: dict[str, Status] = {"crashed": "crashed", "interrupted": "interrupted"}
 
+_RESTORED = ("sweep", "status", "backend", "trainer_version", "device", "finished_at", "error")
+
 Cells = dict[str, list[Value]]
 """Name → cells [rows]."""
 
@@ -59,6 +61,7 @@ def run_columns(results: Sequence[Result]) -> Cells:
             for name in parameters
         },
         "backend": [result.conditions.backend for result in results],
+        "trainer_version": [result.conditions.trainer_version for result in results],
         "device": [r.outcome.device or r.conditions.device or None for r in results],
         "seconds": [outcome.seconds for outcome in outcomes],
         "finished_at": [result.finished_at for result in results],
@@ -88,20 +91,24 @@ def curve_columns(results: Sequence[Result]) -> Cells:
 def restored(table: Table, kept: Sequence[int], results: Sequence[Result]) -> tuple[Result, ...]:
     """Return the results of the rows ``kept`` with all that an exported table says of each.
 
-    That is its sweep, the backend and the device that trained it, its duration, when it finished,
-    its error message, and whether it crashed or was interrupted.
+    That is its sweep, the backend, the version of the trainer and the device that trained it, its
+    duration, when it finished, its error message, and whether it crashed or was interrupted.
     """
     blank = [None] * len(table)
     text = {
         name: ["" if cell is None else str(cell) for cell in table.columns.get(name, blank)]
-        for name in ("sweep", "status", "backend", "device", "finished_at", "error")
+        for name in _RESTORED
     }
     times = rows.numbers(table, "seconds", kept) if "seconds" in table.columns else {}
     return tuple(
         replace(
             result,
             run=replace(result.run, sweep=text["sweep"][row] or result.run.sweep),
-            conditions=replace(result.conditions, backend=text["backend"][row]),
+            conditions=replace(
+                result.conditions,
+                backend=text["backend"][row],
+                trainer_version=text["trainer_version"][row],
+            ),
             outcome=replace(
                 result.outcome,
                 # Trackers use two of our statuses for a failed run.

@@ -68,7 +68,12 @@ def _imported(result: Result, sweep: str, reading: Reading) -> Result:
         result,
         key=IMPORTED + digest(_content(result)),
         run=replace(result.run, sweep=sweep),
-        conditions=replace(CONDITIONS, trainer=IMPORTED, backend=IMPORTED),
+        conditions=replace(
+            CONDITIONS,
+            trainer=IMPORTED,
+            backend=IMPORTED,
+            trainer_version=result.conditions.trainer_version,
+        ),
         environment={
             "imported_from": Path(reading.source).name,
             **({"backend": named} if named else {}),

@@ -123,7 +123,7 @@ _TIME = re.compile(r"\d{4}-\d\d-\d\d([T _]\d\d[:-]\d\d.*)?")
 OURS = Tracker(
     "pytest-sweep",
     "sweep, run, delta_perf, finished_at",
-    _words("sweep backend device seconds finished_at error"),
+    _words("sweep backend trainer_version device seconds finished_at error"),
     ids=("run",),
 )
 """The tables of ``sweep export``, where a column marked as a parameter always is one."""

@@ -47,7 +47,7 @@ def test_the_columns_in_their_order(project, sweep):
     assert ",".join(rows[0]) == (
         "sweep,run,arm,pair,seed,steps,status,delta_perf,delta_perf_se,prompts,samples,"
         "prompts_changed,perf_before,perf_after,train_delta_perf,config.learning_rate,"
-        "config.batch_size,backend,device,seconds,finished_at,error"
+        "config.batch_size,backend,trainer_version,device,seconds,finished_at,error"
     )
     assert [row["run"] for row in rows][:4] == ["toy-00", "toy-01", "toy-02", "toy-03"]
     assert [row["delta_perf"] for row in rows][:4] == ["0.1", repr(1 / 3), "", "-2e-17"]
@@ -124,7 +124,7 @@ def test_standard_output(project, sweep):
 
 def test_json_says_what_was_written(project, sweep):
     _, out, _ = sweep("export wide --to runs.csv --curves curves.csv --json")
-    said = {"table": "runs.csv", "runs": 1, "curves": "curves.csv", "points": 11}
+    said = {"table": "runs.csv", "runs": 1, "left_out": 0, "curves": "curves.csv", "points": 11}
     assert json.loads(out) == said
 
 
@@ -187,3 +187,43 @@ def test_cells_of_several_kinds_are_text_in_parquet(tmp_path):
     table = read_table(path)
     assert table.values("x") == [1, 0.1, "a", None, True]
     assert table.values("y")[0] == 2**70
+
+
+@pytest.fixture
+def two_versions(project):
+    """The sweep ``own``, trained by two versions of its code; of the later only one run."""
+    old = make_results([0.1, 0.2], prefix="own", finished_at="2025-01-01", trainer_version="12e456")
+    (new, _) = make_results([0.3, 0.4], prefix="own", finished_at="2025-01-02", trainer_version="b")
+    keep(*old, new)
+    return [*old, new]
+
+
+def test_runs_of_earlier_code_are_left_out_and_said(two_versions, sweep):
+    status, _, err = sweep("export own --to own.csv")
+    assert (status, err) == (
+        0,
+        "left out 2 runs of earlier code: --earlier writes them too\n",
+    )
+    with Path("own.csv").open(newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert (row["run"], row["delta_perf"], row["trainer_version"]) == ("own-00", "0.3", "b")
+    done = json.loads(sweep("export own --to own.json --json")[1])
+    assert (done["runs"], done["left_out"]) == (1, 2)
+    assert sweep("export toy --to toy.csv")[2] == "", "that two backends trained is another matter"
+
+
+def test_asked_for_they_are_told_apart_and_the_audit_says_so(two_versions, sweep):
+    status, _, err = sweep("export own --to all.csv --earlier")
+    assert (status, err) == (0, "")
+    read_back = read_runs(Path("all.csv"), ReadOptions()).results
+    assert [r.conditions.trainer_version for r in read_back] == ["12e456", "b", "12e456"]
+    audit = json.loads(sweep("judge all.csv --json")[1])["audit"]
+    (mixed,) = [finding for finding in audit if finding["code"] == "mixed_conditions"]
+    assert "trainer version (12e456, b)" in mixed["message"]
+
+
+def test_a_list_of_runs_says_which_code_trained_them(two_versions, sweep):
+    lines = sweep("runs own")[1].splitlines()
+    assert "code" in lines[0]
+    assert [line.split()[3] for line in lines[2:5]] == ["earlier", "latest", "earlier"]
+    assert "code" not in sweep("runs toy")[1].splitlines()[0]

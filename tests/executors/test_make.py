@@ -11,12 +11,13 @@ import pytest
 
 from harness.errors import BackendError, UsageError
 from harness.executors import logs, make_executor
-from harness.executors.load import load_trainer
+from harness.executors.load import check_unchanged, load_trainer
 from harness.executors.logs import begin_log, tail
 from harness.executors.outcomes import failure, one_line, sound
-from harness.records import Evaluation, Outcome
+from harness.records import Evaluation, Outcome, file_digest
 from harness.text import byte_size
 from tests.executors import trainers
+from tests.factories import make_result
 
 
 def test_an_unknown_executor_names_the_nearest():
@@ -179,3 +180,19 @@ def test_an_error_is_one_line_of_bounded_length():
 class _Job:
     class run:
         index = 3
+
+
+def test_code_that_changes_after_the_plan_is_not_trained(tmp_path):
+    """Its runs would be stored as those of the code that was planned."""
+    helper, file = tmp_path / "helper.py", tmp_path / "train.py"
+    helper.write_text("GAIN = 1")
+    file.write_text("import helper")
+    (tmp_path / "data.csv").write_text("1")
+    planned = {path.name: file_digest(path) for path in (file, helper)} | {"data.csv": "large"}
+    conditions = make_result(trainer=f"{file}:train", files=planned).conditions
+    check_unchanged(conditions)
+    helper.write_text("GAIN = 2")
+    check_unchanged(conditions)  # this process has imported it before
+    after = replace(conditions, files=planned | {"helper.py": file_digest(helper)})
+    with pytest.raises(UsageError, match=r"helper\.py changed after it was read for this session"):
+        check_unchanged(after)

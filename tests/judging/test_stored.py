@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import importlib
+import sys
 from dataclasses import replace
+from importlib import metadata
 
 import pytest
 
 from harness import LogUniform, Pairs, Sweep
 from harness.claims import no_worse
 from harness.judging.evidence import gathered, resolve_baseline
-from harness.judging.stored import judge_sweep
+from harness.judging.stored import changed_since, judge_sweep, not_counted
+from harness.records import run_key
 from harness.store import Store
 from harness.sweeps.plan import Selection, plan
 from tests.factories import make_result
@@ -132,3 +136,74 @@ def test_a_report_reads_each_run_once(stored):
     report = judge_sweep(gathered(planned, {}, stored.store, lookup=lookup))
     assert {verdict.id: verdict.verdict for verdict in report.verdicts}["a"] == "not judged"
     assert len(asked) == len(set(asked)) == 6
+
+
+@pytest.fixture
+def own(tmp_path, monkeypatch):
+    """A sweep whose training function imports ``helper.py``, stored once; what is said of it."""
+    (tmp_path / "helper.py").write_text("GAIN = 1")
+    (tmp_path / "run.sh").write_text("echo")
+    (tmp_path / "own_trainer.py").write_text(
+        "import numpy, helper\ndef train(job, notify):\n    open('run.sh')"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    for name in ("own_trainer", "helper"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    trainer = importlib.import_module("own_trainer").train
+    sweep = Sweep("own", runs=4, steps=50, space=SPACE, trainer=trainer)
+    with Store.open(str(tmp_path / "store.db")) as store:
+        first = plan(sweep, Selection(), trains=False)
+        for key, run in first.runs.items():
+            store.save(replace(make_result(key=key), run=run, conditions=first.conditions))
+
+        def said(**changed):
+            planned = plan(sweep, Selection(), trains=False)
+            under = replace(planned.conditions, noted={**planned.conditions.noted, **changed})
+            found = store.of(planned.runs)
+            return len(found), not_counted(planned, store), changed_since(found.values(), under)
+
+        said.folder, said.store, said.sweep = tmp_path, store, sweep
+        yield said
+
+
+def test_runs_of_earlier_code_are_not_counted_and_said(own):
+    assert own() == (4, "", "")
+    (own.folder / "helper.py").write_text("GAIN = 2")
+    assert own() == (0, " (4 more not counted: helper.py changed since)", "")
+    planned = plan(own.sweep, Selection(), trains=False)
+    for key, run in list(planned.runs.items())[:3]:
+        own.store.save(replace(make_result(key=key), run=run, conditions=planned.conditions))
+    assert own() == (3, " (1 more not counted: helper.py changed since)", "")
+    (own.folder / "helper.py").write_text("GAIN = 1")
+    assert own() == (4, "", ""), "the first code again"
+
+
+def test_what_changed_but_is_no_part_of_a_run_is_said(own):
+    (own.folder / "run.sh").write_text("echo more")
+    used = "changed since 4 of these runs, which are used as they are: "
+    assert own() == (4, "", f"{used}run.sh")
+    version = metadata.version("numpy")
+    assert own(**{"package numpy": "9.9"})[2] == f"{used}numpy {version} → 9.9 and run.sh"
+    assert own(new="1")[2] == f"{used}run.sh", "what was not there may be what the runs wrote"
+
+
+def test_of_many_files_the_first_are_named(own):
+    for number in range(6):
+        (own.folder / f"h{number}.py").write_text("")
+    (own.folder / "helper.py").write_text("import " + ", ".join(f"h{n}" for n in range(6)))
+    assert own()[1] == " (4 more not counted: h0.py, h1.py, h2.py and 4 more changed since)"
+
+
+def test_runs_from_before_files_were_noted_are_said_too(own):
+    before = {r.key: r for r in own.store.results()}
+    old = replace(next(iter(before.values())).conditions, trainer_version="old", files={}, noted={})
+    with Store.open(str(own.folder / "other.db")) as store:
+        planned = plan(own.sweep, Selection(), trains=False)
+        for run in planned.runs.values():
+            store.save(replace(make_result(key=run_key(run, old)), run=run, conditions=old))
+        assert not_counted(planned, store) == " (4 more not counted: the code changed since)"
+
+
+def test_runs_trained_otherwise_by_the_same_code_are_said(own):
+    planned = plan(own.sweep, Selection(precision="bfloat16"), trains=False)
+    assert not_counted(planned, own.store) == " (4 more not counted: trained otherwise)"

@@ -327,6 +327,40 @@ class StoreContract:
         store.register("s", "d", {"a": "2"})
         assert store.registered("s", "d")["a"].hash == "1"
 
+    def test_a_run_is_forgotten_by_one_sweep_and_kept_for_another(self, store):
+        store.save(make_result(key="a", sweep="s"))
+        store.save(make_result(key="a", sweep="t"))
+        store.save(make_result(key="b", sweep="s"))
+        store.forget(store.results("s"))
+        assert [(r.run.sweep, r.key) for r in store.results()] == [("t", "a")]
+        assert list(store.get(["a", "b"])) == ["a"]
+        store.forget(store.results("t"))
+        assert store.get(["a"]) == {}
+        assert store.sweeps() == ()
+
+    def test_questions_asked_after_data_that_were_forgotten_stay_post_hoc(self, store):
+        store.register("s", "d", {"a": "1"})
+        store.save(make_result(key="a", sweep="s"))
+        for _ in range(2):
+            store.forget(store.results("s"))
+        store.register("s", "d", {"a": "2", "new": "1"})
+        assert {id_: row.hash for id_, row in store.registered("s", "d").items()} == {"a": "1"}
+        store.save(make_result(key="c", sweep="never measured", status="failed", curve=()))
+        store.forget(store.results("never measured"))
+        store.register("never measured", "d", {"a": "1"})
+        assert list(store.registered("never measured", "d")) == ["a"]
+
+    def test_a_run_in_training_is_not_forgotten(self, store, url):
+        store.save(make_result(key="a", sweep="s", status="failed"))
+        store.save(make_result(key="b", sweep="s"))
+        with Store.open(url) as other:
+            assert other.acquire("a")
+            with pytest.raises(StoreError, match="1 of these runs is being trained by process"):
+                store.forget(store.results("s"))
+            assert len(store.results("s")) == 2
+        store.forget(store.results("s"))
+        assert store.results("s") == ()
+
     def test_the_smallest_run_is_data(self, store):
         store.register("s", "d", {"a": "1"})
         store.save(make_result(steps=2, declared_steps=100))
