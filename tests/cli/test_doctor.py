@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy
 import psutil
 import pytest
 
@@ -245,3 +246,28 @@ def test_what_fails_in_one_check_is_its_result(here, sweep, monkeypatch):
         "the disk is on fire",
     )
     assert "logs" in found
+
+
+OWN = """
+from harness import Sweep, Uniform
+from helper import train
+own = Sweep("own", runs=3, steps=4, space=dict(learning_rate=Uniform(0.1, 1.0)), trainer=train,
+            depends_on=["data.csv"])
+"""
+
+
+def test_it_lists_what_a_training_function_is_made_of(here, sweep, monkeypatch):
+    monkeypatch.delitem(sys.modules, "helper", raising=False)
+    (here / "experiments").mkdir()
+    (here / "experiments" / "test_own.py").write_text(OWN)
+    (here / "experiments" / "helper.py").write_text("import numpy\ndef train(job, notify): pass")
+    (here / "data.csv").touch()
+    found = checks(sweep)["code of own"]
+    version = numpy.__version__
+    assert found["found"] == f"helper.py, ../data.csv; not part of it: numpy {version}"
+    (here / "data.csv").unlink()
+    found = checks(sweep, status=1)["code of own"]
+    assert (found["level"], "'data.csv'" in found["found"]) == ("error", True)
+    (here / "experiments" / "test_own.py").write_text("import no_such_thing")
+    found = checks(sweep, status=1)["sweeps"]
+    assert found["found"].startswith("not read: experiments/test_own.py:1: ModuleNotFoundError")

@@ -193,3 +193,15 @@ def test_runs_of_another_store(sweep, trained):
     status, _, err = sweep("runs")
     assert status == 2
     assert err.startswith("sweep: error: there is no store at ")
+
+
+def test_a_run_shows_what_it_was_made_of(here, sweep):
+    noted = {"package numpy": "2.1.0", "run.sh": "f"}
+    files = {"train.py": "a", "model.py": "b"}
+    keep(make_result(id="own-00", sweep="own", trainer_version="c", files=files, noted=noted))
+    out = sweep("runs own-00")[1]
+    assert re.search(r"^code +train\.py, model\.py$", out, re.MULTILINE)
+    assert re.search(r"^used +numpy 2\.1\.0, run\.sh$", out, re.MULTILINE)
+    (run,) = json.loads(sweep("runs own --json")[1])["runs"]
+    assert run["code"] == {"version": "c", "files": files, "noted": noted}
+    assert "\ncode" not in sweep("runs toy-00")[1]

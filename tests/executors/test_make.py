@@ -13,10 +13,10 @@ from harness.errors import BackendError, UsageError
 from harness.executors import logs, make_executor
 from harness.executors.load import check_unchanged, load_trainer
 from harness.executors.logs import begin_log, tail
-from harness.executors.outcomes import failure, one_line, sound
+from harness.executors.outcomes import failure, one_line, sound, train
 from harness.records import Evaluation, Outcome, file_digest
 from harness.text import byte_size
-from tests.executors import trainers
+from tests.executors import contract, trainers
 from tests.factories import make_result
 
 
@@ -196,3 +196,7 @@ def test_code_that_changes_after_the_plan_is_not_trained(tmp_path):
     after = replace(conditions, files=planned | {"helper.py": file_digest(helper)})
     with pytest.raises(UsageError, match=r"helper\.py changed after it was read for this session"):
         check_unchanged(after)
+    file.write_text("def train(job, notify): raise AssertionError")
+    job = replace(contract.make_job(tmp_path, 0), conditions=after)
+    with pytest.raises(UsageError, match=r"py changed after it was read for this session"):
+        train(job, print)

@@ -207,3 +207,20 @@ def test_runs_from_before_files_were_noted_are_said_too(own):
 def test_runs_trained_otherwise_by_the_same_code_are_said(own):
     planned = plan(own.sweep, Selection(precision="bfloat16"), trains=False)
     assert not_counted(planned, own.store) == " (4 more not counted: trained otherwise)"
+
+
+def test_a_run_that_was_scaled_down_is_not_the_same_by_earlier_code(own):
+    small = plan(own.sweep, Selection(steps=10), trains=False)
+    with Store.open(str(own.folder / "other.db")) as store:
+        for key, run in small.runs.items():
+            store.save(replace(make_result(key=key), run=run, conditions=small.conditions))
+        (own.folder / "helper.py").write_text("GAIN = 3")
+        assert not_counted(plan(own.sweep, Selection(), trains=False), store) == ""
+        smaller = plan(own.sweep, Selection(steps=10), trains=False)
+        assert not_counted(smaller, store) == " (4 more not counted: helper.py changed since)"
+
+
+def test_the_versions_of_a_backend_are_noted():
+    planned = plan(BASE, Selection(backend="torch"), trains=False)
+    assert planned.conditions.noted["package torch"] == metadata.version("torch")
+    assert planned.conditions.files == {}

@@ -130,7 +130,9 @@ def test_each_change_gives_another_version_and_another_place_does_not(project, t
     (project / "weights" / "deep").mkdir(parents=True)
     (project / "weights" / "deep" / "a.bin").write_bytes(b"1")
     (project / "run.sh").write_text("echo")
-    asked = ("weights", Path("run.sh"), "numpy", project / "run.sh")
+    outside = tmp_path_factory.mktemp("outside") / "data.bin"
+    outside.touch()
+    asked = ("weights", Path("run.sh"), "numpy", outside)
     seen = [version(project), version(project, *asked)]
     for name in ("src/zoo/net.py", "src/zoo/__init__.py", "run.sh", "weights/deep/a.bin"):
         with (project / name).open("a") as file:
@@ -144,11 +146,11 @@ def test_each_change_gives_another_version_and_another_place_does_not(project, t
     (project / "weights" / "__pycache__").mkdir()
     (project / "weights" / "__pycache__" / "a.pyc").touch()
     assert version(project, *asked) == seen[-1]
-    moved = tmp_path_factory.mktemp("moved") / "elsewhere"
+    moved = tmp_path_factory.mktemp("moved") / "further" / "down"
     shutil.copytree(project, moved)
     sys.path.insert(0, str(moved / "src"))  # syspath_prepend takes it away
     try:
-        assert version(moved, *asked[:3], moved / "run.sh") == seen[-1]
+        assert version(moved, *asked) == seen[-1]
     finally:
         sys.path.remove(str(moved / "src"))
 
