@@ -32,7 +32,15 @@ if TYPE_CHECKING:
         Run,
         StepTrace,
     )
-    from harness.sweeps.space import Choice, Constant, Given, LogUniform, Space, Uniform
+    from harness.sweeps.distributions import (
+        Choice,
+        Constant,
+        Given,
+        LogInt,
+        LogUniform,
+        Uniform,
+    )
+    from harness.sweeps.space import Space
     from harness.sweeps.strategies import configs
     from harness.sweeps.sweep import Pairs, Sweep
     from harness.training.checkpoints import Checkpoint
@@ -73,7 +81,15 @@ _HOMES = {
         "Run",
         "StepTrace",
     ),
-    "harness.sweeps.space": ("Choice", "Constant", "Given", "LogUniform", "Space", "Uniform"),
+    "harness.sweeps.distributions": (
+        "Choice",
+        "Constant",
+        "Given",
+        "LogInt",
+        "LogUniform",
+        "Uniform",
+    ),
+    "harness.sweeps.space": ("Space",),
     "harness.sweeps.strategies": ("configs",),
     "harness.sweeps.sweep": ("Pairs", "Sweep"),
     "harness.training.checkpoints": ("Checkpoint",),
@@ -110,6 +126,7 @@ __all__ = [
     "Given",
     "HarnessError",
     "Job",
+    "LogInt",
     "LogUniform",
     "Metric",
     "Need",

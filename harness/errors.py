@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 
@@ -29,9 +30,19 @@ class StoreError(HarnessError):
     """The store cannot be opened, read or written."""
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
+def nearest(name: object, known: Iterable[str]) -> str:
     """Return ``; did you mean 'x'?`` for the known name nearest to ``name``, or nothing."""
     import difflib
 
-    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    close = difflib.get_close_matches(str(name), list(known), n=1, cutoff=0.5)
     return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def unquoted(value: object) -> str:
+    """Return ``; write it without quotes: 1e-6`` for text that is a number, or nothing."""
+    try:
+        if isinstance(value, str) and math.isfinite(float(value)):
+            return f"; write it without quotes: {value.strip()}"
+    except ValueError:
+        pass
+    return ""

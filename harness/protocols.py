@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
-from harness.records import Job, Outcome, Progress, Run
+from harness.records import Job, Outcome, Progress, Run, Value
 from harness.verdicts import DELTA_PERF, Difference, Evidence, Metric, Pricing, Verdict
 
 Notify = Callable[[Progress], None]
@@ -107,9 +107,11 @@ class Claim(Protocol):
     derives from it.
 
     ``parameters`` are those that the claim names. ``within`` is one whose levels are compared one
-    by one. ``arms`` are those that it needs, and ``uses_baseline`` says whether it needs a
-    baseline. With fewer runs (or pairs) than ``fewest`` it is judged only once all are in.
-    ``by_counts`` says that counts alone decide it, so that `curtailed` may settle it early.
+    by one. ``arms`` are those that it needs. ``paired_at`` says by arm which value of the arm's
+    parameter a main run must have for the arm's runs to be compared with it; empty where none is
+    asked for. ``uses_baseline`` says whether it needs a baseline. With fewer runs (or pairs) than
+    ``fewest`` it is judged only once all are in. ``by_counts`` says that counts alone decide it, so
+    that `curtailed` may settle it early.
     """
 
     @property
@@ -118,6 +120,8 @@ class Claim(Protocol):
     def within(self) -> str | None: ...
     @property
     def arms(self) -> tuple[str, ...]: ...
+    @property
+    def paired_at(self) -> Mapping[str, Value]: ...
     @property
     def uses_baseline(self) -> bool: ...
     @property

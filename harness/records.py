@@ -8,10 +8,10 @@ import math
 from collections.abc import ItemsView, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, NamedTuple, TypeGuard, TypeVar, overload
+from typing import Any, Literal, NamedTuple, TypeGuard, TypeVar, overload
 
 T = TypeVar("T")
-Value = bool | int | float | str | None
+Value = bool | int | float | str | None | tuple["Value", ...]
 Status = Literal["completed", "diverged", "failed", "timeout", "oom", "crashed", "interrupted"]
 
 FINAL: frozenset[str] = frozenset({"completed", "diverged"})
@@ -31,6 +31,11 @@ class Config(Mapping[str, Value]):
 
     def __init__(self, items: Mapping[str, Value]) -> None:
         self._items = dict(items)
+
+    @classmethod
+    def from_json(cls, items: Mapping[str, Any]) -> Config:
+        """Return the config in a JSON object, whose lists were tuples."""
+        return cls({name: _as_it_was(value) for name, value in items.items()})
 
     def __getitem__(self, name: str) -> Value:
         return self._items[name]
@@ -65,6 +70,10 @@ class Config(Mapping[str, Value]):
     def without(self, *names: str) -> Config:
         """Return this config without some parameters."""
         return Config({name: value for name, value in self._items.items() if name not in names})
+
+
+def _as_it_was(value: Any) -> Value:  # noqa: ANN401  whatever JSON has
+    return tuple(map(_as_it_was, value)) if isinstance(value, list) else value
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
-from harness.records import MAIN, Conditions, Result
+from harness.records import MAIN, Conditions, Result, Value
 
 VerdictName = Literal["supported", "refuted", "inconclusive", "unanswerable", "not judged"]
 
@@ -84,7 +84,9 @@ class Evidence:
     ``runs`` are the sweep's main runs, ``arms`` its other runs by arm. Those of a stored sweep are
     finished; those of a table may have any status. ``baseline_name`` is known even where the
     ``baseline`` is not at hand. ``unlike`` says why counts, spread and tail of the two sides do not
-    compare, apart from their evaluation.
+    compare, apart from their evaluation. ``runs_having`` is called with a parameter, one of its
+    values and a number, and returns how many main runs it takes to have that number with the value,
+    None where too many; it is None itself where no sweep is declared.
     """
 
     sweep: str
@@ -98,6 +100,7 @@ class Evidence:
     seed: int = 0
     metric: Metric = DELTA_PERF
     unlike: str | None = None
+    runs_having: Callable[[str, Value, int], int | None] | None = None
 
     @classmethod
     def from_results(

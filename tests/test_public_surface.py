@@ -26,6 +26,7 @@ SURFACE = [
     "Given",
     "HarnessError",
     "Job",
+    "LogInt",
     "LogUniform",
     "Metric",
     "Need",

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from harness import statistics
 from harness.observations import FloatArray
-from harness.observations.levels import is_number, levels_of
+from harness.observations.levels import Span, is_number, levels_of
 from harness.records import Config, Value
 
 DECADE = 10.0
@@ -28,7 +28,7 @@ class Column:
     """
 
     name: str
-    levels: tuple[Value | tuple[float, float], ...]
+    levels: tuple[Value | Span, ...]
     codes: NDArray[np.intp]
     numbers: FloatArray | None
     is_log: bool

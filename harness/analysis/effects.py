@@ -14,6 +14,7 @@ from harness.analysis.columns import Association, Column
 from harness.analysis.ranges import LEVEL
 from harness.analysis.units import Units
 from harness.observations import FloatArray
+from harness.observations.levels import Span
 from harness.records import Value, finite
 from harness.statistics import Comparison, Estimate
 
@@ -26,7 +27,7 @@ FEW_LEVELS = 8
 MANY_RUNS = 500
 """Beyond this many runs, importance needs fewer repetitions."""
 
-Cell = Value | tuple[float, float]
+Cell = Value | Span
 """A level, or the two ends of a third of a range."""
 
 
@@ -211,7 +212,7 @@ def _level_means(column: Column, units: Units) -> tuple[LevelMean, ...]:
         rest = units.outcomes[units.finished & (column.codes != code)]
         means.append(
             LevelMean(
-                value=level if not isinstance(level, tuple) else None,
+                value=level if not isinstance(level, Span) else None,
                 runs=int(there.size),
                 mean=statistics.mean_interval(there, LEVEL),
                 difference=statistics.welch(there, rest, LEVEL),

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from harness import statistics
 from harness.analysis.columns import Association, Column
+from harness.observations.levels import Span
 from harness.records import Value
 
 Kind = Literal["level", "only", "range"]
@@ -283,4 +284,4 @@ def _counts(column: Column, high: NDArray[np.bool_]) -> tuple[tuple[Value, int, 
 
 def _values(column: Column, codes: Iterable[int]) -> tuple[Value, ...]:
     levels = [column.levels[int(code)] for code in codes]
-    return tuple(level for level in levels if not isinstance(level, tuple))
+    return tuple(level for level in levels if not isinstance(level, Span))

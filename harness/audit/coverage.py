@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from harness.records import Config, Run, Value
-from harness.sweeps.space import Choice, Constant, Distribution, Given, LogUniform, Space, Uniform
+from harness.sweeps.distributions import Choice, Constant, Distribution, Given, Range
+from harness.sweeps.space import Space
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +80,10 @@ def _covered(name: str, values: list[float], low: float, high: float, log: bool)
 def _range(distribution: Distribution) -> tuple[float, float, bool] | None:
     """Return the ends of a range and whether its scale is logarithmic; None for a choice."""
     cases = _cases(distribution)
-    ranges = [case for case in cases if isinstance(case, Uniform | LogUniform)]
+    ranges = [case for case in cases if isinstance(case, Range)]
     if not ranges or len(ranges) < len(cases):
         return None
-    log = all(isinstance(case, LogUniform) for case in ranges)
+    log = all(case.is_log for case in ranges)
     return min(case.low for case in ranges), max(case.high for case in ranges), log
 
 

@@ -20,7 +20,8 @@ is ``inconclusive``; one that the data cannot decide is ``unanswerable``, with w
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
+from typing import cast
 
 from harness.claims.base import BaseClaim
 from harness.claims.judging import STANDARD_IDS, judge_all, with_holm
@@ -33,6 +34,7 @@ from harness.claims.sweet_spot import BestInside
 from harness.claims.tail import LowerTailAboveBaseline
 from harness.claims.variance import SpreadBelowBaseline
 from harness.records import Value
+from harness.sweeps.checks import declares
 
 __all__ = [
     "STANDARD_IDS",
@@ -60,10 +62,12 @@ __all__ = [
 class _SuccessRate:
     """Claims on the share of runs that are shown to improve."""
 
+    @declares("success_rate.above")
     def above(self, rate: float) -> SuccessAbove:
         """Claim that more than ``rate`` (0 to 1) of the runs are shown to improve."""
         return SuccessAbove(rate)
 
+    @declares("success_rate.above_baseline")
     def above_baseline(self) -> SuccessAboveBaseline:
         """Claim that more of the runs are shown to improve than in the baseline."""
         return SuccessAboveBaseline()
@@ -72,6 +76,7 @@ class _SuccessRate:
 class _MeanGain:
     """Claims on the mean ΔPerf of the runs."""
 
+    @declares("mean_gain.above_baseline")
     def above_baseline(self) -> MeanAboveBaseline:
         """Claim that the mean ΔPerf is higher than the baseline's."""
         return MeanAboveBaseline()
@@ -80,6 +85,7 @@ class _MeanGain:
 class _Spread:
     """Claims on how much the runs differ from each other."""
 
+    @declares("spread.below_baseline")
     def below_baseline(self) -> SpreadBelowBaseline:
         """Claim that ΔPerf varies less than in the baseline."""
         return SpreadBelowBaseline()
@@ -88,6 +94,7 @@ class _Spread:
 class _LowerTail:
     """Claims on the worst runs."""
 
+    @declares("lower_tail.above_baseline")
     def above_baseline(self, share: float = 0.25) -> LowerTailAboveBaseline:
         """Claim that the worst ``share`` of the runs does better than the baseline's."""
         return LowerTailAboveBaseline(share)
@@ -99,6 +106,7 @@ spread = _Spread()
 lower_tail = _LowerTail()
 
 
+@declares("still_improves")
 def still_improves(since: int | None = None, margin: float | None = None) -> StillImproves:
     """Claim that perf still improves from step ``since`` (half of the steps) to the last.
 
@@ -107,6 +115,7 @@ def still_improves(since: int | None = None, margin: float | None = None) -> Sti
     return StillImproves(since, margin)
 
 
+@declares("best_inside")
 def best_inside(
     parameter: str, *, within: str | None = None, margin: float | None = None
 ) -> BestInside:
@@ -119,12 +128,13 @@ def best_inside(
     return BestInside(parameter, within, margin)
 
 
+@declares("no_worse")
 def no_worse(
-    parameter: str, reference: Value, *, than: Iterable[Value], margin: float | None = None
+    parameter: str, reference: Value, *, than: Sequence[Value], margin: float | None = None
 ) -> NoWorse:
     """Claim that ``reference`` is no worse than the values ``than``, by more than ``margin``.
 
     The sweep needs an arm of the parameter's name; its runs are matched with main runs in all else.
     ``margin`` None takes the sweep's.
     """
-    return NoWorse(parameter, reference, tuple(than), margin)
+    return NoWorse(parameter, reference, cast(tuple[Value, ...], than), margin)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from harness import observations
 from harness.claims import nights
 from harness.claims.design import Design
-from harness.errors import SweepError
 from harness.observations import Observations
 from harness.protocols import Claim
-from harness.records import Run, finite
+from harness.records import Run, Value, finite
+from harness.sweeps import checks
 from harness.text import exact, number, plural, signed
 from harness.verdicts import (
     DELTA_PERF,
@@ -67,6 +67,11 @@ class BaseClaim:
     def arms(self) -> tuple[str, ...]:
         """The arms that the claim needs."""
         return ()
+
+    @property
+    def paired_at(self) -> Mapping[str, Value]:
+        """By arm, the parameter's value in the main runs that the claim compares its runs with."""
+        return {}
 
     @property
     def uses_baseline(self) -> bool:
@@ -179,8 +184,9 @@ class MarginClaim(BaseClaim):
     margin: float | None
 
     def __post_init__(self) -> None:
-        if self.margin is not None and not self.margin > 0.0:
-            raise SweepError(f"margin must be positive, got {self.margin}")
+        if self.margin is not None:
+            margin = checks.number("margin", self.margin, "a number above 0", lambda size: size > 0)
+            object.__setattr__(self, "margin", margin)
 
     @property
     def margin_words(self) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +16,7 @@ from harness.errors import SweepError
 from harness.observations import Observations
 from harness.records import MAIN, Result, Value
 from harness.statistics import Comparison
+from harness.sweeps import checks
 from harness.text import interval, number, p_text, parameter_name, plural, signed
 from harness.verdicts import (
     DELTA_PERF,
@@ -52,10 +53,17 @@ class NoWorse(MarginClaim):
     margin: float | None = None
 
     def __post_init__(self) -> None:
-        if not self.than or self.reference in self.than:
+        checks.text("no_worse: the parameter", self.parameter, "batch_size")
+        where = f"no_worse({self.parameter!r})"
+        try:
+            object.__setattr__(self, "reference", checks.plain(self.reference))
+            object.__setattr__(self, "than", checks.plain_each(self.than, "than"))
+        except SweepError as error:
+            raise SweepError(f"{where}: {error}") from None
+        if not self.than or len({self.reference, *self.than}) <= len(self.than):
             raise SweepError(
-                f"{self.parameter} {self.reference!r} needs other values to compare with, "
-                f"got {self.than!r}"
+                f"{where}: {self.reference!r} needs other values to compare with, each once, "
+                f"got {checks.shown(self.than)}"
             )
         super().__post_init__()
 
@@ -66,6 +74,10 @@ class NoWorse(MarginClaim):
     @property
     def arms(self) -> tuple[str, ...]:
         return (self.parameter,)
+
+    @property
+    def paired_at(self) -> dict[str, Value]:
+        return {self.parameter: self.reference}
 
     def question(self, metric: Metric = DELTA_PERF) -> str:
         others = " and ".join(str(value) for value in self.than)
@@ -81,12 +93,9 @@ class NoWorse(MarginClaim):
     def decide(self, id: str, evidence: Evidence) -> Verdict:
         observed = observations.observe(evidence.runs)
         name, arm = parameter_name(self.parameter), evidence.arms.get(self.parameter, ())
-        arm_needed = Need(
-            "arm",
-            f"an arm {self.parameter}=Pairs({FEWEST_PAIRS}, values={self.than!r}) in the sweep, "
-            f"run with --sweep-arms {self.parameter}",
-        )
         reference = _having(evidence.runs, self.parameter, self.reference)
+        enough = self._enough(len(reference), observed.total, evidence.runs_having)
+        arm_needed = Need("arm", f"{enough}, run with --sweep-arms {self.parameter}")
         if not reference:
             return self.unanswerable(
                 id,
@@ -182,11 +191,27 @@ class NoWorse(MarginClaim):
             details=[matched.line() for matched in arms],
         )
 
+    def _enough(
+        self, usable: int, runs: int, having: Callable[[str, Value, int], int | None] | None
+    ) -> str:
+        """Return what gives enough pairs, where ``usable`` of the main runs have the reference."""
+        arm = f"an arm {self.parameter}=Pairs({FEWEST_PAIRS}, values={self.than!r})"
+        if usable >= FEWEST_PAIRS:
+            return f"{arm} in the sweep"
+        value = f"{parameter_name(self.parameter)} {self.reference}"
+        size = None if having is None else having(self.parameter, self.reference, FEWEST_PAIRS)
+        has = f"{usable} of {runs} have it"
+        if size is None:
+            return f"{arm} in the sweep, and {FEWEST_PAIRS} main runs with {value} ({has})"
+        return f"{arm} in a sweep of runs={size}, of which {FEWEST_PAIRS} have {value} ({has} now)"
+
     def power(self, design: Design) -> Pricing:
         name = parameter_name(self.parameter)
         mains = {run.id for run in design.main if run.config[self.parameter] == self.reference}
+        enough = self._enough(len(mains), design.n, design.sweep.runs_having)
         if not mains:
-            return Pricing(0, why=f"no run has {name} {self.reference}", unit="pairs")
+            why = f"no run has {name} {self.reference}: it takes {enough}"
+            return Pricing(0, why=why, unit="pairs")
         arm = [run for run in design.runs if run.arm == self.parameter and run.pair in mains]
         pairs = {
             value: sum(run.config[self.parameter] == value for run in arm) for value in self.than
@@ -196,7 +221,7 @@ class NoWorse(MarginClaim):
             return Pricing(0, why=f"no {self.parameter} arm: unanswerable", unit="pairs")
         if fewest < FEWEST_PAIRS:
             few = [f"{pairs[value]} with {value}" for value in self.than]
-            why = f"pairs: {' and '.join(few)}; {FEWEST_PAIRS} of each are needed"
+            why = f"pairs: {' and '.join(few)}; {FEWEST_PAIRS} of each are needed: {enough}"
             return Pricing(fewest, why=why, unit="pairs")
         margin = design.sweep.margin if self.margin is None else self.margin
         found = _pair_spread(self, design)

@@ -13,10 +13,10 @@ from harness import observations, statistics
 from harness.claims import nights
 from harness.claims.base import MARGIN, NO_MARGIN, OTHER_EVALUATION, MarginClaim, level_of, unseen
 from harness.claims.design import GAINS, Design, effects, spread_of, spreads
-from harness.errors import SweepError
 from harness.observations import Observations
 from harness.records import MAIN, Result, Run
 from harness.statistics import Comparison
+from harness.sweeps import checks
 from harness.text import interval, number, p_text, plural, signed
 from harness.verdicts import (
     DELTA_PERF,
@@ -51,8 +51,8 @@ class StillImproves(MarginClaim):
     margin: float | None = None
 
     def __post_init__(self) -> None:
-        if self.since is not None and self.since < 0:
-            raise SweepError(f"since must be a step from 0 on, got {self.since}")
+        if self.since is not None:
+            object.__setattr__(self, "since", checks.count("since", self.since, 0))
         super().__post_init__()
 
     @property

@@ -11,8 +11,8 @@ from harness import observations, statistics
 from harness.claims.base import level_of, verdict_of
 from harness.claims.curtailment import Bounds, CountedClaim
 from harness.claims.design import Design, effects, share
-from harness.errors import SweepError
 from harness.observations import Observations, SuccessCount, rule_text
+from harness.sweeps import checks
 from harness.text import interval, number, p_text, plural
 from harness.verdicts import DELTA_PERF, Evidence, Metric, Need, Pricing, Verdict
 
@@ -34,8 +34,9 @@ class SuccessAbove(CountedClaim):
     rate: float = 0.5
 
     def __post_init__(self) -> None:
-        if not 0.0 < self.rate < 1.0:
-            raise SweepError(f"the success rate to beat must lie between 0 and 1, got {self.rate}")
+        expected = "a number above 0 and below 1"
+        rate = checks.number("success_rate", self.rate, expected, lambda rate: 0 < rate < 1)
+        object.__setattr__(self, "rate", rate)
 
     def question(self, metric: Metric = DELTA_PERF) -> str:
         return f"Do more than {self._target} of the runs improve?"

@@ -16,7 +16,8 @@ from harness.errors import SweepError
 from harness.observations.levels import is_number
 from harness.records import Config
 from harness.statistics import FEWEST_BRACKETED, Bracket
-from harness.sweeps.space import LogUniform, Uniform
+from harness.sweeps import checks
+from harness.sweeps.distributions import Range
 from harness.text import number, p_text, parameter_name, parameter_value, plural
 from harness.verdicts import (
     DELTA_PERF,
@@ -48,6 +49,9 @@ class BestInside(MarginClaim):
     margin: float | None = None
 
     def __post_init__(self) -> None:
+        checks.text("best_inside: the parameter", self.parameter, "learning_rate")
+        if self.within is not None:
+            checks.text("best_inside: within", self.within, "batch_size")
         if self.within == self.parameter:
             raise SweepError(f"{self.parameter!r} cannot be compared within itself")
         super().__post_init__()
@@ -247,10 +251,9 @@ def _positions(parameter: str, configs: list[Config], design: Design) -> list[fl
     """
     values = [float(v) for config in configs if is_number(v := config[parameter])]
     drawn = design.sweep.parameters.distributions[parameter]
-    if isinstance(drawn, LogUniform):
-        span = math.log(drawn.high / drawn.low)
-        return [math.log(value / drawn.low) / span for value in values]
-    if isinstance(drawn, Uniform):
-        return [(value - drawn.low) / (drawn.high - drawn.low) for value in values]
+    if isinstance(drawn, Range):
+        scale = math.log if drawn.is_log else float
+        low, width = scale(drawn.low), scale(drawn.high) - scale(drawn.low)
+        return [(scale(value) - low) / width for value in values]
     levels = sorted(set(values))
     return [levels.index(value) / max(1, len(levels) - 1) for value in values]

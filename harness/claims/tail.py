@@ -13,9 +13,9 @@ from harness.claims import nights
 from harness.claims.base import level_of, outcome
 from harness.claims.design import MOST_SIMULATED, Design, effects, share
 from harness.claims.versus import VersusBaseline, also_at_equal_noise, unseen_in_either
-from harness.errors import SweepError
 from harness.observations import FloatArray, Observations
 from harness.statistics import Comparison
+from harness.sweeps import checks
 from harness.verdicts import DELTA_PERF, Difference, Evidence, Metric, Pricing, Verdict
 
 FEWEST_IN_TAIL = 4
@@ -40,8 +40,9 @@ class LowerTailAboveBaseline(VersusBaseline):
     share: float = 0.25
 
     def __post_init__(self) -> None:
-        if not 0.0 < self.share <= 0.5:
-            raise SweepError(f"the share of worst runs must lie in (0, 0.5], got {self.share}")
+        expected = "a number above 0, and 0.5 at most"
+        part = checks.number("share", self.share, expected, lambda part: 0 < part <= 0.5)
+        object.__setattr__(self, "share", part)
 
     @property
     def fewest(self) -> int:

@@ -12,7 +12,7 @@ from harness.cli import common
 from harness.errors import StoreError
 from harness.records import Conditions, Result, Run, is_whole
 from harness.session.arguments import HOME
-from harness.sweeps.plan import Plan, plan, trained_with
+from harness.sweeps.plan import Plan, check_configs, plan, trained_with
 from harness.sweeps.sweep import Sweep
 from harness.verdicts import Power
 
@@ -43,6 +43,7 @@ def run(options: argparse.Namespace) -> int:
     sweep, sweeps = common.chosen(options.name, declared), declared.sweeps
     selection = common.selection(options, sweep)
     asked = plan(sweep, selection, trains=False)
+    check_configs(asked)
     runs = tuple(asked.runs.values())
     stored = _stored(options)
     ours, theirs = _stored_runs(options, asked, sweeps) if stored is not None else ((), ())

@@ -139,7 +139,7 @@ def evidence_of(
     baseline_name: str | None = None,
 ) -> Evidence:
     """Return the finished runs among ``results`` as evidence under the thresholds of ``sweep``."""
-    return Evidence.from_results(
+    found = Evidence.from_results(
         sweep.name,
         results,
         baseline=baseline,
@@ -149,6 +149,7 @@ def evidence_of(
         min_gain=sweep.min_gain,
         seed=sweep.seed,
     )
+    return replace(found, runs_having=sweep.runs_having)
 
 
 @dataclass(frozen=True, slots=True)

@@ -154,7 +154,7 @@ def _result(data: Mapping[str, Any], planned: Plan, conditions: Mapping[str, Any
         index=0,
         arm=str(data["arm"]),
         pair=data["pair"],
-        config=Config(data["config"]),
+        config=Config.from_json(data["config"]),
         seed=int(data["seed"]),
         steps=steps,
         declared_steps=planned.sweep.steps,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import TypeGuard
+from typing import NamedTuple, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,13 @@ MOST_LEVELS = 50
 """A parameter with more values than this, not numbers, is an identifier."""
 
 
+class Span(NamedTuple):
+    """A part of a range, by its two ends; a level that is another tuple is a parameter's value."""
+
+    low: float
+    high: float
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Levels:
     """The levels of a parameter that varies, over n runs.
@@ -29,7 +36,7 @@ class Levels:
     values of a range, NaN where not set; None for a parameter of few levels.
     """
 
-    values: tuple[Value | tuple[float, float], ...]
+    values: tuple[Value | Span, ...]
     codes: NDArray[np.intp]
     numbers: NDArray[np.float64] | None = None
 
@@ -70,14 +77,14 @@ def in_order(value: Value) -> tuple[int, float, str]:
 
 
 def _thirds(values: Sequence[Value]) -> Levels:
-    numbers = np.array([value if is_number(value) else math.nan for value in values])
+    numbers = np.array([float(value) if is_number(value) else math.nan for value in values])
     cuts = np.quantile(numbers[np.isfinite(numbers)], [1 / 3, 2 / 3])
     codes = np.searchsorted(cuts, numbers)
     codes[np.isnan(numbers)] = 3
     _, codes = np.unique(codes, return_inverse=True)
-    thirds: list[Value | tuple[float, float]] = []
+    thirds: list[Value | Span] = []
     for code in range(int(codes.max()) + 1):
         part = numbers[codes == code]
         whole = bool(np.isfinite(part).all())
-        thirds.append((float(part.min()), float(part.max())) if whole else None)
+        thirds.append(Span(float(part.min()), float(part.max())) if whole else None)
     return Levels(tuple(thirds), codes.astype(np.intp), numbers)

@@ -20,7 +20,7 @@ from harness.records import Result, Value
 from harness.refine.proposal import Figure, Revision
 from harness.refine.sample import Criteria, Sample, figure_of, of_runs
 from harness.statistics import FEWEST_COMPARED, Comparison, Worse
-from harness.sweeps.space import Choice, Constant
+from harness.sweeps.distributions import Choice, Constant
 from harness.sweeps.sweep import Pairs
 from harness.text import (
     interval,

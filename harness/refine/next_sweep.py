@@ -20,7 +20,7 @@ from harness.protocols import Claim
 from harness.records import Result
 from harness.refine.proposal import Proposal, ProposedQuestion, Revision
 from harness.refine.source import literal
-from harness.sweeps.space import Choice, Constant, Distribution, LogUniform, Uniform
+from harness.sweeps.distributions import Choice, Constant, Distribution, Range
 from harness.sweeps.sweep import Pairs, Sweep, trainer_file
 from harness.text import listed, listed_values, parameter_name, parameter_value, plural
 from harness.training.settings import check_config
@@ -356,7 +356,7 @@ def _has_best(revision: Revision) -> bool:
         enough = len(after.options) >= (3 if is_rate else RANGE_FROM)
         many = enough and all(is_number(option) for option in after.options)
     else:
-        many = isinstance(after, Uniform | LogUniform)
+        many = isinstance(after, Range)
     return many and (is_rate or revision.action != "keep")
 
 

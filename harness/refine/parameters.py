@@ -20,12 +20,22 @@ from harness.refine.proposal import Action, Figure, Proposal, Revision
 from harness.refine.ranges import decide_range
 from harness.refine.sample import Criteria, Sample, sample_of
 from harness.refine.space import infer, is_levels
-from harness.sweeps.space import Choice, Constant, Distribution, Given, LogUniform, Uniform
+from harness.sweeps.distributions import (
+    DISTRIBUTIONS,
+    Choice,
+    Constant,
+    Distribution,
+    Given,
+    LogInt,
+    LogUniform,
+    Range,
+    Uniform,
+)
 from harness.sweeps.sweep import Sweep
-from harness.text import listed_values, p_text, parameter_name, parameter_value
+from harness.text import listed, listed_values, p_text, parameter_name, parameter_value
 from harness.verdicts import Evidence, Metric, by_arm
 
-KNOWN = (Constant, Uniform, LogUniform, Choice, Given)
+KNOWN = (Constant, Uniform, LogUniform, LogInt, Choice, Given)
 """The distributions that refine can decide on and write as Python."""
 
 
@@ -151,7 +161,7 @@ def _with_children(revision: Revision, space: Mapping[str, Distribution]) -> Rev
 
 def _values_of_case(value: Value, drawn: Given) -> str:
     case = drawn.cases[value]
-    joint = " to " if isinstance(case, Uniform | LogUniform) else ", "
+    joint = " to " if isinstance(case, Range) else ", "
     return f"{parameter_value(value)}: {joint.join(map(parameter_value, case.values()))}"
 
 
@@ -161,7 +171,7 @@ def _decide(
     """Decide on an independent parameter, or on one case of a dependent one."""
     if isinstance(before, Choice) and is_levels(before):
         return decide_levels(name, before, sample, criteria, may_fix=may_fix)
-    if isinstance(before, Uniform | LogUniform | Choice):
+    if isinstance(before, Range | Choice):
         return decide_range(name, before, sample, criteria)
     return Revision(name, "keep", before, before, "always the same: nothing to compare it with")
 
@@ -201,7 +211,7 @@ def _check_known(source: str, space: Mapping[str, Distribution]) -> None:
             if not isinstance(kind, KNOWN):
                 raise UsageError(
                     f"{source}: {name} is drawn from {type(kind).__name__}, a distribution of its "
-                    f"own, which refine cannot write down; use Choice, Uniform, LogUniform or Given"
+                    f"own, which refine cannot write down; use {listed(DISTRIBUTIONS, 'or')}"
                 )
 
 

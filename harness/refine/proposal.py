@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from harness.protocols import Claim
-from harness.sweeps.space import Distribution
+from harness.sweeps.distributions import Distribution
 from harness.sweeps.sweep import Pairs, Sweep
 
 Action = Literal["keep", "narrow", "widen", "move", "fix", "reopen"]

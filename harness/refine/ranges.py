@@ -14,10 +14,10 @@ from harness.observations.levels import is_number
 from harness.refine.proposal import Action, Figure, Revision
 from harness.refine.sample import Criteria, Sample, figure_of, of_runs, rounded
 from harness.statistics import FEWEST_BRACKETED, Bracket, WorseEnd
-from harness.sweeps.space import Choice, LogUniform, Uniform
+from harness.sweeps.distributions import Choice, LogInt, Range
 from harness.text import number, p_text, parameter_name, parameter_value, plural, signed
 
-Ordered = Uniform | LogUniform | Choice
+Ordered = Range | Choice
 """The distributions of numeric parameters with many values; a choice spans its options."""
 
 MOST_WIDER = 10.0
@@ -130,7 +130,7 @@ def _changed(before: Ordered, lower: _Side, upper: _Side) -> Ordered:
         return before if same else Choice(*kept, weights=list(kept.values()))
     low = max(before.low, rounded(low, up=False) if lower.worse else low)
     high = min(before.high, rounded(high, up=True) if upper.worse else high)
-    if isinstance(before, LogUniform):
+    if before.is_log:
         factor = min(high / low, MOST_WIDER)
         ends = low / factor, high * factor
     else:  # a range that does not go below 0, or within 0 to 1, stays there
@@ -139,7 +139,10 @@ def _changed(before: Ordered, lower: _Side, upper: _Side) -> Ordered:
         ends = ends[0], min(ends[1], 1.0) if before.low >= 0.0 and before.high <= 1.0 else ends[1]
     low = rounded(ends[0], up=False) if lower.best else low
     high = rounded(ends[1], up=True) if upper.best else high
-    return before if (low, high) == (before.low, before.high) else type(before)(low, high)
+    if isinstance(before, LogInt):
+        low, high = max(1, math.floor(low)), math.ceil(high)
+    unchanged = (low, high) == (before.low, before.high) or low >= high
+    return before if unchanged else type(before)(low, high)
 
 
 def _ends(drawn: Ordered) -> tuple[float, float]:

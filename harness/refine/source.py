@@ -17,7 +17,7 @@ from dataclasses import fields
 from harness import claims
 from harness.records import Value
 from harness.refine.proposal import Proposal, ProposedQuestion, Revision
-from harness.sweeps.space import Choice, Constant, Distribution, Given, LogUniform, Uniform
+from harness.sweeps.distributions import DISTRIBUTIONS, Choice, Constant, Distribution, Given, Range
 from harness.sweeps.sweep import Pairs, Sweep
 from harness.text import plural, short_exponent
 from harness.verdicts import Counts
@@ -27,7 +27,7 @@ WIDTH = 88
 
 INDENT = "    "
 
-_NAMES = ("Choice", "Counts", "Given", "LogUniform", "Pairs", "Sweep", "Uniform")
+_NAMES = (*DISTRIBUTIONS, "Counts", "Pairs", "Sweep")
 
 _STUB = '''
 def train(job, notify):
@@ -247,7 +247,7 @@ def distribution(drawn: Distribution, *, depth: int, room: int = 0) -> str:
         return literal(drawn.value)
     if isinstance(drawn, Given):
         return _given(drawn, depth=depth, room=room)
-    if isinstance(drawn, Uniform | LogUniform):
+    if isinstance(drawn, Range):
         arguments = [literal(drawn.low), literal(drawn.high)]
     elif isinstance(drawn, Choice):
         arguments = [literal(option) for option in drawn.options]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
@@ -11,7 +12,15 @@ from harness.errors import UsageError
 from harness.observations.levels import RANGE_FROM, in_order, is_number
 from harness.records import Config, Value
 from harness.refine.sample import rounded
-from harness.sweeps.space import Choice, Constant, Distribution, Given, LogUniform, Uniform
+from harness.sweeps.distributions import (
+    Choice,
+    Constant,
+    Distribution,
+    Given,
+    LogInt,
+    LogUniform,
+    Uniform,
+)
 
 MOST_OPTIONS = 12
 """The most whole numbers that become options of a parameter, at even ranks among all."""
@@ -32,8 +41,9 @@ def infer(
     """Return the distribution that each parameter of ``configs`` may have been drawn from.
 
     Few values are levels. Many numbers are a range, on a logarithmic scale if they are positive and
-    span an order of magnitude. A parameter is given by another if its values depend on the other's
-    level in the runs, by more than chance (``associations``).
+    span an order of magnitude; whole numbers are a range only on that scale, and else options. A
+    parameter is given by another if its values depend on the other's level in the runs, by more
+    than chance (``associations``).
 
     Raises
     ------
@@ -82,12 +92,15 @@ def distribution_of(name: str, values: Iterable[Value]) -> Distribution:
             )
         return Choice(*sorted(distinct, key=in_order))
     ordered = sorted(numbers)
-    if all(isinstance(number, int) for number in ordered):
-        ranks = np.linspace(0, len(ordered) - 1, min(MOST_OPTIONS, len(ordered))).round()
-        return Choice(*(ordered[int(rank)] for rank in ranks))
     low = rounded(float(ordered[0]), up=False, digits=DIGITS)
     high = rounded(float(ordered[-1]), up=True, digits=DIGITS)
-    return LogUniform(low, high) if is_log(name, low, high) else Uniform(low, high)
+    on_log = is_log(name, low, high)
+    if all(isinstance(number, int) for number in ordered):
+        if on_log and len(ordered) > MOST_OPTIONS:
+            return LogInt(math.floor(low), math.ceil(high))
+        ranks = np.linspace(0, len(ordered) - 1, min(MOST_OPTIONS, len(ordered))).round()
+        return Choice(*(ordered[int(rank)] for rank in ranks))
+    return LogUniform(low, high) if on_log else Uniform(low, high)
 
 
 def is_levels(distribution: Distribution) -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 from harness.protocols import Event, Executor, MayBegin
 from harness.records import Job, Run
 from harness.session.settings import Settings
-from harness.sweeps.plan import Plan
+from harness.sweeps.plan import Plan, check_configs
 
 
 def make_executor(
@@ -50,16 +50,15 @@ def make_job(settings: Settings, key: str, run: Run, planned: Plan) -> Job:
 
 
 def check_trainable(planned: Plan) -> None:
-    """Check that our own trainers can train the planned runs on this machine.
+    """Check that the planned runs can be trained on this machine.
 
-    Raises `UsageError` if the device is not here, or a value of a config cannot be used.
+    Raises `UsageError` if the device is not here, or as `check_configs` does.
     """
     from harness.training.backends import require_device
-    from harness.training.settings import check_config
 
-    require_device(planned.conditions.device, planned.conditions.backend)
-    for config in {run.config for run in planned.runs.values()}:
-        check_config(config)
+    if planned.sweep.trainer is None:
+        require_device(planned.conditions.device, planned.conditions.backend)
+    check_configs(planned)
 
 
 def discard_checkpoint(settings: Settings, key: str) -> None:

@@ -93,7 +93,7 @@ class SweepSession:
                 self.sweeps[name], self.settings.selection, trains=not self.settings.offline
             )
             self._keys.update({run.id: key for key, run in self._plans[name].runs.items()})
-            if self.sweeps[name].trainer is None and not self.settings.offline:
+            if not self.settings.offline:
                 check_trainable(self._plans[name])
         if self.settings.baseline is not None:
             judged = self.chosen if len(self.chosen) == 1 else ()

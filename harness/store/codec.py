@@ -142,7 +142,7 @@ def _conditions(text: str) -> Conditions:
 
 def _run(document: str) -> Run:
     made = json.loads(document)
-    return Run(**made | {"config": Config(made["config"])})
+    return Run(**made | {"config": Config.from_json(made["config"])})
 
 
 def _damaged(key: str, error: Exception) -> StoreError:

@@ -114,11 +114,35 @@ def plan(sweep: Sweep, selection: Selection, *, trains: bool = True) -> Plan:
     Raises
     ------
     UsageError
-        Where the backend, the task or a value of a config cannot be used.
+        Where the backend or the task cannot be used.
     """
     conditions = conditions_of(sweep, selection, trains=trains)
     runs = planned(sweep, selection)
     return Plan(sweep, selection, conditions, {run_key(run, conditions): run for run in runs})
+
+
+def check_configs(planned: Plan) -> None:
+    """Check that our own trainers can train every config of a plan, those of its arms too.
+
+    `sweep plan` and a session call it before anything else, so that both refuse the same. A sweep's
+    own training function checks its values itself.
+
+    Raises
+    ------
+    UsageError
+        Where a parameter is missing or unknown, or a value of one cannot be used with the task.
+    """
+    if planned.sweep.trainer is not None:
+        return
+    from harness.training.settings import check_config
+    from harness.training.tasks import get_task
+
+    task = get_task(planned.conditions.task)
+    for config in dict.fromkeys(run.config for run in planned.runs.values()):
+        try:
+            check_config(config, task)
+        except UsageError as error:
+            raise UsageError(f"sweep {planned.sweep.name!r}: {error}") from None
 
 
 def conditions_of(sweep: Sweep, selection: Selection, *, trains: bool) -> Conditions:

@@ -12,15 +12,16 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from harness.errors import SweepError, nearest
+from harness.errors import SweepError, nearest, unquoted
 from harness.protocols import Claim
-from harness.records import MAIN, Config, Outcome, Run, Value, digest, is_number, is_whole
+from harness.records import MAIN, Config, Outcome, Run, Value, digest, is_number
 from harness.sweeps.baseline import ENDINGS
+from harness.sweeps.checks import Declared, count, number, plain_each, shown, text
 from harness.sweeps.sampling import FIXED_SIZE, SAMPLERS, unit_points
 from harness.sweeps.space import Space
 from harness.text import listed
 from harness.training.schedules import scale_steps
-from harness.verdicts import Counts
+from harness.verdicts import MOST, Counts
 
 SHORT_NAMES = {
     "learning_rate": "lr",
@@ -30,6 +31,8 @@ SHORT_NAMES = {
     "warmup_steps": "w",
     "entropy_coef": "e",
 }
+RATE = "learning_rate"
+
 DECLARED_BY = 16
 """The number of first configurations that a digest of the sweep is taken over."""
 
@@ -38,15 +41,37 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.]*")
 
 
 @dataclass(frozen=True, slots=True)
-class Pairs:
-    """An arm that changes one parameter of the first ``count`` main runs to each of ``values``."""
+class Pairs(metaclass=Declared):
+    """An arm that changes one parameter of the first ``count`` main runs to each of ``values``.
+
+    Where questions compare a value of the parameter with others, only main runs that have this
+    value count: with others nothing would be compared.
+
+    Raises
+    ------
+    SweepError
+        Where ``count`` is no whole number from 1 on, or ``values`` are none, repeat, or cannot be
+        values of a parameter.
+    """
 
     count: int
     values: tuple[Value, ...]
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "count", count("Pairs: runs", self.count))
+        try:
+            values = plain_each(self.values, "values")
+        except SweepError as error:
+            raise SweepError(f"Pairs: {error}") from None
+        if not values or len(set(values)) < len(values):
+            raise SweepError(
+                f"Pairs: values are {shown(values)}; expected at least one other value, each once"
+            )
+        object.__setattr__(self, "values", values)
+
 
 @dataclass(frozen=True, eq=False)
-class Sweep:
+class Sweep(metaclass=Declared):
     """A named, seeded set of configurations with its steps, arms, baseline and questions.
 
     Parameters
@@ -109,7 +134,7 @@ class Sweep:
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not NAME.fullmatch(self.name):
             raise SweepError(
-                f"sweep name {self.name!r}: use letters, digits, '_' and '.', a letter "
+                f"sweep name {shown(self.name)}: use letters, digits, '_' and '.', a letter "
                 f"or digit first, since run ids and report folders are made of it"
             )
         try:
@@ -140,13 +165,11 @@ class Sweep:
         arms
             Names of the arms to keep; all where None.
         """
-        count = self.runs if runs is None else runs
-        _check_count("runs", count)
-        planned = self.steps if steps is None else steps
-        _check_count("steps", planned)
-        points = unit_points(self.sampler, count, self.runs, len(self.parameters), self.seed)
+        size = self.runs if runs is None else count("runs", runs)
+        planned = self.steps if steps is None else count("steps", steps)
+        points = unit_points(self.sampler, size, self.runs, len(self.parameters), self.seed)
         main = tuple(
-            self._run(index, MAIN, self.parameters.config(point), planned)
+            self._run(index, MAIN, self._config(point), planned)
             for index, point in enumerate(points.tolist())
         )
         kept = self.arms if arms is None else {name: self.arms[name] for name in arms}
@@ -162,24 +185,56 @@ class Sweep:
         differently but draw the same are the same.
         """
         fixed = self.sampler in FIXED_SIZE
-        count = self.runs if fixed else DECLARED_BY
-        points = unit_points(self.sampler, count, count, len(self.parameters), self.seed)
-        drawn = [dict(self.parameters.config(point)) for point in points.tolist()]
+        size = self.runs if fixed else DECLARED_BY
+        points = unit_points(self.sampler, size, size, len(self.parameters), self.seed)
+        drawn = [dict(self._config(point)) for point in points.tolist()]
         return digest([self.name, self.seed, self.task or "", self.steps, drawn])
+
+    def runs_having(self, parameter: str, value: Value, wanted: int) -> int | None:
+        """Return a number of main runs of which ``wanted`` have this value of a parameter.
+
+        It is the smallest one if a larger sample begins with the same runs. None where up to 1,000
+        runs are not enough.
+        """
+        size, fixed = wanted if self.sampler in FIXED_SIZE else MOST, self.sampler in FIXED_SIZE
+        while size <= MOST:
+            points = unit_points(self.sampler, size, size, len(self.parameters), self.seed)
+            having = [
+                index
+                for index, point in enumerate(points.tolist(), 1)
+                if self._config(point)[parameter] == value
+            ]
+            if len(having) >= wanted:
+                return size if fixed else having[wanted - 1]
+            size += wanted - len(having)
+        return None
+
+    def paired_at(self, arm: str) -> frozenset[Value]:
+        """Return the values of which main runs an arm of pairs uses; empty where of any."""
+        claims = self.questions.values()
+        return frozenset(claim.paired_at[arm] for claim in claims if arm in claim.paired_at)
 
     def _arm_runs(self, arm: str, size: int | Pairs, main: tuple[Run, ...]) -> Iterable[Run]:
         if isinstance(size, Pairs):
-            for of in main[: size.count]:
+            compared = self.paired_at(arm)
+            usable = [of for of in main if not compared or of.config[arm] in compared]
+            for of in usable[: size.count]:
                 for value in size.values:
                     if value != of.config[arm]:
                         config = of.config.replace(**{arm: value})
-                        kind = f"{arm}_{value}"
+                        kind = _named(arm, value)
                         yield self._run(of.index, arm, config, of.steps, of=of, kind=kind)
             return
         for of in main[:size]:
             config = of.config.replace(learning_rate=0.0) if arm == "placebo" else of.config
             steps = max(1, of.steps // 2) if arm == "half" else of.steps
             yield self._run(of.index, arm, config, steps, of=of)
+
+    def _config(self, point: Sequence[float]) -> Config:
+        try:
+            return self.parameters.config(point)
+        except SweepError as error:
+            raise SweepError(f"sweep {self.name!r}: {error}") from None
 
     def _run(
         self,
@@ -212,32 +267,35 @@ class Sweep:
         for what in ("space", "arms", "questions"):
             given = getattr(self, what)
             if not isinstance(given, Mapping):
-                raise SweepError(f"{what} is {given!r}; expected {what}=dict(…)")
-        _check_count("seed", self.seed, least=0)
-        for what in ("runs", "steps", "evaluate_every"):
-            _check_count(what, getattr(self, what))
+                raise SweepError(f"{what} is {shown(given)}; expected {what}=dict(…)")
+        for what in ("seed", "runs", "steps", "evaluate_every"):
+            least = 0 if what == "seed" else 1
+            object.__setattr__(self, what, count(what, getattr(self, what), least))
         for what, most in (("alpha", 0.5), ("margin", 1.0), ("min_gain", 1.0)):
-            value = getattr(self, what)
-            if not is_number(value) or not 0 < value < most:
-                raise SweepError(
-                    f"{what} is {value!r}; expected a number above 0 and below {most:g}"
-                )
-        if self.sampler not in SAMPLERS:
+            object.__setattr__(self, what, _share(what, getattr(self, what), most))
+        if not isinstance(self.sampler, str) or self.sampler not in SAMPLERS:
             raise SweepError(
-                f"sampler {self.sampler!r} is not one of {', '.join(SAMPLERS)}"
+                f"sampler {shown(self.sampler)} is not one of {', '.join(SAMPLERS)}"
                 f"{nearest(self.sampler, SAMPLERS)}"
             )
+        if self.task is not None:
+            object.__setattr__(self, "task", text("task", self.task, "addition"))
 
     def _check_baseline(self) -> None:
         if isinstance(self.baseline, Counts):
-            successes, runs = self.baseline.successes, self.baseline.runs
-            if not (0 <= successes <= runs and runs >= 1):
+            successes = count("baseline: successes", self.baseline.successes, 0)
+            runs = count("baseline: runs", self.baseline.runs)
+            if successes > runs:
                 raise SweepError(
                     f"baseline {self.baseline.name!r} has {successes} successes in {runs} runs; "
                     "expected at most as many, in at least one"
                 )
         elif self.baseline == self.name:
             raise SweepError("its baseline is itself; name another sweep")
+        elif self.baseline is not None and not isinstance(self.baseline, str):
+            raise SweepError(
+                f"baseline is {shown(self.baseline)}; expected the name of a sweep, or Counts"
+            )
         elif self.baseline is not None and self.baseline.lower().endswith(ENDINGS):
             raise SweepError(
                 f"baseline {self.baseline!r} is a table; declare a sweep or Counts, and give a "
@@ -247,32 +305,43 @@ class Sweep:
     def _check_arms(self) -> None:
         known = ("placebo", "null", "half", *self.parameters)
         for arm, size in self.arms.items():
-            where = f"arm {arm!r}"
+            where = f"arm {shown(arm)}"
             if arm not in known:
                 raise SweepError(f"{where} is not one of {', '.join(known)}{nearest(arm, known)}")
             if isinstance(size, Pairs) != (arm in self.parameters):
                 wanted = "Pairs(count, values=…)" if arm in self.parameters else "a number of runs"
-                raise SweepError(f"{where} is {size!r}; expected {wanted}")
-            count = size.count if isinstance(size, Pairs) else size
-            _check_count(f"{where}: runs", count)
-            if count > self.runs:
-                raise SweepError(f"{where} has {count} runs, more than the sweep's {self.runs}")
-            if isinstance(size, Pairs) and not size.values:
-                raise SweepError(f"{where} is {size!r}; expected at least one other value")
+                raise SweepError(f"{where} is {shown(size)}; expected {wanted}")
+            given = size.count if isinstance(size, Pairs) else size
+            runs = count(f"{where}: runs", given)
+            if runs > self.runs:
+                raise SweepError(f"{where} has {runs} runs, more than the sweep's {self.runs}")
+            if isinstance(size, Pairs):
+                self._check_pairs(where, arm, size)
             if arm == "placebo" and "learning_rate" not in self.parameters:
                 raise SweepError(f"{where} sets learning_rate to 0, but the space has none")
 
+    def _check_pairs(self, where: str, arm: str, size: Pairs) -> None:
+        kinds = [_NOT_PLAIN.sub("_", _named(arm, value)) for value in size.values]
+        if len(set(kinds)) < len(kinds):
+            raise SweepError(
+                f"{where}: values {shown(size.values)} would give its runs the same ids; rename one"
+            )
+        for value in size.values:
+            if arm == RATE and not is_number(value):
+                raise SweepError(f"{where}: {value!r} is not a number{unquoted(value)}")
+
     def _check_questions(self) -> None:
         for id_, claim in self.questions.items():
+            text("the id of a question", id_, "success_above_half")
             if not isinstance(claim, Claim):
                 raise SweepError(
-                    f"question {id_!r} is {claim!r}, which is no claim{_lacks(claim)}; use one, as "
-                    "success_rate.above(0.5), or derive yours from harness.BaseClaim"
+                    f"question {id_!r} is {shown(claim)}, which is no claim{_lacks(claim)}; use "
+                    "one, as success_rate.above(0.5), or derive yours from harness.BaseClaim"
                 )
             for name in claim.parameters:
                 if name not in self.parameters:
                     raise SweepError(
-                        f"question {id_!r} names the parameter {name!r}; the space has "
+                        f"question {id_!r} names the parameter {shown(name)}; the space has "
                         f"{', '.join(self.parameters)}{nearest(name, self.parameters)}"
                     )
 
@@ -314,9 +383,10 @@ def _lacks(claim: object) -> str:
     return f" (it lacks {listed(lacking)})" if len(lacking) < len(members) else ""
 
 
-def _check_count(what: str, value: object, least: int = 1) -> None:
-    if not is_whole(value) or value < least:
-        raise SweepError(f"{what} is {value!r}; expected a whole number of at least {least}")
+def _share(what: str, value: object, most: float) -> float:
+    expected = f"a number above 0 and below {most:g}"
+    found: float = number(what, value, expected, lambda share: 0 < share < most)
+    return found
 
 
 _NOT_PLAIN = re.compile(r"[^A-Za-z0-9_.+-]")
@@ -324,4 +394,12 @@ _NOT_PLAIN = re.compile(r"[^A-Za-z0-9_.+-]")
 
 
 def _written(value: Value) -> str:
+    """Return a value as the id of a run has it: (64, 0.5) is ``64x0.5``."""
+    if isinstance(value, tuple):
+        return "x".join(map(_written, value))
     return f"{value:.2g}" if isinstance(value, float) else str(value)
+
+
+def _named(arm: str, value: Value) -> str:
+    """Return the name of an arm's runs with ``value`` in their ids."""
+    return f"{arm}_{_written(value) if isinstance(value, tuple) else value}"

@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterable, Sequence
 
 from harness.errors import UnclearTableError, UsageError, nearest
-from harness.records import MAIN, Value, is_number
+from harness.records import MAIN, Value, is_number, is_whole
 from harness.tables.naming import canonical
 from harness.tables.table import BLANK, Table, identity
 from harness.tables.trackers import STATES, State, state
@@ -130,8 +130,7 @@ def counts(
         item = cells[row]
         if item is None or (isinstance(item, float) and math.isnan(item)):
             continue
-        whole = isinstance(item, float) and item.is_integer()
-        if isinstance(item, bool) or not (isinstance(item, int) or whole):
+        if not (is_whole(item) or (isinstance(item, float) and item.is_integer())):
             raise UnclearTableError(
                 f"{table.where(row)}: {what} {item!r} in column {column!r} is not a whole number; "
                 "if the column is something else, name the parameters with --params"

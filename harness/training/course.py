@@ -14,7 +14,6 @@ from typing import Protocol
 
 import numpy as np
 
-from harness.errors import UsageError
 from harness.protocols import Notify
 from harness.records import Evaluation, Job, Outcome, Progress, StepTrace
 from harness.training import schedules, uniforms
@@ -123,13 +122,8 @@ def train(
         Where the config or the task cannot be used.
     """
     began = time.perf_counter()
-    settings, task = GRPOSettings.from_job(job), get_task(job.conditions.task)
-    available = len(task.prompts("train"))
-    if settings.batch_size > available:
-        raise UsageError(
-            f"batch_size is {settings.batch_size}; expected at most the {available} training "
-            f"prompts of task {task.name!r}"
-        )
+    task = get_task(job.conditions.task)
+    settings = GRPOSettings.from_job(job, task)
     weights = warm_started(task, Path(job.cache), make_weights, notify)
     policy = make_policy(task, weights, settings)
     start = checksum(weights)[:16]

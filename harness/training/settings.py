@@ -5,13 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from harness.errors import UsageError, nearest
+from harness.errors import UsageError, nearest, unquoted
 from harness.records import Job, Value, is_number, is_whole
 from harness.training.backends import BACKENDS
 from harness.training.schedules import SCHEDULES, scale_steps
 from harness.training.tiles import training_tile
+
+if TYPE_CHECKING:
+    from harness.training.tasks import Task
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +41,13 @@ class GRPOSettings:
     microbatch: int | None = None
 
     @classmethod
-    def from_job(cls, job: Job) -> GRPOSettings:
-        """Return the settings of ``job``.
+    def from_job(cls, job: Job, task: Task | None = None) -> GRPOSettings:
+        """Return the settings of ``job``; with its ``task``, check that this has enough prompts.
 
         Raises `UsageError` as `check_config` does.
         """
         run = job.run
-        check_config(run.config)
+        check_config(run.config, task)
         given: dict[str, Any] = dict(run.config)
         settings = cls(**given)
         return replace(
@@ -102,13 +105,14 @@ _EXPECTED: Mapping[str, Expected] = {
 _NEEDED = tuple(field.name for field in fields(GRPOSettings))[:3]
 
 
-def check_config(config: Mapping[str, Value]) -> None:
-    """Check the names, types and ranges of the parameters in ``config``.
+def check_config(config: Mapping[str, Value], task: Task | None = None) -> None:
+    """Check the names, types and ranges of the parameters in ``config``, and that ``task`` fits.
 
     Raises
     ------
     UsageError
-        Where GRPO does not know a parameter, lacks one that it needs, or cannot use a value.
+        Where GRPO does not know a parameter, lacks one that it needs, or cannot use a value; or
+        where a step needs more prompts than the task has.
     """
     for name, value in config.items():
         if name not in _EXPECTED:
@@ -118,10 +122,18 @@ def check_config(config: Mapping[str, Value]) -> None:
             )
         expected, accepts = _EXPECTED[name]
         if not accepts(value):
-            raise UsageError(f"{name} is {value!r}; expected {expected}")
+            raise UsageError(f"{name} is {value!r}; expected {expected}{unquoted(value)}")
     missing = [name for name in _NEEDED if name not in config]
     if missing:
         raise UsageError(f"a config of GRPO needs {', '.join(missing)}; got {', '.join(config)}")
+    if task is None:
+        return
+    batch, available = config["batch_size"], len(task.prompts("train"))
+    if is_whole(batch) and batch > available:
+        raise UsageError(
+            f"batch_size is {batch}; expected at most the {available} training prompts of task "
+            f"{task.name!r}"
+        )
 
 
 def program(backend: str, config: Mapping[str, Value]) -> str:

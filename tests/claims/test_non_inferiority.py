@@ -12,19 +12,19 @@ from scipy import stats
 from harness import Choice, Pairs
 from harness.claims import no_worse
 from harness.claims.power import sweep_power
+from harness.judging.evidence import evidence_of
 from harness.verdicts import Need
 from tests.claims.cases import check, judge, noise, spaced, with_arms
 from tests.claims.powers import SPACE, make_sweep, only, price, runs_of, why
-from tests.factories import make_arm, make_evidence, make_results
+from tests.factories import make_arm, make_evidence, make_result, make_results
 from tests.judging.early_runs import after, better_by_a_tenth, planned_of
 from tests.judging.nights import assert_regresses, peaked
 
 # ---- judging -------------------------------------------------------------------------------------
 
 
-ARM_NEEDED = (
-    "an arm batch_size=Pairs(12, values=(4, 12)) in the sweep, run with --sweep-arms batch_size"
-)
+PAIRS = "an arm batch_size=Pairs(12, values=(4, 12))"
+ARM_NEEDED = f"{PAIRS} in the sweep, run with --sweep-arms batch_size"
 
 
 def test_the_worst_arm_is_shown():
@@ -167,10 +167,12 @@ def test_the_spread_of_pairs_is_that_of_stored_ones():
     [
         ({"arms": {}}, "no batch_size arm: unanswerable"),
         ({"arms": {"batch_size": Pairs(8, (4, 12))}},
-         "pairs: 8 with 4 and 8 with 12; 12 of each are needed"),
+         f"pairs: 8 with 4 and 8 with 12; 12 of each are needed: {PAIRS} in the sweep"),
         ({"arms": {"batch_size": Pairs(12, (4,))}},
-         "pairs: 12 with 4 and 0 with 12; 12 of each are needed"),
-        ({"space": {**SPACE, "batch_size": 6}}, "no run has batch size 8"),
+         f"pairs: 12 with 4 and 0 with 12; 12 of each are needed: {PAIRS} in the sweep"),
+        ({"space": {**SPACE, "batch_size": 6}},
+         f"no run has batch size 8: it takes {PAIRS} in the sweep, and 12 main runs with batch "
+         "size 8 (0 of 24 have it)"),
     ],
 )  # fmt: skip
 def test_arms_that_are_missing_leave_it_unanswerable(fields, said):
@@ -183,14 +185,72 @@ def test_an_arm_that_is_left_out_is_missing():
     assert found.why == "no batch_size arm: unanswerable"
 
 
-def test_only_pairs_of_the_reference_count():
-    space = {**SPACE, "batch_size": Choice(4, 8, 12)}
-    sweep = make_sweep("batch_size", space=space, arms={"batch_size": Pairs(24, (4, 12))})
+VARIED = {**SPACE, "batch_size": Choice(4, 8, 12)}
+
+
+@pytest.mark.parametrize("sampler", ["random", "sobol", "latin_hypercube"])
+def test_too_few_main_runs_of_the_reference_come_with_a_number_that_is_enough(sampler):
+    few = {"space": VARIED, "sampler": sampler, "arms": {"batch_size": Pairs(12, (4, 12))}}
+    sweep = make_sweep("batch_size", **few)
     mains = sum(run.config["batch_size"] == 8 for run in sweep.plan(arms=()))
+    assert 0 < mains < 12
+    arm = [run for run in sweep.plan() if run.arm == "batch_size"]
+    assert len(arm) == 2 * mains  # every one of them is compared with both
+    size = sweep.runs_having("batch_size", 8, 12)
+    enough = f"{PAIRS} in a sweep of runs={size}, of which 12 have batch size 8 ({mains} of 24 "
+    enough += "have it now)"
     found = only(sweep_power(sweep))
-    assert 0 < mains < 24
-    assert found.n == mains
-    assert found.why == f"pairs: {mains} with 4 and {mains} with 12; 12 of each are needed"
+    assert found.why == (
+        f"pairs: {mains} with 4 and {mains} with 12; 12 of each are needed: {enough}"
+    )
+    assert on_main_runs(sweep).needs[0].text == f"{enough}, run with --sweep-arms batch_size"
+    larger = only(sweep_power(make_sweep("batch_size", **few, runs=size)))
+    assert (larger.n, larger.why) == (12, "")
+
+
+def on_main_runs(sweep):
+    """The verdict where the main runs of ``sweep`` have finished, and none of its arms."""
+    made = [
+        make_result(id=run.id, config=run.config, delta=0.1 + run.index / 100)
+        for run in sweep.plan(arms=())
+    ]
+    return sweep.questions["batch_size"].judge("batch_size", evidence_of(sweep, made))
+
+
+def test_a_table_without_a_declared_sweep_says_how_many_runs_of_the_reference_it_takes():
+    """Nothing is known of its space, so no number of runs is."""
+    results = make_results([0.1, 0.2, 0.3], parameters={"batch_size": [8, 4, 8]})
+    verdict = judge("batch_size", make_evidence(runs=results))
+    assert verdict.needs[0].text == (
+        f"{PAIRS} in the sweep, and 12 main runs with batch size 8 (2 of 3 have it), run with "
+        "--sweep-arms batch_size"
+    )
+
+
+def test_pairs_that_no_question_compares_are_made_of_any_main_run():
+    arms = {"batch_size": Pairs(12, (4, 12))}
+    sweep = make_sweep("success_above_half", space=VARIED, arms=arms)
+    paired = {run.index for run in sweep.plan() if run.arm == "batch_size"}
+    assert paired == set(range(12))
+
+
+def test_questions_of_two_references_share_an_arm():
+    asked = {
+        "eight": no_worse("batch_size", 8, than=(4, 12)),
+        "four": no_worse("batch_size", 4, than=(8,)),
+    }
+    arms = {"batch_size": Pairs(40, (4, 8, 12))}
+    sweep = make_sweep(space=VARIED, questions=asked, arms=arms, runs=40)
+    by_id = {run.id: run.config["batch_size"] for run in sweep.plan(arms=())}
+    paired = {(by_id[r.pair], r.config["batch_size"]) for r in sweep.plan() if r.arm != "main"}
+    assert paired == {(8, 4), (8, 12), (4, 8), (4, 12)}
+
+
+def test_a_reference_that_the_space_does_not_have_is_told_apart_from_too_few_runs():
+    space = {**SPACE, "batch_size": Choice(8, 4, 12, weights=(1, 1e6, 1e6))}
+    sweep = make_sweep("batch_size", space=space)
+    assert sweep.runs_having("batch_size", 8, 12) is None
+    assert "and 12 main runs with batch size 8 (0 of 24 have it)" in only(sweep_power(sweep)).why
 
 
 def test_the_sweep_s_margin_is_used_where_the_claim_has_none():

@@ -90,7 +90,8 @@ def test_the_degenerate_value_is_printed_in_full():
 
 
 def test_a_rate_that_cannot_be_is_refused():
-    with pytest.raises(SweepError, match=r"between 0 and 1, got 1\.5"):
+    said = r"success_rate is 1\.5; expected a number above 0 and below 1"
+    with pytest.raises(SweepError, match=said):
         success_rate.above(1.5)
 
 

@@ -190,7 +190,8 @@ def test_an_encoding_without_our_characters_gets_others(declared):
     file = declared.path / "experiments" / "test_c.py"
     file.write_text(
         "from harness import Sweep\n"
-        "c = Sweep('c', runs=1, steps=1, space={'größe': 1, 'Δ': 2}, evaluate_every=1)\n"
+        "from toy_trainer import trainer\n"
+        "c = Sweep('c', runs=1, steps=1, space={'größe': 1, 'Δ': 2}, trainer=trainer)\n"
     )
     latin = {"PYTHONIOENCODING": "latin-1"}
     status, out, err = printed(declared, "plan c", **latin)

@@ -187,7 +187,6 @@ def test_the_key_is_that_of_the_training_alone():
         ({"name": ".."}, "sweep name '..': use letters"),
         ({"baseline": "s"}, "its baseline is itself"),
         ({"baseline": "a/b.csv"}, "'a/b.csv' is a table; declare a sweep or Counts, and give a ta"),
-        ({"arms": {"batch_size": Pairs(2, ())}}, "expected at least one other value"),
         ({"questions": {"q": best_inside}}, "which is no claim"),
         ({"alpha": 0.0}, "alpha is 0.0; expected a number above 0 and below 0.5"),
         ({"margin": -1}, "margin is -1"),
@@ -211,7 +210,7 @@ def test_the_declaration_changes_with_the_space_only_where_it_matters():
 
 
 PROTOCOL = (
-    *("parameters", "within", "arms", "uses_baseline", "fewest", "by_counts"),
+    *("parameters", "within", "arms", "paired_at", "uses_baseline", "fewest", "by_counts"),
     *("question", "describe", "judge", "curtailed", "power", "worse", "window"),
 )
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from harness.analysis import Analysis, Effect, Interaction, Ranges
+from harness.observations.levels import Span
 from harness.records import Value
 from harness.report.blocks import (
     Block,
@@ -103,7 +104,7 @@ def _ranges(ranges: Ranges, found: Analysis, digits: Digits) -> Section:
         columns += [Column("above 0", drop=2), Column("95% interval", right=False, drop=2)]
     rows = []
     for row in ranges.rows:
-        span = significant(row.low) if row.low == row.high else _cell((row.low, row.high))
+        span = significant(row.low) if row.low == row.high else _cell(Span(row.low, row.high))
         cells = [span, str(row.runs), digits.signed(row.mean.value)]
         cells += [digits.between(row.mean.low, row.mean.high), digits.plain(row.spread)]
         if metric.knows_success:
@@ -274,7 +275,7 @@ def _interaction(one: Interaction, digits: Digits) -> str:
     )
 
 
-def _cell(value: Value | tuple[float, float]) -> str:
-    if isinstance(value, tuple):
-        return f"{significant(value[0])} to {significant(value[1])}"
+def _cell(value: Value | Span) -> str:
+    if isinstance(value, Span):
+        return f"{significant(value.low)} to {significant(value.high)}"
     return parameter_value(value)

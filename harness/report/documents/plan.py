@@ -20,7 +20,7 @@ from harness.report.blocks import (
 )
 from harness.report.documents.sweep_runs import config_columns
 from harness.sweeps.sweep import Pairs, Sweep
-from harness.text import NONE, cell, duration, parameter_name, percent, plural
+from harness.text import NONE, cell, duration, listed_values, parameter_name, percent, plural
 from harness.verdicts import Finding, Power
 
 KINDS = {
@@ -196,12 +196,21 @@ def _arms(page: PlanPage) -> Table:
         of = [run for run in page.runs if run.arm == arm]
         size = page.sweep.arms[arm]
         if isinstance(size, Pairs):
-            values = ", ".join(map(str, size.values))
-            purpose = f"the first {size.count} runs with {parameter_name(arm)} {values}"
+            purpose = _pairs(page, arm, size, len({run.pair for run in of}))
         else:
             purpose = KINDS[arm].format(size=len(of))
         rows.append((arm, str(len(of)), str(of[0].steps), purpose))
     return Table(columns, tuple(rows))
+
+
+def _pairs(page: PlanPage, arm: str, size: Pairs, runs: int) -> str:
+    """Say which main runs an arm of pairs repeats, and how many there are if not enough."""
+    name, values = parameter_name(arm), ", ".join(map(cell, size.values))
+    compared = page.sweep.paired_at(arm)
+    some = any(run.config[arm] not in compared for run in page.main) if compared else False
+    at = f" of {name} {listed_values(compared, 'or')}," if some else ""
+    fewer = f" ({size.count} were asked for)" if runs < size.count else ""
+    return f"the first {plural(runs, 'run')}{at} with {name} {values}{fewer}"
 
 
 def cost_text(cost: Cost) -> list[str]:

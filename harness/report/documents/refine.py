@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from harness.report.blocks import Block, Bullets, Column, Document, Section, Table, Text, filled
 from harness.report.documents.plan import Cost, cost_text, power_blocks
-from harness.sweeps.space import Distribution, Given
+from harness.sweeps.distributions import Distribution, Given
 from harness.sweeps.sweep import Pairs
 from harness.text import plural
 from harness.verdicts import Power
