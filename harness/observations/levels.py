@@ -69,11 +69,13 @@ def is_number(value: object) -> TypeGuard[int | float]:
     return records.is_number(value) and math.isfinite(value)
 
 
-def in_order(value: Value) -> tuple[int, float, str]:
-    """Return a key that sorts numbers by size, then other values, then None."""
+def in_order(value: Value) -> tuple[int, float, str, tuple[object, ...]]:
+    """Return a key that sorts numbers by size, then other values, tuples, and then None."""
     if is_number(value):
-        return (0, float(value), "")
-    return (2, 0.0, "") if value is None else (1, 0.0, str(value))
+        return (0, float(value), "", ())
+    if isinstance(value, tuple):
+        return (2, 0.0, "", tuple(map(in_order, value)))
+    return (3, 0.0, "", ()) if value is None else (1, 0.0, str(value), ())
 
 
 def _thirds(values: Sequence[Value]) -> Levels:

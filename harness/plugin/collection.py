@@ -30,11 +30,12 @@ def pytest_sessionstart(session: pytest.Session) -> None:
         return
     try:
         collect(session, found := Declared())
+        state.found = {name: (sweep, found.files[name]) for name, sweep in found.sweeps.items()}
+        state.unread = list(found.unread.values())
+        runs = {name: _runs(state, sweep) for name, sweep in _chosen(state).items()}
     except HarnessError as error:
         raise pytest.UsageError(str(error)) from None
-    state.found = {name: (sweep, found.files[name]) for name, sweep in found.sweeps.items()}
-    state.unread = list(found.unread.values())
-    _open(config, {name: _runs(state, sweep) for name, sweep in _chosen(state).items()})
+    _open(config, runs)
     reporter = config.pluginmanager.get_plugin("terminalreporter")
     if reporter is not None:
         for line in pytest_report_collectionfinish(config):

@@ -214,7 +214,7 @@ def _kind(value: object) -> str:
     if _is_array(value):
         return "an array"
     name = type(value).__name__
-    return f"{'an' if name[:1].lower() in 'aeiou' else 'a'} {name}"
+    return name if name == "bytes" else f"{'an' if name[:1].lower() in 'aeio' else 'a'} {name}"
 
 
 def _instead(value: object) -> str:
@@ -226,7 +226,7 @@ def _instead(value: object) -> str:
         return f"write its value or its name, {value.name!r}"
     if isinstance(value, decimal.Decimal | fractions.Fraction):
         return "write it as a float"
-    if isinstance(value, os.PathLike | datetime.date | datetime.time | datetime.timedelta):
+    if isinstance(value, bytes | os.PathLike | datetime.date | datetime.time | datetime.timedelta):
         return "write it as text"
     if inspect.isroutine(value) or isinstance(value, type):
         return "write its name as text, and look it up in the training function"

@@ -348,6 +348,13 @@ def as_distribution(value: object) -> Distribution:
     )
 
 
+def is_ours(distribution: Distribution) -> bool:
+    """Return whether a distribution is one of this module, down to the cases of a `Given`."""
+    if isinstance(distribution, Given):
+        return all(map(is_ours, distribution.cases.values()))
+    return type(distribution) in (Constant, Uniform, LogUniform, LogInt, Choice)
+
+
 def _is_distribution(value: object) -> TypeGuard[Distribution]:
     """Return whether ``value`` has the methods of a distribution, and is no class of them."""
     members = [getattr(value, name, None) for name in ("quantile", "values", "describe")]

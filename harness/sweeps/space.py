@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from harness.errors import SweepError, unquoted
 from harness.records import Config, Value, is_number
 from harness.sweeps.checks import plain, text
-from harness.sweeps.distributions import Distribution, Given, Range, as_distribution
+from harness.sweeps.distributions import Distribution, Given, Range, as_distribution, is_ours
 
 
 class Space:
@@ -52,6 +52,11 @@ class Space:
             for name, distribution in self.distributions.items()
             if isinstance(distribution, Given)
         }
+
+    @property
+    def has_own(self) -> bool:
+        """Whether a distribution is of the user's own class, whose values are not known before."""
+        return not all(map(is_ours, self.distributions.values()))
 
     def config(self, point: Sequence[float]) -> Config:
         """Return the config at a point of the unit cube, a coordinate for each parameter."""

@@ -7,7 +7,7 @@ import inspect
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -146,6 +146,8 @@ class Sweep(metaclass=Declared):
             self._check_trainer()
         except SweepError as error:
             raise SweepError(f"sweep {self.name!r}: {error}") from None
+        if self.parameters.has_own:
+            self.plan(arms=())  # what is drawn is only known once it is
 
     def plan(
         self,
@@ -167,10 +169,9 @@ class Sweep(metaclass=Declared):
         """
         size = self.runs if runs is None else count("runs", runs)
         planned = self.steps if steps is None else count("steps", steps)
-        points = unit_points(self.sampler, size, self.runs, len(self.parameters), self.seed)
         main = tuple(
-            self._run(index, MAIN, self._config(point), planned)
-            for index, point in enumerate(points.tolist())
+            self._run(index, MAIN, config, planned)
+            for index, config in enumerate(self._drawn(size, self.runs))
         )
         kept = self.arms if arms is None else {name: self.arms[name] for name in arms}
         return main + tuple(
@@ -186,8 +187,7 @@ class Sweep(metaclass=Declared):
         """
         fixed = self.sampler in FIXED_SIZE
         size = self.runs if fixed else DECLARED_BY
-        points = unit_points(self.sampler, size, size, len(self.parameters), self.seed)
-        drawn = [dict(self._config(point)) for point in points.tolist()]
+        drawn = [dict(config) for config in self._drawn(size, size)]
         return digest([self.name, self.seed, self.task or "", self.steps, drawn])
 
     def runs_having(self, parameter: str, value: Value, wanted: int) -> int | None:
@@ -198,12 +198,8 @@ class Sweep(metaclass=Declared):
         """
         size, fixed = wanted if self.sampler in FIXED_SIZE else MOST, self.sampler in FIXED_SIZE
         while size <= MOST:
-            points = unit_points(self.sampler, size, size, len(self.parameters), self.seed)
-            having = [
-                index
-                for index, point in enumerate(points.tolist(), 1)
-                if self._config(point)[parameter] == value
-            ]
+            drawn = self._drawn(size, size)
+            having = [n for n, config in enumerate(drawn, 1) if config[parameter] == value]
             if len(having) >= wanted:
                 return size if fixed else having[wanted - 1]
             size += wanted - len(having)
@@ -230,9 +226,12 @@ class Sweep(metaclass=Declared):
             steps = max(1, of.steps // 2) if arm == "half" else of.steps
             yield self._run(of.index, arm, config, steps, of=of)
 
-    def _config(self, point: Sequence[float]) -> Config:
+    def _drawn(self, size: int, declared: int) -> list[Config]:
+        """Return the first ``size`` configs of a sample declared with ``declared`` points."""
+        space = self.parameters
         try:
-            return self.parameters.config(point)
+            points = unit_points(self.sampler, size, declared, len(space), self.seed)
+            return [space.config(point) for point in points.tolist()]
         except SweepError as error:
             raise SweepError(f"sweep {self.name!r}: {error}") from None
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import math
 import re
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -103,7 +105,8 @@ def levels(found: Iterable[Value]) -> list[Value]:
     """Return the values of a column [n] as those of a parameter.
 
     NaN becomes a blank. A number that is infinite, or larger than any float, becomes text: it has
-    no place on a scale. Where every number is whole, all become ints: 16 and 16.0 are one level.
+    no place on a scale. A tuple that is written as Python writes it becomes one. Where every number
+    is whole, all become ints: 16 and 16.0 are one level.
     """
     items = [_level(item) for item in found]
     if all(item.is_integer() and abs(item) < _WHOLE for item in items if isinstance(item, float)):
@@ -129,7 +132,28 @@ def identity(cell: object) -> str:
 def _level(item: Value) -> Value:
     if isinstance(item, float) and not math.isfinite(item):
         return None if math.isnan(item) else str(item)
+    if isinstance(item, str) and item[:1] == "(":
+        return _tuple(item)
     return str(item) if isinstance(item, int) and abs(item) > _LARGEST else item
+
+
+@cache
+def _tuple(text: str) -> Value:
+    """Return the tuple of plain values that ``text`` is the repr of, or else ``text``."""
+    try:
+        with warnings.catch_warnings(action="ignore"):  # of text that looks like a call
+            found = ast.literal_eval(text)
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return text
+    return found if repr(found) == text and _is_plain(found) else text
+
+
+def _is_plain(found: object) -> bool:
+    if isinstance(found, tuple):
+        return all(map(_is_plain, found))
+    if isinstance(found, float):
+        return math.isfinite(found)
+    return found is None or isinstance(found, bool | int | str)
 
 
 def _is_exact(item: Value) -> TypeGuard[int]:

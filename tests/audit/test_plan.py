@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness import Choice, Given, LogUniform, Pairs, Sweep, Uniform
+from harness import Choice, Given, LogInt, LogUniform, Pairs, Sweep, Uniform
 from harness.audit.coverage import coverage, duplicates
 from harness.audit.plan import PLAN_CODES, audit_plan
 from harness.claims import best_inside, mean_gain, no_worse, still_improves, success_rate
@@ -257,6 +257,13 @@ def test_a_logarithmic_range_is_covered_in_orders_of_magnitude():
     assert of.share == pytest.approx(1 / 3)
     assert of.gap_share == pytest.approx(1 / 3)
     assert of.gap in ((1e-4, 1e-3), (1e-2, 1e-1))
+
+
+def test_whole_numbers_on_a_log_scale_are_covered_in_orders_of_magnitude():
+    of = covered(LogInt(1, 1_000), [10, 20, 100])
+    assert (of.low, of.high, of.levels) == (10, 100, ())
+    assert of.orders == pytest.approx(1.0)
+    assert of.declared == pytest.approx(3.0)
 
 
 def test_a_linear_range_is_covered_in_shares():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from harness import Choice, LogUniform, Uniform, statistics
+from harness import Choice, LogInt, LogUniform, Uniform, statistics
 from harness.claims import best_inside
 from harness.claims.power import sweep_power
 from harness.judging.early import EarlyAnswers, launch_order
@@ -140,6 +140,17 @@ def test_the_bracket_test_needs_eight_runs():
 def test_other_ranges_have_positions_too(drawn):
     found = price("lr_sweet_spot", space={**SPACE, "learning_rate": drawn})
     assert 0.2 < found[0].power < found[2].power
+
+
+def test_whole_numbers_have_their_positions_on_the_scale_they_are_drawn_on():
+    def priced(drawn):
+        asked = {"q": best_inside("width")}
+        space = {"width": drawn, "learning_rate": 1e-7}
+        return [found.power for found in price(None, questions=asked, space=space, arms={})]
+
+    whole, real = priced(LogInt(1_000, 10_000_000)), priced(LogUniform(1_000, 10_000_000))
+    assert whole == pytest.approx(real, abs=0.02)
+    assert whole[2] > 0.4
 
 
 def test_runs_within_levels_are_compared_within_them():

@@ -18,12 +18,18 @@ from tests.tables.tables import write_csv
 
 WORDS = st.text("abcxyz_ ,;\"'é", min_size=1, max_size=8).map(lambda text: f"w{text}w")
 NUMBERS = st.floats(allow_nan=False, allow_infinity=False)
+TUPLES = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**60), 2**60) | NUMBERS | WORDS,
+    lambda inside: st.lists(inside, max_size=3).map(tuple),
+    max_leaves=4,
+).filter(lambda value: isinstance(value, tuple))
 SETTINGS = st.one_of(
     st.lists(NUMBERS, min_size=9, max_size=9),
     st.lists(st.integers(-(2**52), 2**52), min_size=9, max_size=9),
     st.lists(WORDS, min_size=9, max_size=9),
     st.lists(st.booleans(), min_size=9, max_size=9),
     st.lists(st.none() | WORDS, min_size=9, max_size=9),
+    st.lists(st.none() | TUPLES, min_size=9, max_size=9),
 )
 
 

@@ -5,7 +5,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from harness import Choice, LogUniform, Sweep, Uniform
+from harness import Choice, LogInt, LogUniform, Sweep, Uniform
 from harness.refine import refine
 from harness.refine.ranges import decide_range
 from harness.refine.sample import Criteria, sample_of
@@ -169,6 +169,33 @@ def test_a_range_within_zero_to_one_stays_there():
     assert revision(proposal, "dropout").after.low == 0.0
     assert revision(proposal, "dropout").after.high < 0.5
     assert revision(proposal, "momentum").after.high == 1.0
+
+
+def test_whole_numbers_on_a_log_scale_are_cut_and_widened_in_whole_numbers():
+    def falls(config):
+        return -0.3 * np.log(config["width"] / 16) / np.log(64)
+
+    found = revision(refined(sweep_of({"width": LogInt(16, 1024)}), falls), "width")
+    assert found.action == "move"
+    assert type(found.after) is LogInt
+    assert (type(found.after.low), type(found.after.high)) == (int, int)
+    assert 1 <= found.after.low < 16
+    assert 16 < found.after.high < 1024
+    assert "per decade" not in found.why
+
+
+def test_whole_numbers_from_one_on_have_nothing_below():
+    found = revision(refined(sweep_of({"n": LogInt(1, 64)}), lambda c: -0.3 * c["n"]), "n")
+    assert found.after.low == 1
+    assert found.after.high < 64
+    assert "nothing below it was tried" in found.why or "edge" not in found.why
+
+
+def test_a_range_that_is_cut_to_one_whole_number_is_kept():
+    sweep = sweep_of({"n": LogInt(1, 9)}, runs=96)
+    found = revision(refined(sweep, lambda c: -0.4 * (c["n"] > 1)), "n")
+    assert isinstance(found.after, LogInt)
+    assert found.after.low < found.after.high
 
 
 def test_a_choice_of_many_numbers_is_cut_like_a_range():

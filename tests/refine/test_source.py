@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness import Choice, Constant, Given, LogUniform
+from harness import Choice, Constant, Given, LogInt, LogUniform
 from harness.refine import python, refine
 from harness.refine.source import WIDTH, distribution, literal
 from tests import published_broad
@@ -37,18 +37,20 @@ def distinct(values):
 
 choices = st.lists(plain, min_size=1, max_size=6).filter(distinct).map(lambda o: Choice(*o))
 ranges = st.tuples(st.floats(1e-9, 1.0), st.floats(1.5, 1e6)).map(lambda ends: LogUniform(*ends))
+wholes = st.tuples(st.integers(1, 99), st.integers(100, 10**9)).map(lambda ends: LogInt(*ends))
+tuples = st.lists(plain, max_size=3).map(tuple)
 given_ = st.dictionaries(
     st.one_of(st.text("abcdef _", min_size=1, max_size=8), st.integers(0, 99)),
-    st.one_of(choices, ranges, plain),
+    st.one_of(choices, ranges, wholes, plain, tuples),
     min_size=1,
     max_size=4,
 ).map(lambda cases: Given("parent", cases))
 
 
 @settings(max_examples=60)
-@given(st.one_of(choices, ranges, given_, plain.map(Constant)))
+@given(st.one_of(choices, ranges, wholes, given_, (plain | tuples).map(Constant)))
 def test_a_distribution_is_read_back_as_it_was_written(drawn):
-    names = {"Choice": Choice, "LogUniform": LogUniform, "Given": Given}
+    names = {"Choice": Choice, "LogUniform": LogUniform, "LogInt": LogInt, "Given": Given}
     read = eval(distribution(drawn, depth=2, room=10), names)
     assert (read if not isinstance(drawn, Constant) else Constant(read)) == drawn
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness import Choice, Constant, Given, LogUniform, Uniform
+from harness import Choice, Constant, Given, LogInt, LogUniform, Uniform
 from harness.errors import UsageError
 from harness.refine import refine
 from harness.refine.sample import rounded
@@ -24,6 +24,9 @@ from tests.refine.sweeps import revision
         ([1.2e-5, 1.3e-4, 0.00123, 0.0111, 0.5, 0.6], LogUniform(1.2e-5, 0.6)),
         ([0.101, 0.2, 0.3, 0.4004, 0.5], Uniform(0.101, 0.5)),
         ([*range(0, 300, 3)], Choice(0, 27, 54, 81, 108, 135, 162, 189, 216, 243, 270, 297)),
+        ([*range(3, 99, 3)], LogInt(3, 96)),
+        ([1, 2, 4, 8, 16, 32, 64, 128], Choice(1, 2, 4, 8, 16, 32, 64, 128)),
+        ([(64,), (64, 64)], Choice((64,), (64, 64))),
         ([-1.0, -0.5, 0.25, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0], Uniform(-1.0, 7.0)),
     ],
     ids=repr,

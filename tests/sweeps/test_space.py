@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness import Choice, Given, LogUniform, Space, SweepError, Uniform
+from harness import Choice, Given, LogInt, LogUniform, Space, SweepError, Uniform
+from harness.sweeps.sampling import SAMPLERS, unit_points
 from harness.sweeps.strategies import configs
 
 UNIT = st.floats(0, 1, exclude_max=True)
@@ -14,7 +15,7 @@ UNIT = st.floats(0, 1, exclude_max=True)
 @given(UNIT, UNIT)
 def test_quantile_functions_do_not_fall(u, v):
     low, high = sorted((u, v))
-    for distribution in (Uniform(-2, 3), LogUniform(1e-7, 2e-6)):
+    for distribution in (Uniform(-2, 3), LogUniform(1e-7, 2e-6), LogInt(1, 900)):
         assert distribution.quantile(low, {}) <= distribution.quantile(high, {})
     choice = Choice("a", "b", "c", weights=(1, 2, 3))
     order = choice.options.index
@@ -25,6 +26,35 @@ def test_quantile_functions_do_not_fall(u, v):
 def test_values_stay_in_range(u):
     assert 1e-7 <= LogUniform(1e-7, 2e-6).quantile(u, {}) <= 2e-6
     assert -2 <= Uniform(-2, 3).quantile(u, {}) <= 3
+
+
+@given(UNIT, st.integers(1, 10**12), st.integers(1, 10**12))
+def test_whole_numbers_on_a_log_scale_stay_whole_and_in_range(u, low, more):
+    drawn = LogInt(low, low + more).quantile(u, {})
+    assert type(drawn) is int
+    assert low <= drawn <= low + more
+
+
+def test_whole_numbers_on_a_log_scale_are_as_likely_as_their_share_of_it():
+    low, high, points = 1, 12, 200_000
+    drawn = [LogInt(low, high).quantile((i + 0.5) / points, {}) for i in range(points)]
+    whole = math.log((high + 0.5) / (low - 0.5))
+    for k in range(low, high + 1):
+        share = math.log((k + 0.5) / (k - 0.5)) / whole
+        assert drawn.count(k) / points == pytest.approx(share, abs=2e-5)
+    assert LogInt(1, 12).quantile(0.0, {}) == 1
+    assert LogInt(1, 12).quantile(1.0, {}) == 12
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_every_sampler_draws_whole_numbers_over_the_whole_range(sampler):
+    space = Space({"width": LogInt(4, 512), "depth": LogInt(1, 3)})
+    drawn = [space.config(point) for point in unit_points(sampler, 64, 64, 2, 0).tolist()]
+    widths = sorted(config["width"] for config in drawn)
+    assert widths[0] < 8
+    assert widths[-1] > 256
+    assert 30 <= widths[32] <= 70  # the middle of 4 to 512 on the logarithmic scale is 45
+    assert {config["depth"] for config in drawn} == {1, 2, 3}
 
 
 def test_log_uniform_halves_its_orders_of_magnitude():
@@ -61,6 +91,7 @@ SPACE = Space(
         "learning_rate": LogUniform(1e-7, 2e-6),
         "batch_size": Choice(4, 8),
         "generations": Given("batch_size", {4: Choice(20, 30), 8: Choice(16)}),
+        "width": LogInt(16, 1024),
         "seedless": 3,
     }
 )
@@ -70,6 +101,7 @@ SPACE = Space(
 def test_strategy_draws_consistent_configs(config):
     assert config["generations"] in {4: (20, 30), 8: (16,)}[config["batch_size"]]
     assert 1e-7 <= config["learning_rate"] <= 2e-6
+    assert 16 <= config["width"] <= 1024
     assert config["seedless"] == 3
     assert hash(config) == hash(config.replace())
 
@@ -77,6 +109,7 @@ def test_strategy_draws_consistent_configs(config):
 def test_space_describes_itself():
     described = SPACE.describe()
     assert described["learning_rate"] == "log-uniform 1e-07 to 2e-06 (1.3 orders of magnitude)"
+    assert described["width"] == "log-uniform whole numbers 16 to 1024 (1.8 orders of magnitude)"
     assert described["generations"] == "by batch_size: 4: 20, 30; 8: 16"
 
 
@@ -102,6 +135,7 @@ def test_space_describes_itself():
         (lambda: Space({"a": Given("b", x=1), "b": Given("a", x=1)}), "in a circle"),
         (lambda: Space({"a": Given("b", x=1), "b": Choice("x", "y")}), "no case for b = 'y'"),
         (lambda: Space({"a": Given("b", x=1), "b": Uniform(0, 1)}), "which is a range"),
+        (lambda: Space({"a": Given("b", {1: 1, 2: 2}), "b": LogInt(1, 2)}), "which is a range"),
         (lambda: Space({"learning_rate": 0.0}), "learning_rate: 0.0 is not above zero"),
         (lambda: Space({"learning_rate": Choice(1e-6, -1e-6)}), "-1e-06 is not above zero"),
         (lambda: Space({"learning_rate": Uniform(-1, 1)}), "-1 is not above zero"),

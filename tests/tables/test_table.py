@@ -109,3 +109,26 @@ def test_what_is_numeric():
     assert not is_numeric([1, True])
     assert not is_numeric([1, "a"])
     assert not is_numeric([None])
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("(64,)", (64,)),
+        ("(64, (0.5, None, True, 'a'))", (64, (0.5, None, True, "a"))),
+        ("()", ()),
+        ("(64)", "(64)"),
+        ("(64,64)", "(64,64)"),  # nobody's repr
+        ("(1e999,)", "(1e999,)"),
+        ("(1, [2])", "(1, [2])"),
+        ("(1, b'2')", "(1, b'2')"),
+        ("(see below)", "(see below)"),
+        ("(1) (2)", "(1) (2)"),
+        ("(" * 5_000, "(" * 5_000),
+        ("(" * 100 + "1," + "),)" * 100, "(" * 100 + "1," + "),)" * 100),
+    ],
+)
+def test_a_tuple_as_python_writes_it_is_one(text, expected):
+    found = levels([text, None])
+    assert found == [expected, None]
+    assert type(found[0]) is type(expected)
