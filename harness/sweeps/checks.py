@@ -104,9 +104,9 @@ def count(what: str, value: object, least: int = 1) -> int:
 
 
 def text(what: str, value: object, example: str) -> str:
-    """Return ``value`` as text that is not empty; `SweepError` where it is not."""
-    if not isinstance(value, str) or not value:
-        raise SweepError(f"{what} is {shown(value)}; expected text, as {example!r}")
+    """Return ``value`` as text that can be printed and is not empty; `SweepError` for others."""
+    if not isinstance(value, str) or not value or not value.isprintable():
+        raise SweepError(f"{what} is {shown(value)}; expected text in one line, as {example!r}")
     return str.__str__(value)
 
 

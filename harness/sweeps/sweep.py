@@ -364,8 +364,8 @@ class Sweep(metaclass=Declared):
         found = getattr(module, named, self.trainer if module is None else None)
         if not inspect.isfunction(self.trainer) or "<" in named or found is not self.trainer:
             raise SweepError(
-                f"trainer {self.trainer!r} must be a function at the top level of a file, under "
-                "its own name, since workers load it by name"
+                f"trainer {shown(self.trainer)} must be a function at the top level of a file, "
+                "under its own name, since workers load it by name"
             )
 
 

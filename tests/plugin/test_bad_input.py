@@ -1,6 +1,8 @@
 """What cannot be run is one line, before anything is trained."""
 
+import re
 import sqlite3
+import textwrap
 
 import pytest
 
@@ -62,25 +64,81 @@ def test_a_bad_option_is_one_line_and_a_usage_error(sweeps, options, said):
     assert sweeps.trained == []
 
 
+def test_a_backend_that_there_is_not_is_refused_before_training(sweeps, monkeypatch):
+    monkeypatch.setattr("harness.training.backends._installed", lambda module: True)
+    sweeps.write(body=GRPO)
+    result = sweeps.run("--sweep", "toy", "--sweep-backend", "trch")
+    assert result.ret == 4
+    assert "backend 'trch' is not one of auto, torch, jax; did" in result.stderr.str()
+
+
+def with_arm(arm):
+    return GRPO.replace("arms={}", f"arms={{{arm}}}")
+
+
 @pytest.mark.parametrize(
     ("body", "options", "said"),
     [
-        (GRPO, ["--sweep-backend", "trch"], "backend 'trch' is not one of auto, torch, jax; did"),
         (GRPO.replace("arms", "task='adition', arms"), [], "did you mean 'addition'?"),
         (GRPO.replace("generations=4", "generations=1"), [], "generations is 1; expected a whole"),
         (GRPO.replace("generations=4", "generation=4"), [], "did you mean 'generations'?"),
         (GRPO.replace(", generations=4", ""), [], "a config of GRPO needs generations"),
+        (GRPO.replace("=8", "=4.5"), [], "batch_size is 4.5; expected a whole number of at"),
+        (GRPO.replace("=8", "=Uniform(4, 8)"), [], "; expected a whole number of at least 1"),
+        (GRPO.replace("=8", "='8'"), [], "batch_size is '8'; expected a whole number of at least 1"
+                                         "; write it without quotes: 8"),
+        (GRPO.replace("=8", "=(8, 8)"), [], "batch_size is (8, 8); expected a whole number"),
+        (GRPO.replace("=8", "=Choice(8, 9000)"), [],
+         "batch_size is 9000; expected at most the 7076 training prompts of task 'addition'"),
+        (with_arm("'batch_size': Pairs(1, (9000,))"), [], "batch_size is 9000; expected at most"),
+        (with_arm("'learning_rate': Pairs(1, (-1.0,))"), [], "learning_rate is -1.0; expected a"),
+        (GRPO.replace("=8", "=8, lr_schedule='cosin'"), [], "lr_schedule is 'cosin'; expected one"),
+        (GRPO.replace("=8", "=8, kl_coef=-1"), [], "kl_coef is -1; expected a finite number"),
+        (GRPO.replace("arms", "sampler='latin_hypercube', arms"), ["runs 9"],
+         "a latin hypercube sample of 8 runs cannot be enlarged to 9"),
+        (GRPO, ["arms placbo"], "arm 'placbo' is in none of the chosen sweeps, which have none"),
     ],
-)
-def test_what_the_trainer_cannot_train_is_refused_before_it_begins(
-    sweeps, monkeypatch, body, options, said
+)  # fmt: skip
+def test_what_pytest_refuses_before_training_sweep_plan_refuses_in_the_same_words(
+    sweeps, sweep, monkeypatch, body, options, said
 ):
     monkeypatch.setattr("harness.training.backends._installed", lambda module: True)
     sweeps.write(body=body)
-    result = sweeps.run("--sweep", "toy", *options)
+    given = [word for option in options for word in f"--sweep-{option}".split()]
+    result = sweeps.run("--sweep", "toy", *given)
+    assert result.ret in (2, 4)
+    text = result.stderr.str() + result.stdout.str()
+    assert "Traceback" not in text
+    status, _, err = sweep(f"plan toy {' '.join(f'--{option}' for option in options)}")
+    assert status == 2
+    assert said in err
+    assert err.count("\n") == 1
+    assert err.removeprefix("sweep: error: ").strip() in text
+    assert sweeps.trained == []
+
+
+@pytest.mark.parametrize(
+    ("body", "options", "said"),
+    [
+        (GRPO.replace("=8", "=9000"), [], "sweep 'toy': batch_size is 9000; expected at most"),
+        ("sweep = toy(sampler='latin_hypercube')", ["--sweep-runs", "9"], "cannot be enlarged"),
+    ],
+)
+def test_xdist_s_controller_refuses_it_in_one_line(sweeps, monkeypatch, body, options, said):
+    monkeypatch.setattr("harness.training.backends._installed", lambda module: True)
+    sweeps.write(body=body)
+    result = sweeps.run("--sweep", "toy", "-n", "1", *options)
     assert result.ret == 4
     assert said in result.stderr.str()
-    assert "Traceback" not in result.stderr.str() + result.stdout.str()
+    assert "INTERNALERROR" not in result.stdout.str()
+
+
+def test_what_all_runs_of_a_part_can_be_trained_with_is_not_refused(sweeps, sweep, monkeypatch):
+    """An arm that is left out is not trained."""
+    monkeypatch.setattr("harness.training.backends._installed", lambda module: True)
+    sweeps.write(body=with_arm("'batch_size': Pairs(1, (9000,))"))
+    assert sweep("plan toy --arms none")[0] == 0
+    assert sweep("plan toy")[0] == 2
 
 
 def test_a_backend_that_is_not_installed_comes_with_the_line_that_installs_it(sweeps, monkeypatch):
@@ -111,6 +169,12 @@ def test_a_backend_that_is_not_installed_comes_with_the_line_that_installs_it(sw
         ("a = toy()\nb = toy()", "sweep 'toy' is declared"),
         ("sweep = toy(questions=dict(q=best_inside('lr')))", "names the parameter 'lr'"),
         ("sweep = toy(runs=0)", "runs is 0"),
+        ("sweep = toy(space=dict(x=Choice([64], [128])), arms={})", "[64] is a list; write a tup"),
+        ("sweep = toy(space=dict(x=Choice(1.0, float('nan'))), arms={})", "nan is not a finite"),
+        ("sweep = toy(space=dict(learning_rate='1e-6'))", "'1e-6' is not a number; write it with"),
+        ("sweep = toy(space=dict(x=Choice(len, abs)), arms={})", "is a function; write its name"),
+        ("sweep = toy(model='gpt2')", "Sweep has no argument 'model' (it has: name, runs, "),
+        ("sweep = toy(questions=dict(q=still_improves(since='5')))", "since is '5'; expected"),
     ],
 )
 def test_a_bad_sweep_is_one_line_with_its_place(sweeps, body, said):
@@ -122,6 +186,37 @@ def test_a_bad_sweep_is_one_line_with_its_place(sweeps, body, said):
     assert "Traceback" not in text
     assert "experiments/test_toy.py" in text or "test_toy.py" in text
     assert sweeps.trained == []
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ("sweep = toy(space=dict(x=Choice([64], [128])), arms={})", "[64] is a list; write a tup"),
+        ("sweep = toy(space=dict(x=Choice(1.0, float('nan'))), arms={})", "nan is not a finite"),
+        ("sweep = toy(space=dict(x=Odd()), arms={})", "its distribution draws nan is not a finit"),
+        ("sweep = toy(model='gpt2')", "Sweep has no argument 'model' (it has: name, runs, "),
+    ],
+)
+def test_a_bad_sweep_stops_no_sweep_of_another_file(sweeps, sweep, body, said):
+    odd = """
+    class Odd:
+        quantile = lambda self, u, given: float("nan")
+        values = lambda self: (0, 1)
+        describe = lambda self: "odd"
+    """
+    sweeps.write(body=textwrap.dedent(odd) + body)
+    sweeps.write(file="test_good", body="good = toy('good', arms={})")
+    status, out, err = sweep("list")  # which shows the others
+    assert status == 0
+    assert "good" in out
+    assert re.search(r"^not read: experiments/test_toy.py:\d+: .*" + re.escape(said), err)
+    assert err.count("\n") == 1
+    assert sweep("plan good")[0] == 0
+    status, _, err = sweep("plan toy")
+    assert status == 2
+    assert err.startswith("sweep: error: no sweep 'toy'; there are good")
+    assert said in err
+    assert err.count("\n") == 1
 
 
 def test_a_duplicate_in_another_file_is_named(sweeps):
