@@ -81,11 +81,13 @@ class Curve:
 class Arm:
     """An arm beside the main runs it is matched with.
 
-    An arm of a parameter sets it to ``value``. ``difference`` is the mean of arm minus main over
-    ``pairs`` pairs. ``moved`` is the number of runs whose ΔPerf is not exactly zero.
+    An arm of a parameter sets it to ``value``, which may be None. ``difference`` is the mean of arm
+    minus main over ``pairs`` pairs. ``moved`` is the number of runs whose ΔPerf is not exactly
+    zero.
     """
 
     name: str
+    is_of_parameter: bool
     value: Value
     side: Side
     difference: Estimate
@@ -214,6 +216,7 @@ def arms(
             rows.append(
                 Arm(
                     name=name,
+                    is_of_parameter=any(name in result.run.config for result in results),
                     value=value,
                     side=side(name, results, seed, rule, metric=metric),
                     difference=statistics.mean_interval(differences, LEVEL),

@@ -307,7 +307,7 @@ def arms_blocks(report: Report, digits: Digits) -> tuple[Block, ...]:
 
 def arm_label(arm: Arm) -> str:
     """Return an arm's name, with the value it sets where it has one."""
-    return arm.name if arm.value is None else f"{arm.name} {cell(arm.value)}"
+    return f"{arm.name} {cell(arm.value)}" if arm.is_of_parameter else arm.name
 
 
 def _arm_row(arm: Arm, digits: Digits, knows_success: bool) -> tuple[str, ...]:
