@@ -311,3 +311,46 @@ def test_time_is_estimated_by_completions_where_configs_have_them():
     assert (cost.completions, cost.seconds, cost.stored) == (800, pytest.approx(16.0), 3)
     none = estimate(planned, [], "nothing is stored")
     assert (none.seconds, none.why) == (None, "nothing is stored")
+
+
+DEPTHS = """
+sweep = toy(
+    runs={runs},
+    space=dict(learning_rate=LogUniform(1e-7, 1e-6), max_depth=Choice(2, 4, 8)),
+    arms=dict(max_depth=Pairs({pairs}, values=(2, 8))),
+    questions=dict(max_depth=no_worse("max_depth", 4, than=(2, 8))),
+)
+"""
+
+
+def test_too_few_pairs_are_named_with_a_number_that_is_enough_by_plan_and_by_verdict(sweeps, sweep):
+    def arm_of(out):
+        return next(line for line in out.splitlines() if line.startswith("max_depth  "))
+
+    def flat(words):
+        return " ".join(words.split())
+
+    sweeps.write(body=DEPTHS.format(runs=20, pairs=12))
+    out = sweep("plan toy")[1]
+    (few,) = {int(n) for n in re.findall(r"the first (\d+) runs of max depth 4, with", flat(out))}
+    assert few < 12
+    assert "max depth 2, 8 (12 were asked for)" in flat(out)
+    (runs,) = {int(n) for n in re.findall(r"in a sweep of runs=(\d+), of which", flat(out))}
+    needed = (
+        f"an arm max_depth=Pairs(12, values=(2, 8)) in a sweep of runs={runs}, of which 12 have "
+    )
+    needed += f"max depth 4 ({few} of 20 have it now)"
+    assert f"warning: unanswerable: max_depth cannot be supported: pairs: {few} with 2" in flat(out)
+    assert needed in flat(out)
+    options = ("--sweep-arms", "none", "--sweep-fail-on", "failed")
+    said = sweeps.run("--sweep", "toy", *options).stdout.str()
+    assert f"needs: {needed}, run with --sweep-arms max_depth" in flat(said)
+    assert arm_of(out).split()[1] == str(2 * few)  # no run is wasted
+
+    sweeps.write(body=DEPTHS.format(runs=runs, pairs=12))
+    out = sweep("plan toy")[1]
+    assert "the first 12 runs of max depth 4, with max depth 2, 8" in flat(out)
+    assert "asked for" not in flat(out)
+    assert "cannot be supported" not in flat(out)
+    (asked,) = data(sweep, "plan toy")["power"]
+    assert (asked["n"], asked["unit"]) == (12, "pairs")
