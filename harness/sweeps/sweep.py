@@ -7,7 +7,7 @@ import inspect
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -350,7 +350,7 @@ class Sweep(metaclass=Declared):
             isinstance(one, str | os.PathLike) and str(one) for one in given
         ):
             raise SweepError(
-                f"depends_on is {given!r}; expected a list of files, folders and packages"
+                f"depends_on is {shown(given)}; expected a list of files, folders and packages"
             )
         if self.trainer is None:
             if given:

@@ -109,7 +109,16 @@ AS_SETTINGS = {
     },
     **{
         name: lambda one, name=name: sweep(**{name: one})
-        for name in ("margin", "min_gain", "sampler", "task", "baseline", "trainer", "model")
+        for name in (
+            "margin",
+            "min_gain",
+            "sampler",
+            "task",
+            "baseline",
+            "trainer",
+            "model",
+            "depends_on",
+        )
     },
     "placebo": lambda one: sweep(space={"learning_rate": 1}, arms={"placebo": one}),
     "pairs": lambda one: sweep(arms={"x": Pairs(one, (3,))}),
