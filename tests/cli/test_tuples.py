@@ -6,7 +6,10 @@ from pathlib import Path
 import pytest
 
 from harness import Choice, LogInt
+from harness.judging.reference import load as load_reference
+from harness.plugin.declared import discover
 from harness.refine.source import distribution
+from harness.sweeps.plan import Selection, plan
 from harness.tables import read_runs
 from tests.cli.helpers import data, stored
 from tests.refine.sweeps import load
@@ -75,6 +78,19 @@ def test_every_verb_takes_them(trained, sweep, tmp_path):
     assert "LogInt(" in code
     assert "(64, 64)" in code
     assert '"(64, 64)"' not in code
+
+
+def test_a_night_is_compared_with_a_reference_of_them(trained, sweep):
+    assert sweep("report toy --save-reference")[0] == 0
+    found = trained.run("--sweep", "toy", "--sweep-fail-on", "failed,regressed", "--sweep-fresh")
+    assert found.ret == 0
+    path = trained.path / ".sweep/reports/toy/reference.json"
+    (sweep_,) = discover([trained.path / "experiments"]).values()
+    read = load_reference(path, {"toy": plan(sweep_, Selection())})
+    configs = {
+        run.run.id: run.run.config for run in (*read.evidence.runs, *read.evidence.arms["hidden"])
+    }
+    assert configs == {run.run.id: run.run.config for run in stored()}
 
 
 @pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet"])

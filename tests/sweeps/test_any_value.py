@@ -22,6 +22,7 @@ from harness.report.documents.analysis import document
 from harness.report.renderers.document_json import analysis_data
 from harness.report.renderers.terminal import render_document
 from harness.store import Store
+from harness.store.codec import decode, encode_outcome, encode_run
 from harness.sweeps.plan import Selection, plan
 from harness.tables.exporting import run_columns, text_of
 
@@ -170,7 +171,9 @@ def come_back(made, store):
     for index, (key, run) in enumerate(planned.runs.items()):
         gain = 0.01 * (index % 3 - run.index)
         outcome = Outcome("completed", 0.5, 0.5 + gain, gain, delta_perf_se=0.01)
-        store.save(Result(key, run, planned.conditions, outcome))
+        result = Result(key, run, planned.conditions, outcome)
+        store.save(result)
+        assert decode(key, encode_run(run), None, *encode_outcome(result)).run == run
     found = store.of(planned.runs)
     results = [found[key] for key in planned.runs]
     evidence = evidence_of(made, results)
