@@ -9,11 +9,12 @@ import shutil
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING
 
 from harness.errors import UsageError, nearest
 from harness.session.arguments import HOME, arms
 from harness.session.options import OPTIONS
+from harness.session.progress import rewrites
 from harness.sweeps.plan import Selection, check_arms, place
 from harness.sweeps.sweep import Sweep
 
@@ -168,11 +169,6 @@ def width() -> int:
 def colour() -> bool:
     """Return whether to use colour: on a terminal that has it, unless NO_COLOR is set."""
     return rewrites(sys.stdout) and not os.environ.get("NO_COLOR")
-
-
-def rewrites(stream: TextIO) -> bool:
-    """Return whether ``stream`` is a terminal that understands escape codes."""
-    return stream.isatty() and os.environ.get("TERM") != "dumb"
 
 
 def print_json(data: object) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from harness.cli import common, stored
 from harness.errors import UsageError
 from harness.records import Result, finite
+from harness.session.progress import rewrites
 
 if TYPE_CHECKING:
     from harness.store import Store
@@ -56,7 +57,7 @@ def show(results: Sequence[Result], *, every: bool) -> None:
     """Print a table of runs; of many, on a terminal, the number of each kind unless ``every``."""
     if not results:
         print("no runs")
-    elif len(results) > MANY and common.rewrites(sys.stdout) and not every:
+    elif len(results) > MANY and rewrites(sys.stdout) and not every:
         print("\n".join(_counted(results)))
     else:
         print("\n".join(_listed(results)))

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence, Set
-from contextlib import nullcontext
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,9 +11,9 @@ from harness.errors import HarnessError, UsageError, nearest
 from harness.plugin import signals
 from harness.plugin.declared import Declared, collect
 from harness.plugin.items import QuestionItem, RunItem, SweepItem, sweep_of, values
+from harness.plugin.progress import WorkersProgress, observer
 from harness.plugin.state import STATE, State, shown
 from harness.records import Run
-from harness.session.progress import LiveLine, LogLine, Observer
 from harness.session.session import SweepSession
 from harness.sweeps.discovery import sweeps_in
 from harness.sweeps.plan import ANSWERED, check_arms, planned
@@ -35,6 +33,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     state.found = {name: (sweep, found.files[name]) for name, sweep in found.sweeps.items()}
     state.unread = list(found.unread.values())
     _open(config, {name: _runs(state, sweep) for name, sweep in _chosen(state).items()})
+    config.pluginmanager.register(WorkersProgress(state.slot.ready), "sweep-workers-progress")
     reporter = config.pluginmanager.get_plugin("terminalreporter")
     if reporter is not None:
         for line in pytest_report_collectionfinish(config):
@@ -148,7 +147,7 @@ def _chosen(state: State) -> dict[str, Sweep]:
 def _open(config: pytest.Config, selected: Mapping[str, Iterable[Run]]) -> None:
     """Open a session for the selected runs of each chosen sweep."""
     state = config.stash[STATE]
-    session = SweepSession(state.settings, state.sweeps, _observer(config))
+    session = SweepSession(state.settings, state.sweeps, observer(config))
     try:
         if state.settings.selection.arms:
             check_arms(state.settings.selection.arms, _chosen(state).values())
@@ -170,16 +169,3 @@ def _remember(state: State, sweep: Sweep, file: Path) -> None:
 
 def _runs(state: State, sweep: Sweep) -> Sequence[Run]:
     return planned(sweep, state.settings.selection) if sweep.name in state.wanted else sweep.plan()
-
-
-def _observer(config: pytest.Config) -> Observer:
-    reporter = config.pluginmanager.get_plugin("terminalreporter")
-    if reporter is None or config.get_verbosity() < 0:
-        return Observer()
-    writer = config.get_terminal_writer()
-    capture = config.pluginmanager.get_plugin("capturemanager")
-    uncaptured = capture.global_and_fixture_disabled if capture is not None else nullcontext
-    if writer._file.isatty():
-        column = partial(getattr, writer, "width_of_current_line")
-        return LiveLine(writer._file, writer.fullwidth, column, uncaptured)
-    return LogLine(writer._file, writer.fullwidth, uncaptured)

@@ -42,7 +42,7 @@ def keep(*results):
 
 
 def terminal(monkeypatch, is_one=True):
-    monkeypatch.setattr(runs.common, "rewrites", lambda stream: is_one)
+    monkeypatch.setattr(runs, "rewrites", lambda stream: is_one)
     monkeypatch.setenv("NO_COLOR", "1")
 
 
