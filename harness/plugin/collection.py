@@ -10,7 +10,7 @@ import pytest
 from harness.errors import HarnessError, UsageError, nearest
 from harness.plugin import signals
 from harness.plugin.declared import Declared, collect
-from harness.plugin.items import QuestionItem, RunItem, SweepItem, sweep_of, values
+from harness.plugin.items import QuestionItem, RunItem, SweepItem, question_id, sweep_of, values
 from harness.plugin.progress import WorkersProgress, observer
 from harness.plugin.state import STATE, State, shown
 from harness.records import Run
@@ -24,7 +24,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     """Check in xdist's controller, which collects nothing, that its workers can run the sweeps."""
     config = session.config
     state = config.stash[STATE]
-    if state.role != "controller" or not state.wanted or config.getoption("collectonly"):
+    if state.role != "controller" or not state.wanted or not state.runs_tests:
         return
     try:
         collect(session, found := Declared())
@@ -58,7 +58,7 @@ def parametrize(metafunc: pytest.Metafunc, asked: Set[str]) -> None:
             for sweep in sweeps
             for id_ in sweep.questions
         ]
-        ids = [f"{item.sweep.name}-{item.id}" for item in questions]
+        ids = [question_id(item.sweep.name, item.id) for item in questions]
         metafunc.parametrize("question", questions, ids=ids)
     if "sweep" in asked:
         whole = [SweepItem(slot=state.slot, declared=sweep) for sweep in sweeps]
@@ -93,7 +93,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     if session.testsfailed and not config.getoption("continue_on_collection_errors"):
         return
     _chosen(state)
-    if config.getoption("collectonly"):
+    if not state.runs_tests:
         return
     selected: dict[str, dict[str, Run]] = {name: {} for name in state.wanted}
     for item in session.items:

@@ -63,7 +63,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     sweeps = state.slot.session
     if sweeps is None:
         return
-    from harness.report.renderers.write import write_report
+    from harness.report.renderers.write import remove_superseded, write_report
 
     try:
         sweeps.stop()
@@ -84,6 +84,8 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
             folder = sweeps.report_folder(name)
             write_report(report, folder)
             state.reports.append((report, folder))
+            if folder != (smoke := sweeps.smoke_folder(name)):
+                state.removed.append(remove_superseded(report, smoke))
         except UsageError as error:
             state.reports.append((report, str(error)))
     pytest_unconfigure(session.config)
@@ -115,6 +117,10 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
             terminalreporter.write_line(f"\nreport: {shown(where, config)}/report.{{html,md,json}}")
         else:
             terminalreporter.write_line(f"\nreport not written: {where}", red=True)
+    for folder in filter(None, state.removed):
+        terminalreporter.write_line(
+            f"removed: the report in {shown(folder, config)}, of a part of this sweep"
+        )
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

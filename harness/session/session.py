@@ -16,6 +16,7 @@ from harness.judging.stored import (
     not_counted,
     question_hashes,
     report_folder,
+    smoke_folder,
 )
 from harness.records import Result, Run
 from harness.session.answers import Answers, in_order
@@ -241,6 +242,10 @@ class SweepSession:
         settled = self.report(name).settled
         folder = report_folder(self._plans[name], self._baseline, settled=settled)
         return self.settings.reports / folder
+
+    def smoke_folder(self, name: str) -> Path:
+        """Return the folder of reports of a part of a chosen sweep."""
+        return self.settings.reports / smoke_folder(self._plans[name], self._baseline)
 
     def missing(self, name: str) -> Shortfall | None:
         """Return the runs of a chosen sweep that are needed and not finished; None if all are."""

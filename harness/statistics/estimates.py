@@ -20,6 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import special, stats
 
 from harness.statistics.values import (
+    FEWEST_WITH_INTERVAL,
     Estimate,
     FloatArray,
     as_values,
@@ -71,10 +72,13 @@ def _proportion(
 
 
 def mean_interval(values: ArrayLike, level: float = 0.95) -> Estimate:
-    """Return the mean of ``values`` [n] with Student's interval; unbounded where n < 2."""
+    """Return the mean of ``values`` [n] with Student's interval.
+
+    Unbounded where there are fewer than `FEWEST_WITH_INTERVAL`.
+    """
     x = as_values(values)
     check_level(level)
-    if x.size < 2:
+    if x.size < FEWEST_WITH_INTERVAL:
         return Estimate(_mean(x), -math.inf, math.inf, level, x.size, "Student's t")
     half = float(stats.t.ppf((1 + level) / 2, x.size - 1) * np.std(x, ddof=1) / math.sqrt(x.size))
     return Estimate(_mean(x), _mean(x) - half, _mean(x) + half, level, x.size, "Student's t")
@@ -85,13 +89,14 @@ def bca_mean(
 ) -> Estimate:
     """Return the mean of ``values`` [n] with its bias-corrected, accelerated bootstrap interval.
 
-    Unbounded where n < 2 or all values are equal (there is nothing to resample). From 2,000 values
-    on it is Student's interval, which is then the same for less.
+    Unbounded where there are fewer than `FEWEST_WITH_INTERVAL`, or all values are equal (there is
+    nothing to resample). From 2,000 values on it is Student's interval, which is then the same for
+    less.
     """
     x = as_values(values)
     check_level(level)
     method = "BCa bootstrap"
-    if x.size < 2 or is_constant(x):
+    if x.size < FEWEST_WITH_INTERVAL or is_constant(x):
         return Estimate(_mean(x), -math.inf, math.inf, level, x.size, method)
     if x.size > _BCA_LIMIT:
         return mean_interval(x, level)
@@ -120,12 +125,13 @@ def interquartile_mean(
 
     The lowest and highest ⌊n/4⌋ values are left out, as in Agarwal et al. (2021). Beyond 2,000
     values the interval is Student's, with the standard error of a trimmed mean from the winsorised
-    values (Tukey & McLaughlin 1963), which is then the same for less.
+    values (Tukey & McLaughlin 1963), which is then the same for less. Unbounded where there are
+    fewer than `FEWEST_WITH_INTERVAL`.
     """
     x = as_values(values)
     check_level(level)
     method = "IQM, percentile bootstrap"
-    if x.size < 2:
+    if x.size < FEWEST_WITH_INTERVAL:
         return Estimate(_mean(x), -math.inf, math.inf, level, x.size, method)
     cut = x.size // 4
     value = float(np.sort(x)[cut : x.size - cut].mean())

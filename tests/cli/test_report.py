@@ -58,6 +58,19 @@ def test_a_report_on_less_is_marked_and_kept_apart(sweep, trained):
     assert (report["scaled_down"], report["complete"]) == (True, False)
 
 
+def test_a_whole_report_removes_that_of_a_part_and_nothing_else(sweep, trained):
+    smoke = trained.path / ".sweep" / "reports" / "toy-smoke"
+    sweep("report toy --runs 2 --arms none")
+    (smoke / "reference.json").write_text("{}")
+    out = sweep("report toy")[1]
+    assert f"removed: the report in {smoke}, of a part of this sweep" in out
+    assert [path.name for path in smoke.iterdir()] == ["reference.json"]
+    assert "removed" not in sweep("report toy")[1]
+    (smoke / "report.json").write_text('{"sweep": "toy-smoke"}')  # a sweep of that name
+    assert "removed" not in sweep("report toy")[1]
+    assert (smoke / "report.json").exists()
+
+
 def test_strict_is_for_claims_that_are_refuted(sweep, declared, monkeypatch):
     monkeypatch.setenv("GAIN", "-0.05")
     declared.run("--sweep", "toy", "--sweep-fail-on", "failed")

@@ -226,3 +226,40 @@ def test_signal_handlers_are_put_back(sweeps, monkeypatch):
     )
     result = sweeps.pytester.run(sys.executable, "-c", NOTEBOOK)
     assert result.outlines[-1] == f"status {int(pytest.ExitCode.INTERRUPTED)} True"
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        "--fixtures",
+        "--fixtures-per-test",
+        "--collect-only",
+        "--markers",
+        "--setup-plan",
+        "--setup-only",
+        "--cache-show",
+        "--version",
+        "--help",
+    ],
+)
+def test_nothing_is_reported_where_no_test_is_called(sweeps, option):
+    sweeps.write()
+    result = sweeps.run("--sweep", "toy", option)
+    assert result.ret == 0
+    assert not (sweeps.path / ".sweep").exists()
+    assert "sweep toy" not in result.stdout.str()
+
+
+def test_the_report_of_a_part_goes_when_the_whole_sweep_is_in(sweeps):
+    sweeps.write()
+    smoke = sweeps.path / ".sweep/reports/toy-smoke"
+    said = sweeps.run("--sweep", "toy", "--sweep-runs", "3").stdout.str()
+    assert sorted(path.name for path in smoke.iterdir()) == [
+        "report.html",
+        "report.json",
+        "report.md",
+    ]
+    assert "removed" not in said
+    result = sweeps.run("--sweep", "toy")
+    result.stdout.fnmatch_lines(["removed: the report in .sweep/reports/toy-smoke, of a part *"])
+    assert not smoke.exists()

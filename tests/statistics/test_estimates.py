@@ -104,6 +104,19 @@ def test_a_mean_without_spread_has_no_interval(values):
     assert (interval.low, interval.high) == (-math.inf, math.inf)
 
 
+@pytest.mark.parametrize("n", range(4))
+def test_no_mean_of_one_or_two_has_an_interval(n):
+    values = [0.1, 0.4, 0.2][:n]
+    found = [
+        statistics.mean_interval(values),
+        statistics.bca_mean(values, np.random.default_rng(0)),
+        statistics.interquartile_mean(values, np.random.default_rng(0)),
+    ]
+    for one in found:
+        assert math.isfinite(one.low) == math.isfinite(one.high) == (n >= 3)
+        assert (one.n, math.isfinite(one.value)) == (n, n > 0)
+
+
 def test_bca_leans_towards_the_long_tail():
     values = np.concatenate([np.full(20, 0.1), [-0.6, -0.5, -0.4], np.linspace(0.0, 0.2, 20)])
     interval = statistics.bca_mean(values, np.random.default_rng(0))

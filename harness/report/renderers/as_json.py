@@ -80,7 +80,9 @@ def run_data(result: Result) -> dict[str, Any]:
 
 def _question(verdict: Verdict) -> dict[str, Any]:
     return {
-        **picked(verdict, "id question claim verdict answer estimate low high level"),
+        **picked(verdict, "id question claim"),
+        "asked": bool(verdict.claim),
+        **picked(verdict, "verdict answer estimate low high level"),
         **picked(verdict, "p_value p_holm n method reason"),
         "needs": list(map(str, verdict.needs)),
         "beside": list(verdict.details),

@@ -16,7 +16,7 @@ from harness.report.blocks import (
     Text,
     Verdicts,
 )
-from harness.report.documents.sweep import VERDICT_NAMES, document
+from harness.report.documents.sweep import document, tally
 from harness.report.model import Report
 from harness.report.renderers import svg
 from harness.report.renderers.page import PAGE, STYLE, TABLE, VERDICTS
@@ -46,11 +46,10 @@ class _Page:
         page = self.page
         # What has no title comes first, then the questions.
         sections = sorted(page.sections, key=lambda s: (s.title != "", not _has_verdicts(s)))
-        counted = [(w, sum(v.verdict == w for v in self.report.verdicts)) for w in VERDICT_NAMES]
         return self.environment.from_string(PAGE).render(
             page={"headline": page.headline, "warning": page.warning, "sections": sections},
             sweep=self.report.sweep,
-            tally=[(word, number) for word, number in counted if number],
+            tally=tally(self.report),
             style=Markup(STYLE),
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import tempfile
 from collections.abc import Iterable, Mapping
@@ -12,6 +13,9 @@ from harness.errors import UsageError
 from harness.judging.reference import REFERENCE
 from harness.report.model import Report
 from harness.report.renderers import as_json, html, markdown
+
+FILES = ("report.json", "report.md", "report.html")
+"""The files of a report."""
 
 
 def write_report(report: Report, directory: Path) -> None:
@@ -24,12 +28,28 @@ def write_report(report: Report, directory: Path) -> None:
     UsageError
         Where the directory cannot be made or written to.
     """
-    forms = {
-        "report.json": as_json.pieces(report),
-        "report.md": [markdown.render(report)],
-        "report.html": [html.render(report)],
-    }
-    _write(forms, directory)
+    forms = (as_json.pieces(report), [markdown.render(report)], [html.render(report)])
+    _write(dict(zip(FILES, forms, strict=True)), directory)
+
+
+def remove_superseded(report: Report, smoke: Path) -> Path | None:
+    """Remove the files of a partial report of the same sweep from the folder ``smoke``.
+
+    ``report`` is whole and settled, and so the earlier one is not worth a look any more. What else
+    lies in the folder stays, and so does a report of a sweep that bears the folder's name. Returns
+    the folder if its files were removed.
+    """
+    try:
+        data = json.loads((smoke / "report.json").read_text(encoding="utf-8"))
+        if not isinstance(data, dict) or data.get("sweep") != report.sweep:
+            return None
+        for name in FILES:
+            (smoke / name).unlink(missing_ok=True)
+        if not any(smoke.iterdir()):
+            smoke.rmdir()
+    except (OSError, ValueError):
+        return None
+    return smoke
 
 
 def write_reference(report: Report, directory: Path) -> Path:
