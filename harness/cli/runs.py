@@ -130,7 +130,19 @@ def _listed(results: Sequence[Result]) -> Iterator[str]:
         for r in results
     )
     yield from table_text(Table(columns, rows), common.width())
+    yield from _failed(results)
     yield plural(len(rows), "run")
+
+
+def _failed(results: Sequence[Result]) -> Iterator[str]:
+    """Yield why runs did not finish, each reason once, sweep by sweep."""
+    from harness.report.failures import failures
+    from harness.report.renderers.layout import wrap
+
+    for sweep in dict.fromkeys(result.run.sweep for result in results):
+        found = failures(r for r in results if r.run.sweep == sweep and not r.is_final)
+        for one in found:
+            yield from wrap(f"{sweep}: {one.line}", common.width(), hanging=2)
 
 
 def _counted(results: Sequence[Result]) -> Iterator[str]:
@@ -154,6 +166,7 @@ def _counted(results: Sequence[Result]) -> Iterator[str]:
         last = max(result.finished_at or "" for result in runs)
         rows.append((sweep, arm, f"{len(runs):,}", stored.by_status(runs), last or NONE))
     yield from table_text(Table(columns, tuple(rows)), common.width())
+    yield from _failed(results)
     more = (
         f"{plural(len(results), 'run')}: --all lists each, --sweep, --arm and --status some of them"
     )

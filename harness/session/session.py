@@ -20,7 +20,13 @@ from harness.judging.stored import (
 )
 from harness.records import Result, Run
 from harness.session.answers import Answers, in_order
-from harness.session.jobs import check_trainable, discard_checkpoint, make_executor, make_job
+from harness.session.jobs import (
+    check_trainable,
+    discard_checkpoint,
+    log_file,
+    make_executor,
+    make_job,
+)
 from harness.session.progress import Observer
 from harness.session.queue import Queue, now
 from harness.session.results import Results
@@ -242,6 +248,10 @@ class SweepSession:
         settled = self.report(name).settled
         folder = report_folder(self._plans[name], self._baseline, settled=settled)
         return self.settings.reports / folder
+
+    def log(self, run: Run) -> Path:
+        """Return the file that a run of this session prints to, if it has trained any."""
+        return log_file(self.settings.home, self._keys[run.id], run)
 
     def smoke_folder(self, name: str) -> Path:
         """Return the folder of reports of a part of a chosen sweep."""

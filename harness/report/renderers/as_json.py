@@ -53,6 +53,9 @@ def _around(report: Report, runs: list[dict[str, Any]]) -> dict[str, Any]:
         "conditions": report.conditions
         and picked(report.conditions, CONDITIONS) | {"steps": report.steps},
         "runs": runs,
+        "failures": [
+            {**picked(one, "status reason"), "runs": list(one.ids)} for one in report.failures
+        ],
         "questions": [_question(verdict) for verdict in report.verdicts],
         "audit": [picked(finding) for finding in report.findings],
         "reference": report.compared and _compared(report.compared),
