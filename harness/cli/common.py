@@ -21,6 +21,7 @@ from harness.sweeps.sweep import Sweep
 if TYPE_CHECKING:
     from harness.plugin.declared import Declared
     from harness.report.blocks import Document, Table
+    from harness.report.model import Report
     from harness.store import Store
 
 ROOTS = (HOME, "pytest.ini", "pyproject.toml", "tox.ini", "setup.cfg", "setup.py", ".git")
@@ -134,6 +135,18 @@ def tell_unread(among: Declared) -> None:
     """Print a line for each file of sweeps that cannot be read."""
     for line in among.unread.values():
         print(f"not read: {line}", file=sys.stderr)
+
+
+def add_to_job_summary(reports: Iterable[Report], folder: Path | None) -> None:
+    """Add a summary of reports, which lie in ``folder``, to that of the CI job, if this is one."""
+    from harness.report.renderers.write import add_to_job_summary as add
+
+    where = ""
+    if folder is not None:
+        below = folder.is_relative_to(Path.cwd())
+        where = str(folder.relative_to(Path.cwd()) if below else folder)
+    if warning := add([(report, where) for report in reports]):
+        print(f"sweep: warning: {warning}", file=sys.stderr)
 
 
 def open_store(options: argparse.Namespace) -> Store:

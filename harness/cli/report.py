@@ -90,6 +90,7 @@ def run(options: argparse.Namespace) -> int:
     write_report(report, folder)
     smoke = below / smoke_folder(planned, baseline)
     removed = None if smoke == folder else remove_superseded(report, smoke)
+    common.add_to_job_summary([report], folder)
     if options.json:
         common.print_ascii(as_json.render(report))
     else:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.executors.logs import last_traceback
+from harness.executors.logs import last_traceback, tail
 from harness.plugin.state import STATE, State, shown
 from harness.report.failures import Failure, failures
 
@@ -91,11 +91,11 @@ def _once(
 
 
 def _section(why: Failure, state: State, config: pytest.Config) -> Reason:
-    """Return what is shown of a reason: the runs, a traceback, and where the logs are."""
+    """Return what is shown of a reason: the runs, the end of a log, and where the logs are."""
     if config.getoption("tbstyle") not in TRACEBACKS:
         return Reason(Message(why.line), ())
     logs = [state.slot.ready.log(result.run) for result in why.results]
-    lines = [why.line, *last_traceback(str(logs[0]))]
+    lines = [why.line, *(last_traceback(str(logs[0])) or tail(str(logs[0])))]
     there = [log for log in logs if log.exists()]
     if there:
         lines.append(_where(there, config))

@@ -37,6 +37,7 @@ class State:
     reports: list[tuple[Report, Path | str]] = field(default_factory=list)
     removed: list[Path | None] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    warning: str = ""
 
     @property
     def sweeps(self) -> dict[str, Sweep]:

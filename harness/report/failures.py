@@ -46,12 +46,20 @@ class Failure:
     @property
     def line(self) -> str:
         """The headline, and which runs they are."""
-        return self.headline + (f" (runs {self.which})" if len(self.results) > 1 else "")
+        return self.headline + (f" (runs {self.numbers})" if len(self.results) > 1 else "")
 
     @property
-    def which(self) -> str:
-        """The runs by their numbers, arm by arm; the id of a single one."""
-        return self.ids[0] if len(self.results) == 1 else numbers(self.results)
+    def numbers(self) -> str:
+        """The runs by their numbers, arm by arm: ``00 to 12, 15; half 03``."""
+        places = max(2, *(len(str(result.run.index)) for result in self.results))
+        arms: dict[str, set[int]] = {}
+        for result in self.results:
+            arms.setdefault(result.run.arm, set()).add(result.run.index)
+        parts = []
+        for arm, indices in arms.items():
+            name = "" if arm == MAIN else f"{arm} "
+            parts.append(name + ", ".join(_ranges(sorted(indices), places)))
+        return "; ".join(parts)
 
 
 def failures(results: Iterable[Result]) -> tuple[Failure, ...]:
@@ -72,19 +80,6 @@ def reason(result: Result) -> str:
     log = re.escape(f"{result.run.id[:100]}-{result.key}.log")
     before = re.match(rf"(.*)(?: \(log: |; its log |; )/.*?{log}", error)
     return before[1] if before else error
-
-
-def numbers(results: Sequence[Result]) -> str:
-    """Return the numbers of runs, arm by arm: ``00 to 12, 15; half 03``."""
-    places = max(2, *(len(str(result.run.index)) for result in results))
-    arms: dict[str, set[int]] = {}
-    for result in results:
-        arms.setdefault(result.run.arm, set()).add(result.run.index)
-    parts = []
-    for arm, indices in arms.items():
-        name = "" if arm == MAIN else f"{arm} "
-        parts.append(name + ", ".join(_ranges(sorted(indices), places)))
-    return "; ".join(parts)
 
 
 def _pattern(result: Result) -> str:

@@ -214,6 +214,7 @@ def test_a_reason_why_runs_failed_is_listed_once(here, sweep):
                 id=f"wide-{index:02d}",
                 sweep="wide",
                 index=index,
+                seed=index,
                 status="failed",
                 error=f"ValueError: {index} of 3",
             )

@@ -69,7 +69,7 @@ def test_the_last_lines_of_a_log_are_no_reason():
 def test_runs_are_named_by_their_numbers_arm_by_arm():
     main = [failed(index, "odd") for index in (0, 1, 2, 3, 7, 9, 10)]
     arm = [failed(index, "odd", arm="half") for index in (4, 5)]
-    assert one(*main, *arm).which == "00 to 03, 07, 09, 10; half 04, 05"
+    assert one(*main, *arm).numbers == "00 to 03, 07, 09, 10; half 04, 05"
 
 
 def test_every_document_has_a_reason_once():

@@ -115,11 +115,11 @@ def unfinished_section(report: Report) -> Section:
     columns = (
         Column("runs"),
         Column("status", right=False),
-        Column("which", right=False, wrap=True),
+        Column("numbers", right=False, wrap=True),
         Column("error", right=False, wrap=True),
     )
     rows = tuple(
-        (str(len(one.results)), one.status, one.which, one.results[0].outcome.error or "")
+        (str(len(one.results)), one.status, one.numbers, one.results[0].outcome.error or "")
         for one in left[:MOST_LISTED]
     )
     note = "They are tried again next time."

@@ -11,7 +11,6 @@ from harness.report.blocks import (
     Bullets,
     Curves,
     Scatter,
-    Section,
     Table,
     Text,
     Verdicts,
@@ -44,8 +43,7 @@ class _Page:
     def render(self) -> str:
         """Return the page."""
         page = self.page
-        # What has no title comes first, then the questions.
-        sections = sorted(page.sections, key=lambda s: (s.title != "", not _has_verdicts(s)))
+        sections = page.questions_first
         return self.environment.from_string(PAGE).render(
             page={"headline": page.headline, "warning": page.warning, "sections": sections},
             sweep=self.report.sweep,
@@ -87,10 +85,6 @@ class _Page:
             return made
         summary = Markup("<summary>All {} runs</summary>").format(len(table.rows))
         return Markup("<details>{}{}</details>").format(summary, made)
-
-
-def _has_verdicts(section: Section) -> bool:
-    return any(isinstance(block, Verdicts) for block in section.blocks)
 
 
 def _figure(drawing: str, keys: list[tuple[str, str]], note: str) -> Markup:
