@@ -172,18 +172,18 @@ def cvar_interval(values: ArrayLike, level: float = 0.95, share: float = 0.25) -
 
     The standard error is that of the influence function, as in Manistre & Hancock (2005), which
     holds in large samples. The degrees of freedom are ⌈n·share⌉ − 1, those of the values in the
-    tail, since they alone carry the error: at level 0.95 the interval covers in 89–90% of samples
-    at n = 8, 87–91% at n = 24 and 90–94% at n = 48 (59–63%, 83–86% and 88–91% with n − 1).
-    Unbounded where ``share`` is fewer than two values (a quarter: n < 8), or where those that count
-    are all equal.
+    tail, since they alone carry the error: at level 0.95 the interval covers in 87–91% of samples
+    at n = 12, 87–91% at n = 24 and 90–94% at n = 48 (the last two 83–86% and 88–91% with n − 1).
+    Unbounded where fewer than `FEWEST_WITH_INTERVAL` values count (a quarter: n < 9), or where
+    those that count are all equal.
     """
     x = as_values(values)
     check_level(level)
     method = "CVaR, influence function"
     value, error = cvar(x, share), cvar_standard_error(x, share)
-    if x.size * share < 2 or error == 0.0:
-        return Estimate(value, -math.inf, math.inf, level, x.size, method)
     tail = math.ceil(x.size * share - 1e-9)
+    if tail < FEWEST_WITH_INTERVAL or error == 0.0:
+        return Estimate(value, -math.inf, math.inf, level, x.size, method)
     half = float(stats.t.ppf((1 + level) / 2, tail - 1)) * error
     return Estimate(value, value - half, value + half, level, x.size, method)
 
