@@ -200,7 +200,8 @@ class Outcome:
     ``delta_perf_se`` the standard error of its per-prompt differences over ``prompts`` prompts of
     ``samples`` samples each, ``prompts_changed`` how many of those prompts changed their score.
     A run that is not ``completed`` has no ``delta_perf``, but keeps the curve it has.
-    ``seconds`` is wall time in all, ``evaluation_seconds`` the part spent evaluating,
+    ``seconds`` is wall time without the imports of the trainer's file (with them if the run failed
+    or was stopped), ``evaluation_seconds`` the part spent evaluating,
     ``tokens`` the completion tokens generated in training, ``peak_memory`` bytes.
     ``stopped_at`` is the step at which a diverged run stopped. ``weights`` is a digest of the
     weights it started from: runs that started from different ones are not of one experiment.

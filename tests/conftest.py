@@ -34,6 +34,9 @@ IN_ORDER = "-p no:randomly"
 
 os.environ["PYTEST_ADDOPTS"] = IN_ORDER
 
+# Reports of tests are none of the job that runs them.
+os.environ.pop("GITHUB_STEP_SUMMARY", None)
+
 # A shell starts its background jobs with Ctrl-C ignored, and so would all that they start.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)

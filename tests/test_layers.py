@@ -117,7 +117,7 @@ def test_the_torch_and_the_jax_trainer_never_meet():
             assert not any("jax" in target for target in imported(file)), name
 
 
-WITHIN_REPORT = ["blocks", "figures", "model", "documents", "renderers"]
+WITHIN_REPORT = ["blocks", "failures", "figures", "model", "documents", "renderers"]
 
 
 def test_a_report_goes_from_its_model_to_documents_to_renderers():

@@ -34,6 +34,16 @@ ALLOWED = {
     ("judging/reference.py", "field.replace('_', ' ')"): "writes the name of a field",
     ("judging/stored.py", "re.sub('[^\\\\w.=,+-]', '_', name_of(baseline))"): "names a folder",
     ("report/documents/parity.py", "pair.run.id.removeprefix(f'{found.sweep}-')"): "shortens an id",
+    (
+        "report/failures.py",
+        "re.match(f'(.*)(?: \\\\(log: |; its log |; )/.*?{log}', error)",
+    ): "leaves out the place of a log, known by the run's id and key",
+    ("report/failures.py", "reason(result).replace(result.run.id, '#')"): "a run's id in an error",
+    (
+        "report/failures.py",
+        "reason(result).replace(result.run.id, '#').replace(result.key, '#')",
+    ): "a run's key in an error",
+    ("judging/stored.py", "smoke.removesuffix(SMOKE)"): "the name of a folder",
     ("report/model.py", "'half' in by_arm"): "the name of an arm, in a mapping",
     ("report/renderers/html.py", "str(word).replace(' ', '-')"): "names a class of the style sheet",
     ("report/renderers/layout.py", "'\\n' in text"): "lays out lines",

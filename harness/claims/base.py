@@ -15,6 +15,7 @@ from harness.sweeps import checks
 from harness.text import exact, number, plural, signed
 from harness.verdicts import (
     DELTA_PERF,
+    MOST,
     Baseline,
     Counts,
     Difference,
@@ -292,6 +293,21 @@ def _constant(what: str, observed: Observations) -> str:
 def outcome(value: float, metric: Metric) -> str:
     """Return a value of ``metric`` in words: with its sign where 0 means something."""
     return number(value) if metric.zero == "arbitrary" else signed(value)
+
+
+def more(sizes: Iterable[int | None], n: int, of: str = "runs", otherwise: str = "") -> Need:
+    """Return the need for so many runs in place of ``n`` that an open question is decided.
+
+    ``sizes`` are those that would decide it, of which the smallest counts; None is no number at
+    all. ``otherwise`` is something else that would decide it.
+    """
+    most = max(MOST, 10 * n)
+    enough = min((size for size in sizes if size is not None), default=most + 1)
+    if enough <= most:
+        text = f"about {enough:,} {of} ({n:,} now), if they turn out like these"
+    else:
+        text = f"more than {most:,} {of} ({n:,} now), if they turn out like these"
+    return Need("runs", text + (f"; or {otherwise}" if otherwise else ""))
 
 
 def level_of(evidence: Evidence) -> float:

@@ -75,6 +75,7 @@ class CountedClaim(BaseClaim):
             answer = f"{bounds.successes} of {bounds.runs} succeed"
             answer = {"supported": "yes: ", "refuted": "no: "}.get(name, "not shown: ") + answer
             answer = like_for_like(evidence, answer) if self.uses_baseline else answer
+        beyond = Need("runs", f"more runs than the {planned} planned")
         return replace(
             verdict,
             verdict=name,
@@ -84,7 +85,7 @@ class CountedClaim(BaseClaim):
             level=level_of(evidence),
             p_value=bounds.p_value,
             reason=verdict.reason if name == "refuted" else f"at worst {p_text(bounds.p_value)}",
-            needs=(Need("runs", "more runs than planned"),) if bounds.result == "neither" else (),
+            needs=(beyond,) if bounds.result == "neither" else (),
             details=(str(decided), *verdict.details),
             decided=decided,
         )

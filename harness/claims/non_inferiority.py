@@ -10,7 +10,7 @@ import numpy as np
 
 from harness import observations, statistics
 from harness.claims import nights
-from harness.claims.base import MARGIN, NO_MARGIN, OTHER_EVALUATION, MarginClaim, level_of
+from harness.claims.base import MARGIN, NO_MARGIN, OTHER_EVALUATION, MarginClaim, level_of, more
 from harness.claims.design import Design, spread_of
 from harness.errors import SweepError
 from harness.observations import Observations
@@ -154,7 +154,7 @@ class NoWorse(MarginClaim):
             tests = [statistics.non_inferiority(arm.differences, margin, level) for arm in arms]
             p_value = max(test.p_greater for test in tests)
             reason = f"margin {number(margin)}; largest {p_text(p_value)}"
-            needs = (Need("runs", "more pairs"),)
+            needs = (self._pairs_needed(arms, margin, evidence),)
             if worse:
                 verdict, needs, level = "refuted", (), strict
                 shown = min(worse, key=lambda matched: matched.compared.high)
@@ -171,6 +171,7 @@ class NoWorse(MarginClaim):
                 p_value = 1.0
                 reason = f"runs with {name} diverged where their pairs did not ({', '.join(lost)})"
                 answer = f"not shown: {reason}"
+                needs = (Need("runs", f"runs with {name} that do not diverge"),)
             elif p_value <= alpha:
                 verdict, needs = "supported", ()
                 answer = f"yes, no worse: {shown.found(name, evidence.metric)}"
@@ -204,6 +205,25 @@ class NoWorse(MarginClaim):
         if size is None:
             return f"{arm} in the sweep, and {FEWEST_PAIRS} main runs with {value} ({has})"
         return f"{arm} in a sweep of runs={size}, of which {FEWEST_PAIRS} have {value} ({has} now)"
+
+    def _pairs_needed(self, arms: list[_Matched], margin: float, evidence: Evidence) -> Need:
+        """Return the pairs of each value that would show every value, or that some value is better.
+
+        The reference is no worse than any if each test shows it, and worse if one does.
+        """
+        fewest, split = min(arm.pairs for arm in arms), evidence.alpha / len(arms)
+        tests = [statistics.non_inferiority(arm.differences, margin) for arm in arms]
+        shown = [
+            statistics.size_to_decide(arm.pairs, test.p_greater, evidence.alpha)
+            for arm, test in zip(arms, tests, strict=True)
+        ]
+        known = [size for size in shown if size is not None]
+        sizes = [max(known) if len(known) == len(arms) else None]
+        sizes += [
+            statistics.size_to_decide(arm.pairs, test.p_less, split)
+            for arm, test in zip(arms, tests, strict=True)
+        ]
+        return more(sizes, fewest, "pairs of each value" if len(arms) > 1 else "pairs")
 
     def power(self, design: Design) -> Pricing:
         name = parameter_name(self.parameter)

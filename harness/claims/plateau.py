@@ -11,9 +11,17 @@ import numpy as np
 
 from harness import observations, statistics
 from harness.claims import nights
-from harness.claims.base import MARGIN, NO_MARGIN, OTHER_EVALUATION, MarginClaim, level_of, unseen
+from harness.claims.base import (
+    MARGIN,
+    NO_MARGIN,
+    OTHER_EVALUATION,
+    MarginClaim,
+    level_of,
+    more,
+    unseen,
+)
 from harness.claims.design import GAINS, Design, effects, spread_of, spreads
-from harness.observations import Observations
+from harness.observations import FloatArray, Observations
 from harness.records import MAIN, Result, Run
 from harness.statistics import Comparison
 from harness.sweeps import checks
@@ -105,7 +113,6 @@ class StillImproves(MarginClaim):
                 f"; the learning rate went {went} {window.start:.0%} {joint} {window.end:.0%} of "
                 "its peak in that window"
             )
-        more = Need("runs", "more runs with their learning curves")
         details = [_longer_training(observed, evidence), unseen(len(used))]
         if len(used) < observed.total:
             details.append(
@@ -126,9 +133,18 @@ class StillImproves(MarginClaim):
             method="paired t interval of the gain, corrected for skewness",
             reason=f"{interval(gained)}, {p_text(gained.p_greater)}; "
             + (NO_MARGIN if margin is None else f"margin {number(margin)}"),
-            needs=(MARGIN if margin is None else more,) if verdict == "inconclusive" else (),
+            needs=() if verdict != "inconclusive" else (self._helps(end - start, gained, margin),),
             details=details,
         )
+
+    def _helps(self, gains: FloatArray, gained: Comparison, margin: float | None) -> Need:
+        """Return what would show that the gain is above 0, or below the margin."""
+        if margin is None:
+            return MARGIN
+        below = statistics.non_inferiority(-gains, margin, gained.level)
+        tests = (gained.p_greater, below.p_greater)
+        sizes = [statistics.size_to_decide(gained.n, p, (1.0 - gained.level) / 2) for p in tests]
+        return more(sizes, gained.n, "runs with their learning curves")
 
     def power(self, design: Design) -> Pricing:
         why, start = _window(self, design)

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from harness import observations, statistics
-from harness.claims.base import level_of, verdict_of
+from harness.claims.base import level_of, more, verdict_of
 from harness.claims.curtailment import Bounds, CountedClaim
 from harness.claims.design import Design, effects, share
 from harness.observations import Observations, SuccessCount, rule_text
 from harness.sweeps import checks
 from harness.text import interval, number, p_text, plural
-from harness.verdicts import DELTA_PERF, Evidence, Metric, Need, Pricing, Verdict
+from harness.verdicts import DELTA_PERF, Evidence, Metric, Pricing, Verdict
 
 SUCCESSES = (0.4, 0.6)
 """Standard success rates, as shares of the way from the rate to beat to 1: 0.7 and 0.8 for ½."""
@@ -73,7 +73,9 @@ class SuccessAbove(CountedClaim):
             reason = f"the opposite is shown ({p_text(failed.p_greater)}); {reason}"
         else:
             answer = f"not shown: {_shown(count)}{_undecided(count, observed, evidence.metric)}"
-        more = Need("runs", "more runs, or an evaluation of more prompts")
+        tests = (rate.p_greater, failed.p_greater)
+        sizes = [statistics.size_to_decide(count.runs, p, evidence.alpha) for p in tests]
+        helps = more(sizes, count.runs, otherwise="an evaluation of more prompts")
         rule = rule_text(count.rule, evidence.metric)
         return self.verdict(
             id,
@@ -89,7 +91,7 @@ class SuccessAbove(CountedClaim):
             unit="share",
             method=f"exact one-sided binomial, Clopper–Pearson; success: {rule}",
             reason=reason,
-            needs=(more,) if verdict == "inconclusive" else (),
+            needs=(helps,) if verdict == "inconclusive" else (),
             details=details_of(evidence, observed, count),
         )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from harness import observations, statistics
-from harness.claims.base import BaselineClaim, level_of, like_for_like, verdict_of
+from harness.claims.base import BaselineClaim, level_of, like_for_like, more, verdict_of
 from harness.claims.curtailment import Bounds, CountedClaim, compare_counts
 from harness.claims.design import Design, effects, share
 from harness.claims.success import NULL_RATE, details_of, of_runs, rates_above
@@ -98,7 +98,11 @@ class SuccessAboveBaseline(CountedClaim, BaselineClaim):
             p_null = statistics.binomial(ours.successes, ours.runs, NULL_RATE).p_greater
             p_value = max(p_value, p_null)
             reason += f", {p_text(p_null)} against one half"
-        answer, need = f"not shown: {found}", Need("runs", "more runs on both sides")
+        sizes = [
+            statistics.size_to_decide(compared.n, p, evidence.alpha) for p in (p_value, p_less)
+        ]
+        need = more(sizes, compared.n, "runs of both sides together")
+        answer = f"not shown: {found}"
         if differs is not None:
             p_value = p_less = 1.0
             answer = f"{found}, but {differs}: see the mean"
@@ -113,7 +117,7 @@ class SuccessAboveBaseline(CountedClaim, BaselineClaim):
         elif differs is None and compared.p_greater <= evidence.alpha:
             answer = f"better than the baseline, not than doing nothing: {found}"
             errors = f"standard errors of {evidence.metric.name} on both sides"
-            need = Need("evaluation", f"{errors}, or more runs")
+            need = Need("evaluation", f"{errors}, or {need}")
         method = f"{compared.method}, one-sided; success: {rule_text(ours.rule, evidence.metric)}"
         baseline_rate = statistics.wilson(theirs.successes, theirs.runs)
         return self.verdict(

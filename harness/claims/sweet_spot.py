@@ -10,7 +10,7 @@ import numpy as np
 
 from harness import observations, statistics
 from harness.claims import nights
-from harness.claims.base import NO_MARGIN, MarginClaim, level_of
+from harness.claims.base import NO_MARGIN, MarginClaim, level_of, more
 from harness.claims.design import MOST_SIMULATED, Design, effects
 from harness.errors import SweepError
 from harness.observations.levels import is_number
@@ -239,7 +239,9 @@ def _at_edge(tested: Bracket, ordered: observations.FloatArray) -> str:
 def _what_helps(tested: Bracket, alpha: float, parameter: str) -> Need:
     rising, falling = tested.p_rising <= alpha, tested.p_falling <= alpha
     if tested.n < FEWEST_BRACKETED or rising == falling:
-        return Need("runs", "more runs")
+        if tested.n < FEWEST_BRACKETED:
+            return Need("runs", f"at least {FEWEST_BRACKETED} runs ({tested.n} now)")
+        return more([statistics.size_to_decide(tested.n, tested.p_value, alpha)], tested.n)
     where = "higher" if rising else "lower"
     return Need("parameter", f"a range of {parameter} that goes {where}")
 

@@ -8,7 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from harness import observations, statistics
-from harness.claims.base import BaselineClaim, baseline_runs, like_for_like, unseen, verdict_of
+from harness.claims.base import (
+    BaselineClaim,
+    baseline_runs,
+    like_for_like,
+    more,
+    unseen,
+    verdict_of,
+)
 from harness.observations import FloatArray, Observations
 from harness.statistics import Comparison
 from harness.text import p_text, plural
@@ -57,7 +64,9 @@ class VersusBaseline(BaselineClaim):
         elif verdict == "refuted":
             answer = f"no, {opposite}: {found}"
             reason = f"the opposite is shown ({p_text(compared.p_less)}); {reason}".rstrip("; ")
-        more = Need("runs", "more runs on both sides")
+        tests = (compared.p_greater, compared.p_less)
+        sizes = [statistics.size_to_decide(compared.n, p, evidence.alpha) for p in tests]
+        enough = more(sizes, compared.n, "runs of both sides together")
         tested = p_text(compared.p_greater)
         return self.verdict(
             id,
@@ -72,7 +81,7 @@ class VersusBaseline(BaselineClaim):
             n=compared.n,
             method=compared.method,
             reason=f"{tested}; {reason}" if reason else tested,
-            needs=(more,) if verdict == "inconclusive" else (),
+            needs=(enough,) if verdict == "inconclusive" else (),
             details=details,
         )
 

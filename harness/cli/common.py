@@ -9,17 +9,19 @@ import shutil
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING
 
 from harness.errors import UsageError, nearest
 from harness.session.arguments import HOME, arms
 from harness.session.options import OPTIONS
+from harness.session.progress import rewrites
 from harness.sweeps.plan import Selection, check_arms, place
 from harness.sweeps.sweep import Sweep
 
 if TYPE_CHECKING:
     from harness.plugin.declared import Declared
     from harness.report.blocks import Document, Table
+    from harness.report.model import Report
     from harness.store import Store
 
 ROOTS = (HOME, "pytest.ini", "pyproject.toml", "tox.ini", "setup.cfg", "setup.py", ".git")
@@ -135,6 +137,18 @@ def tell_unread(among: Declared) -> None:
         print(f"not read: {line}", file=sys.stderr)
 
 
+def add_to_job_summary(reports: Iterable[Report], folder: Path | None) -> None:
+    """Add a summary of reports, which lie in ``folder``, to that of the CI job, if this is one."""
+    from harness.report.renderers.write import add_to_job_summary as add
+
+    where = ""
+    if folder is not None:
+        below = folder.is_relative_to(Path.cwd())
+        where = str(folder.relative_to(Path.cwd()) if below else folder)
+    if warning := add([(report, where) for report in reports]):
+        print(f"sweep: warning: {warning}", file=sys.stderr)
+
+
 def open_store(options: argparse.Namespace) -> Store:
     """Open the store to read it.
 
@@ -168,11 +182,6 @@ def width() -> int:
 def colour() -> bool:
     """Return whether to use colour: on a terminal that has it, unless NO_COLOR is set."""
     return rewrites(sys.stdout) and not os.environ.get("NO_COLOR")
-
-
-def rewrites(stream: TextIO) -> bool:
-    """Return whether ``stream`` is a terminal that understands escape codes."""
-    return stream.isatty() and os.environ.get("TERM") != "dumb"
 
 
 def print_json(data: object) -> None:

@@ -108,6 +108,8 @@ def run(options: argparse.Namespace) -> int:
     reports = [(group.by, build(group.judgement)) for group in judged.groups]
     if options.report:
         _write(reports, Path(options.report))
+    folder = Path(options.report) if options.report else None
+    common.add_to_job_summary((report for _, report in reports), folder)
     if options.json:
         common.print_json(_data(judged, reports, lines, reading))
     else:

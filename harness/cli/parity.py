@@ -162,9 +162,9 @@ def _announce(backend: str, session: SweepSession, name: str, runs: tuple[Run, .
 
 def _observer() -> Observer:
     """Return an observer that shows progress on stderr; the table or JSON goes to stdout."""
-    from harness.session.progress import LiveLine, LogLine
+    from harness.session.progress import LiveLine, LogLine, rewrites
 
     stream, width = sys.stderr, common.width()
-    if common.rewrites(stream):
+    if rewrites(stream):
         return LiveLine(stream, width, lambda: 0)
     return LogLine(stream, width, lead="")

@@ -12,6 +12,7 @@ from harness.cli import common
 from harness.errors import StoreError
 from harness.records import Conditions, Result, Run, is_whole
 from harness.session.arguments import HOME
+from harness.session.progress import rewrites
 from harness.sweeps.plan import Plan, check_configs, plan, trained_with
 from harness.sweeps.sweep import Sweep
 from harness.verdicts import Power
@@ -148,7 +149,7 @@ def power_of(
     """Return the power of the questions, with progress on the error stream if it takes long."""
     from harness.claims.power import sweep_power
 
-    waiting = Waiting(sys.stderr, len(sweep.questions), rewrites=common.rewrites(sys.stderr))
+    waiting = Waiting(sys.stderr, len(sweep.questions), rewrites=rewrites(sys.stderr))
     try:
         return sweep_power(sweep, stored, runs=runs, baseline_runs=baseline_runs, notify=waiting)
     finally:

@@ -61,10 +61,16 @@ def run(options: argparse.Namespace) -> int:
     """Print the report and write its files; with --strict return 1 where a claim is refuted."""
     from harness.judging.baselines import named
     from harness.judging.evidence import gathered
-    from harness.judging.stored import changed_since, judge_sweep, not_counted, report_folder
+    from harness.judging.stored import (
+        changed_since,
+        judge_sweep,
+        not_counted,
+        report_folder,
+        smoke_folder,
+    )
     from harness.report.model import build
     from harness.report.renderers import as_json, terminal
-    from harness.report.renderers.write import write_reference, write_report
+    from harness.report.renderers.write import remove_superseded, write_reference, write_report
     from harness.sweeps.plan import plan, trained_with
 
     declared = common.declared(options)
@@ -82,6 +88,9 @@ def run(options: argparse.Namespace) -> int:
     folder = below / report_folder(planned, baseline, settled=report.settled)
     reference = write_reference(report, folder) if options.save_reference else None
     write_report(report, folder)
+    smoke = below / smoke_folder(planned, baseline)
+    removed = None if smoke == folder else remove_superseded(report, smoke)
+    common.add_to_job_summary([report], folder)
     if options.json:
         common.print_ascii(as_json.render(report))
     else:
@@ -91,6 +100,8 @@ def run(options: argparse.Namespace) -> int:
         said = [common.looked_up(means, others), changed_since(report.runs, planned.conditions)]
         common.print_wrapped(filter(None, said))
         print(f"report: {folder}/report.{{html,md,json}}")
+        if removed is not None:
+            print(f"removed: the report in {removed}, of a part of this sweep")
         if reference is not None:
             print(f"reference: {reference}")
     refuted = any(verdict.verdict == "refuted" for verdict in report.verdicts)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from harness.cli import common, stored
 from harness.errors import UsageError
 from harness.records import Result, finite
+from harness.session.progress import rewrites
 
 if TYPE_CHECKING:
     from harness.store import Store
@@ -56,7 +57,7 @@ def show(results: Sequence[Result], *, every: bool) -> None:
     """Print a table of runs; of many, on a terminal, the number of each kind unless ``every``."""
     if not results:
         print("no runs")
-    elif len(results) > MANY and common.rewrites(sys.stdout) and not every:
+    elif len(results) > MANY and rewrites(sys.stdout) and not every:
         print("\n".join(_counted(results)))
     else:
         print("\n".join(_listed(results)))
@@ -129,7 +130,19 @@ def _listed(results: Sequence[Result]) -> Iterator[str]:
         for r in results
     )
     yield from table_text(Table(columns, rows), common.width())
+    yield from _failed(results)
     yield plural(len(rows), "run")
+
+
+def _failed(results: Sequence[Result]) -> Iterator[str]:
+    """Yield why runs did not finish, each reason once, sweep by sweep."""
+    from harness.report.failures import failures
+    from harness.report.renderers.layout import wrap
+
+    for sweep in dict.fromkeys(result.run.sweep for result in results):
+        found = failures(r for r in results if r.run.sweep == sweep and not r.is_final)
+        for one in found:
+            yield from wrap(f"{sweep}: {one.line}", common.width(), hanging=2)
 
 
 def _counted(results: Sequence[Result]) -> Iterator[str]:
@@ -153,6 +166,7 @@ def _counted(results: Sequence[Result]) -> Iterator[str]:
         last = max(result.finished_at or "" for result in runs)
         rows.append((sweep, arm, f"{len(runs):,}", stored.by_status(runs), last or NONE))
     yield from table_text(Table(columns, tuple(rows)), common.width())
+    yield from _failed(results)
     more = (
         f"{plural(len(results), 'run')}: --all lists each, --sweep, --arm and --status some of them"
     )

@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 FATAL = "Fatal Python error"
+TRACEBACK = "Traceback (most recent call last):\n"
 
 LIMIT = 2 * 2**20
 """A log of more bytes than this is cut."""
@@ -61,19 +62,37 @@ def cut(path: str) -> None:
             os.truncate(log.fileno(), KEPT + len(end))
 
 
+def last_traceback(path: str, lines: int = 30, reach: int = 65_536) -> list[str]:
+    """Return the last traceback in a log, shortened to ``lines`` lines; empty without one.
+
+    Looks at the last ``reach`` bytes. Of a longer one the first two lines and the last ones stay.
+    """
+    text = _end(path, reach)
+    _, header, rest = text.rpartition(TRACEBACK)
+    found = f"{header}{rest}".rstrip().splitlines() if header else []
+    if len(found) > lines:
+        found = [*found[:2], "  …", *found[3 - lines :]]
+    return found
+
+
+def _end(path: str, reach: int) -> str:
+    """Return the last ``reach`` bytes of a log as text; empty if it cannot be read."""
+    try:
+        with Path(path).open("rb") as file:
+            file.seek(0, os.SEEK_END)
+            file.seek(max(0, file.tell() - reach))
+            return file.read(reach).decode("utf-8", errors="replace")
+    except OSError:
+        return ""
+
+
 def tail(path: str, lines: int = 4, reach: int = 8192) -> list[str]:
     """Return the last ``lines`` lines of a log that are not blank, reading only its end.
 
     If there is a crash report of the interpreter within ``reach`` bytes of the end, return its
     first lines instead, which say what happened.
     """
-    try:
-        with Path(path).open("rb") as file:
-            file.seek(0, os.SEEK_END)
-            file.seek(max(0, file.tell() - reach))
-            text = file.read(reach).decode("utf-8", errors="replace")
-    except OSError:
-        return []
+    text = _end(path, reach)
     said = [" ".join(line.split()) for line in text.splitlines() if line.strip()]
     fatal = next((i for i, line in enumerate(said) if line.startswith(FATAL)), None)
     chosen = said[-lines:] if fatal is None else said[fatal : fatal + lines]

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+import time
 import traceback
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, TypeVar, get_args
 
 from harness.errors import HarnessError
@@ -14,6 +16,8 @@ from harness.executors.logs import tail
 from harness.protocols import Notify
 from harness.records import Evaluation, Job, Outcome, Status, StepTrace, finite
 from harness.text import byte_size
+
+HERE = Path(__file__).parent
 
 Point = TypeVar("Point", Evaluation, StepTrace)
 
@@ -44,10 +48,15 @@ _OUT_OF_MEMORY = (
 
 
 def train(job: Job, notify: Notify) -> Outcome:
-    """Train ``job`` and return its sound outcome. An exception of the trainer is not caught."""
+    """Train ``job`` and return its sound outcome. An exception of the trainer is not caught.
+
+    Importing the trainer's file is not training: its time does not count.
+    """
     trainer = load_trainer(job.conditions.trainer)
     check_unchanged(job.conditions)
-    return sound(trainer(job, notify))
+    began = time.monotonic()
+    outcome = sound(trainer(job, notify))
+    return filled(outcome, (), time.monotonic() - began)
 
 
 def sound(outcome: object) -> Outcome:
@@ -156,8 +165,12 @@ def one_line(error: BaseException) -> str:
 
 
 def traceback_text(error: BaseException) -> str:
-    """Return the traceback of ``error`` as it is printed."""
-    return "".join(traceback.format_exception(error))
+    """Return the traceback of ``error`` as it is printed, from the trainer on."""
+    entry = error.__traceback__
+    while entry is not None and Path(entry.tb_frame.f_code.co_filename).parent == HERE:
+        entry = entry.tb_next
+    shown = entry or error.__traceback__  # the trainer could not be loaded
+    return "".join(traceback.format_exception(type(error), error, shown))
 
 
 def _is_out_of_memory(error: BaseException) -> bool:

@@ -21,8 +21,6 @@ SCALES = {"loss": 1.0, "entropy": 1e-3, "grad_norm": 1e-6}
 
 METHOD = "two one-sided paired t tests"
 
-MORE_RUNS = Need("runs", "more runs (--runs)")
-
 ANSWERS: dict[VerdictName, str] = {
     "supported": "yes: ",
     "refuted": "no: ",
@@ -295,7 +293,8 @@ def judge(
         word = "unanswerable"
         have = "one run alone has" if differences else "no run has"
         reason = f"{have} a ΔPerf on both backends; a mean difference needs two"
-        needs = needs or [MORE_RUNS]
+        least = len(pairs) + 2 - len(differences)
+        needs = needs or [Need("runs", f"at least {least} runs (--runs {least})")]
     elif all(difference == 0.0 for difference in differences):
         word = "supported"
         reason = f"ΔPerf is equal in {'both' if found.n == 2 else f'all {found.n}'} runs"
@@ -304,7 +303,7 @@ def judge(
         word = "unanswerable"
         reason = f"the difference is {signed(found.estimate)} in every run: nothing is known of "
         reason += "noise that was not seen"
-        needs.append(MORE_RUNS)
+        needs.append(Need("runs", f"at least {found.n + 1} runs (--runs {found.n + 1})"))
     else:
         reason = f"mean difference {signed(found.estimate)}, {interval(found)}"
         if found.p_beyond <= alpha:

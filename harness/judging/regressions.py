@@ -66,11 +66,13 @@ def _tested(
         return Regression(was.id, now, level, f"{_had(was)}, and there is nothing to compare")
     what, smallest = min(tests, key=lambda test: test.p_value)
     p_value = min(1.0, len(tests) * smallest)
+    tested = f"p = {p_value:.2g}, level {level:.2g}"
     if p_value > level:
-        text = f"{_had(was)}, and the two differ by no more than their noise (p = {p_value:.2g})"
+        far = f"the difference in {what} is not beyond the gate's level"
+        text = f"{_had(was)}, and {far} ({tested})"
         return Regression(was.id, now, level, text + conditions, p_value)
-    noise = f"the two differ by more than their noise in {what}"
-    text = f"{_had(was)}, and {noise} (p = {p_value:.2g}, at level {level:.2g})"
+    far = f"the difference in {what} is beyond the gate's level"
+    text = f"{_had(was)}, and {far} ({tested})"
     return Regression(was.id, now, level, text + conditions, p_value, regressed=True)
 
 

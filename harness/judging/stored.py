@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     from harness.store import Store
 
 
+SMOKE = "-smoke"
+"""The end of the name of a folder for reports of a part of a sweep."""
+
+
 def question_hashes(sweep: Sweep) -> dict[str, str]:
     """Return a hash of each question of ``sweep``, over its claim and thresholds."""
     thresholds = [sweep.alpha, sweep.margin, sweep.min_gain]
@@ -84,12 +88,18 @@ def report_folder(planned: Plan, baseline: Named | None = None, *, settled: bool
     with a ``baseline`` named in place of the declared one. ``settled`` says that all runs are in
     and every question is judged.
     """
+    smoke = smoke_folder(planned, baseline)
+    whole = settled and not planned.is_scaled_down and not planned.lacks_arms
+    return smoke.removesuffix(SMOKE) if whole else smoke
+
+
+def smoke_folder(planned: Plan, baseline: Named | None = None) -> str:
+    """Return the name of the folder that a report of a part of ``planned`` is written to."""
     name = planned.sweep.name
     if baseline is not None:
         # Counts are called 6/19, and a table as its file is: neither may name a folder of its own.
         name += "-vs-" + re.sub(r"[^\w.=,+-]", "_", name_of(baseline))
-    whole = settled and not planned.is_scaled_down and not planned.lacks_arms
-    return name if whole else f"{name}-smoke"
+    return name + SMOKE
 
 
 def not_counted(planned: Plan, store: Store) -> str:

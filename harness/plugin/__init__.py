@@ -1,9 +1,9 @@
 """The pytest plugin: its options, and the hooks that every pytest run calls.
 
 A project without sweeps must not pay for them, so nothing here imports more than the options. The
-hooks of a run with sweeps are those of `state`, `collection`, `reporting` and `signals`. They are
-registered when an option of the plugin is given, or when a module that declares a sweep is
-collected.
+hooks of a run with sweeps are those of `state`, `collection`, `reporting`, `failures`,
+`progress` and `signals`. They are registered when an option of the plugin is given, or when a
+module that declares a sweep is collected.
 """
 
 from __future__ import annotations
@@ -76,8 +76,8 @@ def _declares_sweeps(module: ModuleType) -> bool:
 
 
 def _register_hooks(config: pytest.Config) -> None:
-    from harness.plugin import collection, reporting, signals, state
+    from harness.plugin import collection, failures, progress, reporting, signals, state
 
-    for hooks in (state, collection, reporting, signals):
+    for hooks in (state, collection, reporting, failures, progress, signals):
         if not config.pluginmanager.is_registered(hooks):
             config.pluginmanager.register(hooks, hooks.__name__)

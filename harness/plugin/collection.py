@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence, Set
-from contextlib import nullcontext
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -12,10 +10,10 @@ import pytest
 from harness.errors import HarnessError, UsageError, nearest
 from harness.plugin import signals
 from harness.plugin.declared import Declared, collect
-from harness.plugin.items import QuestionItem, RunItem, SweepItem, sweep_of, values
+from harness.plugin.items import QuestionItem, RunItem, SweepItem, question_id, sweep_of, values
+from harness.plugin.progress import WorkersProgress, observer
 from harness.plugin.state import STATE, State, shown
 from harness.records import Run
-from harness.session.progress import LiveLine, LogLine, Observer
 from harness.session.session import SweepSession
 from harness.sweeps.discovery import sweeps_in
 from harness.sweeps.plan import ANSWERED, check_arms, planned
@@ -26,7 +24,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     """Check in xdist's controller, which collects nothing, that its workers can run the sweeps."""
     config = session.config
     state = config.stash[STATE]
-    if state.role != "controller" or not state.wanted or config.getoption("collectonly"):
+    if state.role != "controller" or not state.wanted or not state.runs_tests:
         return
     try:
         collect(session, found := Declared())
@@ -36,6 +34,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     except HarnessError as error:
         raise pytest.UsageError(str(error)) from None
     _open(config, runs)
+    config.pluginmanager.register(WorkersProgress(state.slot.ready), "sweep-workers-progress")
     reporter = config.pluginmanager.get_plugin("terminalreporter")
     if reporter is not None:
         for line in pytest_report_collectionfinish(config):
@@ -60,7 +59,7 @@ def parametrize(metafunc: pytest.Metafunc, asked: Set[str]) -> None:
             for sweep in sweeps
             for id_ in sweep.questions
         ]
-        ids = [f"{item.sweep.name}-{item.id}" for item in questions]
+        ids = [question_id(item.sweep.name, item.id) for item in questions]
         metafunc.parametrize("question", questions, ids=ids)
     if "sweep" in asked:
         whole = [SweepItem(slot=state.slot, declared=sweep) for sweep in sweeps]
@@ -95,7 +94,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     if session.testsfailed and not config.getoption("continue_on_collection_errors"):
         return
     _chosen(state)
-    if config.getoption("collectonly"):
+    if not state.runs_tests:
         return
     selected: dict[str, dict[str, Run]] = {name: {} for name in state.wanted}
     for item in session.items:
@@ -149,7 +148,7 @@ def _chosen(state: State) -> dict[str, Sweep]:
 def _open(config: pytest.Config, selected: Mapping[str, Iterable[Run]]) -> None:
     """Open a session for the selected runs of each chosen sweep."""
     state = config.stash[STATE]
-    session = SweepSession(state.settings, state.sweeps, _observer(config))
+    session = SweepSession(state.settings, state.sweeps, observer(config))
     try:
         if state.settings.selection.arms:
             check_arms(state.settings.selection.arms, _chosen(state).values())
@@ -171,16 +170,3 @@ def _remember(state: State, sweep: Sweep, file: Path) -> None:
 
 def _runs(state: State, sweep: Sweep) -> Sequence[Run]:
     return planned(sweep, state.settings.selection) if sweep.name in state.wanted else sweep.plan()
-
-
-def _observer(config: pytest.Config) -> Observer:
-    reporter = config.pluginmanager.get_plugin("terminalreporter")
-    if reporter is None or config.get_verbosity() < 0:
-        return Observer()
-    writer = config.get_terminal_writer()
-    capture = config.pluginmanager.get_plugin("capturemanager")
-    uncaptured = capture.global_and_fixture_disabled if capture is not None else nullcontext
-    if writer._file.isatty():
-        column = partial(getattr, writer, "width_of_current_line")
-        return LiveLine(writer._file, writer.fullwidth, column, uncaptured)
-    return LogLine(writer._file, writer.fullwidth, uncaptured)

@@ -99,7 +99,7 @@ class QuestionItem(Item):
         names them; so does a question that has regressed, where it names ``regressed``.
         """
         verdict = self.slot.ready.verdict(self.sweep.name, self.id)
-        self.properties[:] = _verdict_properties(verdict)
+        self.properties[:] = _verdict_properties(self.sweep.name, verdict)
         if verdict.verdict == "supported":
             return verdict
         message = verdict.answer
@@ -154,6 +154,7 @@ def _run_properties(result: Result) -> list[tuple[str, object]]:
     names = ("status", "delta_perf", "delta_perf_se", "perf_before", "perf_after", "seconds")
     return _properties(
         {
+            "sweep": result.run.sweep,
             "id": result.run.id,
             "arm": result.run.arm,
             **{name: getattr(outcome, name) for name in names},
@@ -162,9 +163,13 @@ def _run_properties(result: Result) -> list[tuple[str, object]]:
     )
 
 
-def _verdict_properties(verdict: Verdict) -> list[tuple[str, object]]:
+def question_id(sweep: str, question: str) -> str:
+    """Return the id of a question among those of all sweeps, as a run's begins with its sweep."""
+    return f"{sweep}-{question}"
+
+
+def _verdict_properties(sweep: str, verdict: Verdict) -> list[tuple[str, object]]:
     names = (
-        "id",
         "verdict",
         "answer",
         "estimate",
@@ -175,7 +180,9 @@ def _verdict_properties(verdict: Verdict) -> list[tuple[str, object]]:
         "p_holm",
         "n",
     )
-    values = {name: getattr(verdict, name) for name in (*names, "method")}
+    values: dict[str, object] = {"sweep": sweep, "id": question_id(sweep, verdict.id)}
+    values["question"] = verdict.id
+    values |= {name: getattr(verdict, name) for name in (*names, "method")}
     if verdict.decided:
         values["decided"] = str(verdict.decided)
     return _properties(values)

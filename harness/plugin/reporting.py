@@ -63,7 +63,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     sweeps = state.slot.session
     if sweeps is None:
         return
-    from harness.report.renderers.write import write_report
+    from harness.report.renderers.write import add_to_job_summary, remove_superseded, write_report
 
     try:
         sweeps.stop()
@@ -84,8 +84,16 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
             folder = sweeps.report_folder(name)
             write_report(report, folder)
             state.reports.append((report, folder))
+            if folder != (smoke := sweeps.smoke_folder(name)):
+                state.removed.append(remove_superseded(report, smoke))
         except UsageError as error:
             state.reports.append((report, str(error)))
+    state.warning = add_to_job_summary(
+        [
+            (report, where if isinstance(where, str) else shown(where, session.config))
+            for report, where in state.reports
+        ]
+    )
     pytest_unconfigure(session.config)
     if state.problems and session.exitstatus == pytest.ExitCode.OK:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
@@ -101,6 +109,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
             terminalreporter.write_line(line)
     for problem in state.problems:
         terminalreporter.write_line(f"sweep: error: {problem}", red=True)
+    if state.warning:
+        terminalreporter.write_line(f"sweep: warning: {state.warning}", yellow=True)
     if not state.reports:
         return
     from harness.report.renderers.terminal import render
@@ -115,6 +125,10 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
             terminalreporter.write_line(f"\nreport: {shown(where, config)}/report.{{html,md,json}}")
         else:
             terminalreporter.write_line(f"\nreport not written: {where}", red=True)
+    for folder in filter(None, state.removed):
+        terminalreporter.write_line(
+            f"removed: the report in {shown(folder, config)}, of a part of this sweep"
+        )
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

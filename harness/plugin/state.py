@@ -29,12 +29,15 @@ class State:
     role: Role
     settings: Settings
     slot: SessionSlot
+    runs_tests: bool = True
     found: dict[str, tuple[Sweep, Path]] = field(default_factory=dict)
     unread: list[str] = field(default_factory=list)
     collected: bool = False
     deselected: bool = False
     reports: list[tuple[Report, Path | str]] = field(default_factory=list)
+    removed: list[Path | None] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    warning: str = ""
 
     @property
     def sweeps(self) -> dict[str, Sweep]:
@@ -43,6 +46,16 @@ class State:
 
 
 STATE = pytest.StashKey[State]()
+
+WITHOUT_TESTS = (
+    "collectonly",
+    "showfixtures",
+    "show_fixtures_per_test",
+    "setuponly",
+    "setupplan",
+    "cacheshow",
+)
+"""The options of pytest with which no test is called, and so nothing trained or reported."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -56,7 +69,11 @@ def pytest_configure(config: pytest.Config) -> None:
             settings = xdist.shared(settings, config)
     except UsageError as error:
         raise pytest.UsageError(str(error)) from None
-    config.stash[STATE] = State(wanted, role, settings, slot)
+    config.stash[STATE] = State(wanted, role, settings, slot, runs_tests=_runs_tests(config))
+
+
+def _runs_tests(config: pytest.Config) -> bool:
+    return not any(config.getoption(name, None) for name in WITHOUT_TESTS)
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -164,3 +164,12 @@ class Document:
     warning: str = ""
     preface: tuple[str, ...] = ()
     digits: Digits = field(default_factory=Digits)
+
+    @property
+    def questions_first(self) -> list[Section]:
+        """The sections for a page that is read from its top: what has no title, the questions."""
+        return sorted(self.sections, key=lambda s: (s.title != "", not _has_verdicts(s)))
+
+
+def _has_verdicts(section: Section) -> bool:
+    return any(isinstance(block, Verdicts) for block in section.blocks)

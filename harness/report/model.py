@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from harness.records import MAIN, Conditions, Result, Value
+from harness.report.failures import Failure, failures
 from harness.report.figures import (
     Arm,
     Curve,
@@ -86,6 +87,11 @@ class Report:
     def main(self) -> tuple[Result, ...]:
         """The sweep's own runs that are finished."""
         return tuple(r for r in self.runs if r.run.arm == MAIN and r.is_final)
+
+    @cached_property
+    def failures(self) -> tuple[Failure, ...]:
+        """The runs that do not count and are trained again next time, by their reason."""
+        return failures(result for result in self.runs if not result.is_final)
 
     @property
     def lr_transfer(self) -> float:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TextIO
 
-from harness.protocols import Event, Progressed, Skipped, Started
-from harness.records import Outcome, Run
-from harness.text import clock
+from harness.session.tally import Tally
+from harness.text import clock, duration, signed
 
 if TYPE_CHECKING:
     from rich.live import Live
@@ -20,77 +19,6 @@ if TYPE_CHECKING:
 SHOW_AFTER = 1.0
 REFRESH_SECONDS = 0.2
 LOG_SECONDS = 30.0
-
-
-@dataclass
-class Tally:
-    """Counts of the runs and steps of a session, for a progress display.
-
-    ``preparing`` is what runs wait for before their first step, such as a warm start. ``began`` is
-    the time of the first step, so that the rate is that of training. ``elsewhere`` counts the runs
-    of other sessions that this one waits for.
-    """
-
-    total: int = 0
-    done: int = 0
-    running: dict[str, tuple[int, int]] = field(default_factory=dict)
-    preparing: str = ""
-    steps_total: int = 0
-    steps_done: int = 0
-    began: float | None = None
-    last: tuple[str, Outcome] | None = None
-    elsewhere: int = 0
-
-    @property
-    def left(self) -> int:
-        """The number of runs that have not begun."""
-        return self.total - self.done - len(self.running)
-
-    @property
-    def steps_now(self) -> int:
-        """The number of steps trained in this session so far."""
-        return self.steps_done + sum(step for step, _ in self.running.values())
-
-    def rate(self, now: float) -> float | None:
-        """Return steps per second so far; None before the first step."""
-        if self.began is None or not self.steps_now or now <= self.began:
-            return None
-        return self.steps_now / (now - self.began)
-
-    def seconds_left(self, now: float) -> float | None:
-        """Return the seconds that the remaining steps take at the rate so far."""
-        rate = self.rate(now)
-        return (self.steps_total - self.steps_now) / rate if rate else None
-
-    def count(self, event: Event, run: Run) -> None:
-        """Count an event of ``run``. A run that another session has does not count here."""
-        if isinstance(event, Started):
-            self.running[event.key] = (0, run.steps)
-        elif isinstance(event, Progressed):
-            progress = event.progress
-            if progress.stage == "train":
-                self.preparing = ""
-                self.began = time.monotonic() if self.began is None else self.began
-                self.running[event.key] = (progress.step, run.steps)
-            else:
-                self.preparing = f"{progress.stage} {progress.step / progress.steps:.0%}"
-        elif isinstance(event, Skipped):
-            self.drop(run)
-        else:
-            self.running.pop(event.key, None)
-            self.done += 1
-            self.steps_done += run.steps
-            self.last = (run.id, event.outcome)
-
-    def expect(self, run: Run) -> None:
-        """Add ``run`` to the runs to be trained; again if it is retried."""
-        self.total += 1
-        self.steps_total += run.steps
-
-    def drop(self, run: Run) -> None:
-        """Remove ``run``, which has not begun, from the runs to be trained."""
-        self.total -= 1
-        self.steps_total -= run.steps
 
 
 class Observer:
@@ -102,33 +30,117 @@ class Observer:
     def pause(self) -> None:
         """Clear what is shown, because something else will print."""
 
+    def close(self) -> None:
+        """Show nothing any more."""
+
 
 def describe(tally: Tally, now: float, width: int) -> str:
     """Return the state of a session in one line of at most ``width`` characters."""
-    rate = tally.rate(now)
-    doing = tally.preparing or (f"{rate:.0f} steps/s" if rate else "starting")
-    parts = [
-        f"{tally.done}/{tally.total} runs",
-        f"{len(tally.running)} running",
-        f"{tally.left} left",
-        *([f"{tally.elsewhere} with another session"] if tally.elsewhere else []),
-        doing,
-        f"{clock(tally.seconds_left(now))} to go",
-    ]
-    if tally.last is not None and tally.last[1].delta_perf is not None:
-        parts.append(f"last ΔPerf {tally.last[1].delta_perf:+.3f}")
-    elif tally.last is not None:
-        parts.append(f"last {tally.last[1].status}")
+    left, rate, per_step = tally.seconds_left(now), tally.rate(), tally.per_step()
+    parts = [f"{tally.done}/{tally.total} runs"]
+    if tally.failed:
+        parts.append(f"{tally.failed} failed")
+    if diverged := tally.ended.get("diverged"):
+        parts.append(f"{diverged} diverged")
+    if tally.preparing:
+        parts.append(tally.preparing)
+    if left is not None:
+        parts.append(f"{clock(left)} to go")
+    elif tally.since is not None:
+        parts.append(f"{clock(now - tally.since)} so far")
+    if tally.best is not None:
+        parts.append(f"best ΔPerf {signed(tally.best)}")
+    if tally.elsewhere:
+        parts.append(f"{tally.elsewhere} with another session")
+    parts.append(f"{len(tally.running)} running")
+    together = (rate or 0.0) * len(tally.running)
+    if rate and together:
+        parts.append(f"{together:.0f} steps/s" if rate >= 1 else f"{duration(1 / rate)} a step")
+    elif per_step is not None:
+        parts.append(f"{duration(per_step * tally.steps_total / tally.total)} a run")
     while len(" · ".join(parts)) > width and len(parts) > 1:
         parts.pop()
     return " · ".join(parts)[:width]
 
 
-class LiveLine(Observer):
+def rewrites(stream: TextIO) -> bool:
+    """Return whether ``stream`` is a terminal that understands escape codes."""
+    return stream.isatty() and os.environ.get("TERM") != "dumb"
+
+
+class _Display(Observer):
+    """Shows the progress on a stream, also while nobody calls `update`.
+
+    With ``ticks`` a thread shows it a few times a second from an `update` until the next `pause`: a
+    run that this process trains itself may report nothing for an hour. The stream must then reach
+    the terminal at any time. ``uncaptured`` makes a context in which it does.
+    """
+
+    def __init__(
+        self,
+        stream: TextIO,
+        width: int,
+        uncaptured: Callable[[], AbstractContextManager[None]] = nullcontext,
+        *,
+        ticks: bool = False,
+    ) -> None:
+        self._stream = stream
+        self._width = width
+        self._uncaptured = uncaptured
+        self._since: float | None = None
+        self._tally: Tally | None = None  # while it may be shown
+        self._lock = threading.RLock()
+        self._ticks = ticks
+        self._closed = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def update(self, tally: Tally) -> None:
+        """Show ``tally`` if it is time to, and from then on."""
+        with self._lock:
+            if self._closed.is_set():
+                return
+            now = time.monotonic()
+            if self._since is None:
+                self._since = now
+            self._tally = tally
+            self._show(tally, now)
+            if self._ticks and self._thread is None:
+                self._thread = threading.Thread(target=self._tick, name="sweep-line", daemon=True)
+                self._thread.start()
+
+    def pause(self) -> None:
+        """Show nothing until the next `update`."""
+        with self._lock:
+            self._tally = None
+            self._clear()
+
+    def close(self) -> None:
+        """Show nothing any more."""
+        self.pause()
+        self._closed.set()
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+
+    def _tick(self) -> None:
+        while not self._closed.wait(REFRESH_SECONDS):
+            with self._lock:
+                if self._tally is not None:
+                    self._show(self._tally, time.monotonic())
+
+    def _show(self, tally: Tally, now: float) -> None:
+        """Show ``tally`` if it is time to."""
+        raise NotImplementedError
+
+    def _clear(self) -> None:
+        """Remove what is shown."""
+
+
+class LiveLine(_Display):
     """A line below pytest's output that is redrawn, and leaves no trace when it is erased.
 
-    ``column`` returns the column to which pytest has written its current line, where the cursor
-    goes back. ``uncaptured`` makes a context in which the stream reaches the terminal.
+    It is there whenever the session waits, from a second after its first run began. ``column``
+    returns the column to which pytest has written its current line, where the cursor goes back.
     """
 
     def __init__(
@@ -137,32 +149,29 @@ class LiveLine(Observer):
         width: int,
         column: Callable[[], int],
         uncaptured: Callable[[], AbstractContextManager[None]] = nullcontext,
+        *,
+        ticks: bool = False,
     ) -> None:
-        self._stream = stream
-        self._width = width
-        self._uncaptured = uncaptured
+        super().__init__(stream, width, uncaptured, ticks=ticks)
         self._column = column
-        self._since: float | None = None
         self._live: Live | None = None
         self._drawn = 0.0
         self._back = 0
 
-    def update(self, tally: Tally) -> None:
-        """Redraw the line, at most a few times a second, and not for short waits."""
-        now = time.monotonic()
-        if self._since is None:
-            self._since = now
-        if now - self._since < SHOW_AFTER or now - self._drawn < REFRESH_SECONDS:
+    def _show(self, tally: Tally, now: float) -> None:
+        assert self._since is not None
+        if now - self._since < SHOW_AFTER:
+            return
+        if self._live is not None and now - self._drawn < REFRESH_SECONDS:
             return
         self._drawn = now
         with self._uncaptured():
             if self._live is None:
                 self._live = self._start()
-            self._live.update(self._render(tally, now), refresh=True)
+            self._live.update(self._render(tally, tally.timer()), refresh=True)
 
-    def pause(self) -> None:
+    def _clear(self) -> None:
         """Erase the line and put the cursor back where pytest left it."""
-        self._since = None
         if self._live is None:
             return
         with self._uncaptured():
@@ -206,7 +215,7 @@ class LiveLine(Observer):
         return grid
 
 
-class LogLine(Observer):
+class LogLine(_Display):
     """Writes a plain line now and then, for output that is not a terminal.
 
     ``lead`` is written before each line, to end pytest's current line.
@@ -219,20 +228,19 @@ class LogLine(Observer):
         uncaptured: Callable[[], AbstractContextManager[None]] = nullcontext,
         *,
         lead: str = "\n",
+        ticks: bool = False,
     ) -> None:
-        self._stream = stream
-        self._width = width
-        self._uncaptured = uncaptured
+        super().__init__(stream, width, uncaptured, ticks=ticks)
         self._lead = lead
         self._next: float | None = None
 
-    def update(self, tally: Tally) -> None:
+    def _show(self, tally: Tally, now: float) -> None:
         """Write a line every half minute of waiting."""
-        now = time.monotonic()
         if self._next is None:
             self._next = now + LOG_SECONDS
         if now >= self._next:
             self._next = now + LOG_SECONDS
+            line = describe(tally, tally.timer(), self._width - 7)
             with self._uncaptured():
-                self._stream.write(f"{self._lead}sweep: {describe(tally, now, self._width - 7)}\n")
+                self._stream.write(f"{self._lead}sweep: {line}\n")
                 self._stream.flush()

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from harness.protocols import Event, Executor, Finished, MayBegin, Progressed, Skipped, Started
 from harness.records import Evaluation, Job, Outcome, Result, Status, Value
-from harness.session.progress import Observer, Tally
+from harness.session.progress import Observer
+from harness.session.tally import Tally
 from harness.text import printable
 
 if TYPE_CHECKING:
@@ -74,6 +75,7 @@ class Queue:
         self._unsaved: list[Result] = []
         self._environment: Mapping[str, Value] = {}
         self._executor = make_executor(self._on_event, self._may_begin)
+        self.tally.workers = self._executor.workers
 
     def __contains__(self, key: object) -> bool:
         """Return whether the run with this key has not ended yet."""
@@ -96,7 +98,7 @@ class Queue:
             self._jobs[job.key] = job
             self._open.add(job.key)
             self._tries[job.key] = 0
-            self._queue(job)
+            self._expect(job)
 
     def begin(self, *, all_at_once: bool) -> None:
         """Submit all waiting jobs, or only as many as there are free workers."""
@@ -144,7 +146,7 @@ class Queue:
         self._save()
         return ended
 
-    def _queue(self, job: Job) -> None:
+    def _expect(self, job: Job) -> None:
         self.tally.expect(job.run)
         self._waiting.append(job)
 
@@ -199,7 +201,8 @@ class Queue:
         self._saved[job.key] = result.finished_at
         self._tries[job.key] += 1
         if outcome.status in RETRIED and self._tries[job.key] <= self._retries:
-            self._queue(replace(job, alone=job.alone or outcome.status == "oom"))
+            self.tally.expect_again(job.run, outcome)
+            self._waiting.append(replace(job, alone=job.alone or outcome.status == "oom"))
             return []
         self._open.discard(job.key)
         return [result]
@@ -220,7 +223,7 @@ class Queue:
             self._open.discard(result.key)
         leases = self._store.leases(self._elsewhere)
         for key in [key for key in self._elsewhere if key not in leases]:
-            self._queue(self._elsewhere.pop(key))
+            self._expect(self._elsewhere.pop(key))
         self.tally.elsewhere = len(self._elsewhere)
         self._looked = time.monotonic()
         return ended

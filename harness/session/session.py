@@ -16,14 +16,22 @@ from harness.judging.stored import (
     not_counted,
     question_hashes,
     report_folder,
+    smoke_folder,
 )
 from harness.records import Result, Run
 from harness.session.answers import Answers, in_order
-from harness.session.jobs import check_trainable, discard_checkpoint, make_executor, make_job
-from harness.session.progress import Observer, Tally
+from harness.session.jobs import (
+    check_trainable,
+    discard_checkpoint,
+    log_file,
+    make_executor,
+    make_job,
+)
+from harness.session.progress import Observer
 from harness.session.queue import Queue, now
 from harness.session.results import Results
 from harness.session.settings import Settings
+from harness.session.tally import Tally
 from harness.sweeps.plan import ANSWERED, Plan, plan, trained_with
 from harness.sweeps.sweep import Sweep
 from harness.verdicts import Baseline, Regression, Verdict
@@ -135,6 +143,10 @@ class SweepSession:
         planned = self._plans[name]
         return changed_since(self._results.lookup(planned.runs).values(), planned.conditions)
 
+    def unfinished(self) -> list[Run]:
+        """Return the selected runs that need training, in the order in which they begin."""
+        return [self._plans[n].runs[k] for n, k in self._in_order() if not self._results.is_done(k)]
+
     def planned(self, name: str) -> int:
         """Return the number of runs of a chosen sweep, arms included."""
         return len(self._plans[name].runs)
@@ -237,6 +249,14 @@ class SweepSession:
         folder = report_folder(self._plans[name], self._baseline, settled=settled)
         return self.settings.reports / folder
 
+    def log(self, run: Run) -> Path:
+        """Return the file that a run of this session prints to, if it has trained any."""
+        return log_file(self.settings.home, self._keys[run.id], run)
+
+    def smoke_folder(self, name: str) -> Path:
+        """Return the folder of reports of a part of a chosen sweep."""
+        return self.settings.reports / smoke_folder(self._plans[name], self._baseline)
+
     def missing(self, name: str) -> Shortfall | None:
         """Return the runs of a chosen sweep that are needed and not finished; None if all are."""
         if self.is_answered(name):
@@ -261,6 +281,7 @@ class SweepSession:
         try:
             self.stop()
         finally:
+            self.observer.close()
             if self._store is not None:
                 self._store.close()
                 self._store = None
@@ -326,9 +347,11 @@ class SweepSession:
 
     def _wait(self, is_open: Callable[[Queue], bool]) -> None:
         """Train until nothing that is waited for is open."""
-        while self._queue is not None and is_open(self._queue):
-            self._step(self._queue)
-        self.observer.pause()
+        try:
+            while self._queue is not None and is_open(self._queue):
+                self._step(self._queue)
+        finally:
+            self.observer.pause()
 
     def _step(self, queue: Queue) -> None:
         self._note(queue.poll(POLL_SECONDS))

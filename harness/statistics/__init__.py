@@ -47,7 +47,7 @@ _HOMES = {
     "power": (
         "TARGET at_least binomial_power boschloo_power boschloo_threshold bracket_power "
         "brown_forsythe_power cvar_power gain_power non_inferiority_power paired_power "
-        "runs_needed welch_power"
+        "runs_needed size_to_decide welch_power"
     ),
     "permutation": "cvar_permutation welch_permutation",
     "response": "bracket bracket_p_values flat smallest_window",

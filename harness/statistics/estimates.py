@@ -20,6 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import special, stats
 
 from harness.statistics.values import (
+    FEWEST_WITH_INTERVAL,
     Estimate,
     FloatArray,
     as_values,
@@ -71,10 +72,13 @@ def _proportion(
 
 
 def mean_interval(values: ArrayLike, level: float = 0.95) -> Estimate:
-    """Return the mean of ``values`` [n] with Student's interval; unbounded where n < 2."""
+    """Return the mean of ``values`` [n] with Student's interval.
+
+    Unbounded where there are fewer than `FEWEST_WITH_INTERVAL`.
+    """
     x = as_values(values)
     check_level(level)
-    if x.size < 2:
+    if x.size < FEWEST_WITH_INTERVAL:
         return Estimate(_mean(x), -math.inf, math.inf, level, x.size, "Student's t")
     half = float(stats.t.ppf((1 + level) / 2, x.size - 1) * np.std(x, ddof=1) / math.sqrt(x.size))
     return Estimate(_mean(x), _mean(x) - half, _mean(x) + half, level, x.size, "Student's t")
@@ -85,13 +89,14 @@ def bca_mean(
 ) -> Estimate:
     """Return the mean of ``values`` [n] with its bias-corrected, accelerated bootstrap interval.
 
-    Unbounded where n < 2 or all values are equal (there is nothing to resample). From 2,000 values
-    on it is Student's interval, which is then the same for less.
+    Unbounded where there are fewer than `FEWEST_WITH_INTERVAL`, or all values are equal (there is
+    nothing to resample). From 2,000 values on it is Student's interval, which is then the same for
+    less.
     """
     x = as_values(values)
     check_level(level)
     method = "BCa bootstrap"
-    if x.size < 2 or is_constant(x):
+    if x.size < FEWEST_WITH_INTERVAL or is_constant(x):
         return Estimate(_mean(x), -math.inf, math.inf, level, x.size, method)
     if x.size > _BCA_LIMIT:
         return mean_interval(x, level)
@@ -120,12 +125,13 @@ def interquartile_mean(
 
     The lowest and highest ⌊n/4⌋ values are left out, as in Agarwal et al. (2021). Beyond 2,000
     values the interval is Student's, with the standard error of a trimmed mean from the winsorised
-    values (Tukey & McLaughlin 1963), which is then the same for less.
+    values (Tukey & McLaughlin 1963), which is then the same for less. Unbounded where there are
+    fewer than `FEWEST_WITH_INTERVAL`.
     """
     x = as_values(values)
     check_level(level)
     method = "IQM, percentile bootstrap"
-    if x.size < 2:
+    if x.size < FEWEST_WITH_INTERVAL:
         return Estimate(_mean(x), -math.inf, math.inf, level, x.size, method)
     cut = x.size // 4
     value = float(np.sort(x)[cut : x.size - cut].mean())
@@ -166,18 +172,18 @@ def cvar_interval(values: ArrayLike, level: float = 0.95, share: float = 0.25) -
 
     The standard error is that of the influence function, as in Manistre & Hancock (2005), which
     holds in large samples. The degrees of freedom are ⌈n·share⌉ − 1, those of the values in the
-    tail, since they alone carry the error: at level 0.95 the interval covers in 89–90% of samples
-    at n = 8, 87–91% at n = 24 and 90–94% at n = 48 (59–63%, 83–86% and 88–91% with n − 1).
-    Unbounded where ``share`` is fewer than two values (a quarter: n < 8), or where those that count
-    are all equal.
+    tail, since they alone carry the error: at level 0.95 the interval covers in 87–91% of samples
+    at n = 12, 87–91% at n = 24 and 90–94% at n = 48 (the last two 83–86% and 88–91% with n − 1).
+    Unbounded where fewer than `FEWEST_WITH_INTERVAL` values count (a quarter: n < 9), or where
+    those that count are all equal.
     """
     x = as_values(values)
     check_level(level)
     method = "CVaR, influence function"
     value, error = cvar(x, share), cvar_standard_error(x, share)
-    if x.size * share < 2 or error == 0.0:
-        return Estimate(value, -math.inf, math.inf, level, x.size, method)
     tail = math.ceil(x.size * share - 1e-9)
+    if tail < FEWEST_WITH_INTERVAL or error == 0.0:
+        return Estimate(value, -math.inf, math.inf, level, x.size, method)
     half = float(stats.t.ppf((1 + level) / 2, tail - 1)) * error
     return Estimate(value, value - half, value + half, level, x.size, method)
 

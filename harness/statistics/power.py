@@ -36,6 +36,21 @@ _RATES = np.linspace(0.0, 1.0, 401)
 _QUANTILES = (np.arange(512) + 0.5) / 512
 
 
+def size_to_decide(n: int, p_value: float, alpha: float = 0.05) -> int | None:
+    """Return about how many observations decide a one-sided test that ``n`` of them left open.
+
+    They reach ``alpha`` with the power `TARGET` if the effect is as large, in standard errors of
+    one observation, as the ``p_value`` of the ``n`` suggests: a statistic that grows with √n then
+    needs n·((z(1 − alpha) + z(TARGET)) / z(1 − p_value))², as in Cohen (1988), section 2.4. At
+    least n + 1. None where the n point the other way.
+    """
+    z = float(stats.norm.isf(p_value))
+    if not z > 0.0:
+        return None
+    size = n * ((float(stats.norm.isf(alpha)) + float(stats.norm.ppf(TARGET))) / z) ** 2
+    return max(n + 1, math.ceil(size))
+
+
 def runs_needed(
     power: Callable[[int], float],
     least: int = 2,

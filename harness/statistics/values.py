@@ -14,6 +14,10 @@ FloatArray = NDArray[np.float64]
 FEWEST_BRACKETED = 8
 """The fewest runs of the bracket test: its two windows of four runs overlap with fewer."""
 
+FEWEST_WITH_INTERVAL = 3
+"""The fewest values whose mean has an interval. From two Student's is 13 standard errors wide each
+way, a bootstrap has three samples to draw, and neither says anything of the spread."""
+
 
 @dataclass(frozen=True, slots=True)
 class Estimate:

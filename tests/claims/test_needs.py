@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import math
+import re
 from dataclasses import replace
 
+import numpy as np
 import pytest
+from scipy import stats
 
 from harness.claims import judge_all
+from harness.claims.base import more
+from harness.statistics import paired_power, runs_needed, size_to_decide
 from harness.verdicts import Baseline, Counts, Metric, training
 from tests.claims.cases import (
     BASELINE_IDS,
@@ -111,7 +117,7 @@ def test_counts_need_the_same_rule_or_more_than_their_sign():
 def test_a_count_that_is_settled_without_an_answer_needs_more_runs_than_planned():
     evidence = make_evidence(spaced(0.05, 0.1, 8) + spaced(-0.1, -0.05, 9))
     (need,) = QUESTIONS["success_above_half"].curtailed("q", evidence, 18).needs
-    assert (need.kind, str(need)) == ("runs", "more runs than planned")
+    assert (need.kind, str(need)) == ("runs", "more runs than the 18 planned")
 
 
 @pytest.mark.parametrize(
@@ -165,3 +171,46 @@ def test_pairs_need_their_arm_the_reference_a_parameter_and_equal_ones_an_evalua
     assert kinds(judge("batch_size", same)) == ["evaluation"]
     arm = judge("batch_size", make_evidence(main)).needs[0]
     assert f"{asked.arms[0]}=Pairs(12, values=(4, 12))" in str(arm)
+
+
+@pytest.mark.parametrize(
+    "case", [case for case in CASES if case[1] == "inconclusive"], ids=" ".join
+)
+def test_a_need_of_runs_says_how_many(case):
+    verdict = judge(case[0], CASES[case]())
+    for need in verdict.needs:
+        if need.kind == "runs":
+            assert re.search(r"(about|more than|at least) [\d,]+ (runs|pairs)", str(need))
+
+
+@pytest.mark.parametrize("runs", [6, 24])
+def test_as_many_runs_as_are_needed_decide_it_four_times_in_five(runs):
+    """Of samples that leave the question open, by how many runs they ask for."""
+    rng = np.random.default_rng(5)
+    effect = 0.4  # in standard deviations of a run
+    asked = []
+    for _ in range(400):
+        values = effect + rng.normal(size=runs)
+        t = values.mean() / values.std(ddof=1) * math.sqrt(runs)
+        asked.append(size_to_decide(runs, float(stats.t.sf(t, runs - 1))) or math.inf)
+    needed = runs_needed(lambda n: paired_power(effect, n))
+    assert needed / 3 < np.median(asked) < needed * 3
+
+
+def test_the_size_that_decides_follows_from_the_p_value():
+    # z(.95) + z(.8) = 2.4865; p = .1587 is one standard error: 2.4865² times as many.
+    assert size_to_decide(10, 0.158655) == 62
+    assert size_to_decide(10, 1e-9) == 11
+    assert size_to_decide(10, 0.5) is None
+    assert size_to_decide(10, 0.9) is None
+    assert size_to_decide(10, 0.158655, alpha=0.025) == 79
+
+
+def test_more_runs_are_named_up_to_a_limit():
+    assert str(more([None, 40], 12, "pairs")) == (
+        "about 40 pairs (12 now), if they turn out like these"
+    )
+    assert str(more([None, 5_000], 12)) == (
+        "more than 1,000 runs (12 now), if they turn out like these"
+    )
+    assert str(more([5_000], 900)).startswith("about 5,000 runs (900 now)")

@@ -95,7 +95,7 @@ def test_it_is_compared_with_a_reference(median):
     good = [0.06 + 0.001 * i for i in range(24)]
     worse = compared(median, [gain - 0.1 for gain in good], good)
     assert (worse.regressed, worse.now) == (True, "refuted")
-    assert "in the number of runs that gain more (p = " in worse.answer
+    assert "in the number of runs that gain more is beyond the gate's level (p = " in worse.answer
     noise = compared(median, [*good[:16], *[0.0] * 8], [*good[:18], *[0.0] * 6])
     assert (noise.regressed, noise.now) == (False, "inconclusive")
-    assert "differ by no more than their noise" in noise.answer
+    assert "is not beyond the gate's level (p = " in noise.answer

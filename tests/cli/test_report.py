@@ -58,6 +58,19 @@ def test_a_report_on_less_is_marked_and_kept_apart(sweep, trained):
     assert (report["scaled_down"], report["complete"]) == (True, False)
 
 
+def test_a_whole_report_removes_that_of_a_part_and_nothing_else(sweep, trained):
+    smoke = trained.path / ".sweep" / "reports" / "toy-smoke"
+    sweep("report toy --runs 2 --arms none")
+    (smoke / "reference.json").write_text("{}")
+    out = sweep("report toy")[1]
+    assert f"removed: the report in {smoke}, of a part of this sweep" in out
+    assert [path.name for path in smoke.iterdir()] == ["reference.json"]
+    assert "removed" not in sweep("report toy")[1]
+    (smoke / "report.json").write_text('{"sweep": "toy-smoke"}')  # a sweep of that name
+    assert "removed" not in sweep("report toy")[1]
+    assert (smoke / "report.json").exists()
+
+
 def test_strict_is_for_claims_that_are_refuted(sweep, declared, monkeypatch):
     monkeypatch.setenv("GAIN", "-0.05")
     declared.run("--sweep", "toy", "--sweep-fail-on", "failed")
@@ -135,3 +148,21 @@ def test_report_says_whose_runs_it_looked_up(sweep, monkeypatch, tmp_path, both_
     assert " ".join(out.split()).startswith(f"runs looked up: {said} report: ")
     assert "\nruns looked up: backend jax, float32\n" in sweep(f"{line} --backend jax")[1]
     assert json.loads(sweep(f"{line} --json")[1])["sweep"] == "focused"
+
+
+def test_the_verbs_of_a_job_add_to_its_summary(sweep, trained, monkeypatch):
+    file = trained.path / "summary.md"
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(file))
+    sweep("report toy")
+    sweep("report toy --json")
+    assert file.read_text().count("**toy: ") == 1
+    assert "- Report: .sweep/reports/toy\n" in file.read_text()
+    sweep("export toy --to toy.csv")
+    sweep("judge toy.csv")
+    assert "Report: " not in file.read_text().split("- Report: .sweep/reports/toy\n")[1]
+    assert file.read_text().count("\n**toy: ") == 1
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(trained.path))
+    status, out, err = sweep("report toy --json")
+    assert status == 0
+    assert json.loads(out)["sweep"] == "toy"
+    assert err.startswith("sweep: warning: no summary of this job: ")

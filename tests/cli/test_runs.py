@@ -42,7 +42,7 @@ def keep(*results):
 
 
 def terminal(monkeypatch, is_one=True):
-    monkeypatch.setattr(runs.common, "rewrites", lambda stream: is_one)
+    monkeypatch.setattr(runs, "rewrites", lambda stream: is_one)
     monkeypatch.setenv("NO_COLOR", "1")
 
 
@@ -205,3 +205,21 @@ def test_a_run_shows_what_it_was_made_of(here, sweep):
     (run,) = json.loads(sweep("runs own --json")[1])["runs"]
     assert run["code"] == {"version": "c", "files": files, "noted": noted}
     assert "\ncode" not in sweep("runs toy-00")[1]
+
+
+def test_a_reason_why_runs_failed_is_listed_once(here, sweep):
+    for index in range(5, 9):
+        keep(
+            make_result(
+                id=f"wide-{index:02d}",
+                sweep="wide",
+                index=index,
+                seed=index,
+                status="failed",
+                error=f"ValueError: {index} of 3",
+            )
+        )
+    out = sweep("runs wide")[1]
+    assert out.count("ValueError") == 1
+    assert "wide: 4 runs failed: ValueError: 5 of 3 (runs 05 to 08)" in out
+    assert sweep("runs --status completed")[1].count("failed") == 0

@@ -86,7 +86,7 @@ def test_every_property_of_an_item_is_documented():
     run = items._run_properties(make_result())
     numbers = dict.fromkeys(("estimate", "low", "high", "level", "p_value"), 0.5)
     asked = Verdict("q", "Is it?", "it is", "supported", "yes", **numbers, method="t", n=2)
-    names = {name for name, _ in run + items._verdict_properties(asked)}
+    names = {name for name, _ in run + items._verdict_properties("s", asked)}
     named = {name for name in names if not name.startswith("sweep.config.")}
     assert named - set(code_spans(DOCS / "report.md")) == set()
 

@@ -195,6 +195,13 @@ class ExecutorContract:
         assert "Traceback (most recent call last)" in log
         assert "trainers.py" in log
 
+    def test_importing_the_trainer_s_file_is_not_training(self, run, job, tmp_path):
+        text = "import time\nfrom tests.executors.trainers import quick\ntime.sleep(0.7)\n"
+        (tmp_path / "heavy.py").write_text(text)
+        outcome = run(job(0, f"{tmp_path}/heavy.py:quick"))[0]
+        assert outcome.status == "completed"
+        assert outcome.seconds < 0.6
+
     @pytest.mark.parametrize("trainer", ["no_memory", "no_device_memory"])
     def test_running_out_of_memory_is_told_apart(self, run, job, trainer):
         ended = run(job(0, trainer), job(1))

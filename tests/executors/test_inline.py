@@ -7,6 +7,7 @@ import os
 import pytest
 
 from harness.executors import make_executor
+from harness.executors.logs import TRACEBACK, last_traceback
 from harness.protocols import Finished, Progressed, Started
 from tests.executors.contract import ExecutorContract, drain, make_job, outcomes
 
@@ -64,3 +65,22 @@ class TestInlineExecutor(ExecutorContract):
             executor.poll(0)
         assert outcomes(executor.poll(0))[0].status == "interrupted"
         assert outcomes(executor.poll(0))[1].status == "oom"
+
+
+def test_the_last_traceback_of_a_log_is_shortened_in_the_middle(tmp_path):
+    log = tmp_path / "x.log"
+    assert last_traceback(str(log)) == []
+    log.write_text("epoch 1\n")
+    assert last_traceback(str(log)) == []
+    entries = "".join(f'  File "a.py", line {n}, in f\n' for n in range(100))
+    first = f"{TRACEBACK}  old\nKeyError: 1\n"
+    log.write_text(f"epoch 1\n{first}epoch 2\n{TRACEBACK}{entries}ValueError: odd\n\n")
+    found = last_traceback(str(log), lines=6)
+    assert found == [
+        TRACEBACK.strip(),
+        '  File "a.py", line 0, in f',
+        "  …",
+        '  File "a.py", line 98, in f',
+        '  File "a.py", line 99, in f',
+        "ValueError: odd",
+    ]

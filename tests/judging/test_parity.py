@@ -94,7 +94,7 @@ def test_the_same_difference_in_every_run_is_no_measurement():
     assert verdict.verdict == "unanswerable"
     assert "the difference is +0.250 in every run" in verdict.answer
     assert (verdict.low, verdict.high, verdict.level) == (None, None, None)
-    assert list(map(str, verdict.needs)) == ["more runs (--runs)"]
+    assert list(map(str, verdict.needs)) == ["at least 4 runs (--runs 4)"]
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,8 @@ def test_fewer_than_two_differences_answer_nothing(sides, have, n):
     assert verdict.verdict == "unanswerable"
     assert verdict.answer.startswith(f"{have} a ΔPerf on both backends")
     assert verdict.n == n
-    assert list(map(str, verdict.needs)) == ["more runs (--runs)"]
+    enough = len(sides) + 2 - n
+    assert list(map(str, verdict.needs)) == [f"at least {enough} runs (--runs {enough})"]
     assert (verdict.low, verdict.p_value) == (None, None)
 
 

@@ -54,7 +54,7 @@ def test_training_that_does_nothing_any_more_has_regressed(reference):
     assert one.now in ("refuted", "inconclusive")
     assert one.p_value <= one.level == pytest.approx(FALSE_ALARMS / 8)
     assert one.answer.startswith("the reference supports it (yes: ")
-    assert "more than their noise in " in one.answer
+    assert " is beyond the gate's level (p = " in one.answer
 
 
 def test_several_tests_of_a_question_are_corrected_for_their_number(reference):
@@ -79,7 +79,24 @@ def test_what_only_just_misses_is_noise_and_says_so(kept):
     assert regression.now == "inconclusive"
     assert not regression.regressed
     assert regression.p_value > regression.level
-    assert "no more than their noise" in regression.answer
+    assert (
+        "the difference in mean ΔPerf is not beyond the gate's level (p = 0." in regression.answer
+    )
+    assert regression.answer.endswith(f", level {regression.level:.2g})")
+
+
+def test_a_likely_loss_within_the_gate_s_level_is_not_called_noise(kept):
+    reference = kept(evidence())
+    answers = []
+    for loss in np.linspace(0.0, 0.1, 41):
+        seen = evidence(lambda run, loss=loss: 0.1 - loss, noise=0.08, seed=1)
+        answers += [one for one in found(reference, seen).values() if one.p_value is not None]
+    near = [one for one in answers if one.level < one.p_value < 0.01]
+    assert near
+    for one in near:
+        assert "not beyond the gate's level" in one.answer
+        assert f"p = {one.p_value:.2g}, level {one.level:.2g}" in one.answer
+        assert "noise" not in one.answer
 
 
 def test_runs_that_all_diverge_have_regressed_whatever_is_asked(reference):

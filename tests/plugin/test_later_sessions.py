@@ -111,6 +111,9 @@ def test_junit_carries_each_item_s_figures(sweeps):
     assert re.search(r'name="sweep.delta_perf" value="0\.', xml)
     assert re.search(r'name="sweep.verdict" value="supported"', xml)
     assert re.search(r'name="sweep.config.learning_rate"', xml)
+    assert 'name="sweep.id" value="toy-success_above_half"' in xml
+    assert 'name="sweep.question" value="success_above_half"' in xml
+    assert xml.count('name="sweep.sweep" value="toy"') == 12  # 11 runs and a question
 
 
 def test_a_changed_question_is_reported_as_post_hoc(sweeps):

@@ -91,7 +91,7 @@ def test_a_run_that_takes_too_long_is_stopped(sweeps):
         """
     )
     result = sweeps.run("--sweep", "toy", "--sweep-timeout", "1.5", executor="local")
-    result.stdout.fnmatch_lines(["*toy-01-*: timeout*"])
+    result.stdout.fnmatch_lines(["*toy-01-* timed out*"])
     assert result.ret == 1
 
 

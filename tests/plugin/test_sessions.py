@@ -164,15 +164,14 @@ def test_plain_asserts_on_a_sweep_s_runs(sweeps):
     result.stdout.fnmatch_lines(["*1 not judged*"])
 
 
-def test_a_failed_run_fails_its_item_in_one_line_and_is_tried_again(sweeps, monkeypatch):
+def test_a_failed_run_fails_its_item_with_its_own_traceback_and_is_tried_again(sweeps, monkeypatch):
     monkeypatch.setenv("MODE_1", "fails")
     sweeps.write()
     result = sweeps.run("--sweep", "toy")
     assert result.ret == 1
-    result.stdout.fnmatch_lines(
-        ["*toy-01-*: failed: RuntimeError: the disk of the GPU is on fire*"]
-    )
-    result.stdout.no_fnmatch_line("*Traceback*")
+    result.stdout.fnmatch_lines(["*toy-01-* failed: RuntimeError: the disk of the GPU is on fire*"])
+    result.stdout.fnmatch_lines(["Traceback *", "*/toy_trainer.py*", "RuntimeError: the disk *"])
+    result.stdout.no_fnmatch_line("*/harness/*")
     result.stdout.fnmatch_lines(["*not judged: 1 of 8 runs missing (1 failed)*"])
     monkeypatch.delenv("MODE_1")
     before = len(sweeps.trained)
@@ -185,7 +184,7 @@ def test_a_worker_that_dies_costs_its_own_run_only(sweeps, monkeypatch):
     sweeps.write()
     result = sweeps.run("--sweep", "toy", executor="local")
     result.assert_outcomes(passed=10, failed=1)
-    result.stdout.fnmatch_lines(["*toy-01-*: crashed*"])
+    result.stdout.fnmatch_lines(["*toy-01-* crashed*"])
 
 
 def test_a_diverged_run_is_final_and_of_its_own_category(sweeps, monkeypatch):
@@ -226,3 +225,62 @@ def test_signal_handlers_are_put_back(sweeps, monkeypatch):
     )
     result = sweeps.pytester.run(sys.executable, "-c", NOTEBOOK)
     assert result.outlines[-1] == f"status {int(pytest.ExitCode.INTERRUPTED)} True"
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        "--fixtures",
+        "--fixtures-per-test",
+        "--collect-only",
+        "--markers",
+        "--setup-plan",
+        "--setup-only",
+        "--cache-show",
+        "--version",
+        "--help",
+    ],
+)
+def test_nothing_is_reported_where_no_test_is_called(sweeps, option):
+    sweeps.write()
+    result = sweeps.run("--sweep", "toy", option)
+    assert result.ret == 0
+    assert not (sweeps.path / ".sweep").exists()
+    assert "sweep toy" not in result.stdout.str()
+
+
+def test_the_report_of_a_part_goes_when_the_whole_sweep_is_in(sweeps):
+    sweeps.write()
+    smoke = sweeps.path / ".sweep/reports/toy-smoke"
+    said = sweeps.run("--sweep", "toy", "--sweep-runs", "3").stdout.str()
+    assert sorted(path.name for path in smoke.iterdir()) == [
+        "report.html",
+        "report.json",
+        "report.md",
+    ]
+    assert "removed" not in said
+    result = sweeps.run("--sweep", "toy")
+    result.stdout.fnmatch_lines(["removed: the report in .sweep/reports/toy-smoke, of a part *"])
+    assert not smoke.exists()
+
+
+@pytest.mark.parametrize("options", [(), ("-n", "2")], ids=["alone", "xdist"])
+def test_a_job_of_github_actions_has_a_summary_once(sweeps, monkeypatch, options):
+    file = sweeps.path / "summary.md"
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(file))
+    sweeps.write()
+    sweeps.run("--sweep", "toy", *options)
+    text = file.read_text()
+    assert text.startswith("**toy: 1 supported**\n\n- **supported** success")
+    assert text.count("- Report: .sweep/reports/toy\n") == 1
+    sweeps.run("--sweep", "toy", "--collect-only")
+    assert file.read_text() == text
+
+
+def test_a_summary_that_cannot_be_written_loses_nothing(sweeps, monkeypatch):
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(sweeps.path))
+    sweeps.write()
+    result = sweeps.run("--sweep", "toy")
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(["sweep: warning: no summary of this job: *cannot be written*"])
+    assert report(sweeps)["complete"] is True

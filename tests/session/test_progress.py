@@ -1,38 +1,53 @@
 import io
+import time
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness import Outcome
 from harness.session import progress
-from harness.session.progress import LiveLine, LogLine, Tally, describe
+from harness.session.progress import LiveLine, LogLine, describe
+from harness.session.tally import Going, Tally
 from harness.text import clock
 
 
 def tally(**changes):
-    given = {"total": 46, "done": 12, "steps_total": 4600, "steps_done": 1200, "began": 0.0}
+    given = {"total": 46, "done": 12, "steps_total": 4600, "steps_done": 1200, "workers": 2}
+    given |= {"took": (120.0, 1200), "timer": lambda: 30.0}
     return Tally(**(given | changes))
 
 
+def going(first=10.0, last=(20.0, 41)):
+    return Going(100, first, (first, 1), last)
+
+
 def test_the_line_says_what_a_waiting_person_asks():
-    last = ("s-00", Outcome(status="completed", delta_perf=0.0612))
-    line = describe(tally(running={"a": (10, 100), "b": (20, 100)}, last=last), 30.0, 100)
+    ended = {"failed": 3, "oom": 1, "diverged": 2, "completed": 6}
+    running = {"a": going(), "b": going()}
+    line = describe(tally(running=running, ended=ended, best=0.0612), 30.0, 120)
     assert line == (
-        "12/46 runs · 2 running · 32 left · 41 steps/s · 1:22 to go · last ΔPerf +0.061"
+        "12/46 runs · 4 failed · 2 diverged · 2:45 to go · best ΔPerf +0.061 · 2 running · "
+        "8 steps/s"
     )
+
+
+def test_runs_without_reports_have_their_own_pace():
+    line = describe(tally(running={"a": Going(100, 25.0)}, took=(540.0, 1200)), 30.0, 120)
+    assert line == "12/46 runs · 12:45 to go · 1 running · 45 s a run"
+    line = describe(tally(done=0, steps_done=0, took=(0.0, 0), since=12.0), 30.0, 120)
+    assert line == "0/46 runs · 0:18 so far · 0 running"
+    slow = {"a": going(last=(40.0, 2))}
+    assert "30 s a step" in describe(tally(running=slow), 40.0, 120)
 
 
 @given(st.integers(1, 200), st.integers(0, 46))
 def test_the_line_is_never_wider_than_the_terminal(width, running):
-    running = {str(i): (1, 100) for i in range(running)}
+    running = {str(i): going() for i in range(running)}
     assert len(describe(tally(running=running), 5.0, width)) <= width
 
 
-def test_warm_starts_and_endings_are_named():
-    assert "warm start" in describe(
-        tally(done=0, steps_done=0, preparing="warm start 40%"), 5.0, 80
-    )
-    assert "last diverged" in describe(tally(last=("s", Outcome(status="diverged"))), 5.0, 100)
+def test_warm_starts_are_named():
+    assert "warm start" in describe(tally(preparing="warm start 40%"), 5.0, 80)
 
 
 def test_durations_read_as_clocks():
@@ -52,6 +67,51 @@ def test_the_live_line_leaves_no_trace_and_returns_to_pytest_s_column(monkeypatc
     assert stream.getvalue().endswith("\x1b[1A\x1b[31C")
     line.pause()
     assert stream.getvalue().count("\x1b[31C") == 1
+
+
+def test_the_live_line_comes_back_at_once_when_many_short_waits_follow(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    stream = io.StringIO()
+    line = LiveLine(stream, 100, lambda: 31)
+    shown = []
+    for _ in range(150):
+        now[0] += 0.01
+        stream.seek(0)
+        stream.truncate()
+        line.update(tally())
+        line.pause()
+        shown.append("12/46 runs" in stream.getvalue())
+    assert shown == [False] * 100 + [True] * 50
+
+
+@pytest.mark.parametrize("kind", ["live", "log"])
+def test_the_line_is_drawn_while_a_run_reports_nothing(monkeypatch, kind):
+    monkeypatch.setattr(progress, "SHOW_AFTER", 0.01)
+    monkeypatch.setattr(progress, "LOG_SECONDS", 0.01)
+    monkeypatch.setattr(progress, "REFRESH_SECONDS", 0.01)
+    stream = io.StringIO()
+    many = LiveLine(stream, 100, lambda: 0, ticks=True)
+    line = many if kind == "live" else LogLine(stream, 100, ticks=True)
+    line.update(tally())
+    _until(lambda: stream.getvalue().count("12/46 runs") > 1)
+    line.pause()
+    paused = stream.getvalue()
+    time.sleep(0.05)
+    assert stream.getvalue() == paused
+    line.update(tally())
+    line.close()
+    line.update(tally())
+    closed = stream.getvalue()
+    time.sleep(0.05)
+    assert stream.getvalue() == closed
+
+
+def _until(holds):
+    end = time.monotonic() + 5
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.01)
 
 
 def test_a_log_gets_a_plain_line_now_and_then(monkeypatch):

@@ -6,7 +6,7 @@ from harness import Choice, LogUniform, Outcome, UsageError
 from harness.claims import mean_gain, spread, success_rate
 from harness.errors import StoreError
 from harness.protocols import Finished, Started
-from harness.session.progress import Observer, Tally
+from harness.session.progress import Observer
 from harness.sweeps.plan import Selection
 from tests.session.fakes import done, make
 from tests.tables.tables import write_csv
@@ -256,11 +256,3 @@ def test_the_observer_sees_counts_that_add_up(start):
     assert all(sum(counts[:3]) == 3 for counts in seen)
     assert seen[-1] == (3, 0, 0, 30)
     assert [counts[3] for counts in seen] == sorted(counts[3] for counts in seen)
-
-
-def test_time_left_follows_from_the_rate():
-    tally = Tally(total=4, done=1, steps_total=400, steps_done=100, began=10.0)
-    tally.running["k"] = (50, 100)
-    assert tally.rate(40.0) == 5.0
-    assert tally.seconds_left(40.0) == 50.0
-    assert Tally().seconds_left(1.0) is None

@@ -104,6 +104,19 @@ def test_a_mean_without_spread_has_no_interval(values):
     assert (interval.low, interval.high) == (-math.inf, math.inf)
 
 
+@pytest.mark.parametrize("n", range(4))
+def test_no_mean_of_one_or_two_has_an_interval(n):
+    values = [0.1, 0.4, 0.2][:n]
+    found = [
+        statistics.mean_interval(values),
+        statistics.bca_mean(values, np.random.default_rng(0)),
+        statistics.interquartile_mean(values, np.random.default_rng(0)),
+    ]
+    for one in found:
+        assert math.isfinite(one.low) == math.isfinite(one.high) == (n >= 3)
+        assert (one.n, math.isfinite(one.value)) == (n, n > 0)
+
+
 def test_bca_leans_towards_the_long_tail():
     values = np.concatenate([np.full(20, 0.1), [-0.6, -0.5, -0.4], np.linspace(0.0, 0.2, 20)])
     interval = statistics.bca_mean(values, np.random.default_rng(0))
@@ -147,7 +160,7 @@ def test_cvar_standard_error_matches_what_repetition_shows():
 
 
 @pytest.mark.parametrize(
-    ("n", "low", "high"), [(8, 0.85, 0.94), (24, 0.84, 0.93), (200, 0.92, 0.98)]
+    ("n", "low", "high"), [(12, 0.85, 0.94), (24, 0.84, 0.93), (200, 0.92, 0.98)]
 )
 def test_cvar_interval_covers(n, low, high):
     rng = np.random.default_rng(0)
@@ -166,15 +179,15 @@ def test_cvar_interval_is_the_estimate_and_its_error():
     assert (found.level, found.n) == (0.9, 24)
 
 
-@pytest.mark.parametrize("values", [[], [0.1], range(7), [0.1] * 24, [0.0] * 7 + [1.0] * 17])
-def test_a_worst_quarter_of_one_run_or_one_value_has_no_interval(values):
+@pytest.mark.parametrize("values", [[], [0.1], range(8), [0.1] * 24, [0.0] * 7 + [1.0] * 17])
+def test_a_worst_quarter_of_two_runs_or_one_value_has_no_interval(values):
     found = statistics.cvar_interval(values)
     assert found.value == pytest.approx(statistics.cvar(values), nan_ok=True)
     assert (found.low, found.high) == (-math.inf, math.inf)
 
 
-def test_a_worst_quarter_of_two_runs_has_an_interval():
-    assert math.isfinite(statistics.cvar_interval(range(8)).low)
+def test_a_worst_quarter_of_three_runs_has_an_interval():
+    assert math.isfinite(statistics.cvar_interval(range(9)).low)
 
 
 def test_sd_interval_of_an_example_by_hand():

@@ -81,10 +81,15 @@ def digits_of(report: Report) -> Digits:
     return replace(digits, plus=report.metric.knows_success)
 
 
+def tally(report: Report) -> list[tuple[VerdictName, int]]:
+    """Return how often each verdict was given to what the sweep asks."""
+    counted = Counter(verdict.verdict for verdict in report.asked)
+    return [(name, counted[name]) for name in VERDICT_NAMES if counted[name]]
+
+
 def headline(report: Report) -> str:
     """Return the sweep's name and the number of each verdict."""
-    tally = Counter(verdict.verdict for verdict in report.asked)
-    counts = ", ".join(f"{tally[name]} {name}" for name in VERDICT_NAMES if tally[name])
+    counts = ", ".join(f"{number} {name}" for name, number in tally(report))
     return f"{report.sweep}: {counts or 'no questions'}"
 
 

@@ -110,17 +110,23 @@ def config_columns(
 
 
 def unfinished_section(report: Report) -> Section:
-    """List the runs that do not count and are trained again next time."""
-    left = [r for r in report.runs if not r.is_final]
+    """List the runs that do not count and are trained again next time, by their reason."""
+    left = report.failures
     columns = (
-        Column("run", right=False),
+        Column("runs"),
         Column("status", right=False),
+        Column("numbers", right=False, wrap=True),
         Column("error", right=False, wrap=True),
     )
-    rows = tuple((r.run.id, r.outcome.status, r.outcome.error or "") for r in left[:MOST_LISTED])
+    rows = tuple(
+        (str(len(one.results)), one.status, one.numbers, one.results[0].outcome.error or "")
+        for one in left[:MOST_LISTED]
+    )
     note = "They are tried again next time."
+    if any(len(one.results) > 1 for one in left):
+        note += " Errors that differ only in numbers are one; the text is the first run's."
     if len(left) > MOST_LISTED:
-        note += f" The first {MOST_LISTED} of {len(left)}."
+        note += f" The first {MOST_LISTED} of {len(left)} reasons."
     table = Table(columns, rows, note=note, long=True)
     return Section("Runs that did not finish", (table,) if left else ())
 

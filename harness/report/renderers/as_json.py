@@ -53,6 +53,9 @@ def _around(report: Report, runs: list[dict[str, Any]]) -> dict[str, Any]:
         "conditions": report.conditions
         and picked(report.conditions, CONDITIONS) | {"steps": report.steps},
         "runs": runs,
+        "failures": [
+            {**picked(one, "status reason"), "runs": list(one.ids)} for one in report.failures
+        ],
         "questions": [_question(verdict) for verdict in report.verdicts],
         "audit": [picked(finding) for finding in report.findings],
         "reference": report.compared and _compared(report.compared),
@@ -80,7 +83,9 @@ def run_data(result: Result) -> dict[str, Any]:
 
 def _question(verdict: Verdict) -> dict[str, Any]:
     return {
-        **picked(verdict, "id question claim verdict answer estimate low high level"),
+        **picked(verdict, "id question claim"),
+        "asked": bool(verdict.claim),
+        **picked(verdict, "verdict answer estimate low high level"),
         **picked(verdict, "p_value p_holm n method reason"),
         "needs": list(map(str, verdict.needs)),
         "beside": list(verdict.details),

@@ -11,12 +11,11 @@ from harness.report.blocks import (
     Bullets,
     Curves,
     Scatter,
-    Section,
     Table,
     Text,
     Verdicts,
 )
-from harness.report.documents.sweep import VERDICT_NAMES, document
+from harness.report.documents.sweep import document, tally
 from harness.report.model import Report
 from harness.report.renderers import svg
 from harness.report.renderers.page import PAGE, STYLE, TABLE, VERDICTS
@@ -44,13 +43,11 @@ class _Page:
     def render(self) -> str:
         """Return the page."""
         page = self.page
-        # What has no title comes first, then the questions.
-        sections = sorted(page.sections, key=lambda s: (s.title != "", not _has_verdicts(s)))
-        counted = [(w, sum(v.verdict == w for v in self.report.verdicts)) for w in VERDICT_NAMES]
+        sections = page.questions_first
         return self.environment.from_string(PAGE).render(
             page={"headline": page.headline, "warning": page.warning, "sections": sections},
             sweep=self.report.sweep,
-            tally=[(word, number) for word, number in counted if number],
+            tally=tally(self.report),
             style=Markup(STYLE),
         )
 
@@ -88,10 +85,6 @@ class _Page:
             return made
         summary = Markup("<summary>All {} runs</summary>").format(len(table.rows))
         return Markup("<details>{}{}</details>").format(summary, made)
-
-
-def _has_verdicts(section: Section) -> bool:
-    return any(isinstance(block, Verdicts) for block in section.blocks)
 
 
 def _figure(drawing: str, keys: list[tuple[str, str]], note: str) -> Markup:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 
 from harness.report.blocks import (
     Bars,
@@ -14,11 +15,11 @@ from harness.report.blocks import (
     Text,
     Verdicts,
 )
-from harness.report.documents.sweep import document
+from harness.report.documents.sweep import VERDICT_NAMES, document
 from harness.report.model import Report
 from harness.report.renderers.layout import clean
 from harness.report.renderers.pictures import curves_text, legend, scatter_text
-from harness.text import Digits
+from harness.text import Digits, plural
 from harness.verdicts import Verdict
 
 PICTURE_WIDTH = 80
@@ -26,16 +27,58 @@ SPECIAL = r"\`*_{}[]<>#|~"
 
 
 def render(report: Report) -> str:
-    """Return the report as Markdown."""
+    """Return the report as Markdown: the answers, then the questions, then all else."""
     page = document(report)
     parts = [f"# {_text(page.headline)}"]
     if page.warning:
         parts.append(f"> **{_text(page.warning)}**")
-    for section in page.sections:
+    if report.asked:
+        parts.append("\n".join(_answers(report.asked)))
+    for section in page.questions_first:
         parts += [f"## {_text(section.title)}"] if section.title else []
         for block in section.blocks:
             parts.extend(_block(block, page.digits))
     return "\n\n".join(parts) + "\n"
+
+
+def summary(report: Report, most: int = 10, where: str = "") -> str:
+    """Return the report in at most ``most`` lines of Markdown (three at least), the answers first.
+
+    ``where`` says where the whole report is.
+    """
+    page = document(report)
+    last = [f"Runs: {_text(line)}" for line in _ended(report)]
+    last += [f"Report: {_text(where)}"] if where else []
+    first = f"**{_text(page.headline)}**" + (f" ({_text(page.warning)})" if page.warning else "")
+    room = max(1, most - 1 - len(last))
+    answers = _answers(report.asked)
+    if len(answers) > room:
+        answers = _answers(sorted(report.asked, key=lambda v: VERDICT_NAMES.index(v.verdict)))
+        left = len(answers) - room + 1
+        answers = [*answers[: room - 1], f"- and {plural(left, 'other question')}"]
+    items = [f"- {line}" for line in last]
+    return "\n".join([first, "", *answers, *items][: most + 1]) + "\n"
+
+
+def _answers(verdicts: Iterable[Verdict]) -> list[str]:
+    """Return a line for each question: its verdict and its answer."""
+    return [
+        f"- **{v.verdict}** {_text(v.id)}: "
+        + _text(v.reason if v.verdict == "not judged" else v.answer)
+        for v in verdicts
+    ]
+
+
+def _ended(report: Report) -> Iterator[str]:
+    """Yield how the runs ended, and the most frequent reason of those that failed."""
+    counts = Counter(result.outcome.status for result in report.runs).most_common()
+    said = ", ".join(f"{number:,} {status}" for status, number in counts)
+    if said and report.failures:
+        said += f"; {report.failures[0].line}"
+        others = len(report.failures) - 1
+        said += f"; and {plural(others, 'other reason')}" if others else ""
+    if said:
+        yield said
 
 
 def _block(block: Block, digits: Digits) -> Iterator[str]:

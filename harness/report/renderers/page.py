@@ -36,7 +36,8 @@ TABLE = """\
 {{ column.title }}</th>{% endfor %}</tr></thead>
 <tbody>
 {% for row in table.rows %}<tr>{% for cell in row %}<td\
-{% if table.columns[loop.index0].right %} class="right"{% endif %}>\
+{% if table.columns[loop.index0].right %} class="right"\
+{% elif table.columns[loop.index0].wrap %} class="wrap"{% endif %}>\
 {% if badges and loop.first %}<span class="verdict {{ cell|kind }}">{{ cell }}</span>\
 {% else %}{{ cell }}{% endif %}</td>{% endfor %}</tr>
 {% endfor %}</tbody>
@@ -91,6 +92,7 @@ th { text-align: left; font-weight: 500; color: var(--soft); vertical-align: bot
 th, td { padding: 0.25rem 1.1rem 0.25rem 0; white-space: nowrap; }
 tbody tr:hover { background: var(--wash); }
 .right { text-align: right; }
+td.wrap { white-space: normal; min-width: 10rem; overflow-wrap: anywhere; }
 .verdict { display: inline-block; border-radius: 999px; padding: 0 0.6rem; font-size: 0.85rem;
   font-weight: 600; border: 1px solid currentColor; }
 .supported { color: var(--supported); } .refuted { color: var(--refuted); }

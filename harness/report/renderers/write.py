@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -12,6 +13,12 @@ from harness.errors import UsageError
 from harness.judging.reference import REFERENCE
 from harness.report.model import Report
 from harness.report.renderers import as_json, html, markdown
+
+JOB_SUMMARY = "GITHUB_STEP_SUMMARY"
+"""The variable with the file that GitHub Actions shows as the summary of a job."""
+
+FILES = ("report.json", "report.md", "report.html")
+"""The files of a report."""
 
 
 def write_report(report: Report, directory: Path) -> None:
@@ -24,12 +31,51 @@ def write_report(report: Report, directory: Path) -> None:
     UsageError
         Where the directory cannot be made or written to.
     """
-    forms = {
-        "report.json": as_json.pieces(report),
-        "report.md": [markdown.render(report)],
-        "report.html": [html.render(report)],
-    }
-    _write(forms, directory)
+    forms = (as_json.pieces(report), [markdown.render(report)], [html.render(report)])
+    _write(dict(zip(FILES, forms, strict=True)), directory)
+
+
+def add_to_job_summary(reports: Sequence[tuple[Report, str]]) -> str:
+    """Append a summary of reports, each with its place, to the summary of a job of GitHub Actions.
+
+    It has ten lines in all, or three a report if there are many. It is not written where there is
+    no such job, nor twice. Returns a warning where it cannot be written, else nothing.
+    """
+    file = os.environ.get(JOB_SUMMARY)
+    if not file or not reports:
+        return ""
+    most = max(3, 10 // len(reports))
+    text = "\n".join(markdown.summary(report, most, where) for report, where in reports)
+    path = Path(file)
+    try:
+        if path.exists() and text in path.read_text(encoding="utf-8", errors="replace"):
+            return ""
+        with path.open("a", encoding="utf-8", errors="backslashreplace") as summary:
+            summary.write(f"{text}\n")
+    except OSError as error:
+        reason = error.strerror or error
+        return f"no summary of this job: {JOB_SUMMARY}={file} cannot be written: {reason}"
+    return ""
+
+
+def remove_superseded(report: Report, smoke: Path) -> Path | None:
+    """Remove the files of a partial report of the same sweep from the folder ``smoke``.
+
+    ``report`` is whole and settled, and so the earlier one is not worth a look any more. What else
+    lies in the folder stays, and so does a report of a sweep that bears the folder's name. Returns
+    the folder if its files were removed.
+    """
+    try:
+        data = json.loads((smoke / "report.json").read_text(encoding="utf-8"))
+        if not isinstance(data, dict) or data.get("sweep") != report.sweep:
+            return None
+        for name in FILES:
+            (smoke / name).unlink(missing_ok=True)
+        if not any(smoke.iterdir()):
+            smoke.rmdir()
+    except (OSError, ValueError):
+        return None
+    return smoke
 
 
 def write_reference(report: Report, directory: Path) -> Path:

@@ -35,7 +35,7 @@ def test_runs_that_failed_are_named_with_their_error():
     failed = make_results([None], prefix="late", error="RuntimeError: the disk is full")
     failed = [replace(r, outcome=replace(r.outcome, status="failed")) for r in failed]
     text = render(sample(unfinished=failed), 80)
-    assert re.search(r"^late-00 +failed +RuntimeError: the disk is full$", text, re.MULTILINE)
+    assert re.search(r"^ +1 +failed +00 +RuntimeError: the disk is full$", text, re.MULTILINE)
     assert "did not finish" not in render(sample(), 80)
 
 

@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from harness.report.renderers import html, markdown
+from harness.report.renderers import as_json, html, markdown
 from harness.verdicts import Verdict
 from tests.factories import make_results
 from tests.report.samples import deltas, every_kind, sample
@@ -83,3 +83,15 @@ def test_a_verdict_is_marked_where_it_is_one():
     cells = re.findall(r"<td[^>]*>(.*?)</td>", page)
     assert cells.count("refuted") == 1
     assert cells.count('<span class="verdict refuted">refuted</span>') == 1
+
+
+def test_badges_count_what_was_asked():
+    verdicts = (
+        Verdict("a", "Is it?", "it is", "supported", "yes"),
+        Verdict("b", "", "", "unanswerable", "not asked"),
+        Verdict("c", "", "", "unanswerable", "not asked"),
+    )
+    report = sample(verdicts=verdicts)
+    badges = re.findall(r'<span class="verdict [a-z]+">(\d+ \w+)</span>', html.render(report))
+    assert badges == ["1 supported"]
+    assert [one["asked"] for one in as_json.as_data(report)["questions"]] == [True, False, False]

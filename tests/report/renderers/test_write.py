@@ -8,7 +8,7 @@ import pytest
 
 from harness.errors import UsageError
 from harness.report.renderers import as_json, html, markdown
-from harness.report.renderers.write import write_report
+from harness.report.renderers.write import add_to_job_summary, write_report
 from tests.factories import make_results
 from tests.report.samples import sample
 
@@ -61,3 +61,29 @@ def test_of_very_many_runs_pages_show_some_and_json_all(monkeypatch):
     assert "20 of 60 runs are drawn, evenly over the sample." in page
     drawn = html.render(report)
     assert drawn.count('class="behind"') <= 20
+
+
+def test_a_job_has_ten_lines_of_its_reports_once(tmp_path, monkeypatch):
+    file = tmp_path / "summary.md"
+    assert add_to_job_summary([(sample(), "here")]) == ""
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(file))
+    assert add_to_job_summary([]) == ""
+    assert not file.exists()
+    file.write_text("before\n")
+    for _ in range(2):
+        assert add_to_job_summary([(sample(), "here"), (sample(), "there")]) == ""
+    text = file.read_text("utf-8")
+    assert text.startswith("before\n**focused")
+    assert text.count("- Report: here") == text.count("- Report: there") == 1
+    assert len([line for line in text.splitlines() if line]) <= 1 + 10
+    assert add_to_job_summary([(sample(verdicts=()), "here")]) == ""
+    assert file.read_text("utf-8").startswith(text)
+
+
+@pytest.mark.parametrize("place", ["", "no/such/folder/x"])
+def test_a_summary_that_cannot_be_written_is_one_warning(tmp_path, monkeypatch, place):
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / place))
+    warning = add_to_job_summary([(sample(), "here")])
+    assert re.fullmatch(
+        "no summary of this job: GITHUB_STEP_SUMMARY=.* cannot be written: .*", warning
+    )
