@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from harness.errors import UsageError, nearest
-from harness.session.arguments import HOME, arms
+from harness.session.arguments import arms
+from harness.session.arguments import home as home_of
 from harness.session.options import FAIL_ON
 from harness.session.settings import Settings
 from harness.sweeps.baseline import counted, is_table
@@ -25,7 +26,8 @@ def settings(config: pytest.Config) -> Settings:
         raise UsageError(
             "--sweep-offline trains nothing and --sweep-fresh trains everything; give one of them"
         )
-    home, here = config.rootpath / HOME, config.invocation_params.dir
+    here = config.invocation_params.dir
+    home = home_of(get("--sweep-dir"), config.rootpath, here)
     store = get("--sweep-store")
     folder = get("--sweep-report")
     baseline = get("--sweep-baseline")
@@ -33,6 +35,7 @@ def settings(config: pytest.Config) -> Settings:
         baseline = str(here / baseline)
     workers, device = _placed(config)
     return Settings(
+        root=config.rootpath,
         home=home,
         store=store or str(home / "store.db"),
         reports=here / folder if folder else home / "reports",
