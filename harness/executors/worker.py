@@ -67,6 +67,7 @@ def main(pipe: int, lifeline: int, parent: int) -> NoReturn:
         with contextlib.suppress(OSError):
             os.write(watched, os.fsencode(job.log) + b"\0")
         outcome = _attempt(job, sender)
+        _save_coverage()
         _flush()
         cut(job.log)
         try:
@@ -174,8 +175,16 @@ def _is_alive(process: int) -> bool:
     except ProcessLookupError:
         return False
     except PermissionError:
-        pass
+        _save_coverage()
     return True
+
+
+def _save_coverage() -> None:
+    """Save what coverage.py measures, if the environment has started it: we end by being killed."""
+    coverage = sys.modules.get("coverage")
+    current = coverage.Coverage.current() if coverage is not None else None
+    if current is not None:
+        current.save()
 
 
 def _flush() -> None:

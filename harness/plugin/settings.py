@@ -12,6 +12,12 @@ from harness.session.settings import Settings
 from harness.sweeps.baseline import counted, is_table
 from harness.sweeps.plan import Selection, check_until, place
 
+FORKED = (
+    "a sweep's items share a session, which would end with the process of the first; leave it out, "
+    "for runs have worker processes of their own"
+)
+"""Why pytest-forked cannot run the items of a sweep, and what to do."""
+
 
 def settings(config: pytest.Config) -> Settings:
     """Return the settings that the options of this pytest run ask for.
@@ -26,6 +32,8 @@ def settings(config: pytest.Config) -> Settings:
         raise UsageError(
             "--sweep-offline trains nothing and --sweep-fresh trains everything; give one of them"
         )
+    if get("--sweep") and get("forked", False):
+        raise UsageError(f"--forked with --sweep: {FORKED}")
     here = config.invocation_params.dir
     home = home_of(get("--sweep-dir"), config.rootpath, here)
     store = get("--sweep-store")
