@@ -19,7 +19,8 @@ BESIDE = ("LICENSE", "README.md", "pyproject.toml")
 
 def package(root: Path) -> dict[str, bytes]:
     """Return the files of the package in the tree, by their names from the root."""
-    found = (path for path in (root / "harness").rglob("*") if path.is_file())
+    found = [path for path in (root / "harness").rglob("*") if path.is_file()]
+    found.append(root / "pytest_sweep_plugin.py")
     return {
         path.relative_to(root).as_posix(): path.read_bytes()
         for path in found

@@ -79,7 +79,12 @@ def test_messages_name_extras_that_there_are():
 # ---- distributions ------------------------------------------------------------------------------
 
 CHECK = runpy.run_path(str(ROOT / "scripts" / "check_distributions.py"))["check"]
-PACKAGE = {"harness/__init__.py": "one = 1", "harness/py.typed": "", "harness/report/page.j2": "{}"}
+PACKAGE = {
+    "harness/__init__.py": "one = 1",
+    "harness/py.typed": "",
+    "harness/report/page.j2": "{}",
+    "pytest_sweep_plugin.py": "",
+}
 BESIDE = {"LICENSE": "MIT", "README.md": "# Read", "pyproject.toml": "[project]"}
 GENERATED = {"PKG-INFO": "", "setup.cfg": "", "MANIFEST.in": "", "pytest_sweep.egg-info/x": ""}
 

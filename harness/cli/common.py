@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from harness.errors import UsageError, nearest
 from harness.session.arguments import HOME, arms
+from harness.session.arguments import home as home_of
 from harness.session.options import OPTIONS
 from harness.session.progress import rewrites
 from harness.sweeps.plan import Selection, check_arms, place
@@ -47,8 +48,8 @@ def add_options(parser: argparse.ArgumentParser, *names: str, **helps: str) -> N
 
 
 def add_store(parser: argparse.ArgumentParser) -> None:
-    """Add ``--store``."""
-    add_options(parser, "store")
+    """Add ``--store`` and ``--dir``."""
+    add_options(parser, "store", "dir")
 
 
 def add_selection(parser: argparse.ArgumentParser) -> None:
@@ -90,6 +91,11 @@ def root(options: argparse.Namespace) -> Path:
     given = [Path(path).resolve() for path in getattr(options, "experiments", None) or ()]
     start = Path(os.path.commonpath(given)) if given and all(p.exists() for p in given) else here
     return next(filter(is_project, (start, *start.parents)), here)
+
+
+def home(options: argparse.Namespace) -> Path:
+    """Return the folder for everything that is written."""
+    return home_of(options.dir, root(options), Path.cwd())
 
 
 def is_project(folder: Path) -> bool:
@@ -170,8 +176,8 @@ def looked_up(means: str, others: str) -> str:
 
 
 def store_url(options: argparse.Namespace) -> str:
-    """Return the URL or path of the store: the one given, or that at the root."""
-    return options.store or str(root(options) / HOME / "store.db")
+    """Return the URL or path of the store: the one given, or that among what is written."""
+    return options.store or str(home(options) / "store.db")
 
 
 def width() -> int:

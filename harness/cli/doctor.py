@@ -10,7 +10,6 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 from harness.cli import common
-from harness.session.arguments import HOME
 
 if TYPE_CHECKING:
     from harness.doctor import Check
@@ -32,7 +31,7 @@ def run(options: argparse.Namespace) -> int:
     from harness.doctor import examine
 
     declared = common.declared(options)
-    home, unread = common.root(options) / HOME, declared.unread.values()
+    home, unread = common.home(options), declared.unread.values()
     checks = tuple(examine(common.store_url(options), home, declared.sweeps, unread))
     count = Counter(check.level for check in checks)
     if options.json:

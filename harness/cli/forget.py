@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 
 from harness.cli import common, runs, stored
-from harness.session.arguments import HOME
 
 HELP = "delete stored runs that nobody wants; without --yes only say which"
 
@@ -36,7 +35,7 @@ def run(options: argparse.Namespace) -> int:
     if options.yes and found:
         with Store.open(common.store_url(options), create=False) as store:
             store.forget(found)
-        home = common.root(options) / HOME
+        home = common.home(options)
         for result in found:
             log_file(home, result.key, result.run).unlink(missing_ok=True)
             discard(checkpoint_of(home, result.key))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from harness.cli import common
 from harness.errors import UsageError
 from harness.records import Outcome, Run
-from harness.session.arguments import HOME, at_least_one, share
+from harness.session.arguments import at_least_one, share
 from harness.sweeps.sweep import Sweep
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ def _trained(
     from harness.session.settings import Settings
     from harness.sweeps.plan import planned
 
-    home = common.root(options) / HOME
+    home = common.home(options)
     observer = _observer()
     sessions: list[SweepSession] = []
     runs = planned(sweep, selections[0])
@@ -124,6 +124,7 @@ def _trained(
         with ExitStack() as stack:
             for selection in selections:
                 settings = Settings(
+                    root=common.root(options),
                     home=home,
                     store=common.store_url(options),
                     reports=home / "reports",

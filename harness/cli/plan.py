@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, TextIO
 from harness.cli import common
 from harness.errors import StoreError
 from harness.records import Conditions, Result, Run, is_whole
-from harness.session.arguments import HOME
 from harness.session.progress import rewrites
 from harness.sweeps.plan import Plan, check_configs, plan, trained_with
 from harness.sweeps.sweep import Sweep
@@ -158,7 +157,7 @@ def power_of(
 
 def _stored(options: argparse.Namespace) -> list[Result] | None:
     """Return all stored runs; None where there is no store and none was named."""
-    if not options.store and not (common.root(options) / HOME / "store.db").exists():
+    if not options.store and not (common.home(options) / "store.db").exists():
         return None
     try:
         with common.open_store(options) as store:

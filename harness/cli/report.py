@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from harness.cli import common
 from harness.errors import StoreError, UsageError
-from harness.session.arguments import HOME
 from harness.sweeps.plan import check_until
 from harness.sweeps.sweep import Sweep
 
@@ -84,7 +83,7 @@ def run(options: argparse.Namespace) -> int:
         judged = judge_sweep(gathered(planned, sweeps, store, baseline=baseline))
         others = not_counted(planned, store)
     report = build(judged)
-    below = Path(options.report) if options.report else common.root(options) / HOME / "reports"
+    below = Path(options.report) if options.report else common.home(options) / "reports"
     folder = below / report_folder(planned, baseline, settled=report.settled)
     reference = write_reference(report, folder) if options.save_reference else None
     write_report(report, folder)

@@ -52,7 +52,8 @@ def cut(path: str) -> None:
         if os.stat(path).st_size <= LIMIT:  # noqa: PTH116 it is called often
             return
         with open(path, "r+b", buffering=0) as log:  # noqa: PTH123
-            fcntl.flock(log, fcntl.LOCK_EX)
+            with suppress(OSError):  # a network file system may have no locks
+                fcntl.flock(log, fcntl.LOCK_EX)
             size = os.fstat(log.fileno()).st_size
             if size <= LIMIT:
                 return

@@ -20,6 +20,9 @@ import psutil
 from harness.executors.pool import PoolWorker
 from harness.executors.worker import BOOT
 
+PACKAGE = Path(__file__).resolve().parents[1]
+"""The folder of our package."""
+
 _THREADS = (
     "OMP_NUM_THREADS",
     "MKL_NUM_THREADS",
@@ -82,8 +85,8 @@ def start(log: str, variables: Mapping[str, str]) -> Worker:
     ours, theirs = Pipe()
     watched, lifeline = Pipe(duplex=False)
     descriptors = [theirs.fileno(), watched.fileno()]
-    path = json.dumps([os.path.abspath(entry) for entry in sys.path])  # noqa: PTH100
-    arguments = [*map(str, (*descriptors, os.getpid())), path]
+    entries = [str(PACKAGE.parent), *(os.path.abspath(entry) for entry in sys.path)]  # noqa: PTH100
+    arguments = [*map(str, (*descriptors, os.getpid())), json.dumps(entries)]
     try:
         with theirs, watched, open(log, "ab") as output:  # noqa: PTH123
             process = subprocess.Popen(

@@ -34,12 +34,13 @@ LOOK = 0.2
 """Seconds between two checks of a worker's guard: the log's length, and that the parent lives."""
 
 BOOT = (
-    "import sys, json; sys.path[:] = json.loads(sys.argv[4]); "
-    "from harness.executors.worker import main; "
+    "import sys, json; path = json.loads(sys.argv[4]); sys.path[:] = path; "
+    "from harness.executors.worker import main; sys.path[:] = path[1:]; "
     "main(*map(int, sys.argv[1:4]))"
 )
 """The program of a worker. Its arguments are the descriptors of its pipe and its lifeline, the
-parent's process id, and sys.path as JSON."""
+parent's process id, and as JSON the folder of our package with sys.path behind it: what comes first
+there may be another ``harness``."""
 
 
 def main(pipe: int, lifeline: int, parent: int) -> NoReturn:
@@ -66,6 +67,7 @@ def main(pipe: int, lifeline: int, parent: int) -> NoReturn:
         with contextlib.suppress(OSError):
             os.write(watched, os.fsencode(job.log) + b"\0")
         outcome = _attempt(job, sender)
+        _save_coverage()
         _flush()
         cut(job.log)
         try:
@@ -173,8 +175,16 @@ def _is_alive(process: int) -> bool:
     except ProcessLookupError:
         return False
     except PermissionError:
-        pass
+        _save_coverage()
     return True
+
+
+def _save_coverage() -> None:
+    """Save what coverage.py measures, if the environment has started it: we end by being killed."""
+    coverage = sys.modules.get("coverage")
+    current = coverage.Coverage.current() if coverage is not None else None
+    if current is not None:
+        current.save()
 
 
 def _flush() -> None:

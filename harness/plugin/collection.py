@@ -12,6 +12,7 @@ from harness.plugin import signals
 from harness.plugin.declared import Declared, collect
 from harness.plugin.items import QuestionItem, RunItem, SweepItem, question_id, sweep_of, values
 from harness.plugin.progress import WorkersProgress, observer
+from harness.plugin.settings import FORKED
 from harness.plugin.state import STATE, State, shown
 from harness.records import Run
 from harness.session.session import SweepSession
@@ -77,6 +78,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         names = {sweep_of(value) for value in values(item)}
         (kept if names <= set(state.wanted) else dropped).append(item)
+    for item in kept:
+        if any(values(item)):
+            _with_others(item)
     if dropped:
         items[:] = kept
         config.hook.pytest_deselected(items=dropped)
@@ -130,6 +134,23 @@ def pytest_report_collectionfinish(config: pytest.Config) -> list[str]:
             f"its questions"
         )
     return lines
+
+
+def _with_others(item: pytest.Item) -> None:
+    """Fit an item of a sweep to what other plugins do to items.
+
+    Raises
+    ------
+    pytest.UsageError
+        Where pytest-forked would run it in a process of its own.
+    """
+    if item.get_closest_marker("forked"):
+        raise pytest.UsageError(f"{item.nodeid} is marked to be forked: {FORKED}")
+    loaded = item.config.pluginmanager.hasplugin
+    timed = loaded("timeout") or loaded("pytest_timeout")  # installed, or named by -p
+    if timed and item.get_closest_marker("timeout") is None:
+        # pytest-timeout would count what an item waits for: the runs before its own.
+        item.add_marker(pytest.mark.timeout(0))
 
 
 def _chosen(state: State) -> dict[str, Sweep]:

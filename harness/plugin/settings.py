@@ -5,11 +5,18 @@ from __future__ import annotations
 import pytest
 
 from harness.errors import UsageError, nearest
-from harness.session.arguments import HOME, arms
+from harness.session.arguments import arms
+from harness.session.arguments import home as home_of
 from harness.session.options import FAIL_ON
 from harness.session.settings import Settings
 from harness.sweeps.baseline import counted, is_table
 from harness.sweeps.plan import Selection, check_until, place
+
+FORKED = (
+    "a sweep's items share a session, which would end with the process of the first; leave it out, "
+    "for runs have worker processes of their own"
+)
+"""Why pytest-forked cannot run the items of a sweep, and what to do."""
 
 
 def settings(config: pytest.Config) -> Settings:
@@ -25,7 +32,10 @@ def settings(config: pytest.Config) -> Settings:
         raise UsageError(
             "--sweep-offline trains nothing and --sweep-fresh trains everything; give one of them"
         )
-    home, here = config.rootpath / HOME, config.invocation_params.dir
+    if get("--sweep") and get("forked", False):
+        raise UsageError(f"--forked with --sweep: {FORKED}")
+    here = config.invocation_params.dir
+    home = home_of(get("--sweep-dir"), config.rootpath, here)
     store = get("--sweep-store")
     folder = get("--sweep-report")
     baseline = get("--sweep-baseline")
@@ -33,6 +43,7 @@ def settings(config: pytest.Config) -> Settings:
         baseline = str(here / baseline)
     workers, device = _placed(config)
     return Settings(
+        root=config.rootpath,
         home=home,
         store=store or str(home / "store.db"),
         reports=here / folder if folder else home / "reports",

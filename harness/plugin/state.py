@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,7 +24,10 @@ if TYPE_CHECKING:
 
 @dataclass
 class State:
-    """The options, the sweeps found and the session of one pytest run."""
+    """The options, the sweeps found and the session of one pytest run.
+
+    ``modules`` are those that were imported before it, and ``path`` was `sys.path`.
+    """
 
     wanted: tuple[str, ...]
     role: Role
@@ -32,6 +36,8 @@ class State:
     runs_tests: bool = True
     found: dict[str, tuple[Sweep, Path]] = field(default_factory=dict)
     unread: list[str] = field(default_factory=list)
+    modules: frozenset[str] = frozenset()
+    path: tuple[str, ...] = ()
     collected: bool = False
     deselected: bool = False
     reports: list[tuple[Report, Path | str]] = field(default_factory=list)
@@ -69,7 +75,30 @@ def pytest_configure(config: pytest.Config) -> None:
             settings = xdist.shared(settings, config)
     except UsageError as error:
         raise pytest.UsageError(str(error)) from None
-    config.stash[STATE] = State(wanted, role, settings, slot, runs_tests=_runs_tests(config))
+    config.stash[STATE] = State(
+        wanted,
+        role,
+        settings,
+        slot,
+        runs_tests=_runs_tests(config),
+        modules=frozenset(sys.modules),
+        path=tuple(sys.path),
+    )
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Forget the project's modules: a notebook's next session reads its files anew."""
+    state = config.stash.get(STATE, None)
+    if state is None or not state.wanted:
+        return
+    sys.path[:] = [entry for entry in sys.path if entry in state.path]
+    for name in sys.modules.keys() - state.modules:
+        file = Path(getattr(sys.modules[name], "__file__", None) or "")
+        is_ours = name.partition(".")[0] == __name__.partition(".")[0]
+        is_here = file.is_relative_to(config.rootpath) and "site-packages" not in file.parts
+        if file.suffix == ".py" and is_here and not is_ours:
+            del sys.modules[name]
 
 
 def _runs_tests(config: pytest.Config) -> bool:

@@ -3,14 +3,28 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import TypeVar
 
 Number = TypeVar("Number", int, float)
 
 HOME = ".sweep"
 """The folder at the root for everything that is written, by default."""
+HOME_VARIABLE = "SWEEP_DIR"
+"""The environment variable that names another folder in its place."""
+
+
+def home(given: str | None, root: Path, here: Path) -> Path:
+    """Return the folder for everything that is written: store, reports, logs, cache, checkpoints.
+
+    It is the one ``given`` by an option, or else by the environment, relative to ``here``; without
+    either it is in ``root``.
+    """
+    named = given or os.environ.get(HOME_VARIABLE)
+    return here / Path(named).expanduser() if named else root / HOME
 
 
 def arms(given: tuple[str, ...]) -> tuple[str, ...] | None:

@@ -15,19 +15,20 @@ _PACKAGES = ("numpy", "scipy", "torch", "jax", "jaxlib", "optax")
 _PATIENCE = 5.0
 
 
-def environment(root: Path) -> dict[str, Value]:
+def environment(root: Path, home: Path | None = None) -> dict[str, Value]:
     """Return versions, machine and the state of the git repository around ``root``.
 
     A package that is not installed is None. So are ``commit`` and ``clean`` without a commit, a
     repository or git. ``clean`` is False if a file is changed or untracked, except in ``.sweep``
-    folders and what git ignores. Packages are looked up, not imported.
+    folders, in ``home`` and what git ignores. Packages are looked up, not imported.
     """
     commit = _git(root, "rev-parse", "--verify", "HEAD")
     changes = None
     if commit is not None:
-        changes = _git(
-            root, "status", "--porcelain", "--", ":(top)", ":(top,exclude,glob)**/.sweep/**"
-        )
+        ours = [":(top,exclude,glob)**/.sweep/**"]
+        if home is not None and home.is_relative_to(root) and home != root:
+            ours.append(f":(exclude,literal){home.relative_to(root)}")
+        changes = _git(root, "status", "--porcelain", "--", ":(top)", *ours)
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+import tempfile
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from harness.errors import UsageError
 from harness.protocols import Event, Executor, MayBegin
 from harness.records import Job, Run
+from harness.session.arguments import HOME_VARIABLE
 from harness.session.settings import Settings
 from harness.sweeps.plan import Plan, check_configs
 
@@ -59,6 +63,39 @@ def check_trainable(planned: Plan) -> None:
     if planned.sweep.trainer is None:
         require_device(planned.conditions.device, planned.conditions.backend)
     check_configs(planned)
+
+
+def check_writable(settings: Settings, plans: Iterable[Plan]) -> None:
+    """Check that what a session writes while it trains can be written.
+
+    Raises `UsageError` naming the first folder that cannot be, and the option that moves it.
+    """
+    home, all_of_it = settings.home, f"--sweep-dir or {HOME_VARIABLE}"
+    needed = [("logs of runs", home / "logs", all_of_it)]
+    if settings.checkpoint_every is not None:
+        needed.append(("checkpoints of runs", home / "checkpoints", all_of_it))
+    if _lacks_weights(home / "cache", plans):
+        needed.append(("weights that runs start from", home / "cache", all_of_it))
+    needed.append(("reports", settings.reports, f"--sweep-report, {all_of_it}"))
+    for what, folder, options in needed:
+        try:
+            there = next(p for p in (folder, *folder.parents) if os.path.lexists(p))
+            with tempfile.TemporaryFile(dir=there) as file:
+                file.write(bytes(4096))  # a full disk still takes an empty file
+        except OSError as error:
+            raise UsageError(
+                f"the {what} cannot be written to {folder} ({error.strerror}): mend that, or name "
+                f"another folder by {options}"
+            ) from error
+
+
+def _lacks_weights(cache: Path, plans: Iterable[Plan]) -> bool:
+    """Return whether a sweep that our own trainers train has no weights to start from yet."""
+    from harness.training.tasks import get_task
+    from harness.training.warm_start import cache_file
+
+    tasks = {planned.conditions.task for planned in plans if planned.sweep.trainer is None}
+    return not all(cache_file(get_task(task), cache).is_file() for task in tasks)
 
 
 def discard_checkpoint(settings: Settings, key: str) -> None:

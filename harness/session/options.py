@@ -6,6 +6,7 @@ from typing import Any
 
 from harness.session.arguments import (
     HOME,
+    HOME_VARIABLE,
     at_least_one,
     at_least_zero,
     gpus,
@@ -74,6 +75,11 @@ OPTIONS: dict[str, dict[str, Any]] = {
         metavar="N",
         type=at_least_one,
         help="runs trained at the same time on each of --sweep-gpus (default: 1)",
+    ),
+    "dir": dict(
+        metavar="DIR",
+        help="the folder for everything that is written: store, reports, logs, cache, checkpoints "
+        f"(default: {HOME} at the root, or the folder that {HOME_VARIABLE} names)",
     ),
     "store": dict(
         metavar="URL",

@@ -22,6 +22,7 @@ from harness.records import Result, Run
 from harness.session.answers import Answers, in_order
 from harness.session.jobs import (
     check_trainable,
+    check_writable,
     discard_checkpoint,
     log_file,
     make_executor,
@@ -89,8 +90,8 @@ class SweepSession:
         Raises
         ------
         HarnessError
-            Where a backend, a device, a task, a value of a config, the store, an explicit baseline
-            or a reference cannot be used. Nothing has been trained then.
+            Where a backend, a device, a task, a value of a config, the store, an explicit baseline,
+            a reference or a folder to be written cannot be used. Nothing has been trained then.
         """
         if self.settings.reports.is_file():
             raise UsageError(f"{self.settings.reports} is a file; give a folder for the reports")
@@ -103,6 +104,8 @@ class SweepSession:
             self._keys.update({run.id: key for key, run in self._plans[name].runs.items()})
             if not self.settings.offline:
                 check_trainable(self._plans[name])
+        if not self.settings.offline:
+            check_writable(self.settings, self._plans.values())
         if self.settings.baseline is not None:
             judged = self.chosen if len(self.chosen) == 1 else ()
             self._baseline = named(
@@ -326,7 +329,7 @@ class SweepSession:
                 discard_checkpoint(self.settings, job.key)
         from harness.session.environment import environment
 
-        self._queue.add(jobs, environment(self.settings.home.parent))
+        self._queue.add(jobs, environment(self.settings.root, self.settings.home))
         self._advance()
 
     def _in_order(self) -> list[tuple[str, str]]:

@@ -12,13 +12,13 @@ from harness.sweeps.plan import Selection
 class Settings:
     """Where a session works and how.
 
-    Everything is written under the folder ``home``. ``timeout`` is a run's, in seconds, and
-    ``memory`` the bytes that it may have. ``ray_address`` is the Ray cluster's, None for a Ray of
-    our own. ``workers`` is the number of runs at the same time, None for as many places as the
-    GPUs, or else the cluster, have. ``threads`` is per worker. ``gpus`` are how many or which GPUs,
-    with up to ``per_gpu`` runs on each; None for the selection's device. A run that crashed, ran
-    out of memory or took too long is tried again ``retries`` times. An interrupted run loses up to
-    ``checkpoint_every`` steps, or all with None.
+    Everything is written under the folder ``home``; ``root`` is the project's.
+    ``timeout`` is a run's, in seconds, and ``memory`` the bytes that it may have. ``ray_address``
+    is the Ray cluster's, None for a Ray of our own. ``workers`` is the number of runs at the same
+    time, None for as many places as the GPUs, or else the cluster, have. ``threads`` is per worker.
+    ``gpus`` are how many or which GPUs, with up to ``per_gpu`` runs on each; None for the
+    selection's device. A run that crashed, ran out of memory or took too long is tried again
+    ``retries`` times. An interrupted run loses up to ``checkpoint_every`` steps, or all with None.
     ``offline`` trains nothing. ``fresh`` ignores stored runs. ``debug`` lets a trainer's exception
     through, for a debugger. ``stops`` are exceptions that end the session, not a run.
     ``baseline`` replaces the declared one: a sweep, counts, or the path of a table. A ``shared``
@@ -26,6 +26,7 @@ class Settings:
     compare with; with ``needs_references`` there must be some.
     """
 
+    root: Path
     home: Path
     store: str
     reports: Path

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 import sqlite3
+import tempfile
 import time
 from pathlib import Path
 
@@ -11,6 +14,18 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert
 
 from harness.errors import StoreError
+
+_NO_LOCKS = (
+    sqlite3.SQLITE_PROTOCOL,
+    sqlite3.SQLITE_IOERR_LOCK,
+    sqlite3.SQLITE_IOERR_UNLOCK,
+    sqlite3.SQLITE_IOERR_RDLOCK,
+    sqlite3.SQLITE_IOERR_CHECKRESERVEDLOCK,
+    sqlite3.SQLITE_IOERR_SHMOPEN,
+    sqlite3.SQLITE_IOERR_SHMLOCK,
+    sqlite3.SQLITE_IOERR_SHMMAP,
+)
+"""The errors of a file system that cannot lock a file, or map one that processes share."""
 
 REPLACE = "move it away (a new one is made), or name another store"
 
@@ -108,22 +123,36 @@ class SQLite:
 
     def explain(self, error: BaseException | None) -> str:
         """Explain ``error`` in one line, with what to do."""
-        code = _code(error)
-        if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-            return (
-                f"{self.name} is locked by another process (waited {self._wait:g} s): "
-                "wait for it or end it, or name another store"
+        code, whole = _code(error), getattr(error, "sqlite_errorcode", 0)
+        said = " ".join(str(error).split())
+        if whole in _NO_LOCKS or (code == sqlite3.SQLITE_BUSY and not _can_lock(self._path.parent)):
+            what = (
+                f"cannot be used where it is ({said}): its file system lacks file locks or shared "
+                "memory, as network file systems may; name a store on a local disk, or PostgreSQL "
+                "(postgresql+psycopg://user@host/database)"
             )
-        if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
-            return f"{self.name} is damaged or not a database ({error}): {REPLACE}"
-        if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM):
-            return (
-                f"{self.name} cannot be written ({error}): make it and its directory writable, "
+        elif code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+            what = (
+                f"is locked by another process (waited {self._wait:g} s): wait for it or end it, "
                 "or name another store"
             )
-        if code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
-            return f"{self.name} cannot be written ({error}): make room on its disk and run again"
-        return f"{self.name} cannot be used ({' '.join(str(error).split())}): {REPLACE}"
+        elif code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
+            what = f"is damaged or not a database ({said}): {REPLACE}"
+        elif code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM):
+            what = (
+                f"cannot be written ({said}): make it and its directory writable, or name another "
+                "store"
+            )
+        elif code == sqlite3.SQLITE_FULL or whole == sqlite3.SQLITE_IOERR_SHMSIZE:
+            what = f"cannot be written ({said}): make room on its disk and run again"
+        elif code == sqlite3.SQLITE_IOERR:
+            what = (
+                f"cannot be read or written ({said}): its disk or network fails, or a quota is "
+                "used up; mend that and run again, or name another store"
+            )
+        else:
+            what = f"cannot be used ({said}): {REPLACE}"
+        return f"{self.name} {what}"
 
     def _connect(self) -> sqlite3.Connection:
         """Open the file with no transaction begun.
@@ -148,6 +177,20 @@ class SQLite:
             connection.close()
             raise
         return connection
+
+
+def _can_lock(folder: Path) -> bool:
+    """Return whether files in ``folder`` can be locked.
+
+    SQLite takes a lock that is refused for lack of a lock server for one that another process has.
+    The file locked here is another than the store, whose locks would end with it.
+    """
+    try:
+        with tempfile.TemporaryFile(dir=folder) as file:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        return error.errno not in (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
+    return True
 
 
 def _code(error: BaseException | None) -> int:

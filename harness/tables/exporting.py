@@ -11,6 +11,7 @@ import json
 import os
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -207,12 +208,13 @@ def write_tables(tables: Mapping[Path, Mapping[str, Sequence[Value]]]) -> None:
         for path, part in beside.items():
             part.replace(path)
     except OSError as error:
-        raise UsageError(
-            f"{error.filename or next(iter(tables))} cannot be written: {error.strerror or error}"
-        ) from error
+        asked = {str(part): path for path, part in beside.items()}
+        path = asked.get(str(error.filename), next(iter(tables)))
+        raise UsageError(f"{path} cannot be written: {error.strerror or error}") from error
     finally:
         for part in beside.values():
-            part.unlink(missing_ok=True)
+            with suppress(OSError):  # a read-only disk says so even of what is not there
+                part.unlink(missing_ok=True)
 
 
 def text_of(columns: Mapping[str, Sequence[Value]], format_: str) -> str:

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 
 from harness.errors import BackendError, UsageError, nearest
 from harness.text import listed
@@ -58,8 +59,8 @@ _PATIENCE = 120.0
 """Seconds that a backend may take to list the devices."""
 
 _ASK = (
-    "import sys, json, importlib; sys.path[:] = json.loads(sys.argv[1]); "
-    "print(json.dumps(importlib.import_module(sys.argv[2]).available_devices()))"
+    "import sys, json, importlib; sys.path[:] = json.loads(sys.argv[1]); import harness; "
+    "sys.path.pop(0); print(json.dumps(importlib.import_module(sys.argv[2]).available_devices()))"
 )
 
 
@@ -189,7 +190,9 @@ def devices_here(backend: str, *, patience: float | None = None) -> tuple[str, .
 
 @cache
 def _found(module: str, patience: float) -> tuple[str, ...]:
-    path = json.dumps([os.path.abspath(entry) for entry in sys.path])  # noqa: PTH100
+    # Our package comes first: before it there may be another one of its name.
+    ours = [str(Path(__file__).resolve().parents[2]), *sys.path]
+    path = json.dumps([os.path.abspath(entry) for entry in ours])  # noqa: PTH100
     done = subprocess.run(
         [sys.executable, "-P", "-c", _ASK, path, module],
         env=os.environ | {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"},

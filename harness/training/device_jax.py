@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -23,9 +24,7 @@ _KINDS = {"gpu": "cuda"}
 
 def _devices() -> dict[str, jax.Device]:
     """Return JAX's devices by name: ``cpu``, and each ``cuda:N`` or ``tpu:N``."""
-    # By default JAX takes most of a GPU's memory at once, and leaves none for another worker.
-    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
-    with _one_thread():
+    with _frugal():
         found = {"cpu": jax.devices("cpu")[0]}
         for index, device in enumerate(jax.devices()):
             if device.platform != "cpu":
@@ -75,11 +74,24 @@ def keep_programs(folder: Path, device: jax.Device) -> None:
     there, and compiles anew for another folder. Does nothing if the user has set
     ``JAX_COMPILATION_CACHE_DIR``.
     """
-    if os.environ.get("JAX_COMPILATION_CACHE_DIR"):
-        return
-    if jax.config.values["jax_compilation_cache_dir"] == str(folder):
-        return
-    settings: dict[str, str | float] = {
+    if not os.environ.get("JAX_COMPILATION_CACHE_DIR"):
+        _configure(_cache_in(folder, device))
+
+
+@contextmanager
+def keeping_programs(folder: Path, device: jax.Device) -> Iterator[None]:
+    """Do as `keep_programs`, and put JAX's configuration back: a notebook goes on after a run."""
+    before = {name: jax.config.values[name] for name in _cache_in(folder, device)}
+    keep_programs(folder, device)
+    try:
+        yield
+    finally:
+        _configure(before)
+
+
+def _cache_in(folder: Path, device: jax.Device) -> dict[str, Any]:
+    """Return JAX's settings for a cache of programs in ``folder``."""
+    settings: dict[str, Any] = {
         "jax_compilation_cache_dir": str(folder),
         "jax_persistent_cache_min_compile_time_secs": 0.0,
         "jax_persistent_cache_min_entry_size_bytes": -1,
@@ -87,6 +99,13 @@ def keep_programs(folder: Path, device: jax.Device) -> None:
     if device.platform == "cpu":
         # The files are for GPUs alone, but their path would be part of every program's name.
         settings["jax_persistent_cache_enable_xla_caches"] = "none"
+    return settings
+
+
+def _configure(settings: Mapping[str, Any]) -> None:
+    """Change JAX's settings of its cache of programs, which then opens anew."""
+    if all(jax.config.values[name] == value for name, value in settings.items()):
+        return
     for name, value in settings.items():
         jax.config.update(name, value)  # type: ignore[no-untyped-call]
     compilation_cache.reset_cache()
@@ -104,18 +123,23 @@ def out_of_memory() -> Iterator[None]:
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
-    """Make XLA compute with one CPU thread, if it has not started in this process.
+def _frugal() -> Iterator[None]:
+    """Make XLA compute with one CPU thread and take memory as it needs it.
 
-    With its first device it makes a pool of ``NPROC`` threads. Models as small as ours are no
-    faster with more, and workers would fight over cores.
+    Both only if it has not started in this process. With its first device it makes a pool of
+    ``NPROC`` threads. Models as small as ours are no faster with more, and workers would fight over
+    cores. By default it takes most of a GPU's memory at once, and leaves none for another worker.
     """
-    before = os.environ.get("NPROC")
-    os.environ["NPROC"] = "1"
+    asked = {"NPROC": "1"}
+    if "XLA_PYTHON_CLIENT_PREALLOCATE" not in os.environ:
+        asked["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"
+    before = {name: os.environ.get(name) for name in asked}
+    os.environ.update(asked)
     try:
         yield
     finally:
-        if before is None:
-            del os.environ["NPROC"]
-        else:
-            os.environ["NPROC"] = before
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value

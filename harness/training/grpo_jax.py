@@ -26,7 +26,7 @@ from harness.training.device_jax import (
     PRECISIONS,
     computing_on,
     describe,
-    keep_programs,
+    keeping_programs,
     open_device,
     out_of_memory,
     peak_bytes,
@@ -47,9 +47,9 @@ def train(job: Job, notify: Notify) -> Outcome:
     out of memory.
     """
     device = open_device(job.conditions.device)
-    keep_programs(Path(job.cache) / "programs", device)
     dtype = PRECISIONS[job.conditions.precision]
-    with out_of_memory(), computing_on(device):
+    programs = Path(job.cache) / "programs"
+    with out_of_memory(), keeping_programs(programs, device), computing_on(device):
         return course.train(
             job,
             notify,

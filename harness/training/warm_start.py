@@ -124,8 +124,9 @@ def warm_started(
 ) -> Weights:
     """Return the weights that runs of ``task`` start from; ``make`` them if they are not cached.
 
-    If several processes need them at once, one makes them and the others wait. A damaged file is
-    made again. ``notify`` is called while they are made, here or in another process.
+    If several processes need them at once, one makes them and the others wait; where files cannot
+    be locked, each makes them. A damaged file is made again. ``notify`` is called while they are
+    made, here or in another process.
     """
     import filelock
     from safetensors.numpy import save
@@ -142,6 +143,9 @@ def warm_started(
             break
         except filelock.Timeout:
             notify(Progress(stage=STAGE, step=0, steps=task.warm_start.steps))
+        except OSError as error:
+            print(f"warm start: {lock.lock_file} cannot be locked ({error})", flush=True)
+            break
     try:
         weights = _load(path, task)
         if weights is None:

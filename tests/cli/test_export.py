@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.errors import UsageError
 from harness.store import Store
 from harness.tables import read_runs
 from harness.tables.columns import ReadOptions
@@ -173,10 +174,20 @@ def test_half_a_file_is_never_there(tmp_path, monkeypatch):
             raise OSError(28, "No space left on device", str(path))
 
     monkeypatch.setattr(writing, "_write", full)
-    with pytest.raises(writing.UsageError, match="cannot be written: No space left on device"):
+    with pytest.raises(writing.UsageError, match=r"new.json cannot be written: No space left on"):
         write_tables({old: {"a": [1]}, new: {"a": [1]}})
     assert old.read_text() == "as it was"
     assert [file.name for file in tmp_path.iterdir()] == ["old.csv"]
+
+
+def test_a_table_on_a_disk_that_is_read_only_is_named(tmp_path, monkeypatch):
+    def refuse(path, *_, **__):
+        raise OSError(30, "Read-only file system", str(path))  # of what is not there, too
+
+    monkeypatch.setattr(Path, "open", refuse)
+    monkeypatch.setattr(Path, "unlink", refuse)
+    with pytest.raises(UsageError, match=r"^runs.csv cannot be written: Read-only file"):
+        write_tables({Path("runs.csv"): {"a": [1]}})
 
 
 def test_cells_of_several_kinds_are_text_in_parquet(tmp_path):

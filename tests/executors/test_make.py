@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import sys
 from dataclasses import replace
 
@@ -88,7 +89,10 @@ def test_the_tail_of_a_log(tmp_path):
     assert tail(str(log), 2) == ["Fatal Python error: Aborted", "Current thread"]
 
 
-def test_a_long_log_is_cut_to_its_ends(tmp_path):
+@pytest.mark.parametrize("locks", [True, False], ids=["with locks", "without locks"])
+def test_a_long_log_is_cut_to_its_ends(tmp_path, monkeypatch, locks):
+    if not locks:
+        monkeypatch.setattr("fcntl.flock", lambda *_: os.close(-1))  # an OSError
     log = tmp_path / "run.log"
     logs.cut(str(log))
     assert not log.exists()

@@ -260,3 +260,12 @@ def test_a_run_that_cannot_be_read_is_named_before_any_is_trained(sweeps):
     assert "restore it from a copy, or name another store" in said
     assert "Traceback" not in said + result.stdout.str()
     assert sweeps.trained == trained
+
+
+def test_an_item_that_is_marked_to_be_forked_is_refused(sweeps):
+    sweeps.write(body="import pytest\npytestmark = pytest.mark.forked\nsweep = toy()")
+    sweeps.pytester.makeini("[pytest]\nmarkers = forked: in a process of its own\n")
+    result = sweeps.run("--sweep", "toy")
+    assert result.ret == 4
+    result.stderr.fnmatch_lines(["ERROR: *test_run[[]toy-00-*] is marked to be forked: a sweep's*"])
+    assert sweeps.trained == []

@@ -21,6 +21,7 @@ def start(tmp_path, monkeypatch):
 
         monkeypatch.setattr("harness.executors.make_executor", make_executor)
         settings = Settings(
+            root=tmp_path,
             home=tmp_path,
             store=f"sqlite:///{tmp_path / 'store.db'}",
             reports=tmp_path / "reports",

@@ -72,6 +72,18 @@ def test_a_commit_is_clean_until_something_differs(repository, monkeypatch):
     assert environment(folder)["commit"] != found["commit"]
 
 
+def test_what_a_session_writes_elsewhere_in_the_repository_leaves_it_clean(repository):
+    folder, git = repository
+    git("commit", "-m", "one")
+    written = folder / "sub" / "out[1]"
+    written.mkdir()
+    (written / "store.db").touch()
+    assert environment(folder, written)["clean"] is True
+    assert environment(folder / "sub", written)["clean"] is True
+    assert environment(folder)["clean"] is False
+    assert environment(folder, folder.parent / "elsewhere")["clean"] is False
+
+
 def test_inside_a_hook_it_is_still_this_repository(repository, monkeypatch, tmp_path):
     folder, git = repository
     git("commit", "-m", "one")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import gc
+import os
 import sqlite3
 import subprocess
 import sys
@@ -15,6 +17,7 @@ import pytest
 
 from harness.errors import StoreError
 from harness.store import Store
+from harness.store.sqlite import SQLite
 from tests.factories import make_result
 
 
@@ -25,6 +28,13 @@ def refusal(url, **options):
     message = str(caught.value)
     assert "\n" not in message
     return message
+
+
+def explained(path, name):
+    """Return what is said of the SQLite error of this name."""
+    error = sqlite3.OperationalError("said by SQLite")
+    error.sqlite_errorcode = getattr(sqlite3, f"SQLITE_{name}")
+    return SQLite(path, read_only=False, wait=0.1).explain(error)
 
 
 class TestWhereItIs:
@@ -213,6 +223,46 @@ class TestWhatIsWrongWithIt:
             holder.close()
         assert f"store {path} is locked by another process (waited 0.2 s)" in message
         Store.open(str(path)).close()
+
+    @pytest.mark.parametrize(
+        "name",
+        [
+            "PROTOCOL",
+            "IOERR_LOCK",
+            "IOERR_RDLOCK",
+            "IOERR_SHMMAP",
+            "IOERR_SHMLOCK",
+            "IOERR_SHMOPEN",
+        ],
+    )
+    def test_a_file_system_without_locks_or_shared_memory(self, path, name):
+        message = explained(path, name)
+        assert f"store {path} cannot be used where it is (said by SQLite)" in message
+        assert "lacks file locks or shared memory" in message
+        assert "a store on a local disk, or PostgreSQL" in message
+
+    @pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP])
+    def test_a_lock_refused_for_lack_of_locks_is_not_another_process(
+        self, path, monkeypatch, number
+    ):
+        def lockf(file, operation):
+            raise OSError(number, os.strerror(number))
+
+        assert "is locked by another process" in explained(path, "BUSY")
+        monkeypatch.setattr("fcntl.lockf", lockf)
+        assert "lacks file locks or shared memory" in explained(path, "BUSY")
+
+    @pytest.mark.parametrize(
+        ("name", "advice"),
+        [
+            ("FULL", "make room on its disk"),
+            ("IOERR_SHMSIZE", "make room on its disk"),
+            ("IOERR_WRITE", "its disk or network fails, or a quota is used up"),
+            ("IOERR_READ", "its disk or network fails, or a quota is used up"),
+        ],
+    )
+    def test_a_disk_that_fails_is_not_one_that_is_full(self, path, name, advice):
+        assert advice in explained(path, name)
 
     def test_locked_when_saving(self, path):
         with Store.open(str(path), busy_timeout=0.1) as store:

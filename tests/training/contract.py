@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+import os
+import random
+import sys
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -110,6 +113,22 @@ class TrainerContract:
         np.random.default_rng().random(7)
         np.random.seed(0)
         assert_same_run(run(), first, device)
+
+    def library_state(self):
+        """Return what the backend's library keeps for the whole process, to be compared."""
+        raise NotImplementedError
+
+    def test_the_process_is_left_as_it_was(self, run):
+        """A notebook that trained inline goes on. (Torch sets a variable when it is first used.)"""
+
+        def state():
+            drawn = np.random.get_state()[1].tolist(), random.getstate()
+            variables = {n: v for n, v in os.environ.items() if not n.startswith("TORCHINDUCTOR")}
+            return variables, list(sys.path), drawn, self.library_state()
+
+        before = state()
+        run(steps=2, evaluate_every=2)
+        assert state() == before
 
     def test_what_a_process_did_before_does_not_matter(self, run, job, device):
         """So a run that is trained again after a crash is the run that was lost."""

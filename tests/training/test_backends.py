@@ -188,6 +188,11 @@ def test_a_backend_is_asked_for_its_devices_in_a_process_of_its_own(backend):
     assert "fake_devices" not in sys.modules
 
 
+def test_a_project_s_own_harness_is_not_taken_for_ours(backend, tmp_path):
+    (tmp_path / "harness.py").write_text("theirs = 1")
+    require_device("tpu:0", backend("import harness.errors\n    return ('cpu', 'tpu:0')"))
+
+
 def test_auto_and_the_cpu_are_not_asked_for(backend):
     fake = backend("raise SystemExit('asked')")
     for asked in ("auto", "cpu"):

@@ -42,6 +42,11 @@ class TestGRPOTorch(TrainerContract):
     def train(self, job, notify):
         return grpo_torch.train(job, notify)
 
+    def library_state(self):
+        threads, drawn = torch.get_num_threads(), torch.random.get_rng_state().tolist()
+        numbers = torch.get_default_dtype(), torch.are_deterministic_algorithms_enabled()
+        return threads, drawn, numbers, torch.is_grad_enabled()
+
     def parameter_dtypes(self, precision):
         policy = make_policy(precision=precision)
         batch = a_batch(policy)

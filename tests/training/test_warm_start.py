@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import multiprocessing
+import os
 import threading
 import time
 from dataclasses import replace
@@ -125,6 +127,19 @@ def test_of_two_at_once_one_makes_and_one_waits(tmp_path):
         thread.join()
     assert make.made == 1
     assert {progress.stage for progress in heard} == {"warm start"}, "who waits says so"
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP])
+def test_a_file_system_without_locks_is_done_without(tmp_path, monkeypatch, number):
+    def flock(file, operation):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("fcntl.flock", flock)
+    make = Maker()
+    made = warm_start.warm_started(TASK, tmp_path, make, quiet)
+    read = warm_start.warm_started(TASK, tmp_path, make, quiet)
+    assert make.made == 1
+    assert warm_start.checksum(made) == warm_start.checksum(read)
 
 
 def _hold_and_die(path, held):
