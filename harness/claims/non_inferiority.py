@@ -58,6 +58,7 @@ class NoWorse(MarginClaim):
         try:
             object.__setattr__(self, "reference", checks.plain(self.reference))
             object.__setattr__(self, "than", checks.plain_each(self.than, "than"))
+            checks.check_quotes((self.reference, *self.than), among=(self.reference, *self.than))
         except SweepError as error:
             raise SweepError(f"{where}: {error}") from None
         if not self.than or len({self.reference, *self.than}) <= len(self.than):

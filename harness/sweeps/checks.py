@@ -11,7 +11,7 @@ import inspect
 import math
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, ParamSpec, TypeVar
 
 from harness.errors import SweepError, nearest, unquoted
@@ -69,6 +69,20 @@ def plain_each(values: object, what: str) -> tuple[Value, ...]:
             raise SweepError(f"{what} is {shown(values)}; expected several, as (4, 8)")
         values = given
     return tuple(plain(value) for value in values)
+
+
+def check_quotes(values: Iterable[Value], among: Iterable[Value]) -> None:
+    """Check that none of ``values`` is text that is a number, if ``among`` which there are numbers.
+
+    Raises
+    ------
+    SweepError
+        Where one is: it is likely to be meant as that number.
+    """
+    if any(map(is_number, among)):
+        for value in values:
+            if quoted := unquoted(value):
+                raise SweepError(f"{value!r} is text among numbers{quoted}")
 
 
 def number(

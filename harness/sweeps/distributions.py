@@ -15,7 +15,16 @@ from typing import ClassVar, Protocol, TypeGuard
 
 from harness.errors import SweepError, unquoted
 from harness.records import Value, is_number
-from harness.sweeps.checks import PLAIN, Declared, number, plain, plain_each, shown, text
+from harness.sweeps.checks import (
+    PLAIN,
+    Declared,
+    check_quotes,
+    number,
+    plain,
+    plain_each,
+    shown,
+    text,
+)
 from harness.text import listed
 
 DISTRIBUTIONS = ("Choice", "Uniform", "LogUniform", "LogInt", "Given")
@@ -255,10 +264,7 @@ class Choice(metaclass=Declared):
                 "or use a plain tuple, without Choice, for one value"
             )
         taken = tuple(map(plain, given))
-        if any(map(is_number, taken)):
-            for option in taken:
-                if quoted := unquoted(option):
-                    raise SweepError(f"{option!r} is text among numbers{quoted}")
+        check_quotes(taken, among=taken)
         return taken
 
     def quantile(self, u: float, given: Mapping[str, Value]) -> Value:

@@ -121,6 +121,7 @@ class Space:
                 f"{name}: no case for {distribution.parameter} = "
                 f"{', '.join(repr(value) for value in lacking)}; "
                 f"cases are {', '.join(repr(value) for value in distribution.cases)}"
+                f"{next(filter(None, map(unquoted, distribution.cases)), '')}"
             )
 
     def _check_learning_rate(self) -> None:

@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from harness.errors import SweepError, nearest, unquoted
+from harness.errors import SweepError, nearest
 from harness.protocols import Claim
-from harness.records import MAIN, Config, Outcome, Run, Value, digest, is_number
+from harness.records import MAIN, Config, Outcome, Run, Value, digest
 from harness.sweeps.baseline import ENDINGS
-from harness.sweeps.checks import Declared, count, number, plain_each, shown, text
+from harness.sweeps.checks import Declared, check_quotes, count, number, plain_each, shown, text
 from harness.sweeps.sampling import FIXED_SIZE, SAMPLERS, unit_points
 from harness.sweeps.space import Space
 from harness.text import listed
@@ -31,8 +31,6 @@ SHORT_NAMES = {
     "warmup_steps": "w",
     "entropy_coef": "e",
 }
-RATE = "learning_rate"
-
 DECLARED_BY = 16
 """The number of first configurations that a digest of the sweep is taken over."""
 
@@ -325,9 +323,13 @@ class Sweep(metaclass=Declared):
             raise SweepError(
                 f"{where}: values {shown(size.values)} would give its runs the same ids; rename one"
             )
-        for value in size.values:
-            if arm == RATE and not is_number(value):
-                raise SweepError(f"{where}: {value!r} is not a number{unquoted(value)}")
+        self._check_quotes(where, arm, size.values)
+
+    def _check_quotes(self, where: str, name: str, values: Iterable[Value]) -> None:
+        try:
+            check_quotes(values, among=self.parameters.distributions[name].values())
+        except SweepError as error:
+            raise SweepError(f"{where}: {error}, as the space has {name}") from None
 
     def _check_questions(self) -> None:
         for id_, claim in self.questions.items():
@@ -343,6 +345,9 @@ class Sweep(metaclass=Declared):
                         f"question {id_!r} names the parameter {shown(name)}; the space has "
                         f"{', '.join(self.parameters)}{nearest(name, self.parameters)}"
                     )
+            for name, value in claim.paired_at.items():
+                if name in self.parameters:
+                    self._check_quotes(f"question {id_!r}", name, [value])
 
     def _check_trainer(self) -> None:
         given = self.depends_on

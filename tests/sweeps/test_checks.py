@@ -203,6 +203,11 @@ UNQUOTED = "; write it without quotes: "
         (lambda: no_worse("h", [8], than=(4,)), "no_worse('h'): [8] is a list; write a tuple, (8"),
         (lambda: no_worse("h", 8, than=(4, 4)), "needs other values to compare with, each once"),
         (lambda: no_worse("h", 8, than=(8,)), "8 needs other values to compare with"),
+        (lambda: no_worse("h", 8, than=(4, "12")), f"'12' is text among numbers{UNQUOTED}12"),
+        (lambda: make(questions={"q": no_worse("h", "1", than=("2",))}),
+         f"question 'q': '1' is text among numbers{UNQUOTED}1, as the space has h"),
+        (lambda: make(arms={"h": Pairs(1, ("2",))}), f"arm 'h': '2' is text among{{}}{UNQUOTED}2"),
+        (lambda: Space({"h": Given("a", {"1": 2}), "a": 1}), f"no case for a = 1; {{}}{UNQUOTED}1"),
         (lambda: no_worse("h", 8, then=(4,)), "no_worse has no argument 'then'; did you mean"),
     ],
 )  # fmt: skip

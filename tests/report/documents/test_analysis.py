@@ -156,6 +156,19 @@ def test_an_interaction_is_named_with_where_it_shows():
     assert "These are worth a look, of 3 pairs tested." in text
 
 
+def test_where_an_interaction_shows_is_a_part_of_a_range_by_its_ends_and_a_tuple_as_it_is():
+    rng = np.random.default_rng(0)
+    rates, shapes = rng.uniform(0, 1, 90), rng.integers(0, 2, 90)
+    deltas = 0.2 * ((rates > 0.66) == shapes) + rng.normal(0, 0.02, 90)
+    columns = {"dropout": rates.tolist(), "hidden": [((64,), (64, 64))[i] for i in shapes]}
+    text = flat(run(deltas, {"learning_rate": [1e-6] * 90, **columns}))
+    assert re.search(
+        r"with (dropout 0\.\d+ to 0\.\d+ and hidden \(64,( 64)?\)"
+        r"|hidden \(64,( 64)?\) and dropout 0\.\d+ to 0\.\d+):",
+        text,
+    )
+
+
 def test_what_no_run_or_every_run_is():
     assert "No run is a high performer (ΔPerf > 0.1)" in flat(EVERY_KIND["none"])
     assert "Every run is a high performer" in flat(run([0.2, 0.3, 0.4, 0.5]))
