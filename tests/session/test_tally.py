@@ -77,6 +77,13 @@ def test_runs_that_report_nothing_are_told_by_those_that_ended():
     assert session.left == 0
 
 
+def test_a_run_that_takes_longer_than_the_others_is_not_called_done():
+    session = Session(2, workers=2)
+    session.at(0).start(0, 1)
+    session.at(45).end(0)
+    assert session.at(60).left == pytest.approx(4.5)  # a tenth of a run
+
+
 def test_many_runs_are_spread_over_the_workers_as_one_by_one():
     tally = Tally(total=1003, workers=4, steps_total=10_030, took=(5.0, 10))
     assert tally.seconds_left(0.0) == pytest.approx(251 * 5)
