@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from harness import observations
@@ -11,7 +11,7 @@ from harness.claims.design import Design
 from harness.errors import SweepError
 from harness.observations import Observations
 from harness.protocols import Claim
-from harness.records import Run, finite
+from harness.records import GapKind, Result, Run, finite
 from harness.text import exact, number, plural, signed
 from harness.verdicts import (
     DELTA_PERF,
@@ -82,6 +82,26 @@ class BaseClaim:
     def by_counts(self) -> bool:
         """Whether counts alone decide the claim, so that `curtailed` may settle it early."""
         return False
+
+    @property
+    def rests_on(self) -> Collection[GapKind]:
+        """The kinds of missing values that could change the verdict.
+
+        Any missing result could, and a run that may be a repeat of another. So could a missing
+        setting where the claim names parameters, and a missing match where it needs arms.
+        """
+        kinds: list[GapKind] = ["result", "repeat"]
+        if self.parameters:
+            kinds.append("setting")
+        if self.arms:
+            kinds.append("match")
+        return kinds
+
+    def runs_of(self, evidence: Evidence) -> Sequence[Result]:
+        """Return the runs that the claim is judged on: main runs, its arms', its baseline's."""
+        arms = (result for name in self.arms for result in evidence.arms.get(name, ()))
+        theirs = evidence.baseline if self.uses_baseline else None
+        return (*evidence.runs, *arms, *(theirs.results if isinstance(theirs, Baseline) else ()))
 
     def question(self, metric: Metric = DELTA_PERF) -> str:
         """Return the question in plain words."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -15,7 +15,7 @@ from harness.claims.base import MARGIN, NO_MARGIN, OTHER_EVALUATION, MarginClaim
 from harness.claims.design import GAINS, Design, effects, spread_of, spreads
 from harness.errors import SweepError
 from harness.observations import Observations
-from harness.records import MAIN, Result, Run
+from harness.records import MAIN, GapKind, Result, Run
 from harness.statistics import Comparison
 from harness.text import interval, number, p_text, plural, signed
 from harness.verdicts import (
@@ -129,6 +129,11 @@ class StillImproves(MarginClaim):
             needs=(MARGIN if margin is None else more,) if verdict == "inconclusive" else (),
             details=details,
         )
+
+    @property
+    def rests_on(self) -> Collection[GapKind]:
+        """A missing point of the curve could be the one that matters."""
+        return (*super().rests_on, "curve")
 
     def power(self, design: Design) -> Pricing:
         why, start = _window(self, design)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import partial
 
@@ -15,6 +16,7 @@ from harness.claims.design import MOST_SIMULATED, Design, effects, share
 from harness.claims.versus import VersusBaseline, also_at_equal_noise, unseen_in_either
 from harness.errors import SweepError
 from harness.observations import FloatArray, Observations
+from harness.records import GapKind
 from harness.statistics import Comparison
 from harness.verdicts import DELTA_PERF, Difference, Evidence, Metric, Pricing, Verdict
 
@@ -42,6 +44,11 @@ class LowerTailAboveBaseline(VersusBaseline):
     def __post_init__(self) -> None:
         if not 0.0 < self.share <= 0.5:
             raise SweepError(f"the share of worst runs must lie in (0, 0.5], got {self.share}")
+
+    @property
+    def rests_on(self) -> Collection[GapKind]:
+        """A missing standard error is noise that is not known; so is what a diverged run lost."""
+        return (*super().rests_on, "error", "start")
 
     @property
     def fewest(self) -> int:
