@@ -30,8 +30,9 @@ from harness.tables.outcomes import OutcomeColumns, choose, outcomes, status_of
 from harness.tables.reading import opened, read_table
 from harness.tables.table import Table, levels
 from harness.tables.trackers import OURS, State
+from harness.tables.units import check_curves, check_scores
 from harness.text import first, plural
-from harness.verdicts import Metric
+from harness.verdicts import DELTA_PERF, Metric
 
 Curves = Mapping[str, tuple[Evaluation, ...]]
 """Run id → learning curve."""
@@ -102,8 +103,12 @@ def read_runs(path: Path, options: ReadOptions = NOTHING) -> Reading:
     measured, turned = outcomes(table, columns, judged_by, states, kept, unclear=doubtful)
     ids = rows.ids(table, columns.run)
     curves, of_curves = _curves(table, columns, judged_by, options, ids)
+    stated = options.metric is not None
+    check_scores(table, judged_by, measured, stated=stated)
     broken = None
     if options.curves is not None:
+        at_end = dict(zip(ids, _last_levels(table, judged_by), strict=True))
+        check_curves(options.curves, curves, judged_by, at_end, stated=stated)
         broken = [row for row in kept if _has_gap(curves.get(ids[row], ()))]
     gaps = gaps_of(table, columns, judged_by, measured, no_point=broken)
     made, has_seed = _runs(table, columns, ids, settings, kept, curves=curves)
@@ -191,6 +196,12 @@ def _curves(
         options.curves, ids, columns.names[judged_by.value].canonical, judged_by.sign
     )
     return curves, [note]
+
+
+def _last_levels(table: Table, judged_by: OutcomeColumns) -> list[float | None]:
+    """Return the metric at the end of training [rows]; None where the table has only a change."""
+    last = judged_by.value if judged_by.metric != DELTA_PERF else judged_by.perf_after
+    return rows.finite_numbers(table.values(last)) if last else [None] * len(table)
 
 
 def _has_gap(curve: Iterable[Evaluation]) -> bool:

@@ -156,12 +156,12 @@ def test_counts_must_be_whole(csv, column, cell):
 
 
 def test_seeds_and_steps(csv):
-    reading = read(csv, "seed,steps,delta_perf\n-3,100.0,1\n,,2\n")
+    reading = read(csv, "seed,steps,delta_perf\n-3,100.0,0.1\n,,0.2\n")
     assert [(run.seed, run.steps, run.declared_steps) for run in runs(reading)] == [
         (-3, 100, 100), (0, 0, 0)
     ]  # fmt: skip
     assert reading.has_seed
-    assert not read(csv, "seed,delta_perf\n,1\n,2\n").has_seed
+    assert not read(csv, "seed,delta_perf\n,0.1\n,0.2\n").has_seed
 
 
 # ---- ids ----------------------------------------------------------------------------------------
@@ -173,12 +173,12 @@ def test_ids_that_repeat_or_are_missing(csv):
 
 
 def test_ids_are_text(csv):
-    reading = read(csv, "run,delta_perf\n007,1\n1e5,2\n100000,3\n")
+    reading = read(csv, "run,delta_perf\n007,0.1\n1e5,0.2\n100000,0.3\n")
     assert [run.id for run in runs(reading)] == ["007", "1e5", "100000"]
 
 
 def test_runs_without_ids_get_the_file_s_name_and_a_number(tmp_path):
-    rows = "".join(f"{i}\n" for i in range(10))
+    rows = "".join(f"0.{i}\n" for i in range(10))
     reading = read(tmp_path / "mine.csv", f"delta_perf\n{rows}")
     assert [run.id for run in runs(reading)][::9] == ["mine-01", "mine-10"]
     assert len({result.key for result in reading.results}) == 10
@@ -212,18 +212,20 @@ def test_an_arm_s_run_is_matched_with_the_main_run_that_differs_in_its_parameter
 
 
 def test_without_seeds_repeats_of_a_config_leave_no_single_match(csv):
-    text = "arm,lr,bs,delta_perf\nmain,1,8,1\nmain,1,8,2\nmain,2,8,3\nbs,1,4,4\nbs,2,4,5\n"
+    text = (
+        "arm,lr,bs,delta_perf\nmain,1,8,0.1\nmain,1,8,0.2\nmain,2,8,0.3\nbs,1,4,0.4\nbs,2,4,0.5\n"
+    )
     assert [run.pair for run in runs(read(csv, text))] == [None, None, None, None, "runs-3"]
 
 
 def test_matches_stay_within_their_group(csv):
-    text = "model,arm,lr,bs,delta_perf\na,main,1,8,1\nb,main,1,8,2\nb,bs,1,4,3\n"
+    text = "model,arm,lr,bs,delta_perf\na,main,1,8,0.1\nb,main,1,8,0.2\nb,bs,1,4,0.3\n"
     assert runs(read(csv, text, by=("model",)))[2].pair == "runs-2"
     assert runs(read(csv, text, params=("lr", "bs")))[2].pair is None
 
 
 def test_a_run_of_an_arm_with_the_main_value_is_no_match(csv):
-    text = "arm,bs,delta_perf\nmain,8,1\nmain,4,2\nbs,4,3\n"
+    text = "arm,bs,delta_perf\nmain,8,0.1\nmain,4,0.2\nbs,4,0.3\n"
     assert runs(read(csv, text))[2].pair == "runs-1"
 
 
@@ -233,7 +235,7 @@ def test_a_pair_that_is_no_main_run(csv):
 
 
 def test_main_runs_have_no_pair(csv):
-    text = "run,arm,pair,delta_perf\na,main,a,1\nb,null,a,2\n"
+    text = "run,arm,pair,delta_perf\na,main,a,0.1\nb,null,a,0.2\n"
     assert [run.pair for run in runs(read(csv, text))] == [None, "a"]
 
 
