@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
-from harness.records import Job, Outcome, Progress, Run, Value
+from harness.records import GapKind, Job, Outcome, Progress, Result, Run, Value
 from harness.verdicts import DELTA_PERF, Difference, Evidence, Metric, Pricing, Verdict
 
 Notify = Callable[[Progress], None]
@@ -111,7 +111,8 @@ class Claim(Protocol):
     parameter a main run must have for the arm's runs to be compared with it; empty where none is
     asked for. ``uses_baseline`` says whether it needs a baseline. With fewer runs (or pairs) than
     ``fewest`` it is judged only once all are in. ``by_counts`` says that counts alone decide it, so
-    that `curtailed` may settle it early.
+    that `curtailed` may settle it early. ``rests_on`` are the kinds of missing values that could
+    change it: with one of them in a run of ``runs_of`` it is never supported.
     """
 
     @property
@@ -128,6 +129,8 @@ class Claim(Protocol):
     def fewest(self) -> int: ...
     @property
     def by_counts(self) -> bool: ...
+    @property
+    def rests_on(self) -> Collection[GapKind]: ...
 
     def question(self, metric: Metric = DELTA_PERF) -> str:
         """Return the question in plain words."""
@@ -142,6 +145,10 @@ class Claim(Protocol):
 
     def judge(self, id: str, evidence: Evidence) -> Verdict:
         """Judge the claim. Equal evidence and id give an equal verdict."""
+        ...
+
+    def runs_of(self, evidence: Evidence) -> Sequence[Result]:
+        """Return the runs that the claim is judged on."""
         ...
 
     def curtailed(self, id: str, evidence: Evidence, planned: int) -> Verdict | None:

@@ -199,7 +199,8 @@ class Outcome:
     ``delta_perf`` is perf after minus perf before on the same prompts with the same sampling noise,
     ``delta_perf_se`` the standard error of its per-prompt differences over ``prompts`` prompts of
     ``samples`` samples each, ``prompts_changed`` how many of those prompts changed their score.
-    A run that is not ``completed`` has no ``delta_perf``, but keeps the curve it has.
+    A run that is not ``completed`` has no ``delta_perf``, but keeps the curve it has. Only a run of
+    a table may be ``completed`` without one: its cell is blank.
     ``seconds`` is wall time without the imports of the trainer's file (with them if the run failed
     or was stopped), ``evaluation_seconds`` the part spent evaluating,
     ``tokens`` the completion tokens generated in training, ``peak_memory`` bytes.
@@ -228,9 +229,26 @@ class Outcome:
     weights: str | None = None
 
 
+GapKind = Literal["result", "error", "evaluation", "curve", "start", "setting", "match", "repeat"]
+"""What a missing value leaves unknown of a run: its result; its standard error; how it was
+evaluated; a point of its curve; perf before a divergence; a setting; what it is matched with; or
+whether it is a repeat of another run."""
+
+
+class Gap(NamedTuple):
+    """A value of a run that is missing where others have it; ``column`` names it."""
+
+    kind: GapKind
+    column: str
+
+
 @dataclass(frozen=True, slots=True)
 class Result:
-    """A run with its conditions and its outcome: what is stored and judged."""
+    """A run with its conditions and its outcome: what is stored and judged.
+
+    ``gaps`` are the values that the table it was read from leaves blank. A run that is completed
+    and has no ``delta_perf`` stays in the sample: its result is missing.
+    """
 
     key: str
     run: Run
@@ -238,6 +256,7 @@ class Result:
     outcome: Outcome
     environment: Mapping[str, Value] = field(default_factory=dict)
     finished_at: str | None = None
+    gaps: tuple[Gap, ...] = ()
 
     @property
     def is_final(self) -> bool:

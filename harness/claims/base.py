@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from harness import observations
@@ -10,7 +10,7 @@ from harness.claims import nights
 from harness.claims.design import Design
 from harness.observations import Observations
 from harness.protocols import Claim
-from harness.records import Run, Value, finite
+from harness.records import GapKind, Result, Run, Value, finite
 from harness.sweeps import checks
 from harness.text import exact, number, plural, signed
 from harness.verdicts import (
@@ -88,6 +88,26 @@ class BaseClaim:
     def by_counts(self) -> bool:
         """Whether counts alone decide the claim, so that `curtailed` may settle it early."""
         return False
+
+    @property
+    def rests_on(self) -> Collection[GapKind]:
+        """The kinds of missing values that could change the verdict.
+
+        Any missing result could, and a run that may be a repeat of another. So could a missing
+        setting where the claim names parameters, and a missing match where it needs arms.
+        """
+        kinds: list[GapKind] = ["result", "repeat"]
+        if self.parameters:
+            kinds.append("setting")
+        if self.arms:
+            kinds.append("match")
+        return kinds
+
+    def runs_of(self, evidence: Evidence) -> Sequence[Result]:
+        """Return the runs that the claim is judged on: main runs, its arms', its baseline's."""
+        arms = (result for name in self.arms for result in evidence.arms.get(name, ()))
+        theirs = evidence.baseline if self.uses_baseline else None
+        return (*evidence.runs, *arms, *(theirs.results if isinstance(theirs, Baseline) else ()))
 
     def question(self, metric: Metric = DELTA_PERF) -> str:
         """Return the question in plain words."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 from harness import observations, statistics
 from harness.claims import nights
 from harness.claims.base import BaseClaim, level_of, like_for_like
 from harness.observations import Observations, SuccessCount
+from harness.records import GapKind
 from harness.statistics import Comparison
 from harness.text import p_text
 from harness.verdicts import Decision, Difference, Evidence, Need, Verdict, VerdictName
@@ -46,6 +48,12 @@ class CountedClaim(BaseClaim):
     @property
     def by_counts(self) -> bool:
         return True
+
+    @property
+    def rests_on(self) -> Collection[GapKind]:
+        """A missing result is counted, as what helps the claim least."""
+        kinds: tuple[GapKind, ...] = ("repeat",)
+        return kinds
 
     def bounds(self, evidence: Evidence, observed: Observations, planned: int) -> Bounds | None:
         """Return the bounds of the test; None where runs to come can change its result."""

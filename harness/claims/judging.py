@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from harness import statistics
@@ -16,7 +16,12 @@ from harness.claims.sweet_spot import BestInside
 from harness.claims.tail import LowerTailAboveBaseline
 from harness.claims.variance import SpreadBelowBaseline
 from harness.protocols import Claim
-from harness.verdicts import Evidence, Verdict
+from harness.records import Gap, Result, finite
+from harness.text import first, listed
+from harness.verdicts import Baseline, Evidence, Need, Verdict
+
+MOST_NAMED = 4
+"""The most runs that a reason names."""
 
 NOT_ASKED = "this sweep does not ask this question"
 
@@ -47,8 +52,53 @@ def judge_all(questions: Mapping[str, Claim], evidence: Evidence) -> tuple[Verdi
 
 
 def judge_one(id: str, claim: Claim, evidence: Evidence) -> Verdict:
-    """Judge one claim; nothing is corrected."""
-    return unjudgeable(claim, id, evidence) or claim.judge(id, evidence)
+    """Judge one claim; nothing is corrected. No claim is supported through a missing value."""
+    verdict = unjudgeable(claim, id, evidence) or claim.judge(id, evidence)
+    missing = _missing(claim, evidence) if verdict.verdict == "supported" else []
+    if not missing:
+        return verdict
+    runs = dict.fromkeys(run for run, _ in missing)
+    columns = listed(dict.fromkeys(gap.column for _, gap in missing))
+    reason = f"{first(runs, MOST_NAMED)} {'has' if len(runs) == 1 else 'have'} no {columns}"
+    return replace(
+        verdict,
+        verdict="inconclusive",
+        answer=f"not shown: {reason}; as if the rest were all: {verdict.answer}",
+        p_value=1.0,
+        reason=f"{reason}, which could change this",
+        needs=(Need("runs", f"{columns} of {first(runs, MOST_NAMED)}"),),
+    )
+
+
+def _missing(claim: Claim, evidence: Evidence) -> list[tuple[str, Gap]]:
+    """Return the missing values that the claim rests on, each with its run's id."""
+    kinds, name = set(claim.rests_on), evidence.metric.name
+    unmeasured = set(map(id, _without_error(evidence)))
+    found = []
+    for result in claim.runs_of(evidence):
+        gaps = list(result.gaps)
+        completed = result.outcome.status == "completed"
+        # Stored runs do not keep their gaps, but these show.
+        if not gaps and completed and finite(result.outcome.delta_perf) is None:
+            gaps.append(Gap("result", name))
+        if not gaps and id(result) in unmeasured:
+            gaps.append(Gap("error", f"standard error of {name}"))
+        found += [(result.run.id, gap) for gap in gaps if gap.kind in kinds]
+    return found
+
+
+def _without_error(evidence: Evidence) -> Iterator[Result]:
+    """Yield the runs without a standard error, of a side that has them."""
+    theirs = evidence.baseline
+    sides = (evidence.runs, theirs.results if isinstance(theirs, Baseline) else ())
+    for side in sides:
+        without = [
+            result
+            for result in side
+            if result.outcome.delta_perf is not None and result.outcome.delta_perf_se is None
+        ]
+        if len(without) < sum(result.outcome.delta_perf is not None for result in side):
+            yield from without
 
 
 def not_asked(asked: Container[str], evidence: Evidence) -> tuple[Verdict, ...]:

@@ -80,6 +80,21 @@ class NoWorse(MarginClaim):
     def paired_at(self) -> dict[str, Value]:
         return {self.parameter: self.reference}
 
+    def runs_of(self, evidence: Evidence) -> Sequence[Result]:
+        """Return the runs of the arm, and the main runs that they are matched with.
+
+        A main run without a setting, or without its match, may be any of these.
+        """
+        arm = evidence.arms.get(self.parameter, ())
+        matched = {observations.partner(result) for result in arm}
+        main = [
+            result
+            for result in evidence.runs
+            if observations.identity(result) in matched
+            or any(gap.kind in ("setting", "match") for gap in result.gaps)
+        ]
+        return (*main, *arm)
+
     def question(self, metric: Metric = DELTA_PERF) -> str:
         others = " and ".join(str(value) for value in self.than)
         return f"Is {parameter_name(self.parameter)} {self.reference} no worse than {others}?"

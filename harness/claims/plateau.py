@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -22,7 +22,7 @@ from harness.claims.base import (
 )
 from harness.claims.design import GAINS, Design, effects, spread_of, spreads
 from harness.observations import FloatArray, Observations
-from harness.records import MAIN, Result, Run
+from harness.records import MAIN, GapKind, Result, Run
 from harness.statistics import Comparison
 from harness.sweeps import checks
 from harness.text import interval, number, p_text, plural, signed
@@ -145,6 +145,11 @@ class StillImproves(MarginClaim):
         tests = (gained.p_greater, below.p_greater)
         sizes = [statistics.size_to_decide(gained.n, p, (1.0 - gained.level) / 2) for p in tests]
         return more(sizes, gained.n, "runs with their learning curves")
+
+    @property
+    def rests_on(self) -> Collection[GapKind]:
+        """A missing point of the curve could be the one that matters."""
+        return (*super().rests_on, "curve")
 
     def power(self, design: Design) -> Pricing:
         why, start = _window(self, design)

@@ -191,8 +191,10 @@ def details_of(evidence: Evidence, observed: Observations, count: SuccessCount) 
         )
     if observed.diverged:
         lines.append(f"{plural(len(observed.diverged), 'diverged run')} counted as no success")
-    unknown = int((~observed.measured).sum())
-    if count.rule == "shown" and unknown:
+    if observed.missing:
+        lines.append(f"{plural(len(observed.missing), 'run')} without a result: no success")
+    unknown = count.unknown - len(observed.missing)
+    if unknown:
         lines.append(f"{plural(unknown, 'run')} without a standard error counted as not shown")
     null = observations.observe(evidence.arms.get("null", ()))
     if null.total:

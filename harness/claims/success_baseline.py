@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 from harness import observations, statistics
 from harness.claims.base import BaselineClaim, level_of, like_for_like, more, verdict_of
@@ -57,17 +58,26 @@ class SuccessAboveBaseline(CountedClaim, BaselineClaim):
         if not evidence.metric.knows_success:
             return self.no_success(id, evidence)
         rule = observations.shared_rule(observed, other)
-        ours = observations.count_successes(observed, evidence.min_gain, rule)
-        theirs = observations.count_successes(other, evidence.min_gain, rule)
+        count = partial(observations.count_successes, min_gain=evidence.min_gain, rule=rule)
+        # A missing success helps neither the claim nor its opposite.
+        least = (count(observed), count(other, unknown_succeed=True))
+        most = (count(observed, unknown_succeed=True), count(other))
         differs = evidence.unlike or observations.evaluated_differently(observed, other)
         if differs is not None:
             differs = f"the two were evaluated differently ({differs})"
         alike = observations.at_equal_noise(observed, other) if rule == "shown" else None
-        again = alike and tuple(
-            observations.count_successes(side, evidence.min_gain, rule) for side in alike
-        )
+        again = alike and (count(alike[0]), count(alike[1], unknown_succeed=True))
+        unknown = least[1].unknown
+        lines = f"{plural(unknown, 'run')} of the baseline without a result or a standard error"
         return self._compare(
-            id, evidence, observed, (ours, theirs), differs=differs, at_equal_noise=again
+            id,
+            evidence,
+            observed,
+            least,
+            most=most,
+            differs=differs,
+            lines=(f"{lines} counted as successes",) if unknown else (),
+            at_equal_noise=again,
         )
 
     def _compare(
@@ -77,13 +87,17 @@ class SuccessAboveBaseline(CountedClaim, BaselineClaim):
         observed: Observations,
         counts: tuple[SuccessCount, SuccessCount],
         *,
+        most: tuple[SuccessCount, SuccessCount] | None = None,
         differs: str | None,
         lines: tuple[str, ...] = (),
-        at_equal_noise: tuple[SuccessCount, ...] | None = None,
+        at_equal_noise: tuple[SuccessCount, SuccessCount] | None = None,
     ) -> Verdict:
         ours, theirs = counts
         level = level_of(evidence)
         compared = compare_counts(ours, theirs, level)
+        if most is not None and most != counts:
+            mirrored = compare_counts(*most, level)
+            compared = statistics.strictest(compared.method, compared, mirrored)
         if at_equal_noise is not None:
             one, two = at_equal_noise
             again = compare_counts(one, two, level)
@@ -194,6 +208,8 @@ class SuccessAboveBaseline(CountedClaim, BaselineClaim):
                 return None
             rule = observations.shared_rule(observed, other)
             theirs = observations.count_successes(other, evidence.min_gain, rule)
+            if theirs.unknown:
+                return None
             others = (theirs.successes, theirs.runs)
         count = observations.count_successes(observed, evidence.min_gain, rule)
         level, above = level_of(evidence), NULL_RATE if count.rule == "above zero" else None

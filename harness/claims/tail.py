@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import partial
 
@@ -14,6 +15,7 @@ from harness.claims.base import level_of, outcome
 from harness.claims.design import MOST_SIMULATED, Design, effects, share
 from harness.claims.versus import VersusBaseline, also_at_equal_noise, unseen_in_either
 from harness.observations import FloatArray, Observations
+from harness.records import GapKind
 from harness.statistics import Comparison
 from harness.sweeps import checks
 from harness.verdicts import DELTA_PERF, Difference, Evidence, Metric, Pricing, Verdict
@@ -43,6 +45,11 @@ class LowerTailAboveBaseline(VersusBaseline):
         expected = "a number above 0, and 0.5 at most"
         part = checks.number("share", self.share, expected, lambda part: 0 < part <= 0.5)
         object.__setattr__(self, "share", part)
+
+    @property
+    def rests_on(self) -> Collection[GapKind]:
+        """A missing standard error is noise that is not known; so is what a diverged run lost."""
+        return (*super().rests_on, "error", "start")
 
     @property
     def fewest(self) -> int:

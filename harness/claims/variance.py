@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -12,6 +13,7 @@ from harness.claims.base import level_of
 from harness.claims.design import MOST_SIMULATED, Design, effects
 from harness.claims.versus import VersusBaseline, also_at_equal_noise, left_out, unseen_in_either
 from harness.observations import Observations
+from harness.records import GapKind
 from harness.text import number
 from harness.verdicts import DELTA_PERF, Difference, Evidence, Metric, Pricing, Verdict
 
@@ -67,6 +69,11 @@ class SpreadBelowBaseline(VersusBaseline):
         )
 
     @property
+    def rests_on(self) -> Collection[GapKind]:
+        """A missing standard error is one of noise that is not known."""
+        return (*super().rests_on, "error")
+
+    @property
     def fewest(self) -> int:
         """The runs that each side needs."""
         return 3
@@ -99,7 +106,7 @@ class SpreadBelowBaseline(VersusBaseline):
 
 
 def _net_ratio(observed: Observations, other: Observations) -> str:
-    if observed.se is None or other.se is None:
+    if observed.se is None or other.se is None or not (observed.se.size and other.se.size):
         ratio = statistics.sd_ratio(observed.delta, other.delta)
         return f"SD ratio {number(ratio)}, measurement noise not known"
     ratio = statistics.sd_ratio(observed.delta, other.delta, observed.se, other.se)

@@ -146,11 +146,17 @@ def _against(
 def _stored(options: argparse.Namespace, name: str, reading: Reading) -> Baseline:
     """Return the runs of a stored sweep as the baseline of a table."""
     from harness.cli.finished import of_store
+    from harness.tables.units import is_score
 
     if reading.metric != DELTA_PERF:
         raise UsageError(
             f"--baseline {name}: stored sweeps are judged by {DELTA_PERF.name}, "
             f"{options.table} by {reading.metric.name}; give a table of the same metric"
+        )
+    if not is_score(reading.metric, reading.results):
+        raise UsageError(
+            f"--baseline {name}: stored sweeps have scores from 0 to 1, and {options.table} has "
+            "other numbers: divide percentages by 100, or give a table in the same unit"
         )
     with common.open_store(options) as store:
         return Baseline(name, of_store(name, {}, store).evidence.runs)
@@ -201,7 +207,14 @@ def _data(
     from harness.judging.reference import SCHEMA
     from harness.report.renderers import as_json
 
-    read = {"table": reading.source, "metric": reading.metric.name, "read": list(lines)}
+    read = {
+        "table": reading.source,
+        "metric": reading.metric.name,
+        "unit": "score from 0 to 1" if judged.scores else None,
+        "margin": judged.terms.margin,
+        "min_gain": judged.terms.min_gain,
+        "read": list(lines),
+    }
     if not reading.by:
         return {**as_json.as_data(reports[0][1]), **read}
     return {

@@ -99,20 +99,31 @@ def sound(outcome: object) -> Outcome:
 def _inconsistency(outcome: Outcome) -> str | None:
     """Return the figures of a completed run that cannot be true; None if all can."""
     before, after, delta = outcome.perf_before, outcome.perf_after, outcome.delta_perf
-    for name, perf in (("perf_before", before), ("perf_after", after)):
-        if perf is not None and not 0.0 <= perf <= 1.0:
-            return f"{name} {perf:g}, expected a score from 0 to 1"
+    if (beyond := _beyond(outcome)) is not None:
+        return beyond
     if before is not None and after is not None and delta is not None:
         gained = after - before
         if abs(gained - delta) > TOLERANCE:
             return f"delta_perf {delta:g}, but perf_after - perf_before is {gained:g}"
-    if outcome.delta_perf_se is not None and outcome.delta_perf_se < 0:
-        return f"delta_perf_se {outcome.delta_perf_se:g}, expected at least 0"
     prompts, changed = outcome.prompts, outcome.prompts_changed
     if prompts is not None and prompts < 1:
         return f"prompts {prompts}, expected at least 1"
     if changed is not None and not 0 <= changed <= (changed if prompts is None else prompts):
         return f"prompts_changed {changed} of {prompts} prompts"
+    return None
+
+
+def _beyond(outcome: Outcome) -> str | None:
+    """Return a number that no score from 0 to 1 can give; None if there is none."""
+    ends = (("perf_before", outcome.perf_before), ("perf_after", outcome.perf_after))
+    curve = ((f"perf at step {point.step}", point.perf) for point in outcome.curve)
+    for name, perf in (*ends, *curve):
+        if perf is not None and not 0.0 <= perf <= 1.0:
+            return f"{name} {perf:g}, expected a score from 0 to 1 (divide percentages by 100)"
+    for name, least in (("delta_perf", -1.0), ("delta_perf_se", 0.0)):
+        value = getattr(outcome, name)
+        if value is not None and not least <= value <= 1.0:
+            return f"{name} {value:g}, expected {least:g} to 1 (divide percentages by 100)"
     return None
 
 

@@ -11,7 +11,7 @@ from harness.observations.repeats import merge
 from harness.records import MAIN, Result
 from harness.sweeps.baseline import ENDINGS, PUBLISHED, counted, is_table
 from harness.sweeps.sweep import Sweep
-from harness.verdicts import Baseline, Counts
+from harness.verdicts import DELTA_PERF, Baseline, Counts
 
 if TYPE_CHECKING:
     from harness.store import Store
@@ -97,6 +97,13 @@ def of_table(path: Path, sweeps: Mapping[str, Sweep]) -> Baseline:
 
 def of_imported(name: str, main: Sequence[Result]) -> Baseline:
     """Return the main runs of an imported sweep, read as those of the table they came from."""
+    from harness.tables.units import is_score
+
+    if not is_score(DELTA_PERF, main):
+        raise UsageError(
+            f"the runs of {name} were imported in another unit than scores from 0 to 1: divide "
+            "percentages by 100, and import them again as another sweep"
+        )
     tables = dict.fromkeys(str(result.environment.get("imported_from")) for result in main)
     return _of_runs(name, main, (f"{name} was imported from {', '.join(tables)}",))
 

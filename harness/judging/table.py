@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 
 from harness.audit import audit
 from harness.claims.judging import judge_one, not_asked, with_holm
+from harness.errors import UsageError
 from harness.judging.table_questions import REST, Question, Terms, check_terms, questions_of
 from harness.observations import parameter_names
 from harness.observations.repeats import Repeats, merge
 from harness.records import MAIN, Result, Value
+from harness.tables.units import check_baseline, is_score
 from harness.verdicts import (
-    DELTA_PERF,
     Baseline,
     Counts,
     Evidence,
@@ -67,11 +68,14 @@ class Group:
 class Judged:
     """A judged table: its groups, and what pooling them would have hidden.
 
-    ``notes`` say how the runs were counted, and against which thresholds.
+    ``notes`` say how the runs were counted, and against which thresholds. ``terms`` are these, and
+    ``scores`` says that they are of scores from 0 to 1: the unit of other metrics is not known.
     """
 
     groups: tuple[Group, ...]
     notes: tuple[str, ...]
+    terms: Terms
+    scores: bool
     pooling: tuple[Finding, ...] = ()
 
 
@@ -91,7 +95,11 @@ def judge_table(
     main = [result for result in reading.results if result.run.arm == MAIN]
     arms = [result for result in reading.results if result.run.arm != MAIN]
     check_terms(terms, main, arms)
-    margin, min_gain, thresholds = _thresholds(reading.metric, reading.results, terms)
+    theirs = () if against is None or isinstance(against, Counts) else against.results
+    name = "" if against is None else against.name
+    check_baseline(reading.metric, reading.results, theirs, name)
+    scores = is_score(reading.metric, reading.results, theirs)
+    margin, min_gain, thresholds = _thresholds(reading.metric, terms, scores=scores)
     fixed = replace(terms, margin=margin, min_gain=min_gain)
     groups = _grouped(reading)
     made: list[Group] = []
@@ -113,7 +121,8 @@ def judge_table(
     if len(made) > 1:
         pooled, _ = _judge(reading, reading.results, _baseline(against, {}), fixed)
         pooling = tuple(_pooled(pooled, made, reading.by))
-    return Judged(tuple(made), tuple(dict.fromkeys(filter(None, said))), pooling)
+    lines = tuple(dict.fromkeys(filter(None, said)))
+    return Judged(tuple(made), lines, fixed, scores, pooling)
 
 
 def _judge(
@@ -220,6 +229,12 @@ def _baseline(
     if against is None or isinstance(against, Baseline | Counts):
         return against
     results = [result for result in against.results if result.run.arm == MAIN]
+    for result in results:
+        if lost := by.keys() & {gap.column for gap in result.gaps}:
+            raise UsageError(
+                f"run {result.run.id} of the baseline {against.name} has no {lost.pop()}, by which "
+                "runs are grouped: fill it in, or leave the run out"
+            )
     if by and by.keys() <= set(parameter_names(results)):
         results = [
             replace(r, run=replace(r.run, config=r.run.config.without(*by)))
@@ -229,33 +244,17 @@ def _baseline(
     return Baseline(against.name, tuple(results))
 
 
-def _thresholds(
-    metric: Metric, results: Sequence[Result], terms: Terms
-) -> tuple[float | None, float, str]:
-    """Return the margin, the least gain, and a note on them."""
-    score = is_score(metric, results)
-    margin = terms.margin if terms.margin is not None else (MARGIN if score else None)
-    min_gain = terms.min_gain if terms.min_gain is not None else (MIN_GAIN if score else 0.0)
+def _thresholds(metric: Metric, terms: Terms, *, scores: bool) -> tuple[float | None, float, str]:
+    """Return the margin, the least gain, and a note on them; ``scores`` have usual ones."""
+    margin = terms.margin if terms.margin is not None else (MARGIN if scores else None)
+    min_gain = terms.min_gain if terms.min_gain is not None else (MIN_GAIN if scores else 0.0)
     if margin is None:
         said = "no margin: what would matter is not known for this metric; give --margin"
     else:
-        said = f"margin {margin:g}"
+        said = f"margin {margin:g}" + (" on scores from 0 to 1" if scores else "")
     if metric.zero != "arbitrary":
         said += f", least gain {min_gain:g}"
     return margin, min_gain, f"level {terms.alpha:g} a question, {said}"
-
-
-def is_score(metric: Metric, results: Sequence[Result]) -> bool:
-    """Return whether the usual margin applies: to ΔPerf, and scores from 0 to 1, more is better."""
-    if metric == DELTA_PERF or metric.minimised:
-        return not metric.minimised
-    outcomes = [result.outcome for result in results]
-    least = -1.0 if metric.zero == "target" else 0.0
-    levels = [o.delta_perf for o in outcomes]
-    if metric.zero == "no change":
-        levels = [perf for o in outcomes for perf in (o.perf_before, o.perf_after)]
-    known = [level for level in levels if level is not None]
-    return bool(known) and all(least <= level <= 1.0 for level in known)
 
 
 def _pooled(pooled: Judgement, groups: Sequence[Group], by: Sequence[str]) -> Iterable[Finding]:

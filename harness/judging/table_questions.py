@@ -180,7 +180,10 @@ def _reference(
 def _matched(
     parameter: str, value: Value, evidence: Evidence, raw: Sequence[Result], *, has_seed: bool
 ) -> Evidence:
-    """Return the runs with ``value`` as main runs, and as their arm those equal in all else."""
+    """Return the runs with ``value`` as main runs, and as their arm those equal in all else.
+
+    A run that lacks a setting or its seed is in the arm too, without a pair: it may have one.
+    """
     alone = len({_rest(result, parameter) for result in raw}) == 1
     runs = tuple(raw) if alone else evidence.runs
     seeded = has_seed and len(runs) == len(raw)
@@ -192,9 +195,11 @@ def _matched(
     counted = Counter(map(key, reference))
     of = {key(result): result.run.id for result in reference if counted[key(result)] == 1}
     arm = tuple(
-        replace(result, run=replace(result.run, arm=parameter, pair=of[key(result)]))
+        replace(result, run=replace(result.run, arm=parameter, pair=of.get(key(result))))
         for result in runs
-        if result.is_final and result.run.config.get(parameter) != value and key(result) in of
+        if result.is_final
+        and result.run.config.get(parameter) != value
+        and (key(result) in of or any(gap.kind in ("setting", "match") for gap in result.gaps))
     )
     return replace(evidence, runs=reference, arms={**evidence.arms, parameter: arm})
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -21,6 +22,8 @@ _CONDITIONS = (
     "lr_transfer",
     "trainer_version",
 )
+
+NOT_STATED = "not stated"
 
 SE_RATIO = 1.25
 """Median standard errors further apart than this are taken for different evaluations."""
@@ -74,7 +77,8 @@ def evaluated_differently(ours: Observations, theirs: Observations) -> str | Non
 
     It differs when the held-out prompts are another task's, when their number differs, or the
     number of samples of each. Where that is not recorded, it is taken to differ when the median
-    standard errors are more than a quarter apart.
+    standard errors are more than a quarter apart. What is missing for a run differs from what is
+    known, and a missing standard error may be any.
     """
     if not (ours.completed and theirs.completed):
         return None
@@ -85,13 +89,14 @@ def evaluated_differently(ours: Observations, theirs: Observations) -> str | Non
             return f"held-out prompts of {name.replace('_', ' ')} {difference}"
     for name in ("prompts", "samples"):
         one, two = _known(ours, name), _known(theirs, name)
-        if _difference(one, two):
+        if _difference(one, two) or (one and two and NOT_STATED in one | two):
             return f"{_listed(one)} {name} against {_listed(two)}"
     if (errors := _unexplained_errors(ours, theirs)) is None:
         return None
-    low, high = sorted(errors)
-    if high > SE_RATIO * low:
-        return f"median standard error {errors[0]:.3g} against {errors[1]:.3g}"
+    one_median, two_median = errors
+    for low, high in ((one_median.low, two_median.high), (two_median.low, one_median.high)):
+        if high > SE_RATIO * low:
+            return f"median standard error {one_median} against {two_median}"
     return None
 
 
@@ -102,20 +107,35 @@ def at_equal_noise(
 
     Where the evaluation is not recorded, more runs may be shown to improve only because it was
     quieter, so the result must also hold at equal noise. None where the evaluation is recorded,
-    where standard errors are not known, or where their medians are the same.
+    where standard errors are not known, or where their medians are the same. Where some are
+    missing, ours are raised by the most that it may take, and theirs by the least.
     """
     errors = _unexplained_errors(ours, theirs)
-    if errors is None or errors[0] == errors[1] or not min(errors) > 0.0:
+    if errors is None or ours.se is None or theirs.se is None:
         return None
-    one, two = (
-        replace(sample, se=sample.se * max(errors) / error)
-        for sample, error in zip((ours, theirs), errors, strict=True)
-        if sample.se is not None
+    one, two = errors
+    if one == two and one.low == one.high:
+        return None
+    if not min(one.low, two.low) > 0.0 or math.isinf(two.high):
+        return None
+    noisier = max(one.low, two.high)
+    return (
+        replace(ours, se=ours.se * noisier / one.low),
+        replace(theirs, se=theirs.se * noisier / two.high),
     )
-    return one, two
 
 
-def _unexplained_errors(ours: Observations, theirs: Observations) -> tuple[float, float] | None:
+class _Median(NamedTuple):
+    """The least and the largest that a median may be, where some values are missing."""
+
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.low:.3g}" + ("" if self.low == self.high else f" to {self.high:.3g}")
+
+
+def _unexplained_errors(ours: Observations, theirs: Observations) -> tuple[_Median, _Median] | None:
     """Return the median standard errors of two samples whose evaluation is not recorded.
 
     None where the prompts and samples of both are known, or a standard error is not.
@@ -125,12 +145,31 @@ def _unexplained_errors(ours: Observations, theirs: Observations) -> tuple[float
         return None
     if not (ours.se.size and theirs.se.size):
         return None
-    return float(np.median(ours.se)), float(np.median(theirs.se))
+    return _median(ours), _median(theirs)
 
 
-def _known(observed: Observations, name: str) -> frozenset[int]:
+def _median(observed: Observations) -> _Median:
+    assert observed.se is not None
+    lacking = int((~observed.measured).sum()) + len(observed.missing)
+    if not lacking:
+        median = float(np.median(observed.se))
+        return _Median(median, median)
+    low, high = (
+        float(np.median(np.append(observed.se, [least] * lacking))) for least in (0.0, math.inf)
+    )
+    return _Median(low, high)
+
+
+def _known(observed: Observations, name: str) -> frozenset[int | str]:
+    """Return the distinct values of a count; none where it is not recorded.
+
+    What a table leaves blank for some of its runs is "not stated" for these.
+    """
     values = {getattr(result.outcome, name) for result in observed.completed}
-    return frozenset() if None in values else frozenset(values)
+    if None not in values:
+        return frozenset(values)
+    blank = any(gap.column == name for result in observed.completed for gap in result.gaps)
+    return frozenset(values - {None} | {NOT_STATED}) if blank else frozenset()
 
 
 def _stated(results: Iterable[Result], name: str) -> set[Any]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean, median
 
-from harness.records import Config, Evaluation, Outcome, Result
+from harness.records import Config, Evaluation, Gap, Outcome, Result
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,8 @@ def merge(results: Sequence[Result]) -> Repeats:
 
     Repeats share the effect of their configuration, so they are no independent draws from a sweep.
     A configuration's ΔPerf is the mean of its completed repeats, its standard error √(Σ SE²)/k. It
-    diverged if half of its repeats did.
+    diverged if half of its repeats did. What is missing of a repeat is missing of the
+    configuration. A run that lacks a setting, and is otherwise like others, may be a repeat of one.
     """
     places: dict[Config, list[Result]] = {}
     for result in results:
@@ -53,16 +54,29 @@ def merge(results: Sequence[Result]) -> Repeats:
     final = sum(map(len, places.values()))
     each = median(map(len, places.values())) if places else 0.0
     if len(places) in (1, final):
-        return Repeats(tuple(results), len(places), each, False)
+        return Repeats(_maybe_repeats(results), len(places), each, False)
     others = [result for result in results if not result.is_final]
-    merged = [_merged(repeats) for repeats in places.values()]
+    merged = _maybe_repeats([_merged(repeats) for repeats in places.values()])
     return Repeats((*merged, *others), len(places), each, True)
 
 
+def _maybe_repeats(results: Sequence[Result]) -> tuple[Result, ...]:
+    """Mark the results that lack a setting and may be repeats of another one."""
+    found = list(results)
+    for place, result in enumerate(results):
+        blank = [gap.column for gap in result.gaps if gap.kind == "setting"]
+        rest = result.run.config.without(*blank)
+        if blank and sum(other.run.config.without(*blank) == rest for other in results) > 1:
+            repeats = (Gap("repeat", column) for column in blank)
+            found[place] = replace(result, gaps=(*result.gaps, *repeats))
+    return tuple(found)
+
+
 def _merged(repeats: Sequence[Result]) -> Result:
-    first = repeats[0]
     if len(repeats) == 1:
-        return first
+        return repeats[0]
+    gaps = tuple(dict.fromkeys(gap for result in repeats for gap in result.gaps))
+    first = replace(repeats[0], gaps=gaps)
     completed = [r.outcome for r in repeats if r.outcome.status == "completed"]
     if 2 * len(completed) <= len(repeats):
         lost = next(r.outcome for r in repeats if r.outcome.status == "diverged")

@@ -40,11 +40,13 @@ class Observations:
 
     ``delta`` [n] is ΔPerf. ``measured`` [n] marks the runs with a standard error, and ``se`` [k]
     are those; None where no run has one. ``prompts`` and ``changed`` [n] are NaN where unknown.
-    ``total`` counts ``diverged`` runs too.
+    ``total`` counts ``diverged`` runs too, but not the ``missing`` ones: runs that completed, and
+    whose ΔPerf is not known.
     """
 
     completed: tuple[Result, ...]
     diverged: tuple[Result, ...]
+    missing: tuple[Result, ...]
     delta: FloatArray
     se: FloatArray | None
     measured: NDArray[np.bool_]
@@ -53,12 +55,12 @@ class Observations:
 
     @property
     def total(self) -> int:
-        """The number of final runs."""
+        """The number of final runs whose result is known."""
         return len(self.completed) + len(self.diverged)
 
     @property
     def final(self) -> tuple[Result, ...]:
-        """The final runs, diverged ones last."""
+        """The final runs whose result is known, diverged ones last."""
         return (*self.completed, *self.diverged)
 
     @property
@@ -76,18 +78,23 @@ class Observations:
 
     @property
     def is_degenerate(self) -> bool:
-        """Return whether ΔPerf is the same in every run, of more than one."""
-        return self.delta.size > 1 and statistics.is_constant(self.delta)
+        """Return whether ΔPerf is the same in every run that has one, of more than one run."""
+        several = self.delta.size > 0 and self.delta.size + len(self.missing) > 1
+        return several and statistics.is_constant(self.delta)
 
 
 @dataclass(frozen=True, slots=True)
 class SuccessCount:
-    """The successes among ``runs``, and those shown to fail, by ``rule``."""
+    """The successes among ``runs``, and those shown to fail, by ``rule``.
+
+    ``unknown`` are the runs of which it is not known whether they are successes.
+    """
 
     successes: int
     failures: int
     runs: int
     rule: Rule
+    unknown: int = 0
     improved: tuple[str, ...] = field(default=(), repr=False)
     """The ids of the successes."""
 
@@ -116,10 +123,10 @@ def observe(results: Iterable[Result]) -> Observations:
 @lru_cache(maxsize=8)
 def _observed(sample: ById) -> Observations:
     results = sample.results
-    completed = tuple(
-        result
-        for result in results
-        if result.outcome.status == "completed" and finite(result.outcome.delta_perf) is not None
+    done = [result for result in results if result.outcome.status == "completed"]
+    completed, missing = (
+        tuple([one for one in done if (finite(one.outcome.delta_perf) is not None) is known])
+        for known in (True, False)
     )
     measured = [
         (one.delta_perf, one.delta_perf_se, one.prompts, one.prompts_changed)
@@ -131,13 +138,16 @@ def _observed(sample: ById) -> Observations:
     blank = (errors == 0.0) & (delta != 0.0) & np.isnan(changed)
     known = np.isfinite(errors) & (errors >= 0.0) & ~blank
     se = errors[known]
+    lacking = any(gap.kind == "error" for one in completed for gap in one.gaps)
     for array in (delta, se, known, prompts, changed):
         array.setflags(write=False)
     return Observations(
         completed=completed,
         diverged=tuple(result for result in results if result.outcome.status == "diverged"),
+        missing=missing,
         delta=delta,
-        se=None if completed and not known.any() else se,
+        # A blank among standard errors does not change the rule, even where it is the last of them.
+        se=None if completed and not known.any() and not lacking else se,
         measured=known,
         prompts=prompts,
         changed=changed,
@@ -145,13 +155,19 @@ def _observed(sample: ById) -> Observations:
 
 
 def count_successes(
-    observed: Observations, min_gain: float, rule: Rule | None = None
+    observed: Observations,
+    min_gain: float,
+    rule: Rule | None = None,
+    *,
+    unknown_succeed: bool = False,
 ) -> SuccessCount:
     """Count the runs that are shown to improve and those that are shown to fail.
 
     A run is shown to fail when it diverged, or is no success and its upper 95% end lies below
     ``min_gain``; one without a standard error is shown to do neither. By the rule "above zero"
     every run that is no success fails. Unless given, the ``rule`` is the one that the runs allow.
+    A run whose result or standard error is missing is counted, as a success only if
+    ``unknown_succeed``.
     """
     rule = observed.rule if rule is None else rule
     diverged = len(observed.diverged)
@@ -161,15 +177,18 @@ def count_successes(
         success, failure = np.zeros_like(which), np.zeros_like(which)
         success[which] = statistics.shown_to_improve(*known)
         failure[which] = statistics.shown_to_fail(*known, min_gain=min_gain)
+        unknown = len(observed.missing) + int((~which).sum())
     else:
         rule = "above zero"
         success = observed.delta > 0.0
         failure = ~success
+        unknown = len(observed.missing)
     return SuccessCount(
-        successes=int(success.sum()),
+        successes=int(success.sum()) + (unknown if unknown_succeed else 0),
         failures=int(failure.sum()) + diverged,
-        runs=observed.total,
+        runs=observed.total + len(observed.missing),
         rule=rule,
+        unknown=unknown,
         improved=tuple(
             result.run.id for result, good in zip(observed.completed, success, strict=True) if good
         ),

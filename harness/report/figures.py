@@ -124,7 +124,9 @@ def side(
         positive=int((observed.delta > 0).sum()),
         mean=statistics.mean_interval(observed.delta, LEVEL),
         spread=statistics.sd_interval(observed.delta, LEVEL),
-        spread_net=None if observed.se is None else statistics.net_sd(observed.delta, observed.se),
+        spread_net=statistics.net_sd(observed.delta, observed.se)
+        if observed.se is not None and observed.se.size
+        else None,
         worst_quarter=statistics.cvar_interval(ranked, LEVEL),
         middle_half=statistics.interquartile_mean(observed.delta, generator, LEVEL),
         improved=frozenset(counted.improved if metric.knows_success else ()),

@@ -263,7 +263,8 @@ def _why_not_by_cells(table: Table, name: Name, tracker: Tracker | None) -> str 
         return "the same in every run, and maybe measurements"
     if len(texts) < len(found):
         return None
-    if len(set(texts)) == len(table) >= MANY_ROWS:
+    # A blank among them does not make a name of the run its parameter.
+    if len(set(texts)) == len(texts) and len(table) >= MANY_ROWS and 2 * len(texts) > len(table):
         return "another text in every row"
     return trackers.place_or_time(texts)
 

@@ -27,7 +27,7 @@ def read_curves(
 
     ``ids`` are those of the runs. The column of perf may also have the canonical name of the
     metric, ``measure``; its values are multiplied by ``sign``. A missing standard error is NaN, and
-    a point without perf is left out.
+    so is perf where it is blank, nan or infinite.
 
     Raises
     ------
@@ -60,17 +60,14 @@ def read_curves(
                 f"{table.where(row)}: run {id_!r} has a second point at step {steps[row]}; a curve "
                 "has one for each step"
             )
-        if value is not None and math.isfinite(value):
-            points[id_][steps[row]] = Evaluation(
-                steps[row], sign * value, errors.get(row, math.nan), sign * value
-            )
-    curves = {
-        id_: tuple(found[at] for at in sorted(found)) for id_, found in points.items() if found
-    }
-    number, without = sum(map(len, curves.values())), len(table) - sum(map(len, points.values()))
+        at = sign * value if value is not None and math.isfinite(value) else math.nan
+        points[id_][steps[row]] = Evaluation(steps[row], at, errors.get(row, math.nan), at)
+    curves = {id_: tuple(found[at] for at in sorted(found)) for id_, found in points.items()}
+    without = sum(math.isnan(point.perf) for curve in curves.values() for point in curve)
+    number = len(table) - without
     note = f"curves: {number} points of {perf} over {step}, of {len(curves)} runs, from {path.name}"
     if without:
-        note += f"; {without} without a number left out"
+        note += f"; {without} without a number"
     return curves, note
 
 

@@ -15,6 +15,7 @@ from harness.records import IMPORTED, Outcome, Result, digest
 from harness.sweeps.baseline import counted, is_table
 from harness.sweeps.sweep import NAME
 from harness.tables.runs import CONDITIONS, Reading
+from harness.tables.units import AS_ANY, is_score
 
 _RUN = ("id", "arm", "pair", "seed", "steps")
 _OUTCOME = tuple(f.name for f in fields(Outcome) if f.name not in ("curve", "trace"))
@@ -36,6 +37,12 @@ def imported(reading: Reading, sweep: str | None) -> tuple[Result, ...]:
             f"{Path(reading.source).name} is judged by {reading.metric.name}, and stored runs by "
             "ΔPerf, perf after training less before, where more is better: name its column by "
             "--metric, or both ends by --before and --after; sweep judge takes any metric"
+        )
+    known = any(result.outcome.delta_perf is not None for result in reading.results)
+    if known and not is_score(reading.metric, reading.results):
+        raise UsageError(
+            f"{Path(reading.source).name} has numbers that are no scores from 0 to 1, as stored "
+            f"runs have: divide percentages by 100; sweep judge takes any unit, by {AS_ANY}"
         )
     results, named = reading.results, tuple[str, ...]()
     if reading.is_ours:

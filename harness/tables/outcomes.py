@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -179,11 +178,14 @@ def outcomes(
     judged_by: OutcomeColumns,
     states: Sequence[State],
     kept: Sequence[int],
+    *,
+    unclear: Collection[int] = (),
 ) -> tuple[dict[int, Outcome], list[str]]:
     """Return row → outcome for the rows ``kept``, without curves, and notes on missing numbers.
 
-    A completed run counts as failed if its outcome is blank, and as diverged if it is nan or
-    infinite. A pruned run counts as failed: its outcome is that of fewer steps than others had.
+    A completed run has no ΔPerf if its cell is blank or the row is ``unclear``, and counts as
+    diverged if its cell is nan or infinite. A pruned run counts as failed: its outcome is that of
+    fewer steps than others had.
 
     Raises
     ------
@@ -199,16 +201,17 @@ def outcomes(
     status_column = columns.roles.get("status")
     words: Sequence[Value] = table.values(status_column) if status_column else ()
     found: dict[int, Outcome] = {}
-    turned: Counter[str] = Counter()
+    diverged = 0
     for row in kept:
         state, delta, why = states[row], None, None
         status = status_of(state)
         if state == "completed":
             status, delta = _measured(values[row], befores[row], judged_by.sign)
-            if status != "completed":
-                turned[status] += 1
-                what = "a blank" if status == "failed" else "nan or infinite"
-                why = f"the outcome is {what}"
+            if row in unclear:
+                status, delta = "completed", None
+            elif status == "diverged":
+                diverged += 1
+                why = "the outcome is nan or infinite"
         elif words:
             why = f"{status_column}: {words[row]}"
         if status == "completed":
@@ -216,7 +219,7 @@ def outcomes(
             found[row] = Outcome("completed", delta_perf=delta, **known)
         else:
             found[row] = Outcome(status, perf_before=details["perf_before"].get(row), error=why)
-    return found, _turned(turned, judged_by)
+    return found, _turned(diverged, judged_by)
 
 
 def status_of(state: State) -> Status:
@@ -228,7 +231,7 @@ def status_of(state: State) -> Status:
 
 def _measured(value: float | None, before: float | None, sign: int) -> tuple[Status, float | None]:
     if value is None or before is None:
-        return "failed", None
+        return "completed", None
     delta = sign * (value - before)
     return ("completed", delta) if math.isfinite(delta) else ("diverged", None)
 
@@ -256,15 +259,8 @@ def _details(
     return found
 
 
-def _turned(turned: Mapping[str, int], judged_by: OutcomeColumns) -> list[str]:
-    notes = []
+def _turned(diverged: int, judged_by: OutcomeColumns) -> list[str]:
     where = " or ".join(filter(None, (judged_by.value, judged_by.before)))
-    if failed := turned.get("failed"):
-        notes.append(
-            f"{plural(failed, 'run')} completed without a number in {where}: counted as failed (if "
-            "they diverged, a status column should say so)"
-        )
-    if diverged := turned.get("diverged"):
-        runs = plural(diverged, "run")
-        notes.append(f"{runs} with nan or an infinite number in {where}: counted as diverged")
-    return notes
+    runs = plural(diverged, "run")
+    said = f"{runs} with nan or an infinite number in {where}: counted as diverged"
+    return [said] if diverged else []

@@ -50,9 +50,14 @@ def arms(table: Table, column: str | None, parameters: Iterable[str]) -> list[st
     found: dict[str, str] = {}
     for word in set(words):
         name = canonical(word)
-        is_main = word.lower() in BLANK - {"null"} | {MAIN, "nan"}
+        is_main = is_blank_arm(word) or word.lower() == MAIN
         found[word] = MAIN if is_main else name if name in known else word
     return [found[word] for word in words]
+
+
+def is_blank_arm(word: str) -> bool:
+    """Return whether a cell of the arm's column is blank."""
+    return word.lower() in BLANK - {"null"} | {"nan"}
 
 
 def pairs(table: Table, column: str | None) -> list[str | None]:
@@ -81,6 +86,27 @@ def states(table: Table, column: str | None) -> list[State]:
             words[item] = known
         found.append(words[item])
     return found
+
+
+def blanks(table: Table, column: str | None, rows: Sequence[int]) -> list[int]:
+    """Return those of ``rows`` whose cell in ``column`` is blank; none where all of them are."""
+    if column is None:
+        return []
+    cells = table.values(column)
+    found = [row for row in rows if cells[row] is None or _is_nan(cells[row])]
+    return found if len(found) < len(rows) else []
+
+
+def one_blank(table: Table, column: str, rows: Sequence[int]) -> list[int]:
+    """Return the one row whose cell is blank where all others of ``rows`` have a value.
+
+    A cell that says "none" has one: that the parameter is not set.
+    """
+    found = blanks(table, column, rows)
+    if len(found) != 1 or len(rows) < 3:
+        return []
+    cell = table.columns[column][found[0]]
+    return [] if isinstance(cell, str) and cell.strip().lower() == "none" else found
 
 
 def numbers(table: Table, column: str, rows: Iterable[int]) -> dict[int, float | None]:
@@ -128,7 +154,7 @@ def counts(
     found: dict[int, int] = {}
     for row in rows:
         item = cells[row]
-        if item is None or (isinstance(item, float) and math.isnan(item)):
+        if item is None or _is_nan(item):
             continue
         if not (is_whole(item) or (isinstance(item, float) and item.is_integer())):
             raise UnclearTableError(
@@ -148,6 +174,10 @@ def finite_numbers(cells: Sequence[Value]) -> list[float | None]:
     """Return the finite numbers of a column [rows], and None for anything else."""
     found = [_float(item) if is_number(item) else math.nan for item in cells]
     return [item if math.isfinite(item) else None for item in found]
+
+
+def _is_nan(item: Value) -> bool:
+    return isinstance(item, float) and math.isnan(item)
 
 
 def _float(item: Value) -> float:

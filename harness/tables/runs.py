@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter, defaultdict
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from harness.records import (
     Conditions,
     Config,
     Evaluation,
+    Gap,
     Outcome,
     Result,
     Run,
@@ -23,12 +25,14 @@ from harness.tables import rows
 from harness.tables.columns import NOTHING, Columns, ReadOptions, find_parameters, find_roles
 from harness.tables.curves import read_curves
 from harness.tables.exporting import restored
+from harness.tables.gaps import check_groups, gaps_of, notes_on, unclear, usable
 from harness.tables.outcomes import OutcomeColumns, choose, outcomes, status_of
 from harness.tables.reading import opened, read_table
 from harness.tables.table import Table, levels
 from harness.tables.trackers import OURS, State
+from harness.tables.units import check_curves, check_scores
 from harness.text import first, plural
-from harness.verdicts import Metric
+from harness.verdicts import DELTA_PERF, Metric
 
 Curves = Mapping[str, tuple[Evaluation, ...]]
 """Run id → learning curve."""
@@ -94,13 +98,23 @@ def read_runs(path: Path, options: ReadOptions = NOTHING) -> Reading:
     kept, left_out = _kept(table, judged_by, states, settings)
     by = [levels(table.values(raw)) for raw in columns.by.values()]
     groups = tuple(tuple(column[row] for column in by) for row in kept)
-    measured, turned = outcomes(table, columns, judged_by, states, kept)
+    check_groups(table, columns, kept)
+    doubtful = unclear(table, columns, kept)
+    measured, turned = outcomes(table, columns, judged_by, states, kept, unclear=doubtful)
     ids = rows.ids(table, columns.run)
     curves, of_curves = _curves(table, columns, judged_by, options, ids)
+    stated = options.metric is not None
+    check_scores(table, judged_by, measured, stated=stated)
+    broken = None
+    if options.curves is not None:
+        at_end = dict(zip(ids, _last_levels(table, judged_by), strict=True))
+        check_curves(options.curves, curves, judged_by, at_end, stated=stated)
+        broken = [row for row in kept if _has_gap(curves.get(ids[row], ()))]
+    gaps = gaps_of(table, columns, judged_by, measured, no_point=broken)
     made, has_seed = _runs(table, columns, ids, settings, kept, curves=curves)
     runs, of_pairs = paired(made, groups, seeded=has_seed)
     results = tuple(
-        _result(run, measured[row], curves.get(run.id, ()))
+        _result(run, measured[row], curves.get(run.id, ()), gaps.get(row, ()))
         for run, row in zip(runs, kept, strict=True)
     )
     if columns.tracker is OURS:
@@ -118,6 +132,7 @@ def read_runs(path: Path, options: ReadOptions = NOTHING) -> Reading:
             *left_out,
             *_not_completed(table, columns, states, kept),
             *turned,
+            *notes_on(gaps, ids),
             *_arms(runs),
             *of_pairs,
             *of_curves,
@@ -183,11 +198,26 @@ def _curves(
     return curves, [note]
 
 
-def _result(run: Run, outcome: Outcome, curve: tuple[Evaluation, ...]) -> Result:
-    """Return a run with its outcome and curve; its key is unique in the table."""
+def _last_levels(table: Table, judged_by: OutcomeColumns) -> list[float | None]:
+    """Return the metric at the end of training [rows]; None where the table has only a change."""
+    last = judged_by.value if judged_by.metric != DELTA_PERF else judged_by.perf_after
+    return rows.finite_numbers(table.values(last)) if last else [None] * len(table)
+
+
+def _has_gap(curve: Iterable[Evaluation]) -> bool:
+    return any(math.isnan(point.perf) for point in curve)
+
+
+def _result(
+    run: Run, outcome: Outcome, curve: tuple[Evaluation, ...], gaps: tuple[Gap, ...]
+) -> Result:
+    """Return a run with its outcome, curve and gaps; its key is unique in the table."""
+    outcome = usable(outcome, gaps)
     if curve:
-        outcome = replace(outcome, curve=curve)
-    return Result(digest(["table", run.sweep, run.id]), run, CONDITIONS, outcome)
+        # A blank point has said which step was the last, and that it is missing.
+        known = tuple(point for point in curve if not math.isnan(point.perf))
+        outcome = replace(outcome, curve=known)
+    return Result(digest(["table", run.sweep, run.id]), run, CONDITIONS, outcome, gaps=gaps)
 
 
 def _kept(

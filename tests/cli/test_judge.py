@@ -38,7 +38,7 @@ def test_it_prints_what_was_read_and_the_report(judge, tables):
     first, rest = out.split("\n\n", 1)
     assert "runs.csv: 24 rows" in first
     assert "learning_rate (lr)" in first
-    assert "margin 0.02, least gain 0.05" in first
+    assert "margin 0.02 on scores from 0 to 1, least gain 0.05" in first
     assert "not pre-registered" in " ".join(rest.split())
     assert "mean_vs_baseline" in rest
     assert "Is batch size 8 no worse than 4 and 12?" in rest

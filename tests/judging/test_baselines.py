@@ -3,9 +3,10 @@
 import pytest
 
 from harness.errors import UsageError
-from harness.judging.baselines import name_of, named, of_table
+from harness.judging.baselines import name_of, named, of_imported, of_table
 from harness.store import Store
 from harness.sweeps.baseline import ENDINGS, PUBLISHED
+from harness.tables import ReadOptions, read_runs
 from harness.tables.reading import FORMATS
 from harness.verdicts import Counts
 from tests.tables.tables import write, write_csv
@@ -32,6 +33,14 @@ def refused(path, *parts):
     assert path.name in message
     for part in parts:
         assert part in message, message
+
+
+def test_points_are_no_scores_to_compare_with(tmp_path):
+    rows = [row | {"delta_perf": 100 * row["delta_perf"]} for row in ROWS]
+    refused(write_csv(tmp_path / "runs.csv", rows), "delta_perf 2 is no difference of scores")
+    points = read_runs(tmp_path / "runs.csv", ReadOptions(metric="delta_perf", direction="max"))
+    with pytest.raises(UsageError, match="the runs of old were imported in another unit"):
+        of_imported("old", points.results)
 
 
 def test_a_table_s_runs_are_called_by_its_stem(table):

@@ -64,7 +64,7 @@ def test_time_stamps_and_texts_that_differ_in_every_row_are_no_parameters(csv):
 
 
 def test_a_few_texts_may_all_differ(csv):
-    assert read(csv, "optimizer,delta_perf\nadam,1\nsgd,2\n").parameters == ("optimizer",)
+    assert read(csv, "optimizer,delta_perf\nadam,0.1\nsgd,0.2\n").parameters == ("optimizer",)
 
 
 def test_a_blank_is_a_level_of_its_own_and_an_empty_column_is_none(csv):
@@ -289,21 +289,24 @@ def test_two_tables_give_the_same_parameters_the_same_names(csv, tmp_path):
 
 
 def test_a_state_that_is_no_state_of_a_run_is_a_parameter(csv):
-    assert read(csv, "state,delta_perf\nOhio,1\nUtah,2\n").parameters == ("state",)
-    assert statuses(read(csv, "state,delta_perf\nFAIL,1\nCOMPLETE,2\n")) == ["failed", "completed"]
+    assert read(csv, "state,delta_perf\nOhio,0.1\nUtah,0.2\n").parameters == ("state",)
+    assert statuses(read(csv, "state,delta_perf\nFAIL,0.1\nCOMPLETE,0.2\n")) == [
+        "failed",
+        "completed",
+    ]
 
 
 def test_max_steps_of_minus_one_are_no_steps(csv):
-    reading = read(csv, "max_steps,delta_perf\n-1,1\n-1,2\n")
+    reading = read(csv, "max_steps,delta_perf\n-1,0.1\n-1,0.2\n")
     assert reading.parameters == ("max_steps",)
     assert {result.run.steps for result in reading.results} == {0}
-    counted = read(csv, "max_steps,delta_perf\n100,1\n50,2\n")
+    counted = read(csv, "max_steps,delta_perf\n100,0.1\n50,0.2\n")
     assert [result.run.steps for result in counted.results] == [100, 50]
     assert counted.parameters == ()
 
 
 def test_prompts_are_those_of_an_evaluation_only_beside_its_standard_error(csv):
-    alone = read(csv, "prompts,samples,delta_perf\n8,4,1\n12,4,2\n")
+    alone = read(csv, "prompts,samples,delta_perf\n8,4,0.1\n12,4,0.2\n")
     assert alone.parameters == ("prompts", "samples")
     text = "prompts,samples,prompts_changed,delta_perf,delta_perf_se\n512,4,30,1,0.1\n"
     beside = read(csv, text)
@@ -313,13 +316,13 @@ def test_prompts_are_those_of_an_evaluation_only_beside_its_standard_error(csv):
 
 
 def test_the_likeliest_of_two_ids_is_taken(csv):
-    reading = read(csv, "id,run,lr,delta_perf\n1,a,1,1\n2,b,2,2\n")
+    reading = read(csv, "id,run,lr,delta_perf\n1,a,1,0.1\n2,b,2,0.2\n")
     assert [result.run.id for result in reading.results] == ["a", "b"]
     assert reading.parameters == ("learning_rate",)
 
 
 def test_names_are_ids_only_where_they_tell_all_runs_apart(csv):
-    text = "name,lr,delta_perf\nx,1,1\ny,2,2\n"
+    text = "name,lr,delta_perf\nx,1,0.1\ny,2,0.2\n"
     assert [result.run.id for result in read(csv, text).results] == ["x", "y"]
     repeated = read(csv, text.replace("y", "x"))
     assert [result.run.id for result in repeated.results] == ["runs-1", "runs-2"]

@@ -3,6 +3,7 @@
 import pytest
 
 from harness.errors import UsageError
+from harness.records import Gap
 from tests.tables.tables import deltas, read, statuses
 
 
@@ -26,15 +27,27 @@ def runs(reading):
 
 
 def test_statuses(csv):
-    text = "status,delta_perf\ncompleted,0.1\n,0.2\ndiverged,\nfailed,0.3\ntimeout,\nOOM,\n"
+    text = "status,delta_perf\ncompleted,0.1\ndiverged,\nfailed,0.3\ntimeout,\nOOM,\n"
     reading = read(csv, text)
-    assert statuses(reading) == [
-        "completed", "completed", "diverged", "failed", "timeout", "oom"
-    ]  # fmt: skip
-    assert deltas(reading) == [0.1, 0.2, None, None, None, None]
-    assert reading.results[3].outcome.error == "status: failed"
+    assert statuses(reading) == ["completed", "diverged", "failed", "timeout", "oom"]
+    assert deltas(reading) == [0.1, None, None, None, None]
+    assert reading.results[2].outcome.error == "status: failed"
     assert reading.results[0].outcome.error is None
     assert "timeout: 1 run" in reading.notes
+
+
+def test_a_blank_status_means_completed_where_no_row_says_so(csv):
+    reading = read(csv, "status,delta_perf\n,0.1\ndiverged,0.2\n,0.3\n")
+    assert statuses(reading) == ["completed", "diverged", "completed"]
+    assert deltas(reading) == [0.1, None, 0.3]
+    assert not any(result.gaps for result in reading.results)
+
+
+def test_a_blank_status_is_not_known_where_others_say_completed(csv):
+    reading = read(csv, "run,status,delta_perf\na,finished,0.1\nb,,0.2\nc,failed,\n")
+    assert deltas(reading) == [0.1, None, None]
+    assert [result.gaps for result in reading.results] == [(), (Gap("result", "status"),), ()]
+    assert any("b has no status" in line for line in reading.notes)
 
 
 def test_pruned_runs_have_failed_and_it_is_said_what_that_does(csv):
@@ -73,13 +86,16 @@ def test_rows_of_nothing_are_no_runs(csv):
 # ---- numbers ------------------------------------------------------------------------------------
 
 
-def test_a_completed_run_without_a_number_has_failed_and_that_is_said(csv):
-    reading = read(csv, "lr,delta_perf\n1,0.1\n2,\n3,NA\n")
-    assert statuses(reading) == ["completed", "failed", "failed"]
-    assert [line for line in reading.notes if "counted as failed" in line] == [
-        "2 runs completed without a number in delta_perf: counted as failed (if they diverged, a "
-        "status column should say so)"
-    ]
+@pytest.mark.parametrize("cell", ["", "NA", " ", "null"])
+def test_a_completed_run_without_a_number_stays_and_is_named(csv, cell):
+    reading = read(csv, f"run,lr,delta_perf\na,1,0.1\nb,2,{cell}\nc,3,0.2\n")
+    assert statuses(reading) == ["completed", "completed", "completed"]
+    assert deltas(reading) == [0.1, None, 0.2]
+    assert [result.gaps for result in reading.results] == [(), (Gap("result", "delta_perf"),), ()]
+    assert (
+        "b has no delta_perf, which others have: counted as no success, and nothing is supported "
+        "that its result could change"
+    ) in reading.notes
 
 
 @pytest.mark.parametrize("cell", ["nan", "NaN", "inf", "-inf", "1e999"])
@@ -92,13 +108,14 @@ def test_a_number_that_is_none_is_a_run_that_diverged(csv, cell):
 
 @pytest.mark.parametrize(
     ("before", "after", "status"),
-    [("0.1", "0.2", "completed"), ("", "0.2", "failed"), ("0.1", "", "failed"),
-     ("nan", "0.2", "diverged"), ("0.1", "inf", "diverged"), ("", "nan", "failed"),
+    [("0.1", "0.2", "completed"), ("", "0.2", "blank"), ("0.1", "", "blank"),
+     ("nan", "0.2", "diverged"), ("0.1", "inf", "diverged"), ("", "nan", "blank"),
      ("-1e308", "1e308", "diverged")],
 )  # fmt: skip
 def test_both_ends_of_a_change_must_be_numbers(csv, before, after, status):
     reading = read(csv, f"lr,b,a\n1,{before},{after}\n", before="b", after="a")
-    assert statuses(reading) == [status]
+    (result,) = reading.results
+    assert ("blank" if result.gaps else result.outcome.status) == status
     assert (deltas(reading)[0] is None) == (status != "completed")
 
 
@@ -139,12 +156,12 @@ def test_counts_must_be_whole(csv, column, cell):
 
 
 def test_seeds_and_steps(csv):
-    reading = read(csv, "seed,steps,delta_perf\n-3,100.0,1\n,,2\n")
+    reading = read(csv, "seed,steps,delta_perf\n-3,100.0,0.1\n,,0.2\n")
     assert [(run.seed, run.steps, run.declared_steps) for run in runs(reading)] == [
         (-3, 100, 100), (0, 0, 0)
     ]  # fmt: skip
     assert reading.has_seed
-    assert not read(csv, "seed,delta_perf\n,1\n,2\n").has_seed
+    assert not read(csv, "seed,delta_perf\n,0.1\n,0.2\n").has_seed
 
 
 # ---- ids ----------------------------------------------------------------------------------------
@@ -156,12 +173,12 @@ def test_ids_that_repeat_or_are_missing(csv):
 
 
 def test_ids_are_text(csv):
-    reading = read(csv, "run,delta_perf\n007,1\n1e5,2\n100000,3\n")
+    reading = read(csv, "run,delta_perf\n007,0.1\n1e5,0.2\n100000,0.3\n")
     assert [run.id for run in runs(reading)] == ["007", "1e5", "100000"]
 
 
 def test_runs_without_ids_get_the_file_s_name_and_a_number(tmp_path):
-    rows = "".join(f"{i}\n" for i in range(10))
+    rows = "".join(f"0.{i}\n" for i in range(10))
     reading = read(tmp_path / "mine.csv", f"delta_perf\n{rows}")
     assert [run.id for run in runs(reading)][::9] == ["mine-01", "mine-10"]
     assert len({result.key for result in reading.results}) == 10
@@ -195,18 +212,20 @@ def test_an_arm_s_run_is_matched_with_the_main_run_that_differs_in_its_parameter
 
 
 def test_without_seeds_repeats_of_a_config_leave_no_single_match(csv):
-    text = "arm,lr,bs,delta_perf\nmain,1,8,1\nmain,1,8,2\nmain,2,8,3\nbs,1,4,4\nbs,2,4,5\n"
+    text = (
+        "arm,lr,bs,delta_perf\nmain,1,8,0.1\nmain,1,8,0.2\nmain,2,8,0.3\nbs,1,4,0.4\nbs,2,4,0.5\n"
+    )
     assert [run.pair for run in runs(read(csv, text))] == [None, None, None, None, "runs-3"]
 
 
 def test_matches_stay_within_their_group(csv):
-    text = "model,arm,lr,bs,delta_perf\na,main,1,8,1\nb,main,1,8,2\nb,bs,1,4,3\n"
+    text = "model,arm,lr,bs,delta_perf\na,main,1,8,0.1\nb,main,1,8,0.2\nb,bs,1,4,0.3\n"
     assert runs(read(csv, text, by=("model",)))[2].pair == "runs-2"
     assert runs(read(csv, text, params=("lr", "bs")))[2].pair is None
 
 
 def test_a_run_of_an_arm_with_the_main_value_is_no_match(csv):
-    text = "arm,bs,delta_perf\nmain,8,1\nmain,4,2\nbs,4,3\n"
+    text = "arm,bs,delta_perf\nmain,8,0.1\nmain,4,0.2\nbs,4,0.3\n"
     assert runs(read(csv, text))[2].pair == "runs-1"
 
 
@@ -216,7 +235,7 @@ def test_a_pair_that_is_no_main_run(csv):
 
 
 def test_main_runs_have_no_pair(csv):
-    text = "run,arm,pair,delta_perf\na,main,a,1\nb,null,a,2\n"
+    text = "run,arm,pair,delta_perf\na,main,a,0.1\nb,null,a,0.2\n"
     assert [run.pair for run in runs(read(csv, text))] == [None, "a"]
 
 

@@ -72,7 +72,7 @@ CELLS = st.one_of(
     st.floats(allow_infinity=False, allow_nan=False),
     st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=6),
 )
-OUTCOMES = st.one_of(st.none(), st.floats(-1e6, 1e6), st.just(float("nan")))
+OUTCOMES = st.one_of(st.none(), st.floats(-1, 1), st.just(float("nan")))
 
 
 @st.composite
@@ -114,8 +114,8 @@ def test_every_format_gives_the_same_runs(tmp_path, rows):
 
 
 def test_whole_numbers_are_ints_whichever_way_they_are_written(tmp_path):
-    one = read(tmp_path / "a.csv", 'generations,"lr",delta_perf\n16,"1e-7",1\n24,2e-7,2\n')
-    two = read(tmp_path / "b.csv", "generations,lr,delta_perf\n16.0,1e-07,1\n24.0,2e-7,2\n")
+    one = read(tmp_path / "a.csv", 'generations,"lr",delta_perf\n16,"1e-7",0.1\n24,2e-7,0.2\n')
+    two = read(tmp_path / "b.csv", "generations,lr,delta_perf\n16.0,1e-07,0.1\n24.0,2e-7,0.2\n")
     assert configs(one) == configs(two)
     assert [type(config["generations"]) for config in configs(two)] == [int, int]
 
@@ -132,7 +132,7 @@ def test_100_000_runs_are_read_in_seconds(tmp_path, ending):
     columns |= {f"p{name}": rng.random(number).tolist() for name in range(8)}
     columns |= {f"q{name}": rng.choice(["a", "b"], number).tolist() for name in range(8)}
     columns |= {"seed": [row % 5 for row in range(number)], "steps": [100] * number}
-    columns["delta_perf"] = rng.normal(size=number).tolist()
+    columns["delta_perf"] = rng.uniform(-1, 1, size=number).tolist()
     rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
     writer = {"csv": write_csv, "jsonl": write_json, "parquet": write_parquet}[ending]
     path = writer(tmp_path / f"t.{ending}", rows)

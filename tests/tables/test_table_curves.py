@@ -55,11 +55,14 @@ def test_a_curve_of_a_minimised_metric_is_turned(csv):
     assert reading.results[1].outcome.curve == ()
 
 
-def test_points_without_a_number_are_left_out(csv):
-    curves = "run,step,perf\na,0,0.1\na,10,\na,20,nan\na,30,0.4\n"
+def test_points_without_a_number_are_missing(csv):
+    curves = "run,step,perf\na,0,0.1\na,10,\na,20,0.4\na,30,nan\n1e5,0,0.1\n1e5,30,0.2\n"
     reading = read_with(csv, curves)
-    assert [step for step, *_ in points(reading.results[0])] == [0, 30]
-    assert any("2 without a number left out" in line for line in reading.notes)
+    assert [step for step, *_ in points(reading.results[0])] == [0, 20]
+    assert [result.run.steps for result in reading.results] == [30, 30]
+    assert [len(result.gaps) for result in reading.results] == [1, 0]
+    assert any("2 without a number" in line for line in reading.notes)
+    assert any("a has no perf at every step of its curve" in line for line in reading.notes)
 
 
 def test_a_run_that_diverged_keeps_its_curve(csv):

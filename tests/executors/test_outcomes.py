@@ -1,0 +1,30 @@
+"""What a trainer returns is checked before it is stored."""
+
+import pytest
+
+from harness.executors.outcomes import sound
+from harness.records import Evaluation, Outcome
+
+
+@pytest.mark.parametrize(
+    ("figures", "said"),
+    [
+        ({"delta_perf": 6.9}, "delta_perf 6.9, expected -1 to 1 (divide percentages by 100)"),
+        ({"delta_perf": 0.1, "delta_perf_se": 1.2}, "delta_perf_se 1.2, expected 0 to 1"),
+        ({"delta_perf": 0.1, "delta_perf_se": -0.1}, "delta_perf_se -0.1, expected 0 to 1"),
+        ({"delta_perf": 0.1, "perf_after": 45.6}, "perf_after 45.6, expected a score from 0 to 1"),
+        ({"delta_perf": 0.1, "curve": (Evaluation(5, 0.3, 0.1, 0), Evaluation(9, 45.6, 0.1, 0))},
+         "perf at step 9 45.6, expected a score from 0 to 1"),
+        ({"delta_perf": 0.2, "perf_before": 0.3, "perf_after": 0.4}, "perf_after - perf_before"),
+    ],
+)  # fmt: skip
+def test_figures_of_another_unit_fail_the_run(figures, said):
+    outcome = sound(Outcome("completed", **figures))
+    assert outcome.status == "failed"
+    assert said in outcome.error
+
+
+def test_scores_are_taken_as_they_are():
+    curve = (Evaluation(0, 0.0, 0.1, 0), Evaluation(9, 1.0, 0.1, 3.0))
+    given = Outcome("completed", perf_before=0.0, perf_after=1.0, delta_perf=1.0, curve=curve)
+    assert sound(given) == given
