@@ -116,7 +116,7 @@ def _inconsistency(outcome: Outcome) -> str | None:
 def _beyond(outcome: Outcome) -> str | None:
     """Return a number that no score from 0 to 1 can give; None if there is none."""
     ends = (("perf_before", outcome.perf_before), ("perf_after", outcome.perf_after))
-    curve = ((f"perf at step {point.step}", point.perf) for point in outcome.curve)
+    curve = ((f"perf (step {point.step})", point.perf) for point in outcome.curve)
     for name, perf in (*ends, *curve):
         if perf is not None and not 0.0 <= perf <= 1.0:
             return f"{name} {perf:g}, expected a score from 0 to 1 (divide percentages by 100)"

@@ -14,7 +14,7 @@ from harness.records import Evaluation, Outcome
         ({"delta_perf": 0.1, "delta_perf_se": -0.1}, "delta_perf_se -0.1, expected 0 to 1"),
         ({"delta_perf": 0.1, "perf_after": 45.6}, "perf_after 45.6, expected a score from 0 to 1"),
         ({"delta_perf": 0.1, "curve": (Evaluation(5, 0.3, 0.1, 0), Evaluation(9, 45.6, 0.1, 0))},
-         "perf at step 9 45.6, expected a score from 0 to 1"),
+         "perf (step 9) 45.6, expected a score from 0 to 1"),
         ({"delta_perf": 0.2, "perf_before": 0.3, "perf_after": 0.4}, "perf_after - perf_before"),
     ],
 )  # fmt: skip
