@@ -7,7 +7,6 @@ import importlib
 import importlib.util
 import os
 import sys
-from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import cast
@@ -15,6 +14,9 @@ from typing import cast
 from harness.errors import UsageError, nearest
 from harness.protocols import Trainer
 from harness.records import Conditions, file_digest
+
+_DIGESTS: dict[Path, str] = {}
+"""The files that this process has trained with, as they were at first."""
 
 
 def load_trainer(reference: str) -> Trainer:
@@ -60,10 +62,17 @@ def check_unchanged(conditions: Conditions) -> None:
             )
 
 
-@cache
+def forget(file: Path) -> None:
+    """Note that the module in ``file`` is imported anew the next time, as it is then."""
+    _DIGESTS.pop(file.resolve(), None)
+
+
 def _known(file: Path) -> str:
     """Return a digest of a file as it was when this process first trained with it."""
-    return file_digest(file)
+    path = file.resolve()
+    if path not in _DIGESTS:
+        _DIGESTS[path] = file_digest(file)
+    return _DIGESTS[path]
 
 
 def _import_module(name: str, reference: str) -> ModuleType:

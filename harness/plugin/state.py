@@ -92,6 +92,8 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     state = config.stash.get(STATE, None)
     if state is None or not state.wanted:
         return
+    from harness.executors.load import forget
+
     sys.path[:] = [entry for entry in sys.path if entry in state.path]
     for name in sys.modules.keys() - state.modules:
         file = Path(getattr(sys.modules[name], "__file__", None) or "")
@@ -99,6 +101,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         is_here = file.is_relative_to(config.rootpath) and "site-packages" not in file.parts
         if file.suffix == ".py" and is_here and not is_ours:
             del sys.modules[name]
+            forget(file)
 
 
 def _runs_tests(config: pytest.Config) -> bool:
