@@ -58,7 +58,8 @@ def check_scores(
                 f"own unit: {AS_ANY}"
             )
         for column, known in cells.items():
-            if (perf := known[row]) is not None and not 0.0 <= perf <= LARGEST:
+            perf = known[row] if outcome.status == "completed" else None
+            if perf is not None and not 0.0 <= perf <= LARGEST:
                 raise UsageError(
                     f"{table.where(row)}: {column} {perf:g} is no score from 0 to 1, and "
                     f"{judged_by.value} is taken for a difference of two: divide percentages by "
@@ -152,7 +153,7 @@ def is_score(metric: Metric, results: Iterable[Result], baseline: Iterable[Resul
     theirs = tuple(baseline)
     if any(r.outcome.status == "completed" and r.outcome.delta_perf is None for r in theirs):
         return False
-    every = (*results, *theirs)
+    every = [r for r in (*results, *theirs) if r.outcome.status == "completed"]
     differences = metric == DELTA_PERF
     if differences and any(abs(r.outcome.delta_perf or 0.0) > LARGEST for r in every):
         return False

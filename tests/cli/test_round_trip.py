@@ -18,6 +18,7 @@ from tests.tables.tables import write_csv
 
 WORDS = st.text("abcxyz_ ,;\"'é", min_size=1, max_size=8).map(lambda text: f"w{text}w")
 NUMBERS = st.floats(allow_nan=False, allow_infinity=False)
+SCORES = st.floats(0, 1)
 TUPLES = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**60), 2**60) | NUMBERS | WORDS,
     lambda inside: st.lists(inside, max_size=3).map(tuple),
@@ -44,7 +45,8 @@ def samples(draw):
     ):
         done = status == "completed"
         name = "s" if index % 3 else "other"
-        curve = draw(st.lists(st.tuples(NUMBERS, NUMBERS.map(abs) | st.just(math.nan)), max_size=3))
+        before, after = draw(SCORES), draw(SCORES)
+        curve = draw(st.lists(st.tuples(SCORES, NUMBERS.map(abs) | st.just(math.nan)), max_size=3))
         found.append(
             make_result(
                 id=f"{name}-{index}",
@@ -53,10 +55,10 @@ def samples(draw):
                 status=status,
                 seed=draw(st.integers(0, 2**32 - 1)),
                 steps=draw(st.integers(1, 10**6)),
-                delta=draw(NUMBERS) if done else None,
-                se=draw(st.none() | NUMBERS.map(abs)),
-                perf_before=draw(NUMBERS),
-                perf_after=draw(NUMBERS) if done else None,
+                delta=after - before if done else None,
+                se=draw(st.none() | SCORES),
+                perf_before=before if done else draw(NUMBERS),
+                perf_after=after if done else None,
                 train_delta_perf=draw(st.none() | NUMBERS) if done else None,
                 prompts=512 if done else None,
                 samples=4 if done else None,
@@ -69,7 +71,7 @@ def samples(draw):
             )
         )
     main = found[1]
-    found.append(make_arm("null", [main], [draw(NUMBERS)], curve=(), steps=main.run.steps)[0])
+    found.append(make_arm("null", [main], [draw(SCORES) / 2], curve=(), steps=main.run.steps)[0])
     return found
 
 
