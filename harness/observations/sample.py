@@ -136,9 +136,9 @@ def _observed(sample: ById) -> Observations:
     delta, errors, prompts, changed = np.array(measured, dtype=np.float64).reshape(-1, 4).T.copy()
     # An SE of 0 beside a change, without a count of changed prompts, is a blank.
     blank = (errors == 0.0) & (delta != 0.0) & np.isnan(changed)
-    known = np.isfinite(errors) & (errors >= 0.0) & ~blank
+    gapped = [any(gap.kind == "error" for gap in result.gaps) for result in completed]
+    known = np.isfinite(errors) & (errors >= 0.0) & ~blank & ~np.array(gapped, dtype=np.bool_)
     se = errors[known]
-    lacking = any(gap.kind == "error" for one in completed for gap in one.gaps)
     for array in (delta, se, known, prompts, changed):
         array.setflags(write=False)
     return Observations(
@@ -147,7 +147,7 @@ def _observed(sample: ById) -> Observations:
         missing=missing,
         delta=delta,
         # A blank among standard errors does not change the rule, even where it is the last of them.
-        se=None if completed and not known.any() and not lacking else se,
+        se=None if completed and not (known.any() or any(gapped)) else se,
         measured=known,
         prompts=prompts,
         changed=changed,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 
 from harness.errors import UsageError
 from harness.records import MAIN, Gap, GapKind, Outcome
@@ -127,13 +126,6 @@ def _any_error(outcomes: Mapping[int, Outcome]) -> bool:
 
 def _is_main(word: str) -> bool:
     return rows.is_blank_arm(word) or word.lower() == MAIN
-
-
-def usable(outcome: Outcome, gaps: Iterable[Gap]) -> Outcome:
-    """Return ``outcome`` without its standard error where that cannot be used."""
-    if any(gap.kind == "error" for gap in gaps):
-        return replace(outcome, delta_perf_se=None)
-    return outcome
 
 
 def check_groups(table: Table, columns: Columns, of: Sequence[int]) -> None:

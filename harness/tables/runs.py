@@ -25,7 +25,7 @@ from harness.tables import rows
 from harness.tables.columns import NOTHING, Columns, ReadOptions, find_parameters, find_roles
 from harness.tables.curves import read_curves
 from harness.tables.exporting import restored
-from harness.tables.gaps import check_groups, gaps_of, notes_on, unclear, usable
+from harness.tables.gaps import check_groups, gaps_of, notes_on, unclear
 from harness.tables.outcomes import OutcomeColumns, choose, outcomes, status_of
 from harness.tables.reading import opened, read_table
 from harness.tables.table import Table, levels
@@ -212,7 +212,6 @@ def _result(
     run: Run, outcome: Outcome, curve: tuple[Evaluation, ...], gaps: tuple[Gap, ...]
 ) -> Result:
     """Return a run with its outcome, curve and gaps; its key is unique in the table."""
-    outcome = usable(outcome, gaps)
     if curve:
         # A blank point has said which step was the last, and that it is missing.
         known = tuple(point for point in curve if not math.isnan(point.perf))
