@@ -175,7 +175,7 @@ def _is_alive(process: int) -> bool:
     except ProcessLookupError:
         return False
     except PermissionError:
-        _save_coverage()
+        pass
     return True
 
 

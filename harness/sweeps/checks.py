@@ -136,20 +136,24 @@ def shown(value: object) -> str:
 # ---- keywords ------------------------------------------------------------------------------------
 
 
-class Declared(type):
-    """The type of the classes that a sweep file calls.
+def declared(kind: type[T]) -> type[T]:
+    """Check the arguments of a class that a sweep file calls, and of the classes that inherit them.
 
-    A call with an argument that the class does not have is a `SweepError` in one line.
+    An argument that it does not have is a `SweepError` in one line.
     """
+    made: Callable[..., None] = kind.__init__
 
-    def __call__(cls, *given: Any, **named: Any) -> Any:  # noqa: ANN401  any class's arguments
-        """Make one, once its arguments are checked."""
-        check_arguments(cls.__name__, cls.__init__, (cls, *given), named)  # type: ignore[misc]
-        return super().__call__(*given, **named)
+    @functools.wraps(made)
+    def checked(self: T, *given: object, **named: object) -> None:
+        check_arguments(type(self).__name__, made, (self, *given), named)
+        made(self, *given, **named)
+
+    kind.__init__ = checked  # type: ignore[method-assign,assignment]
+    return kind
 
 
 def declares(name: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
-    """Check the arguments of a function that a sweep file calls ``name``, as `Declared` does."""
+    """Check the arguments of a function that a sweep file calls ``name``, as `declared` does."""
 
     def decorated(function: Callable[P, T]) -> Callable[P, T]:
         @functools.wraps(function)

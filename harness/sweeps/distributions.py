@@ -17,8 +17,8 @@ from harness.errors import SweepError, unquoted
 from harness.records import Value, is_number
 from harness.sweeps.checks import (
     PLAIN,
-    Declared,
     check_quotes,
+    declared,
     number,
     plain,
     plain_each,
@@ -50,8 +50,9 @@ class Distribution(Protocol):
         ...
 
 
+@declared
 @dataclass(frozen=True, slots=True)
-class Constant(metaclass=Declared):
+class Constant:
     """Always the same value. A plain value in a space means this.
 
     Raises
@@ -78,8 +79,9 @@ class Constant(metaclass=Declared):
         return str(self.value)
 
 
+@declared
 @dataclass(frozen=True, slots=True)
-class Range(metaclass=Declared):
+class Range:
     """A range of numbers, from ``low`` to ``high``.
 
     ``is_log`` says whether it is drawn from on a logarithmic scale.
@@ -126,6 +128,7 @@ class Range(metaclass=Declared):
         raise NotImplementedError
 
 
+@declared
 @dataclass(frozen=True, slots=True)
 class Uniform(Range):
     """Evenly between ``low`` and ``high``.
@@ -145,6 +148,7 @@ class Uniform(Range):
         return f"uniform {self.low:g} to {self.high:g}"
 
 
+@declared
 @dataclass(frozen=True, slots=True)
 class LogUniform(Range):
     """Evenly on a logarithmic scale between ``low`` and ``high``, both above zero.
@@ -171,6 +175,7 @@ class LogUniform(Range):
         return f"log-uniform {self.low:g} to {self.high:g} ({orders:.1f} orders of magnitude)"
 
 
+@declared
 @dataclass(frozen=True, slots=True)
 class LogInt(Range):
     """Whole numbers evenly on a logarithmic scale, from ``low`` to ``high``, both included.
@@ -207,8 +212,9 @@ class LogInt(Range):
         )
 
 
+@declared
 @dataclass(frozen=True, init=False, slots=True)
-class Choice(metaclass=Declared):
+class Choice:
     """One of ``options``, each as likely as its share of ``weights`` (equally, without them).
 
     An option is a number, text, True, False, None or a tuple of these.
@@ -284,8 +290,9 @@ class Choice(metaclass=Declared):
         return ", ".join(f"{o} ({w:g})" for o, w in zip(self.options, self.weights, strict=True))
 
 
+@declared
 @dataclass(frozen=True, init=False, slots=True)
-class Given(metaclass=Declared):
+class Given:
     """A distribution that depends on another parameter's value.
 
     Give cases as keywords where the other parameter's values are names, else as a mapping:

@@ -16,7 +16,7 @@ from harness.errors import SweepError, nearest
 from harness.protocols import Claim
 from harness.records import MAIN, Config, Outcome, Run, Value, digest
 from harness.sweeps.baseline import ENDINGS
-from harness.sweeps.checks import Declared, check_quotes, count, number, plain_each, shown, text
+from harness.sweeps.checks import check_quotes, count, declared, number, plain_each, shown, text
 from harness.sweeps.sampling import FIXED_SIZE, SAMPLERS, unit_points
 from harness.sweeps.space import Space
 from harness.text import listed
@@ -38,8 +38,9 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.]*")
 """The form of a sweep's name."""
 
 
+@declared
 @dataclass(frozen=True, slots=True)
-class Pairs(metaclass=Declared):
+class Pairs:
     """An arm that changes one parameter of the first ``count`` main runs to each of ``values``.
 
     Where questions compare a value of the parameter with others, only main runs that have this
@@ -68,8 +69,9 @@ class Pairs(metaclass=Declared):
         object.__setattr__(self, "values", values)
 
 
+@declared
 @dataclass(frozen=True, eq=False)
-class Sweep(metaclass=Declared):
+class Sweep:
     """A named, seeded set of configurations with its steps, arms, baseline and questions.
 
     Parameters
