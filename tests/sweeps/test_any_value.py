@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
@@ -191,6 +191,7 @@ def come_back(made, store):
 @pytest.mark.parametrize("place", AS_VALUES)
 @given(one=ANY, two=ANY)
 def test_values_come_back_as_they_went_in_or_are_refused(store, place, one, two):
+    assume(place != "cases" or _can_be_key(one))  # Python itself refuses other keys of a dict
     made = declared(AS_VALUES[place], one, two)
     if made is None:
         return
