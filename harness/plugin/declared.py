@@ -59,13 +59,14 @@ def declared(paths: Iterable[Path | str] = (), root: Path | None = None) -> Decl
     SweepError
         Where two sweeps have the same name.
     """
-    arguments, options = [], []
+    arguments: list[str] = []
+    options = ["-p", "no:unraisableexception"]  # it looks for garbage twice, all over the process
     for path in map(str, paths):
         if Path(path).exists():
             arguments.append(str(Path(path).absolute()))
         elif all(part.isidentifier() for part in path.split(".")):
             arguments.append(path)
-            options = ["--pyargs"]
+            options.append("--pyargs")
         else:
             raise UsageError(f"{path} does not exist; {GIVE}")
     if importlib.util.find_spec("pytest_cov"):
