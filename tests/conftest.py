@@ -29,8 +29,11 @@ import harness.training.tasks
 
 ROOT = Path(__file__).parents[1]
 
-IN_ORDER = "-p no:randomly"
-"""The order of items is part of what tests of sessions say, but where pytest-randomly is tested."""
+IN_ORDER = "-p no:randomly -p no:unraisableexception"
+"""The order of items is part of what tests of sessions say, but where pytest-randomly is tested.
+
+A session inside of a test need not look for garbage twice: pytest does so around it.
+"""
 
 os.environ["PYTEST_ADDOPTS"] = IN_ORDER
 

@@ -54,6 +54,7 @@ def test_values_come_back_from_the_store_as_they_went_in(trained):
     assert trained.trained == done  # their keys are the same
 
 
+@pytest.mark.slow
 def test_every_verb_takes_them(trained, sweep, tmp_path):
     planned = data(sweep, "plan toy")["runs"]
     report = data(sweep, "report toy")

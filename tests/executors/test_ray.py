@@ -372,6 +372,7 @@ class TestRayExecutor(ExecutorContract):
         assert ray.is_initialized()
 
 
+@pytest.mark.slow
 def test_the_parent_of_a_worker_is_a_host(tmp_path):
     executor = make_executor("ray", 1)
     try:

@@ -128,6 +128,7 @@ def test_a_session_that_is_killed_leaves_no_process(session, lingering, sent, st
     assert one.process.returncode == status
 
 
+@pytest.mark.slow
 def test_it_is_started_for_the_session_and_ends_with_it_without_a_word(session):
     one = session(waits=False)
     assert len(one.homes) == 1
@@ -201,6 +202,7 @@ for index in range(9):
 """
 
 
+@pytest.mark.slow
 def test_a_run_sees_its_own_gpu_and_one_that_is_to_be_alone_is(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", f"{write_smi(tmp_path / 'bin')}:{os.environ['PATH']}")
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)

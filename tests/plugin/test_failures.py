@@ -23,7 +23,9 @@ def section(result):
 LINE = "3 runs failed: RuntimeError: the disk of the GPU is on fire (runs 01, 02, 05)"
 
 
-@pytest.mark.parametrize("options", [(), ("-n", "2")], ids=["alone", "xdist"])
+@pytest.mark.parametrize(
+    "options", [(), pytest.param(("-n", "2"), marks=pytest.mark.slow)], ids=["alone", "xdist"]
+)
 def test_a_reason_is_shown_once_with_its_traceback_and_its_logs(failing, options):
     result = failing.run("--sweep", "toy", *options)
     said = section(result)

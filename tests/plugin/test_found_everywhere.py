@@ -167,7 +167,7 @@ PROJECTS = {
 }
 
 
-QUICK = ("src layout", "a factory elsewhere", "no experiments/")
+QUICK = ("src layout",)
 BY_NAME = [pytest.param(name, marks=[] if name in QUICK else pytest.mark.slow) for name in PROJECTS]
 
 
@@ -200,6 +200,7 @@ def test_two_workers_find_and_report_the_same(project, name):
     assert project.trained(where, "-n", "2") == alone
 
 
+@pytest.mark.slow
 def test_a_package_is_found_by_its_name(project):
     project.write(
         {
@@ -216,6 +217,7 @@ def test_a_package_is_found_by_its_name(project):
     assert project.reported("--experiments", "pack.sweeps") == alone
 
 
+@pytest.mark.slow
 def test_another_folder_reads_the_project_of_the_path_that_is_given(project):
     project.write(PROJECTS["src layout"])
     (project.folder.parent / "elsewhere").mkdir()
@@ -244,6 +246,7 @@ def test_a_broken_sibling_is_told_and_stops_nothing(project):
     assert f"(there is: mine); not read: {place}" in err
 
 
+@pytest.mark.slow
 def test_a_stored_sweep_whose_file_broke_is_told_to_be_unread(project):
     project.write(PROJECTS["as the README has it"])
     project.trained("experiments")

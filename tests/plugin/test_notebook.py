@@ -93,6 +93,7 @@ def test_a_session_leaves_its_process_as_it_was(sweeps, monkeypatch, executor):
     assert ended == [["0", "{}"], ["1", "{}"], ["2", "{}"], ["4", "{}"], ["4", "{}"]]
 
 
+@pytest.mark.slow
 def test_the_next_session_reads_the_project_s_files_anew(sweeps, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     sweeps.write(body="sweep = toy(arms={}, runs=2)")

@@ -8,6 +8,8 @@ import pytest
 
 from tests.conftest import ROOT, TOY, TRAINER
 
+pytestmark = pytest.mark.slow
+
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 ENTRIES = PROJECT["entry-points"]["pytest11"]
 

@@ -264,7 +264,9 @@ def test_the_report_of_a_part_goes_when_the_whole_sweep_is_in(sweeps):
     assert not smoke.exists()
 
 
-@pytest.mark.parametrize("options", [(), ("-n", "2")], ids=["alone", "xdist"])
+@pytest.mark.parametrize(
+    "options", [(), pytest.param(("-n", "2"), marks=pytest.mark.slow)], ids=["alone", "xdist"]
+)
 def test_a_job_of_github_actions_has_a_summary_once(sweeps, monkeypatch, options):
     file = sweeps.path / "summary.md"
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(file))

@@ -37,7 +37,9 @@ def written(folder):
     return sorted(path.name for path in folder.iterdir() if not path.name.startswith("store.db-"))
 
 
-@pytest.mark.parametrize("options", [[], ["-n", "1"]], ids=["alone", "xdist"])
+@pytest.mark.parametrize(
+    "options", [[], pytest.param(["-n", "1"], marks=pytest.mark.slow)], ids=["alone", "xdist"]
+)
 @pytest.mark.parametrize("by", ["option", "variable"])
 def test_everything_that_is_written_can_be_elsewhere(sweeps, sweep, monkeypatch, by, options):
     sweeps.write(body=BROKEN)
@@ -76,7 +78,9 @@ def test_the_option_goes_before_the_variable(sweeps, monkeypatch):
         ("out", ["--sweep-dir", "out"], "logs of runs", "--sweep-dir"),
     ],
 )
-@pytest.mark.parametrize("spread", [[], ["-n", "1"]], ids=["alone", "xdist"])
+@pytest.mark.parametrize(
+    "spread", [[], pytest.param(["-n", "1"], marks=pytest.mark.slow)], ids=["alone", "xdist"]
+)
 def test_a_folder_that_cannot_be_written_is_one_line_before_training(
     sweeps, in_the_way, options, what, by, spread
 ):

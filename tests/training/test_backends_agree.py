@@ -25,7 +25,7 @@ with contextlib.suppress(ModuleNotFoundError):
 
     from harness.training import device_jax, grpo_jax, model_jax, warm_start_jax
 
-pytestmark = [pytest.mark.torch, pytest.mark.jax]
+pytestmark = [pytest.mark.torch, pytest.mark.jax, pytest.mark.slow]
 
 TASK = get_task("addition")
 ROWS, GROUP, SEED = 4, 8, 3

@@ -251,6 +251,7 @@ def reference_loss(weights, other, batch, kl_coef, entropy_coef):
     )[0]
 
 
+@pytest.mark.slow
 def test_the_gradient_of_the_weights_is_the_slope_of_the_reference_s_loss():
     """A gradient check: along a direction, against central differences in float64.
 
@@ -308,6 +309,7 @@ def test_the_gradient_of_the_weights_is_the_reference_s_through_the_decoder():
     np.testing.assert_allclose(policy.total.vector, gradient, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "tile",
     [
