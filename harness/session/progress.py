@@ -6,7 +6,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import TYPE_CHECKING, TextIO
 
 from harness.session.tally import Tally
@@ -73,7 +73,8 @@ class _Display(Observer):
 
     With ``ticks`` a thread shows it a few times a second from an `update` until the next `pause`: a
     run that this process trains itself may report nothing for an hour. The stream must then reach
-    the terminal at any time. ``uncaptured`` makes a context in which it does.
+    the terminal at any time, and is closed by `close`. ``uncaptured`` makes a context in which a
+    stream reaches the terminal.
     """
 
     def __init__(
@@ -121,6 +122,9 @@ class _Display(Observer):
         if self._thread is not None:
             self._thread.join()
             self._thread = None
+        if self._ticks:
+            with suppress(OSError):
+                self._stream.close()
 
     def _tick(self) -> None:
         while not self._closed.wait(REFRESH_SECONDS):

@@ -207,6 +207,7 @@ def test_a_sweep_beside_a_plugin_does_what_the_page_says(name, site, tmp_path, m
     )
     trained = log.read_text().split() if log.exists() else []
     print(done.stdout)
-    assert "Traceback" not in done.stdout
+    _, *entries = done.stdout.split("Traceback (most recent call last):\n")
+    assert all("toy_trainer.py" in entry.split("\n")[0] for entry in entries), "not of the trainer"
     assert "INTERNALERROR" not in done.stdout
     case.check(Done(done.returncode, done.stdout, tmp_path, trained))

@@ -22,7 +22,7 @@ def train(job, notify):
     time.sleep(1.7)
     return Outcome("completed", perf_before=0.1, perf_after=0.2, delta_perf=0.1)
 
-sweep = toy(runs=2, arms={}, questions={}, trainer=train)
+sweep = toy(runs=3, arms={}, questions={}, trainer=train)
 """
 
 
@@ -53,7 +53,7 @@ def test_a_terminal_has_a_live_line_while_runs_report_nothing(sweeps, options):
     os.close(ours)
     assert process.wait(60) == 0
     text = said.decode()
-    assert "0/2 runs · 0:01 so far" in text
+    assert "0/3 runs · 0:01 so far" in text
     assert "to go" in text
     assert "best ΔPerf +0.100" in text
 

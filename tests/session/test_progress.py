@@ -85,12 +85,21 @@ def test_the_live_line_comes_back_at_once_when_many_short_waits_follow(monkeypat
     assert shown == [False] * 100 + [True] * 50
 
 
+class Kept(io.StringIO):
+    """Text that can still be read when it is closed."""
+
+    is_closed = False
+
+    def close(self):
+        self.is_closed = True
+
+
 @pytest.mark.parametrize("kind", ["live", "log"])
 def test_the_line_is_drawn_while_a_run_reports_nothing(monkeypatch, kind):
     monkeypatch.setattr(progress, "SHOW_AFTER", 0.01)
     monkeypatch.setattr(progress, "LOG_SECONDS", 0.01)
     monkeypatch.setattr(progress, "REFRESH_SECONDS", 0.01)
-    stream = io.StringIO()
+    stream = Kept()
     many = LiveLine(stream, 100, lambda: 0, ticks=True)
     line = many if kind == "live" else LogLine(stream, 100, ticks=True)
     line.update(tally())
@@ -101,10 +110,11 @@ def test_the_line_is_drawn_while_a_run_reports_nothing(monkeypatch, kind):
     assert stream.getvalue() == paused
     line.update(tally())
     line.close()
-    line.update(tally())
     closed = stream.getvalue()
+    line.update(tally())
     time.sleep(0.05)
     assert stream.getvalue() == closed
+    assert stream.is_closed, "it is a second way to the terminal, and would stay open"
 
 
 def _until(holds):
