@@ -257,13 +257,8 @@ def test_a_stored_sweep_whose_file_broke_is_told_to_be_unread(project):
         assert "not read: experiments/test_mine.py:1: ModuleNotFoundError" in err
 
 
-def lines_about(text, what):
-    return [line for line in text.splitlines() if what in line]
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize("workers", [[], ["-n", "2"]])
-def test_runs_of_edited_code_are_trained_again_and_that_is_said(project, workers):
+def test_runs_of_edited_code_are_trained_again_and_that_is_said(project):
     trainer = "from helper import GAIN\n" + TRAINER.replace("delta_perf=0.1,", "delta_perf=GAIN,")
     project.write(
         {
@@ -274,22 +269,19 @@ def test_runs_of_edited_code_are_trained_again_and_that_is_said(project, workers
         }
     )
 
-    def session():
+    def session(*workers):
         status, out, err = project.call("pytest", "experiments", "--sweep", "mine", *workers)
         assert status == 0, out + err
-        return lines_about(out, "in the store"), project.reported()[0]
+        (line,) = [line for line in out.splitlines() if "in the store" in line]
+        return line
 
-    (first,), runs = session()
-    assert "0 in the store" in first
-    assert {delta for *_, delta in runs} == {0.1}
-    assert "3 in the store" in session()[0][0]
+    assert "0 in the store" in session()
+    assert "3 in the store" in session("-n", "2"), "the workers know the runs by the same code"
     project.write({"experiments/helper.py": "GAIN = 0.3\n"})
     _, out, _ = project.call("harness.cli", "report", "mine")
     assert "3 more not counted: helper.py changed since" in " ".join(out.split())
-    (after,), runs = session()
-    assert "0 in the store (3 more not counted: helper.py changed since)" in after
-    assert {delta for *_, delta in runs} == {0.3}
-    for where in (".", "experiments"):
-        _, out, err = project.call("harness.cli", "export", "mine", "--to", "-", where=where)
-        assert len(out.splitlines()) == 1 + 3
-        assert "left out 3 runs of earlier code" in err
+    assert "0 in the store (3 more not counted: helper.py changed since)" in session("-n", "2")
+    assert {delta for *_, delta in project.reported(where="experiments")[0]} == {0.3}
+    _, out, err = project.call("harness.cli", "export", "mine", "--to", "-", where="experiments")
+    assert len(out.splitlines()) == 1 + 3
+    assert "left out 3 runs of earlier code" in err
