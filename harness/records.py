@@ -230,9 +230,9 @@ class Outcome:
 
 
 GapKind = Literal["result", "error", "evaluation", "curve", "start", "setting", "match", "repeat"]
-"""What a missing value leaves unknown of a run: its result; its standard error; how it was
-evaluated; a point of its curve; perf before a divergence; a setting; what it is matched with; or
-whether it is a repeat of another run."""
+"""The kinds of missing values of a run, by what is then unknown: its result; its standard error;
+how it was evaluated; a point of its curve; perf before a divergence; a setting; the run that it is
+matched with; or whether it repeats another run."""
 
 
 class Gap(NamedTuple):

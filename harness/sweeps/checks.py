@@ -25,7 +25,7 @@ SHOWN = 60
 """The most characters of a value that a message repeats."""
 
 PLAIN = "a number, text, True, False, None, or a tuple of these"
-"""What a parameter's value can be: what the store gives back as it was."""
+"""The values that a parameter can have: the store gives these back as they were."""
 
 
 def plain(value: object) -> Value:

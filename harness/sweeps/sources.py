@@ -1,4 +1,4 @@
-"""What a training function is made of: its file, the local modules it imports, what it depends on.
+"""Find the sources of a training function: its file, its local imports, what it depends on.
 
 Modules are found from the syntax, and nothing is imported. A module is local unless it is Python's
 own or installed, in ``site-packages``.
@@ -41,7 +41,7 @@ _MUCH = 2**24
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """What runs depend on: name → digest of the content, or version of a package.
+    """The sources of runs: name → digest of the content, or version of a package.
 
     ``files`` are part of a run's identity: the file of the training function, the local modules
     that it imports and that those import, and what the sweep says it depends on. ``noted`` are not:

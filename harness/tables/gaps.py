@@ -29,7 +29,7 @@ _MEANS: Mapping[GapKind, str] = {
     "setting": "not known to have any value, so that nothing is supported on its parameters",
     "match": "matched with none for certain, so that nothing is supported that needs pairs",
 }
-"""What a run with a gap of a kind counts as."""
+"""The words for what a run with a gap counts as, by the gap's kind."""
 
 
 def unclear(table: Table, columns: Columns, of: Sequence[int]) -> dict[int, str]:
