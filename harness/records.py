@@ -264,6 +264,13 @@ class Result:
         return self.outcome.status in FINAL
 
 
+class Span(NamedTuple):
+    """A part of a range, by its two ends; a level that is another tuple is a parameter's value."""
+
+    low: float
+    high: float
+
+
 def is_number(value: object) -> TypeGuard[int | float]:
     """Return whether ``value`` is a number; True and False are none."""
     return isinstance(value, int | float) and not isinstance(value, bool)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
-from harness.records import MAIN, Conditions, Result, Value
+from harness.records import MAIN, Conditions, Result, Span, Value
 
 VerdictName = Literal["supported", "refuted", "inconclusive", "unanswerable", "not judged"]
 
@@ -210,6 +210,44 @@ Unit = Literal["change", "share", "parameter"]
 """The unit of an estimate: a change of the metric, a share of runs, a parameter's value."""
 
 
+Shape = Literal["rises", "falls", "peak inside", "flat"]
+"""The shape of the metric along a parameter's range, where one is shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class LevelEffect:
+    """A level of a parameter, or a part of its range, with the other parameters held equal.
+
+    ``mean`` is the adjusted mean of its ``runs`` in the metric's unit, more is better. The
+    intervals from ``low`` to ``high`` hold for all levels together; an end is None where there is
+    none.
+    ``may_be_best`` is False where another level is shown to be better.
+    """
+
+    level: Value | Span
+    runs: int
+    mean: float
+    low: float | None = None
+    high: float | None = None
+    may_be_best: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class ParameterEffect:
+    """What a verdict found of one parameter: whether it ``matters``, or which value is ``best``.
+
+    ``levels`` are empty where the question is unanswerable. ``share`` is the share of the metric's
+    variance that the parameter explains beside the others, 0 to 1. ``shape`` is known for a range,
+    where one is shown.
+    """
+
+    asks: Literal["matters", "best"]
+    parameter: str
+    levels: tuple[LevelEffect, ...] = ()
+    share: float | None = None
+    shape: Shape | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """A judged question.
@@ -217,7 +255,8 @@ class Verdict:
     ``low`` and ``high`` are the interval that agrees with the verdict, at confidence ``level``;
     an unbounded end or a missing number is None. ``p_value`` is that of ``supported``. ``details``
     are further lines worth printing (other intervals, other tests). ``decided`` says how it was
-    decided, if that was possible before all runs were in.
+    decided, if that was possible before all runs were in. ``effect`` is set by the two claims on
+    one parameter, `matters` and `best_value`.
     """
 
     id: str
@@ -238,6 +277,7 @@ class Verdict:
     details: tuple[str, ...] = ()
     decided: Decision | None = None
     unit: Unit = "change"
+    effect: ParameterEffect | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,26 +5,19 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, TypeGuard
+from typing import TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
 
 from harness import records
-from harness.records import Value
+from harness.records import Span, Value
 
 RANGE_FROM = 8
 """A numeric parameter with at least this many values is a range, not a set of levels."""
 
 MOST_LEVELS = 50
 """A parameter with more values than this, not numbers, is an identifier."""
-
-
-class Span(NamedTuple):
-    """A part of a range, by its two ends; a level that is another tuple is a parameter's value."""
-
-    low: float
-    high: float
 
 
 @dataclass(frozen=True, slots=True, eq=False)
