@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from harness import statistics
 from harness.observations import FloatArray
-from harness.observations.levels import Span, is_number, levels_of
-from harness.records import Config, Value
+from harness.observations.levels import is_number, levels_of
+from harness.records import Config, Span, Value
 
 DECADE = 10.0
 """A range that spans at least this factor is read on a logarithmic scale."""

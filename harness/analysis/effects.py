@@ -14,8 +14,7 @@ from harness.analysis.columns import Association, Column
 from harness.analysis.ranges import LEVEL
 from harness.analysis.units import Units
 from harness.observations import FloatArray
-from harness.observations.levels import Span
-from harness.records import Value, finite
+from harness.records import Span, Value, finite
 from harness.statistics import Comparison, Estimate
 
 MOST_PAIRED = 12

@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 
 from harness import statistics
 from harness.analysis.columns import Association, Column
-from harness.observations.levels import Span
-from harness.records import Value
+from harness.records import Span, Value
 
 Kind = Literal["level", "only", "range"]
 Standing = Literal["evidence", "not evidence", "cannot be told apart"]

@@ -7,8 +7,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from harness.analysis import Analysis, Effect, Interaction, Ranges
-from harness.observations.levels import Span
-from harness.records import Value
+from harness.records import Span, Value
 from harness.report.blocks import (
     Block,
     Bullets,
