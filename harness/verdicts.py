@@ -86,7 +86,10 @@ class Evidence:
     ``baseline`` is not at hand. ``unlike`` says why counts, spread and tail of the two sides do not
     compare, apart from their evaluation. ``runs_having`` is called with a parameter, one of its
     values and a number, and returns how many main runs it takes to have that number with the value,
-    None where too many; it is None itself where no sweep is declared.
+    None where too many; it is None itself where no sweep is declared. ``given`` names the parameter
+    that another's values depend on by declaration; None where the design is not known, as of a
+    table. ``adaptive`` says why later runs may depend on earlier outcomes, None where they do not.
+    ``questions`` is the number of questions that are corrected together.
     """
 
     sweep: str
@@ -101,6 +104,9 @@ class Evidence:
     metric: Metric = DELTA_PERF
     unlike: str | None = None
     runs_having: Callable[[str, Value, int], int | None] | None = None
+    given: Mapping[str, str] | None = None
+    adaptive: str | None = None
+    questions: int = 1
 
     @classmethod
     def from_results(

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from harness import observations, statistics
-from harness.analysis.columns import LeftOut, find_associations, read_columns
+from harness.analysis.columns import find_associations
 from harness.analysis.effects import (
     Effect,
     Interaction,
@@ -22,6 +22,7 @@ from harness.analysis.patterns import Conclusion, Pattern, conclude, find_patter
 from harness.analysis.ranges import Ranges, by_range, check_edges, choose_parameter
 from harness.analysis.units import high_rule, units_of
 from harness.errors import UsageError
+from harness.observations.columns import LeftOut, read_columns
 from harness.records import Result
 from harness.text import exact, plural
 from harness.verdicts import DELTA_PERF, Metric

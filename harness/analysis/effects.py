@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness import statistics
-from harness.analysis.columns import Association, Column
+from harness.analysis.columns import Association
 from harness.analysis.ranges import LEVEL
 from harness.analysis.units import Units
 from harness.observations import FloatArray
+from harness.observations.columns import Column
 from harness.records import Span, Value, finite
 from harness.statistics import Comparison, Estimate
 

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness import statistics
-from harness.analysis.columns import Association, Column
+from harness.analysis.columns import Association
+from harness.observations.columns import Column
 from harness.records import Span, Value
 
 Kind = Literal["level", "only", "range"]

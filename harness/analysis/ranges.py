@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from harness import observations, statistics
-from harness.analysis.columns import RATE, Column, LeftOut
 from harness.errors import UsageError, nearest
 from harness.observations import FloatArray, Observations
+from harness.observations.columns import RATE, Column, LeftOut
 from harness.observations.levels import is_number
 from harness.statistics import Estimate
 from harness.verdicts import Rule

@@ -10,11 +10,11 @@ from operator import attrgetter
 from typing import Any
 
 from harness import claims, observations, statistics
-from harness.analysis.columns import RATE
 from harness.claims import still_improves
 from harness.claims.non_inferiority import FEWEST_PAIRS
 from harness.errors import UsageError
 from harness.observations import Observations, rule_text
+from harness.observations.columns import RATE
 from harness.observations.levels import RANGE_FROM, is_number
 from harness.protocols import Claim
 from harness.records import Result

@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from harness import observations
-from harness.analysis.columns import Association, find_associations, read_columns
+from harness.analysis.columns import Association, find_associations
 from harness.claims.base import constant_metric
 from harness.errors import UsageError
+from harness.observations.columns import read_columns
 from harness.records import MAIN, Result, Value
 from harness.refine.levels import FEWEST_HIGH, decide_constant, decide_levels
 from harness.refine.next_sweep import Past, proposed

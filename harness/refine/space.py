@@ -7,8 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from harness.analysis.columns import Association, is_log
+from harness.analysis.columns import Association
 from harness.errors import UsageError
+from harness.observations.columns import is_log
 from harness.observations.levels import RANGE_FROM, in_order, is_number
 from harness.records import Config, Value
 from harness.refine.sample import rounded

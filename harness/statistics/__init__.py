@@ -12,6 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from harness.statistics.additive import *
     from harness.statistics.agreement import *
     from harness.statistics.comparisons import *
     from harness.statistics.curves import *
@@ -27,6 +28,10 @@ if TYPE_CHECKING:
     from harness.statistics.values import *
 
 _HOMES = {
+    "additive": (
+        "ENTERS AdjustedLevels Factor PartialTest adjusted_levels factor nuisance p_associated "
+        "partial_test trial_order"
+    ),
     "agreement": (
         "compare_means compare_spreads compare_tails matched non_inferiority skewed_paired"
     ),

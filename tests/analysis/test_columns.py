@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.analysis.columns import find_associations, read_columns
+from harness.analysis.columns import find_associations
 from harness.analysis.ranges import round_edges
+from harness.observations.columns import read_columns
 from harness.records import Config
 from tests.analysis.analyses import analyzed, one_of_two
 

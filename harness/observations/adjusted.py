@@ -1,0 +1,322 @@
+"""A parameter beside the others: the additive model in which its effect is tested and estimated."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from harness import statistics
+from harness.observations import repeats
+from harness.observations.columns import Column, LeftOut, read_columns
+from harness.observations.sample import ById, FloatArray, Observations, observe
+from harness.records import Config, Result, Value
+from harness.statistics import AdjustedLevels, Factor, PartialTest
+
+FEWEST_DOF = 6
+"""Residual degrees of freedom below which a parameter is not tested."""
+
+CROSSED = 0.8
+"""Runs are crossed in a parameter when this share has a like run that differs in it alone."""
+
+
+@dataclass(frozen=True)
+class Obstacle:
+    """The reason why a parameter cannot be told apart from the others in these runs.
+
+    ``by_design`` says that more runs of the same design would not help. ``runs`` are those that it
+    would take, where that is known.
+    """
+
+    reason: str
+    by_design: bool = False
+    runs: int | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Adjusted:
+    """A parameter of n final runs beside the others, whose model is chosen by the metric alone.
+
+    ``tested`` [n, d] are its columns, ``basis`` [n, q] an orthonormal basis of the model of the
+    others. ``strata`` [n] are the joint levels of the parameters that give it or are given by it.
+    ``drawn`` says that it was drawn independently of the others within them. ``linked`` are the
+    parameters that it may be taken for, which are in the model whatever they do; ``entered`` counts
+    what entered by the metric. ``merged`` says that the repeats of a configuration count once.
+    """
+
+    parameter: str
+    column: Column
+    observed: Observations
+    ranks: FloatArray
+    tested: FloatArray
+    basis: FloatArray
+    strata: NDArray[np.intp] | None
+    drawn: bool
+    linked: tuple[str, ...]
+    entered: int
+    merged: bool
+
+    @property
+    def n(self) -> int:
+        """The number of runs, diverged ones included."""
+        return self.ranks.size
+
+    @cached_property
+    def residuals(self) -> FloatArray:
+        """The ranks [n] of the metric, from 0 to 1, without what the others explain."""
+        return np.asarray(self.ranks - self.basis @ (self.basis.T @ self.ranks))
+
+    def test(self, rng: np.random.Generator, draws: int) -> PartialTest | None:
+        """Test whether the parameter changes the metric's distribution, the others held equal."""
+        return statistics.partial_test(
+            self.ranks,
+            self.tested,
+            self.basis,
+            rng,
+            draws,
+            strata=self.strata,
+            drawn=self.drawn,
+        )
+
+    @cached_property
+    def levels(self) -> AdjustedLevels:
+        """The adjusted means of its levels, over the completed runs, in the metric's unit."""
+        done = len(self.observed.completed)
+        return statistics.adjusted_levels(
+            self.observed.delta, self.column.codes[:done], self.basis[:done]
+        )
+
+    @cached_property
+    def spreads_differ(self) -> float:
+        """The p value of "the spread differs between levels" (Brown–Forsythe, residuals)."""
+        codes = self.column.codes
+        parts = [self.residuals[codes == code] for code in np.unique(codes)]
+        parts = [part for part in parts if part.size > 1]
+        if len(parts) < 2:
+            return 1.0
+        return float(stats.levene(*parts, center="median").pvalue)
+
+
+def beside_others(
+    results: Sequence[Result],
+    parameter: str,
+    given: Mapping[str, str] | None = None,
+    *,
+    in_order: bool = False,
+) -> Adjusted | Obstacle:
+    """Return ``parameter`` beside the others in the final runs among ``results``.
+
+    ``given`` names the parameter that another's values depend on by declaration; None where the
+    design is not known. With ``in_order`` a run's place in time is in the model: later runs may
+    depend on earlier outcomes.
+    """
+    links = None if given is None else tuple(sorted(given.items()))
+    return _beside_others(ById(tuple(results)), parameter, links, in_order=in_order)
+
+
+@lru_cache(maxsize=64)
+def _beside_others(
+    sample: ById, parameter: str, links: tuple[tuple[str, str], ...] | None, *, in_order: bool
+) -> Adjusted | Obstacle:
+    units = _units(sample, parameter)
+    known, given = units.columns, units.given(None if links is None else dict(links))
+    if parameter not in known:
+        return _not_varied(parameter, units.left_out.get(parameter))
+    column = known[parameter]
+    giver = given.get(parameter)
+    children = [name for name, by in given.items() if by == parameter]
+    # A child that is set at some levels only is centred within them, and so told apart from them.
+    nested = [name for name in children if units.is_nested(name, parameter)]
+    strata = _joint([known[name] for name in (giver, *children) if name and name not in nested])
+    if strata is not None and not column.varies_within(strata):
+        names = " and ".join(name for name in (giver, *children) if name and name not in nested)
+        return Obstacle(f"{parameter} does not vary among runs of equal {names}", by_design=True)
+    branches = known[giver].codes if giver else None
+    tested = statistics.factor(column.scaled, column.codes, branches).columns
+    relatives = _relatives(parameter, given)
+    factors = units.factors(given, without=parameter)
+    associated = units.associated(parameter) - set(relatives)
+    linked = [name for name in known if name != parameter and name in {*relatives, *associated}]
+    order = units.order if in_order else None
+    always = [factors[name] for name in linked]
+    others = [factors[name] for name in known if name != parameter and name not in linked]
+    rank = np.linalg.matrix_rank(tested)
+    basis, entered = statistics.nuisance(
+        units.ranks, always, others, extra=order, spare=FEWEST_DOF + int(rank)
+    )
+    left = units.ranks.size - basis.shape[1] - int(rank)
+    if left < FEWEST_DOF:
+        beside = f" beside {', '.join(linked)}" if linked else ""
+        return Obstacle(
+            f"{units.ranks.size} runs leave {max(0, left)} residual degrees of freedom for "
+            f"{parameter}{beside}; it takes {FEWEST_DOF}",
+            runs=units.ranks.size - left + FEWEST_DOF,
+        )
+    alone = np.linalg.matrix_rank(np.hstack([basis, tested]), tol=1e-7) - basis.shape[1]
+    if alone < 1:
+        names = " and ".join(linked)
+        return Obstacle(f"{parameter} is given by {names}: it never varies alone", by_design=True)
+    return Adjusted(
+        parameter=parameter,
+        column=column,
+        observed=units.observed,
+        ranks=units.ranks,
+        tested=tested,
+        basis=basis,
+        strata=strata,
+        drawn=not nested and (links is not None or not associated),
+        linked=tuple(linked),
+        entered=entered,
+        merged=units.merged,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Units:
+    """The n final runs that count once, as columns, with the ranks [n] of their metric."""
+
+    observed: Observations
+    merged: bool
+
+    @cached_property
+    def configs(self) -> tuple[Config, ...]:
+        return tuple(result.run.config for result in self.observed.final)
+
+    @cached_property
+    def _read(self) -> tuple[dict[str, Column], dict[str, LeftOut]]:
+        return read_columns(self.configs)
+
+    @property
+    def columns(self) -> dict[str, Column]:
+        """The parameters that vary."""
+        return self._read[0]
+
+    @property
+    def left_out(self) -> dict[str, LeftOut]:
+        """The parameters that do not vary, or have too many values."""
+        return self._read[1]
+
+    @cached_property
+    def ranks(self) -> FloatArray:
+        """The ranks of the metric, from 0 to 1; a diverged run ranks worst."""
+        return np.asarray((stats.rankdata(self.observed.ranked) - 0.5) / len(self.configs))
+
+    @cached_property
+    def order(self) -> FloatArray:
+        """The place of each run in time, as columns of a model."""
+        places = np.array([result.run.index for result in self.observed.final])
+        return statistics.trial_order(np.argsort(np.argsort(places, kind="stable")))
+
+    @cached_property
+    def _associated(self) -> FloatArray:
+        """The p value that each two parameters are independent."""
+        plain = [statistics.factor(one.scaled, one.codes) for one in self.columns.values()]
+        return statistics.p_associated(plain)
+
+    def associated(self, parameter: str) -> set[str]:
+        """Return the parameters that go with one, by their p value alone."""
+        names = list(self.columns)
+        row = self._associated[names.index(parameter)]
+        return {name for name, p in zip(names, row, strict=True) if p < statistics.ENTERS}
+
+    def given(self, declared: Mapping[str, str] | None) -> dict[str, str]:
+        """Return the parameters that are given by others: as declared, or else as the runs show.
+
+        A parameter that is set at some levels of another, always, and at its others never, is
+        given by it.
+        """
+        known = self.columns
+        if declared is not None:
+            return {name: by for name, by in declared.items() if {name, by} <= known.keys()}
+        partly = [name for name, one in known.items() if None in one.levels]
+        found: dict[str, str] = {}
+        for name in partly:
+            givers = [by for by in known if by not in partly and self.is_nested(name, by)]
+            if givers:
+                found[name] = min(givers, key=lambda by: len(known[by].levels))
+        return found
+
+    def is_nested(self, name: str, giver: str) -> bool:
+        """Return whether a parameter is set at some levels of another, and at the rest never."""
+        one, by = self.columns[name], self.columns[giver]
+        if None not in one.levels:
+            return False
+        is_set = one.codes != one.levels.index(None)
+        return all(
+            is_set[by.codes == code].all() or not is_set[by.codes == code].any()
+            for code in np.unique(by.codes)
+        )
+
+    def factors(self, given: Mapping[str, str], without: str) -> dict[str, Factor]:
+        """Return every parameter but one as columns of the model beside that one."""
+        found = {}
+        for name, one in self.columns.items():
+            giver = given.get(name)
+            # Within the levels of the tested parameter a child is not centred: the strata hold it.
+            is_centred = giver is not None and (giver != without or self.is_nested(name, giver))
+            branches = self.columns[giver].codes if giver is not None and is_centred else None
+            if name != without:
+                found[name] = statistics.factor(one.scaled, one.codes, branches)
+        return found
+
+
+@lru_cache(maxsize=8)
+def _of_sample(sample: ById, *, merged: bool) -> _Units:
+    if not merged:
+        return _Units(observe(sample.results), merged=False)
+    found = repeats.merge(sample.results)
+    return _Units(observe(found.results), merged=found.merged)
+
+
+def _units(sample: ById, parameter: str) -> _Units:
+    """Return the units in which a parameter was varied.
+
+    Repeats of a configuration share what is its own, and count once. Where runs are crossed, that
+    is shared by the levels of the parameter, and repeats are runs like others.
+    """
+    final = observe(sample.results).final
+    rest: dict[Config, set[Value]] = {}
+    others = [result.run.config.without(parameter) for result in final]
+    for config, result in zip(others, final, strict=True):
+        rest.setdefault(config, set()).add(result.run.config.get(parameter))
+    crossed = sum(len(rest[config]) > 1 for config in others)
+    return _of_sample(sample, merged=crossed < CROSSED * len(final))
+
+
+def _relatives(parameter: str, given: Mapping[str, str]) -> list[str]:
+    """Return the parameters above and below one, at any depth."""
+    found: list[str] = []
+    above = given.get(parameter)
+    while above is not None and above not in found:
+        found.append(above)
+        above = given.get(above)
+    below = [name for name, by in given.items() if by == parameter]
+    while below:
+        name = below.pop()
+        if name not in found:
+            found.append(name)
+            below += [child for child, by in given.items() if by == name]
+    return found
+
+
+def _joint(columns: Sequence[Column]) -> NDArray[np.intp] | None:
+    """Return the numbers [n] of the joint levels of some parameters; None of none."""
+    if not columns:
+        return None
+    _, joint = np.unique(
+        np.stack([one.codes for one in columns], axis=1), axis=0, return_inverse=True
+    )
+    return joint.ravel()
+
+
+def _not_varied(parameter: str, left_out: LeftOut | None) -> Obstacle:
+    if left_out is None:
+        return Obstacle(f"no run has a value for {parameter}", by_design=True)
+    return Obstacle(
+        f"{parameter} is {left_out}" if left_out.is_constant else f"{parameter} has {left_out}",
+        by_design=True,
+    )

@@ -1,0 +1,476 @@
+"""Test one parameter of an additive model beside the others, and compare its levels.
+
+The metric is ranked. The other parameters enter as columns, some always and some forward by the
+metric; the parameter that is tested is never looked at then. Its partial F is judged by permuting
+its rows, within strata where it was drawn within strata, or by permuting residuals where it was not
+drawn independently of the others.
+
+References
+----------
+Conover & Iman (1981), Am. Stat. 35:124 (rank transform); Freedman & Lane (1983), J. Bus. Econ.
+Stat. 1:292 (permuted residuals); Draper & Stoneman (1966), Technometrics 8:695 (permuting a
+regressor); Besag & Clifford (1991), Biometrika 78:301 (sequential Monte Carlo p values); MacKinnon
+& White (1985), J. Econometrics 29:305 (HC3); Hsu (1981), Ann. Stat. 9:1026 (multiple comparisons
+with the best); Bartlett (1941), Biometrika 32:29 (canonical correlations).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import special, stats
+
+from harness.statistics.estimates import chunks
+from harness.statistics.groups import one_hot, parts_of
+from harness.statistics.values import FloatArray
+
+ENTERS = 0.05
+"""The level at which another parameter enters the model, and at which two are associated."""
+
+ASYMPTOTIC_FROM = 500
+"""Beyond this many runs the F distribution gives the p value."""
+
+_ENOUGH = 30
+"""Permutations that reach the observed F, after which no more are drawn."""
+
+_WIDEST = 12
+"""The most columns of a product of two parameters."""
+
+_MOST_PRODUCTS = 20_000_000
+"""The most numbers in all products together: of many runs, those of few columns are tried."""
+
+_TINY = 1e-9
+
+
+@dataclass(frozen=True, eq=False)
+class Factor:
+    """A parameter as columns of an additive model, over n runs.
+
+    ``columns`` [n, d] are centred: linear and quadratic for numbers, indicators for levels.
+    ``leads`` of them are used in products with other parameters.
+    """
+
+    columns: FloatArray
+    leads: int
+
+
+@dataclass(frozen=True, slots=True)
+class PartialTest:
+    """The partial F test of a parameter: its F, degrees of freedom, p value and share.
+
+    ``share`` is the share of the variance of the ranks that it explains beside the others,
+    corrected for its columns, at least 0.
+    """
+
+    f: float
+    columns: int
+    dof: int
+    p_value: float
+    share: float
+
+
+@dataclass(frozen=True, eq=False)
+class AdjustedLevels:
+    """The adjusted means [k] of a parameter's levels, with HC3 covariance [k, k] and ``dof``.
+
+    A variance is infinite where a level has too few runs to know it.
+    """
+
+    means: FloatArray
+    covariance: FloatArray
+    dof: int
+    counts: NDArray[np.intp]
+
+    def intervals(self, level: float = 0.95) -> tuple[FloatArray, FloatArray]:
+        """Return the lower and upper ends [k] of intervals that hold for all levels together."""
+        half = self._quantile(level, self.means.size) * np.sqrt(np.diag(self.covariance))
+        return self.means - half, self.means + half
+
+    def difference(self, one: int, two: int, level: float = 0.95) -> tuple[float, float]:
+        """Return the ends of the interval of a difference; it holds for all pairs together."""
+        half = self._quantile(level, math.comb(self.means.size, 2)) * self._error(one, two)
+        apart = float(self.means[one] - self.means[two])
+        return apart - half, apart + half
+
+    def all_within(self, margin: float, alpha: float = 0.05) -> bool:
+        """Return whether every difference of two levels is shown to lie within ±``margin``.
+
+        Each by two one-sided tests at ``alpha``; all must pass, so nothing is corrected.
+        """
+        quantile = float(stats.t.ppf(1 - alpha, max(1, self.dof)))
+        return all(
+            abs(float(self.means[i] - self.means[j])) + quantile * self._error(i, j) < margin
+            for i, j in combinations(range(self.means.size), 2)
+        )
+
+    def not_best(self) -> FloatArray:
+        """Return for each level [k] the p value of "another level is better".
+
+        Hsu's comparison with the best: the largest of the k − 1 one-sided t statistics, with
+        Bonferroni's correction for their number. Whichever level is truly best has a p value up to
+        α with a probability of at most α.
+        """
+        k = self.means.size
+        largest = [
+            max(
+                float(self.means[j] - self.means[i]) / self._error(i, j) for j in range(k) if j != i
+            )
+            for i in range(k)
+        ]
+        return np.minimum(1.0, (k - 1) * stats.t.sf(largest, max(1, self.dof)))
+
+    def _error(self, one: int, two: int) -> float:
+        c = self.covariance
+        variance = float(c[one, one] + c[two, two] - 2 * c[one, two])
+        return math.sqrt(variance) if variance > 0.0 else math.inf
+
+    def _quantile(self, level: float, tests: int) -> float:
+        """Return the quantile of two-sided intervals, with Bonferroni's correction."""
+        return float(stats.t.ppf(1 - (1 - level) / (2 * max(1, tests)), max(1, self.dof)))
+
+
+def factor(
+    numbers: FloatArray | None,
+    codes: NDArray[np.intp],
+    branches: NDArray[np.intp] | None = None,
+) -> Factor:
+    """Return a parameter as columns of a model.
+
+    ``numbers`` [n], in the scale that it acts on and NaN where it is not set, give a linear and a
+    quadratic column; without them the levels ``codes`` [n] give indicators. With ``branches`` [n]
+    columns are centred within each branch and 0 where it is not set; without, whether it is set is
+    a column of its own.
+    """
+    n = codes.size
+    if numbers is None:
+        indicators = one_hot(codes)
+        _centre(indicators, np.ones(n, dtype=np.bool_), branches)
+        return Factor(indicators, indicators.shape[1])
+    is_set = np.isfinite(numbers)
+    linear = np.where(is_set, numbers, 0.0)[:, None]
+    _centre(linear, is_set, branches)
+    linear /= np.abs(linear).max(initial=0.0) or 1.0
+    columns = linear
+    if np.unique(numbers[is_set]).size > 2:
+        quadratic = linear**2
+        _centre(quadratic, is_set, branches)
+        columns = np.hstack([linear, quadratic])
+    if branches is None and not is_set.all():
+        columns = np.column_stack([columns, is_set - is_set.mean()])
+    return Factor(columns, 1)
+
+
+def trial_order(order: NDArray[np.intp]) -> FloatArray:
+    """Return the place of each of n trials in time as columns: linear and quadratic."""
+    return factor(order.astype(np.float64), order).columns
+
+
+def p_associated(factors: Sequence[Factor]) -> FloatArray:
+    """Return the p value [m, m] that each two of m parameters are independent; 1 with itself.
+
+    Bartlett's χ² of their canonical correlations, so that any linear or quadratic dependence of
+    numbers counts, and any dependence of levels. 0 where one is a function of the other.
+    """
+    m = len(factors)
+    found = np.ones((m, m))
+    if m < 2:
+        return found
+    bases = [_basis(one.columns) for one in factors]
+    n = bases[0].shape[0]
+    ends = np.cumsum([0, *(basis.shape[1] for basis in bases)])
+    joint = np.hstack(bases)
+    joint = joint.T @ joint
+    for i, j in combinations(range(m), 2):
+        cross = joint[ends[i] : ends[i + 1], ends[j] : ends[j + 1]]
+        rows, columns = cross.shape
+        if not (rows and columns):
+            continue
+        left = np.linalg.slogdet(np.eye(min(cross.shape)) - _gram(cross))
+        freedom = n - 1 - (rows + columns + 1) / 2
+        if left.sign <= 0 or left.logabsdet < -20 or freedom <= 0:
+            found[i, j] = 0.0
+        else:
+            found[i, j] = special.chdtrc(rows * columns, -freedom * left.logabsdet)
+        found[j, i] = found[i, j]
+    return found
+
+
+def nuisance(
+    ranks: FloatArray,
+    always: Sequence[Factor],
+    others: Sequence[Factor],
+    extra: FloatArray | None = None,
+    spare: int = 0,
+) -> tuple[FloatArray, int]:
+    """Return an orthonormal basis [n, q] of the model of the other parameters, and what entered.
+
+    The constant, the parameters that ``always`` stay and the ``extra`` columns [n, e] are in it.
+    The ``others``, and products of any two parameters, enter forward, the one of the smallest p
+    value first, while that is below .05; that of a product is corrected for their number. At most
+    n / 4 columns enter, and at least ``spare`` degrees of freedom are left. ``ranks`` [n] are those
+    of the metric. The number returned is how many of ``others`` and products entered.
+    """
+    n = ranks.size
+    fixed = [np.ones((n, 1)), *(one.columns for one in always)]
+    if extra is not None:
+        fixed.append(extra)
+    basis = _basis(np.hstack(fixed))
+    room = min(n // 4, n - basis.shape[1] - spare)
+    if room < 1:
+        return basis, 0
+    mains = [one.columns for one in others]
+    leading = [one.columns[:, : one.leads] for one in (*always, *others)]
+    pairs = sorted(combinations(leading, 2), key=lambda pair: pair[0].shape[1] * pair[1].shape[1])
+    widths = [one.shape[1] * two.shape[1] for one, two in pairs]
+    fit = (np.array(widths) <= _WIDEST) & (n * np.cumsum(widths) <= _MOST_PRODUCTS)
+    products = [
+        (one[:, :, None] * two[:, None, :]).reshape(n, -1)
+        for (one, two), fits in zip(pairs, fit, strict=True)
+        if fits
+    ]
+    weights = [1.0] * len(mains) + [float(len(products))] * len(products)
+    return _forward(ranks, basis, [*mains, *products], np.array(weights), room)
+
+
+def partial_test(
+    ranks: FloatArray,
+    tested: FloatArray,
+    basis: FloatArray,
+    rng: np.random.Generator,
+    draws: int,
+    *,
+    strata: NDArray[np.intp] | None = None,
+    drawn: bool = True,
+) -> PartialTest | None:
+    """Test the columns ``tested`` [n, d] of a parameter beside the model ``basis`` [n, q].
+
+    A ``drawn`` parameter is permuted within ``strata`` [n]; for another the residuals of the model
+    are permuted (Freedman & Lane). Up to ``draws`` permutations are drawn, fewer where the p value
+    is plainly large; of more than 500 runs the F distribution gives it. None where the other
+    parameters leave nothing of this one.
+    """
+    n = ranks.size
+    residuals = ranks - basis @ (basis.T @ ranks)
+    left = _basis(tested - basis @ (basis.T @ tested), of=tested)
+    columns = left.shape[1]
+    dof = n - basis.shape[1] - columns
+    total = float(((ranks - ranks.mean()) ** 2).sum())
+    if columns == 0 or dof < 1:
+        return None
+    unexplained = float(residuals @ residuals)
+    squares = float(((residuals @ left) ** 2).sum())
+    error = max(unexplained - squares, 1e-12 * max(total, 1e-300)) / dof
+    f = squares / columns / error
+    share = max(0.0, squares - columns * error) / total if total > 0 else 0.0
+    if unexplained <= 1e-12 * max(total, 1e-300):
+        return PartialTest(0.0, columns, dof, 1.0, 0.0)
+    if n > ASYMPTOTIC_FROM:
+        p_value = float(special.fdtrc(columns, dof, f))
+    elif drawn:
+        explained = _by_rows(residuals, tested, basis, parts_of(strata, n), rng)
+        p_value = _sequential(explained, squares, draws, n * (tested.shape[1] + 1))
+    else:
+        explained = _by_residuals(residuals, left, basis, rng)
+        p_value = _sequential(explained, squares / unexplained, draws, n)
+    return PartialTest(f, columns, dof, p_value, share)
+
+
+def adjusted_levels(
+    outcomes: FloatArray, codes: NDArray[np.intp], basis: FloatArray
+) -> AdjustedLevels:
+    """Return the adjusted means of the levels ``codes`` [n], averaged over the other parameters.
+
+    Least squares of ``outcomes`` [n] on the levels beside the model ``basis`` [n, q], with HC3
+    covariance: the spread of runs may differ between levels.
+    """
+    levels = one_hot(codes)
+    design = np.hstack([levels, basis - basis.mean(axis=0)])
+    inverse = np.linalg.pinv(design.T @ design, rcond=1e-10, hermitian=True)
+    weights = inverse @ (design.T @ outcomes)
+    hat = np.einsum("ni,ij,nj->n", design, inverse, design)
+    dof = outcomes.size - round(float(hat.sum()))
+    residuals = outcomes - design @ weights
+    errors = residuals / np.maximum(1.0 - hat, 1e-9)
+    bread = design @ inverse
+    covariance = (bread * errors[:, None] ** 2).T @ bread
+    k = levels.shape[1]
+    counts = np.asarray(levels.sum(axis=0), dtype=np.intp)
+    few = counts < 2
+    covariance = covariance[:k, :k].copy()
+    covariance[few, few] = np.inf
+    return AdjustedLevels(weights[:k], covariance, dof, counts)
+
+
+def _forward(
+    ranks: FloatArray,
+    basis: FloatArray,
+    terms: Sequence[FloatArray],
+    weights: FloatArray,
+    room: int,
+) -> tuple[FloatArray, int]:
+    """Enter ``terms`` (each [n, d]) forward; see `nuisance`. A p value counts ``weights`` times."""
+    n, entered = ranks.size, 0
+    residuals = ranks - basis @ (basis.T @ ranks)
+    by_width: dict[int, list[int]] = {}
+    for place, term in enumerate(terms):
+        if term.shape[1]:
+            by_width.setdefault(term.shape[1], []).append(place)
+    # Terms of equal width are one array [terms, n, d], so that each step is a few products.
+    groups = {
+        width: (np.array(places), np.stack([terms[place] for place in places]))
+        for width, places in by_width.items()
+    }
+    sizes = {width: np.linalg.norm(stack, axis=1) ** 2 for width, (_, stack) in groups.items()}
+    for width, (places, stack) in groups.items():
+        groups[width] = places, stack - basis @ (basis.T @ stack)
+    while room > 0:
+        best: tuple[float, int, int] | None = None
+        unexplained = float(residuals @ residuals)
+        for width, (places, stack) in groups.items():
+            squares, ranks_of = _explained(stack, residuals, sizes[width])
+            dof = n - basis.shape[1] - ranks_of
+            usable = (ranks_of > 0) & (ranks_of <= room) & (dof > 0)
+            if not usable.any():
+                continue
+            rest = np.maximum(unexplained - squares, 1e-12 * unexplained)
+            f = squares * dof / np.where(usable, ranks_of * rest, 1.0)
+            p = np.where(usable, special.fdtrc(ranks_of, np.maximum(dof, 1), f), 1.0)
+            p = p * weights[places]
+            place = int(p.argmin())
+            if best is None or p[place] < best[0]:
+                best = float(p[place]), width, place
+        if best is None or best[0] > ENTERS:
+            break
+        _, width, place = best
+        added = _basis(groups[width][1][place])
+        basis = np.hstack([basis, added])
+        residuals = residuals - added @ (added.T @ residuals)
+        room, entered = room - added.shape[1], entered + 1
+        groups = {
+            key: (places, stack - added @ (added.T @ stack))
+            for key, (places, stack) in groups.items()
+        }
+    return basis, entered
+
+
+def _explained(
+    stack: FloatArray, residuals: FloatArray, sizes: FloatArray
+) -> tuple[FloatArray, NDArray[np.intp]]:
+    """Return the squares that each term of ``stack`` [terms, n, d] explains, and its rank.
+
+    ``sizes`` [terms, d] are the squared lengths of its columns before others were taken out.
+    """
+    along = residuals @ stack
+    if stack.shape[2] == 1:
+        squared = np.einsum("tn,tn->t", stack[:, :, 0], stack[:, :, 0])
+        left = squared > _TINY * np.maximum(sizes[:, 0], 1e-300)
+        return np.where(left, along[:, 0] ** 2 / np.where(left, squared, 1.0), 0.0), left * 1
+    values, vectors = np.linalg.eigh(stack.transpose(0, 2, 1) @ stack)
+    kept = values > _TINY * np.maximum(sizes.max(axis=1), 1e-300)[:, None]
+    turned = np.einsum("td,tde->te", along, vectors)
+    squares = np.where(kept, turned**2 / np.where(kept, values, 1.0), 0.0).sum(axis=1)
+    return squares, kept.sum(axis=1)
+
+
+def _by_rows(
+    residuals: FloatArray,
+    tested: FloatArray,
+    basis: FloatArray,
+    parts: Sequence[NDArray[np.intp]],
+    rng: np.random.Generator,
+) -> Callable[[int], FloatArray]:
+    """Return a function that draws the squares explained by permuted rows of ``tested``.
+
+    Rows are permuted within the ``parts``. Residuals and degrees of freedom stay the same, so the
+    squares decide.
+    """
+    n, width = tested.shape
+    gram = tested.T @ tested
+
+    def explained(size: int) -> FloatArray:
+        order = np.empty((size, n), dtype=np.intp)
+        for part in parts:
+            order[:, part] = rng.permuted(np.broadcast_to(part, (size, part.size)), axis=1)
+        if width == 1:
+            column = tested[:, 0][order]
+            rest = gram[0, 0] - ((column @ basis) ** 2).sum(axis=1)
+            return _ratio((column @ residuals) ** 2, rest, gram[0, 0])
+        rows = tested[order].transpose(0, 2, 1)  # [size, width, n]
+        of = rows @ basis
+        return _quadratic(rows @ residuals, gram - of @ of.transpose(0, 2, 1), gram)
+
+    return explained
+
+
+def _by_residuals(
+    residuals: FloatArray, left: FloatArray, basis: FloatArray, rng: np.random.Generator
+) -> Callable[[int], FloatArray]:
+    """Return a function that draws the share that ``left`` explains of permuted residuals."""
+    total = float(residuals @ residuals)
+
+    def explained(size: int) -> FloatArray:
+        rows = rng.permuted(np.broadcast_to(residuals, (size, residuals.size)), axis=1)
+        rest = total - ((rows @ basis) ** 2).sum(axis=1)
+        return _ratio(((rows @ left) ** 2).sum(axis=1), rest, total)
+
+    return explained
+
+
+def _sequential(
+    explained: Callable[[int], FloatArray], observed: float, draws: int, width: int
+) -> float:
+    """Return the Monte Carlo p value; drawing stops when enough draws reach ``observed``."""
+    drawn = reached = 0
+    batch = min(draws, 199)
+    while drawn < draws:
+        for size in chunks(min(batch, draws - drawn), width):
+            hits = np.flatnonzero(explained(size) >= observed * (1 - _TINY))
+            if reached + hits.size >= _ENOUGH:
+                return _ENOUGH / (drawn + int(hits[_ENOUGH - reached - 1]) + 1)
+            drawn, reached = drawn + size, reached + hits.size
+        batch *= 4
+    return (1 + reached) / (drawn + 1)
+
+
+def _quadratic(along: FloatArray, grams: FloatArray, of: FloatArray) -> FloatArray:
+    """Return the quadratic forms [b] of ``along`` [b, d] with the inverses of ``grams``."""
+    values, vectors = np.linalg.eigh(grams)
+    kept = values > _TINY * max(float(np.trace(of)), 1e-300)
+    turned = np.einsum("bd,bde->be", along, vectors)
+    forms = np.where(kept, turned**2 / np.where(kept, values, 1.0), 0.0).sum(axis=1)
+    return np.asarray(forms)
+
+
+def _ratio(squares: FloatArray, rest: FloatArray, of: float) -> FloatArray:
+    kept = rest > _TINY * max(of, 1e-300)
+    return np.where(kept, squares / np.where(kept, rest, 1.0), 0.0)
+
+
+def _centre(
+    columns: FloatArray, is_set: NDArray[np.bool_], branches: NDArray[np.intp] | None
+) -> None:
+    """Centre ``columns`` [n, d] in place within each branch, over the runs that are set."""
+    for part in parts_of(branches, is_set.size):
+        inside = part[is_set[part]]
+        if inside.size:
+            columns[inside] -= columns[inside].mean(axis=0)
+
+
+def _basis(columns: FloatArray, of: FloatArray | None = None) -> FloatArray:
+    """Return an orthonormal basis [n, rank] of what ``columns`` [n, d] span.
+
+    What is left of the columns ``of`` by rounding does not count.
+    """
+    left, sizes, _ = np.linalg.svd(columns, full_matrices=False)
+    scale = np.linalg.norm(columns if of is None else of, ord="fro")
+    return np.asarray(left[:, sizes > 1e-7 * max(float(scale), 1e-300)])
+
+
+def _gram(cross: FloatArray) -> FloatArray:
+    """Return the smaller of the two products of a matrix with itself."""
+    return cross @ cross.T if cross.shape[0] <= cross.shape[1] else cross.T @ cross
