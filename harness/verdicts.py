@@ -244,7 +244,7 @@ class ParameterEffect:
 
     ``levels`` are empty where the question is unanswerable. ``share`` is the share of the metric's
     variance that the parameter explains beside the others, 0 to 1. ``shape`` is known for a range,
-    where one is shown.
+    where one is shown. ``p_matters`` is the p value that it matters.
     """
 
     asks: Literal["matters", "best"]
@@ -252,6 +252,7 @@ class ParameterEffect:
     levels: tuple[LevelEffect, ...] = ()
     share: float | None = None
     shape: Shape | None = None
+    p_matters: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,8 @@ judged to a verdict when the runs are in::
         plateau=still_improves(since=50, margin=0.02),
         lr_sweet_spot=best_inside("learning_rate"),
         batch_size=no_worse("batch_size", 8, than=(4, 12), margin=0.02),
+        matters_lr_schedule=matters("lr_schedule"),
+        best_lr_schedule=best_value("lr_schedule"),
     )
 
 ``supported`` and ``refuted`` claims are each shown by a test. A claim that is not shown either way
@@ -24,7 +26,9 @@ from collections.abc import Sequence
 from typing import cast
 
 from harness.claims.base import BaseClaim
+from harness.claims.best_value import BestValue
 from harness.claims.judging import STANDARD_IDS, judge_all, with_holm
+from harness.claims.matters import Matters
 from harness.claims.mean import MeanAboveBaseline
 from harness.claims.non_inferiority import NoWorse
 from harness.claims.plateau import StillImproves
@@ -40,7 +44,9 @@ __all__ = [
     "STANDARD_IDS",
     "BaseClaim",
     "BestInside",
+    "BestValue",
     "LowerTailAboveBaseline",
+    "Matters",
     "MeanAboveBaseline",
     "NoWorse",
     "SpreadBelowBaseline",
@@ -48,8 +54,10 @@ __all__ = [
     "SuccessAbove",
     "SuccessAboveBaseline",
     "best_inside",
+    "best_value",
     "judge_all",
     "lower_tail",
+    "matters",
     "mean_gain",
     "no_worse",
     "spread",
@@ -126,6 +134,26 @@ def best_inside(
     ``margin``; None takes the sweep's.
     """
     return BestInside(parameter, within, margin)
+
+
+@declares("matters")
+def matters(parameter: str, *, margin: float | None = None) -> Matters:
+    """Claim that a ``parameter`` makes a difference with the other parameters held equal.
+
+    The claim is refuted where its levels, or thirds of its range, agree within ``margin``; None
+    takes the sweep's.
+    """
+    return Matters(parameter, margin)
+
+
+@declares("best_value")
+def best_value(parameter: str, *, margin: float | None = None) -> BestValue:
+    """Claim that one value of a ``parameter`` is best with the other parameters held equal.
+
+    The claim is refuted where its levels, or thirds of its range, agree within ``margin``; None
+    takes the sweep's.
+    """
+    return BestValue(parameter, margin)
 
 
 @declares("no_worse")

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from harness import statistics
 from harness.claims.base import BaseClaim, unjudgeable
+from harness.claims.best_value import settled
 from harness.claims.mean import MeanAboveBaseline
 from harness.claims.non_inferiority import NoWorse
 from harness.claims.plateau import StillImproves
@@ -47,8 +48,9 @@ def judge_all(questions: Mapping[str, Claim], evidence: Evidence) -> tuple[Verdi
     correction. Where the metric is the same in every run, nothing is answered, whoever made the
     claim.
     """
+    evidence = replace(evidence, questions=len(questions))
     judged = [judge_one(id_, claim, evidence) for id_, claim in questions.items()]
-    return (*with_holm(judged), *not_asked(questions, evidence))
+    return (*with_holm(judged, evidence.alpha), *not_asked(questions, evidence))
 
 
 def judge_one(id: str, claim: Claim, evidence: Evidence) -> Verdict:
@@ -117,15 +119,28 @@ def not_asked(asked: Container[str], evidence: Evidence) -> tuple[Verdict, ...]:
     )
 
 
-def with_holm(verdicts: Sequence[Verdict]) -> tuple[Verdict, ...]:
+def with_holm(verdicts: Sequence[Verdict], alpha: float = 0.05) -> tuple[Verdict, ...]:
     """Return ``verdicts`` with ``p_holm``, corrected over all that have a p value.
 
-    Give the verdicts of all groups at once where a sweep is judged within groups. A question that
-    the design rules out has no p value and stays out; one that the data do not answer has 1.
+    Give the verdicts of all groups at once, one group after the other, where a sweep is judged
+    within groups. A question that the design rules out has no p value and stays out; one that the
+    data do not answer has 1. A best value is named only where its parameter is shown to matter
+    after the correction, at ``alpha``.
     """
     p_values = [verdict.p_value for verdict in verdicts]
     corrected = iter(statistics.holm([p for p in p_values if p is not None]))
-    return tuple(
-        replace(verdict, p_holm=None if verdict.p_value is None else next(corrected))
-        for verdict in verdicts
-    )
+    tests = sum(p is not None for p in p_values)
+    each = [None if p is None else next(corrected) for p in p_values]
+    matters: dict[str, list[float | None]] = {}
+    for verdict, p_holm in zip(verdicts, each, strict=True):
+        if verdict.effect is not None and verdict.effect.asks == "matters":
+            matters.setdefault(verdict.effect.parameter, []).append(p_holm)
+    found = []
+    for verdict, p_holm in zip(verdicts, each, strict=True):
+        named, effect = verdict, verdict.effect
+        if effect is not None and effect.asks == "best":
+            asked = matters.get(effect.parameter)
+            alone = None if effect.p_matters is None else min(1.0, tests * effect.p_matters)
+            named = settled(verdict, asked.pop(0) if asked else alone, alpha)
+        found.append(replace(named, p_holm=p_holm))
+    return tuple(found)

@@ -13,7 +13,7 @@ from harness.claims import nights
 from harness.claims.base import NO_MARGIN, MarginClaim, level_of, more
 from harness.claims.design import MOST_SIMULATED, Design, effects
 from harness.errors import SweepError
-from harness.observations.levels import is_number
+from harness.observations.levels import is_domain_end, is_number
 from harness.records import Config
 from harness.statistics import FEWEST_BRACKETED, Bracket
 from harness.sweeps import checks
@@ -223,13 +223,26 @@ def _bracketed(
     )
 
 
+def is_monotone(tested: Bracket, ordered: observations.FloatArray) -> bool:
+    """Return whether the one rise or fall that is shown runs over the whole of ``ordered`` values.
+
+    Then the best runs lie in the last, or the first, window.
+    """
+    window = statistics.smallest_window(tested.n)
+    if tested.p_rising < tested.p_falling:
+        return bool(tested.peak >= ordered[-window])
+    return bool(tested.peak <= ordered[window - 1])
+
+
 def _at_edge(tested: Bracket, ordered: observations.FloatArray) -> str:
     """Return the answer where only a rise, or only a fall, is shown along ``ordered`` values."""
-    peak, window = parameter_value(tested.peak), statistics.smallest_window(tested.n)
+    peak = parameter_value(tested.peak)
     rises = tested.p_rising < tested.p_falling
-    edge, name = (ordered[-1], "upper") if rises else (ordered[0], "lower")
-    where = f"{parameter_value(float(edge))}, the {name} edge of the range: widen it"
-    if tested.peak >= ordered[-window] if rises else tested.peak <= ordered[window - 1]:
+    edge, name = (float(ordered[-1]), "upper") if rises else (float(ordered[0]), "lower")
+    where = f"{parameter_value(edge)}, the {name} "
+    is_end = is_domain_end(ordered.tolist(), edge)
+    where += "end" if is_end else "edge of the range: widen it"
+    if is_monotone(tested, ordered):
         return f"best near {where}"
     if rises:
         return f"rises from the lower end to about {peak}, with no fall shown up to {where}"

@@ -60,13 +60,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "given more than once",
     )
     parser.add_argument(
-        "--inside",
-        metavar="COL[,COL]",
-        type=names,
-        help="ask also of these parameters whether their best value lies inside their range "
-        "(always asked of the learning rate and of parameters with 8 numbers or more)",
-    )
-    parser.add_argument(
         "--margin",
         metavar="X",
         type=tables.positive,
@@ -101,7 +94,6 @@ def run(options: argparse.Namespace) -> int:
         min_gain=options.min_gain,
         success_above=options.success_above,
         references={_canonical(name, reading): value for name, value in options.reference or ()},
-        inside=tuple(_canonical(name, reading) for name in options.inside or ()),
     )
     judged = judge_table(reading, against, terms)
     lines = (*reading.notes, *said, *judged.notes)

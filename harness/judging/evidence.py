@@ -149,7 +149,12 @@ def evidence_of(
         min_gain=sweep.min_gain,
         seed=sweep.seed,
     )
-    return replace(found, runs_having=sweep.runs_having)
+    return replace(
+        found,
+        runs_having=sweep.runs_having,
+        given=sweep.parameters.dependencies,
+        questions=len(sweep.questions),
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -198,7 +198,7 @@ def _judge(found: Gathered, early: Mapping[str, Verdict]) -> tuple[Verdict, ...]
     # A question that waits counts in the correction as one that shows nothing, and has no figures.
     corrected = (
         replace(verdict, p_value=None, p_holm=None) if verdict.id in waiting else verdict
-        for verdict in with_holm(list(judged.values()))
+        for verdict in with_holm(list(judged.values()), evidence.alpha)
     )
     return (*corrected, *not_asked(judged, evidence))
 

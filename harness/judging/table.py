@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from harness.audit import audit
 from harness.claims.judging import judge_one, not_asked, with_holm
 from harness.errors import UsageError
-from harness.judging.table_questions import REST, Question, Terms, check_terms, questions_of
+from harness.judging.table_questions import Question, Terms, check_terms, questions_of
 from harness.observations import parameter_names
 from harness.observations.repeats import Repeats, merge
 from harness.records import MAIN, Result, Value
@@ -26,6 +26,7 @@ from harness.verdicts import (
     Metric,
     Need,
     NeedKind,
+    Verdict,
     by_arm,
 )
 
@@ -106,27 +107,32 @@ def judge_table(
     said = [thresholds]
     for values, results in groups.items():
         by = dict(zip(reading.by, values, strict=True))
-        judgement, notes = _judge(reading, results, _baseline(against, by), fixed)
+        judgement, notes = _judge(reading, results, _baseline(against, by), fixed, len(groups))
         if label := ", ".join(f"{name} {value}" for name, value in by.items()):
             named = replace(judgement.evidence, sweep=f"{reading.name}, {label}")
             judgement = replace(judgement, evidence=named)
             notes = [f"{label}: {line}" for line in notes if line]
         said += notes
         made.append(Group(by, judgement))
-    corrected = iter(with_holm([v for group in made for v in group.judgement.verdicts]))
+    every = [v for group in made for v in group.judgement.verdicts]
+    corrected = iter(with_holm(every, terms.alpha))
     for place, group in enumerate(made):
-        verdicts = tuple(next(corrected) for _ in group.judgement.verdicts)
+        verdicts = _with_standard([next(corrected) for _ in group.judgement.verdicts])
         made[place] = replace(group, judgement=replace(group.judgement, verdicts=verdicts))
     pooling: tuple[Finding, ...] = ()
     if len(made) > 1:
-        pooled, _ = _judge(reading, reading.results, _baseline(against, {}), fixed)
+        pooled, _ = _judge(reading, reading.results, _baseline(against, {}), fixed, len(groups))
         pooling = tuple(_pooled(pooled, made, reading.by))
     lines = tuple(dict.fromkeys(filter(None, said)))
     return Judged(tuple(made), lines, fixed, scores, pooling)
 
 
 def _judge(
-    reading: Reading, results: Sequence[Result], against: Baseline | Counts | None, terms: Terms
+    reading: Reading,
+    results: Sequence[Result],
+    against: Baseline | Counts | None,
+    terms: Terms,
+    groups: int,
 ) -> tuple[Judgement, list[str]]:
     """Judge one group, before the correction over all groups; with notes on how it was counted."""
     raw = tuple(result for result in results if result.run.arm == MAIN)
@@ -154,7 +160,8 @@ def _judge(
     questions = questions_of(evidence, raw, terms, has_seed=reading.has_seed)
     verdicts = []
     for question in questions:
-        verdict = judge_one(question.id, question.claim, question.evidence)
+        together = replace(question.evidence, questions=groups * len(questions))
+        verdict = judge_one(question.id, question.claim, together)
         needs = tuple(_table_need(question, need) for need in verdict.needs)
         verdicts.append(replace(verdict, needs=needs))
     for verdict in not_asked({question.id for question in questions}, evidence):
@@ -168,6 +175,20 @@ def _judge(
         steps=steps.pop() if len(steps) == 1 else 0,
     )
     return judgement, [ours.note("runs"), "" if theirs is None else theirs.note("baseline")]
+
+
+def _with_standard(verdicts: Sequence[Verdict]) -> tuple[Verdict, ...]:
+    """Return ``verdicts`` with the standard question of the learning rate answered.
+
+    It is the question for the best learning rate under another name, and is not asked twice.
+    """
+    found = {verdict.id: verdict for verdict in verdicts}
+    best = found.get("best_learning_rate")
+    if best is not None and not found["lr_sweet_spot"].claim:
+        found["lr_sweet_spot"] = replace(
+            best, id="lr_sweet_spot", claim="", p_value=None, p_holm=None, effect=None
+        )
+    return tuple(found[verdict.id] for verdict in verdicts)
 
 
 def _table_need(question: Question, need: Need) -> Need:
@@ -185,11 +206,7 @@ def _findings(
     evidence: Evidence, raw: tuple[Result, ...], questions: Sequence[Question]
 ) -> tuple[Finding, ...]:
     """Return the audit of the configurations, for some codes of the runs themselves."""
-    claims = {
-        question.id: question.claim
-        for question in questions
-        if REST not in question.claim.parameters
-    }
+    claims = {question.id: question.claim for question in questions}
     found = list(audit(evidence, claims))
     if len(raw) != len(evidence.runs):
         of_runs = audit(replace(evidence, runs=raw))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from harness.claims import (
     BaseClaim,
-    BestInside,
+    BestValue,
+    Matters,
     NoWorse,
     lower_tail,
     mean_gain,
@@ -18,19 +19,14 @@ from harness.claims import (
 )
 from harness.errors import UsageError, nearest
 from harness.observations import parameter_names
-from harness.observations.levels import in_order, is_range
+from harness.observations.levels import in_order
 from harness.protocols import Claim
 from harness.records import Result, Value
 from harness.text import first
 from harness.verdicts import Evidence
 
-RATE = "learning_rate"
 NAMED = 8
 """The most values that a message names."""
-
-REST = "the other parameters"
-BLOCKED = 0.8
-"""Runs form a grid when this share of them differs from others in one parameter alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,15 +43,13 @@ class Terms:
     """Thresholds and choices that are fixed before a table is judged.
 
     ``success_above`` is the success rate to beat. ``references`` are values claimed to be no worse
-    than the others. ``inside`` are further parameters to ask whether their best value lies inside
-    the range. Margin and least gain are None for the metric's usual ones.
+    than the others. Margin and least gain are None for the metric's usual ones.
     """
 
     margin: float | None = None
     min_gain: float | None = None
     success_above: float = 0.5
     references: Mapping[str, Value] = field(default_factory=dict)
-    inside: tuple[str, ...] = ()
     alpha: float = 0.05
     seed: int = 0
 
@@ -80,10 +74,12 @@ def questions_of(
     if any(result.outcome.curve for result in raw):
         standard["plateau"] = still_improves()
     asked = [Question(id_, claim, evidence) for id_, claim in standard.items()]
+    # The claims on one parameter merge the repeats of a configuration themselves, where they must.
+    of_runs = replace(evidence, runs=tuple(raw))
     for parameter in parameter_names(raw):
-        values = {result.run.config.get(parameter) for result in raw}
-        if parameter == RATE or parameter in terms.inside or is_range(values):
-            asked.append(_sweet_spot(parameter, evidence, raw))
+        if len({result.run.config.get(parameter) for result in raw}) > 1:
+            asked.append(Question(f"matters_{parameter}", Matters(parameter), of_runs))
+            asked.append(Question(f"best_{parameter}", BestValue(parameter), of_runs))
     for parameter, value in _references(evidence, terms).items():
         asked.append(_reference(parameter, value, evidence, raw, has_seed=has_seed))
     return asked
@@ -98,7 +94,7 @@ def check_terms(terms: Terms, raw: Sequence[Result], arms: Iterable[Result]) -> 
         Naming the parameter or the value, and those there are.
     """
     known = parameter_names(raw)
-    for name in (*terms.references, *terms.inside):
+    for name in terms.references:
         if name not in known:
             has = f"has {', '.join(known)}" if known else "has none"
             raise UsageError(
@@ -128,34 +124,6 @@ def _references(evidence: Evidence, terms: Terms) -> dict[str, Value]:
         if arm not in found and len(values) == 1 and None not in values:
             found[arm] = values.pop()
     return found
-
-
-def _sweet_spot(parameter: str, evidence: Evidence, raw: Sequence[Result]) -> Question:
-    """Ask whether the best value lies inside the range.
-
-    In a grid, runs are compared with those that differ from them in this parameter alone; seeds
-    come with that. Elsewhere each configuration counts once, whatever its other parameters.
-    """
-    id_ = "lr_sweet_spot" if parameter == RATE else f"{parameter}_sweet_spot"
-    blocks: dict[Hashable, list[Result]] = defaultdict(list)
-    for result in raw:
-        blocks[_rest(result, parameter)].append(result)
-    inside = [
-        results
-        for results in blocks.values()
-        if len({result.run.config.get(parameter) for result in results}) > 1
-    ]
-    if sum(map(len, inside)) < BLOCKED * len(raw):
-        return Question(id_, BestInside(parameter), evidence)
-    if len(blocks) == 1:
-        return Question(id_, BestInside(parameter), replace(evidence, runs=tuple(raw)))
-    labelled = [
-        replace(result, run=replace(result.run, config=result.run.config.replace(**{REST: number})))
-        for number, results in enumerate(blocks.values())
-        for result in results
-    ]
-    claim = BestInside(parameter, within=REST)
-    return Question(id_, claim, replace(evidence, runs=tuple(labelled)))
 
 
 def _reference(

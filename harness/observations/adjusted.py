@@ -122,28 +122,31 @@ def beside_others(
 def _beside_others(
     sample: ById, parameter: str, links: tuple[tuple[str, str], ...] | None, *, in_order: bool
 ) -> Adjusted | Obstacle:
-    units = _units(sample, parameter)
+    crossed = _crossed(sample, parameter)
+    units = _of_sample(sample, merged=crossed is None)
     known, given = units.columns, units.given(None if links is None else dict(links))
     if parameter not in known:
         return _not_varied(parameter, units.left_out.get(parameter))
     column = known[parameter]
     giver = given.get(parameter)
     children = [name for name, by in given.items() if by == parameter]
-    # A child that is set at some levels only is centred within them, and so told apart from them.
+    # What is set at some of its levels only belongs to these: what it does is part of their noise.
     nested = [name for name in children if units.is_nested(name, parameter)]
-    strata = _joint([known[name] for name in (giver, *children) if name and name not in nested])
+    shared = [name for name in (giver, *children) if name is not None and name not in nested]
+    strata = _joint([known[name].codes for name in shared])
     if strata is not None and not column.varies_within(strata):
-        names = " and ".join(name for name in (giver, *children) if name and name not in nested)
+        names = " and ".join(shared)
         return Obstacle(f"{parameter} does not vary among runs of equal {names}", by_design=True)
+    strata = strata if crossed is None else crossed
     branches = known[giver].codes if giver else None
     tested = statistics.factor(column.scaled, column.codes, branches).columns
     relatives = _relatives(parameter, given)
-    factors = units.factors(given, without=parameter)
+    factors = units.factors(given, without=(parameter, *nested))
     associated = units.associated(parameter) - set(relatives)
-    linked = [name for name in known if name != parameter and name in {*relatives, *associated}]
+    linked = [name for name in factors if name in {*relatives, *associated}]
     order = units.order if in_order else None
     always = [factors[name] for name in linked]
-    others = [factors[name] for name in known if name != parameter and name not in linked]
+    others = [one for name, one in factors.items() if name not in linked]
     rank = np.linalg.matrix_rank(tested)
     basis, entered = statistics.nuisance(
         units.ranks, always, others, extra=order, spare=FEWEST_DOF + int(rank)
@@ -168,7 +171,7 @@ def _beside_others(
         tested=tested,
         basis=basis,
         strata=strata,
-        drawn=not nested and (links is not None or not associated),
+        drawn=crossed is not None or links is not None or not associated,
         linked=tuple(linked),
         entered=entered,
         merged=units.merged,
@@ -251,16 +254,16 @@ class _Units:
             for code in np.unique(by.codes)
         )
 
-    def factors(self, given: Mapping[str, str], without: str) -> dict[str, Factor]:
-        """Return every parameter but one as columns of the model beside that one."""
+    def factors(self, given: Mapping[str, str], without: Sequence[str]) -> dict[str, Factor]:
+        """Return the parameters but for some as columns of the model beside the first of those."""
         found = {}
         for name, one in self.columns.items():
+            if name in without:
+                continue
             giver = given.get(name)
             # Within the levels of the tested parameter a child is not centred: the strata hold it.
-            is_centred = giver is not None and (giver != without or self.is_nested(name, giver))
-            branches = self.columns[giver].codes if giver is not None and is_centred else None
-            if name != without:
-                found[name] = statistics.factor(one.scaled, one.codes, branches)
+            branches = None if giver in (None, without[0]) else self.columns[giver].codes
+            found[name] = statistics.factor(one.scaled, one.codes, branches)
         return found
 
 
@@ -272,8 +275,8 @@ def _of_sample(sample: ById, *, merged: bool) -> _Units:
     return _Units(observe(found.results), merged=found.merged)
 
 
-def _units(sample: ById, parameter: str) -> _Units:
-    """Return the units in which a parameter was varied.
+def _crossed(sample: ById, parameter: str) -> NDArray[np.intp] | None:
+    """Return the numbers [n] of final runs that differ in one parameter alone; None if few do.
 
     Repeats of a configuration share what is its own, and count once. Where runs are crossed, that
     is shared by the levels of the parameter, and repeats are runs like others.
@@ -283,8 +286,11 @@ def _units(sample: ById, parameter: str) -> _Units:
     others = [result.run.config.without(parameter) for result in final]
     for config, result in zip(others, final, strict=True):
         rest.setdefault(config, set()).add(result.run.config.get(parameter))
-    crossed = sum(len(rest[config]) > 1 for config in others)
-    return _of_sample(sample, merged=crossed < CROSSED * len(final))
+    alike = sum(len(rest[config]) > 1 for config in others)
+    if alike < CROSSED * len(final):
+        return None
+    numbers = {config: number for number, config in enumerate(rest)}
+    return np.array([numbers[config] for config in others])
 
 
 def _relatives(parameter: str, given: Mapping[str, str]) -> list[str]:
@@ -303,14 +309,12 @@ def _relatives(parameter: str, given: Mapping[str, str]) -> list[str]:
     return found
 
 
-def _joint(columns: Sequence[Column]) -> NDArray[np.intp] | None:
-    """Return the numbers [n] of the joint levels of some parameters; None of none."""
+def _joint(columns: Sequence[NDArray[np.intp]]) -> NDArray[np.intp] | None:
+    """Return the numbers [n] of the joint levels of ``columns``, each [n]; None of none."""
     if not columns:
         return None
-    _, joint = np.unique(
-        np.stack([one.codes for one in columns], axis=1), axis=0, return_inverse=True
-    )
-    return joint.ravel()
+    _, joint = np.unique(np.stack(columns, axis=1), axis=0, return_inverse=True)
+    return np.asarray(joint.ravel())
 
 
 def _not_varied(parameter: str, left_out: LeftOut | None) -> Obstacle:

@@ -40,20 +40,21 @@ class Column:
         )
 
     @cached_property
-    def scaled(self) -> FloatArray | None:
-        """The numbers [n] in the scale they act on, NaN where not set; None if not all numbers.
+    def as_numbers(self) -> FloatArray | None:
+        """The numbers [n], of few levels too; NaN where not set, None where not all are numbers."""
+        if self.numbers is not None or not self.is_numeric:
+            return self.numbers
+        levels = [float(level) if is_number(level) else np.nan for level in self.levels]
+        return np.array(levels)[self.codes]
 
-        Those of a range over more than a factor of ten are logarithms, and so are those of few
-        levels.
-        """
-        if not self.is_numeric:
-            return None
-        numbers = self.numbers
+    @cached_property
+    def scaled(self) -> FloatArray | None:
+        """The numbers [n] in the scale they act on: logarithms over more than a factor of ten."""
+        numbers = self.as_numbers
         if numbers is None:
-            of = [float(level) if is_number(level) else np.nan for level in self.levels]
-            numbers = np.array(of)[self.codes]
+            return None
         known = numbers[np.isfinite(numbers)]
-        log = known.size and is_log(self.name, float(known.min()), float(known.max()))
+        log = is_log(self.name, float(known.min()), float(known.max()))
         return np.asarray(np.log10(numbers)) if log else numbers
 
     def varies_within(self, blocks: NDArray[np.intp]) -> bool:

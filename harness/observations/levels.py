@@ -62,6 +62,17 @@ def is_number(value: object) -> TypeGuard[int | float]:
     return records.is_number(value) and math.isfinite(value)
 
 
+def is_domain_end(numbers: Collection[float], end: float) -> bool:
+    """Return whether the lowest or highest of ``numbers`` is an end that none can lie beyond.
+
+    0 is where no number is negative, and 1 where all are counts; so is 1 above fractions.
+    """
+    low, high = min(numbers), max(numbers)
+    if end == low:
+        return low == 0.0 or (low == 1.0 and all(value == int(value) for value in numbers))
+    return high == 1.0 and low >= 0.0 and any(0.0 < value < 1.0 for value in numbers)
+
+
 def in_order(value: Value) -> tuple[int, float, str, tuple[object, ...]]:
     """Return a key that sorts numbers by size, then other values, tuples, and then None."""
     if is_number(value):

@@ -50,9 +50,9 @@ _HOMES = {
     "marks": "levels_covered overlap range_covered",
     "narrowing": "FEWEST_COMPARED Worse WorseEnd all_of_one worse_by worse_end",
     "power": (
-        "TARGET at_least binomial_power boschloo_power boschloo_threshold bracket_power "
-        "brown_forsythe_power cvar_power gain_power non_inferiority_power paired_power "
-        "runs_needed size_to_decide welch_power"
+        "TARGET at_least best_power binomial_power boschloo_power boschloo_threshold bracket_power "
+        "brown_forsythe_power cvar_power equivalence_margin gain_power non_inferiority_power "
+        "paired_power partial_power runs_needed size_to_decide welch_power"
     ),
     "permutation": "cvar_permutation welch_permutation",
     "response": "bracket bracket_p_values flat smallest_window",

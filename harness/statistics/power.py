@@ -8,7 +8,8 @@ References
 ----------
 Cohen (1988), "Statistical power analysis for the behavioral sciences", ch. 2 (noncentral t);
 Satterthwaite (1946), Biometrics Bull. 2:110; Boschloo (1970), Statistica Neerlandica 24:1; Brown &
-Forsythe (1974), JASA 69:364; Berger (1982), Technometrics 24:295 (intersection–union).
+Forsythe (1974), JASA 69:364; Berger (1982), Technometrics 24:295 (intersection–union); Schuirmann
+(1987), J. Pharmacokinet. Biopharm. 15:657 (two one-sided tests); Hsu (1981), Ann. Stat. 9:1026.
 """
 
 from __future__ import annotations
@@ -49,6 +50,47 @@ def size_to_decide(n: int, p_value: float, alpha: float = 0.05) -> int | None:
         return None
     size = n * ((float(stats.norm.isf(alpha)) + float(stats.norm.ppf(TARGET))) / z) ** 2
     return max(n + 1, math.ceil(size))
+
+
+def partial_power(squares: float, columns: int, dof: int, alpha: float = 0.05) -> float:
+    """Return the power of a partial F test of ``columns`` with ``dof`` residual degrees of freedom.
+
+    ``squares`` is the noncentrality: the sum of squares that the effect adds to runs, in variances
+    of a run (Cohen 1988, ch. 9).
+    """
+    beyond = float(special.fdtri(columns, dof, 1.0 - alpha))
+    return float(1.0 - special.ncfdtr(columns, dof, squares, beyond))
+
+
+def equivalence_margin(error: float, dof: int, alpha: float = 0.05) -> float:
+    """Return the margin within which equal means are shown to agree with probability `TARGET`.
+
+    ``error`` is the standard error of their difference. Two one-sided tests at ``alpha``
+    (Schuirmann 1987).
+    """
+    quantiles = [float(stats.t.isf(p, max(1, dof))) for p in (alpha, (1.0 - TARGET) / 2.0)]
+    return sum(quantiles) * error
+
+
+def best_power(
+    counts: ArrayLike, gain: float, rng: np.random.Generator, dof: int, *, alpha: float = 0.05
+) -> float:
+    """Return the probability that the best level is shown to be better than each other one.
+
+    ``counts`` [k] are the runs of the levels; one of them, each in turn, is better than all others
+    by ``gain`` standard deviations of a run. Simulated.
+    """
+    n = as_values(counts, "counts")
+    k, draws = n.size, 2_000
+    beyond = float(stats.t.isf(alpha / (k - 1), max(1, dof)))
+    noise = rng.standard_normal((draws, k)) / np.sqrt(n)
+    spread = np.sqrt(rng.chisquare(max(1, dof), draws) / max(1, dof))
+    best = np.arange(draws) % k
+    means = noise + gain * (np.arange(k) == best[:, None])
+    errors = np.sqrt(1.0 / n + 1.0 / n[best][:, None]) * spread[:, None]
+    apart = (means[np.arange(draws), best][:, None] - means) / errors
+    apart[np.arange(draws), best] = np.inf
+    return float((apart.min(axis=1) > beyond).mean())
 
 
 def runs_needed(

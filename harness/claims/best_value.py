@@ -1,0 +1,275 @@
+"""The claim that one value of a parameter is best, with the other parameters held equal."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from harness import observations, statistics
+from harness.claims import nights
+from harness.claims.base import NO_MARGIN, more
+from harness.claims.design import MOST_SIMULATED, Design, effects
+from harness.claims.matters import (
+    ParameterClaim,
+    dof_of,
+    label,
+    lacking,
+    levels_of,
+    named,
+)
+from harness.claims.sweet_spot import BestInside, is_monotone
+from harness.observations.adjusted import Adjusted
+from harness.observations.columns import read_columns
+from harness.observations.levels import is_domain_end
+from harness.statistics import FEWEST_BRACKETED, Bracket, PartialTest
+from harness.text import first, listed, number, p_text, parameter_name, parameter_value
+from harness.verdicts import (
+    DELTA_PERF,
+    Evidence,
+    Metric,
+    Need,
+    ParameterEffect,
+    Pricing,
+    Shape,
+    Verdict,
+    VerdictName,
+)
+
+FEWEST_ORDERED = 3
+"""Numbers of fewer distinct values have no inside: they are compared as levels."""
+
+MOST_LISTED = 4
+"""The most levels that an answer names."""
+
+
+@dataclass(frozen=True)
+class BestValue(ParameterClaim):
+    """One value of a ``parameter`` is the best, with the other parameters held equal.
+
+    Numbers are ordered: the bracket test on what the other parameters leave of the ranks must show
+    a rise to a best value inside the range and a fall from it, as in `BestInside`. Other levels are
+    compared with the best (Hsu 1981): one must be shown to be better than each other one, and that
+    the parameter matters. Refuted where all levels, or thirds of the range, are shown to agree
+    within ±``margin`` (None is the sweep's margin).
+    """
+
+    @property
+    def called(self) -> str:
+        return "best_value"
+
+    @property
+    def empty(self) -> ParameterEffect:
+        return ParameterEffect("best", self.parameter)
+
+    def question(self, metric: Metric = DELTA_PERF) -> str:
+        return f"Which {parameter_name(self.parameter)} is best, the other parameters held equal?"
+
+    def describe(self, metric: Metric = DELTA_PERF) -> str:
+        return (
+            f"one {self.parameter} is best for {metric.name}, the other parameters held equal: of "
+            "numbers the bracket test on adjusted ranks, else adjusted means compared with the "
+            f"best; refuted where its levels agree within margin: {self.margin_words}"
+        )
+
+    def found(self, id: str, evidence: Evidence, beside: Adjusted, test: PartialTest) -> Verdict:
+        effect = replace(
+            self.empty, levels=levels_of(beside), share=test.share, p_matters=test.p_value
+        )
+        margin = self.margin_of(evidence)
+        same = margin is not None and not beside.observed.diverged
+        same = same and margin is not None and beside.levels.all_within(margin, evidence.alpha)
+        if is_ordered(beside):
+            return self._along(id, evidence, beside, effect, same=same)
+        return self._among(id, evidence, beside, effect, same=same)
+
+    def _along(
+        self, id: str, evidence: Evidence, beside: Adjusted, effect: ParameterEffect, *, same: bool
+    ) -> Verdict:
+        """Judge values that have an order, by the bracket test."""
+        numbers = beside.column.as_numbers
+        assert numbers is not None
+        is_set = np.isfinite(numbers)
+        values, residuals = numbers[is_set], beside.residuals[is_set]
+        bracketed = statistics.bracket(values, residuals, nights.generator(evidence.seed, id))
+        verdict, shape, answer = _shape_of(bracketed, np.sort(values), evidence.alpha, same=same)
+        margin = self.margin_of(evidence)
+        if shape == "flat" and margin is not None:
+            answer = f"no best value: the same within ±{number(margin)} along the range"
+        elif shape is not None and effect.p_matters is not None:
+            answer = f"{answer} ({p_text(effect.p_matters)} that it matters)"
+        ways = f"rising {p_text(bracketed.p_rising)}, falling {p_text(bracketed.p_falling)}"
+        need = self._need(bracketed, np.sort(values), evidence.alpha, shape)
+        return replace(
+            self.verdict(
+                id,
+                evidence,
+                verdict,
+                answer,
+                estimate=bracketed.peak,
+                p_value=bracketed.p_value if bracketed.n >= FEWEST_BRACKETED else 1.0,
+                n=bracketed.n,
+                unit="parameter",
+                method="bracket test on adjusted ranks (Kendall's S, 1,999 permutations)",
+                reason=ways if margin is not None else f"{ways}; {NO_MARGIN}",
+                needs=(need,) if verdict == "inconclusive" else (),
+                details=self.details_of(beside),
+            ),
+            effect=replace(effect, shape=shape),
+        )
+
+    def _among(
+        self, id: str, evidence: Evidence, beside: Adjusted, effect: ParameterEffect, *, same: bool
+    ) -> Verdict:
+        """Judge levels that have no order, each compared with the best of the others."""
+        not_best, labels = beside.levels.not_best(), [label(level) for level in named(beside)]
+        best = int(beside.levels.means.argmax())
+        left = not_best > evidence.alpha
+        left[best] = True
+        others = np.delete(not_best, best)
+        p_matters = 1.0 if effect.p_matters is None else effect.p_matters
+        alone = max(p_matters, float(others.max()))
+        margin, name = self.margin_of(evidence), parameter_name(self.parameter)
+        verdict: VerdictName = "inconclusive"
+        if alone <= evidence.alpha:
+            verdict, answer = "supported", f"{labels[best]} is best"
+        elif same and margin is not None:
+            verdict, answer = "refuted", f"none is best: all agree within ±{number(margin)}"
+        elif left.all():
+            answer = f"any {name} of {first(labels, MOST_LISTED)} may be the best"
+        else:
+            may = [text for text, stays in zip(labels, left, strict=True) if stays]
+            out = [text for text, stays in zip(labels, left, strict=True) if not stays]
+            answer = f"{listed(may, 'or')} may be the best; {listed(out)} "
+            answer += "is not" if len(out) == 1 else "are not"
+        levels = tuple(
+            replace(level, may_be_best=bool(stays))
+            for level, stays in zip(effect.levels, left, strict=True)
+        )
+        size = statistics.size_to_decide(beside.n, alone, evidence.alpha)
+        return replace(
+            self.verdict(
+                id,
+                evidence,
+                verdict,
+                answer,
+                estimate=float(beside.levels.means[best]),
+                p_value=alone,
+                n=beside.n,
+                method="adjusted means compared with the best (Hsu), HC3",
+                reason=p_text(alone) + (f"; {NO_MARGIN}" if margin is None else ""),
+                needs=(more([size], beside.n),) if verdict == "inconclusive" else (),
+                details=(
+                    *self.details_of(beside),
+                    "whichever value is truly best is left out with a probability of at most "
+                    f"{evidence.alpha:.0%}",
+                ),
+            ),
+            effect=replace(effect, levels=levels),
+        )
+
+    def _need(
+        self,
+        bracketed: Bracket,
+        ordered: observations.FloatArray,
+        alpha: float,
+        shape: Shape | None,
+    ) -> Need:
+        if bracketed.n < FEWEST_BRACKETED:
+            return Need("runs", f"at least {FEWEST_BRACKETED} runs ({bracketed.n} now)")
+        end = float(ordered[-1] if shape == "rises" else ordered[0])
+        if shape in ("rises", "falls") and not is_domain_end(ordered.tolist(), end):
+            where = "higher" if shape == "rises" else "lower"
+            return Need("parameter", f"a range of {self.parameter} that goes {where}")
+        return more([statistics.size_to_decide(bracketed.n, bracketed.p_value, alpha)], bracketed.n)
+
+    def power(self, design: Design) -> Pricing | None:
+        problem = lacking(self.parameter, design)
+        if problem:
+            return Pricing(design.n, why=problem)
+        columns, _ = read_columns(design.configs(design.n))
+        column = columns[self.parameter]
+        numbers = column.as_numbers
+        if numbers is not None and np.unique(numbers).size >= FEWEST_ORDERED:
+            return BestInside(self.parameter).power(design)
+        name, sd = (
+            parameter_name(self.parameter),
+            1.0 if design.spread is None else design.spread[0],
+        )
+
+        def power(gain: float, n: int) -> float:
+            n = min(n, MOST_SIMULATED)
+            there, _ = read_columns(design.configs(n))
+            if self.parameter not in there:
+                return 0.0
+            counts = np.unique(there[self.parameter].codes, return_counts=True)[1]
+            dof = dof_of(self.parameter, design, n)[1]
+            rng = design.rng("best value")
+            return statistics.best_power(counts, gain / sd, rng, dof, alpha=design.sweep.alpha)
+
+        priced = effects(
+            power,
+            design.gains,
+            lambda gain: f"one level ahead of all others by {gain}",
+            lambda gain: f"the best {name} is named where it is ahead of all others by {gain}",
+        )
+        return Pricing(design.n, priced, least=self.fewest, most=MOST_SIMULATED)
+
+
+def is_ordered(beside: Adjusted) -> bool:
+    """Return whether the values are numbers, of enough runs and values for the bracket test."""
+    numbers = beside.column.as_numbers
+    if numbers is None:
+        return False
+    known = numbers[np.isfinite(numbers)]
+    return np.unique(known).size >= FEWEST_ORDERED and known.size >= FEWEST_BRACKETED
+
+
+def settled(verdict: Verdict, p_matters: float | None, alpha: float) -> Verdict:
+    """Return a verdict on the best value that names no value unless the parameter matters.
+
+    ``p_matters`` is the p value that it matters, corrected over all questions. What the bracket
+    test or the margin shows by itself stays.
+    """
+    effect = verdict.effect
+    if effect is None or effect.asks != "best" or not effect.levels or verdict.verdict == "refuted":
+        return verdict
+    if p_matters is not None and p_matters <= alpha:
+        return verdict
+    levels = tuple(replace(level, may_be_best=True) for level in effect.levels)
+    unnamed = replace(verdict, effect=replace(effect, levels=levels, shape=None))
+    inside = verdict.verdict == "supported" and verdict.unit == "parameter"
+    if inside or verdict.verdict not in ("supported", "inconclusive"):
+        return unnamed
+    corrected = "" if p_matters is None else f" ({p_text(p_matters)} over all questions)"
+    name = parameter_name(effect.parameter)
+    return replace(
+        unnamed,
+        verdict="inconclusive",
+        answer=f"any value may be the best: {name} is not shown to matter{corrected}",
+    )
+
+
+def _shape_of(
+    tested: Bracket, ordered: observations.FloatArray, alpha: float, *, same: bool
+) -> tuple[VerdictName, Shape | None, str]:
+    """Return the verdict, the shape and the answer of a bracket test along ``ordered`` values."""
+    peak = parameter_value(tested.peak)
+    if tested.p_value <= alpha:
+        return "supported", "peak inside", f"rises to about {peak} and falls beyond it"
+    if same:
+        return "refuted", "flat", ""
+    rises, falls = tested.p_rising <= alpha, tested.p_falling <= alpha
+    if not (rises or falls):
+        return "inconclusive", None, f"which value is best is not shown; best near {peak}"
+    edge, name = (float(ordered[-1]), "upper") if rises else (float(ordered[0]), "lower")
+    end = parameter_value(edge)
+    if not is_monotone(tested, ordered):
+        way = f"rises to about {peak}" if rises else f"falls from about {peak} on"
+        there = "no fall" if rises else "no rise"
+        return "inconclusive", None, f"{way}; {there} is shown at the {name} end, {end}"
+    best = f"the best is {end}, the {name} end"
+    if not is_domain_end(ordered.tolist(), edge):
+        best = f"the best is at {end}, the {name} edge of the range, or beyond"
+    way = "rises" if rises else "falls"
+    return "inconclusive", "rises" if rises else "falls", f"{way} over the whole range: {best}"

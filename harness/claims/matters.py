@@ -1,0 +1,344 @@
+"""The claim that a parameter makes a difference with the other parameters held equal."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+import numpy as np
+
+from harness import observations, statistics
+from harness.claims import nights
+from harness.claims.base import NO_MARGIN, MarginClaim, more
+from harness.claims.design import Design, effects
+from harness.observations.adjusted import FEWEST_DOF, Adjusted, Obstacle, beside_others
+from harness.observations.columns import read_columns
+from harness.records import Span, Value
+from harness.statistics import PartialTest
+from harness.sweeps import checks
+from harness.text import first, number, p_text, parameter_name, parameter_value, plural
+from harness.verdicts import (
+    DELTA_PERF,
+    Evidence,
+    LevelEffect,
+    Metric,
+    Need,
+    ParameterEffect,
+    Pricing,
+    Verdict,
+)
+
+LEVEL = 0.95
+"""The confidence at which the intervals of all levels hold together."""
+
+MOST_NAMED = 4
+"""The most parameters that a line names."""
+
+RANK_EFFICIENCY = 0.95
+"""The efficiency of ranks beside values where noise is normal: 3/π (Hodges & Lehmann 1956)."""
+
+
+@dataclass(frozen=True)
+class ParameterClaim(MarginClaim):
+    """A claim on one ``parameter`` beside the others. A subclass decides in `found`."""
+
+    parameter: str
+    margin: float | None = None
+
+    def __post_init__(self) -> None:
+        checks.text(f"{self.called}: the parameter", self.parameter, "learning_rate")
+        super().__post_init__()
+
+    @property
+    def called(self) -> str:
+        """The name that the claim is declared by."""
+        raise NotImplementedError
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        return (self.parameter,)
+
+    @property
+    def fewest(self) -> int:
+        """The runs that leave degrees of freedom beside a constant and two columns."""
+        return FEWEST_DOF + 3
+
+    @property
+    def empty(self) -> ParameterEffect:
+        """What is known of the parameter where the question is unanswerable."""
+        raise NotImplementedError
+
+    def decide(self, id: str, evidence: Evidence) -> Verdict:
+        beside = beside_others(
+            evidence.runs,
+            self.parameter,
+            evidence.given,
+            in_order=evidence.adaptive is not None,
+        )
+        if isinstance(beside, Obstacle):
+            return self._blocked(id, evidence, beside)
+        test = tested(beside, evidence)
+        if test is None or not beside.observed.completed:
+            what = "the others explain all of it" if test is None else "every run diverged"
+            return self._blocked(id, evidence, Obstacle(f"{self.parameter}: {what}"))
+        return self.found(id, evidence, beside, test)
+
+    def found(self, id: str, evidence: Evidence, beside: Adjusted, test: PartialTest) -> Verdict:
+        """Return the verdict of a parameter that can be tested."""
+        raise NotImplementedError
+
+    def _blocked(self, id: str, evidence: Evidence, obstacle: Obstacle) -> Verdict:
+        need = Need("parameter", f"runs in which {self.parameter} varies by itself")
+        if obstacle.runs is not None:
+            need = Need(
+                "runs", f"at least {obstacle.runs} runs, or fewer parameters that go with it"
+            )
+        verdict = self.unanswerable(
+            id,
+            evidence,
+            obstacle.reason,
+            by_design=obstacle.by_design,
+            n=observations.observe(evidence.runs).total,
+            needs=(need,),
+        )
+        return replace(verdict, effect=self.empty)
+
+    def details_of(self, beside: Adjusted) -> list[str]:
+        """Return lines on how the runs were compared."""
+        lines = []
+        if beside.merged:
+            lines.append("a configuration counts once, by the mean of its repeats")
+        if beside.linked:
+            names = first(beside.linked, MOST_NAMED)
+            lines.append(f"beside {names}, for which it might be taken")
+        if beside.entered:
+            what = plural(beside.entered, "other term")
+            lines.append(f"{what} of the other parameters entered the model by the metric")
+        if lost := len(beside.observed.diverged):
+            lines.append(f"{plural(lost, 'diverged run')} ranked worst, and left out of the means")
+        return lines
+
+
+@dataclass(frozen=True)
+class Matters(ParameterClaim):
+    """A ``parameter`` makes a difference, with the other parameters held equal.
+
+    Its partial F in an additive model of the ranked metric must be shown by permutation (see
+    `statistics.partial_test`). Refuted where every adjusted difference between its levels, or the
+    thirds of its range, is shown to lie within ±``margin`` (None is the sweep's margin).
+    """
+
+    @property
+    def called(self) -> str:
+        return "matters"
+
+    @property
+    def empty(self) -> ParameterEffect:
+        return ParameterEffect("matters", self.parameter)
+
+    def question(self, metric: Metric = DELTA_PERF) -> str:
+        return f"Does {parameter_name(self.parameter)} matter, the other parameters held equal?"
+
+    def describe(self, metric: Metric = DELTA_PERF) -> str:
+        return (
+            f"{self.parameter} changes {metric.name}, the other parameters held equal: partial F "
+            f"of ranks by permutation; refuted where its levels agree within margin: "
+            f"{self.margin_words}"
+        )
+
+    def found(self, id: str, evidence: Evidence, beside: Adjusted, test: PartialTest) -> Verdict:
+        levels, margin = beside.levels, self.margin_of(evidence)
+        best, worst = int(levels.means.argmax()), int(levels.means.argmin())
+        apart = float(levels.means[best] - levels.means[worst])
+        low, high = levels.difference(best, worst, LEVEL)
+        labels = [label(level) for level in named(beside)]
+        ahead = f"{labels[best]} is ahead of {labels[worst]} by {number(apart)}"
+        size = f"{ahead} ({ends(low, high)})"
+        supported = test.p_value <= evidence.alpha
+        same = margin is not None and not beside.observed.diverged
+        same = same and margin is not None and levels.all_within(margin, evidence.alpha)
+        if supported:
+            spreads = beside.spreads_differ <= statistics.ENTERS
+            answer = f"yes, it changes the level{' or the spread' if spreads else ''}: {size}"
+        elif same and margin is not None:
+            answer = f"no: its levels agree within ±{number(margin)}, on average over the others"
+        else:
+            answer = f"not shown: {size}"
+        decided = not supported and not same
+        enough = statistics.size_to_decide(beside.n, test.p_value, evidence.alpha)
+        return replace(
+            self.verdict(
+                id,
+                evidence,
+                "supported" if supported else "refuted" if same else "inconclusive",
+                answer,
+                estimate=apart,
+                low=low,
+                high=high,
+                level=LEVEL,
+                p_value=test.p_value,
+                n=beside.n,
+                method=method_of(beside),
+                reason=p_text(test.p_value) + (f"; {NO_MARGIN}" if margin is None else ""),
+                needs=(more([enough], beside.n),) if decided else (),
+                details=self.details_of(beside),
+            ),
+            effect=replace(
+                self.empty, levels=levels_of(beside), share=test.share, p_matters=test.p_value
+            ),
+        )
+
+    def power(self, design: Design) -> Pricing:
+        problem = lacking(self.parameter, design)
+        if problem:
+            return Pricing(design.n, why=problem)
+
+        def power(gain: float, n: int) -> float:
+            return partial_power(self.parameter, design, gain / sd, n)
+
+        sd = 1.0 if design.spread is None else design.spread[0]
+        name = parameter_name(self.parameter)
+        priced = effects(
+            lambda gain, n: power(gain * sd, n),
+            design.gains,
+            lambda gain: f"best and worst third or level apart by {gain}",
+            lambda gain: f"{name} is shown to matter where its best and worst are {gain} apart",
+        )
+        margin = refuting_margin(self.parameter, design)
+        given = f"beside the others; to refute it takes a margin of about {margin:.1f} SD"
+        return Pricing(design.n, priced, given=given, least=self.fewest)
+
+
+@lru_cache(maxsize=256)
+def _tested(beside: Adjusted, seed: int, draws: int) -> PartialTest | None:
+    return beside.test(nights.generator(seed, f"matters {beside.parameter}"), draws)
+
+
+def tested(beside: Adjusted, evidence: Evidence) -> PartialTest | None:
+    """Return the test of a parameter, drawn once for all questions about it.
+
+    There are permutations enough that a p value may pass the correction over all questions.
+    """
+    draws = max(1999, math.ceil(20 * evidence.questions / evidence.alpha) - 1)
+    return _tested(beside, evidence.seed, draws)
+
+
+def named(beside: Adjusted) -> tuple[Value | Span, ...]:
+    """Return the levels of the completed runs, in the order of their adjusted means."""
+    done = len(beside.observed.completed)
+    return tuple(beside.column.levels[code] for code in np.unique(beside.column.codes[:done]))
+
+
+def levels_of(beside: Adjusted) -> tuple[LevelEffect, ...]:
+    """Return the adjusted means of the levels with intervals that hold for all together."""
+    levels = beside.levels
+    lows, highs = levels.intervals(LEVEL)
+    return tuple(
+        LevelEffect(
+            level,
+            int(runs),
+            float(mean),
+            float(low) if math.isfinite(low) else None,
+            float(high) if math.isfinite(high) else None,
+        )
+        for level, runs, mean, low, high in zip(
+            named(beside), levels.counts, levels.means, lows, highs, strict=True
+        )
+    )
+
+
+def label(level: Value | Span) -> str:
+    """Return a level, or a part of a range, in words."""
+    if isinstance(level, Span):
+        return f"{parameter_value(level.low)} to {parameter_value(level.high)}"
+    return parameter_value(level)
+
+
+def ends(low: float, high: float) -> str:
+    """Return an interval that holds for all pairs of levels in words."""
+    if not (math.isfinite(low) and math.isfinite(high)):
+        return "too few runs for an interval"
+    return f"{LEVEL:.0%} interval {number(low)} to {number(high)}"
+
+
+def method_of(beside: Adjusted) -> str:
+    """Return how a parameter was tested, in words."""
+    if beside.n > statistics.ASYMPTOTIC_FROM:
+        return "partial F of ranks, F distribution"
+    if not beside.drawn:
+        return "partial F of ranks, residuals permuted (Freedman & Lane)"
+    if beside.strata is None:
+        return "partial F of ranks, permuted"
+    return "partial F of ranks, permuted among runs that are otherwise alike"
+
+
+def relatives(parameter: str, design: Design) -> list[str]:
+    """Return the parameter that gives a parameter, and those that it gives."""
+    given = design.sweep.parameters.dependencies
+    giver = [given[parameter]] if parameter in given else []
+    return [*giver, *(name for name, by in given.items() if by == parameter)]
+
+
+def lacking(parameter: str, design: Design) -> str:
+    """Say what a design lacks to test a parameter; empty where nothing."""
+    columns, _ = read_columns(design.configs(design.n))
+    if parameter not in columns:
+        return f"{parameter} does not vary in this sweep"
+    for other in relatives(parameter, design):
+        if other in columns and not columns[parameter].varies_within(columns[other].codes):
+            return f"{parameter} does not vary among runs of equal {other}"
+    if dof_of(parameter, design, design.n)[1] < FEWEST_DOF:
+        return f"{plural(design.n, 'run')} leave fewer than {FEWEST_DOF} degrees of freedom"
+    return ""
+
+
+def dof_of(parameter: str, design: Design, n: int) -> tuple[int, int]:
+    """Return the columns of a parameter, and the degrees of freedom left beside its relatives."""
+    columns, _ = read_columns(design.configs(n))
+    column = columns[parameter]
+    tested_columns = statistics.factor(column.scaled, column.codes).columns
+    width = int(np.linalg.matrix_rank(tested_columns))
+    dependencies = design.sweep.parameters.dependencies
+    relatives = [
+        dependencies.get(parameter),
+        *(c for c, by in dependencies.items() if by == parameter),
+    ]
+    others = [
+        statistics.factor(columns[name].scaled, columns[name].codes).columns
+        for name in relatives
+        if name in columns
+    ]
+    beside = int(np.linalg.matrix_rank(np.hstack(others))) if others else 0
+    return width, n - 1 - beside - width
+
+
+def partial_power(parameter: str, design: Design, gain: float, n: int) -> float:
+    """Return the power of the partial F test where best and worst are ``gain`` SDs apart.
+
+    Numbers rise along a line; of other levels the last is ahead of all others. The noncentral F
+    distribution, at the efficiency of ranks.
+    """
+    columns, _ = read_columns(design.configs(n))
+    if parameter not in columns:
+        return 0.0
+    column = columns[parameter]
+    width, dof = dof_of(parameter, design, n)
+    if dof < FEWEST_DOF:
+        return 0.0
+    if column.scaled is None:
+        line = (column.codes == column.codes.max()).astype(np.float64)
+    else:
+        line = np.where(np.isfinite(column.scaled), column.scaled, np.nanmean(column.scaled))
+    means = [float(line[column.codes == code].mean()) for code in np.unique(column.codes)]
+    line = (line - line.mean()) / (max(means) - min(means) or 1.0)
+    squares = float(line @ line) * gain * gain * RANK_EFFICIENCY
+    return statistics.partial_power(squares, width, dof, design.sweep.alpha)
+
+
+def refuting_margin(parameter: str, design: Design) -> float:
+    """Return the margin, in SDs of a run, at which equal levels are likely shown to agree."""
+    columns, _ = read_columns(design.configs(design.n))
+    counts = np.sort(np.unique(columns[parameter].codes, return_counts=True)[1])[:2]
+    error = math.sqrt(float((1.0 / counts).sum())) if counts.size > 1 else math.inf
+    return statistics.equivalence_margin(error, dof_of(parameter, design, design.n)[1])
