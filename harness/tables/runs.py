@@ -65,7 +65,8 @@ class Reading:
     columns of the configs, constant ones too. ``groups`` has each result's values of the columns
     ``by``. ``notes`` say how the table was read, and what was left out and why. ``has_seed`` says
     that some run has a seed, ``is_ours`` that ``sweep export`` wrote the table, so that each run
-    names its sweep.
+    names its sweep. ``adaptive`` says why later runs depended on the results of earlier ones; None
+    where nothing says that they did.
     """
 
     name: str
@@ -78,6 +79,7 @@ class Reading:
     notes: tuple[str, ...]
     has_seed: bool
     is_ours: bool = False
+    adaptive: str | None = None
 
 
 def read_runs(path: Path, options: ReadOptions = NOTHING) -> Reading:
