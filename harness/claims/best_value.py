@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -22,7 +23,7 @@ from harness.claims.sweet_spot import BestInside, is_monotone
 from harness.observations.adjusted import Adjusted
 from harness.observations.columns import read_columns
 from harness.observations.levels import is_domain_end
-from harness.statistics import FEWEST_BRACKETED, Bracket, PartialTest
+from harness.statistics import FEWEST_BRACKETED, Bracket
 from harness.text import first, listed, number, p_text, parameter_name, parameter_value
 from harness.verdicts import (
     DELTA_PERF,
@@ -36,8 +37,14 @@ from harness.verdicts import (
     VerdictName,
 )
 
+if TYPE_CHECKING:
+    from harness.statistics import PartialTest
+
 FEWEST_ORDERED = 3
 """Numbers of fewer distinct values have no inside: they are compared as levels."""
+
+LONGEST = 10_000_000
+"""Whole numbers from here on are rounded like others."""
 
 MOST_LISTED = 4
 """The most levels that an answer names."""
@@ -177,8 +184,12 @@ class BestValue(ParameterClaim):
     ) -> Need:
         if bracketed.n < FEWEST_BRACKETED:
             return Need("runs", f"at least {FEWEST_BRACKETED} runs ({bracketed.n} now)")
-        end = float(ordered[-1] if shape == "rises" else ordered[0])
-        if shape in ("rises", "falls") and not is_domain_end(ordered.tolist(), end):
+        if shape in ("rises", "falls"):
+            end = float(ordered[-1] if shape == "rises" else ordered[0])
+            if is_domain_end(ordered.tolist(), end):
+                return Need(
+                    "runs", f"more runs near {written(end)}, to tell it from its neighbours"
+                )
             where = "higher" if shape == "rises" else "lower"
             return Need("parameter", f"a range of {self.parameter} that goes {where}")
         return more([statistics.size_to_decide(bracketed.n, bracketed.p_value, alpha)], bracketed.n)
@@ -225,6 +236,12 @@ def is_ordered(beside: Adjusted) -> bool:
     return np.unique(known).size >= FEWEST_ORDERED and known.size >= FEWEST_BRACKETED
 
 
+def written(value: float) -> str:
+    """Return a number of a parameter in words; a whole one with all of its digits."""
+    whole = value == round(value) and abs(value) < LONGEST
+    return parameter_value(round(value) if whole else value)
+
+
 def settled(verdict: Verdict, p_matters: float | None, alpha: float) -> Verdict:
     """Return a verdict on the best value that names no value unless the parameter matters.
 
@@ -254,7 +271,7 @@ def _shape_of(
     tested: Bracket, ordered: observations.FloatArray, alpha: float, *, same: bool
 ) -> tuple[VerdictName, Shape | None, str]:
     """Return the verdict, the shape and the answer of a bracket test along ``ordered`` values."""
-    peak = parameter_value(tested.peak)
+    peak = written(tested.peak)
     if tested.p_value <= alpha:
         return "supported", "peak inside", f"rises to about {peak} and falls beyond it"
     if same:
@@ -263,7 +280,7 @@ def _shape_of(
     if not (rises or falls):
         return "inconclusive", None, f"which value is best is not shown; best near {peak}"
     edge, name = (float(ordered[-1]), "upper") if rises else (float(ordered[0]), "lower")
-    end = parameter_value(edge)
+    end = written(edge)
     if not is_monotone(tested, ordered):
         way = f"rises to about {peak}" if rises else f"falls from about {peak} on"
         there = "no fall" if rises else "no rise"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,7 +16,6 @@ from harness.claims.design import Design, effects
 from harness.observations.adjusted import FEWEST_DOF, Adjusted, Obstacle, beside_others
 from harness.observations.columns import read_columns
 from harness.records import Span, Value
-from harness.statistics import PartialTest
 from harness.sweeps import checks
 from harness.text import first, number, p_text, parameter_name, parameter_value, plural
 from harness.verdicts import (
@@ -28,6 +28,9 @@ from harness.verdicts import (
     Pricing,
     Verdict,
 )
+
+if TYPE_CHECKING:
+    from harness.statistics import PartialTest
 
 LEVEL = 0.95
 """The confidence at which the intervals of all levels hold together."""

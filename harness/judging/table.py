@@ -156,6 +156,7 @@ def _judge(
         seed=terms.seed,
         metric=reading.metric,
         unlike=apart,
+        adaptive=reading.adaptive,
     )
     questions = questions_of(evidence, raw, terms, has_seed=reading.has_seed)
     verdicts = []

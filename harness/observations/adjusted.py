@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from harness import statistics
 from harness.observations import repeats
 from harness.observations.columns import Column, LeftOut, read_columns
 from harness.observations.sample import ById, FloatArray, Observations, observe
 from harness.records import Config, Result, Value
-from harness.statistics import AdjustedLevels, Factor, PartialTest
+
+if TYPE_CHECKING:
+    from harness.statistics import AdjustedLevels, Factor, PartialTest
 
 FEWEST_DOF = 6
 """Residual degrees of freedom below which a parameter is not tested."""
@@ -93,12 +95,7 @@ class Adjusted:
     @cached_property
     def spreads_differ(self) -> float:
         """The p value of "the spread differs between levels" (Brown–Forsythe, residuals)."""
-        codes = self.column.codes
-        parts = [self.residuals[codes == code] for code in np.unique(codes)]
-        parts = [part for part in parts if part.size > 1]
-        if len(parts) < 2:
-            return 1.0
-        return float(stats.levene(*parts, center="median").pvalue)
+        return statistics.p_spreads_differ(self.residuals, self.column.codes)
 
 
 def beside_others(
@@ -139,7 +136,7 @@ def _beside_others(
         return Obstacle(f"{parameter} does not vary among runs of equal {names}", by_design=True)
     strata = strata if crossed is None else crossed
     branches = known[giver].codes if giver else None
-    tested = statistics.factor(column.scaled, column.codes, branches).columns
+    own = statistics.factor(column.scaled, column.codes, branches)
     relatives = _relatives(parameter, given)
     factors = units.factors(given, without=(parameter, *nested))
     associated = units.associated(parameter) - set(relatives)
@@ -147,12 +144,17 @@ def _beside_others(
     order = units.order if in_order else None
     always = [factors[name] for name in linked]
     others = [one for name, one in factors.items() if name not in linked]
-    rank = np.linalg.matrix_rank(tested)
-    basis, entered = statistics.nuisance(
-        units.ranks, always, others, extra=order, spare=FEWEST_DOF + int(rank)
-    )
-    left = units.ranks.size - basis.shape[1] - int(rank)
-    if left < FEWEST_DOF:
+    left = 0
+    # Of few runs, a line along the range takes one degree of freedom less.
+    for tested in (own.columns, own.columns[:, : own.leads]):
+        rank = int(np.linalg.matrix_rank(tested))
+        basis, entered = statistics.nuisance(
+            units.ranks, always, others, extra=order, spare=FEWEST_DOF + rank
+        )
+        left = units.ranks.size - basis.shape[1] - rank
+        if left >= FEWEST_DOF:
+            break
+    else:
         beside = f" beside {', '.join(linked)}" if linked else ""
         return Obstacle(
             f"{units.ranks.size} runs leave {max(0, left)} residual degrees of freedom for "
@@ -206,7 +208,7 @@ class _Units:
     @cached_property
     def ranks(self) -> FloatArray:
         """The ranks of the metric, from 0 to 1; a diverged run ranks worst."""
-        return np.asarray((stats.rankdata(self.observed.ranked) - 0.5) / len(self.configs))
+        return statistics.rank_shares(self.observed.ranked)
 
     @cached_property
     def order(self) -> FloatArray:

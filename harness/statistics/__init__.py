@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "additive": (
-        "ENTERS AdjustedLevels Factor PartialTest adjusted_levels factor nuisance p_associated "
-        "partial_test trial_order"
+        "ASYMPTOTIC_FROM ENTERS AdjustedLevels Factor PartialTest adjusted_levels factor nuisance "
+        "p_associated p_spreads_differ partial_test rank_shares trial_order"
     ),
     "agreement": (
         "compare_means compare_spreads compare_tails matched non_inferiority skewed_paired"

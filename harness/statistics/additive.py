@@ -134,6 +134,23 @@ class AdjustedLevels:
         return float(stats.t.ppf(1 - (1 - level) / (2 * max(1, tests)), max(1, self.dof)))
 
 
+def rank_shares(outcomes: FloatArray) -> FloatArray:
+    """Return the ranks of ``outcomes`` [n], which may hold −inf, as shares from 0 to 1."""
+    return np.asarray((stats.rankdata(outcomes) - 0.5) / max(1, outcomes.size))
+
+
+def p_spreads_differ(residuals: FloatArray, codes: NDArray[np.intp]) -> float:
+    """Return the p value of "the spread of ``residuals`` [n] differs between levels ``codes`` [n]".
+
+    Brown & Forsythe (1974), JASA 69:364, over levels of at least two runs; 1 where fewer than two.
+    """
+    parts = [residuals[codes == code] for code in np.unique(codes)]
+    parts = [part for part in parts if part.size > 1]
+    if len(parts) < 2 or all(np.ptp(part) == 0.0 for part in parts):
+        return 1.0
+    return float(stats.levene(*parts, center="median").pvalue)
+
+
 def factor(
     numbers: FloatArray | None,
     codes: NDArray[np.intp],
