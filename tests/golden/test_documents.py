@@ -186,7 +186,7 @@ JUDGED = {
     "judged": "scores.csv --baseline before.csv",
     "judged_published": "scores.csv --baseline published --curves curves.csv --success-above 0.4",
     "judged_ends": "scores.csv --curves ends.csv --margin 0.01",
-    "judged_needs": "before.csv --reference batch_size=8 --inside batch_size",
+    "judged_needs": "before.csv --reference batch_size=8",
     "judged_loss": "loss.csv --metric loss --direction min --by model --baseline loss_before.csv "
     "--margin 0.05",
     "judged_worse": "before.csv --baseline scores.csv --min-gain 0.08",

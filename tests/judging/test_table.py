@@ -6,7 +6,6 @@ import pytest
 from harness.claims import STANDARD_IDS
 from harness.errors import UsageError
 from harness.judging.table import judge_table
-from harness.judging.table_questions import REST
 from harness.tables import read_runs
 from harness.verdicts import Counts
 from tests import published_broad
@@ -70,9 +69,18 @@ def test_unequal_repeats_leave_spread_tail_and_counts_unanswered(table):
 
 def test_in_a_grid_runs_are_compared_where_all_else_is_equal(table):
     _, verdicts = judged(table(grid()))
-    assert verdicts["lr_sweet_spot"].verdict == "supported"
-    assert verdicts["lr_sweet_spot"].n == 45
-    assert REST in verdicts["lr_sweet_spot"].method
+    matters, best = verdicts["matters_learning_rate"], verdicts["best_learning_rate"]
+    assert (matters.verdict, matters.n) == ("supported", 45)
+    assert "among runs that are otherwise alike" in matters.method
+    assert (best.verdict, best.n, best.effect.shape) == ("supported", 45, "peak inside")
+
+
+def test_the_standard_question_of_the_learning_rate_is_that_for_its_best_value(table):
+    """It is answered under its own name, and takes no second part in the correction."""
+    _, verdicts = judged(table(grid()))
+    standard, best = verdicts["lr_sweet_spot"], verdicts["best_learning_rate"]
+    assert (standard.verdict, standard.answer, standard.n) == (best.verdict, best.answer, best.n)
+    assert (standard.claim, standard.p_value, standard.p_holm) == ("", None, None)
 
 
 def test_a_grid_has_the_pairs_of_a_reference_value(table):
@@ -108,13 +116,13 @@ def test_an_arm_is_compared_with_its_main_runs(table):
     assert (verdicts["batch_size"].n, verdicts["batch_size"].verdict) == (14, "supported")
 
 
-def test_a_parameter_of_many_numbers_is_asked_about_and_others_by_name(table):
-    rows = [row | {"beta": i / 30, "layers": i % 4} for i, row in enumerate(runs(24))]
+def test_every_parameter_that_varies_is_asked_about(table):
+    rows = [row | {"beta": i / 30, "layers": i % 4, "width": 64} for i, row in enumerate(runs(24))]
     _, verdicts = judged(table(rows))
-    assert "beta_sweet_spot" in verdicts
-    assert "layers_sweet_spot" not in verdicts
-    _, verdicts = judged(table(rows), inside=("layers",))
-    assert "layers_sweet_spot" in verdicts
+    for parameter in ("learning_rate", "beta", "layers"):
+        assert f"matters_{parameter}" in verdicts
+        assert f"best_{parameter}" in verdicts
+    assert not {"matters_width", "best_width"} & verdicts.keys()
 
 
 def test_another_threshold_is_another_question(table):
@@ -221,9 +229,9 @@ def test_holm_corrects_over_questions_and_groups(table):
     verdicts = [
         v for group in found.groups for v in group.judgement.verdicts if v.p_value is not None
     ]
-    assert len(verdicts) == 4
+    assert len(verdicts) == 6
     smallest = min(verdicts, key=lambda verdict: verdict.p_value)
-    assert smallest.p_holm == pytest.approx(min(1.0, 4 * smallest.p_value))
+    assert smallest.p_holm == pytest.approx(min(1.0, 6 * smallest.p_value))
 
 
 @pytest.mark.parametrize(
@@ -232,7 +240,6 @@ def test_holm_corrects_over_questions_and_groups(table):
         ({"references": {"batch_sise": 8}}, "no parameter 'batch_sise' in the table"),
         ({"references": {"batch_size": 5}}, "no run has that value; the table has 12, 4, 8"),
         ({"references": {"layers": 1}}, "nothing to compare it with"),
-        ({"inside": ("betta",)}, "no parameter 'betta' in the table"),
     ],
 )
 def test_what_the_table_does_not_have_is_one_line(table, terms, said):
