@@ -142,6 +142,7 @@ class BestValue(ParameterClaim):
             verdict, answer = "supported", f"{labels[best]} is best"
         elif same and margin is not None:
             verdict, answer = "refuted", f"none is best: all agree within ±{number(margin)}"
+            left[:] = True
         elif left.all():
             answer = f"any {name} of {first(labels, MOST_LISTED)} may be the best"
         else:

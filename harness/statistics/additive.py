@@ -126,7 +126,10 @@ class AdjustedLevels:
 
     def _error(self, one: int, two: int) -> float:
         c = self.covariance
-        variance = float(c[one, one] + c[two, two] - 2 * c[one, two])
+        together = float(c[one, one] + c[two, two])
+        if not math.isfinite(together):
+            return math.inf
+        variance = together - 2 * float(c[one, two])
         return math.sqrt(variance) if variance > 0.0 else math.inf
 
     def _quantile(self, level: float, tests: int) -> float:
@@ -145,10 +148,18 @@ def p_spreads_differ(residuals: FloatArray, codes: NDArray[np.intp]) -> float:
     Brown & Forsythe (1974), JASA 69:364, over levels of at least two runs; 1 where fewer than two.
     """
     parts = [residuals[codes == code] for code in np.unique(codes)]
-    parts = [part for part in parts if part.size > 1]
-    if len(parts) < 2 or all(np.ptp(part) == 0.0 for part in parts):
+    apart = [np.abs(part - np.median(part)) for part in parts if part.size > 1]
+    n, k = sum(part.size for part in apart), len(apart)
+    if k < 2 or n <= k:
         return 1.0
-    return float(stats.levene(*parts, center="median").pvalue)
+    means = np.array([part.mean() for part in apart])
+    within = sum(float(((part - part.mean()) ** 2).sum()) for part in apart)
+    overall = float(np.concatenate(apart).mean())
+    sizes = np.array([part.size for part in apart])
+    between = float((sizes * (means - overall) ** 2).sum())
+    if within <= 1e-12 * max(between, 1e-300):
+        return 1.0
+    return float(special.fdtrc(k - 1, n - k, between / (k - 1) / (within / (n - k))))
 
 
 def factor(
