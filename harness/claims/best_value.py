@@ -98,7 +98,9 @@ class BestValue(ParameterClaim):
         assert numbers is not None
         is_set = np.isfinite(numbers)
         values, residuals = numbers[is_set], beside.residuals[is_set]
-        bracketed = statistics.bracket(values, residuals, nights.generator(evidence.seed, id))
+        bracketed = statistics.bracket(
+            values, residuals, nights.generator(evidence.seed, id), shares_null=True
+        )
         verdict, shape, answer = _shape_of(bracketed, np.sort(values), evidence.alpha, same=same)
         margin = self.margin_of(evidence)
         if shape == "flat" and margin is not None:

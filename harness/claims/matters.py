@@ -301,7 +301,7 @@ def dof_of(parameter: str, design: Design, n: int) -> tuple[int, int]:
     columns, _ = read_columns(design.configs(n))
     column = columns[parameter]
     tested_columns = statistics.factor(column.scaled, column.codes).columns
-    width = int(np.linalg.matrix_rank(tested_columns))
+    width = statistics.rank_beside(tested_columns)
     dependencies = design.sweep.parameters.dependencies
     relatives = [
         dependencies.get(parameter),
@@ -312,7 +312,7 @@ def dof_of(parameter: str, design: Design, n: int) -> tuple[int, int]:
         for name in relatives
         if name in columns
     ]
-    beside = int(np.linalg.matrix_rank(np.hstack(others))) if others else 0
+    beside = statistics.rank_beside(np.hstack(others)) if others else 0
     return width, n - 1 - beside - width
 
 

@@ -228,7 +228,8 @@ def is_monotone(tested: Bracket, ordered: observations.FloatArray) -> bool:
 
     Then the best runs lie in the last, or the first, window.
     """
-    window = statistics.smallest_window(tested.n)
+    share = statistics.smallest_window(tested.n) / tested.n  # of many runs some are tested
+    window = min(ordered.size, math.ceil(share * ordered.size))
     if tested.p_rising < tested.p_falling:
         return bool(tested.peak >= ordered[-window])
     return bool(tested.peak <= ordered[window - 1])

@@ -147,7 +147,7 @@ def _beside_others(
     left = 0
     # Of few runs, a line along the range takes one degree of freedom less.
     for tested in (own.columns, own.columns[:, : own.leads]):
-        rank = int(np.linalg.matrix_rank(tested))
+        rank = statistics.rank_beside(tested)
         basis, entered = statistics.nuisance(
             units.ranks, always, others, extra=order, spare=FEWEST_DOF + rank
         )
@@ -161,8 +161,7 @@ def _beside_others(
             f"{parameter}{beside}; it takes {FEWEST_DOF}",
             runs=units.ranks.size - left + FEWEST_DOF,
         )
-    alone = np.linalg.matrix_rank(np.hstack([basis, tested]), tol=1e-7) - basis.shape[1]
-    if alone < 1:
+    if statistics.rank_beside(tested, basis) < 1:
         names = " and ".join(linked)
         return Obstacle(f"{parameter} is given by {names}: it never varies alone", by_design=True)
     return Adjusted(
@@ -283,16 +282,31 @@ def _crossed(sample: ById, parameter: str) -> NDArray[np.intp] | None:
     Repeats of a configuration share what is its own, and count once. Where runs are crossed, that
     is shared by the levels of the parameter, and repeats are runs like others.
     """
-    final = observe(sample.results).final
-    rest: dict[Config, set[Value]] = {}
-    others = [result.run.config.without(parameter) for result in final]
-    for config, result in zip(others, final, strict=True):
-        rest.setdefault(config, set()).add(result.run.config.get(parameter))
-    alike = sum(len(rest[config]) > 1 for config in others)
-    if alike < CROSSED * len(final):
+    values = _hashed(sample)
+    if parameter not in values:
         return None
-    numbers = {config: number for number, config in enumerate(rest)}
-    return np.array([numbers[config] for config in others])
+    own = values[parameter]
+    _, rest = np.unique(sum(values.values()) - own, return_inverse=True)
+    rest = rest.ravel()
+    distinct = np.unique(np.stack([rest, own.astype(np.int64)], axis=1), axis=0)
+    several = np.bincount(distinct[:, 0]) > 1
+    if several[rest].sum() < CROSSED * rest.size:
+        return None
+    return np.asarray(rest)
+
+
+@lru_cache(maxsize=8)
+def _hashed(sample: ById) -> dict[str, NDArray[np.uint64]]:
+    """Return a random number for each value of each parameter [n]: sums tell configs apart."""
+    configs = [result.run.config for result in observe(sample.results).final]
+    rng = np.random.default_rng(0)
+    found = {}
+    for name in dict.fromkeys(name for config in configs for name in config):
+        codes: dict[Value, int] = {}
+        numbers = [codes.setdefault(config.get(name), len(codes)) for config in configs]
+        drawn = rng.integers(2**63, size=len(codes), dtype=np.uint64)
+        found[name] = drawn[np.array(numbers, dtype=np.intp)]
+    return found
 
 
 def _relatives(parameter: str, given: Mapping[str, str]) -> list[str]:

@@ -23,7 +23,7 @@ from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special, stats
+from scipy import linalg, special, stats
 
 from harness.statistics.estimates import chunks
 from harness.statistics.groups import one_hot, parts_of
@@ -45,6 +45,9 @@ _MOST_PRODUCTS = 20_000_000
 """The most numbers in all products together: of many runs, those of few columns are tried."""
 
 _TINY = 1e-9
+
+_ROUNDING = 1e-7
+"""What is left of columns that others span, beside their length, is rounding up to here."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -263,6 +266,12 @@ def nuisance(
     ]
     weights = [1.0] * len(mains) + [float(len(products))] * len(products)
     return _forward(ranks, basis, [*mains, *products], np.array(weights), room)
+
+
+def rank_beside(tested: FloatArray, basis: FloatArray | None = None) -> int:
+    """Return the rank of the columns ``tested`` [n, d], or of what ``basis`` [n, q] leaves."""
+    left = tested if basis is None else tested - basis @ (basis.T @ tested)
+    return int(_basis(left, of=tested).shape[1])
 
 
 def partial_test(
@@ -494,9 +503,12 @@ def _basis(columns: FloatArray, of: FloatArray | None = None) -> FloatArray:
 
     What is left of the columns ``of`` by rounding does not count.
     """
-    left, sizes, _ = np.linalg.svd(columns, full_matrices=False)
-    scale = np.linalg.norm(columns if of is None else of, ord="fro")
-    return np.asarray(left[:, sizes > 1e-7 * max(float(scale), 1e-300)])
+    if columns.shape[1] == 0:
+        return columns
+    left, upper, _ = linalg.qr(columns, mode="economic", pivoting=True, check_finite=False)
+    scale = float(np.linalg.norm(columns if of is None else of))
+    rank = int((np.abs(np.diag(upper)) > _ROUNDING * max(scale, 1e-300)).sum())
+    return np.ascontiguousarray(left[:, :rank])
 
 
 def _gram(cross: FloatArray) -> FloatArray:

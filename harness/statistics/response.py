@@ -19,6 +19,7 @@ from __future__ import annotations
 import math
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import combinations
 from typing import Any
 
@@ -31,6 +32,9 @@ from harness.statistics.estimates import chunks
 from harness.statistics.values import Bracket, FloatArray, as_values, check_margin
 
 Ranks = NDArray[np.int8] | NDArray[np.int16]
+
+HARDLY_TIED = 0.8
+"""The share of distinct values from which ties may be broken at random."""
 
 MAX_RUNS = 500
 """The most runs of the bracket test, which compares every pair in every permutation."""
@@ -49,6 +53,8 @@ def bracket(
     rng: np.random.Generator,
     blocks: Sequence[Hashable] | None = None,
     resamples: int = 1999,
+    *,
+    shares_null: bool = False,
 ) -> Bracket:
     """Test whether ``outcomes`` rise to, and fall from, a best value of ``values`` (each [n]).
 
@@ -56,6 +62,9 @@ def bracket(
     one block are compared, and outcomes are permuted within blocks. A window never parts runs of
     equal value. Both p values are 1 where no window fits. If there are more than 500 runs, 500 at
     even ranks along the range are taken.
+
+    With ``shares_null``, for many parameters of the same runs, few ties are broken at random; the
+    permutations are then the same for all samples of a size, and are drawn once.
     """
     x = as_values(values)
     y = np.asarray(outcomes, dtype=np.float64)
@@ -63,6 +72,8 @@ def bracket(
         raise ValueError(f"outcomes must be {x.size} numbers, got shape {y.shape}")
     label, order = _labels(blocks, x.size), _along(x)
     x, y = x[order], y[order]
+    if shares_null and blocks is None and min(map(_distinct, (x, y))) >= HARDLY_TIED * x.size:
+        return _with_shared_null(x, y, rng, resamples)
     windows = _Windows.of(x, label[order])
     if windows is None:
         return Bracket(1.0, 1.0, math.nan, math.nan, _peak(x, y), x.size)
@@ -78,6 +89,48 @@ def bracket(
         peak=_peak(x, y),
         n=x.size,
     )
+
+
+def _with_shared_null(
+    x: FloatArray, y: FloatArray, rng: np.random.Generator, resamples: int
+) -> Bracket:
+    """Return the bracket test of ``x`` in order and ``y`` (each [n]), with few ties broken."""
+    places = np.lexsort((rng.random(x.size), x))
+    ranks = np.empty(x.size, dtype=np.intp)
+    ranks[np.lexsort((rng.random(x.size), y[places]))] = np.arange(x.size)
+    windows = _untied(x.size)
+    if windows is None:
+        return Bracket(1.0, 1.0, math.nan, math.nan, _peak(x, y), x.size)
+    seen = _ranks(ranks)[None, :]
+    rising, falling = windows.scores(seen)
+    reached = _shared_null(x.size, resamples) >= windows.largest(seen) - 1e-9
+    p_rising, p_falling = (1 + reached.sum(axis=0)) / (resamples + 1)
+    return Bracket(
+        p_rising=float(p_rising),
+        p_falling=float(p_falling),
+        rising_to=float(x[windows.ends[int(rising[0].argmax())]]),
+        falling_from=float(x[windows.starts[int(falling[0].argmax())]]),
+        peak=_peak(x, y),
+        n=x.size,
+    )
+
+
+@lru_cache(maxsize=8)
+def _untied(n: int) -> _Windows | None:
+    """Return the windows of n runs without ties."""
+    return _Windows.of(np.arange(n, dtype=np.float64), np.zeros(n, dtype=np.intp))
+
+
+@lru_cache(maxsize=8)
+def _shared_null(n: int, resamples: int) -> FloatArray:
+    """Return the largest z of rising and of falling [resamples, 2] of n runs without ties."""
+    windows = _untied(n)
+    assert windows is not None
+    return windows.drawn(_ranks(np.arange(n)), resamples, np.random.default_rng([n, resamples]))
+
+
+def _distinct(values: FloatArray) -> int:
+    return int(np.unique(values).size)
 
 
 def bracket_p_values(
