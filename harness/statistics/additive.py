@@ -41,8 +41,8 @@ _ENOUGH = 30
 _WIDEST = 12
 """The most columns of a product of two parameters."""
 
-_MOST_PRODUCTS = 20_000_000
-"""The most numbers in all products together: of many runs, those of few columns are tried."""
+_MOST_SELECTED = 5_000
+"""The most runs on which it is found what enters the model."""
 
 _TINY = 1e-9
 
@@ -251,21 +251,30 @@ def nuisance(
     if extra is not None:
         fixed.append(extra)
     basis = _basis(np.hstack(fixed))
-    room = min(n // 4, n - basis.shape[1] - spare)
+    # Which terms enter may be found on some of many runs: X is not looked at.
+    few = np.linspace(0, n - 1, min(n, _MOST_SELECTED)).round().astype(np.intp)
+    room = min(few.size // 4, n - basis.shape[1] - spare)
     if room < 1:
         return basis, 0
-    mains = [one.columns for one in others]
+    mains = [(one.columns,) for one in others]
     leading = [one.columns[:, : one.leads] for one in (*always, *others)]
-    pairs = sorted(combinations(leading, 2), key=lambda pair: pair[0].shape[1] * pair[1].shape[1])
-    widths = [one.shape[1] * two.shape[1] for one, two in pairs]
-    fit = (np.array(widths) <= _WIDEST) & (n * np.cumsum(widths) <= _MOST_PRODUCTS)
-    products = [
-        (one[:, :, None] * two[:, None, :]).reshape(n, -1)
-        for (one, two), fits in zip(pairs, fit, strict=True)
-        if fits
+    pairs = [
+        (one, two)
+        for one, two in combinations(leading, 2)
+        if one.shape[1] * two.shape[1] <= _WIDEST
     ]
-    weights = [1.0] * len(mains) + [float(len(products))] * len(products)
-    return _forward(ranks, basis, [*mains, *products], np.array(weights), room)
+    weights = np.array([1.0] * len(mains) + [float(len(pairs))] * len(pairs))
+    terms = [_product(*(columns[few] for columns in term)) for term in (*mains, *pairs)]
+    entered = _forward(ranks[few], _basis(np.hstack(fixed)[few]), terms, weights, room)
+    every = (*mains, *pairs)
+    return _basis(np.hstack([basis, *(_product(*every[place]) for place in entered)])), len(entered)
+
+
+def _product(one: FloatArray, two: FloatArray | None = None) -> FloatArray:
+    """Return the products [n, d · e] of the columns [n, d] and [n, e] of two parameters."""
+    if two is None:
+        return one
+    return np.asarray((one[:, :, None] * two[:, None, :]).reshape(one.shape[0], -1))
 
 
 def rank_beside(tested: FloatArray, basis: FloatArray | None = None) -> int:
@@ -349,9 +358,12 @@ def _forward(
     terms: Sequence[FloatArray],
     weights: FloatArray,
     room: int,
-) -> tuple[FloatArray, int]:
-    """Enter ``terms`` (each [n, d]) forward; see `nuisance`. A p value counts ``weights`` times."""
-    n, entered = ranks.size, 0
+) -> list[int]:
+    """Return which of ``terms`` (each [n, d]) enter forward; see `nuisance`.
+
+    A term's p value counts ``weights`` times.
+    """
+    n, entered = ranks.size, list[int]()
     residuals = ranks - basis @ (basis.T @ ranks)
     by_width: dict[int, list[int]] = {}
     for place, term in enumerate(terms):
@@ -387,12 +399,13 @@ def _forward(
         added = _basis(groups[width][1][place])
         basis = np.hstack([basis, added])
         residuals = residuals - added @ (added.T @ residuals)
-        room, entered = room - added.shape[1], entered + 1
+        room -= added.shape[1]
+        entered.append(int(groups[width][0][place]))
         groups = {
             key: (places, stack - added @ (added.T @ stack))
             for key, (places, stack) in groups.items()
         }
-    return basis, entered
+    return entered
 
 
 def _explained(
