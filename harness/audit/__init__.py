@@ -39,17 +39,28 @@ def audit(
     declared_runs: int | None = None,
     declared_arms: Collection[str] | None = None,
     post_hoc: Collection[str] = (),
+    best_asked: Collection[str] = (),
 ) -> tuple[Finding, ...]:
     """Find what to know about a sweep before believing its verdicts.
 
     ``questions`` are the sweep's claims by id. ``given`` names the parameter that another's values
     depend on by the declaration of the space. ``planned_runs`` are the main runs asked for,
     ``declared_runs`` and ``declared_arms`` what the sweep declares (arms None for a table, which
-    declares nothing). ``post_hoc`` are the ids of questions that changed after data existed. An
-    equal seed gives equal findings; errors come first.
+    declares nothing). ``post_hoc`` are the ids of questions that changed after data existed.
+    ``best_asked`` are the parameters whose best value a question is about: its answer says where
+    that lies, and no finding repeats it. An equal seed gives equal findings; errors come first.
     """
     asked, given = questions or {}, given or {}
-    view = View(evidence, asked, given, planned_runs, declared_runs, declared_arms, post_hoc)
+    view = View(
+        evidence,
+        asked,
+        given,
+        planned_runs,
+        declared_runs,
+        declared_arms,
+        post_hoc,
+        best_asked,
+    )
     checks: tuple[Callable[[View], Iterator[Finding]], ...] = (
         measurement.degenerate_metric,
         measurement.placebo_moved,
