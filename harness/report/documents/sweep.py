@@ -26,6 +26,7 @@ from harness.report.documents.sweep_runs import (
     runs_section,
     unfinished_section,
 )
+from harness.report.documents.summary import summary
 from harness.report.figures import Side
 from harness.report.model import Report
 from harness.statistics import Estimate
@@ -72,6 +73,7 @@ def document(report: Report) -> Document:
         sections=sections,
         warning=warning(report),
         digits=digits,
+        summary=summary([report]),
     )
 
 
