@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
 from harness.audit import conditions, design, measurement
 from harness.audit.view import View, errors_first
 from harness.protocols import Claim
-from harness.verdicts import Evidence, Finding
+from harness.verdicts import Evidence, Finding, Verdict
 
-__all__ = ["CODES", "audit"]
+__all__ = ["CODES", "audit", "best_asked"]
 
 CODES = (
     "confounded",
@@ -28,6 +28,12 @@ CODES = (
     "scaled_down",
 )
 """The codes of all findings."""
+
+
+def best_asked(verdicts: Iterable[Verdict]) -> frozenset[str]:
+    """Return the parameters of which one of ``verdicts`` says where their best value lies."""
+    effects = (verdict.effect for verdict in verdicts)
+    return frozenset(e.parameter for e in effects if e and e.asks == "best" and e.levels)
 
 
 def audit(

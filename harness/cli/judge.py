@@ -178,9 +178,7 @@ def _print(
     from harness.report.renderers import terminal
 
     if len(reports) == 1:
-        text = terminal.render(
-            reports[0][1], common.width(), colour=common.colour(), preface=lines
-        )
+        text = terminal.render(reports[0][1], common.width(), colour=common.colour(), preface=lines)
         print(text, end="")
         return
     common.print_summary(answer)

@@ -68,7 +68,7 @@ def run(options: argparse.Namespace) -> int:
         report_folder,
         smoke_folder,
     )
-    from harness.report.documents.sweep import document
+    from harness.report.documents.summary import summary
     from harness.report.model import build
     from harness.report.renderers import as_json, terminal
     from harness.report.renderers.write import remove_superseded, write_reference, write_report
@@ -95,7 +95,7 @@ def run(options: argparse.Namespace) -> int:
     if options.json:
         common.print_ascii(as_json.render(report))
     elif options.brief:
-        common.print_summary(document(report).summary)
+        common.print_summary(summary([report]))
     else:
         print(terminal.render(report, common.width(), colour=common.colour()), end="")
         print()

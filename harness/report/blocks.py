@@ -155,9 +155,9 @@ def grouped(rows: Iterable[tuple[str, ...]]) -> tuple[tuple[str, ...], ...]:
 class Document:
     """A headline and sections.
 
-    The ``summary`` comes first: the answer in at most five lines. Then the ``preface``: lines on
-    how the runs were read; then the ``warning``, and the headline. ``digits`` writes the numbers of
-    pictures.
+    The ``summary`` comes first, the answer in at most five lines, below a ``warning``. Then come
+    the ``preface``, lines on how the runs were read, and the headline. ``digits`` writes the numbers
+    of pictures.
     """
 
     headline: str

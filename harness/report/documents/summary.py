@@ -63,9 +63,7 @@ def summary(reports: Sequence[Report], groups: Sequence[str] = ()) -> tuple[str,
 
 def is_shown(verdict: Verdict, alpha: float) -> bool:
     """Return whether a claim is supported by Holm's p at level ``alpha``."""
-    return (
-        verdict.verdict == "supported" and verdict.p_holm is not None and verdict.p_holm <= alpha
-    )
+    return verdict.verdict == "supported" and verdict.p_holm is not None and verdict.p_holm <= alpha
 
 
 def that_matter(report: Report) -> list[Verdict]:
@@ -209,9 +207,7 @@ def _not_known(report: Report) -> str:
     if others:
         parts.append(_some(v.id for v in others))
     needs = Counter(
-        str(need)
-        for verdict in (*others, *impossible, *undecided)
-        for need in verdict.needs[:1]
+        str(need) for verdict in (*others, *impossible, *undecided) for need in verdict.needs[:1]
     )
     if parts and needs:
         parts.append(f"needs {needs.most_common(1)[0][0]}")

@@ -247,7 +247,7 @@ def _questions(report: Report) -> tuple[Block, ...]:
     left_out = [verdict.id for verdict in report.verdicts if not verdict.claim]
     blocks: list[Block] = []
     if left_out:
-        blocks.append(Text(f"Not asked of this sweep: {', '.join(left_out)}."))
+        blocks.append(Text(f"Not asked: {', '.join(left_out)}."))
     if verdicts:
         blocks.append(Verdicts(_verdict_table(verdicts), verdicts))
     return tuple(blocks)

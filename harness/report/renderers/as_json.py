@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.judging.reference import SCHEMA
 from harness.records import Result, Span, finite
-from harness.report.documents.sweep import document
+from harness.report.documents.summary import summary
 from harness.report.model import Report
 from harness.verdicts import NotNeeded, ParameterEffect, Regressions, Verdict
 
@@ -52,8 +52,9 @@ def as_data(report: Report) -> dict[str, Any]:
 def _around(report: Report, runs: list[dict[str, Any]]) -> dict[str, Any]:
     return {
         "schema": SCHEMA,
-        "summary": list(document(report).summary),
-        **picked(report, "sweep baseline baseline_read scaled_down complete missing"),
+        **picked(report, "sweep baseline"),
+        "summary": list(summary([report])),
+        **picked(report, "baseline_read scaled_down complete missing"),
         "answered_early": report.not_needed and _answered_early(report.not_needed),
         "environment": plain(report.environment),
         "conditions": report.conditions

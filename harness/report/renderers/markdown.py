@@ -30,9 +30,10 @@ SPECIAL = r"\`*_{}[]<>#|~"
 def render(report: Report) -> str:
     """Return the report as Markdown: the answers, then the questions, then all else."""
     page = document(report)
-    parts = [f"# {_text(page.headline)}", "\n".join(f"- {line}" for line in _summary(page))]
+    parts = [f"# {_text(page.headline)}"]
     if page.warning:
         parts.append(f"> **{_text(page.warning)}**")
+    parts.append("\n".join(f"- {line}" for line in _summary(page)))
     if answers := _answers(one for one in report.asked if one.effect is None):
         parts.append("\n".join(answers))
     for section in page.questions_first:

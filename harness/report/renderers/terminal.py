@@ -66,6 +66,8 @@ def render_document(page: Document, width: int = 80, *, colour: bool = False) ->
 
 
 def _lines(page: Document, width: int, colour: bool) -> Iterator[str]:
+    if page.warning:
+        yield from wrap(page.warning, width)
     if page.summary:
         yield from summary_text(page.summary, width, colour=colour).splitlines()
         yield ""
@@ -73,8 +75,6 @@ def _lines(page: Document, width: int, colour: bool) -> Iterator[str]:
         yield from wrap(line, width, hanging=2)
     if page.preface:
         yield ""
-    if page.warning:
-        yield from wrap(page.warning, width)
     yield from wrap(page.headline, width)
     for section in page.sections:
         yield ""
