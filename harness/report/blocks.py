@@ -156,8 +156,8 @@ class Document:
     """A headline and sections.
 
     The ``summary`` comes first, the answer in at most five lines, below a ``warning``. Then come
-    the ``preface``, lines on how the runs were read, and the headline. ``digits`` writes the numbers
-    of pictures.
+    the ``preface``, lines on how the runs were read, and the headline. ``digits`` writes the
+    numbers of pictures.
     """
 
     headline: str

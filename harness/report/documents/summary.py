@@ -174,20 +174,24 @@ def _value(verdict: Verdict) -> str:
     if effect is None or not effect.levels:
         return ""
     beyond = " or beyond" if any(need.kind == "parameter" for need in verdict.needs) else ""
-    ends = sorted(level_ends(effect)) if effect.shape in ("rises", "falls") else []
+    ends = level_ends(effect)
     if effect.shape == "rises" and ends:
-        return f"{parameter_value(ends[-1])}{beyond}, better all the way up"
-    if effect.shape == "falls" and ends:
-        return f"{parameter_value(ends[0])}{beyond}, better all the way down"
-    if effect.shape == "peak inside" and verdict.unit == "parameter" and verdict.estimate:
-        return f"near {parameter_value(verdict.estimate)}, inside its range"
-    if effect.shape == "flat":
-        return "any, flat along its range"
-    may = [level for level in effect.levels if level.may_be_best]
-    if len(may) == len(effect.levels):
+        told = f"{parameter_value(max(ends))}{beyond}, better all the way up"
+    elif effect.shape == "falls" and ends:
+        told = f"{parameter_value(min(ends))}{beyond}, better all the way down"
+    elif effect.shape == "peak inside" and verdict.estimate is not None:
+        told = f"near {parameter_value(verdict.estimate)}, inside its range"
+    else:
+        told = _of_levels(effect)
+    return told
+
+
+def _of_levels(effect: ParameterEffect) -> str:
+    """Return the levels that may be the best."""
+    names = [level_text(level.level) for level in effect.levels if level.may_be_best]
+    if len(names) == len(effect.levels):
         top = max(effect.levels, key=lambda level: level.mean)
         return f"{level_text(top.level)} leads, not shown to be best"
-    names = [level_text(level.level) for level in may]
     if len(names) <= MOST_LEVELS:
         return listed(names, "or")
     return f"one of {first(names, MOST_LEVELS)}"

@@ -19,6 +19,7 @@ from harness.report.blocks import (
     Verdicts,
     filled,
 )
+from harness.report.documents.summary import summary
 from harness.report.documents.sweep_runs import (
     arms_blocks,
     curve_blocks,
@@ -26,7 +27,6 @@ from harness.report.documents.sweep_runs import (
     runs_section,
     unfinished_section,
 )
-from harness.report.documents.summary import summary
 from harness.report.figures import Side
 from harness.report.model import Report
 from harness.statistics import Estimate

@@ -15,8 +15,8 @@ PAGE = """\
 <header>
 {% if page.warning %}<p class="warning">{{ page.warning }}</p>{% endif %}
 <h1>{{ sweep }}</h1>
-{% if page.summary %}<ul class="summary">{% for label, text in page.summary %}<li><b>{{ label }}</b> \
-{{ text }}</li>{% endfor %}</ul>{% endif %}
+{% if page.summary %}<ul class="summary">{% for label, text in page.summary %}
+<li><b>{{ label }}</b> {{ text }}</li>{% endfor %}</ul>{% endif %}
 <p class="tally">{% for word, number in tally %}<span class="verdict {{ word|kind }}">\
 {{ number }} {{ word }}</span> {% endfor %}</p>
 </header>
