@@ -21,6 +21,8 @@ CODES = (
     "null_success_rule",
     "edge_optimum",
     "survivorship",
+    "outlier",
+    "adaptive_design",
     "mixed_conditions",
     "post_hoc",
     "annealed_window",
@@ -80,6 +82,8 @@ def audit(
         measurement.null_success_rule,
         design.edge_optimum,
         design.survivorship,
+        measurement.outlier,
+        conditions.adaptive_design,
         conditions.annealed_window,
         conditions.post_hoc,
     )

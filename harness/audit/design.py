@@ -12,13 +12,16 @@ from harness import statistics
 from harness.audit.view import ALARM, View, columns_of, numeric
 from harness.observations.levels import RANGE_FROM, in_order, levels_of
 from harness.records import Value
-from harness.text import in_words
+from harness.text import first, in_words
 from harness.verdicts import Finding
 
 FAILED = ("failed", "timeout", "oom", "crashed")
 
 
 FEW_DRAWS = 199
+
+NAMED = 3
+"""The most parameters that a finding names in brief."""
 
 
 def confounded(view: View) -> Iterator[Finding]:
@@ -79,6 +82,7 @@ def _pair(
         "the effect of one cannot be told from that of the other, so a share of either among "
         "the best runs says nothing by itself",
         (effect, cause),
+        f"{effect} depends on {cause}",
     )
 
 
@@ -92,6 +96,7 @@ def _group(names: Sequence[str], strengths: Mapping[tuple[str, str], float]) -> 
         f"{min(strengths.values()):.2f}): the effect of one cannot be told from that of the "
         "others, so a share of any among the best runs says nothing by itself",
         tuple(names),
+        f"{in_words(len(names))} parameters go together ({first(names, NAMED)})",
     )
 
 
@@ -133,6 +138,7 @@ def edge_optimum(view: View) -> Iterator[Finding]:
             f"{view.metric} gets better towards the {end} end of {name} ({value:.3g}), and no "
             "decline is shown there: the best may lie at that edge or beyond it; widen the range",
             (name,),
+            f"better towards the {end} end of {name}",
         )
 
 
@@ -161,7 +167,8 @@ def survivorship(view: View) -> Iterator[Finding]:
             where.append(name)
             text += f"; the others lie at {side} {name} (median {np.median(values[kept:]):.3g} "
             text += f"against {np.median(values[:kept]):.3g}), so the survivors flatter that end"
-    yield Finding("survivorship", "warning", text, tuple(where))
+    brief = f"{' and '.join(kinds)} of {len(view.evidence.runs)} runs"
+    yield Finding("survivorship", "warning", text, tuple(where), brief)
 
 
 def _implied(name: str, causes: list[Value], effects: list[Value]) -> str:
