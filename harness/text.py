@@ -16,6 +16,11 @@ HUGE = 1e9
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
+_WORDS = (
+    *("zero", "one", "two", "three", "four", "five", "six"),
+    *("seven", "eight", "nine", "ten", "eleven", "twelve"),
+)
+
 NONE = "–"
 """Written in place of a missing number."""
 
@@ -141,6 +146,11 @@ def interval(of: Interval, *, percent: bool = False) -> str:
 def plural(number: int, one: str, many: str | None = None) -> str:
     """Return ``1 run`` or ``24 runs``."""
     return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def in_words(number: int) -> str:
+    """Return a small number as a word: ``nine``; from 13 on in digits."""
+    return _WORDS[number] if number < len(_WORDS) else f"{number:,}"
 
 
 def duration(seconds: float | None) -> str:

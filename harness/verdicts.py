@@ -398,12 +398,13 @@ class Regressions:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something the audit found about the sweep itself."""
+    """Something the audit found about the sweep itself; ``brief`` is the message in a few words."""
 
     code: str
     severity: Literal["info", "warning", "error"]
     message: str
     parameters: tuple[str, ...] = ()
+    brief: str = ""
 
 
 @dataclass(frozen=True, eq=False)

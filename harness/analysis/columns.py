@@ -28,14 +28,12 @@ def find_associations(
 
     ``given`` names the parameter that another's values depend on by declaration.
     """
-    pairs = list(itertools.combinations(columns, 2))
     associations: dict[str, list[Association]] = {name: [] for name in columns}
-    for one, two in pairs:
+    together = statistics.go_together([column.codes for column in columns.values()], rng)
+    for (i, one), (j, two) in itertools.combinations(enumerate(columns), 2):
         by_design = given.get(one) == two or given.get(two) == one
-        codes = columns[one].codes, columns[two].codes
-        strength, found = statistics.go_together(*codes, rng, len(pairs))
-        if not (by_design or found):
-            continue
-        associations[one].append(Association(two, strength, by_design))
-        associations[two].append(Association(one, strength, by_design))
+        if by_design or together.shown[i, j]:
+            strength = float(together.strength[i, j])
+            associations[one].append(Association(two, strength, by_design))
+            associations[two].append(Association(one, strength, by_design))
     return {name: tuple(found) for name, found in associations.items()}

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
 from harness.audit import conditions, design, measurement
 from harness.audit.view import View, errors_first
 from harness.protocols import Claim
-from harness.verdicts import Evidence, Finding
+from harness.verdicts import Evidence, Finding, Verdict
 
-__all__ = ["CODES", "audit"]
+__all__ = ["CODES", "audit", "best_asked"]
 
 CODES = (
     "confounded",
@@ -21,6 +21,8 @@ CODES = (
     "null_success_rule",
     "edge_optimum",
     "survivorship",
+    "outlier",
+    "adaptive_design",
     "mixed_conditions",
     "post_hoc",
     "annealed_window",
@@ -28,6 +30,12 @@ CODES = (
     "scaled_down",
 )
 """The codes of all findings."""
+
+
+def best_asked(verdicts: Iterable[Verdict]) -> frozenset[str]:
+    """Return the parameters of which one of ``verdicts`` says where their best value lies."""
+    effects = (verdict.effect for verdict in verdicts)
+    return frozenset(e.parameter for e in effects if e and e.asks == "best" and e.levels)
 
 
 def audit(
@@ -39,17 +47,28 @@ def audit(
     declared_runs: int | None = None,
     declared_arms: Collection[str] | None = None,
     post_hoc: Collection[str] = (),
+    best_asked: Collection[str] = (),
 ) -> tuple[Finding, ...]:
     """Find what to know about a sweep before believing its verdicts.
 
     ``questions`` are the sweep's claims by id. ``given`` names the parameter that another's values
     depend on by the declaration of the space. ``planned_runs`` are the main runs asked for,
     ``declared_runs`` and ``declared_arms`` what the sweep declares (arms None for a table, which
-    declares nothing). ``post_hoc`` are the ids of questions that changed after data existed. An
-    equal seed gives equal findings; errors come first.
+    declares nothing). ``post_hoc`` are the ids of questions that changed after data existed.
+    ``best_asked`` are the parameters whose best value a question is about: its answer says where
+    that lies, and no finding repeats it. An equal seed gives equal findings; errors come first.
     """
     asked, given = questions or {}, given or {}
-    view = View(evidence, asked, given, planned_runs, declared_runs, declared_arms, post_hoc)
+    view = View(
+        evidence,
+        asked,
+        given,
+        planned_runs,
+        declared_runs,
+        declared_arms,
+        post_hoc,
+        best_asked,
+    )
     checks: tuple[Callable[[View], Iterator[Finding]], ...] = (
         measurement.degenerate_metric,
         measurement.placebo_moved,
@@ -63,6 +82,8 @@ def audit(
         measurement.null_success_rule,
         design.edge_optimum,
         design.survivorship,
+        measurement.outlier,
+        conditions.adaptive_design,
         conditions.annealed_window,
         conditions.post_hoc,
     )

@@ -12,6 +12,8 @@ from harness.text import listed
 from harness.training.backends import BACKENDS
 from harness.verdicts import Baseline, Finding
 
+_UNLIKE = "not all runs are alike"
+
 HALF = 12
 """The runs with half of the steps that a finding suggests."""
 
@@ -43,11 +45,15 @@ def scaled_down(view: View) -> Iterator[Finding]:
 def mixed_conditions(view: View) -> Iterator[Finding]:
     runs, evidence = view.observed.final, view.evidence
     for text in observations.mixed(runs):
-        yield _mixed(f"runs of this sweep differ in {text}: pooling them mixes two experiments")
+        yield _mixed(
+            f"runs of this sweep differ in {text}: pooling them mixes two experiments", _UNLIKE
+        )
     for name, results in evidence.arms.items():
         differences = observations.mismatched(runs, results, steps=name != "half")
         if differences:
-            yield _mixed(f"the arm {name} is not like the main runs: {'; '.join(differences)}")
+            yield _mixed(
+                f"the arm {name} is not like the main runs: {'; '.join(differences)}", _UNLIKE
+            )
     if isinstance(evidence.baseline, Baseline):
         differences = observations.mismatched(runs, evidence.baseline.results)
         other = observations.observe(evidence.baseline.results)
@@ -58,10 +64,24 @@ def mixed_conditions(view: View) -> Iterator[Finding]:
             yield _mixed(
                 f"the baseline {evidence.baseline.name} is not like for like: "
                 f"{'; '.join(differences)}; a difference may come from these"
-                + _same_backend(view, evidence.baseline)
+                + _same_backend(view, evidence.baseline),
+                "the baseline is not like for like",
             )
         yield from _imported(evidence.baseline)
         yield from _unstated(view, evidence.baseline)
+
+
+def adaptive_design(view: View) -> Iterator[Finding]:
+    if view.evidence.adaptive is not None:
+        yield Finding(
+            "adaptive_design",
+            "warning",
+            f"{view.evidence.adaptive}: what a run tried depends on the results of earlier ones, "
+            "so this is no random sample of the space. The place of a run in their order is held "
+            "equal where a parameter is tested; means, success rates and spreads tell of the "
+            "search, not of the space",
+            brief="later runs depended on earlier results",
+        )
 
 
 def annealed_window(view: View) -> Iterator[Finding]:
@@ -94,6 +114,7 @@ def annealing(
                 if half
                 else f"; runs given half of the steps separate the two{how}"
             ),
+            brief=f"{name}: a gain may be annealing",
         )
 
 
@@ -104,6 +125,7 @@ def post_hoc(view: View) -> Iterator[Finding]:
             "warning",
             f"{name} changed after data existed: its verdict is a suggestion for the next sweep, "
             "not a test",
+            brief=f"{name} changed after data existed",
         )
 
 
@@ -117,7 +139,8 @@ def _unstated(view: View, baseline: Baseline) -> Iterator[Finding]:
         if names := observations.unstated(one, other):
             yield _mixed(
                 f"{table} states no {listed(names, 'or')}: whether the two are like for like is "
-                "not known"
+                "not known",
+                "the baseline may not be like for like",
             )
 
 
@@ -149,5 +172,5 @@ def _same_backend(view: View, baseline: Baseline) -> str:
     return f" (to train both by one backend: --sweep {names} --sweep-backend {ours.pop()})"
 
 
-def _mixed(message: str) -> Finding:
-    return Finding("mixed_conditions", "warning", message)
+def _mixed(message: str, brief: str) -> Finding:
+    return Finding("mixed_conditions", "warning", message, brief=brief)

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import combinations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from harness import statistics
 from harness.audit.view import ALARM, View, columns_of, numeric
 from harness.observations.levels import RANGE_FROM, in_order, levels_of
 from harness.records import Value
+from harness.text import first, in_words
 from harness.verdicts import Finding
 
 FAILED = ("failed", "timeout", "oom", "crashed")
+
+
+FEW_DRAWS = 199
+
+NAMED = 3
+"""The most parameters that a finding names in brief."""
 
 
 def confounded(view: View) -> Iterator[Finding]:
@@ -23,33 +31,73 @@ def confounded(view: View) -> Iterator[Finding]:
 def confounding(
     columns: Mapping[str, list[Value]], given: Mapping[str, str], rng: np.random.Generator
 ) -> Iterator[Finding]:
-    """Find the pairs of parameters that go together, by declaration or in the runs.
+    """Find the groups of parameters that go together, by declaration or in the runs.
 
     ``columns`` are the values [n] of each parameter; ``given`` names the parameter that another's
-    values depend on by declaration.
+    values depend on by declaration. A group has every parameter that goes with another one of it.
     """
     levels = {
         name: found.codes
         for name, values in columns.items()
         if (found := levels_of(values)) is not None
     }
-    pairs = list(combinations(levels, 2))
-    for one, two in pairs:
-        by_design = given.get(one) == two or given.get(two) == one
-        _, together = statistics.go_together(levels[one], levels[two], rng, len(pairs))
-        if not (by_design or together):
-            continue
-        cause, effect = (two, one) if given.get(one) == two else (one, two)
-        if not by_design and np.unique(levels[cause]).size > np.unique(levels[effect]).size:
-            cause, effect = effect, cause
-        yield Finding(
-            "confounded",
-            "warning",
-            f"{effect} depends on {cause} ({_implied(cause, columns[cause], columns[effect])}): "
-            "the effect of one cannot be told from that of the other, so a share of either among "
-            "the best runs says nothing by itself",
-            (effect, cause),
-        )
+    together = statistics.go_together(list(levels.values()), rng)
+    edges = {
+        (one, two): float(together.strength[i, j])
+        for (i, one), (j, two) in combinations(enumerate(levels), 2)
+        if together.shown[i, j] or given.get(one) == two or given.get(two) == one
+    }
+    for group in _groups(edges):
+        inside = {pair: v for pair, v in edges.items() if pair[0] in group}
+        if len(group) == 2:
+            yield _pair(group[0], group[1], columns, levels, given)
+        else:
+            yield _group(group, inside)
+
+
+def _groups(edges: Iterable[tuple[str, str]]) -> list[list[str]]:
+    """Return the names that ``edges`` join, in groups, each in the order of appearance."""
+    group_of: dict[str, list[str]] = {}
+    for pair in edges:
+        joined = list(dict.fromkeys(name for one in pair for name in group_of.get(one, [one])))
+        group_of.update(dict.fromkeys(joined, joined))
+    return list({id(group): group for group in group_of.values()}.values())
+
+
+def _pair(
+    one: str,
+    two: str,
+    columns: Mapping[str, list[Value]],
+    levels: Mapping[str, NDArray[np.intp]],
+    given: Mapping[str, str],
+) -> Finding:
+    cause, effect = (two, one) if given.get(one) == two else (one, two)
+    by_design = given.get(effect) == cause
+    if not by_design and np.unique(levels[cause]).size > np.unique(levels[effect]).size:
+        cause, effect = effect, cause
+    return Finding(
+        "confounded",
+        "warning",
+        f"{effect} depends on {cause} ({_implied(cause, columns[cause], columns[effect])}): "
+        "the effect of one cannot be told from that of the other, so a share of either among "
+        "the best runs says nothing by itself",
+        (effect, cause),
+        f"{effect} depends on {cause}",
+    )
+
+
+def _group(names: Sequence[str], strengths: Mapping[tuple[str, str], float]) -> Finding:
+    every = len(strengths) == len(names) * (len(names) - 1) // 2
+    each = "" if every else ", each with some of the others"
+    return Finding(
+        "confounded",
+        "warning",
+        f"these {in_words(len(names))} go together{each}: {', '.join(names)} (Cramér's V from "
+        f"{min(strengths.values()):.2f}): the effect of one cannot be told from that of the "
+        "others, so a share of any among the best runs says nothing by itself",
+        tuple(names),
+        f"{in_words(len(names))} parameters go together ({first(names, NAMED)})",
+    )
 
 
 def constant_parameter(view: View) -> Iterator[Finding]:
@@ -73,6 +121,12 @@ def edge_optimum(view: View) -> Iterator[Finding]:
         return
     rng, alpha = view.generator(), ALARM / 2 / max(1, len(columns))
     for name, values in columns.items():
+        if name in view.best_asked:
+            continue
+        # A few permutations settle the plain cases.
+        tested = statistics.bracket(values, view.observed.ranked, rng, resamples=FEW_DRAWS)
+        if min(tested.p_rising, tested.p_falling) > 2 * ALARM:
+            continue
         tested = statistics.bracket(values, view.observed.ranked, rng)
         rising, falling = tested.p_rising <= alpha, tested.p_falling <= alpha
         if rising == falling or max(tested.p_rising, tested.p_falling) <= view.evidence.alpha:
@@ -84,6 +138,7 @@ def edge_optimum(view: View) -> Iterator[Finding]:
             f"{view.metric} gets better towards the {end} end of {name} ({value:.3g}), and no "
             "decline is shown there: the best may lie at that edge or beyond it; widen the range",
             (name,),
+            f"better towards the {end} end of {name}",
         )
 
 
@@ -112,7 +167,8 @@ def survivorship(view: View) -> Iterator[Finding]:
             where.append(name)
             text += f"; the others lie at {side} {name} (median {np.median(values[kept:]):.3g} "
             text += f"against {np.median(values[:kept]):.3g}), so the survivors flatter that end"
-    yield Finding("survivorship", "warning", text, tuple(where))
+    brief = f"{' and '.join(kinds)} of {len(view.evidence.runs)} runs"
+    yield Finding("survivorship", "warning", text, tuple(where), brief)
 
 
 def _implied(name: str, causes: list[Value], effects: list[Value]) -> str:

@@ -2,19 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from harness import observations, statistics
 from harness.audit.view import ALARM, View
-from harness.observations import Observations
-from harness.records import finite
-from harness.text import significant
+from harness.observations import FloatArray, Observations
+from harness.records import Result, finite
+from harness.text import first, plural, significant
 from harness.verdicts import DELTA_PERF, Baseline, Counts, Finding
 
 USELESS_RATE = 0.025
 """The share of useless runs that the success rule lets pass: the upper tail of a 95% interval."""
+
+FAR = 40.0
+"""Median absolute deviations from the median, scaled to those of a normal distribution.
+
+Of 100 runs with Student's t of three degrees of freedom one lies beyond in 0.4% of sweeps."""
+
+GAP = 3.0
+"""A repeated extreme is far from the rest if it is this many times the width of the rest away."""
+
+FEWEST_SPREAD = 5
+"""The fewest values that tell what is far."""
+
+NAMED = 3
+"""The most runs that are named."""
 
 FEWEST_EQUAL = 3
 """The fewest runs that seldom measure the very same perf before training, each by itself."""
@@ -30,6 +45,7 @@ def degenerate_metric(view: View) -> Iterator[Finding]:
                 f"{view.metric} is {value:+.4g} in {n} of {n} runs of {whose}: it measures "
                 "something that training does not change; look at how perf is computed before "
                 "anything else",
+                brief=f"{view.metric} is the same in every run",
             )
 
 
@@ -44,6 +60,7 @@ def placebo_moved(view: View) -> Iterator[Finding]:
             f"{moved.size} of {placebo.delta.size} placebo runs, trained with a learning rate of "
             f"0, measure a {view.metric} other than 0 (up to {worst:+.3g}): before and after are "
             f"not evaluated alike, so no {view.metric} of this sweep can be trusted",
+            brief="the placebo moved",
         )
 
 
@@ -70,25 +87,32 @@ def shared_before(view: View) -> Iterator[Finding]:
                 + _shared_luck(observed, view.evidence.alpha)
                 + "; measure perf before for each run, with sampling noise of its own (harmless "
                 "where the evaluation is greedy, on fixed prompts)",
+                brief="perf before training was measured once",
             )
 
 
 def coarse_metric(view: View) -> Iterator[Finding]:
+    """Say that one held-out item, or the noise of the evaluation, is too large for the margin.
+
+    Without a margin nothing is too large; values that lie on no lattice tell of no item.
+    """
     observed, evidence = view.observed, view.evidence
-    finest = evidence.min_gain if evidence.margin is None else evidence.margin
-    if observed.is_degenerate or observed.delta.size < 2 or not finest > 0.0:
+    margin = evidence.margin
+    if margin is None or not margin > 0.0 or observed.is_degenerate or observed.delta.size < 2:
         return
     known = observed.prompts[np.isfinite(observed.prompts) & (observed.prompts > 0)]
     if known.size:
         worth, of = 1.0 / float(known.min()), f"of {int(known.min())} held-out items one"
     else:
         worth, of = statistics.lattice_step(observed.delta) or 0.0, "one held-out item"
-    if worth >= finest / 2:
+    brief = "a coarse evaluation"
+    if worth >= margin / 2:
         yield Finding(
             "coarse_metric",
             "warning",
             f"{of} is worth {_amount(worth, view)}, against a margin of "
-            f"{_amount(finest, view)}: evaluate more items",
+            f"{_amount(margin, view)}: evaluate more items",
+            brief=brief,
         )
     elif observed.se is not None:
         detectable = statistics.detectable_gain(observed.se)
@@ -99,7 +123,93 @@ def coarse_metric(view: View) -> Iterator[Finding]:
                 f"the median run's evaluation detects gains from {_amount(detectable, view)} on "
                 f"(2.8·SE), more than the {_amount(evidence.min_gain, view)} asked for: evaluate "
                 "more items",
+                brief=brief,
             )
+
+
+def outlier(view: View) -> Iterator[Finding]:
+    """Find runs whose value lies far from all others, or is an extreme that occurs exactly again.
+
+    A few runs far beyond a heavy tail: more than `FAR` median absolute deviations from the median,
+    of values above 0 on a logarithmic scale too. Many such runs are a group of their own, and none
+    of them is a stray.
+    """
+    observed = view.observed
+    values = -observed.delta if view.evidence.metric.minimised else observed.delta
+    if observed.is_degenerate or values.size < FEWEST_SPREAD:
+        return
+    repeated = _repeated_extreme(values)
+    if repeated is not None:
+        yield _aborted(view, values, repeated)
+    rest = np.ones(values.size, dtype=np.bool_) if repeated is None else ~repeated
+    far = _far(values[rest])
+    if far.any():
+        runs = [run for run, inside in zip(observed.completed, rest, strict=True) if inside]
+        yield _outlying(view, runs, values[rest], far)
+
+
+def _repeated_extreme(values: FloatArray) -> NDArray[np.bool_] | None:
+    """Return which of ``values`` [n] share an extreme value far from the rest; None without any."""
+    for end in (values.min(), values.max()):
+        same = values == end
+        rest = values[~same]
+        if same.sum() < 2 or rest.size < FEWEST_SPREAD - 1 or same.sum() > rest.size:
+            continue
+        rest = rest[~_far(rest)]
+        width, gap = float(rest.max() - rest.min()), float(np.abs(rest - end).min())
+        if width > 0.0 and gap > GAP * width:
+            return np.asarray(same)
+    return None
+
+
+def _far(values: FloatArray) -> NDArray[np.bool_]:
+    """Return which of ``values`` [n] are strays: few, and far beyond a heavy tail."""
+    far = _beyond(values)
+    if (values > 0.0).all():
+        far &= _beyond(np.log(values))
+    return far if far.sum() <= max(1, values.size // 20) else np.zeros_like(far)
+
+
+def _beyond(values: FloatArray) -> NDArray[np.bool_]:
+    if values.size < FEWEST_SPREAD:
+        return np.zeros(values.size, dtype=np.bool_)
+    apart = np.abs(values - np.median(values))
+    usual = 1.4826 * float(np.median(apart))
+    # Few values have a small deviation by chance.
+    return np.asarray((usual > 0.0) & (apart > FAR * (1 + 4 / values.size) * usual))
+
+
+def _aborted(view: View, values: FloatArray, same: NDArray[np.bool_]) -> Finding:
+    value, rest = float(values[same][0]), values[~same]
+    low, high = significant(float(rest.min())), significant(float(rest.max()))
+    leads = bool(view.observed.delta[same][0] == view.observed.delta.max())
+    best = ", and rank best" if leads else ""
+    name, many = view.evidence.metric.given_name, plural(int(same.sum()), "run")
+    return Finding(
+        "outlier",
+        "warning",
+        f"{name} is exactly {significant(value)} in {many}{best}; the others lie from {low} to "
+        f"{high}: were these aborted? Leave them out, or give them a status of failed",
+        brief=f"{name} is exactly {significant(value)} in {many}",
+    )
+
+
+def _outlying(
+    view: View, runs: Sequence[Result], values: FloatArray, far: NDArray[np.bool_]
+) -> Finding:
+    order = np.flatnonzero(far)[np.argsort(-np.abs(values[far] - np.median(values)))]
+    told = [f"{runs[i].run.id} ({significant(float(values[i]))})" for i in order]
+    near = values[~far]
+    low, high = significant(float(near.min())), significant(float(near.max()))
+    verb = "lies" if len(told) == 1 else "lie"
+    return Finding(
+        "outlier",
+        "warning",
+        f"{first(told, NAMED)} {verb} far from the other runs, whose "
+        f"{view.evidence.metric.given_name} is {low} to {high}: ranks decide whether a parameter "
+        "matters, but means, spreads and sizes of effects are those of the outlier",
+        brief=f"{first(told, 1)} {verb} far off",
+    )
 
 
 def train_eval_divergence(view: View) -> Iterator[Finding]:
@@ -121,6 +231,7 @@ def train_eval_divergence(view: View) -> Iterator[Finding]:
             f"training reward changed by {train.mean():+.4g} on average, held-out perf by "
             f"{held_out.mean():+.4g}; in {opposite} of {len(pairs)} runs they have opposite signs: "
             "the reward of training batches is no measure of improvement",
+            brief="training reward and held-out perf disagree",
         )
 
 
@@ -141,6 +252,7 @@ def null_success_rule(view: View) -> Iterator[Finding]:
         "warning",
         f"a success is {view.metric} > 0 here, because {why}: half of useless runs pass that, so "
         f"{n} useless runs show more than 50% success with probability {chance:.2f}",
+        brief="half of useless runs count as a success",
     )
 
 
@@ -187,4 +299,5 @@ def _useless_successes(view: View) -> Iterator[Finding]:
             f"{count.successes} of {count.runs} runs of the null arm are shown to improve, where "
             f"useless training should in {USELESS_RATE:.1%}: the task rewards something other than "
             "learning, or the standard errors are too small; do not believe the success rates",
+            brief="useless training succeeds",
         )

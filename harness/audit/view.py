@@ -31,6 +31,7 @@ class View:
     declared_runs: int | None
     declared_arms: Collection[str] | None
     post_hoc: Collection[str]
+    best_asked: Collection[str]
 
     @cached_property
     def observed(self) -> Observations:

@@ -62,6 +62,16 @@ def add_strict(parser: argparse.ArgumentParser, when: str = "when a claim is ref
     parser.add_argument("--strict", action="store_true", help=f"exit with status 1 {when}")
 
 
+def add_brief(parser: argparse.ArgumentParser) -> None:
+    """Add ``--brief``."""
+    parser.add_argument(
+        "--brief",
+        action="store_true",
+        help="print the answer alone, in five lines at most: what matters, which values are best, "
+        "what is not known, what to beware of",
+    )
+
+
 def selection(options: argparse.Namespace, sweep: Sweep) -> Selection:
     """Return what ``options`` choose of ``sweep``.
 
@@ -206,6 +216,13 @@ def print_wrapped(lines: Iterable[str]) -> None:
 
     for line in lines:
         print("\n".join(wrap(line, width(), hanging=2)))
+
+
+def print_summary(lines: Iterable[str]) -> None:
+    """Print the answer of a report within the width of the terminal."""
+    from harness.report.renderers.terminal import summary_text
+
+    print(summary_text(lines, width(), colour=colour()), end="")
 
 
 def print_table(table: Table) -> None:

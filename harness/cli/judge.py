@@ -75,6 +75,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--report", metavar="DIR", help="also write report.html, report.md and report.json here"
     )
+    common.add_brief(parser)
     common.add_strict(parser)
     common.add_store(parser)
 
@@ -102,10 +103,13 @@ def run(options: argparse.Namespace) -> int:
         _write(reports, Path(options.report))
     folder = Path(options.report) if options.report else None
     common.add_to_job_summary((report for _, report in reports), folder)
+    answer = _summary(reports)
     if options.json:
-        common.print_json(_data(judged, reports, lines, reading))
+        common.print_json(_data(judged, reports, answer, lines, reading))
+    elif options.brief:
+        common.print_summary(answer)
     else:
-        _print(judged, reports, lines)
+        _print(judged, reports, answer, lines)
         if options.report:
             print(f"\nreport: {options.report}/report.{{html,md,json}}")
     refuted = any(v.verdict == "refuted" for _, report in reports for v in report.verdicts)
@@ -160,16 +164,31 @@ def _canonical(name: str, reading: Reading) -> str:
     return name if name in reading.parameters else canonical(name)
 
 
-def _print(judged: Judged, reports: Reports, lines: tuple[str, ...]) -> None:
+def _summary(reports: Reports) -> tuple[str, ...]:
+    """Return the answer of all groups in at most five lines."""
+    from harness.report.documents.summary import summary
+
+    labels = [", ".join(f"{name} {value}" for name, value in by.items()) for by, _ in reports]
+    return summary([report for _, report in reports], labels)
+
+
+def _print(
+    judged: Judged, reports: Reports, answer: tuple[str, ...], lines: tuple[str, ...]
+) -> None:
     from harness.report.renderers import terminal
 
+    if len(reports) == 1:
+        text = terminal.render(reports[0][1], common.width(), colour=common.colour(), preface=lines)
+        print(text, end="")
+        return
+    common.print_summary(answer)
+    print()
     common.print_wrapped(lines)
     for _, report in reports:
         print()
         print(terminal.render(report, common.width(), colour=common.colour()), end="")
-    if len(reports) > 1:
-        print()
-        _print_compared(judged, reports)
+    print()
+    _print_compared(judged, reports)
 
 
 def _print_compared(judged: Judged, reports: Reports) -> None:
@@ -194,7 +213,11 @@ def _print_compared(judged: Judged, reports: Reports) -> None:
 
 
 def _data(
-    judged: Judged, reports: Reports, lines: tuple[str, ...], reading: Reading
+    judged: Judged,
+    reports: Reports,
+    answer: tuple[str, ...],
+    lines: tuple[str, ...],
+    reading: Reading,
 ) -> dict[str, Any]:
     from harness.judging.reference import SCHEMA
     from harness.report.renderers import as_json
@@ -211,10 +234,11 @@ def _data(
         return {**as_json.as_data(reports[0][1]), **read}
     return {
         "schema": SCHEMA,
+        "summary": list(answer),
         "sweep": reading.name,
         **read,
         "groups": [{"by": dict(by), **as_json.as_data(report)} for by, report in reports],
-        "pooling": [as_json.picked(finding) for finding in judged.pooling],
+        "pooling": [as_json.picked(finding, as_json.FINDING) for finding in judged.pooling],
     }
 
 

@@ -30,6 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         until="answered: training was to stop once no further run could change an answer "
         "(default: all, every run)",
     )
+    common.add_brief(parser)
     common.add_strict(parser)
     parser.add_argument(
         "--save-reference",
@@ -67,6 +68,7 @@ def run(options: argparse.Namespace) -> int:
         report_folder,
         smoke_folder,
     )
+    from harness.report.documents.summary import summary
     from harness.report.model import build
     from harness.report.renderers import as_json, terminal
     from harness.report.renderers.write import remove_superseded, write_reference, write_report
@@ -92,6 +94,8 @@ def run(options: argparse.Namespace) -> int:
     common.add_to_job_summary([report], folder)
     if options.json:
         common.print_ascii(as_json.render(report))
+    elif options.brief:
+        common.print_summary(summary([report]))
     else:
         print(terminal.render(report, common.width(), colour=common.colour()), end="")
         print()

@@ -40,7 +40,7 @@ def question_hashes(sweep: Sweep) -> dict[str, str]:
 
 def judge_sweep(found: Gathered, reference: Reference | None = None) -> Judgement:
     """Judge a sweep by the evidence on it; ``reference`` is an earlier report to compare with."""
-    from harness.audit import audit
+    from harness.audit import audit, best_asked
     from harness.judging.regressions import compare
 
     planned, evidence, lookup = found.planned, found.evidence, found.lookup
@@ -60,6 +60,7 @@ def judge_sweep(found: Gathered, reference: Reference | None = None) -> Judgemen
         declared_runs=sweep.runs,
         declared_arms=sweep.arms,
         post_hoc=_changed(sweep, found.store) if evidence.runs else (),
+        best_asked=best_asked(verdicts),
     )
     compared = None
     if reference is not None:

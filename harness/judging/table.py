@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from harness.audit import audit
+from harness.audit import audit, best_asked
 from harness.claims.judging import judge_one, not_asked, with_holm
 from harness.errors import UsageError
 from harness.judging.table_questions import Question, Terms, check_terms, questions_of
@@ -36,11 +36,12 @@ if TYPE_CHECKING:
 MARGIN, MIN_GAIN = 0.02, 0.05
 """The usual margin and least gain of scores from 0 to 1."""
 
-OF_RUNS = ("survivorship", "mixed_conditions")
+OF_RUNS = ("survivorship", "mixed_conditions", "outlier")
 """Codes of findings about runs, which the mean of a configuration's repeats would hide."""
 
 _RUNS_OF_BASELINE = Need("baseline", "the baseline's runs: --baseline TABLE or a stored sweep")
 NEEDS = {
+    "success_above_half": Need("metric", "the metric before training, or a target to reach"),
     "success_vs_baseline": Need(
         "baseline", "a baseline: --baseline TABLE, a stored sweep, or SUCCESSES/RUNS"
     ),
@@ -52,6 +53,8 @@ NEEDS = {
     "batch_size": Need("arm", "the value to compare with the others: --reference batch_size=VALUE"),
 }
 """The table or option that would answer a question that a table leaves open."""
+
+NO_PART = "not asked of this table"
 
 TRAINED: frozenset[NeedKind] = frozenset({"training", "arm", "curve"})
 """Kinds of needs that training meets; for a table, another table or an option does."""
@@ -166,13 +169,12 @@ def _judge(
         needs = tuple(_table_need(question, need) for need in verdict.needs)
         verdicts.append(replace(verdict, needs=needs))
     for verdict in not_asked({question.id for question in questions}, evidence):
-        needs = (NEEDS[verdict.id],) if verdict.id in NEEDS else verdict.needs
-        verdicts.append(replace(verdict, needs=needs))
+        verdicts.append(replace(verdict, answer=NO_PART, reason=NO_PART, needs=_to_ask(verdict)))
     steps = {result.run.steps for result in evidence.runs} - {0}
     judgement = Judgement(
         evidence,
         tuple(verdicts),
-        _findings(evidence, raw, questions),
+        _findings(evidence, raw, questions, verdicts),
         steps=steps.pop() if len(steps) == 1 else 0,
     )
     return judgement, [ours.note("runs"), "" if theirs is None else theirs.note("baseline")]
@@ -192,6 +194,10 @@ def _with_standard(verdicts: Sequence[Verdict]) -> tuple[Verdict, ...]:
     return tuple(found[verdict.id] for verdict in verdicts)
 
 
+def _to_ask(verdict: Verdict) -> tuple[Need, ...]:
+    return (NEEDS[verdict.id],) if verdict.id in NEEDS else verdict.needs
+
+
 def _table_need(question: Question, need: Need) -> Need:
     """Return a need that a table can meet, in place of one that training would meet."""
     if need.kind not in TRAINED:
@@ -204,11 +210,14 @@ def _table_need(question: Question, need: Need) -> Need:
 
 
 def _findings(
-    evidence: Evidence, raw: tuple[Result, ...], questions: Sequence[Question]
+    evidence: Evidence,
+    raw: tuple[Result, ...],
+    questions: Sequence[Question],
+    verdicts: Iterable[Verdict],
 ) -> tuple[Finding, ...]:
     """Return the audit of the configurations, for some codes of the runs themselves."""
     claims = {question.id: question.claim for question in questions}
-    found = list(audit(evidence, claims))
+    found = list(audit(evidence, claims, best_asked=best_asked(verdicts)))
     if len(raw) != len(evidence.runs):
         of_runs = audit(replace(evidence, runs=raw))
         found = [f for f in found if f.code not in OF_RUNS]

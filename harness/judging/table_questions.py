@@ -25,6 +25,8 @@ from harness.records import Result, Value
 from harness.text import first
 from harness.verdicts import Evidence
 
+HALF = 0.5
+
 NAMED = 8
 """The most values that a message names."""
 
@@ -48,7 +50,7 @@ class Terms:
 
     margin: float | None = None
     min_gain: float | None = None
-    success_above: float = 0.5
+    success_above: float = HALF
     references: Mapping[str, Value] = field(default_factory=dict)
     alpha: float = 0.05
     seed: int = 0
@@ -59,18 +61,23 @@ def questions_of(
 ) -> list[Question]:
     """Return the questions asked of a table, in the order of the standard ones.
 
+    What nobody could have asked of it is not among them: of the change to a baseline without one,
+    of successes by a metric that knows none, of learning curves that are not there.
+
     ``evidence`` has its runs with the repeats of a configuration merged, ``raw`` its main runs as
     they stand in the table. With ``has_seed``, runs of an equal seed are pairs.
     """
     rate = terms.success_above
-    name = "success_above_half" if rate == 0.5 else f"success_above_{rate:g}"
-    standard: dict[str, BaseClaim] = {
-        name: success_rate.above(rate),
-        "success_vs_baseline": success_rate.above_baseline(),
-        "mean_vs_baseline": mean_gain.above_baseline(),
-        "variance_vs_baseline": spread.below_baseline(),
-        "lower_tail_vs_baseline": lower_tail.above_baseline(),
-    }
+    name = "success_above_half" if rate == HALF else f"success_above_{rate:g}"
+    standard: dict[str, BaseClaim] = {}
+    if evidence.metric.knows_success or rate != HALF:
+        standard[name] = success_rate.above(rate)
+    if evidence.baseline is not None:
+        if evidence.metric.knows_success:
+            standard["success_vs_baseline"] = success_rate.above_baseline()
+        standard["mean_vs_baseline"] = mean_gain.above_baseline()
+        standard["variance_vs_baseline"] = spread.below_baseline()
+        standard["lower_tail_vs_baseline"] = lower_tail.above_baseline()
     if any(result.outcome.curve for result in raw):
         standard["plateau"] = still_improves()
     asked = [Question(id_, claim, evidence) for id_, claim in standard.items()]

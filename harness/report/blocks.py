@@ -155,14 +155,16 @@ def grouped(rows: Iterable[tuple[str, ...]]) -> tuple[tuple[str, ...], ...]:
 class Document:
     """A headline and sections.
 
-    The ``warning`` comes before the headline, and before that the ``preface``: lines on how the
-    runs were read. ``digits`` writes the numbers of pictures.
+    The ``summary`` comes first, the answer in at most five lines, below a ``warning``. Then come
+    the ``preface``, lines on how the runs were read, and the headline. ``digits`` writes the
+    numbers of pictures.
     """
 
     headline: str
     sections: tuple[Section, ...]
     warning: str = ""
     preface: tuple[str, ...] = ()
+    summary: tuple[str, ...] = ()
     digits: Digits = field(default_factory=Digits)
 
     @property

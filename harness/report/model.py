@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Literal
 
 from harness.records import MAIN, Conditions, Result, Value
 from harness.report.failures import Failure, failures
@@ -41,7 +42,7 @@ class Report:
     any arm and status. ``own`` are the figures of the main runs, ``against`` those of the baseline
     if it is known. ``not_needed`` are runs that the sweep was answered without. ``compared`` has
     the questions of a reference report. ``baseline_read`` are lines on how a baseline that is a
-    table was read.
+    table was read. ``alpha`` is the level at which Holm's p is a headline.
     """
 
     sweep: str
@@ -67,6 +68,7 @@ class Report:
     not_needed: NotNeeded | None = None
     compared: Regressions | None = None
     baseline_read: tuple[str, ...] = ()
+    alpha: float = 0.05
 
     @property
     def complete(self) -> bool:
@@ -82,6 +84,10 @@ class Report:
     def asked(self) -> tuple[Verdict, ...]:
         """The verdicts on what the sweep asks; the others are standard questions it leaves out."""
         return tuple(verdict for verdict in self.verdicts if verdict.claim)
+
+    def about_parameters(self, asks: Literal["matters", "best"]) -> list[Verdict]:
+        """Return the verdicts that say which parameters matter, or which values are best."""
+        return [v for v in self.asked if v.effect is not None and v.effect.asks == asks]
 
     @cached_property
     def main(self) -> tuple[Result, ...]:
@@ -138,6 +144,7 @@ def build(judged: Judgement) -> Report:
         not_needed=judged.not_needed,
         compared=judged.compared,
         baseline_read=baseline.notes if isinstance(baseline, Baseline) else (),
+        alpha=evidence.alpha,
     )
 
 

@@ -35,7 +35,7 @@ _HOMES = {
     "agreement": (
         "compare_means compare_spreads compare_tails matched non_inferiority skewed_paired"
     ),
-    "dependence": "association go_together lattice_step",
+    "dependence": "Together association go_together lattice_step",
     "comparisons": (
         "binomial binomial_threshold boschloo brown_forsythe equivalent holm paired "
         "paired_equivalence pairs_to_decide rank_sum sd_ratio welch"

@@ -61,6 +61,39 @@ def test_what_the_space_declares_as_dependent_is_confounded():
     assert only("confounded", found).parameters == ("generations", "lr_schedule")
 
 
+def test_parameters_that_go_together_are_one_finding():
+    rng = np.random.default_rng(0)
+    names = [f"p{index}" for index in range(9)]
+    common = rng.normal(size=(1, 60))
+    tied = dict(zip(names, (common + 0.3 * rng.normal(size=(9, 60))).tolist(), strict=True))
+    parameters = clean_parameters(rng, 60) | tied
+    runs = make_results(rng.normal(0, 0.1, 60), parameters=parameters, curve=())
+    finding = only("confounded", audit(make_evidence(runs=runs)))
+    assert finding.parameters == tuple(names)
+    assert finding.message.startswith(f"these nine go together: {', '.join(names)} (Cramér's V")
+
+
+def test_a_chain_of_parameters_is_no_clique():
+    rng = np.random.default_rng(0)
+    evidence = clean(rng)
+    given = {"generations": "batch_size", "lr_schedule": "generations"}
+    finding = only("confounded", audit(evidence, given=given))
+    assert finding.parameters == ("batch_size", "generations", "lr_schedule")
+    assert "these three go together, each with some of the others: " in finding.message
+
+
+def test_groups_of_parameters_that_go_together_stay_apart():
+    evidence = clean(np.random.default_rng(0))
+    found = audit(evidence, given={"generations": "batch_size", "entropy_coef": "lr_schedule"})
+    groups = [finding.parameters for finding in found if finding.code == "confounded"]
+    assert groups == [("generations", "batch_size"), ("entropy_coef", "lr_schedule")]
+
+
+def test_what_a_question_says_of_the_edge_is_no_finding():
+    evidence = make_evidence(np.linspace(0, 0.2, 24))
+    assert "edge_optimum" not in codes(audit(evidence, best_asked=["learning_rate"]))
+
+
 def test_a_learning_rate_that_goes_with_a_parameter_is_confounded():
     rng = np.random.default_rng(0)
     parameters = clean_parameters(rng, 48)

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 from harness.audit import audit
+from harness.audit.measurement import outlier
+from harness.audit.view import ALARM, View
 from harness.claims import success_rate
 from harness.statistics import binomial_threshold
 from harness.verdicts import Baseline, Evidence, Metric
@@ -129,3 +131,114 @@ def test_what_published_counts_are_worth():
     assert "null_success_rule" not in codes(audit(evidence, QUESTIONS))
     finding = only("null_success_rule", audit(evidence, {"x": success_rate.above_baseline()}))
     assert "published" in finding.message
+
+
+# ---- outliers -----------------------------------------------------------------------------------
+
+VAL_LOSS = Metric("−val_loss", "arbitrary", minimised=True)
+
+
+def of_values(values, metric=VAL_LOSS):
+    """Runs that measured these values, in the user's own sign."""
+    sign = -1 if metric.minimised else 1
+    runs = make_results([sign * float(value) for value in values], se=None, curve=())
+    return make_evidence(runs=runs, metric=metric, margin=None, min_gain=0.0)
+
+
+LOSSES = [0.0751, 0.0743, 0.0738, 0.0732, 0.0755, 0.0789, 0.0861]
+
+
+def test_one_loss_that_exploded_is_an_outlier_and_named_in_the_users_own_number():
+    finding = only("outlier", audit(of_values([*LOSSES, 4574211000.0])))
+    assert finding.severity == "warning"
+    assert finding.message.startswith(
+        "s-07 (4.57e9) lies far from the other runs, whose val_loss is 0.0732 to 0.0861: "
+    )
+    assert "ranks decide" in finding.message
+    assert finding.brief == "s-07 (4.57e9) lies far off"
+    assert "outlier" not in codes(audit(of_values(LOSSES)))
+
+
+def test_a_run_far_below_is_an_outlier_and_one_at_exactly_zero():
+    assert "s-07 (−3)" in only("outlier", audit(of_values([*LOSSES, -3.0]))).message
+    assert "s-07 (0)" in only("outlier", audit(of_values([*LOSSES, 0.0]))).message
+
+
+def test_exact_zeros_far_from_the_rest_are_asked_about():
+    values = [*np.linspace(0.99, 1.01, 9), 0.0, 0.0, 0.0]
+    finding = only("outlier", audit(of_values(values)))
+    assert finding.message.startswith(
+        "val_loss is exactly 0 in 3 runs, and rank best; the others lie from 0.99 to 1.01: were "
+    )
+    accuracy = Metric("acc", "arbitrary")
+    message = only("outlier", audit(of_values(values, accuracy))).message
+    assert "rank best" not in message
+    assert message.startswith("acc is exactly 0 in 3 runs; the others lie")
+    assert "outlier" not in codes(audit(of_values([*np.linspace(0.1, 1.01, 9), 0.0, 0.0])))
+
+
+def test_a_repeated_extreme_does_not_hide_another_stray():
+    found = [f for f in audit(of_values([*LOSSES, 900.0, -5.0, -5.0])) if f.code == "outlier"]
+    assert [finding.brief for finding in found] == [
+        "val_loss is exactly −5 in 2 runs",
+        "s-07 (900) lies far off",
+    ]
+
+
+def test_runs_that_collapse_in_numbers_are_no_outliers():
+    rng = np.random.default_rng(0)
+    values = [*rng.normal(0.9, 0.01, 30), *rng.normal(0.1, 0.02, 6)]
+    assert "outlier" not in codes(audit(of_values(values)))
+
+
+TAILS = {
+    "normal": lambda rng, n: rng.normal(size=n),
+    "t, 3 degrees": lambda rng, n: rng.standard_t(3, n),
+    "lognormal": lambda rng, n: np.exp(rng.normal(0, 1, n)),
+    "exponential": lambda rng, n: rng.exponential(size=n),
+    "accuracy near 1": lambda rng, n: 1 - np.minimum(1, rng.exponential(0.05, n)),
+    "a loss with a floor": lambda rng, n: 0.3 + 0.02 * np.exp(rng.normal(0, 1.2, n)),
+    "rounded": lambda rng, n: np.round(rng.beta(20, 5, n), 2),
+}
+
+
+@pytest.mark.parametrize("tail", TAILS)
+@pytest.mark.parametrize("n", [5, 8, 24, 100])
+def test_ordinary_heavy_tails_raise_no_alarm(tail, n):
+    rng, sweeps = np.random.default_rng(n), 200
+    alarms = 0
+    for _ in range(sweeps):
+        view = SimpleView(of_values(TAILS[tail](rng, n)))
+        alarms += bool(list(outlier(view)))
+    assert alarms / sweeps <= ALARM + 2.5 * np.sqrt(ALARM * (1 - ALARM) / sweeps)
+
+
+class SimpleView(View):
+    """A view of the evidence alone."""
+
+    def __init__(self, evidence):
+        super().__init__(evidence, {}, {}, None, None, None, (), ())
+
+
+def test_an_adaptive_design_is_told():
+    evidence = replace(of_values(LOSSES), adaptive="trials were stopped early (ASHA)")
+    finding = only("adaptive_design", audit(evidence))
+    assert finding.message.startswith("trials were stopped early (ASHA): what a run tried depends")
+    assert "adaptive_design" not in codes(audit(of_values(LOSSES)))
+
+
+def test_without_a_margin_no_item_is_worth_too_much():
+    """One held-out item of a finely spread metric was once worth 0 points."""
+    runs = make_results([0.02 * step for step in range(24)], se=None, prompts=None, curve=())
+    scores = make_evidence(runs=runs, margin=None, min_gain=0.05)
+    assert "coarse_metric" not in codes(audit(scores))
+    assert "coarse_metric" in codes(audit(replace(scores, margin=0.02)))
+    fine = replace(of_values(np.random.default_rng(0).normal(size=24) * 1e-9), margin=1e-12)
+    assert "worth 0 " not in " ".join(f.message for f in audit(fine))
+
+
+def test_every_finding_says_itself_in_a_few_words():
+    for evidence in (of_values([*LOSSES, 9e9]), make_evidence([0.2025] * 24, [0.1] * 3)):
+        for finding in audit(evidence, QUESTIONS):
+            if finding.severity != "info":
+                assert 0 < len(finding.brief) <= 60, finding

@@ -35,7 +35,8 @@ def test_it_prints_what_was_read_and_the_report(judge, tables):
     status, out, err = judge("runs.csv --baseline before.csv --reference bs=8")
     assert (status, err) == (0, "")
     assert max(map(len, out.splitlines())) <= 80
-    first, rest = out.split("\n\n", 1)
+    answer, first, rest = out.split("\n\n", 2)
+    assert answer.startswith("Answers: supported success_above_half")
     assert "runs.csv: 24 rows" in first
     assert "learning_rate (lr)" in first
     assert "margin 0.02 on scores from 0 to 1, least gain 0.05" in first
@@ -43,6 +44,42 @@ def test_it_prints_what_was_read_and_the_report(judge, tables):
     assert "mean_vs_baseline" in rest
     assert "Is batch size 8 no worse than 4 and 12?" in rest
     assert "Task" not in rest
+
+
+def test_brief_prints_the_answer_alone(judge, tables):
+    out = judge("runs.csv --baseline before.csv --reference bs=8")[1]
+    status, brief, err = judge("runs.csv --baseline before.csv --reference bs=8 --brief")
+    assert (status, err) == (0, "")
+    assert brief == out.split("\n\n")[0] + "\n"
+    labels = [line.split(":")[0] for line in brief.splitlines() if line[0] != " "]
+    assert len(labels) <= 5
+    assert set(labels) <= {"Answers", "Matters", "Best", "Not known", "Beware"}
+
+
+def test_the_answer_of_groups_is_one(judge, tables):
+    out = judge("runs.csv --by model")[1]
+    brief = judge("runs.csv --by model --brief")[1]
+    assert out.startswith(brief)
+    assert "model s: " in brief
+    assert "model l: " in brief
+    data = json.loads(judge("runs.csv --by model --json")[1])
+    assert " ".join(data["summary"]) == " ".join(brief.split())
+    assert all(group["summary"] for group in data["groups"])
+
+
+def test_what_nobody_asked_is_one_line(judge, tables):
+    out = judge("runs.csv")[1]
+    questions = out.split("Questions\n")[1]
+    flat = " ".join(questions.split())
+    assert "Not asked: success_vs_baseline, mean_vs_baseline, " in flat
+    assert "unanswerable" not in out
+    data = json.loads(judge("runs.csv --json")[1])
+    by_id = {question["id"]: question for question in data["questions"]}
+    assert set(STANDARD_IDS) <= set(by_id)
+    assert by_id["mean_vs_baseline"]["asked"] is False
+    assert by_id["mean_vs_baseline"]["verdict"] == "unanswerable"
+    assert by_id["mean_vs_baseline"]["needs"]
+    assert by_id["success_above_half"]["asked"] is True
 
 
 def test_json_has_all_standard_questions(judge, tables):

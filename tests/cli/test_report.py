@@ -23,7 +23,9 @@ pytest_plugins = ["pytester"]
 def test_report(sweep, trained):
     status, out, err = sweep("report toy")
     assert (status, err) == (0, "")
-    assert out.startswith("toy: ")
+    assert out.startswith("Answers: supported success_above_half (")
+    assert "\n\ntoy: 1 supported\n" in out
+    assert sweep("report toy --brief")[1] == out.split("\n\n")[0] + "\n"
     assert "report: " in out.splitlines()[-1]
     folder = trained.path / ".sweep" / "reports" / "toy"
     written = json.loads((folder / "report.json").read_text("utf-8"))

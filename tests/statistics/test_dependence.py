@@ -1,4 +1,6 @@
+import itertools
 import math
+import time
 
 import numpy as np
 import pytest
@@ -53,47 +55,107 @@ def test_levels_of_one_run_each_are_no_evidence():
     rng = np.random.default_rng(0)
     assert statistics.association(codes, levels, rng) == (pytest.approx(1.0), 1.0)
     assert rng.random() == np.random.default_rng(0).random()
-    assert statistics.go_together(codes, levels, rng, 1)[1] is False
+    assert not pair(codes, levels, rng)[1]
+
+
+def pair(a, b, rng, others=0):
+    """Return the strength of two columns and whether they go together, beside other columns."""
+    more = [rng.integers(0, 3, len(a)) for _ in range(others)]
+    found = statistics.go_together([a, b, *more], rng)
+    return found.strength[0, 1], found.shown[0, 1]
 
 
 def test_what_goes_together_is_strong_and_shown():
     rng = np.random.default_rng(0)
     a, b = rng.integers(0, 3, 48), rng.integers(0, 4, 48)
-    strength, together = statistics.go_together(a, np.where(rng.random(48) < 0.8, a, b), rng, 10)
+    strength, together = pair(a, np.where(rng.random(48) < 0.8, a, b), rng, others=3)
     assert strength > 0.6
     assert together
-    assert not statistics.go_together(a, b, rng, 10)[1]
+    assert not pair(a, b, rng, others=3)[1]
     weak = np.where(rng.random(900) < 0.15, 0, rng.integers(0, 3, 900))
-    strength, together = statistics.go_together(np.sort(weak), weak, rng, 1)
+    strength, together = pair(np.sort(weak), weak, rng)
     assert strength < 0.3
     assert not together
 
 
-@pytest.mark.parametrize(
-    ("rate", "draws", "together"), [(0.0, 1_000, True), (0.01, 10_000, False), (0.04, 400, False)]
-)
-def test_tables_are_drawn_until_the_answer_is_clear(monkeypatch, rate, draws, together):
-    """At a level of 0.01: a p far from it takes few, one near it all."""
+@pytest.mark.parametrize("n", [24, 40, 60, 300, 700])
+def test_the_pairs_are_those_of_the_rule_as_it_is_written(n):
+    """Few draws and shared null distributions change no answer, but where p is at its level."""
+    rng, columns = np.random.default_rng(n), []
+    common = rng.normal(size=n)
+    for share, levels in itertools.product((0.0, 0.6, 0.97), (2, 3, 4)):
+        mixed = share * common + math.sqrt(1 - share**2) * rng.normal(size=n)
+        cuts = np.quantile(mixed, np.arange(1, levels) / levels)
+        columns.append(np.searchsorted(cuts, mixed))
+    found, level = statistics.go_together(columns, rng), 0.01 / 36
+    apart = []
+    for i, j in itertools.combinations(range(len(columns)), 2):
+        strength, p_value = statistics.association(columns[i], columns[j], rng, 30_000)
+        assert found.strength[i, j] == found.strength[j, i] == pytest.approx(strength)
+        if found.shown[i, j] != (strength >= 0.3 and p_value <= level):
+            apart.append(p_value / level)
+    assert found.shown.any()
+    assert not np.diag(found.shown).any()
+    assert all(0.5 < ratio < 2 for ratio in apart), apart
+
+
+def test_pairs_of_equal_margins_share_their_null_distribution(monkeypatch):
     drawn = []
+    of = stats.random_table
 
-    def association(codes, others, rng, count):
-        drawn.append(count)
-        return 0.9, (1 + round(rate * count)) / (1 + count)
+    def random_table(rows, columns, seed):
+        drawn.append((tuple(rows), tuple(columns)))
+        return of(rows, columns, seed=seed)
 
-    monkeypatch.setattr("harness.statistics.dependence.association", association)
-    codes = np.arange(24)
-    found = statistics.go_together(codes, codes, np.random.default_rng(0), 1)
-    assert found == (0.9, together)
-    assert sum(drawn[1:]) == draws
+    monkeypatch.setattr("harness.statistics.dependence.stats.random_table", random_table)
+    rng = np.random.default_rng(0)
+    common = rng.normal(size=60)
+    columns = [np.argsort(np.argsort(common + rng.normal(size=60))) // 20 for _ in range(6)]
+    found = statistics.go_together(columns, rng)
+    assert (found.strength > 0.3).sum() > 10
+    assert 0 < len(drawn) <= 9  # stages of one distribution, not of each pair
+
+
+def test_weak_pairs_are_not_tested(monkeypatch):
+    monkeypatch.setattr("harness.statistics.dependence.stats.random_table", None)
+    rng = np.random.default_rng(0)
+    columns = [np.arange(90) % 3, np.arange(90) // 30, np.arange(90) // 10 % 3]
+    assert not statistics.go_together(columns, rng).shown.any()
+
+
+@pytest.mark.parametrize(("rate", "draws", "together"), [(0.0, 400, True), (0.02, 1_999, False)])
+def test_tables_are_drawn_until_the_answer_is_clear(monkeypatch, rate, draws, together):
+    """At a level of 0.01 for one pair: a p far from it takes few draws."""
+    asked = []
+
+    def reached(self, table, most, rng):
+        asked.append(most)
+        return round(rate * most)
+
+    monkeypatch.setattr("harness.statistics.dependence._Null.reached", reached)
+    monkeypatch.setattr("harness.statistics.dependence._Null.tail", lambda *_: 0.01)
+    codes = np.arange(24) // 8
+    assert pair(codes, codes, np.random.default_rng(0)) == (pytest.approx(1.0), together)
+    assert max(asked) <= 10 * draws
 
 
 def test_independent_columns_are_seldom_taken_to_go_together():
     rng, repeats = np.random.default_rng(0), 400
     found = sum(
-        statistics.go_together(rng.integers(0, 3, 24), rng.integers(0, 4, 24), rng, 1)[1]
-        for _ in range(repeats)
+        pair(rng.integers(0, 3, 24), rng.integers(0, 4, 24), rng)[1] for _ in range(repeats)
     )
     assert found / repeats <= 0.01 + 2.5 * math.sqrt(0.01 * 0.99 / repeats)
+
+
+def test_many_columns_take_no_time():
+    """Forty columns of a thousand rows, and twenty of three hundred that go together."""
+    rng = np.random.default_rng(0)
+    common = rng.normal(size=(300, 1))
+    tied = (common + 0.5 * rng.normal(size=(300, 20)) > 0).astype(np.intp).T
+    begun = time.perf_counter()
+    assert not statistics.go_together(list(rng.integers(0, 3, (40, 1_000))), rng).shown.any()
+    assert statistics.go_together(list(tied), rng).shown.sum() == 20 * 19
+    assert time.perf_counter() - begun < 5
 
 
 def test_a_constant_column_goes_with_nothing():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from harness.report.blocks import Block, Bullets, Column, Table, Text, grouped
-from harness.text import chance, listed, parameter_value, plural, significant
+from harness.text import chance, in_words, listed, parameter_value, plural, significant
 
 if TYPE_CHECKING:
     from harness.analysis import Analysis, Conclusion, Pattern
@@ -124,7 +124,7 @@ def _by_chance(pattern: Pattern, analysis: Analysis) -> str:
     text = f"{pattern.runs} of {units} {what} have {value}, and {which} of any {total}"
     text += f" do with probability {chance(pattern.p_margins)}"
     if pattern.high == total and pattern.p_equal is not None:
-        equal = f"one given value of {_in_words(pattern.levels)}, all equally likely"
+        equal = f"one given value of {in_words(pattern.levels)}, all equally likely"
         text += f" ({equal}: {chance(pattern.p_equal)})"
     return text
 
@@ -188,8 +188,3 @@ def threshold_text(found: Analysis) -> str:
         return f"{metric.given_name} {'<' if metric.minimised else '>'} {significant(bound)}"
     side = "up to" if metric.minimised else "from"
     return f"the best third, {metric.given_name} {side} {significant(bound)}"
-
-
-def _in_words(number_: int) -> str:
-    words = ("zero", "one", "two", "three", "four", "five", "six")
-    return words[number_] if number_ < len(words) else str(number_)

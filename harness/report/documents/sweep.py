@@ -19,6 +19,7 @@ from harness.report.blocks import (
     Verdicts,
     filled,
 )
+from harness.report.documents.summary import summary
 from harness.report.documents.sweep_runs import (
     arms_blocks,
     curve_blocks,
@@ -72,6 +73,7 @@ def document(report: Report) -> Document:
         sections=sections,
         warning=warning(report),
         digits=digits,
+        summary=summary([report]),
     )
 
 
@@ -245,7 +247,7 @@ def _questions(report: Report) -> tuple[Block, ...]:
     left_out = [verdict.id for verdict in report.verdicts if not verdict.claim]
     blocks: list[Block] = []
     if left_out:
-        blocks.append(Text(f"Not asked of this sweep: {', '.join(left_out)}."))
+        blocks.append(Text(f"Not asked: {', '.join(left_out)}."))
     if verdicts:
         blocks.append(Verdicts(_verdict_table(verdicts), verdicts))
     return tuple(blocks)

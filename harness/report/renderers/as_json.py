@@ -10,15 +10,20 @@ from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 from harness.judging.reference import SCHEMA
-from harness.records import Result, finite
+from harness.records import Result, Span, finite
+from harness.report.documents.summary import summary
 from harness.report.model import Report
-from harness.verdicts import NotNeeded, Regressions, Verdict
+from harness.verdicts import NotNeeded, ParameterEffect, Regressions, Verdict
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 CONDITIONS = "task task_version model backend precision lr_transfer"
 """The attributes of conditions that are written."""
+
+
+FINDING = "code severity message parameters"
+"""The attributes of a finding that are written."""
 
 
 def render(report: Report) -> str:
@@ -47,7 +52,9 @@ def as_data(report: Report) -> dict[str, Any]:
 def _around(report: Report, runs: list[dict[str, Any]]) -> dict[str, Any]:
     return {
         "schema": SCHEMA,
-        **picked(report, "sweep baseline baseline_read scaled_down complete missing"),
+        **picked(report, "sweep baseline"),
+        "summary": list(summary([report])),
+        **picked(report, "baseline_read scaled_down complete missing"),
         "answered_early": report.not_needed and _answered_early(report.not_needed),
         "environment": plain(report.environment),
         "conditions": report.conditions
@@ -57,7 +64,7 @@ def _around(report: Report, runs: list[dict[str, Any]]) -> dict[str, Any]:
             {**picked(one, "status reason"), "runs": list(one.ids)} for one in report.failures
         ],
         "questions": [_question(verdict) for verdict in report.verdicts],
-        "audit": [picked(finding) for finding in report.findings],
+        "audit": [picked(finding, FINDING) for finding in report.findings],
         "reference": report.compared and _compared(report.compared),
     }
 
@@ -90,6 +97,21 @@ def _question(verdict: Verdict) -> dict[str, Any]:
         "needs": list(map(str, verdict.needs)),
         "beside": list(verdict.details),
         "decided": verdict.decided and picked(verdict.decided),
+        "effect": verdict.effect and _effect(verdict.effect),
+    }
+
+
+def _effect(effect: ParameterEffect) -> dict[str, Any]:
+    return {
+        **picked(effect, "asks parameter"),
+        "levels": [
+            {
+                "level": one.level._asdict() if isinstance(one.level, Span) else plain(one.level),
+                **picked(one, "runs mean low high may_be_best"),
+            }
+            for one in effect.levels
+        ],
+        **picked(effect, "share shape"),
     }
 
 

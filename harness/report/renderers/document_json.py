@@ -9,7 +9,7 @@ from harness.records import Outcome, finite
 from harness.report.documents.high_performers import conclusion_text
 from harness.report.documents.plan import Cost, PlanPage
 from harness.report.documents.refine import ProposalPage, drawn_from, size_of
-from harness.report.renderers.as_json import picked
+from harness.report.renderers.as_json import FINDING, picked
 
 if TYPE_CHECKING:  # only one of these kinds is written at a time
     from harness.analysis import Analysis, Conclusion, Effect, Ranges
@@ -35,7 +35,7 @@ def plan_data(page: PlanPage) -> dict[str, Any]:
         "duplicates": [[run.id for run in group] for group in duplicates(page.main)],
         "cost": _cost(page.cost),
         "power": [picked(power) for power in page.power],
-        "audit": [picked(finding) for finding in page.findings],
+        "audit": [picked(finding, FINDING) for finding in page.findings],
     }
 
 

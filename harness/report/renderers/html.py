@@ -45,7 +45,12 @@ class _Page:
         page = self.page
         sections = page.questions_first
         return self.environment.from_string(PAGE).render(
-            page={"headline": page.headline, "warning": page.warning, "sections": sections},
+            page={
+                "headline": page.headline,
+                "warning": page.warning,
+                "summary": [line.split(": ", 1) for line in page.summary],
+                "sections": sections,
+            },
             sweep=self.report.sweep,
             tally=tally(self.report),
             style=Markup(STYLE),

@@ -10,6 +10,7 @@ from harness.report.blocks import (
     Block,
     Bullets,
     Curves,
+    Document,
     Scatter,
     Table,
     Text,
@@ -32,13 +33,14 @@ def render(report: Report) -> str:
     parts = [f"# {_text(page.headline)}"]
     if page.warning:
         parts.append(f"> **{_text(page.warning)}**")
-    if report.asked:
-        parts.append("\n".join(_answers(report.asked)))
+    parts.append("\n".join(f"- {line}" for line in _summary(page)))
+    if answers := _answers(one for one in report.asked if one.effect is None):
+        parts.append("\n".join(answers))
     for section in page.questions_first:
         parts += [f"## {_text(section.title)}"] if section.title else []
         for block in section.blocks:
             parts.extend(_block(block, page.digits))
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join(filter(None, parts)) + "\n"
 
 
 def summary(report: Report, most: int = 10, where: str = "") -> str:
@@ -47,17 +49,26 @@ def summary(report: Report, most: int = 10, where: str = "") -> str:
     ``where`` says where the whole report is.
     """
     page = document(report)
+    lines = [f"- {line}" for line in _summary(page)]
     last = [f"Runs: {_text(line)}" for line in _ended(report)]
     last += [f"Report: {_text(where)}"] if where else []
     first = f"**{_text(page.headline)}**" + (f" ({_text(page.warning)})" if page.warning else "")
-    room = max(1, most - 1 - len(last))
-    answers = _answers(report.asked)
-    if len(answers) > room:
-        answers = _answers(sorted(report.asked, key=lambda v: VERDICT_NAMES.index(v.verdict)))
+    lines = lines[: max(1, most - 1 - len(last))]
+    items = [f"- {line}" for line in last]
+    room = most - 1 - len(last) - len(lines)
+    others = [one for one in report.asked if one.effect is None]
+    answers = _answers(others) if room > 0 else []
+    if len(answers) > room > 0:
+        answers = _answers(sorted(others, key=lambda v: VERDICT_NAMES.index(v.verdict)))
         left = len(answers) - room + 1
         answers = [*answers[: room - 1], f"- and {plural(left, 'other question')}"]
-    items = [f"- {line}" for line in last]
-    return "\n".join([first, "", *answers, *items][: most + 1]) + "\n"
+    return "\n".join([first, "", *lines, *answers, *items][: most + 1]) + "\n"
+
+
+def _summary(page: Document) -> list[str]:
+    """Return the lines of the summary, their first words in bold."""
+    cut = [line.partition(":") for line in page.summary]
+    return [f"**{_text(label)}**: {_text(rest)}" for label, _, rest in cut]
 
 
 def _answers(verdicts: Iterable[Verdict]) -> list[str]:

@@ -15,6 +15,8 @@ PAGE = """\
 <header>
 {% if page.warning %}<p class="warning">{{ page.warning }}</p>{% endif %}
 <h1>{{ sweep }}</h1>
+{% if page.summary %}<ul class="summary">{% for label, text in page.summary %}
+<li><b>{{ label }}</b> {{ text }}</li>{% endfor %}</ul>{% endif %}
 <p class="tally">{% for word, number in tally %}<span class="verdict {{ word|kind }}">\
 {{ number }} {{ word }}</span> {% endfor %}</p>
 </header>
@@ -83,6 +85,9 @@ code { font: 0.9em ui-monospace, "SF Mono", Menlo, Consolas, "DejaVu Sans Mono",
 .warning { background: var(--refuted); color: var(--paper); font-weight: 600; padding: 0.6rem 1rem;
   border-radius: 6px; }
 .tally { display: flex; flex-wrap: wrap; gap: 0.4rem; }
+.summary { list-style: none; padding: 0.6rem 1rem; margin: 0.75rem 0; background: var(--wash);
+  border-left: 4px solid var(--line0); border-radius: 4px; overflow-wrap: anywhere; }
+.summary li { margin: 0.15rem 0; }
 .note, figcaption { color: var(--soft); font-size: 0.85rem; }
 ul.note { padding-left: 1.2rem; margin: 0.5rem 0 0; }
 .wide { overflow-x: auto; }

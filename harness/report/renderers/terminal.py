@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from harness.report.blocks import (
     Answer,
@@ -36,12 +37,27 @@ COLOURS: dict[VerdictName, str] = {
 }
 
 
-def render(report: Report, width: int = 80, *, colour: bool = False) -> str:
+def render(
+    report: Report, width: int = 80, *, colour: bool = False, preface: Iterable[str] = ()
+) -> str:
     """Return the report in lines of at most ``width`` characters (40 at least).
 
-    ``colour`` colours the words of the verdicts.
+    ``colour`` colours the words of the verdicts. ``preface`` are lines on how the runs were read.
     """
-    return render_document(document(report), width, colour=colour)
+    page = replace(document(report), preface=tuple(preface))
+    return render_document(page, width, colour=colour)
+
+
+def summary_text(lines: Iterable[str], width: int = 80, *, colour: bool = False) -> str:
+    """Return the lines of a summary within ``width``, their first words set off by ``colour``."""
+    width, written = max(NARROWEST, width), []
+    for line in lines:
+        label, colon, _ = line.partition(":")
+        head, *more = wrap(line, width, hanging=2)
+        if colour and head.startswith(label + colon):
+            head = f"\033[1m{label}{colon}\033[0m{head[len(label + colon) :]}"
+        written += [head, *more]
+    return "".join(f"{line}\n" for line in written)
 
 
 def render_document(page: Document, width: int = 80, *, colour: bool = False) -> str:
@@ -50,12 +66,15 @@ def render_document(page: Document, width: int = 80, *, colour: bool = False) ->
 
 
 def _lines(page: Document, width: int, colour: bool) -> Iterator[str]:
+    if page.warning:
+        yield from wrap(page.warning, width)
+    if page.summary:
+        yield from summary_text(page.summary, width, colour=colour).splitlines()
+        yield ""
     for line in page.preface:
         yield from wrap(line, width, hanging=2)
     if page.preface:
         yield ""
-    if page.warning:
-        yield from wrap(page.warning, width)
     yield from wrap(page.headline, width)
     for section in page.sections:
         yield ""

@@ -17,10 +17,10 @@ KINDS = every_kind()
 
 
 def test_the_headline_counts_the_verdicts():
-    first = render(sample()).splitlines()[0]
-    assert first == (
+    lines = render(sample()).splitlines()
+    assert (
         "focused: 2 supported, 1 refuted, 1 inconclusive, 1 unanswerable, 1 not judged"
-    )
+    ) in lines
 
 
 def test_what_is_less_than_the_declared_sweep_says_so_first():

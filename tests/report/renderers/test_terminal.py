@@ -49,12 +49,13 @@ def test_the_report_ends_with_the_verdicts_and_their_numbers():
     assert "above +0.10" in end[-1]
 
 
-def test_colour_is_for_the_words_of_verdicts_alone():
+def test_colour_is_for_the_words_of_verdicts_and_the_labels_of_the_summary():
     plain, coloured = render(sample(), 80), render(sample(), 80, colour=True)
     assert "\033" not in plain
     assert re.sub(r"\033\[\d+m", "", coloured) == plain
     words = re.findall(r"\033\[\d+m([^\033]*)\033\[0m", coloured)
-    assert set(words) == {verdict.verdict for verdict in VERDICTS}
+    labels = {"Answers:", "Not known:", "Beware:"}
+    assert set(words) == {verdict.verdict for verdict in VERDICTS} | labels
 
 
 def test_a_long_table_of_runs_shows_its_two_ends():

@@ -1,0 +1,282 @@
+"""Answer first: what matters, which values are best, what is not known, what to beware of."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from itertools import islice
+
+from harness.records import Span, Value
+from harness.report.model import Report
+from harness.text import (
+    Digits,
+    first,
+    listed,
+    p_value,
+    parameter_value,
+    percent,
+    percent_between,
+    plural,
+    verdict_numbers,
+)
+from harness.verdicts import Finding, ParameterEffect, Verdict
+
+MOST_NAMED = 4
+"""The most parameters, questions or findings that a line names."""
+
+MOST_LEVELS = 3
+"""The most values of a parameter that a line names."""
+
+MOST_GROUPS = 4
+"""The most groups of a table that a line speaks of."""
+
+
+def summary(reports: Sequence[Report], groups: Sequence[str] = ()) -> tuple[str, ...]:
+    """Return the answer in at most five lines.
+
+    ``reports`` are those of all ``groups`` of a table, or one report. A claim is called supported
+    only where it is so by Holm's p over all questions.
+    """
+    makers: tuple[tuple[str, Callable[[Report], str]], ...] = (
+        ("Answers", _answers),
+        ("Matters", _matters),
+        ("Best", _best),
+        ("Not known", _not_known),
+        ("Beware", _beware),
+    )
+    lines = []
+    for label, make in makers:
+        texts = [make(report) for report in reports]
+        if len(reports) == 1:
+            said = texts[0]
+        elif len(set(texts)) == 1:
+            said = texts[0] and f"{texts[0]} (in each of {len(texts)} groups)"
+        else:
+            each = [f"{name}: {text}" for name, text in zip(groups, texts, strict=True) if text]
+            more = len(each) - MOST_GROUPS
+            rest = [f"and {plural(more, 'more group')}"] if more > 0 else []
+            said = "; ".join([*each[:MOST_GROUPS], *rest])
+        if said:
+            lines.append(f"{label}: {said}")
+    return tuple(lines)
+
+
+def is_shown(verdict: Verdict, alpha: float) -> bool:
+    """Return whether a claim is supported by Holm's p at level ``alpha``."""
+    return verdict.verdict == "supported" and verdict.p_holm is not None and verdict.p_holm <= alpha
+
+
+def that_matter(report: Report) -> list[Verdict]:
+    """Return the verdicts on the parameters that are shown to matter, the largest effect first."""
+    shown = [v for v in report.about_parameters("matters") if is_shown(v, report.alpha)]
+    return sorted(shown, key=lambda verdict: -abs(verdict.estimate or 0.0))
+
+
+# ---- the lines ----------------------------------------------------------------------------------
+
+
+def _answers(report: Report) -> str:
+    """Return what is shown of the questions that are not on one parameter."""
+    others = [v for v in report.asked if v.effect is None]
+    shown = [v for v in others if is_shown(v, report.alpha)]
+    refuted = [v for v in others if v.verdict == "refuted"]
+    alone = [v for v in others if v.verdict == "supported" and v not in shown]
+    parts = [
+        f"{word} {_some(map(_with_numbers, verdicts))}"
+        for word, verdicts in (
+            ("supported", shown),
+            ("refuted", refuted),
+            ("supported, but not after Holm's correction:", alone),
+        )
+        if verdicts
+    ]
+    return "; ".join(parts)
+
+
+def _with_numbers(verdict: Verdict) -> str:
+    if verdict.estimate is None:
+        return verdict.id
+    if verdict.unit == "share":
+        told, between = percent(verdict.estimate), percent_between(verdict.low, verdict.high)
+    else:
+        told, between = verdict_numbers(
+            verdict.estimate, verdict.low, verdict.high, signed=verdict.unit == "change"
+        )
+    known = verdict.low is not None or verdict.high is not None
+    return f"{verdict.id} ({told}{f', {between}' if known and verdict.unit != 'parameter' else ''})"
+
+
+def _matters(report: Report) -> str:
+    asked = report.about_parameters("matters")
+    if not asked:
+        return ""
+    shown = that_matter(report)
+    not_shown = len(asked) - len(shown)
+    if shown:
+        said = "; ".join(_size(verdict, report) for verdict in shown[:MOST_NAMED])
+        more = len(shown) - MOST_NAMED
+        said += f"; and {plural(more, 'more parameter')}" if more > 0 else ""
+        return f"{said}; {not_shown} of {len(asked)} not shown" if not_shown else said
+    known = [v.p_holm for v in asked if v.p_holm is not None and v.verdict != "unanswerable"]
+    if not known:
+        return ""
+    least = f"; the smallest {p_value(min(known), 'p')}" if min(known) < 1.0 else ""
+    return f"none of {plural(len(asked), 'parameter')} is shown to{least}"
+
+
+def _size(verdict: Verdict, report: Report) -> str:
+    """Return a parameter with its effect, its interval and its p value."""
+    effect = verdict.effect
+    assert effect is not None
+    p = p_value(verdict.p_holm, "p")
+    if not effect.levels or verdict.estimate is None:
+        return f"{effect.parameter} ({p})"
+    best = max(effect.levels, key=lambda level: level.mean)
+    worst = min(effect.levels, key=lambda level: level.mean)
+    size, between = verdict_numbers(verdict.estimate, verdict.low, verdict.high, signed=False)
+    known = verdict.low is not None and verdict.high is not None
+    return (
+        f"{effect.parameter} ({level_text(best.level)} ahead of {level_text(worst.level)} by "
+        f"{size} {report.metric.given_name}{f', {between}' if known else ''}, {p})"
+    )
+
+
+def _best(report: Report) -> str:
+    if not report.about_parameters("matters") and not report.about_parameters("best"):
+        return ""
+    matter = {v.effect.parameter for v in that_matter(report) if v.effect}
+    best = {v.effect.parameter: v for v in report.about_parameters("best") if v.effect}
+    named = [
+        f"{name} {told}"
+        for verdict in that_matter(report)
+        if verdict.effect
+        and (name := verdict.effect.parameter) in best
+        and (told := _value(best[name]))
+    ]
+    if named:
+        return "; ".join(named[:MOST_NAMED]) + _more(len(named) - MOST_NAMED)
+    if matter or not report.main:
+        return ""
+    top = max(report.main, key=lambda result: _rank(result.outcome.delta_perf))
+    if top.outcome.delta_perf is None:
+        return ""
+    value = top.outcome.delta_perf * (-1 if report.metric.minimised else 1)
+    written = Digits.of([value]).enough_for(value)
+    return (
+        "no value is shown to be better than another; the best run is "
+        f"{top.run.id} ({report.metric.given_name} {written.plain(value)})"
+    )
+
+
+def _value(verdict: Verdict) -> str:
+    """Return the best values of a parameter that matters."""
+    effect = verdict.effect
+    if effect is None or not effect.levels:
+        return ""
+    beyond = " or beyond" if any(need.kind == "parameter" for need in verdict.needs) else ""
+    ends = level_ends(effect)
+    if effect.shape == "rises" and ends:
+        told = f"{parameter_value(max(ends))}{beyond}, better all the way up"
+    elif effect.shape == "falls" and ends:
+        told = f"{parameter_value(min(ends))}{beyond}, better all the way down"
+    elif effect.shape == "peak inside" and verdict.estimate is not None:
+        told = f"near {parameter_value(verdict.estimate)}, inside its range"
+    else:
+        told = _of_levels(effect)
+    return told
+
+
+def _of_levels(effect: ParameterEffect) -> str:
+    """Return the levels that may be the best."""
+    names = [level_text(level.level) for level in effect.levels if level.may_be_best]
+    if len(names) == len(effect.levels):
+        top = max(effect.levels, key=lambda level: level.mean)
+        return f"{level_text(top.level)} leads, not shown to be best"
+    if len(names) <= MOST_LEVELS:
+        return listed(names, "or")
+    return f"one of {first(names, MOST_LEVELS)}"
+
+
+def _not_known(report: Report) -> str:
+    asked = report.about_parameters("matters")
+    undecided = [v for v in asked if v.verdict in ("inconclusive", "not judged")]
+    undecided += [v for v in asked if v.verdict == "supported" and not is_shown(v, report.alpha)]
+    impossible = [v for v in asked if v.verdict == "unanswerable"]
+    others = [v for v in report.asked if v.effect is None and v.verdict not in _DECIDED]
+    parts = []
+    if undecided:
+        parts.append(f"whether {_some(_names(undecided), 'or')} {_verb(undecided)}")
+    if impossible:
+        parts.append(f"cannot be told: {_some(_names(impossible))}")
+    if others:
+        parts.append(_some(v.id for v in others))
+    needs = Counter(
+        str(need) for verdict in (*others, *impossible, *undecided) for need in verdict.needs[:1]
+    )
+    if parts and needs:
+        parts.append(f"needs {needs.most_common(1)[0][0]}")
+    return "; ".join(parts)
+
+
+_DECIDED = ("supported", "refuted")
+
+
+def _beware(report: Report) -> str:
+    worth = [finding for finding in report.findings if finding.severity != "info"]
+    worst_first = sorted(worth, key=lambda finding: finding.severity != "error")
+    return _some((_brief(finding) for finding in folded(worst_first)), joint="; ")
+
+
+def folded(findings: Iterable[Finding]) -> list[Finding]:
+    """Return one finding in place of several of a code that say the same in brief."""
+    return list({(one.code, one.brief): one for one in findings}.values())
+
+
+def _brief(finding: Finding) -> str:
+    return finding.brief or finding.code.replace("_", " ")
+
+
+# ---- words --------------------------------------------------------------------------------------
+
+
+def level_text(level: Value | Span) -> str:
+    """Return a level, or a part of a range, in words."""
+    if isinstance(level, Span):
+        return f"{parameter_value(level.low)} to {parameter_value(level.high)}"
+    return parameter_value(level)
+
+
+def level_ends(effect: ParameterEffect) -> list[float]:
+    """Return the numbers that the levels of a range begin and end with."""
+    ends: list[float] = []
+    for one in effect.levels:
+        if isinstance(one.level, Span):
+            ends += [one.level.low, one.level.high]
+        elif isinstance(one.level, int | float):
+            ends.append(one.level)
+    return ends
+
+
+def _names(verdicts: Iterable[Verdict]) -> list[str]:
+    return [verdict.effect.parameter for verdict in verdicts if verdict.effect]
+
+
+def _verb(verdicts: Sequence[Verdict]) -> str:
+    return "matters" if len(verdicts) == 1 else "matter"
+
+
+def _rank(delta: float | None) -> float:
+    return float("-inf") if delta is None else delta
+
+
+def _some(words: Iterable[str], last: str = "and", joint: str = ", ") -> str:
+    """Return the first few of ``words``, and the number of the others."""
+    words = iter(words)
+    shown, more = list(islice(words, MOST_NAMED)), sum(1 for _ in words)
+    if more:
+        return f"{joint.join(shown)}{_more(more)}"
+    return listed(shown, last) if joint == ", " else joint.join(shown)
+
+
+def _more(number: int) -> str:
+    return f" and {number:,} more" if number > 0 else ""
