@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+import math
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
+
 from harness.errors import UnclearTableError, UsageError, nearest
 from harness.records import Value, is_number
-from harness.tables import trackers
-from harness.tables.naming import Kind, Name, is_known, is_measured, parsed
+from harness.tables import trackers, words
+from harness.tables.naming import Kind, Name, is_known, parsed
 from harness.tables.table import Table, identity, is_numeric
 from harness.tables.trackers import Tracker, is_bookkeeping
-from harness.text import first
+from harness.text import first, listed
 
 MEASURED: tuple[Kind, ...] = ("plain", "measurement", "attribute")
 SET: tuple[Kind, ...] = ("plain", "parameter", "attribute", "bookkeeping")
@@ -55,6 +59,17 @@ NAMES = ("name", "run_name", "trial_name", "trial")
 MOST_NAMED = 6
 """The most columns that a message names."""
 
+BOOKKEEPING = "bookkeeping"
+MEASURES = "looks measured"
+COUNTING = "counts the rows"
+"""Reasons why columns are no parameters."""
+
+COUNTED = 8
+"""The least rows for what the values of a column say: that it counts rows or copies the metric."""
+
+DIFFERING, ALIKE, BEYOND_CHANCE = 0.8, 0.8, 3.0
+"""Most values differ; a rank correlation of this size, and this many SDs from none, is a copy's."""
+
 MANY_ROWS = 10
 """In a table of this many rows, a column with another text in every row is a name of the run."""
 
@@ -63,12 +78,16 @@ MANY_ROWS = 10
 class ReadOptions:
     """The user's options of reading a table.
 
-    ``params``, ``before``, ``after``, ``metric`` and ``by`` are columns, with or without the prefix
-    they have in the table. A success passes ``target``, a value of the metric. ``curves`` is a long
-    table of ``run``, ``step``, ``perf`` and optionally ``se``.
+    ``params``, ``ignore``, ``before``, ``after``, ``metric`` and ``by`` are columns, with or
+    without the prefix they have in the table. ``ignore`` are left out, and must be there unless
+    ``may_lack`` says that the table may have fewer. A success passes ``target``, a value of the
+    metric. ``curves`` is a long table of ``run``, ``step``, ``perf`` and optionally ``se``. With
+    ``every_budget`` runs stay that were not trained as long as those that are compared.
     """
 
     params: tuple[str, ...] = ()
+    ignore: tuple[str, ...] = ()
+    may_lack: bool = False
     before: str | None = None
     after: str | None = None
     metric: str | None = None
@@ -76,6 +95,7 @@ class ReadOptions:
     target: float | None = None
     by: tuple[str, ...] = ()
     curves: Path | None = None
+    every_budget: bool = False
 
 
 NOTHING = ReadOptions()
@@ -128,6 +148,32 @@ def resolve(table: Table, names: Mapping[str, Name], wanted: str, prefer: Collec
     raise UsageError(f"{table.path.name} has no column {wanted!r}{near}")
 
 
+def without_ignored(table: Table, options: ReadOptions) -> tuple[Table, tuple[str, ...]]:
+    """Return a table without the columns that the user leaves out, and their names.
+
+    Raises
+    ------
+    UsageError
+        Where there is no such column, or the user gives it a use too.
+    """
+    names = parsed(table.columns)
+    left_out = []
+    for wanted in options.ignore:
+        try:
+            left_out.append(resolve(table, names, wanted, PLAIN))
+        except UsageError:
+            if not options.may_lack:
+                raise
+    kept_names = {name.canonical for raw, name in names.items() if raw not in left_out}
+    gone = {names[raw].canonical for raw in left_out} - kept_names
+    ends = (options.metric, options.before, options.after)
+    for wanted in (*options.params, *options.by, *filter(None, ends)):
+        if wanted in left_out or parsed([wanted])[wanted].canonical in gone:
+            raise UsageError(f"--ignore leaves {wanted!r} out, which another option names")
+    kept = {name: cells for name, cells in table.columns.items() if name not in left_out}
+    return replace(table, columns=kept, _values={}), tuple(dict.fromkeys(left_out))
+
+
 def find_roles(table: Table, options: ReadOptions) -> Columns:
     """Find the columns that identify the run of a row, and those that were measured."""
     names = parsed(table.columns)
@@ -144,8 +190,10 @@ def find_roles(table: Table, options: ReadOptions) -> Columns:
                 if raw not in params or kinds == MEASURED
             ]
             # Under another name than the role's own, the cells must look like it too.
-            if name != role and not (tracker is not None and tracker.keeps.issuperset(found)):
-                found = [raw for raw in found if _suits(role, table.values(raw))]
+            kept = tracker is not None and tracker.keeps.issuperset(found)
+            if name != role or role == "status":
+                every = name != role
+                found = [raw for raw in found if kept or _suits(role, table.values(raw), every)]
             if role == "delta_perf" and len(found) > 1 and not (options.metric or options.after):
                 listed = ", ".join(map(repr, found))
                 raise UnclearTableError(
@@ -162,11 +210,16 @@ def find_roles(table: Table, options: ReadOptions) -> Columns:
     return Columns(names, tracker, _id_column(table, names, tracker, params), roles)
 
 
-def _suits(role: str, cells: Iterable[Value]) -> bool:
-    """Return whether cells fit a role: a `state` may be "Ohio", and `max_steps` −1 for no limit."""
+def _suits(role: str, cells: Iterable[Value], every: bool) -> bool:
+    """Return whether cells fit a role: a `state` may be "Ohio", and `max_steps` −1 for no limit.
+
+    A status of which no word is known says nothing of how a run ended. ``every`` word must be known
+    where the column has not the role's own name.
+    """
     known = {item for item in cells if item is not None}
     if role == "status":
-        return all(isinstance(item, str) and trackers.state(item) for item in known)
+        are_states = [isinstance(item, str) and bool(trackers.state(item)) for item in known]
+        return all(are_states) if every else any(are_states) or not known
     if role == "steps":
         return all(is_number(item) and item >= 1 and item % 1 == 0 for item in known)
     return True
@@ -190,11 +243,11 @@ def _id_column(
 
 
 def find_parameters(
-    table: Table, columns: Columns, options: ReadOptions, outcome: Collection[str]
+    table: Table, columns: Columns, options: ReadOptions, outcome: Sequence[str]
 ) -> Columns:
     """Add the parameters, the columns to group by, and the ignored ones.
 
-    ``outcome`` are the columns that the runs are judged by.
+    ``outcome`` are the columns that the runs are judged by, the metric's first.
 
     Raises
     ------
@@ -223,7 +276,7 @@ def find_parameters(
     prefixed = [n.raw for n in names.values() if n.kind == "parameter" and n.raw not in taken]
     for raw, name in names.items():
         if raw not in taken:
-            reason = _why_not(table, name, columns.tracker, prefixed)
+            reason = _why_not(table, columns, name, prefixed)
             (chosen if reason is None else others.setdefault(reason, [])).append(raw)
     if columns.tracker is not None and columns.tracker.mixes and not prefixed:
         _refuse_to_guess(table, names, columns.tracker, chosen)
@@ -231,26 +284,103 @@ def find_parameters(
     same = [raw for raw in chosen if raw not in found.values()]
     if same:
         others["the same as another column"] = same
+    for raw in list(found.values()) if len(found) > 1 else ():
+        if _counts_rows(table, names[raw]):
+            others.setdefault(COUNTING, []).append(raw)
+            del found[names[raw].canonical]
+    _ask_of_copies(table, names, found, outcome[0])
     ignored = {reason: tuple(raws) for reason, raws in others.items()}
     return replace(columns, parameters=found, by=by, ignored=ignored)
 
 
-def _why_not(
-    table: Table, name: Name, tracker: Tracker | None, prefixed: Collection[str]
-) -> str | None:
+def _why_not(table: Table, columns: Columns, name: Name, prefixed: Collection[str]) -> str | None:
     """Return why a column is no parameter; None where it is one."""
+    tracker = columns.tracker
     if tracker is trackers.OURS:
-        return None if name.kind == "parameter" else "bookkeeping"
+        return None if name.kind == "parameter" else BOOKKEEPING
+    if name.raw.startswith("params.") and f"param_{name.bare.split('.')[0]}" in columns.names:
+        return "the same as columns param_…"
     reason = _KINDS.get(name.kind)
-    ours = name.canonical in ROLES and name.canonical not in ("prompts", "samples")
+    ours = name.canonical in ROLES and name.canonical not in ("prompts", "samples", "steps")
+    if reason is None and name.canonical == "status" and name.kind == "plain":
+        return "a status in words that do not say how a run ended"
     if reason is None and (ours or is_bookkeeping(name, tracker if name.kind == "plain" else None)):
-        reason = "bookkeeping"
+        reason = BOOKKEEPING
     if reason is None and name.kind == "plain":
-        if is_measured(name) and is_numeric(table.values(name.raw)):
-            reason = "measurements"
-        elif prefixed:
+        meant = words.sense(name.canonical, name.bare)
+        if meant == "index":
+            reason = COUNTING
+        elif meant in ("measurement", "progress"):
+            reason = _measured(table.values(name.raw))
+        if reason is None and prefixed:
             reason = f"not marked as parameters, as {next(iter(prefixed))} is"
     return _why_not_by_cells(table, name, tracker) if reason is None else reason
+
+
+def _measured(cells: Iterable[Value]) -> str | None:
+    """Return why a column with a measurement's name is none of a parameter; None where it may be.
+
+    Text is a setting's (`loss` = "hinge"), unless it begins with a number: "0.81 ± 0.02".
+    """
+    known = [item for item in cells if item is not None]
+    if all(isinstance(item, str) for item in known):
+        numbers = sum(re.match(r"[-+]?\d*\.\d", str(item)) is not None for item in known)
+        return "looks measured, and is no number" if numbers and 2 * numbers > len(known) else None
+    return MEASURES
+
+
+def _counts_rows(table: Table, name: Name) -> bool:
+    """Return whether a column of no known name counts the rows, from 0 or 1."""
+    if name.kind != "plain" or words.sense(name.canonical, name.bare) == "setting":
+        return False
+    cells, n = table.values(name.raw), len(table)
+    return n >= COUNTED and any(cells == list(range(start, start + n)) for start in (0, 1))
+
+
+def _ask_of_copies(
+    table: Table, names: Mapping[str, Name], found: Mapping[str, str], metric: str
+) -> None:
+    """Raise an error where a column of no known name ranks the runs almost as the metric does.
+
+    It may be measured with the metric and say nothing of settings. A column with few values is a
+    setting, and so is the only one there is.
+    """
+    if len(found) < 2:
+        return
+    level = table.values(metric)
+    copies = [
+        raw
+        for raw in found.values()
+        if names[raw].kind == "plain"
+        and words.sense(names[raw].canonical, names[raw].bare) == "unknown"
+        and is_numeric(table.values(raw))
+        and _is_copy(table.values(raw), level)
+    ]
+    if copies:
+        rest = [raw for raw in found.values() if raw not in copies]
+        verb = "ranks" if len(copies) == 1 else "rank"
+        raise UnclearTableError(
+            f"{table.path.name}: {listed(map(repr, copies))} {verb} the runs almost as {metric} "
+            "does, and the name does not say whether it was set or measured: leave it out, or name "
+            "the parameters",
+            [
+                ("--ignore", ",".join(copies)),
+                ("--params", ",".join([*rest, *copies])),
+            ],
+        )
+
+
+def _is_copy(cells: Sequence[Value], metric: Sequence[Value]) -> bool:
+    pairs = [(x, y) for x, y in zip(cells, metric, strict=True) if is_number(x) and is_number(y)]
+    both = np.array(pairs, dtype=np.float64).reshape(-1, 2)
+    both = both[np.isfinite(both).all(axis=1)]
+    n = len(both)
+    if n < COUNTED or any(len(np.unique(both[:, i])) < DIFFERING * n for i in (0, 1)):
+        return False
+    # Nearly all values differ, so that the few ties may be ranked in any order.
+    ranks = both.argsort(axis=0).argsort(axis=0)
+    rho = abs(np.corrcoef(ranks[:, 0], ranks[:, 1])[0, 1])
+    return bool(rho >= ALIKE and rho * math.sqrt(n - 1) >= BEYOND_CHANCE)
 
 
 def _why_not_by_cells(table: Table, name: Name, tracker: Tracker | None) -> str | None:
@@ -275,12 +405,12 @@ def _refuse_to_guess(
     """Raise an error where columns may be either parameters or measurements."""
     unknown = [raw for raw in chosen if _is_unknown(table, names[raw])]
     if unknown:
-        sure = [names[raw].canonical for raw in chosen if raw not in unknown][:4] or ["COL"]
         which = "may be either" if len(unknown) > 1 else "may be one or the other"
         raise UnclearTableError(
             f"{table.path.name} is an export of {tracker.name}, where parameters and measurements "
-            f"look alike: {first(map(repr, unknown), MOST_NAMED)} {which}; name the parameters: "
-            f"--params {','.join(dict.fromkeys(sure))},…"
+            f"look alike: {first(map(repr, unknown), MOST_NAMED)} {which}; leave out what was "
+            "measured, or name the parameters",
+            [("--ignore", ",".join(unknown)), ("--params", ",".join([*chosen]))],
         )
 
 

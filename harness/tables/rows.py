@@ -8,11 +8,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 
-from harness.errors import UnclearTableError, UsageError, nearest
+from harness.errors import UnclearTableError, UsageError
 from harness.records import MAIN, Value, is_number, is_whole
 from harness.tables.naming import canonical
 from harness.tables.table import BLANK, Table, identity
-from harness.tables.trackers import STATES, State, state
+from harness.tables.trackers import State, misspelt, state
 
 
 def ids(table: Table, column: str | None) -> list[str]:
@@ -68,24 +68,35 @@ def pairs(table: Table, column: str | None) -> list[str | None]:
     return [None if item is None else identity(cell) for cell, item in named]
 
 
-def states(table: Table, column: str | None) -> list[State]:
-    """Return the state of the run in each row [rows]; a blank means completed."""
+def states(table: Table, column: str | None) -> tuple[list[State], list[str]]:
+    """Return the state of the run in each row [rows], and the words that name none.
+
+    A blank means completed, and so does a word that names no state: "keep".
+
+    Raises
+    ------
+    UsageError
+        Where a word is almost one that names a state: it may be misspelt.
+    """
     if column is None:
-        return ["completed"] * len(table)
-    words: dict[Value, State] = {None: "completed"}
+        return ["completed"] * len(table), []
+    known: dict[Value, State] = {None: "completed"}
+    unknown: list[str] = []
     found: list[State] = []
-    for row, item in enumerate(table.values(column)):
-        if item not in words:
-            known = state(item) if isinstance(item, str) else None
-            if known is None:
-                raise UsageError(
-                    f"{table.where(row)}: the status {str(item)!r} in column {column!r} is not "
-                    "known; expected completed, diverged, failed or timeout, or a tracker's word "
-                    f"for one{nearest(str(item), STATES)}"
-                )
-            words[item] = known
-        found.append(words[item])
-    return found
+    for row, cell in enumerate(table.values(column)):
+        item = None if _is_nan(cell) else cell
+        if item not in known:
+            meant = state(item) if isinstance(item, str) else None
+            if meant is None:
+                if near := misspelt(str(item)):
+                    raise UsageError(
+                        f"{table.where(row)}: the status {str(item)!r} in column {column!r} is not "
+                        f"known; did you mean {near!r}?"
+                    )
+                unknown.append(str(item))
+            known[item] = meant or "completed"
+        found.append(known[item])
+    return found, unknown
 
 
 def blanks(table: Table, column: str | None, rows: Sequence[int]) -> list[int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from harness.errors import UsageError, nearest
@@ -22,7 +22,17 @@ from harness.records import (
     digest,
 )
 from harness.tables import rows
-from harness.tables.columns import NOTHING, Columns, ReadOptions, find_parameters, find_roles
+from harness.tables.budgets import at_equal_budgets
+from harness.tables.columns import (
+    COUNTING,
+    MEASURES,
+    NOTHING,
+    Columns,
+    ReadOptions,
+    find_parameters,
+    find_roles,
+    without_ignored,
+)
 from harness.tables.curves import read_curves
 from harness.tables.exporting import restored
 from harness.tables.gaps import check_groups, gaps_of, notes_on, unclear
@@ -32,12 +42,12 @@ from harness.tables.table import Table, levels
 from harness.tables.trackers import OURS, State
 from harness.tables.units import check_curves, check_scores
 from harness.text import first, plural
-from harness.verdicts import DELTA_PERF, Metric
+from harness.verdicts import DELTA_PERF, Finding, Metric
 
 Curves = Mapping[str, tuple[Evaluation, ...]]
 """Run id → learning curve."""
 
-MOST_NAMED = 8
+MOST_NAMED = 40
 """The most columns that a note names."""
 
 CHANGED_BY = {"placebo": "learning_rate"}
@@ -66,7 +76,9 @@ class Reading:
     ``by``. ``notes`` say how the table was read, and what was left out and why. ``has_seed`` says
     that some run has a seed, ``is_ours`` that ``sweep export`` wrote the table, so that each run
     names its sweep. ``adaptive`` says why later runs depended on the results of earlier ones; None
-    where nothing says that they did.
+    where nothing says that they did. ``judged_by`` are the columns of the metric, ``set_aside`` a
+    reason → columns that are neither parameters nor used, and ``findings`` what to beware of in how
+    the table was read.
     """
 
     name: str
@@ -80,6 +92,9 @@ class Reading:
     has_seed: bool
     is_ours: bool = False
     adaptive: str | None = None
+    judged_by: OutcomeColumns | None = None
+    set_aside: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    findings: tuple[Finding, ...] = ()
 
 
 def read_runs(path: Path, options: ReadOptions = NOTHING) -> Reading:
@@ -91,18 +106,26 @@ def read_runs(path: Path, options: ReadOptions = NOTHING) -> Reading:
         Where the file is not a table, a cell does not fit its column, or the table alone does not
         tell what a column is.
     """
-    table = opened(read_table(path))
+    table, ignored = without_ignored(opened(read_table(path)), options)
     columns = find_roles(table, options)
     judged_by = choose(table, columns, options)
     columns = find_parameters(table, columns, options, judged_by.columns)
-    states = rows.states(table, columns.roles.get("status"))
+    if ignored:
+        columns = replace(columns, ignored={"--ignore": ignored, **columns.ignored})
+    states, unknown = rows.states(table, columns.roles.get("status"))
+    finished, left_out = _kept(table, columns, judged_by, states)
+    compared = at_equal_budgets(table, columns, options, states, finished)
+    columns, kept = compared.columns, compared.rows
+    was = states
+    states = ["pruned" if row in compared.stopped else state for row, state in enumerate(states)]
     settings = {name: levels(table.values(raw)) for name, raw in columns.parameters.items()}
-    kept, left_out = _kept(table, judged_by, states, settings)
     by = [levels(table.values(raw)) for raw in columns.by.values()]
     groups = tuple(tuple(column[row] for column in by) for row in kept)
     check_groups(table, columns, kept)
     doubtful = unclear(table, columns, kept)
-    measured, turned = outcomes(table, columns, judged_by, states, kept, unclear=doubtful)
+    measured, turned = outcomes(
+        table, columns, judged_by, states, kept, unclear=doubtful, stopped=compared.stopped
+    )
     ids = rows.ids(table, columns.run)
     curves, of_curves = _curves(table, columns, judged_by, options, ids)
     stated = options.metric is not None
@@ -114,6 +137,9 @@ def read_runs(path: Path, options: ReadOptions = NOTHING) -> Reading:
         broken = [row for row in kept if _has_gap(curves.get(ids[row], ()))]
     gaps = gaps_of(table, columns, judged_by, measured, no_point=broken)
     made, has_seed = _runs(table, columns, ids, settings, kept, curves=curves)
+    if compared.budget is not None:
+        steps = compared.budget
+        made = [replace(run, steps=steps, declared_steps=steps) for run in made]
     runs, of_pairs = paired(made, groups, seeded=has_seed)
     results = tuple(
         _result(run, measured[row], curves.get(run.id, ()), gaps.get(row, ()))
@@ -121,6 +147,7 @@ def read_runs(path: Path, options: ReadOptions = NOTHING) -> Reading:
     )
     if columns.tracker is OURS:
         results = restored(table, kept, results)
+    beware = [_against(judged_by)] if judged_by.against else []
     return Reading(
         name=path.stem,
         source=str(path),
@@ -131,8 +158,11 @@ def read_runs(path: Path, options: ReadOptions = NOTHING) -> Reading:
         groups=groups,
         notes=(
             *_read_as(table, columns, judged_by),
+            *(finding.message for finding in beware),
             *left_out,
-            *_not_completed(table, columns, states, kept),
+            *_not_completed(table, columns, was, kept),
+            *_unknown_words(columns, unknown),
+            *compared.notes,
             *turned,
             *notes_on(gaps, ids),
             *_arms(runs),
@@ -141,7 +171,33 @@ def read_runs(path: Path, options: ReadOptions = NOTHING) -> Reading:
         ),
         has_seed=has_seed,
         is_ours=columns.tracker is OURS,
+        adaptive=compared.adaptive,
+        judged_by=judged_by,
+        set_aside=_set_aside(columns, judged_by),
+        findings=tuple(beware),
     )
+
+
+def _against(judged_by: OutcomeColumns) -> Finding:
+    """Return a finding on a direction that is not the one of the metric's name."""
+    said, other = ("min", "max") if judged_by.metric.minimised else ("max", "min")
+    return Finding(
+        "against_the_name",
+        "warning",
+        f"{judged_by.value} is judged with --direction {said}, and by its name "
+        f"{'less' if other == 'min' else 'more'} is better: --direction {other} if so, for all "
+        "that is called best would be the worst",
+        (judged_by.value,),
+    )
+
+
+def _unknown_words(columns: Columns, unknown: Sequence[str]) -> list[str]:
+    """Return a note on the words of a status that do not say how a run ended."""
+    if not unknown:
+        return []
+    column = columns.roles.get("status")
+    said = first(map(repr, unknown), MOST_NAMED)
+    return [f"{column} {said}: no word for how a run ended, counted as completed"]
 
 
 def _runs(
@@ -222,16 +278,14 @@ def _result(
 
 
 def _kept(
-    table: Table,
-    judged_by: OutcomeColumns,
-    states: Sequence[State],
-    settings: Mapping[str, Sequence[Value]],
+    table: Table, columns: Columns, judged_by: OutcomeColumns, states: Sequence[State]
 ) -> tuple[list[int], list[str]]:
     """Return the rows that are finished runs, and notes on those that are not.
 
     A row without parameters and outcome is no run: MLflow has such a parent of its runs.
     """
     outcome = table.values(judged_by.value)
+    settings = [table.values(raw) for raw in columns.parameters.values()]
     unfinished = {row for row, state in enumerate(states) if state == "unfinished"}
     bare = {
         row
@@ -239,7 +293,7 @@ def _kept(
         if settings
         and state == "completed"
         and outcome[row] is None
-        and all(column[row] is None for column in settings.values())
+        and all(column[row] is None for column in settings)
     }
     kept = [row for row in range(len(table)) if row not in unfinished and row not in bare]
     notes = []
@@ -328,21 +382,32 @@ def _read_as(table: Table, columns: Columns, judged_by: OutcomeColumns) -> list[
     if columns.tracker is not None:
         about += f"; an export of {columns.tracker.name} ({columns.tracker.known_by})"
     parameters = ", ".join(_named(name, raw) for name, raw in columns.parameters.items())
-    lines = [about, judged_by.note, f"parameters: {parameters or 'none'}"]
+    lines = [about, *judged_by.notes, f"parameters: {parameters or 'none'}"]
     if columns.by:
         lines.append(f"judged by: {', '.join(_named(n, raw) for n, raw in columns.by.items())}")
     plurals = dict(arm="arms", pair="pairs", status="statuses", seed="seeds", steps="steps")
     found = [(plurals[role], raw) for role, raw in columns.roles.items() if role in plurals]
     found = [("run ids", columns.run or "the number of the row"), *found]
     lines.append("; ".join(f"{what} from {raw}" for what, raw in found))
-    if unused := _unused(columns, judged_by):
-        lines.append(f"ignored, not what the runs are judged by: {first(unused, MOST_NAMED)}")
-    lines += [
-        f"ignored, {reason}: {first(raws, MOST_NAMED)}" for reason, raws in columns.ignored.items()
-    ]
+    aside = _set_aside(columns, judged_by)
+    lines += [f"not used, {reason}: {first(raws, MOST_NAMED)}" for reason, raws in aside.items()]
+    if MEASURES in aside or COUNTING in aside:
+        named = ",".join([*columns.parameters, "NAME"])
+        lines.append(f"to use one of these as a parameter, name all: --params {named}")
     if table.unnamed:
-        lines.append(f"ignored, without a name: {table.unnamed} of the columns")
+        lines.append(f"not used, without a name: {table.unnamed} of the columns")
     return lines
+
+
+def _set_aside(columns: Columns, judged_by: OutcomeColumns) -> dict[str, tuple[str, ...]]:
+    """Return reason → columns that are not used."""
+    unused = _unused(columns, judged_by)
+    aside = {"not what the runs are judged by": tuple(unused)} if unused else {}
+    return aside | {
+        reason: left
+        for reason, raws in columns.ignored.items()
+        if (left := tuple(raw for raw in raws if raw not in judged_by.columns))
+    }
 
 
 def _unused(columns: Columns, judged_by: OutcomeColumns) -> list[str]:

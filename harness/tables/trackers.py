@@ -13,13 +13,14 @@ State = Literal["completed", "diverged", "failed", "timeout", "oom", "pruned", "
 """The state of a run in a table: a status, stopped early, or not finished yet."""
 
 _WORDS: dict[State, str] = {
-    "completed": "completed complete finished terminated success succeeded ok done",
-    "diverged": "diverged",
-    "failed": "failed fail failure error errored crashed crash killed interrupted preempted "
-    "preempting cancelled canceled aborted",
-    "timeout": "timeout timed_out timedout",
-    "oom": "oom out_of_memory",
-    "pruned": "pruned",
+    "completed": "completed complete finished finish terminated success successful succeeded ok "
+    "done passed",
+    "diverged": "diverged exploded",
+    "failed": "failed fail failure error errored exception crashed crash killed kill interrupted "
+    "preempted preempting cancelled canceled aborted abort memout",
+    "timeout": "timeout timed_out timedout time_out",
+    "oom": "oom out_of_memory cuda_oom cuda_out_of_memory",
+    "pruned": "pruned early_stopped stopped_early",
     "unfinished": "running waiting pending scheduled queued starting paused unfinished",
 }
 STATES: dict[str, State] = {
@@ -98,6 +99,12 @@ RAY_TUNE = Tracker(
     ids=("trial_id",),
 )
 
+SKLEARN = Tracker(
+    "scikit-learn",
+    "mean_test_…, rank_test_…, param_…",
+)
+"""A search's results, where a blank is None, a value as any other."""
+
 BOOKKEEPING = _words(
     "run run_id run_uuid run_name run_number id uid uuid trial trial_id trial_name name "
     "display_name experiment experiment_id experiment_name experiment_tag sweep sweep_id group_id "
@@ -152,6 +159,11 @@ def recognised(names: Mapping[str, Name]) -> Tracker | None:
             and ("parameter" in kinds or any(re.match(r"values?(_|$)", name) for name in lower)),
         ),
         (RAY_TUNE, "trial_id" in raw and raw & {"training_iteration", "time_total_s"}),
+        (
+            SKLEARN,
+            any(name.startswith("mean_test_") for name in raw)
+            and any(name.startswith(("rank_test_", "split0_test_", "param_")) for name in raw),
+        ),
     )
     return next((tracker for tracker, is_its in recognised_by if is_its), None)
 
@@ -170,6 +182,14 @@ def place_or_time(texts: Iterable[str]) -> str | None:
         if known and all(map(form.fullmatch, known)):
             return what
     return None
+
+
+def misspelt(word: str) -> str | None:
+    """Return the word for a state that ``word`` is almost; None where it is like none."""
+    import difflib
+
+    close = difflib.get_close_matches(word.lower(), STATES, n=1, cutoff=0.8)
+    return close[0] if close else None
 
 
 def state(text: str) -> State | None:

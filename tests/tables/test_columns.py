@@ -46,10 +46,10 @@ b,large,2e-7,8,3,y,12,out/b,2025-01-02,0.4,/tmp/b,0.2
     assert said(reading, "parameters:") == [
         "parameters: model, learning_rate (lr), batch_size (bs), depth"
     ]
-    assert said(reading, "ignored, ") == [
-        "ignored, bookkeeping: note, pid, output_dir, started",
-        "ignored, measurements: val_loss",
-        "ignored, paths: ckpt",
+    assert said(reading, "not used, ") == [
+        "not used, bookkeeping: note, pid, output_dir, started",
+        "not used, looks measured: val_loss",
+        "not used, paths: ckpt",
     ]
 
 
@@ -57,9 +57,9 @@ def test_time_stamps_and_texts_that_differ_in_every_row_are_no_parameters(csv):
     rows = "".join(f"{i},hello {i},2025-01-0{1 + i % 9}T10:00:00,0.{i}\n" for i in range(10))
     reading = read(csv, f"lr,greeting,began,delta_perf\n{rows}")
     assert reading.parameters == ("learning_rate",)
-    assert said(reading, "ignored, ") == [
-        "ignored, another text in every row: greeting",
-        "ignored, time stamps: began",
+    assert said(reading, "not used, ") == [
+        "not used, another text in every row: greeting",
+        "not used, time stamps: began",
     ]
 
 
@@ -71,17 +71,17 @@ def test_a_blank_is_a_level_of_its_own_and_an_empty_column_is_none(csv):
     reading = read(csv, "lr,warmup,gone,delta_perf\n1,10,,0.1\n2,,,0.2\n3,20,NA,0.3\n")
     assert reading.parameters == ("learning_rate", "warmup_steps")
     assert [config["warmup_steps"] for config in configs(reading)] == [10, None, 20]
-    assert said(reading, "ignored, empty") == ["ignored, empty: gone"]
+    assert said(reading, "not used, empty") == ["not used, empty: gone"]
 
 
 def test_only_marked_columns_are_parameters_where_some_are_marked(csv):
     text = "run,config.lr,config.run_name,epoch,metrics.acc,delta_perf\na,1,x,3,0.5,0.1\n"
     reading = read(csv, text)
     assert reading.parameters == ("learning_rate",)
-    assert said(reading, "ignored, ") == [
-        "ignored, bookkeeping: config.run_name",
-        "ignored, not marked as parameters, as config.lr is: epoch",
-        "ignored, measurements: metrics.acc",
+    assert said(reading, "not used, ") == [
+        "not used, bookkeeping: config.run_name",
+        "not used, looks measured: epoch",
+        "not used, measurements: metrics.acc",
     ]
 
 
@@ -96,13 +96,15 @@ def test_the_user_s_word_on_parameters_is_final(csv):
     reading = read(csv, text, params=("val_loss", "learning_rate", "seed"))
     assert reading.parameters == ("val_loss", "learning_rate", "seed")
     assert not reading.has_seed
-    assert said(reading, "ignored, ") == ["ignored, not named by --params: bs"]
+    assert said(reading, "not used, ") == ["not used, not named by --params: bs"]
 
 
 def test_two_columns_of_one_name(csv):
     same = read(csv, "lr,learning_rate,delta_perf\n1,1.0,0.1\n2,2,0.2\n")
     assert same.parameters == ("learning_rate",)
-    assert said(same, "ignored, the same") == ["ignored, the same as another column: learning_rate"]
+    assert said(same, "not used, the same") == [
+        "not used, the same as another column: learning_rate"
+    ]
     differ = "lr,learning_rate,delta_perf\n1,1,0.1\n2,3,0.2\n"
     refused(csv, differ, "'lr' and 'learning_rate' are both learning_rate", "--params")
     assert configs(read(csv, differ, params=("lr",)))[1] == {"learning_rate": 2}
@@ -183,7 +185,7 @@ def test_a_wandb_export_of_known_names(csv):
 def test_in_a_wandb_export_what_may_be_either_is_asked_for(csv):
     text = WANDB.replace('"epochs"', '"kl"').replace('"8","2"', '"8","3"')
     refused(csv, text, "export of W&B", "'kl' may be one or the other",
-            "--params batch_size,learning_rate,optimizer,…", metric="val_loss",
+            "--ignore kl or --params batch_size,kl,lr,optimizer", metric="val_loss",
             direction="min")  # fmt: skip
     named = read(csv, text, metric="val_loss", direction="min", params=("kl", "lr"))
     assert named.parameters == ("kl", "learning_rate")
@@ -204,8 +206,8 @@ def test_a_logged_learning_rate_is_asked_for_a_configured_one_is_not(csv):
 
 def test_in_a_wandb_export_what_never_changes_need_not_be_asked_for(csv):
     reading = read(csv, WANDB.replace('"epochs"', '"kl"'), metric="val_loss", direction="min")
-    assert said(reading, "ignored, the same in") == [
-        "ignored, the same in every run, and maybe measurements: kl"
+    assert said(reading, "not used, the same in") == [
+        "not used, the same in every run, and maybe measurements: kl"
     ]
 
 
@@ -300,8 +302,8 @@ def test_max_steps_of_minus_one_are_no_steps(csv):
     reading = read(csv, "max_steps,delta_perf\n-1,0.1\n-1,0.2\n")
     assert reading.parameters == ("max_steps",)
     assert {result.run.steps for result in reading.results} == {0}
-    counted = read(csv, "max_steps,delta_perf\n100,0.1\n50,0.2\n")
-    assert [result.run.steps for result in counted.results] == [100, 50]
+    counted = read(csv, "max_steps,delta_perf\n100,0.1\n100,0.2\n")
+    assert [result.run.steps for result in counted.results] == [100, 100]
     assert counted.parameters == ()
 
 
