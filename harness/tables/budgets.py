@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 
 from harness.records import Value, is_number
 from harness.tables import trackers, words
-from harness.tables.columns import MEASURES, Columns, ReadOptions
+from harness.tables.columns import Columns, ReadOptions
+from harness.tables.parameters import MEASURES
 from harness.tables.rows import counts
 from harness.tables.table import Table
 from harness.tables.trackers import State
@@ -96,7 +97,8 @@ def at_equal_budgets(
     nearly, full = budgets.nearly_all, max(budgets.having, default=0)
     if len(budgets.having) < 2:
         return found
-    if columns.names[raw].canonical in words.GIVEN or budgets.is_design:
+    is_given = columns.names[raw].canonical in words.GIVEN
+    if is_given or (budgets.is_design and not nearly):
         if len(nearly) == 1:
             return _given(found, budgets, nearly[0])
         return found if options.params else replace(found, columns=_as_parameter(columns, raw))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from harness.errors import UnclearTableError
@@ -17,8 +17,11 @@ from harness.text import first
 MOST_COMMANDS = 8
 """The most commands that are offered."""
 
-VALUES = ("value", "objective", "objective_value", "target_value", "result", "y", "cost", "metric")
+VALUES = ("value", "objective", "objective_value", "result", "y", "cost", "metric", "cv", "output")
 """Names of what an optimiser was given, which do not say what it is."""
+
+NO_WAY = 3
+"""Ranks columns that were measured and of which neither more nor less is better."""
 
 TOTALS = ("average", "avg", "mean", "overall")
 """Names of the mean over benchmarks, where a table has several of these."""
@@ -68,14 +71,16 @@ def infer(table: Table, columns: Columns, given: Collection[str], way: Direction
         found = [one for one in found if _is_value(one.name)] or found
         if len(found) == 1 and way is not None:
             return Guess(found[0].raw, way, ())
+    else:
+        found = [one for one in found if not _is_value(one.name)] or found
     plain = [one for one in found if one.direction is not None]
     likeliest = [one for one in plain if one.rank == min(other.rank for other in plain)]
     whole = [one for one in likeliest if not _is_part(one, likeliest)]
-    if len(whole) == 1 and not (whole[0].rank[0] and any(_is_value(one.name) for one in found)):
+    if len(whole) == 1:
         one = whole[0]
-        others = [other.raw for other in found if other is not one and other.rank[0] == one.rank[0]]
+        others = [other.raw for other in found if other is not one and other.rank[0] <= 1]
         return Guess(one.raw, way or one.direction or "max", tuple(others))
-    raise UnclearTableError(*_asked(table, columns, [*whole, *found], way))
+    raise UnclearTableError(*_asked(table, columns, whole, found, way))
 
 
 def _is_value(name: Name) -> bool:
@@ -105,14 +110,16 @@ def _candidates(table: Table, columns: Columns, given: Collection[str]) -> list[
             continue
         way = "max" if is_total else words.direction(called)
         found.append(_Candidate(name, way, _rank(name, benchmarks, way)))
-    return sorted(found, key=lambda one: (one.direction is None, one.rank))
+    named = [one for one in found if one.rank[0] < NO_WAY] or found
+    return sorted(named, key=lambda one: (one.direction is None, one.rank))
 
 
 def _rank(name: Name, benchmarks: Collection[Name], way: Direction | None) -> tuple[int, int, int]:
     called = name.canonical
-    aside = 2 if words.is_use(called) else int(len(benchmarks) > 1 and name in benchmarks)
+    is_one_of_many = len(benchmarks) > 1 and name in benchmarks
+    aside = 2 if words.is_use(called) else int(is_one_of_many or words.is_part(called))
     if way is None and not _is_value(name):
-        aside = 3
+        aside = NO_WAY
     return aside, words.held_out(called), words.moment(called)
 
 
@@ -122,19 +129,25 @@ def _is_part(one: _Candidate, among: Iterable[_Candidate]) -> bool:
 
 
 def _asked(
-    table: Table, columns: Columns, found: Iterable[_Candidate], way: Direction | None
+    table: Table,
+    columns: Columns,
+    likeliest: Sequence[_Candidate],
+    found: Sequence[_Candidate],
+    way: Direction | None,
 ) -> tuple[str, list[tuple[str, ...]]]:
     """Return the message for a table with no single plausible metric, and the options to give."""
-    likeliest = list({one.raw: one for one in found}.values())
-    choices: list[tuple[str, ...]] = []
-    for one in likeliest:
-        choices += [_choice(one.raw, each) for each in _ways(way or one.direction)]
     file = table.path.name
-    if likeliest:
-        names = first([repr(one.raw) for one in likeliest], MOST_COMMANDS)
-        verb = "may be" if len(likeliest) == 1 else "may each be"
+    if found:
+        names = first([repr(one.raw) for one in likeliest or found], MOST_COMMANDS)
+        verb = "may be" if len(likeliest or found) == 1 else "may each be"
+        choices = [
+            _choice(raw, each)
+            for raw, by_name in {one.raw: one.direction for one in (*likeliest, *found)}.items()
+            for each in _ways(way or by_name)
+        ]
         said = f"{file}: {names} {verb} what its runs are judged by; choose"
         return said, choices[:MOST_COMMANDS]
+    unread = _unread(table, columns)
     numbers = [
         raw
         for raw, name in columns.names.items()
@@ -143,15 +156,29 @@ def _asked(
         and not is_bookkeeping(name, columns.tracker)
     ]
     if not numbers:
-        return f"{file} has no column of numbers that its runs could be judged by", []
-    # Those that are no known settings first; the last columns of a table are its results.
+        return f"{file} has no column of numbers that its runs could be judged by{unread}", []
+    # A table's results mostly stand after its settings.
+    numbers.reverse()
     numbers.sort(key=lambda raw: words.sense(columns.names[raw].canonical) == "setting")
     choices = [_choice(raw, each) for raw in numbers for each in _ways(way)]
     said = (
-        f"{file}: no column has the name of a metric; say which of its columns of numbers its runs "
-        f"are judged by: {first(map(repr, numbers), MOST_COMMANDS)}"
+        f"{file}: no column of numbers has the name of a metric{unread}; say which its runs are "
+        f"judged by: {first(map(repr, numbers), MOST_COMMANDS)}"
     )
     return said, choices[:MOST_COMMANDS]
+
+
+def _unread(table: Table, columns: Columns) -> str:
+    """Say which column has a metric's name and text such as "0.81 ± 0.02"; empty for none."""
+    for raw, name in columns.names.items():
+        cell = next((item for item in table.values(raw) if item is not None), None)
+        is_text = isinstance(cell, str) and any(map(str.isdigit, cell))
+        if is_text and words.direction(name.canonical):
+            return (
+                f" ({raw!r} has, but {cell!r} is no number: write the number alone, and its error "
+                f"in a column {raw}_se)"
+            )
+    return ""
 
 
 def _ways(way: Direction | None) -> tuple[Direction, ...]:

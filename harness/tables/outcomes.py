@@ -176,8 +176,7 @@ def _one(columns: Columns, options: ReadOptions, wanted: str, *, is_delta: bool)
         )
     else:
         called, source = name.bare, wanted
-        beside = {f"{name.canonical}{end}" for end in ("_se", "_stderr", "_sem", ".se")}
-        se = next((raw for raw, n in columns.names.items() if n.canonical in beside), None)
+        se = next((raw for raw, n in columns.names.items() if _is_error(n, name)), None)
         if se is None:
             se, scale = _over_folds(columns, wanted)
     if target is None:
@@ -199,6 +198,13 @@ def _one(columns: Columns, options: ReadOptions, wanted: str, *, is_delta: bool)
         against=None if is_delta else _against(name, options.direction),
         notes=(_note(source, minimised, se, scale),),
     )
+
+
+def _is_error(name: Name, of: Name) -> bool:
+    """Return whether a column is the standard error of another: ``acc_se``, ``acc_stderr,none``."""
+    found, metric = words.tokens(name.canonical), words.tokens(of.canonical)
+    rest = tuple(word for word in found if word not in ("se", "stderr", "sem"))
+    return rest == metric and rest != found
 
 
 def _over_folds(columns: Columns, wanted: str) -> tuple[str | None, float]:

@@ -15,25 +15,32 @@ from harness.tables.table import BLANK, Table, identity
 from harness.tables.trackers import State, misspelt, state
 
 
-def ids(table: Table, column: str | None) -> list[str]:
-    """Return the id of each row [rows]; without a column of ids, the file's name and a number."""
+def ids(table: Table, column: str | None, rows: Iterable[int]) -> list[str]:
+    """Return the id of each row [rows]; without a column of ids, the file's name and a number.
+
+    Raises
+    ------
+    UsageError
+        Where one of ``rows`` has no id, or that of another.
+    """
     if column is None:
         width = len(str(len(table)))
         return [f"{table.path.stem}-{row:0{width}d}" for row in range(1, len(table) + 1)]
     found = [identity(cell) for cell in table.columns[column]]
     first: dict[str, int] = {}
-    for row, name in enumerate(found):
+    for row in rows:
+        name = found[row]
         if not name:
             raise UsageError(
                 f"{table.where(row)}: no run id in column {column!r}; give every run one, or leave "
-                "the column out"
+                f"the column out: --ignore {column}"
             )
         if (earlier := first.setdefault(name, row)) != row:
             places = f"{table.unit}s {table.places[earlier]} and {table.places[row]}"
             raise UsageError(
                 f"{table.path.name}: {places} have the same run id {name!r} in column {column!r}; "
-                "every run needs its own: leave the column out, or name it seed if it counts "
-                "repeats"
+                f"every run needs its own: leave the column out (--ignore {column}), or name it "
+                "seed if it counts repeats"
             )
     return found
 

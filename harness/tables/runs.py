@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -21,34 +21,23 @@ from harness.records import (
     Value,
     digest,
 )
-from harness.tables import rows
+from harness.tables import notes, rows
 from harness.tables.budgets import at_equal_budgets
-from harness.tables.columns import (
-    COUNTING,
-    MEASURES,
-    NOTHING,
-    Columns,
-    ReadOptions,
-    find_parameters,
-    find_roles,
-    without_ignored,
-)
+from harness.tables.columns import NOTHING, Columns, ReadOptions, find_roles, without_ignored
 from harness.tables.curves import read_curves
 from harness.tables.exporting import restored
 from harness.tables.gaps import check_groups, gaps_of, notes_on, unclear
-from harness.tables.outcomes import OutcomeColumns, choose, outcomes, status_of
+from harness.tables.outcomes import OutcomeColumns, choose, outcomes
+from harness.tables.parameters import find_parameters
 from harness.tables.reading import opened, read_table
 from harness.tables.table import Table, levels
 from harness.tables.trackers import OURS, State
 from harness.tables.units import check_curves, check_scores
-from harness.text import first, plural
+from harness.text import plural
 from harness.verdicts import DELTA_PERF, Finding, Metric
 
 Curves = Mapping[str, tuple[Evaluation, ...]]
 """Run id → learning curve."""
-
-MOST_NAMED = 40
-"""The most columns that a note names."""
 
 CHANGED_BY = {"placebo": "learning_rate"}
 """Arms that do not have the name of the parameter they change → that parameter."""
@@ -126,7 +115,7 @@ def read_runs(path: Path, options: ReadOptions = NOTHING) -> Reading:
     measured, turned = outcomes(
         table, columns, judged_by, states, kept, unclear=doubtful, stopped=compared.stopped
     )
-    ids = rows.ids(table, columns.run)
+    ids = rows.ids(table, columns.run, kept)
     curves, of_curves = _curves(table, columns, judged_by, options, ids)
     stated = options.metric is not None
     check_scores(table, judged_by, measured, stated=stated)
@@ -147,7 +136,7 @@ def read_runs(path: Path, options: ReadOptions = NOTHING) -> Reading:
     )
     if columns.tracker is OURS:
         results = restored(table, kept, results)
-    beware = [_against(judged_by)] if judged_by.against else []
+    beware = [notes.against_the_name(judged_by)] if judged_by.against else []
     return Reading(
         name=path.stem,
         source=str(path),
@@ -157,15 +146,15 @@ def read_runs(path: Path, options: ReadOptions = NOTHING) -> Reading:
         by=tuple(columns.by),
         groups=groups,
         notes=(
-            *_read_as(table, columns, judged_by),
+            *notes.read_as(table, columns, judged_by),
             *(finding.message for finding in beware),
             *left_out,
-            *_not_completed(table, columns, was, kept),
-            *_unknown_words(columns, unknown),
+            *notes.not_completed(table, columns, was, kept),
+            *notes.unknown_words(columns, unknown),
             *compared.notes,
             *turned,
             *notes_on(gaps, ids),
-            *_arms(runs),
+            *notes.arms_of(runs),
             *of_pairs,
             *of_curves,
         ),
@@ -173,31 +162,9 @@ def read_runs(path: Path, options: ReadOptions = NOTHING) -> Reading:
         is_ours=columns.tracker is OURS,
         adaptive=compared.adaptive,
         judged_by=judged_by,
-        set_aside=_set_aside(columns, judged_by),
+        set_aside=notes.set_aside(columns, judged_by),
         findings=tuple(beware),
     )
-
-
-def _against(judged_by: OutcomeColumns) -> Finding:
-    """Return a finding on a direction that is not the one of the metric's name."""
-    said, other = ("min", "max") if judged_by.metric.minimised else ("max", "min")
-    return Finding(
-        "against_the_name",
-        "warning",
-        f"{judged_by.value} is judged with --direction {said}, and by its name "
-        f"{'less' if other == 'min' else 'more'} is better: --direction {other} if so, for all "
-        "that is called best would be the worst",
-        (judged_by.value,),
-    )
-
-
-def _unknown_words(columns: Columns, unknown: Sequence[str]) -> list[str]:
-    """Return a note on the words of a status that do not say how a run ended."""
-    if not unknown:
-        return []
-    column = columns.roles.get("status")
-    said = first(map(repr, unknown), MOST_NAMED)
-    return [f"{column} {said}: no word for how a run ended, counted as completed"]
 
 
 def _runs(
@@ -296,14 +263,14 @@ def _kept(
         and all(column[row] is None for column in settings)
     }
     kept = [row for row in range(len(table)) if row not in unfinished and row not in bare]
-    notes = []
+    said = []
     if unfinished:
-        notes.append(f"not finished yet, left out: {plural(len(unfinished), 'row')}")
+        said.append(f"not finished yet, left out: {plural(len(unfinished), 'row')}")
     if bare:
-        notes.append(f"neither parameters nor an outcome, left out: {plural(len(bare), 'row')}")
+        said.append(f"neither parameters nor an outcome, left out: {plural(len(bare), 'row')}")
     if not kept:
-        raise UsageError(f"{table.path.name} has no finished run: {'; '.join(notes)}")
-    return kept, notes
+        raise UsageError(f"{table.path.name} has no finished run: {'; '.join(said)}")
+    return kept, said
 
 
 # ---- arms and their main runs --------------------------------------------------------------------
@@ -370,83 +337,3 @@ def _key(run: Run, group: tuple[Value, ...], changed: str | None, seeded: bool) 
     """Return the values that an arm's run and its main run share."""
     same = tuple(item for name, item in run.config.items() if name != changed)
     return same, group, run.seed if seeded else None
-
-
-# ---- notes ------------------------------------------------------------------------------------
-
-
-def _read_as(table: Table, columns: Columns, judged_by: OutcomeColumns) -> list[str]:
-    """Return lines on how each column was used, and on those that were ignored."""
-    rows = plural(len(table), "row")
-    about = f"{table.path.name}: {rows} of {len(table.columns)} columns, {table.format}"
-    if columns.tracker is not None:
-        about += f"; an export of {columns.tracker.name} ({columns.tracker.known_by})"
-    parameters = ", ".join(_named(name, raw) for name, raw in columns.parameters.items())
-    lines = [about, *judged_by.notes, f"parameters: {parameters or 'none'}"]
-    if columns.by:
-        lines.append(f"judged by: {', '.join(_named(n, raw) for n, raw in columns.by.items())}")
-    plurals = dict(arm="arms", pair="pairs", status="statuses", seed="seeds", steps="steps")
-    found = [(plurals[role], raw) for role, raw in columns.roles.items() if role in plurals]
-    found = [("run ids", columns.run or "the number of the row"), *found]
-    lines.append("; ".join(f"{what} from {raw}" for what, raw in found))
-    aside = _set_aside(columns, judged_by)
-    lines += [f"not used, {reason}: {first(raws, MOST_NAMED)}" for reason, raws in aside.items()]
-    if MEASURES in aside or COUNTING in aside:
-        named = ",".join([*columns.parameters, "NAME"])
-        lines.append(f"to use one of these as a parameter, name all: --params {named}")
-    if table.unnamed:
-        lines.append(f"not used, without a name: {table.unnamed} of the columns")
-    return lines
-
-
-def _set_aside(columns: Columns, judged_by: OutcomeColumns) -> dict[str, tuple[str, ...]]:
-    """Return reason → columns that are not used."""
-    unused = _unused(columns, judged_by)
-    aside = {"not what the runs are judged by": tuple(unused)} if unused else {}
-    return aside | {
-        reason: left
-        for reason, raws in columns.ignored.items()
-        if (left := tuple(raw for raw in raws if raw not in judged_by.columns))
-    }
-
-
-def _unused(columns: Columns, judged_by: OutcomeColumns) -> list[str]:
-    """Return the columns of measurements that the runs are not judged by."""
-    outcome = ["delta_perf", "delta_perf_se", "perf_before", "perf_after"]
-    if judged_by.metric.zero != "no change":
-        outcome.append("train_delta_perf")
-    found = (columns.roles[role] for role in outcome if role in columns.roles)
-    return [raw for raw in found if raw not in judged_by.columns]
-
-
-def _not_completed(
-    table: Table, columns: Columns, states: Sequence[State], kept: Sequence[int]
-) -> list[str]:
-    """Return notes on the runs that are not completed, in the words of the table."""
-    column = columns.roles.get("status")
-    if column is None:
-        return []
-    words, ours = table.values(column), columns.tracker is OURS
-    count = Counter((str(words[row]), states[row]) for row in kept if states[row] != "completed")
-    notes = [
-        f"{word}: {plural(number, 'run')}"
-        + (f", counted as {status}" if (status := status_of(state)) != word and not ours else "")
-        for (word, state), number in count.items()
-    ]
-    if any(state == "pruned" for _, state in count):
-        notes.append(
-            "pruned runs stopped early because they looked poor: values that lost runs so look "
-            "better than they are"
-        )
-    return notes
-
-
-def _arms(runs: Sequence[Run]) -> list[str]:
-    count = Counter(run.arm for run in runs)
-    if set(count) <= {MAIN}:
-        return []
-    return ["arms: " + ", ".join(f"{arm} ({number:,})" for arm, number in count.items())]
-
-
-def _named(name: str, raw: str) -> str:
-    return name if name == raw else f"{name} ({raw})"

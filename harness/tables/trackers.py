@@ -107,22 +107,24 @@ SKLEARN = Tracker(
 
 BOOKKEEPING = _words(
     "run run_id run_uuid run_name run_number id uid uuid trial trial_id trial_name name "
+    "config_id configuration_id conf_id exp exp_id exp_name trial_number run_index run_idx "
     "display_name experiment experiment_id experiment_name experiment_tag sweep sweep_id group_id "
     "job_id job_name slurm_job_id session_id project project_id parent_run_id key index host "
     "hostname node node_ip ip machine pid ppid user username user_id author notes note tags tag "
     "comment comments description created created_at updated updated_at started started_at "
     "finished finished_at completed_at start_time end_time start_date end_date date datetime "
-    "timestamp time runtime duration elapsed wall_time walltime wall_clock seconds minutes hours "
-    "train_time training_time peak_memory stopped_at error exception traceback curve commit sha "
-    "branch entity logdir log_dir checkpoint checkpoint_dir_name path url uri done declared_steps "
-    "evaluate_every"
+    "date_time starttime endtime timestamp time runtime duration elapsed wall_time walltime "
+    "wall_clock seconds minutes hours train_time training_time peak_memory stopped_at error "
+    "exception traceback curve commit sha branch entity logdir log_dir checkpoint "
+    "checkpoint_dir_name path url uri done declared_steps evaluate_every"
 )
 """Names of columns that tell, in any table, which run it was, and where and when it ran."""
 
 _BOOKKEPT = re.compile(
     r"_.*|.*_(uuid|hash|path|paths|dir|dirs|folder|file|filename|uri|url|timestamp|datetime|"
     r"duration|elapsed|runtime|hostname|walltime|wall_time|time_s|time_ms|seconds|started_at|"
-    r"created_at|updated_at|finished_at)|(artifact|git|slurm|wandb|mlflow)[._].*|checkpoint\..*"
+    r"created_at|updated_at|finished_at)|(artifact|git|slurm|wandb|mlflow)[._].*|checkpoint\..*|"
+    r"tuner\.(initial_epoch|bracket|round|trial_id)"
 )
 _PATH = re.compile(r"(/|\./|\.\./|~/|[A-Za-z]:[\\/]|\w+://).+")
 _TIME = re.compile(r"\d{4}-\d\d-\d\d([T _]\d\d[:-]\d\d.*)?")

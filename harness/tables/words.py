@@ -77,9 +77,10 @@ _HIGHER = _words("""
     bleurt chrf cider codebleu corr correlation dice elbo elo em f05 f1 f1score f2 fbeta fitness
     fscore gini goodput hv hypervolume iou jaccard kappa likelihood llh loglik macrof1 map mcc
     meteor miou mrr ndcg passes pcc pearson pearsonr perf performance pnl precision profit
-    prauc psnr quality r2 rating recall return returns revenue rew reward rewards rocauc rouge
-    rouge1 rouge2 rougel rougelsum sacrebleu score scores sensitivity sharpe silhouette solved
-    spearman spearmanr specificity speedup ssim success successes top1 top5 utility winrate wins
+    prauc psnr quality r2 rsquared rating recall return returns revenue rew reward rewards rocauc
+    rouge rouge1 rouge2 rougel rougelsum sacrebleu score scores sensitivity sharpe
+    silhouette solved spearman spearmanr specificity speedup ssim success successes
+    top1 top5 utility winrate wins
     humaneval mmlu hellaswag truthfulqa winogrande gsm8k mbpp bbh ifeval gpqa musr squad glue
     superglue cola sst2 mrpc qqp mnli qnli rte boolq piqa openbookqa obqa lambada triviaqa arc
     agieval ceval cmmlu alpacaeval swebench livebench simpleqa
@@ -91,10 +92,14 @@ _LOWER = _words("""
     rmse rmsle rmspe rse sse smape ter toxicity violations wape wer xent
 """)
 _NEUTRAL = _words("""
-    after before clipfrac fps gflops gradnorm macs mfu oom qps tflops throughput tps
+    accuracysd after before clipfrac converged correct crashed diverged flops flos fps gflops
+    kappasd lb maesd rmsesd rsquaredsd gradnorm macs mfu oom qps tflops throughput tps
     tokpersec usd co2 kwh joules watts
 """)
 """Words of measurements without a plain direction, and of speed and use."""
+
+FLAGS = _words("oom success solved converged diverged crashed failed passed correct nan")
+"""Words of what became of a run, which true and false may say as well as numbers."""
 
 BENCHMARKS = _words("""
     humaneval mmlu hellaswag truthfulqa winogrande gsm8k mbpp bbh ifeval gpqa musr squad glue
@@ -128,6 +133,7 @@ _PHRASES = (
         "max", "(?:win|success|pass|hit|solve|solved|completion|accept|acceptance)_(?:rate|ratio)"
     ),
     _phrase("max", "(?:goal|detection|true_positive|true_negative|tp|tn|survival|retention)_rate"),
+    _phrase("max", "percent_correct", "correct_(?:rate|percent|fraction)"),
     _phrase("max", "explained_variance", "log_likelihood", "roc_auc", "pr_auc", "exact_match"),
     _phrase(
         "max", r"m_ap\d*", r"map\d+", "r_2", "r_squared", "adj_r2", "f_1", "f_beta", "mean_iou"
@@ -146,12 +152,17 @@ _SPEED = re.compile(
     r"_(?:per_|p)?(?:s|sec|secs|second|gpu|day|hour|min|minute)(?:_gpu|_device)?|"
     r"per_(?:s|sec|second|day|hour|minute)|(?:throughput|tokpersec|fps|qps|tps))(?:_|$)"
 )
+_SLOW = re.compile(
+    r"(?:^|_)(?:s|ms|us|ns|sec|secs|seconds?|minutes?|hours?)_(?:per_)?"
+    r"(?:tok|tokens?|steps?|it|its|iter|iterations?|samples?|batch|epochs?|images?|frames?)(?:_|$)"
+)
 _UNITS = (
     r"(?:s|ms|us|ns|sec|secs|seconds?|m|mins?|minutes?|h|hrs?|hours?|days?|total|mean|avg|average|"
     r"std|max|min|median|sum|p50|p90|p95|p99|gb|mb|kb|gib|mib|bytes|pct|per_(?:step|epoch|iter|batch|"
     r"iteration|token|sample|run|fold)|this_iter|ms_per_token|used|usage|peak|allocated|reserved)"
 )
 _DURATION = re.compile(
+    rf"(?:^|_)(?:cpu|gpu|wall|training|elapsed)_time(?:_|$)|"
     rf"(?:^|_)(?:time|times|runtime|elapsed|duration|walltime|wallclock|wall_clock|latency|"
     rf"seconds|secs|minutes|mins|hours|hrs|gpu_hours)(?:_{_UNITS})*$"
 )
@@ -161,12 +172,12 @@ _MEMORY = re.compile(
 _REACHED = re.compile(
     r"(?:\w+_)?(?:global_step|training_iteration|env_steps?|timesteps_total)|"
     r"(?:best|last|final|stopped|stop|stopping|current|cur|end|early_stop|early_stopped|converged|"
-    r"early_stopping|trained|completed|actual|elapsed|done)_"
+    r"trained|completed|actual|elapsed|done)_"
     r"(?:epochs?|steps?|iter|iters|iterations?|rounds?|ntree_limit)(?:_\w+)?|"
     r"(?:epochs?|steps?|iter|iters|iterations?|rounds?)_"
     r"(?:trained|run|ran|completed|done|used|best|stopped|taken|reached)|"
     r"epoch|iteration|iter|n_iter_|n_iters_run|num_env_steps_sampled|n_resources|"
-    r"current_epoch|stopped_at"
+    r"current_epoch|stopped_at|tuner_epochs"
 )
 GIVEN = _words("""
     steps train_steps training_steps total_steps max_steps epochs num_epochs n_epochs max_epochs
@@ -184,8 +195,12 @@ _INDEX = re.compile(r"Unnamed: \d+(\.\d+)*|index|idx|level_\d+|row|row_?(id|nr|n
 
 _FOLD = re.compile(r"(?:^|_)(?:(?:split|fold|cv|rep|repeat|run|seed)_?\d+|rank|ranking)(?:_|$)")
 _SPREADS = _words("std stdev stderr se sem sd var variance ci lo hi lower upper low high conf iqr")
+_PARTS = _words(
+    "actor adversarial adv aux auxiliary box cls commit commitment critic dfl discriminator disc "
+    "entropy generator gen kl kld obj policy recon reconstruction reg rpn value vf vq"
+)
 _EARLY = re.compile(
-    r"(?:^|_)(?:early|earliest|first|init|initial|start|before|begin|partial|prev|previous|half|"
+    r"(?:^|_)(?:early|earliest|first|init|initial|start|before|pre|begin|partial|prev|previous|half|"
     r"(?:ep|epoch|step|iter|e)_?\d+k?|at_?\d{3,}k?|at_?\d+k|\d+k?_?(?:steps?|epochs?|iters?|ep))"
     r"(?:_|$)"
 )
@@ -207,9 +222,43 @@ _LOGGED = re.compile(
 )
 
 
+_MIXED_CASE = tuple(
+    (apart, apart.replace("_", ""))
+    for apart in [
+        "m_io_u",
+        "io_u",
+        "gflo_ps",
+        "tflo_ps",
+        "m_ap",
+        "gsm8_k",
+        "hella_swag",
+        "truthful_qa",
+        "human_eval",
+        "wino_grande",
+        "trivia_qa",
+        "super_glue",
+        "open_book_qa",
+        "bool_q",
+        "if_eval",
+        "alpaca_eval",
+        "swe_bench",
+        "live_bench",
+        "simple_qa",
+        "agi_eval",
+        "co_la",
+        "sa_cre_bleu",
+        "bert_score",
+    ]
+)
+"""Words that change between small and capital letters, as a canonical name takes them apart."""
+
+
 def tokens(canonical: str) -> tuple[str, ...]:
     """Return the words of a canonical name: ``("val", "loss")`` of ``val.loss``."""
-    return tuple(filter(None, re.split(r"[._\s]+", canonical)))
+    joined = re.sub(r"[._\s]+", "_", canonical)
+    for apart, word in _MIXED_CASE:
+        joined = re.sub(rf"(?<![a-z0-9]){apart}(?![a-z0-9])", word, joined)
+    return tuple(filter(None, joined.split("_")))
 
 
 def sense(canonical: str, bare: str = "") -> Sense:
@@ -222,11 +271,12 @@ def sense(canonical: str, bare: str = "") -> Sense:
     found = tokens(canonical)
     joined, last = "_".join(found), canonical.rpartition(".")[2]
     known = canonical in KNOWN or ("/" not in bare and last in KNOWN)
+    alone = joined in _SPREADS | {"std_dev", "standard_deviation", "standard_error"}
     rules: tuple[tuple[Sense, bool], ...] = (
         ("index", _INDEX.fullmatch(bare or canonical) is not None),
         ("setting", known),
         ("progress", _REACHED.fullmatch(joined) is not None),
-        ("measurement", _is_phrase(joined) or _SPEED.search(joined) is not None),
+        ("measurement", alone or _is_phrase(joined) or _SPEED.search(joined) is not None),
         ("setting", bool(_SETS.intersection(found)) or found[:1] == ("n",)),
         ("measurement", bool((_HIGHER | _LOWER | _NEUTRAL).intersection(found))),
         ("measurement", is_use(canonical) or _LOGGED.fullmatch(bare) is not None),
@@ -247,11 +297,14 @@ def direction(canonical: str) -> Direction | None:
             return way
     if _SPEED.search(joined):
         return "max"
+    if _SLOW.search(joined):
+        return "min"
     if _LOWER.intersection(found):
         return "min"
     if _HIGHER.intersection(found):
         return "max"
-    return None
+    # A cost may be a setting, of a support vector machine; as what was measured, less is better.
+    return "min" if "cost" in found else None
 
 
 def is_spread(canonical: str) -> bool:
@@ -264,10 +317,15 @@ def is_fold(canonical: str) -> bool:
     return _FOLD.search("_".join(tokens(canonical))) is not None
 
 
+def is_part(canonical: str) -> bool:
+    """Return whether a name is that of a part of what is optimised: ``kl_loss``, ``box_loss``."""
+    return bool(_PARTS.intersection(tokens(canonical)))
+
+
 def is_use(canonical: str) -> bool:
     """Return whether a measurement is of time, memory or speed, not of how well a run did."""
     joined = "_".join(tokens(canonical))
-    return bool(_SPEED.search(joined) or _DURATION.search(joined) or _MEMORY.search(joined))
+    return any(used.search(joined) for used in (_SPEED, _SLOW, _DURATION, _MEMORY))
 
 
 def held_out(canonical: str) -> int:

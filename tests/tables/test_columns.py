@@ -167,6 +167,90 @@ def test_by_takes_columns_out_of_the_parameters(csv):
     assert read(csv, text).groups == ((), ())
 
 
+# ---- what is no parameter -----------------------------------------------------------------------
+
+
+def test_columns_to_ignore(csv):
+    text = "run,lr,bs,acc,loss\na,1,8,0.5,0.3\nb,2,8,0.6,0.2\n"
+    reading = read(csv, text, ignore=("loss", "batch_size"))
+    assert reading.parameters == ("learning_rate",)
+    assert reading.set_aside == {"--ignore": ("loss", "bs")}
+    assert reading.metric.name == "acc"
+    refused(csv, text, "no column 'lss'; did you mean 'loss'?", ignore=("lss",))
+    refused(csv, text, "--ignore leaves 'loss' out", ignore=("loss",), metric="loss")
+    refused(csv, text, "--ignore leaves 'bs' out", ignore=("batch_size",), params=("bs", "lr"))
+    assert read(csv, text, ignore=("loss", "gone"), may_lack=True).parameters == (
+        "learning_rate", "batch_size"
+    )  # fmt: skip
+    assert [r.run.id for r in read(csv, text, ignore=("run", "loss")).results] == [
+        "runs-1", "runs-2"
+    ]  # fmt: skip
+    refused(csv, text.replace("b,2", "a,2"), "--ignore run", ignore=("loss",))
+
+
+def test_true_and_false_are_a_setting_unless_they_say_what_became_of_a_run(csv):
+    text = "lr,return_sequences,oom,acc\n1,True,False,0.5\n2,False,False,0.6\n"
+    reading = read(csv, text)
+    assert reading.parameters == ("learning_rate", "return_sequences")
+    assert reading.set_aside == {"looks measured": ("oom",)}
+
+
+def test_a_loss_in_words_is_a_setting_and_one_with_its_error_is_not(csv):
+    text = "lr,loss,score,acc\n1,hinge,0.81 ± 0.02,0.5\n2,log,0.7 ± 0.1,0.6\n"
+    reading = read(csv, text)
+    assert reading.parameters == ("learning_rate", "loss")
+    assert reading.set_aside == {"looks measured, and is no number": ("score",)}
+
+
+@pytest.mark.parametrize(("start", "n", "set_aside"), [(0, 8, True), (1, 8, True), (2, 8, False),
+                                                       (0, 7, False)])  # fmt: skip
+def test_a_column_that_counts_the_rows(csv, start, n, set_aside):
+    rows = "".join(f"{i + start},{i % 3},{0.5 + 0.01 * (i * 5 % 7)}\n" for i in range(n))
+    reading = read(csv, f"nr,lr,acc\n{rows}")
+    assert ("nr" in reading.parameters) is not set_aside
+    assert reading.set_aside == ({"counts the rows": ("nr",)} if set_aside else {})
+
+
+def test_the_only_parameter_may_count_up_and_so_may_a_known_one(csv):
+    rows = "".join(f"{i},{0.5 + 0.01 * (i * 5 % 7)}\n" for i in range(1, 9))
+    assert read(csv, f"quux,acc\n{rows}").parameters == ("quux",)
+    rows = "".join(f"{i},{i % 2},{0.5 + 0.01 * (i * 5 % 7)}\n" for i in range(1, 9))
+    assert read(csv, f"max_depth,lr,acc\n{rows}").parameters == ("max_depth", "learning_rate")
+
+
+def copied(n, noise, name="quux"):
+    """A table in which a column ranks the runs as the metric does, but for ``noise``."""
+    rows = [f"{i * 7 % n},{i + noise * (i * 5 % 3)},{0.5 + 0.01 * i}" for i in range(n)]
+    return f"lr,{name},acc\n" + "\n".join(rows) + "\n"
+
+
+def test_a_column_of_no_known_name_that_ranks_the_runs_as_the_metric_is_asked_about(csv):
+    refused(csv, copied(12, 0.4), "'quux' ranks the runs almost as acc does",
+            "--ignore quux or --params learning_rate,quux")  # fmt: skip
+    refused(csv, copied(24, 1.3), "'quux' ranks the runs")
+    assert read(csv, copied(12, 0.4), ignore=("quux",)).parameters == ("learning_rate",)
+    named = read(csv, copied(12, 0.4), params=("lr", "quux"))
+    assert named.parameters == ("learning_rate", "quux")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [copied(9, 0.4), copied(24, 30.0), copied(24, 0.4, "dropout"),
+     copied(24, 0.4).replace("lr,quux", "score,quux")],
+    ids=["few rows", "little alike", "a known name", "the only parameter"],
+)  # fmt: skip
+def test_what_is_not_asked_about(csv, text):
+    assert len(read(csv, text, metric="acc").parameters) in (1, 2)
+
+
+def test_twenty_numeric_parameters_that_all_differ_are_not_asked_about(csv):
+    rows = [
+        ",".join(f"{(i * p * 7919 % 1009) / 1009:.4f}" for p in range(1, 22)) for i in range(300)
+    ]
+    header = ",".join([*(f"p{i}" for i in range(20)), "val_acc"])
+    assert len(read(csv, "\n".join([header, *rows])).parameters) == 20
+
+
 # ---- what is asked, not guessed -----------------------------------------------------------------
 
 

@@ -119,7 +119,7 @@ def test_a_loss_may_be_maximised_if_one_says_so(csv):
         ("number,state,value,params_lr\n1,COMPLETE,0.5,1\n",
          ["'value' may be", "--metric value --direction max or --metric value --direction min"]),
         ("x,a,b,c,d,e,f,g,h,i\n" + ",".join("1" * 10) + "\n",
-         ["'x', 'a', 'b', 'd', 'e', 'f', 'g', 'h' and 2 more", "--metric x --direction max"]),
+         ["'i', 'h', 'g', 'f', 'e', 'd', 'b', 'a' and 2 more", "--metric i --direction max"]),
     ],
 )  # fmt: skip
 def test_without_an_outcome_the_candidates_are_named(csv, text, parts):
