@@ -19,7 +19,16 @@ class UsageError(HarnessError):
 
 
 class UnclearTableError(UsageError):
-    """The use of a column of a table cannot be known without a flag."""
+    """The use of a column of a table cannot be known without a flag.
+
+    ``said`` is the message, and ``choices`` are options to choose from, the best guess first: each
+    is what the user may add to the command that they gave.
+    """
+
+    def __init__(self, said: str, choices: Iterable[tuple[str, ...]] = ()) -> None:
+        self.said, self.choices = said, tuple(choices)
+        flags = " or ".join(" ".join(choice) for choice in self.choices)
+        super().__init__(f"{said}: {flags}" if flags else said)
 
 
 class BackendError(UsageError):

@@ -25,6 +25,7 @@ PATTERNS = {"match", "search", "fullmatch", "findall", "sub", "split"}
 
 ALLOWED = {
     ("claims/power.py", "found.unit.removesuffix('s')"): "writes one of a unit",
+    ("cli/__init__.py", "argument[:len(flag) + 1] == f'{flag}='"): "reads an option, --flag=value",
     ("cli/doctor.py", "line.replace(f' {word} ', f' \\x1b[{code}m{word}\\x1b[0m ', 1)"): "paints",
     ("cli/importing.py", "'://' in source"): "tells an address from a file",
     ("cli/importing.py", "options.source.lower().endswith(ENDINGS)"): "the ending of a file",

@@ -6,6 +6,7 @@ import argparse
 import atexit
 import gc
 import os
+import shlex
 import sys
 import traceback
 from collections.abc import Sequence
@@ -26,7 +27,7 @@ from harness.cli import (
     report,
     runs,
 )
-from harness.errors import HarnessError
+from harness.errors import HarnessError, UnclearTableError
 
 VERBS = {
     "list": list_sweeps,
@@ -66,12 +67,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     0 is done, 1 refuted with --strict, 2 a mistake in how it was used, and 3 a fault of its own.
     """
-    options = parser().parse_args(arguments)
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    options = parser().parse_args(given)
     try:
         status: int = options.run(options)
         sys.stdout.flush()
     except HarnessError as error:
-        print(f"sweep: error: {' '.join(str(error).split())}", file=sys.stderr)
+        _print_mistake(error, given)
         return USAGE
     except BrokenPipeError:
         _print_no_more()
@@ -87,6 +89,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("sweep: error: a fault of pytest-sweep; please report it", file=sys.stderr)
         return FAULT
     return status
+
+
+def _print_mistake(error: HarnessError, given: Sequence[str]) -> None:
+    """Print a mistake in one line, and the complete commands to choose from if there are any."""
+    choices = error.choices if isinstance(error, UnclearTableError) else ()
+    said = error.said if isinstance(error, UnclearTableError) else str(error)
+    print(f"sweep: error: {' '.join(said.split())}{':' if choices else ''}", file=sys.stderr)
+    for choice in choices:
+        print(f"  {_command(given, choice)}", file=sys.stderr)
+
+
+def _command(given: Sequence[str], choice: Sequence[str]) -> str:
+    """Return the command that was given, with ``choice``, flags and values, in place of its own."""
+    flags, kept = choice[::2], list[str]()
+    arguments = iter(given)
+    for argument in arguments:
+        if argument in flags:
+            next(arguments, None)
+        elif not any(argument[: len(flag) + 1] == f"{flag}=" for flag in flags):
+            kept.append(argument)
+    return shlex.join(["sweep", *kept, *choice])
 
 
 def _print_no_more() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -72,7 +73,9 @@ def _of_table(options: argparse.Namespace) -> tuple[Merged, tuple[str, ...]]:
     from harness.tables import read_runs
     from harness.tables.importing import imported
 
-    reading = read_runs(Path(options.source), tables.read_options(options))
+    # The store keeps runs of any steps, and whoever counts them compares those of equal ones.
+    asked = replace(tables.read_options(options), every_budget=True)
+    reading = read_runs(Path(options.source), asked)
     results = imported(reading, options.sweep)
     with Store.open(common.store_url(options)) as store:
         return add_imported(store, results, replace=options.replace), reading.notes

@@ -129,7 +129,8 @@ def _against(
         return counts, ()
     if is_table(given):
         # The baseline may have none of the columns that the runs are grouped by.
-        other = read_runs(Path(given), replace(asked, by=(), curves=None))
+        alike = replace(asked, by=(), curves=None, may_lack=True, **_metric_of(reading))
+        other = read_runs(Path(given), alike)
         if other.metric != reading.metric:
             raise UsageError(
                 f"{given} is judged by {other.metric.name}, {options.table} by "
@@ -137,6 +138,17 @@ def _against(
             )
         return other, tuple(f"baseline: {line}" for line in other.notes)
     return _stored(options, given, reading), ()
+
+
+def _metric_of(reading: Reading) -> dict[str, Any]:
+    """Return the options that judge another table by what ``reading`` was judged by."""
+    judged_by = reading.judged_by
+    if judged_by is None or not judged_by.inferred:
+        return {}
+    way = "min" if judged_by.metric.minimised else "max"
+    if judged_by.before is not None:
+        return {"before": judged_by.before, "after": judged_by.value, "direction": way}
+    return {"metric": judged_by.value, "direction": way}
 
 
 def _stored(options: argparse.Namespace, name: str, reading: Reading) -> Baseline:
@@ -225,6 +237,10 @@ def _data(
     read = {
         "table": reading.source,
         "metric": reading.metric.name,
+        "direction": "min" if reading.metric.minimised else "max",
+        "inferred": reading.judged_by is not None and reading.judged_by.inferred,
+        "parameters": list(reading.parameters),
+        "set_aside": {reason: list(columns) for reason, columns in reading.set_aside.items()},
         "unit": "score from 0 to 1" if judged.scores else None,
         "margin": judged.terms.margin,
         "min_gain": judged.terms.min_gain,

@@ -32,13 +32,14 @@ def add_table_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--metric",
         metavar="COL",
-        help="the column that runs are judged by, where there is no before (default: delta_perf)",
+        help="the column that runs are judged by, where there is no before (default: delta_perf, "
+        "else the one metric that the columns' names tell)",
     )
     group.add_argument(
         "--direction",
         choices=("max", "min"),
-        help="whether more or less of the metric is better (default: max for ΔPerf; "
-        "any other metric must say)",
+        help="whether more or less of the metric is better (default: max for ΔPerf, else as the "
+        "metric's name tells, which must be plain)",
     )
     group.add_argument(
         "--target", type=number, metavar="X", help="the value of the metric that a success passes"
@@ -48,6 +49,12 @@ def add_table_options(parser: argparse.ArgumentParser) -> None:
         type=names,
         metavar="COL[,COL]",
         help="the columns that are parameters (default: recognised)",
+    )
+    group.add_argument(
+        "--ignore",
+        type=names,
+        metavar="COL[,COL]",
+        help="columns to leave out, as if the table did not have them",
     )
 
 
@@ -67,6 +74,7 @@ def read_options(options: argparse.Namespace) -> ReadOptions:
 
     return ReadOptions(
         params=options.params or (),
+        ignore=options.ignore or (),
         before=options.before,
         after=options.after,
         metric=options.metric,
@@ -79,7 +87,7 @@ def read_options(options: argparse.Namespace) -> ReadOptions:
 
 def given(options: argparse.Namespace) -> str:
     """Return the first given option that says how to read a table; empty where none is."""
-    names_ = ("before", "after", "metric", "direction", "target", "params")
+    names_ = ("before", "after", "metric", "direction", "target", "params", "ignore")
     return next((f"--{name}" for name in names_ if getattr(options, name) is not None), "")
 
 

@@ -77,10 +77,15 @@ def of_table(path: Path, sweeps: Mapping[str, Sweep]) -> Baseline:
 
     Its name is the file's: without the ending, unless a sweep has that name.
     """
-    from harness.tables import read_runs
+    from harness.tables import ReadOptions, read_runs
 
     try:
-        reading = read_runs(path)
+        reading = read_runs(path, ReadOptions(every_budget=True))
+        if reading.metric.zero != "no change":
+            raise UnclearTableError(
+                f"{path.name} has no column delta_perf, as stored runs have, and its runs would be "
+                f"judged by {reading.metric.given_name}"
+            )
     except UnclearTableError as error:
         raise UsageError(
             f"{error}. Here a baseline is read without flags: rename the columns of {path.name}, "

@@ -16,14 +16,13 @@ from harness.judging.table_questions import Question, Terms, check_terms, questi
 from harness.observations import parameter_names
 from harness.observations.repeats import Repeats, merge
 from harness.records import MAIN, Result, Value
-from harness.tables.units import check_baseline, is_score
+from harness.tables.units import check_baseline, is_score, typical_spread
 from harness.verdicts import (
     Baseline,
     Counts,
     Evidence,
     Finding,
     Judgement,
-    Metric,
     Need,
     NeedKind,
     Verdict,
@@ -103,7 +102,7 @@ def judge_table(
     name = "" if against is None else against.name
     check_baseline(reading.metric, reading.results, theirs, name)
     scores = is_score(reading.metric, reading.results, theirs)
-    margin, min_gain, thresholds = _thresholds(reading.metric, terms, scores=scores)
+    margin, min_gain, thresholds = _thresholds(reading, terms, scores=scores)
     fixed = replace(terms, margin=margin, min_gain=min_gain)
     groups = _grouped(reading)
     made: list[Group] = []
@@ -174,7 +173,7 @@ def _judge(
     judgement = Judgement(
         evidence,
         tuple(verdicts),
-        _findings(evidence, raw, questions, verdicts),
+        (*reading.findings, *_findings(evidence, raw, questions, verdicts)),
         steps=steps.pop() if len(steps) == 1 else 0,
     )
     return judgement, [ours.note("runs"), "" if theirs is None else theirs.note("baseline")]
@@ -271,15 +270,20 @@ def _baseline(
     return Baseline(against.name, tuple(results))
 
 
-def _thresholds(metric: Metric, terms: Terms, *, scores: bool) -> tuple[float | None, float, str]:
+def _thresholds(reading: Reading, terms: Terms, *, scores: bool) -> tuple[float | None, float, str]:
     """Return the margin, the least gain, and a note on them; ``scores`` have usual ones."""
     margin = terms.margin if terms.margin is not None else (MARGIN if scores else None)
     min_gain = terms.min_gain if terms.min_gain is not None else (MIN_GAIN if scores else 0.0)
     if margin is None:
         said = "no margin: what would matter is not known for this metric; give --margin"
+        if (spread := typical_spread(reading.results)) is not None:
+            said += (
+                f" X. Half of the runs lie within ±{spread:g} of the median: --margin {spread:g} "
+                "if a difference of that size would matter to you"
+            )
     else:
         said = f"margin {margin:g}" + (" on scores from 0 to 1" if scores else "")
-    if metric.zero != "arbitrary":
+    if reading.metric.zero != "arbitrary":
         said += f", least gain {min_gain:g}"
     return margin, min_gain, f"level {terms.alpha:g} a question, {said}"
 

@@ -47,10 +47,11 @@ def merge(results: Sequence[Result]) -> Repeats:
     diverged if half of its repeats did. What is missing of a repeat is missing of the
     configuration. A run that lacks a setting, and is otherwise like others, may be a repeat of one.
     """
-    places: dict[Config, list[Result]] = {}
+    places: dict[tuple[Config, int], list[Result]] = {}
     for result in results:
         if result.is_final:
-            places.setdefault(result.run.config, []).append(result)
+            # Runs of unequal steps are no repeats: they were not trained alike.
+            places.setdefault((result.run.config, result.run.steps), []).append(result)
     final = sum(map(len, places.values()))
     each = median(map(len, places.values())) if places else 0.0
     if len(places) in (1, final):

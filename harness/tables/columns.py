@@ -10,21 +10,15 @@ from typing import Literal
 from harness.errors import UnclearTableError, UsageError, nearest
 from harness.records import Value, is_number
 from harness.tables import trackers
-from harness.tables.naming import Kind, Name, is_known, is_measured, parsed
-from harness.tables.table import Table, identity, is_numeric
-from harness.tables.trackers import Tracker, is_bookkeeping
+from harness.tables.naming import Kind, Name, parsed
+from harness.tables.table import Table, identity
+from harness.tables.trackers import Tracker
 from harness.text import first
 
 MEASURED: tuple[Kind, ...] = ("plain", "measurement", "attribute")
 SET: tuple[Kind, ...] = ("plain", "parameter", "attribute", "bookkeeping")
 PLAIN: tuple[Kind, ...] = ("plain",)
 SETTINGS: tuple[Kind, ...] = ("parameter",)
-
-_KINDS: dict[Kind, str] = {
-    "measurement": "measurements",
-    "attribute": "attributes of the runs",
-    "bookkeeping": "bookkeeping",
-}
 
 ROLES: dict[str, tuple[str, tuple[Kind, ...]]] = {
     "arm": ("arm", SET),
@@ -55,20 +49,21 @@ NAMES = ("name", "run_name", "trial_name", "trial")
 MOST_NAMED = 6
 """The most columns that a message names."""
 
-MANY_ROWS = 10
-"""In a table of this many rows, a column with another text in every row is a name of the run."""
-
 
 @dataclass(frozen=True, slots=True)
 class ReadOptions:
     """The user's options of reading a table.
 
-    ``params``, ``before``, ``after``, ``metric`` and ``by`` are columns, with or without the prefix
-    they have in the table. A success passes ``target``, a value of the metric. ``curves`` is a long
-    table of ``run``, ``step``, ``perf`` and optionally ``se``.
+    ``params``, ``ignore``, ``before``, ``after``, ``metric`` and ``by`` are columns, with or
+    without the prefix they have in the table. ``ignore`` are left out, and must be there unless
+    ``may_lack`` says that the table may have fewer. A success passes ``target``, a value of the
+    metric. ``curves`` is a long table of ``run``, ``step``, ``perf`` and optionally ``se``. With
+    ``every_budget`` runs stay that were not trained as long as those that are compared.
     """
 
     params: tuple[str, ...] = ()
+    ignore: tuple[str, ...] = ()
+    may_lack: bool = False
     before: str | None = None
     after: str | None = None
     metric: str | None = None
@@ -76,6 +71,7 @@ class ReadOptions:
     target: float | None = None
     by: tuple[str, ...] = ()
     curves: Path | None = None
+    every_budget: bool = False
 
 
 NOTHING = ReadOptions()
@@ -128,6 +124,32 @@ def resolve(table: Table, names: Mapping[str, Name], wanted: str, prefer: Collec
     raise UsageError(f"{table.path.name} has no column {wanted!r}{near}")
 
 
+def without_ignored(table: Table, options: ReadOptions) -> tuple[Table, tuple[str, ...]]:
+    """Return a table without the columns that the user leaves out, and their names.
+
+    Raises
+    ------
+    UsageError
+        Where there is no such column, or the user gives it a use too.
+    """
+    names = parsed(table.columns)
+    left_out = []
+    for wanted in options.ignore:
+        try:
+            left_out.append(resolve(table, names, wanted, PLAIN))
+        except UsageError:
+            if not options.may_lack:
+                raise
+    kept_names = {name.canonical for raw, name in names.items() if raw not in left_out}
+    gone = {names[raw].canonical for raw in left_out} - kept_names
+    ends = (options.metric, options.before, options.after)
+    for wanted in (*options.params, *options.by, *filter(None, ends)):
+        if wanted in left_out or parsed([wanted])[wanted].canonical in gone:
+            raise UsageError(f"--ignore leaves {wanted!r} out, which another option names")
+    kept = {name: cells for name, cells in table.columns.items() if name not in left_out}
+    return replace(table, columns=kept, _values={}), tuple(dict.fromkeys(left_out))
+
+
 def find_roles(table: Table, options: ReadOptions) -> Columns:
     """Find the columns that identify the run of a row, and those that were measured."""
     names = parsed(table.columns)
@@ -144,8 +166,10 @@ def find_roles(table: Table, options: ReadOptions) -> Columns:
                 if raw not in params or kinds == MEASURED
             ]
             # Under another name than the role's own, the cells must look like it too.
-            if name != role and not (tracker is not None and tracker.keeps.issuperset(found)):
-                found = [raw for raw in found if _suits(role, table.values(raw))]
+            kept = tracker is not None and tracker.keeps.issuperset(found)
+            if name != role or role == "status":
+                every = name != role
+                found = [raw for raw in found if kept or _suits(role, table.values(raw), every)]
             if role == "delta_perf" and len(found) > 1 and not (options.metric or options.after):
                 listed = ", ".join(map(repr, found))
                 raise UnclearTableError(
@@ -162,11 +186,16 @@ def find_roles(table: Table, options: ReadOptions) -> Columns:
     return Columns(names, tracker, _id_column(table, names, tracker, params), roles)
 
 
-def _suits(role: str, cells: Iterable[Value]) -> bool:
-    """Return whether cells fit a role: a `state` may be "Ohio", and `max_steps` −1 for no limit."""
+def _suits(role: str, cells: Iterable[Value], every: bool) -> bool:
+    """Return whether cells fit a role: a `state` may be "Ohio", and `max_steps` −1 for no limit.
+
+    A status of which no word is known says nothing of how a run ended. ``every`` word must be known
+    where the column has not the role's own name.
+    """
     known = {item for item in cells if item is not None}
     if role == "status":
-        return all(isinstance(item, str) and trackers.state(item) for item in known)
+        are_states = [isinstance(item, str) and bool(trackers.state(item)) for item in known]
+        return all(are_states) if every else any(are_states) or not known
     if role == "steps":
         return all(is_number(item) and item >= 1 and item % 1 == 0 for item in known)
     return True
@@ -187,118 +216,3 @@ def _id_column(
         if all(called) and len(set(called)) == len(called):
             return raw
     return None
-
-
-def find_parameters(
-    table: Table, columns: Columns, options: ReadOptions, outcome: Collection[str]
-) -> Columns:
-    """Add the parameters, the columns to group by, and the ignored ones.
-
-    ``outcome`` are the columns that the runs are judged by.
-
-    Raises
-    ------
-    UsageError
-        Where a column has two uses, two columns are one parameter, or parameters and measurements
-        cannot be told apart.
-    """
-    names, file = columns.names, table.path.name
-    by = {}
-    for wanted in options.by:
-        raw = resolve(table, names, wanted, ("plain", "parameter"))
-        if raw in outcome:
-            raise UsageError(f"--by {wanted} is what {file} is judged by: name another column")
-        by[names[raw].canonical] = raw
-    taken = {*columns.roles.values(), *outcome, *by.values()} | {columns.run}
-    if options.params:
-        chosen = [resolve(table, names, name, SETTINGS) for name in options.params]
-        for raw in chosen:
-            if raw in outcome or raw in by.values():
-                flag = "--by" if raw in by.values() else "what the runs are judged by"
-                raise UsageError(f"--params {raw} is {flag} too: a column has one use")
-        rest = tuple(raw for raw in names if raw not in taken and raw not in chosen)
-        ignored = {"not named by --params": rest} if rest else {}
-        return replace(columns, parameters=_by_name(table, names, chosen), by=by, ignored=ignored)
-    chosen, others = [], dict[str, list[str]]()
-    prefixed = [n.raw for n in names.values() if n.kind == "parameter" and n.raw not in taken]
-    for raw, name in names.items():
-        if raw not in taken:
-            reason = _why_not(table, name, columns.tracker, prefixed)
-            (chosen if reason is None else others.setdefault(reason, [])).append(raw)
-    if columns.tracker is not None and columns.tracker.mixes and not prefixed:
-        _refuse_to_guess(table, names, columns.tracker, chosen)
-    found = _by_name(table, names, chosen)
-    same = [raw for raw in chosen if raw not in found.values()]
-    if same:
-        others["the same as another column"] = same
-    ignored = {reason: tuple(raws) for reason, raws in others.items()}
-    return replace(columns, parameters=found, by=by, ignored=ignored)
-
-
-def _why_not(
-    table: Table, name: Name, tracker: Tracker | None, prefixed: Collection[str]
-) -> str | None:
-    """Return why a column is no parameter; None where it is one."""
-    if tracker is trackers.OURS:
-        return None if name.kind == "parameter" else "bookkeeping"
-    reason = _KINDS.get(name.kind)
-    ours = name.canonical in ROLES and name.canonical not in ("prompts", "samples")
-    if reason is None and (ours or is_bookkeeping(name, tracker if name.kind == "plain" else None)):
-        reason = "bookkeeping"
-    if reason is None and name.kind == "plain":
-        if is_measured(name) and is_numeric(table.values(name.raw)):
-            reason = "measurements"
-        elif prefixed:
-            reason = f"not marked as parameters, as {next(iter(prefixed))} is"
-    return _why_not_by_cells(table, name, tracker) if reason is None else reason
-
-
-def _why_not_by_cells(table: Table, name: Name, tracker: Tracker | None) -> str | None:
-    """Return why the cells of a column are no parameter's; None where they may be."""
-    found = [item for item in table.values(name.raw) if item is not None]
-    texts = [item for item in found if isinstance(item, str)]
-    if not found:
-        return "empty"
-    if tracker is not None and tracker.mixes and len(set(found)) == 1 and _is_unknown(table, name):
-        return "the same in every run, and maybe measurements"
-    if len(texts) < len(found):
-        return None
-    # A blank among them does not make a name of the run its parameter.
-    if len(set(texts)) == len(texts) and len(table) >= MANY_ROWS and 2 * len(texts) > len(table):
-        return "another text in every row"
-    return trackers.place_or_time(texts)
-
-
-def _refuse_to_guess(
-    table: Table, names: Mapping[str, Name], tracker: Tracker, chosen: Collection[str]
-) -> None:
-    """Raise an error where columns may be either parameters or measurements."""
-    unknown = [raw for raw in chosen if _is_unknown(table, names[raw])]
-    if unknown:
-        sure = [names[raw].canonical for raw in chosen if raw not in unknown][:4] or ["COL"]
-        which = "may be either" if len(unknown) > 1 else "may be one or the other"
-        raise UnclearTableError(
-            f"{table.path.name} is an export of {tracker.name}, where parameters and measurements "
-            f"look alike: {first(map(repr, unknown), MOST_NAMED)} {which}; name the parameters: "
-            f"--params {','.join(dict.fromkeys(sure))},…"
-        )
-
-
-def _is_unknown(table: Table, name: Name) -> bool:
-    """Return whether a column may be either: it has numbers, or a name like those of logs."""
-    known = name.kind != "plain" or is_known(name)
-    return not known and ("/" in name.bare or is_numeric(table.values(name.raw)))
-
-
-def _by_name(table: Table, names: Mapping[str, Name], chosen: Iterable[str]) -> dict[str, str]:
-    """Return canonical name → column, the first of columns that are equal."""
-    found: dict[str, str] = {}
-    for raw in chosen:
-        name = names[raw].canonical
-        other = found.setdefault(name, raw)
-        if other != raw and table.values(other) != table.values(raw):
-            raise UnclearTableError(
-                f"{table.path.name}: the columns {other!r} and {raw!r} are both {name}, and they "
-                "differ: name the parameters with --params, one of the two among them"
-            )
-    return found

@@ -11,7 +11,7 @@ from harness.tables import rows
 from harness.tables.columns import Columns
 from harness.tables.outcomes import OutcomeColumns
 from harness.tables.table import Table, identity
-from harness.tables.trackers import OURS, state
+from harness.tables.trackers import OURS, SKLEARN, state
 from harness.text import first
 
 Gaps = Mapping[int, tuple[Gap, ...]]
@@ -93,7 +93,8 @@ def gaps_of(
         judged_by.perf_before,
         (row for row in of if row in without and outcomes[row].status == "diverged"),
     )
-    for name, column in columns.parameters.items():
+    set_to_none = columns.tracker is SKLEARN
+    for name, column in () if set_to_none else columns.parameters.items():
         mark("setting", name, rows.one_blank(table, column, of))
     mark("match", roles.get("seed"), blanks("seed", of))
     of_arms = [row for row in of if arm and not _is_main(identity(table.columns[arm][row]))]

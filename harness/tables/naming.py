@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
+from harness.tables import words
+
 Kind = Literal["plain", "parameter", "measurement", "attribute", "bookkeeping"]
 
 PREFIXES: dict[str, Kind] = {
@@ -45,32 +47,6 @@ ALIASES = {
 }
 """Other name → the name that this project uses."""
 
-_COMMON = """
-    adam_beta1 adam_beta2 adam_epsilon beta1 beta2 clip_range cliprange dropout epochs epsilon
-    eval_batch_size gae_lambda gamma grad_clip gradient_accumulation_steps hidden_dim hidden_size
-    img_size init_kl_coef label_smoothing lora_alpha lora_dropout lora_r max_grad_norm max_length
-    max_seq_length max_steps max_tokens min_lr momentum n_epochs n_heads n_layers num_epochs
-    num_heads num_layers num_train_epochs num_workers optimizer per_device_eval_batch_size
-    per_device_train_batch_size seq_len seq_length temperature top_k top_p train_batch_size
-    vf_coef warmup_ratio
-"""
-KNOWN = frozenset(ALIASES.values()) | frozenset(_COMMON.split())
-"""Names that are always those of hyperparameters."""
-
-_SPLIT = r"train|training|val|valid|validation|eval|evaluation|test|dev|rollout|charts|losses"
-_MEASURE = (
-    r"loss|acc|accuracy|reward|rewards|return|perplexity|ppl|f1|auc|mse|rmse|mae|nll|score|"
-    r"exact_match|win_rate|pass_rate|success_rate|error_rate|grad_norm"
-)
-_MEASURED = re.compile(
-    rf"(({_SPLIT})[._])?((best|final|mean|avg|min|max|last)_)?({_MEASURE})([._](mean|std|se))?"
-)
-_LOGGED = re.compile(rf"({_SPLIT}|time|timing|perf|system|gradients)/.+", re.IGNORECASE)
-_MINIMISED = re.compile(
-    r"(^|[._])(loss|losses|error|errors|err|perplexity|ppl|nll|mse|rmse|mae|regret|wer|cer|fid|"
-    r"cost|latency)([._]|$)"
-)
-
 
 @dataclass(frozen=True, slots=True)
 class Name:
@@ -104,7 +80,7 @@ def parsed(names: Iterable[str]) -> dict[str, Name]:
     """
     names = tuple(names)
     begun = [name.split("_", 1)[1] for name in names if re.match(r"params?_.", name)]
-    underscored = bool(_UNDERSCORING & set(names) or KNOWN & set(map(canonical, begun)))
+    underscored = bool(_UNDERSCORING & set(names) or words.KNOWN & set(map(canonical, begun)))
     found: dict[str, Name] = {}
     for raw in names:
         prefix, bare = _divided(raw, underscored)
@@ -115,18 +91,13 @@ def parsed(names: Iterable[str]) -> dict[str, Name]:
 
 def is_measured(name: Name) -> bool:
     """Return whether a name without a prefix looks like a measurement: ``val/x``, ``accuracy``."""
-    return bool(_LOGGED.fullmatch(name.bare) or _MEASURED.fullmatch(name.canonical))
+    return words.sense(name.canonical, name.bare) in ("measurement", "progress")
 
 
 def is_known(name: Name) -> bool:
     """Return whether a name is always a hyperparameter's; ``actor/lr`` is not, it may be logged."""
     last = name.canonical if "/" in name.bare else name.canonical.rpartition(".")[2]
-    return last in KNOWN
-
-
-def is_minimised(name: Name) -> bool:
-    """Return whether lower values of a metric with this name are usually better."""
-    return _MINIMISED.search(name.canonical) is not None
+    return last in words.KNOWN
 
 
 def _divided(raw: str, underscored: bool) -> tuple[str, str]:

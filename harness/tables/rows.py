@@ -8,32 +8,39 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 
-from harness.errors import UnclearTableError, UsageError, nearest
+from harness.errors import UnclearTableError, UsageError
 from harness.records import MAIN, Value, is_number, is_whole
 from harness.tables.naming import canonical
 from harness.tables.table import BLANK, Table, identity
-from harness.tables.trackers import STATES, State, state
+from harness.tables.trackers import State, misspelt, state
 
 
-def ids(table: Table, column: str | None) -> list[str]:
-    """Return the id of each row [rows]; without a column of ids, the file's name and a number."""
+def ids(table: Table, column: str | None, rows: Iterable[int]) -> list[str]:
+    """Return the id of each row [rows]; without a column of ids, the file's name and a number.
+
+    Raises
+    ------
+    UsageError
+        Where one of ``rows`` has no id, or that of another.
+    """
     if column is None:
         width = len(str(len(table)))
         return [f"{table.path.stem}-{row:0{width}d}" for row in range(1, len(table) + 1)]
     found = [identity(cell) for cell in table.columns[column]]
     first: dict[str, int] = {}
-    for row, name in enumerate(found):
+    for row in rows:
+        name = found[row]
         if not name:
             raise UsageError(
                 f"{table.where(row)}: no run id in column {column!r}; give every run one, or leave "
-                "the column out"
+                f"the column out: --ignore {column}"
             )
         if (earlier := first.setdefault(name, row)) != row:
             places = f"{table.unit}s {table.places[earlier]} and {table.places[row]}"
             raise UsageError(
                 f"{table.path.name}: {places} have the same run id {name!r} in column {column!r}; "
-                "every run needs its own: leave the column out, or name it seed if it counts "
-                "repeats"
+                f"every run needs its own: leave the column out (--ignore {column}), or name it "
+                "seed if it counts repeats"
             )
     return found
 
@@ -68,24 +75,35 @@ def pairs(table: Table, column: str | None) -> list[str | None]:
     return [None if item is None else identity(cell) for cell, item in named]
 
 
-def states(table: Table, column: str | None) -> list[State]:
-    """Return the state of the run in each row [rows]; a blank means completed."""
+def states(table: Table, column: str | None) -> tuple[list[State], list[str]]:
+    """Return the state of the run in each row [rows], and the words that name none.
+
+    A blank means completed, and so does a word that names no state: "keep".
+
+    Raises
+    ------
+    UsageError
+        Where a word is almost one that names a state: it may be misspelt.
+    """
     if column is None:
-        return ["completed"] * len(table)
-    words: dict[Value, State] = {None: "completed"}
+        return ["completed"] * len(table), []
+    known: dict[Value, State] = {None: "completed"}
+    unknown: list[str] = []
     found: list[State] = []
-    for row, item in enumerate(table.values(column)):
-        if item not in words:
-            known = state(item) if isinstance(item, str) else None
-            if known is None:
-                raise UsageError(
-                    f"{table.where(row)}: the status {str(item)!r} in column {column!r} is not "
-                    "known; expected completed, diverged, failed or timeout, or a tracker's word "
-                    f"for one{nearest(str(item), STATES)}"
-                )
-            words[item] = known
-        found.append(words[item])
-    return found
+    for row, cell in enumerate(table.values(column)):
+        item = None if _is_nan(cell) else cell
+        if item not in known:
+            meant = state(item) if isinstance(item, str) else None
+            if meant is None:
+                if near := misspelt(str(item)):
+                    raise UsageError(
+                        f"{table.where(row)}: the status {str(item)!r} in column {column!r} is not "
+                        f"known; did you mean {near!r}?"
+                    )
+                unknown.append(str(item))
+            known[item] = meant or "completed"
+        found.append(known[item])
+    return found, unknown
 
 
 def blanks(table: Table, column: str | None, rows: Sequence[int]) -> list[int]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from harness.errors import UsageError, nearest
@@ -21,24 +21,23 @@ from harness.records import (
     Value,
     digest,
 )
-from harness.tables import rows
-from harness.tables.columns import NOTHING, Columns, ReadOptions, find_parameters, find_roles
+from harness.tables import notes, rows
+from harness.tables.budgets import at_equal_budgets
+from harness.tables.columns import NOTHING, Columns, ReadOptions, find_roles, without_ignored
 from harness.tables.curves import read_curves
 from harness.tables.exporting import restored
 from harness.tables.gaps import check_groups, gaps_of, notes_on, unclear
-from harness.tables.outcomes import OutcomeColumns, choose, outcomes, status_of
+from harness.tables.outcomes import OutcomeColumns, choose, outcomes
+from harness.tables.parameters import find_parameters
 from harness.tables.reading import opened, read_table
 from harness.tables.table import Table, levels
 from harness.tables.trackers import OURS, State
 from harness.tables.units import check_curves, check_scores
-from harness.text import first, plural
-from harness.verdicts import DELTA_PERF, Metric
+from harness.text import plural
+from harness.verdicts import DELTA_PERF, Finding, Metric
 
 Curves = Mapping[str, tuple[Evaluation, ...]]
 """Run id → learning curve."""
-
-MOST_NAMED = 8
-"""The most columns that a note names."""
 
 CHANGED_BY = {"placebo": "learning_rate"}
 """Arms that do not have the name of the parameter they change → that parameter."""
@@ -66,7 +65,9 @@ class Reading:
     ``by``. ``notes`` say how the table was read, and what was left out and why. ``has_seed`` says
     that some run has a seed, ``is_ours`` that ``sweep export`` wrote the table, so that each run
     names its sweep. ``adaptive`` says why later runs depended on the results of earlier ones; None
-    where nothing says that they did.
+    where nothing says that they did. ``judged_by`` are the columns of the metric, ``set_aside`` a
+    reason → columns that are neither parameters nor used, and ``findings`` what to beware of in how
+    the table was read.
     """
 
     name: str
@@ -80,6 +81,9 @@ class Reading:
     has_seed: bool
     is_ours: bool = False
     adaptive: str | None = None
+    judged_by: OutcomeColumns | None = None
+    set_aside: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    findings: tuple[Finding, ...] = ()
 
 
 def read_runs(path: Path, options: ReadOptions = NOTHING) -> Reading:
@@ -91,19 +95,27 @@ def read_runs(path: Path, options: ReadOptions = NOTHING) -> Reading:
         Where the file is not a table, a cell does not fit its column, or the table alone does not
         tell what a column is.
     """
-    table = opened(read_table(path))
+    table, ignored = without_ignored(opened(read_table(path)), options)
     columns = find_roles(table, options)
     judged_by = choose(table, columns, options)
     columns = find_parameters(table, columns, options, judged_by.columns)
-    states = rows.states(table, columns.roles.get("status"))
+    if ignored:
+        columns = replace(columns, ignored={"--ignore": ignored, **columns.ignored})
+    states, unknown = rows.states(table, columns.roles.get("status"))
+    finished, left_out = _kept(table, columns, judged_by, states)
+    compared = at_equal_budgets(table, columns, options, states, finished)
+    columns, kept = compared.columns, compared.rows
+    was = states
+    states = ["pruned" if row in compared.stopped else state for row, state in enumerate(states)]
     settings = {name: levels(table.values(raw)) for name, raw in columns.parameters.items()}
-    kept, left_out = _kept(table, judged_by, states, settings)
     by = [levels(table.values(raw)) for raw in columns.by.values()]
     groups = tuple(tuple(column[row] for column in by) for row in kept)
     check_groups(table, columns, kept)
     doubtful = unclear(table, columns, kept)
-    measured, turned = outcomes(table, columns, judged_by, states, kept, unclear=doubtful)
-    ids = rows.ids(table, columns.run)
+    measured, turned = outcomes(
+        table, columns, judged_by, states, kept, unclear=doubtful, stopped=compared.stopped
+    )
+    ids = rows.ids(table, columns.run, kept)
     curves, of_curves = _curves(table, columns, judged_by, options, ids)
     stated = options.metric is not None
     check_scores(table, judged_by, measured, stated=stated)
@@ -114,6 +126,9 @@ def read_runs(path: Path, options: ReadOptions = NOTHING) -> Reading:
         broken = [row for row in kept if _has_gap(curves.get(ids[row], ()))]
     gaps = gaps_of(table, columns, judged_by, measured, no_point=broken)
     made, has_seed = _runs(table, columns, ids, settings, kept, curves=curves)
+    if compared.budget is not None:
+        steps = compared.budget
+        made = [replace(run, steps=steps, declared_steps=steps) for run in made]
     runs, of_pairs = paired(made, groups, seeded=has_seed)
     results = tuple(
         _result(run, measured[row], curves.get(run.id, ()), gaps.get(row, ()))
@@ -121,6 +136,7 @@ def read_runs(path: Path, options: ReadOptions = NOTHING) -> Reading:
     )
     if columns.tracker is OURS:
         results = restored(table, kept, results)
+    beware = [notes.against_the_name(judged_by)] if judged_by.against else []
     return Reading(
         name=path.stem,
         source=str(path),
@@ -130,17 +146,24 @@ def read_runs(path: Path, options: ReadOptions = NOTHING) -> Reading:
         by=tuple(columns.by),
         groups=groups,
         notes=(
-            *_read_as(table, columns, judged_by),
+            *notes.read_as(table, columns, judged_by),
+            *(finding.message for finding in beware),
             *left_out,
-            *_not_completed(table, columns, states, kept),
+            *notes.not_completed(table, columns, was, kept),
+            *notes.unknown_words(columns, unknown),
+            *compared.notes,
             *turned,
             *notes_on(gaps, ids),
-            *_arms(runs),
+            *notes.arms_of(runs),
             *of_pairs,
             *of_curves,
         ),
         has_seed=has_seed,
         is_ours=columns.tracker is OURS,
+        adaptive=compared.adaptive,
+        judged_by=judged_by,
+        set_aside=notes.set_aside(columns, judged_by),
+        findings=tuple(beware),
     )
 
 
@@ -222,16 +245,14 @@ def _result(
 
 
 def _kept(
-    table: Table,
-    judged_by: OutcomeColumns,
-    states: Sequence[State],
-    settings: Mapping[str, Sequence[Value]],
+    table: Table, columns: Columns, judged_by: OutcomeColumns, states: Sequence[State]
 ) -> tuple[list[int], list[str]]:
     """Return the rows that are finished runs, and notes on those that are not.
 
     A row without parameters and outcome is no run: MLflow has such a parent of its runs.
     """
     outcome = table.values(judged_by.value)
+    settings = [table.values(raw) for raw in columns.parameters.values()]
     unfinished = {row for row, state in enumerate(states) if state == "unfinished"}
     bare = {
         row
@@ -239,17 +260,17 @@ def _kept(
         if settings
         and state == "completed"
         and outcome[row] is None
-        and all(column[row] is None for column in settings.values())
+        and all(column[row] is None for column in settings)
     }
     kept = [row for row in range(len(table)) if row not in unfinished and row not in bare]
-    notes = []
+    said = []
     if unfinished:
-        notes.append(f"not finished yet, left out: {plural(len(unfinished), 'row')}")
+        said.append(f"not finished yet, left out: {plural(len(unfinished), 'row')}")
     if bare:
-        notes.append(f"neither parameters nor an outcome, left out: {plural(len(bare), 'row')}")
+        said.append(f"neither parameters nor an outcome, left out: {plural(len(bare), 'row')}")
     if not kept:
-        raise UsageError(f"{table.path.name} has no finished run: {'; '.join(notes)}")
-    return kept, notes
+        raise UsageError(f"{table.path.name} has no finished run: {'; '.join(said)}")
+    return kept, said
 
 
 # ---- arms and their main runs --------------------------------------------------------------------
@@ -316,72 +337,3 @@ def _key(run: Run, group: tuple[Value, ...], changed: str | None, seeded: bool) 
     """Return the values that an arm's run and its main run share."""
     same = tuple(item for name, item in run.config.items() if name != changed)
     return same, group, run.seed if seeded else None
-
-
-# ---- notes ------------------------------------------------------------------------------------
-
-
-def _read_as(table: Table, columns: Columns, judged_by: OutcomeColumns) -> list[str]:
-    """Return lines on how each column was used, and on those that were ignored."""
-    rows = plural(len(table), "row")
-    about = f"{table.path.name}: {rows} of {len(table.columns)} columns, {table.format}"
-    if columns.tracker is not None:
-        about += f"; an export of {columns.tracker.name} ({columns.tracker.known_by})"
-    parameters = ", ".join(_named(name, raw) for name, raw in columns.parameters.items())
-    lines = [about, judged_by.note, f"parameters: {parameters or 'none'}"]
-    if columns.by:
-        lines.append(f"judged by: {', '.join(_named(n, raw) for n, raw in columns.by.items())}")
-    plurals = dict(arm="arms", pair="pairs", status="statuses", seed="seeds", steps="steps")
-    found = [(plurals[role], raw) for role, raw in columns.roles.items() if role in plurals]
-    found = [("run ids", columns.run or "the number of the row"), *found]
-    lines.append("; ".join(f"{what} from {raw}" for what, raw in found))
-    if unused := _unused(columns, judged_by):
-        lines.append(f"ignored, not what the runs are judged by: {first(unused, MOST_NAMED)}")
-    lines += [
-        f"ignored, {reason}: {first(raws, MOST_NAMED)}" for reason, raws in columns.ignored.items()
-    ]
-    if table.unnamed:
-        lines.append(f"ignored, without a name: {table.unnamed} of the columns")
-    return lines
-
-
-def _unused(columns: Columns, judged_by: OutcomeColumns) -> list[str]:
-    """Return the columns of measurements that the runs are not judged by."""
-    outcome = ["delta_perf", "delta_perf_se", "perf_before", "perf_after"]
-    if judged_by.metric.zero != "no change":
-        outcome.append("train_delta_perf")
-    found = (columns.roles[role] for role in outcome if role in columns.roles)
-    return [raw for raw in found if raw not in judged_by.columns]
-
-
-def _not_completed(
-    table: Table, columns: Columns, states: Sequence[State], kept: Sequence[int]
-) -> list[str]:
-    """Return notes on the runs that are not completed, in the words of the table."""
-    column = columns.roles.get("status")
-    if column is None:
-        return []
-    words, ours = table.values(column), columns.tracker is OURS
-    count = Counter((str(words[row]), states[row]) for row in kept if states[row] != "completed")
-    notes = [
-        f"{word}: {plural(number, 'run')}"
-        + (f", counted as {status}" if (status := status_of(state)) != word and not ours else "")
-        for (word, state), number in count.items()
-    ]
-    if any(state == "pruned" for _, state in count):
-        notes.append(
-            "pruned runs stopped early because they looked poor: values that lost runs so look "
-            "better than they are"
-        )
-    return notes
-
-
-def _arms(runs: Sequence[Run]) -> list[str]:
-    count = Counter(run.arm for run in runs)
-    if set(count) <= {MAIN}:
-        return []
-    return ["arms: " + ", ".join(f"{arm} ({number:,})" for arm, number in count.items())]
-
-
-def _named(name: str, raw: str) -> str:
-    return name if name == raw else f"{name} ({raw})"

@@ -13,13 +13,14 @@ State = Literal["completed", "diverged", "failed", "timeout", "oom", "pruned", "
 """The state of a run in a table: a status, stopped early, or not finished yet."""
 
 _WORDS: dict[State, str] = {
-    "completed": "completed complete finished terminated success succeeded ok done",
-    "diverged": "diverged",
-    "failed": "failed fail failure error errored crashed crash killed interrupted preempted "
-    "preempting cancelled canceled aborted",
-    "timeout": "timeout timed_out timedout",
-    "oom": "oom out_of_memory",
-    "pruned": "pruned",
+    "completed": "completed complete finished finish terminated success successful succeeded ok "
+    "done passed",
+    "diverged": "diverged exploded",
+    "failed": "failed fail failure error errored exception crashed crash killed kill interrupted "
+    "preempted preempting cancelled canceled aborted abort memout",
+    "timeout": "timeout timed_out timedout time_out",
+    "oom": "oom out_of_memory cuda_oom cuda_out_of_memory",
+    "pruned": "pruned early_stopped stopped_early",
     "unfinished": "running waiting pending scheduled queued starting paused unfinished",
 }
 STATES: dict[str, State] = {
@@ -98,24 +99,32 @@ RAY_TUNE = Tracker(
     ids=("trial_id",),
 )
 
+SKLEARN = Tracker(
+    "scikit-learn",
+    "mean_test_…, rank_test_…, param_…",
+)
+"""A search's results, where a blank is None, a value as any other."""
+
 BOOKKEEPING = _words(
     "run run_id run_uuid run_name run_number id uid uuid trial trial_id trial_name name "
+    "config_id configuration_id conf_id exp exp_id exp_name trial_number run_index run_idx "
     "display_name experiment experiment_id experiment_name experiment_tag sweep sweep_id group_id "
     "job_id job_name slurm_job_id session_id project project_id parent_run_id key index host "
     "hostname node node_ip ip machine pid ppid user username user_id author notes note tags tag "
     "comment comments description created created_at updated updated_at started started_at "
     "finished finished_at completed_at start_time end_time start_date end_date date datetime "
-    "timestamp time runtime duration elapsed wall_time walltime wall_clock seconds minutes hours "
-    "train_time training_time peak_memory stopped_at error exception traceback curve commit sha "
-    "branch entity logdir log_dir checkpoint checkpoint_dir_name path url uri done declared_steps "
-    "evaluate_every"
+    "date_time starttime endtime timestamp time runtime duration elapsed wall_time walltime "
+    "wall_clock seconds minutes hours train_time training_time peak_memory stopped_at error "
+    "exception traceback curve commit sha branch entity logdir log_dir checkpoint "
+    "checkpoint_dir_name path url uri done declared_steps evaluate_every"
 )
 """Names of columns that tell, in any table, which run it was, and where and when it ran."""
 
 _BOOKKEPT = re.compile(
     r"_.*|.*_(uuid|hash|path|paths|dir|dirs|folder|file|filename|uri|url|timestamp|datetime|"
     r"duration|elapsed|runtime|hostname|walltime|wall_time|time_s|time_ms|seconds|started_at|"
-    r"created_at|updated_at|finished_at)|(artifact|git|slurm|wandb|mlflow)[._].*|checkpoint\..*"
+    r"created_at|updated_at|finished_at)|(artifact|git|slurm|wandb|mlflow)[._].*|checkpoint\..*|"
+    r"tuner\.(initial_epoch|bracket|round|trial_id)"
 )
 _PATH = re.compile(r"(/|\./|\.\./|~/|[A-Za-z]:[\\/]|\w+://).+")
 _TIME = re.compile(r"\d{4}-\d\d-\d\d([T _]\d\d[:-]\d\d.*)?")
@@ -152,6 +161,11 @@ def recognised(names: Mapping[str, Name]) -> Tracker | None:
             and ("parameter" in kinds or any(re.match(r"values?(_|$)", name) for name in lower)),
         ),
         (RAY_TUNE, "trial_id" in raw and raw & {"training_iteration", "time_total_s"}),
+        (
+            SKLEARN,
+            any(name.startswith("mean_test_") for name in raw)
+            and any(name.startswith(("rank_test_", "split0_test_", "param_")) for name in raw),
+        ),
     )
     return next((tracker for tracker, is_its in recognised_by if is_its), None)
 
@@ -170,6 +184,14 @@ def place_or_time(texts: Iterable[str]) -> str | None:
         if known and all(map(form.fullmatch, known)):
             return what
     return None
+
+
+def misspelt(word: str) -> str | None:
+    """Return the word for a state that ``word`` is almost; None where it is like none."""
+    import difflib
+
+    close = difflib.get_close_matches(word.lower(), STATES, n=1, cutoff=0.8)
+    return close[0] if close else None
 
 
 def state(text: str) -> State | None:

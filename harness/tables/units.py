@@ -168,6 +168,20 @@ def is_score(metric: Metric, results: Iterable[Result], baseline: Iterable[Resul
     return all(found) and (differences or bool(known))
 
 
+def typical_spread(results: Iterable[Result]) -> float | None:
+    """Return how far from the median half of the completed runs lie, at two significant digits.
+
+    This is the median absolute deviation (Hampel 1974), which no outlier moves. It suggests a
+    margin where a metric has no usual one. None for fewer than four runs, and where it is 0.
+    """
+    known = [r.outcome.delta_perf for r in results if r.outcome.status == "completed"]
+    level = np.array([item for item in known if item is not None], dtype=np.float64)
+    if level.size < 4:
+        return None
+    spread = float(np.median(np.abs(level - np.median(level))))
+    return float(f"{spread:.2g}") if spread > 0.0 else None
+
+
 def levels_of(metric: Metric, results: Iterable[Result]) -> Iterable[float]:
     """Yield what tells the unit of a metric: perf before and after, or else the metric itself."""
     for result in results:

@@ -106,7 +106,11 @@ def test_nothing_is_kept_where_one_run_cannot_be(tmp_path):
 def test_columns_are_asked_for_and_given_as_judge_has_it(here, sweep):
     write_csv(here / "t.csv", [{"run": "a", "lr": 1e-7, "acc_0": 0.25, "acc_1": 0.5, "x": 3}])
     status, _, err = sweep("import t.csv --sweep old")
-    assert (status, sweep("judge t.csv")[2]) == (2, err)
+    said, *commands = err.splitlines()
+    assert status == 2
+    assert "'acc_0', 'acc_1' may each be what its runs are judged by" in said
+    assert commands[0] == "  sweep import t.csv --sweep old --metric acc_0 --direction max"
+    assert sweep("judge t.csv")[2].splitlines()[0] == said
     sweep("import t.csv --sweep old --before acc_0 --after acc_1 --params lr")
     (result,) = stored("old")
     assert (result.outcome.perf_before, result.outcome.delta_perf) == (0.25, 0.25)

@@ -149,13 +149,16 @@ def test_json_has_it_all(sweep, table):
         ("--metric after --direction max", True),
         ("--metric after --direction max --target 0.5", True),
         ("--metric after --direction min", False),
-        ("--before few --after many", False),
-        ("--metric many --direction max", False),
+        ("--before few --after many --params kind", False),
+        ("--metric many --direction max --params kind", False),
     ],
 )
 def test_refine_takes_the_margin_that_judge_takes(sweep, table, options, has_margin):
     lines = ["kind,before,after,few,many"]
-    lines += [f"{'ab'[n % 2]},0.4,{0.2 + 0.02 * n},{n},{9 * n + n % 3}" for n in range(24)]
+    lines += [
+        f"{'ab'[n % 2]},0.4,{0.2 + 0.02 * n},{7 * n % 24},{9 * (7 * n % 24) + n % 3}"
+        for n in range(24)
+    ]
     Path("scores.csv").write_text("\n".join(lines))
     judged = " ".join(data(sweep, f"judge scores.csv {options}")["read"])
     refined = " ".join(data(sweep, f"refine scores.csv --steps 50 {options}")["beside"])

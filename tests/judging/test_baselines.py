@@ -76,7 +76,7 @@ def test_what_cannot_be_known_of_a_table_is_asked_of_the_file_not_by_a_flag(tmp_
     refused(
         write(tmp_path / "a.csv", "run,lr,acc\na,1e-7,0.2\n"),
         "has no column delta_perf",
-        "columns of numbers: acc",
+        "would be judged by acc",
         "Here a baseline is read without flags: rename the columns of a.csv, or judge a table of "
         "your runs with the flags: sweep judge RUNS --baseline a.csv",
     )

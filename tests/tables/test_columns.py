@@ -46,10 +46,10 @@ b,large,2e-7,8,3,y,12,out/b,2025-01-02,0.4,/tmp/b,0.2
     assert said(reading, "parameters:") == [
         "parameters: model, learning_rate (lr), batch_size (bs), depth"
     ]
-    assert said(reading, "ignored, ") == [
-        "ignored, bookkeeping: note, pid, output_dir, started",
-        "ignored, measurements: val_loss",
-        "ignored, paths: ckpt",
+    assert said(reading, "not used, ") == [
+        "not used, bookkeeping: note, pid, output_dir, started",
+        "not used, looks measured: val_loss",
+        "not used, paths: ckpt",
     ]
 
 
@@ -57,9 +57,9 @@ def test_time_stamps_and_texts_that_differ_in_every_row_are_no_parameters(csv):
     rows = "".join(f"{i},hello {i},2025-01-0{1 + i % 9}T10:00:00,0.{i}\n" for i in range(10))
     reading = read(csv, f"lr,greeting,began,delta_perf\n{rows}")
     assert reading.parameters == ("learning_rate",)
-    assert said(reading, "ignored, ") == [
-        "ignored, another text in every row: greeting",
-        "ignored, time stamps: began",
+    assert said(reading, "not used, ") == [
+        "not used, another text in every row: greeting",
+        "not used, time stamps: began",
     ]
 
 
@@ -71,17 +71,17 @@ def test_a_blank_is_a_level_of_its_own_and_an_empty_column_is_none(csv):
     reading = read(csv, "lr,warmup,gone,delta_perf\n1,10,,0.1\n2,,,0.2\n3,20,NA,0.3\n")
     assert reading.parameters == ("learning_rate", "warmup_steps")
     assert [config["warmup_steps"] for config in configs(reading)] == [10, None, 20]
-    assert said(reading, "ignored, empty") == ["ignored, empty: gone"]
+    assert said(reading, "not used, empty") == ["not used, empty: gone"]
 
 
 def test_only_marked_columns_are_parameters_where_some_are_marked(csv):
     text = "run,config.lr,config.run_name,epoch,metrics.acc,delta_perf\na,1,x,3,0.5,0.1\n"
     reading = read(csv, text)
     assert reading.parameters == ("learning_rate",)
-    assert said(reading, "ignored, ") == [
-        "ignored, bookkeeping: config.run_name",
-        "ignored, not marked as parameters, as config.lr is: epoch",
-        "ignored, measurements: metrics.acc",
+    assert said(reading, "not used, ") == [
+        "not used, bookkeeping: config.run_name",
+        "not used, looks measured: epoch",
+        "not used, measurements: metrics.acc",
     ]
 
 
@@ -96,13 +96,15 @@ def test_the_user_s_word_on_parameters_is_final(csv):
     reading = read(csv, text, params=("val_loss", "learning_rate", "seed"))
     assert reading.parameters == ("val_loss", "learning_rate", "seed")
     assert not reading.has_seed
-    assert said(reading, "ignored, ") == ["ignored, not named by --params: bs"]
+    assert said(reading, "not used, ") == ["not used, not named by --params: bs"]
 
 
 def test_two_columns_of_one_name(csv):
     same = read(csv, "lr,learning_rate,delta_perf\n1,1.0,0.1\n2,2,0.2\n")
     assert same.parameters == ("learning_rate",)
-    assert said(same, "ignored, the same") == ["ignored, the same as another column: learning_rate"]
+    assert said(same, "not used, the same") == [
+        "not used, the same as another column: learning_rate"
+    ]
     differ = "lr,learning_rate,delta_perf\n1,1,0.1\n2,3,0.2\n"
     refused(csv, differ, "'lr' and 'learning_rate' are both learning_rate", "--params")
     assert configs(read(csv, differ, params=("lr",)))[1] == {"learning_rate": 2}
@@ -165,6 +167,90 @@ def test_by_takes_columns_out_of_the_parameters(csv):
     assert read(csv, text).groups == ((), ())
 
 
+# ---- what is no parameter -----------------------------------------------------------------------
+
+
+def test_columns_to_ignore(csv):
+    text = "run,lr,bs,acc,loss\na,1,8,0.5,0.3\nb,2,8,0.6,0.2\n"
+    reading = read(csv, text, ignore=("loss", "batch_size"))
+    assert reading.parameters == ("learning_rate",)
+    assert reading.set_aside == {"--ignore": ("loss", "bs")}
+    assert reading.metric.name == "acc"
+    refused(csv, text, "no column 'lss'; did you mean 'loss'?", ignore=("lss",))
+    refused(csv, text, "--ignore leaves 'loss' out", ignore=("loss",), metric="loss")
+    refused(csv, text, "--ignore leaves 'bs' out", ignore=("batch_size",), params=("bs", "lr"))
+    assert read(csv, text, ignore=("loss", "gone"), may_lack=True).parameters == (
+        "learning_rate", "batch_size"
+    )  # fmt: skip
+    assert [r.run.id for r in read(csv, text, ignore=("run", "loss")).results] == [
+        "runs-1", "runs-2"
+    ]  # fmt: skip
+    refused(csv, text.replace("b,2", "a,2"), "--ignore run", ignore=("loss",))
+
+
+def test_true_and_false_are_a_setting_unless_they_say_what_became_of_a_run(csv):
+    text = "lr,return_sequences,oom,acc\n1,True,False,0.5\n2,False,False,0.6\n"
+    reading = read(csv, text)
+    assert reading.parameters == ("learning_rate", "return_sequences")
+    assert reading.set_aside == {"looks measured": ("oom",)}
+
+
+def test_a_loss_in_words_is_a_setting_and_one_with_its_error_is_not(csv):
+    text = "lr,loss,score,acc\n1,hinge,0.81 ± 0.02,0.5\n2,log,0.7 ± 0.1,0.6\n"
+    reading = read(csv, text)
+    assert reading.parameters == ("learning_rate", "loss")
+    assert reading.set_aside == {"looks measured, and is no number": ("score",)}
+
+
+@pytest.mark.parametrize(("start", "n", "set_aside"), [(0, 8, True), (1, 8, True), (2, 8, False),
+                                                       (0, 7, False)])  # fmt: skip
+def test_a_column_that_counts_the_rows(csv, start, n, set_aside):
+    rows = "".join(f"{i + start},{i % 3},{0.5 + 0.01 * (i * 5 % 7)}\n" for i in range(n))
+    reading = read(csv, f"nr,lr,acc\n{rows}")
+    assert ("nr" in reading.parameters) is not set_aside
+    assert reading.set_aside == ({"counts the rows": ("nr",)} if set_aside else {})
+
+
+def test_the_only_parameter_may_count_up_and_so_may_a_known_one(csv):
+    rows = "".join(f"{i},{0.5 + 0.01 * (i * 5 % 7)}\n" for i in range(1, 9))
+    assert read(csv, f"quux,acc\n{rows}").parameters == ("quux",)
+    rows = "".join(f"{i},{i % 2},{0.5 + 0.01 * (i * 5 % 7)}\n" for i in range(1, 9))
+    assert read(csv, f"max_depth,lr,acc\n{rows}").parameters == ("max_depth", "learning_rate")
+
+
+def copied(n, noise, name="quux"):
+    """A table in which a column ranks the runs as the metric does, but for ``noise``."""
+    rows = [f"{i * 7 % n},{i + noise * (i * 5 % 3)},{0.5 + 0.01 * i}" for i in range(n)]
+    return f"lr,{name},acc\n" + "\n".join(rows) + "\n"
+
+
+def test_a_column_of_no_known_name_that_ranks_the_runs_as_the_metric_is_asked_about(csv):
+    refused(csv, copied(12, 0.4), "'quux' ranks the runs almost as acc does",
+            "--ignore quux or --params learning_rate,quux")  # fmt: skip
+    refused(csv, copied(24, 1.3), "'quux' ranks the runs")
+    assert read(csv, copied(12, 0.4), ignore=("quux",)).parameters == ("learning_rate",)
+    named = read(csv, copied(12, 0.4), params=("lr", "quux"))
+    assert named.parameters == ("learning_rate", "quux")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [copied(9, 0.4), copied(24, 30.0), copied(24, 0.4, "dropout"),
+     copied(24, 0.4).replace("lr,quux", "score,quux")],
+    ids=["few rows", "little alike", "a known name", "the only parameter"],
+)  # fmt: skip
+def test_what_is_not_asked_about(csv, text):
+    assert len(read(csv, text, metric="acc").parameters) in (1, 2)
+
+
+def test_twenty_numeric_parameters_that_all_differ_are_not_asked_about(csv):
+    rows = [
+        ",".join(f"{(i * p * 7919 % 1009) / 1009:.4f}" for p in range(1, 22)) for i in range(300)
+    ]
+    header = ",".join([*(f"p{i}" for i in range(20)), "val_acc"])
+    assert len(read(csv, "\n".join([header, *rows])).parameters) == 20
+
+
 # ---- what is asked, not guessed -----------------------------------------------------------------
 
 
@@ -183,7 +269,7 @@ def test_a_wandb_export_of_known_names(csv):
 def test_in_a_wandb_export_what_may_be_either_is_asked_for(csv):
     text = WANDB.replace('"epochs"', '"kl"').replace('"8","2"', '"8","3"')
     refused(csv, text, "export of W&B", "'kl' may be one or the other",
-            "--params batch_size,learning_rate,optimizer,…", metric="val_loss",
+            "--ignore kl or --params batch_size,kl,lr,optimizer", metric="val_loss",
             direction="min")  # fmt: skip
     named = read(csv, text, metric="val_loss", direction="min", params=("kl", "lr"))
     assert named.parameters == ("kl", "learning_rate")
@@ -204,8 +290,8 @@ def test_a_logged_learning_rate_is_asked_for_a_configured_one_is_not(csv):
 
 def test_in_a_wandb_export_what_never_changes_need_not_be_asked_for(csv):
     reading = read(csv, WANDB.replace('"epochs"', '"kl"'), metric="val_loss", direction="min")
-    assert said(reading, "ignored, the same in") == [
-        "ignored, the same in every run, and maybe measurements: kl"
+    assert said(reading, "not used, the same in") == [
+        "not used, the same in every run, and maybe measurements: kl"
     ]
 
 
@@ -300,8 +386,8 @@ def test_max_steps_of_minus_one_are_no_steps(csv):
     reading = read(csv, "max_steps,delta_perf\n-1,0.1\n-1,0.2\n")
     assert reading.parameters == ("max_steps",)
     assert {result.run.steps for result in reading.results} == {0}
-    counted = read(csv, "max_steps,delta_perf\n100,0.1\n50,0.2\n")
-    assert [result.run.steps for result in counted.results] == [100, 50]
+    counted = read(csv, "max_steps,delta_perf\n100,0.1\n100,0.2\n")
+    assert [result.run.steps for result in counted.results] == [100, 100]
     assert counted.parameters == ()
 
 

@@ -81,14 +81,14 @@ def test_training_reward_is_kept_beside_a_change_and_turned_with_it(csv):
 
 def test_what_is_not_judged_is_said_to_be_ignored(csv):
     said = read(csv, TEXT, metric="val_loss", direction="min").notes
-    assert "ignored, not what the runs are judged by: delta_perf, delta_perf_se" in said
+    assert "not used, not what the runs are judged by: delta_perf, delta_perf_se" in said
     assert not any("delta_perf" in line for line in read(csv, TEXT).notes if "ignored" in line)
 
 
 @pytest.mark.parametrize(
     ("asked", "parts"),
     [
-        ({"metric": "val_acc"}, ["--metric val_acc", "--direction max or --direction min"]),
+        ({"metric": "lr"}, ["--metric lr", "--direction max or --direction min"]),
         ({"before": "acc_before"}, ["--before needs --after COL"]),
         ({"after": "val_acc"}, ["--after needs --before COL"]),
         ({"before": "val_acc", "after": "val_acc"}, ["both name 'val_acc'"]),
@@ -112,14 +112,14 @@ def test_a_loss_may_be_maximised_if_one_says_so(csv):
 @pytest.mark.parametrize(
     ("text", "parts"),
     [
-        ("run,lr,note,acc\na,1,x,0.5\n",
-         ["no column delta_perf", "--metric COL --direction max|min",
-          "columns of numbers: acc, lr"]),
-        ("run,seed,steps\na,1,100\n", ["it has no column of numbers"]),
-        ("config.lr,perf_before,perf_after\n1,0.1,0.2\n",
-         ["--before perf_before --after perf_after"]),
-        ("number,state,value,params_lr\n1,COMPLETE,0.5,1\n", ["columns of numbers: value"]),
-        ("x,a,b,c,d,e,f,g,h,i\n" + ",".join("1" * 10) + "\n", ["g and 2 more"]),
+        ("run,lr,note,acc,loss\na,1,x,0.5,0.2\n",
+         ["'acc', 'loss' may each be", "--metric acc --direction max or --metric loss --direction "
+          "min"]),
+        ("run,seed,steps\na,1,100\n", ["no column of numbers"]),
+        ("number,state,value,params_lr\n1,COMPLETE,0.5,1\n",
+         ["'value' may be", "--metric value --direction max or --metric value --direction min"]),
+        ("x,a,b,c,d,e,f,g,h,i\n" + ",".join("1" * 10) + "\n",
+         ["'i', 'h', 'g', 'f', 'e', 'd', 'b', 'a' and 2 more", "--metric i --direction max"]),
     ],
 )  # fmt: skip
 def test_without_an_outcome_the_candidates_are_named(csv, text, parts):

@@ -68,12 +68,31 @@ def test_what_is_not_finished_is_left_out_and_said(csv):
     refused(csv, text.replace("FINISHED", "RUNNING"), "no finished run", "3 rows")
 
 
-def test_an_unknown_status(csv):
+def test_a_status_that_is_misspelt_is_refused(csv):
     refused(csv, "status,delta_perf\ncompleted,1\ncompletd,2\n", "runs.csv, line 3", "'completd'",
             "did you mean 'completed'?")  # fmt: skip
-    refused(csv, "status,delta_perf\n3,1\n", "the status '3'")
-    unknown = '"Name","State","Created","lr","acc"\na,limbo,2025,1,0.5\n'
-    refused(csv, unknown, "the status 'limbo'", metric="acc", direction="max")
+    refused(csv, "status,delta_perf\ncompleted,1\nfaild,2\n", "did you mean 'failed'?")
+
+
+def test_words_that_do_not_say_how_a_run_ended_count_as_completed_and_are_named(csv):
+    text = "status,lr,acc\nkeep,1,0.5\ndiscard,2,0.4\ncrash,3,0\nkeep,4,0.6\n"
+    reading = read(csv, text)
+    assert statuses(reading) == ["completed", "completed", "failed", "completed"]
+    assert deltas(reading) == [0.5, 0.4, None, 0.6]
+    assert (
+        "status 'keep', 'discard': no word for how a run ended, counted as completed"
+        in reading.notes
+    )
+    wandb = '"Name","State","Created","lr","acc"\na,limbo,2025,1,0.5\nb,crashed,2025,2,0.5\n'
+    assert statuses(read(csv, wandb)) == ["completed", "failed"]
+
+
+@pytest.mark.parametrize("words", [("keep", "drop"), ("3", "4")])
+def test_a_status_of_which_no_word_is_known_is_set_aside(csv, words):
+    reading = read(csv, f"status,lr,acc\n{words[0]},1,0.5\n{words[1]},2,0.4\n")
+    assert statuses(reading) == ["completed", "completed"]
+    assert reading.parameters == ("learning_rate",)
+    assert reading.set_aside == {"a status in words that do not say how a run ended": ("status",)}
 
 
 def test_rows_of_nothing_are_no_runs(csv):
