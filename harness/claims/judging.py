@@ -6,7 +6,7 @@ from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from harness import statistics
-from harness.claims.base import BaseClaim, unjudgeable
+from harness.claims.base import BaseClaim, more, unjudgeable
 from harness.claims.best_value import settled
 from harness.claims.mean import MeanAboveBaseline
 from harness.claims.non_inferiority import NoWorse
@@ -18,7 +18,7 @@ from harness.claims.tail import LowerTailAboveBaseline
 from harness.claims.variance import SpreadBelowBaseline
 from harness.protocols import Claim
 from harness.records import Gap, Result, finite
-from harness.text import first, listed
+from harness.text import first, listed, p_text
 from harness.verdicts import Baseline, Evidence, Need, Verdict
 
 MOST_NAMED = 4
@@ -119,13 +119,16 @@ def not_asked(asked: Container[str], evidence: Evidence) -> tuple[Verdict, ...]:
     )
 
 
-def with_holm(verdicts: Sequence[Verdict], alpha: float = 0.05) -> tuple[Verdict, ...]:
+def with_holm(
+    verdicts: Sequence[Verdict], alpha: float = 0.05, *, of_every_parameter: bool = False
+) -> tuple[Verdict, ...]:
     """Return ``verdicts`` with ``p_holm``, corrected over all that have a p value.
 
     Give the verdicts of all groups at once, one group after the other, where a sweep is judged
     within groups. A question that the design rules out has no p value and stays out; one that the
     data do not answer has 1. A best value is named only where its parameter is shown to matter
-    after the correction, at ``alpha``.
+    after the correction, at ``alpha``. Where the two claims on a parameter were asked
+    ``of_every_parameter``, nothing chose them: they are supported after the correction alone.
     """
     p_values = [verdict.p_value for verdict in verdicts]
     corrected = iter(statistics.holm([p for p in p_values if p is not None]))
@@ -142,5 +145,22 @@ def with_holm(verdicts: Sequence[Verdict], alpha: float = 0.05) -> tuple[Verdict
             asked = matters.get(effect.parameter)
             alone = None if effect.p_matters is None else min(1.0, tests * effect.p_matters)
             named = settled(verdict, asked.pop(0) if asked else alone, alpha)
-        found.append(replace(named, p_holm=p_holm))
+        named = replace(named, p_holm=p_holm)
+        if of_every_parameter and effect is not None:
+            named = _after_correction(named, tests, alpha)
+        found.append(named)
     return tuple(found)
+
+
+def _after_correction(verdict: Verdict, tests: int, alpha: float) -> Verdict:
+    """Return a verdict that is supported only where Holm's p is at most ``alpha``."""
+    if verdict.verdict != "supported" or verdict.p_holm is None or verdict.p_holm <= alpha:
+        return verdict
+    enough = statistics.size_to_decide(verdict.n, verdict.p_value or alpha, alpha / tests)
+    return replace(
+        verdict,
+        verdict="inconclusive",
+        answer=f"not shown over all {tests} questions ({p_text(verdict.p_holm)}); "
+        f"by itself: {verdict.answer}",
+        needs=(more([enough], verdict.n),),
+    )

@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 LEVEL = 0.95
 """The confidence at which the intervals of all levels hold together."""
 
+FEWEST_DRAWS = 19_999
+"""Permutations of a plain effect, so that of a few questions p is below .001 after correction."""
+
 MOST_NAMED = 4
 """The most parameters that a line names."""
 
@@ -112,6 +115,8 @@ class ParameterClaim(MarginClaim):
         lines = []
         if beside.merged:
             lines.append("a configuration counts once, by the mean of its repeats")
+        elif beside.has_repeats:
+            lines.append("repeats are runs like others: every level has them beside like runs")
         if beside.linked:
             names = first(beside.linked, MOST_NAMED)
             lines.append(f"beside {names}, for which it might be taken")
@@ -223,7 +228,7 @@ def tested(beside: Adjusted, evidence: Evidence) -> PartialTest | None:
 
     There are permutations enough that a p value may pass the correction over all questions.
     """
-    draws = max(1999, math.ceil(20 * evidence.questions / evidence.alpha) - 1)
+    draws = max(FEWEST_DRAWS, math.ceil(20 * evidence.questions / evidence.alpha) - 1)
     return _tested(beside, evidence.seed, draws)
 
 

@@ -117,7 +117,7 @@ def judge_table(
         said += notes
         made.append(Group(by, judgement))
     every = [v for group in made for v in group.judgement.verdicts]
-    corrected = iter(with_holm(every, terms.alpha))
+    corrected = iter(with_holm(every, terms.alpha, of_every_parameter=True))
     for place, group in enumerate(made):
         verdicts = _with_standard([next(corrected) for _ in group.judgement.verdicts])
         made[place] = replace(group, judgement=replace(group.judgement, verdicts=verdicts))

@@ -31,12 +31,13 @@ class Obstacle:
     """The reason why a parameter cannot be told apart from the others in these runs.
 
     ``by_design`` says that more runs of the same design would not help. ``runs`` are those that it
-    would take, where that is known.
+    would take, where that is known. ``beside`` says that others must stay in the model.
     """
 
     reason: str
     by_design: bool = False
     runs: int | None = None
+    beside: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,6 +67,11 @@ class Adjusted:
     def n(self) -> int:
         """The number of runs, diverged ones included."""
         return self.ranks.size
+
+    @cached_property
+    def has_repeats(self) -> bool:
+        """Whether a configuration has several of the runs."""
+        return len({result.run.config for result in self.observed.final}) < self.n
 
     @cached_property
     def residuals(self) -> FloatArray:
@@ -160,6 +166,7 @@ def _beside_others(
             f"{units.ranks.size} runs leave {max(0, left)} residual degrees of freedom for "
             f"{parameter}{beside}; it takes {FEWEST_DOF}",
             runs=units.ranks.size - left + FEWEST_DOF,
+            beside=bool(linked),
         )
     if statistics.rank_beside(tested, basis) < 1:
         names = " and ".join(linked)
