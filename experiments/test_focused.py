@@ -1,6 +1,7 @@
 """The focused sweep: the narrower range that the broad sweep pointed to, twice as long.
 
-Its eight questions are fixed here, before the first run, with the arms that make them answerable.
+Its questions are fixed here, before the first run, with the arms that make them answerable: the
+eight standard ones, and of each parameter whether it matters and which value is best.
 """
 
 from harness import (
@@ -10,7 +11,9 @@ from harness import (
     Pairs,
     Sweep,
     best_inside,
+    best_value,
     lower_tail,
+    matters,
     mean_gain,
     no_worse,
     spread,
@@ -47,6 +50,17 @@ focused = Sweep(
         plateau=still_improves(since=50, margin=0.02),
         lr_sweet_spot=best_inside("learning_rate", margin=0.02),
         batch_size=no_worse("batch_size", 8, than=(4, 12), margin=0.02),
+        matters_learning_rate=matters("learning_rate"),
+        matters_generations=matters("generations"),
+        matters_lr_schedule=matters("lr_schedule"),
+        matters_warmup_steps=matters("warmup_steps"),
+        matters_entropy_coef=matters("entropy_coef"),
+        # The best learning rate is what lr_sweet_spot asks: asked twice, it would cost all the
+        # others a part of their level.
+        best_generations=best_value("generations"),
+        best_lr_schedule=best_value("lr_schedule"),
+        best_warmup_steps=best_value("warmup_steps"),
+        best_entropy_coef=best_value("entropy_coef"),
     ),
 )
 

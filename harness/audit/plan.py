@@ -15,7 +15,7 @@ from harness.audit.design import confounding
 from harness.audit.view import errors_first, how_to_have
 from harness.records import MAIN, Config, Run, is_whole
 from harness.sweeps.sweep import Sweep
-from harness.text import first
+from harness.text import first, listed
 from harness.training.schedules import SCHEDULES, learning_rate, scale_steps
 from harness.verdicts import Finding, Power
 
@@ -37,6 +37,9 @@ PLAN_CODES = (
 
 LITTLE = 0.5
 """A question with less power than this at all of its standard effects is underpowered."""
+
+MOST_APART = 2
+"""More questions of little power than this are one finding."""
 
 NAMED = 6
 """The most runs that are named one by one."""
@@ -192,13 +195,30 @@ def underpowered(draft: Draft) -> Iterator[Finding]:
         known = best.get(power.question)
         if power.power is not None and (known is None or power.power >= (known.power or 0.0)):
             best[power.question] = power
-    for id_, power in best.items():
-        if not power.why and (power.power or 0.0) < LITTLE:
-            yield Finding(
-                "underpowered",
-                "warning",
-                f"{id_} is likely to stay open: at the largest standard effect, {power.says}",
-            )
+    little = [p for p in best.values() if not p.why and (p.power or 0.0) < LITTLE]
+    if len(little) > MOST_APART:
+        yield Finding("underpowered", "warning", _together(little))
+        return
+    for power in little:
+        yield Finding(
+            "underpowered",
+            "warning",
+            f"{power.question} is likely to stay open: at the largest standard effect, "
+            f"{power.says}",
+        )
+
+
+def _together(little: Sequence[Power]) -> str:
+    """Say of several questions that each is likely to stay open, with the range of their power."""
+    powers = sorted(power.power or 0.0 for power in little)
+    needed = sorted(power.needed for power in little if power.needed is not None)
+    said = (
+        f"{listed(power.question for power in little)} are likely to stay open: at the largest "
+        f"standard effect each is supported with probability {powers[0]:.2f} to {powers[-1]:.2f}"
+    )
+    if len(needed) < len(little) or any(power.unit != "runs" for power in little):
+        return said
+    return f"{said}; a probability of {statistics.TARGET:g} needs {needed[0]} to {needed[-1]} runs"
 
 
 def long_warmup(draft: Draft) -> Iterator[Finding]:

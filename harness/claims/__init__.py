@@ -26,9 +26,9 @@ from collections.abc import Sequence
 from typing import cast
 
 from harness.claims.base import BaseClaim
-from harness.claims.best_value import BestValue
+from harness.claims.best import BestValue
+from harness.claims.effect import Matters
 from harness.claims.judging import STANDARD_IDS, judge_all, with_holm
-from harness.claims.matters import Matters
 from harness.claims.mean import MeanAboveBaseline
 from harness.claims.non_inferiority import NoWorse
 from harness.claims.plateau import StillImproves

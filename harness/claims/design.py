@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
 
@@ -10,8 +10,9 @@ import numpy as np
 
 from harness import observations, statistics
 from harness.claims.nights import generator
+from harness.observations.columns import Column, read_columns
 from harness.records import MAIN, Config, Result, Run
-from harness.sweeps.sampling import unit_points
+from harness.sweeps.sampling import FIXED_SIZE, unit_points
 from harness.sweeps.sweep import Sweep
 from harness.text import number, plural
 from harness.verdicts import DELTA_PERF, MOST, Counts, Effect, Pricing
@@ -85,6 +86,29 @@ class Design:
         """Return the configs of the first ``n`` main runs, also where fewer are planned."""
         if n <= self.n:
             return [run.config for run in self.main[:n]]
+        if n > MOST_SIMULATED or self.sweep.sampler in FIXED_SIZE:
+            return self._drawn(n)
+        return self._larger[:n]
+
+    def columns(self, n: int) -> Mapping[str, Column]:
+        """Return the parameters that vary in the configs of the first ``n`` main runs.
+
+        Each number of runs is drawn and read once, whatever the number of questions.
+        """
+        if n not in self._columns:
+            self._columns[n] = read_columns(self.configs(n))[0]
+        return self._columns[n]
+
+    @cached_property
+    def _columns(self) -> dict[int, Mapping[str, Column]]:
+        return {}
+
+    @cached_property
+    def _larger(self) -> list[Config]:
+        """The configs of a sweep of as many runs as are simulated; a smaller one begins alike."""
+        return self._drawn(MOST_SIMULATED)
+
+    def _drawn(self, n: int) -> list[Config]:
         space = self.sweep.parameters
         points = unit_points(self.sweep.sampler, n, n, len(space), self.sweep.seed)
         return [space.config(point) for point in points]

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from harness import statistics
 from harness.claims.base import BaseClaim, more, unjudgeable
-from harness.claims.best_value import settled
+from harness.claims.best import settled
 from harness.claims.mean import MeanAboveBaseline
 from harness.claims.non_inferiority import NoWorse
 from harness.claims.plateau import StillImproves

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -130,6 +130,11 @@ class BestInside(MarginClaim):
 
     def power(self, design: Design) -> Pricing:
         name = parameter_name(self.parameter)
+        return self.priced(design, DROPS, f"the SD is that of runs of equal {name}")
+
+    def priced(self, design: Design, sizes: Sequence[float], sd: str) -> Pricing:
+        """Return the pricing at drops of these ``sizes``, in SDs of a run; ``sd`` says of which."""
+        name = parameter_name(self.parameter)
         values = {config[self.parameter] for config in design.configs(design.n)}
         distinct = sum(is_number(value) for value in values)
         if distinct < 3:
@@ -151,17 +156,18 @@ class BestInside(MarginClaim):
                 blocks,
                 alpha=design.sweep.alpha,
                 simulations=design.simulations(n, 2_000),
+                resamples=design.simulations(n, 1_999),
             )
 
         drops = effects(
             power,
-            [(drop, drop, f"{drop:g}") for drop in DROPS],
+            [(drop, drop, f"{drop:g}") for drop in sizes],
             lambda drop: f"drop of {drop} SD to both ends",
             lambda drop: (
                 f"a best {name} in the middle, {drop} SD above both ends, is shown to lie inside"
             ),
         )
-        given = f"the SD is that of runs of equal {name}; at the values that are drawn"
+        given = f"{sd}; at the values that are drawn"
         return Pricing(design.n, drops, given=given, least=FEWEST_BRACKETED, most=MOST_SIMULATED)
 
     @property

@@ -25,11 +25,11 @@ import math
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import ArrayLike
-from scipy import stats
+from numpy.typing import ArrayLike, NDArray
+from scipy import special, stats
 
 from harness.statistics.comparisons import brown_forsythe, paired, welch
-from harness.statistics.estimates import cvar
+from harness.statistics.estimates import cvar_rows
 from harness.statistics.permutation import cvar_permutation, welch_permutation
 from harness.statistics.values import Comparison, FloatArray, as_values, check_margin, strictest
 
@@ -122,15 +122,28 @@ def tails_by_t(
     a, b = as_values(values), as_values(others, "others")
     if min(a.size, b.size) < 2:
         return None
-    ours, theirs = _tail(a, share), _tail(b, share)
-    if not (ours.error or theirs.error):
+    sides = _tails(a[None, :], b[None, :], share)
+    if not (sides[0][0].error[0] or sides[0][1].error[0]):
         return None
-    unbiased = [replace(part, value=_jackknifed(x, share)) for part, x in ((ours, a), (theirs, b))]
     return strictest(
         "t test corrected for skewness",
-        _by_hall(ours, theirs, level),
-        _by_hall(unbiased[0], unbiased[1], level),
+        *(_by_hall(ours, theirs, level) for ours, theirs in sides),
     )
+
+
+def tails_shown_by_t(
+    values: FloatArray, others: FloatArray, share: float = 0.25, alpha: float = 0.05
+) -> NDArray[np.bool_]:
+    """Return for each row of ``values`` [m, n] and ``others`` [m, k] whether its tail is better.
+
+    By the tests of `tails_by_t`, at the one-sided level ``alpha``. Without any spread in either
+    tail they have nothing against it.
+    """
+    shown = np.ones(values.shape[0], dtype=np.bool_)
+    for ours, theirs in _tails(values, others, share):
+        _, error, _, freedom, statistic = _hall_tests(ours, theirs)
+        shown &= (error == 0.0) | (special.stdtr(freedom, -statistic) <= alpha)
+    return shown
 
 
 def skewed_paired(differences: ArrayLike, null: float = 0.0, level: float = 0.90) -> Comparison:
@@ -172,76 +185,87 @@ def non_inferiority(differences: ArrayLike, margin: float, level: float = 0.90) 
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """An estimate from one sample, with its share of the cumulants of a difference."""
+    """An estimate from each of m samples, with its share of the cumulants of a difference."""
 
-    value: float
-    error: float
-    """Its standard error."""
-    third: float
-    """The cube root of its third cumulant."""
+    value: FloatArray
+    error: FloatArray
+    """Its standard error [m]."""
+    third: FloatArray
+    """The cube root of its third cumulant [m]."""
     freedom: float
     n: int
 
 
 def _mean(x: FloatArray) -> _Part:
-    return _part(float(x.mean()), x, x.size - 1)
+    return _part(x.mean(keepdims=True), x[None, :], x.size - 1)
+
+
+def _tails(
+    values: FloatArray, others: FloatArray, share: float
+) -> tuple[tuple[_Part, _Part], tuple[_Part, _Part]]:
+    """Return the CVaRs of the rows of both sides, as they are and jackknifed."""
+    sides = tuple((_tail(x, share), x) for x in (values, others))
+    ours, theirs = (part for part, _ in sides)
+    one, two = (replace(part, value=_jackknifed(x, share)) for part, x in sides)
+    return (ours, theirs), (one, two)
 
 
 def _tail(x: FloatArray, share: float) -> _Part:
-    """Return the CVaR of ``x`` [n], with the cumulants of its influence values.
+    """Return the CVaR of each row of ``x`` [m, n], with the cumulants of its influence values.
 
     The quantile behind these values has a rank that is itself uncertain. Where the tail is a
     cluster, one run more or fewer in it would change everything, and its own spread does not show
     that. So where a rank higher by its standard error makes the variance several times as large,
     the influence values are taken at that rank.
     """
-    n, tail = x.size, math.ceil(x.size * share - 1e-9)
-    ordered, freedom = np.sort(x), max(1, tail - 1)
+    n, tail = x.shape[1], math.ceil(x.shape[1] * share - 1e-9)
+    ordered, freedom = np.sort(x, axis=1), max(1, tail - 1)
+    value = cvar_rows(x, share)[0]
 
     def at(rank: int) -> _Part:
-        quantile = ordered[min(rank, n) - 1]
-        return _part(cvar(x, share), quantile - np.maximum(0.0, quantile - x) / share, freedom)
+        quantile = ordered[:, min(rank, n) - 1, None]
+        return _part(value, quantile - np.maximum(0.0, quantile - x) / share, freedom)
 
     found = at(tail)
     if tail < CLUSTER_KNOWN_FROM:
         return found
     higher = at(tail + math.ceil(math.sqrt(n * share * (1.0 - share))))
-    return higher if higher.error**2 > CLUSTERED * found.error**2 else found
+    clustered = higher.error**2 > CLUSTERED * found.error**2
+    return replace(
+        found,
+        error=np.where(clustered, higher.error, found.error),
+        third=np.where(clustered, higher.third, found.third),
+    )
 
 
-def _jackknifed(x: FloatArray, share: float) -> float:
-    """Return the CVaR of ``x`` [n] less its bias, which flatters a wide sample."""
-    n, ordered = x.size, np.sort(x)
+def _jackknifed(x: FloatArray, share: float) -> FloatArray:
+    """Return the CVaR of each row of ``x`` [m, n] less its bias, which flatters a wide sample."""
+    n, ordered = x.shape[1], np.sort(x, axis=1)
     # Without one value of the tail, the next one joins those that count; without any other, none.
     size = (n - 1) * share
     count = math.ceil(size - 1e-9)
-    lowest = np.cumsum(ordered)[count]
-    without = ordered[count] - (count * ordered[count] - (lowest - ordered[:count])) / size
-    rest = ordered[count - 1] - (count * ordered[count - 1] - (lowest - ordered[count])) / size
-    left_out = (float(without.sum()) + (n - count) * float(rest)) / n
-    return n * cvar(x, share) - (n - 1) * left_out
+    lowest = np.cumsum(ordered, axis=1)[:, count, None]
+    next_one, last = ordered[:, count, None], ordered[:, count - 1]
+    without = next_one - (count * next_one - (lowest - ordered[:, :count])) / size
+    rest = last - (count * last - (lowest[:, 0] - ordered[:, count])) / size
+    left_out = (without.sum(axis=1) + (n - count) * rest) / n
+    return np.asarray(n * cvar_rows(x, share)[0] - (n - 1) * left_out)
 
 
-def _part(value: float, x: FloatArray, freedom: float) -> _Part:
-    """Return an estimate that is the mean of ``x`` [n], up to its bias."""
-    n, centred = x.size, x - x.mean()
-    size = float(np.max(np.abs(centred)))
-    if size == 0.0:
-        return _Part(value, 0.0, 0.0, freedom, n)
-    z = centred / size
-    third = float((z**3).sum()) / (n * (n - 1) * (n - 2)) if n > 2 else 0.0
-    error = math.sqrt(float((z**2).sum()) / (n * (n - 1)))
-    return _Part(value, size * error, size * float(np.cbrt(third)), freedom, n)
+def _part(value: FloatArray, x: FloatArray, freedom: float) -> _Part:
+    """Return estimates [m] that are the means of the rows of ``x`` [m, n], up to their bias."""
+    n, centred = x.shape[1], x - x.mean(axis=1, keepdims=True)
+    size = np.abs(centred).max(axis=1)
+    z = centred / np.where(size > 0.0, size, 1.0)[:, None]
+    third = (z**3).sum(axis=1) / (n * (n - 1) * (n - 2)) if n > 2 else np.zeros_like(size)
+    error = np.sqrt((z**2).sum(axis=1) / (n * (n - 1)))
+    return _Part(value, size * error, size * np.cbrt(third), freedom, n)
 
 
 def _by_hall(one: _Part, two: _Part | None, level: float, null: float = 0.0) -> Comparison:
-    """Compare an estimate, or the difference of two, with ``null``, corrected for skewness."""
-    other = _Part(0.0, 0.0, 0.0, math.inf, 0) if two is None else two
-    estimate, error = one.value - other.value, math.hypot(one.error, other.error)
-    skewness = (one.third / error) ** 3 - (other.third / error) ** 3
-    shares = (one.error / error) ** 2, (other.error / error) ** 2
-    freedom = 1.0 / (shares[0] ** 2 / one.freedom + shares[1] ** 2 / other.freedom)
-    statistic = _hall((estimate - null) / error, skewness)
+    """Compare one estimate, or the difference of two, with ``null``, corrected for skewness."""
+    tested = (float(found[0]) for found in _hall_tests(one, two, null))
+    estimate, error, skewness, freedom, statistic = tested
     critical = float(stats.t.ppf((1 + level) / 2, freedom))
     return Comparison(
         estimate,
@@ -250,13 +274,29 @@ def _by_hall(one: _Part, two: _Part | None, level: float, null: float = 0.0) -> 
         level,
         float(stats.t.sf(statistic, freedom)),
         float(stats.t.cdf(statistic, freedom)),
-        one.n + other.n,
+        one.n + (0 if two is None else two.n),
         "corrected for skewness",
     )
 
 
-def _hall(t: float, skewness: float) -> float:
-    """Return a t statistic less its skewness: rising in ``t``, whatever the skewness."""
+def _hall_tests(one: _Part, two: _Part | None, null: float = 0.0) -> tuple[FloatArray, ...]:
+    """Return the estimate, its error, skewness and degrees of freedom, and the statistic, each [m].
+
+    Where the error is 0 the others mean nothing.
+    """
+    none = np.zeros(1)
+    other = _Part(none, none, none, math.inf, 0) if two is None else two
+    estimate, error = one.value - other.value, np.hypot(one.error, other.error)
+    known = np.where(error > 0.0, error, 1.0)
+    skewness = (one.third / known) ** 3 - (other.third / known) ** 3
+    shares = (one.error / known) ** 2, (other.error / known) ** 2
+    inverse = shares[0] ** 2 / one.freedom + shares[1] ** 2 / other.freedom
+    freedom = 1.0 / np.where(error > 0.0, inverse, 1.0)
+    return estimate, error, skewness, freedom, _hall((estimate - null) / known, skewness)
+
+
+def _hall(t: FloatArray, skewness: FloatArray) -> FloatArray:
+    """Return t statistics less their skewness: rising in ``t``, whatever the skewness."""
     return t + skewness * t**2 / 3 + skewness**2 * t**3 / 27 + skewness / 6
 
 

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import special, stats
 
-from harness.statistics.agreement import tails_by_t
+from harness.statistics.agreement import tails_shown_by_t
 from harness.statistics.comparisons import MAX_TABLES, binomial_threshold
 from harness.statistics.estimates import chunks, cvar_rows
 from harness.statistics.permutation import studentised
@@ -31,6 +31,9 @@ from harness.statistics.values import FloatArray, as_values, check_rate
 
 TARGET = 0.8
 """The power that a sample is usually planned for."""
+
+_USUAL = 0.05
+"""The level of a test that a guess of its size is made for."""
 
 _CANDIDATES = 4_000
 _RATES = np.linspace(0.0, 1.0, 401)
@@ -104,23 +107,37 @@ def runs_needed(
 ) -> int | None:
     """Return the smallest n from ``least`` to ``most`` whose ``power(n)`` reaches ``target``.
 
-    None where none does. n is doubled from ``start``, then found by bisection. Where power goes in
-    teeth, as with counts, that n reaches the target and n − 1 does not, but a smaller one may. With
-    ``every`` each n is tried in turn, which is exact.
+    None where none does. n is guessed from ``start``, by a statistic that grows with √n, and then
+    bracketed. Where power goes in teeth, as with counts, that n reaches the target and n − 1 does
+    not, but a smaller one may. With ``every`` each n is tried in turn, which is exact.
     """
     if every:
         return next((n for n in range(least, most + 1) if power(n) >= target), None)
+
+    def guess(n: int, reached: float) -> int:
+        seen, wanted = (float(special.ndtri(min(max(p, 1e-3), 0.999))) for p in (reached, target))
+        beyond = float(special.ndtri(1.0 - _USUAL))
+        return math.ceil(n * ((beyond + wanted) / max(beyond + seen, 0.2)) ** 2)
+
     short, n = least - 1, min(max(least, start or least), most)
-    while power(n) < target:
+    reached = power(n)
+    while reached < target:
         if n == most:
             return None
-        short, n = n, min(2 * n, most)
+        short, n = n, min(max(guess(n, reached), n + max(1, n // 16)), 4 * n, most)
+        reached = power(n)
+    step = 1
     while n - short > 1:
-        middle = (short + n) // 2
-        if power(middle) < target:
+        # Step from the last n towards the guess, by more each time: a guess that is off by little
+        # is mended by small steps, and one that is far off in few.
+        near = min(guess(n, reached), n - step) if step < n - short else (short + n) // 2
+        middle = min(max(near, short + 1), n - 1)
+        found = power(middle)
+        if found < target:
             short = middle
         else:
-            n = middle
+            n, reached = middle, found
+        step *= 2
     return n
 
 
@@ -287,16 +304,19 @@ def cvar_power(
     """
     if min(n, other_n) < 2:
         return 0.0
-    shown, tails = 0, partial(cvar_rows, share=share)
+    tails = partial(cvar_rows, share=share)
+    most, shown = math.floor(alpha * (resamples + 1) + 1e-9) - 1, 0
     for size in chunks(simulations, n + other_n):
         rows = rng.standard_normal((size, n + other_n))
         rows[:, :n] += effect
-        seen, reached = studentised(rows, n, tails)[2], np.zeros(size)
+        # Both tests must agree: only what the t tests show is permuted, and only while it may.
+        rows = rows[tails_shown_by_t(rows[:, :n], rows[:, n:], share, alpha)]
+        seen, reached = studentised(rows, n, tails)[2], np.zeros(rows.shape[0], dtype=np.intp)
         for _ in range(resamples):
             reached += studentised(rng.permuted(rows, axis=1), n, tails)[2] >= seen
-        by_permutation = rows[(1 + reached) / (resamples + 1) <= alpha]
-        by_t = (tails_by_t(row[:n], row[n:], share) for row in by_permutation)
-        shown += sum(found is None or found.p_greater <= alpha for found in by_t)
+            left = reached <= most
+            rows, seen, reached = rows[left], seen[left], reached[left]
+        shown += rows.shape[0]
     return shown / simulations
 
 
@@ -308,6 +328,7 @@ def bracket_power(
     *,
     alpha: float = 0.05,
     simulations: int = 1_000,
+    resamples: int = 1_999,
 ) -> float:
     """Return the power of the bracket test at runs that lie at ``positions`` [n] of a range.
 
@@ -316,7 +337,7 @@ def bracket_power(
     """
     x = as_values(positions, "positions")
     outcomes = -drop * (2.0 * x - 1.0) ** 2 + rng.standard_normal((simulations, x.size))
-    p_values = bracket_p_values(x, outcomes, rng, blocks)
+    p_values = bracket_p_values(x, outcomes, rng, blocks, resamples)
     return float((p_values.max(axis=1) <= alpha).mean())
 
 

@@ -11,7 +11,14 @@ from hypothesis import strategies as st
 from harness import Choice, Given, LogInt, LogUniform, Pairs, Sweep, Uniform
 from harness.audit.coverage import coverage, duplicates
 from harness.audit.plan import PLAN_CODES, audit_plan
-from harness.claims import best_inside, mean_gain, no_worse, still_improves, success_rate
+from harness.claims import (
+    best_inside,
+    matters,
+    mean_gain,
+    no_worse,
+    still_improves,
+    success_rate,
+)
 from harness.claims.power import sweep_power
 from harness.records import Config
 from harness.sweeps.space import Space
@@ -119,6 +126,21 @@ def test_a_question_with_little_power_is_likely_to_stay_open():
         "rate of 80% is shown to be above one half with probability 0.26; "
     )
     assert "underpowered" not in codes(found(make_sweep(questions=asked, runs=24)))
+
+
+def test_many_questions_with_little_power_are_one_finding():
+    space = {"entropy_coef": Choice(0.001, 0.002, 0.005)}
+    names = ("learning_rate", "generations", "entropy_coef")
+    asked = {f"matters_{name}": matters(name) for name in names[:2]}
+    assert codes(found(make_sweep(space=space, questions=asked))) == ["underpowered"] * 2
+    asked["matters_entropy_coef"] = matters("entropy_coef")
+    finding = only("underpowered", found(make_sweep(space=space, questions=asked)))
+    assert re.fullmatch(
+        "matters_learning_rate, matters_generations and matters_entropy_coef are likely to stay "
+        r"open: at the largest standard effect each is supported with probability 0\.3\d to "
+        r"0\.\d\d; a probability of 0\.8 needs \d\d to \d\d runs",
+        finding.message,
+    )
 
 
 @pytest.mark.parametrize("asks", [True, False])

@@ -6,13 +6,16 @@ import math
 import re
 from itertools import pairwise
 
+import numpy as np
 import pytest
 
-from harness import statistics
-from harness.claims.design import Design
+from harness import Choice, best_value, matters, statistics
+from harness.claims import design as claims_design
+from harness.claims.design import MOST_SIMULATED, Design
 from harness.claims.power import power_of, sweep_power
+from harness.observations.columns import read_columns
 from tests.claims.cases import QUESTIONS, VERSUS
-from tests.claims.powers import make_sweep, price
+from tests.claims.powers import SPACE, make_sweep, price, runs_of
 
 
 def test_every_question_is_priced_in_its_order(everything):
@@ -92,3 +95,29 @@ def test_the_level_is_the_sweep_s():
     assert strict.power == statistics.binomial_power(24, 0.7, alpha=0.01)
     for asks in ("mean_vs_baseline", "variance_vs_baseline", "plateau", "batch_size"):
         assert price(asks, alpha=0.01)[0].power < price(asks)[0].power - 0.05
+
+
+def test_stored_runs_say_how_large_an_sd_is_and_change_no_power():
+    asked = {"matters": matters("lr_schedule"), "best": best_value("lr_schedule")}
+    space = {**SPACE, "lr_schedule": Choice("advanced", "cosine")}
+    stored = runs_of("s", np.random.default_rng(0).normal(0.0, 0.02, 24).tolist(), sweep="s")
+    plain, known = (price(None, runs, questions=asked, space=space) for runs in ((), stored))
+    assert [one.power for one in known] == [one.power for one in plain]
+    assert [one.size for one in plain] == [0.5, 1.0, 0.5, 1.0]
+    sds = [one.size / two.size for one, two in zip(known, plain, strict=True)]
+    assert sds == pytest.approx([0.02] * 4, rel=0.5)
+
+
+def test_each_size_of_a_sweep_is_drawn_and_read_once(monkeypatch):
+    """A thousand runs are not drawn for each guess of how many it takes."""
+    read = []
+
+    def counted(configs):
+        read.append(len(configs))
+        return read_columns(configs)
+
+    monkeypatch.setattr(claims_design, "read_columns", counted)
+    sweep = make_sweep(questions={f"m_{n}": matters(n) for n in ("learning_rate", "generations")})
+    sweep_power(sweep)
+    assert max(read) <= MOST_SIMULATED
+    assert len(read) == len(set(read)) < 20

@@ -44,7 +44,21 @@ def test_teeth_are_found_where_each_size_is_tried():
 def test_no_size_is_looked_at_twice_nor_beyond_the_most():
     looked = []
     statistics.runs_needed(lambda n: looked.append(n) or 0.1, least=4, most=100, start=24)
-    assert looked == [24, 48, 96, 100]
+    assert looked == sorted(set(looked))
+    assert (looked[0], looked[-1]) == (24, 100)
+
+
+@pytest.mark.parametrize("effect", [0.2, 0.5, 1.0])
+def test_few_sizes_are_looked_at(effect):
+    looked = []
+
+    def power(n):
+        looked.append(n)
+        return statistics.paired_power(effect, n)
+
+    found = statistics.runs_needed(power, start=24)
+    assert len(looked) == len(set(looked)) <= 6
+    assert power(found - 1) < 0.8 <= power(found)
 
 
 # ---- counts -------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -12,9 +13,8 @@ import numpy as np
 from harness import observations, statistics
 from harness.claims import nights
 from harness.claims.base import NO_MARGIN, MarginClaim, more
-from harness.claims.design import Design, effects
+from harness.claims.design import MOST_SIMULATED, Design, effects
 from harness.observations.adjusted import FEWEST_DOF, Adjusted, Obstacle, beside_others
-from harness.observations.columns import read_columns
 from harness.records import Span, Value
 from harness.sweeps import checks
 from harness.text import first, number, p_text, parameter_name, parameter_value, plural
@@ -202,19 +202,18 @@ class Matters(ParameterClaim):
         if problem:
             return Pricing(design.n, why=problem)
 
-        def power(gain: float, n: int) -> float:
-            return partial_power(self.parameter, design, gain / sd, n)
-
-        sd = 1.0 if design.spread is None else design.spread[0]
         name = parameter_name(self.parameter)
         priced = effects(
-            lambda gain, n: power(gain * sd, n),
+            lambda gain, n: partial_power(self.parameter, design, gain, n),
             design.gains,
-            lambda gain: f"best and worst third or level apart by {gain}",
+            lambda gain: f"best and worst {gain} apart",
             lambda gain: f"{name} is shown to matter where its best and worst are {gain} apart",
         )
-        margin = refuting_margin(self.parameter, design)
-        given = f"beside the others; to refute it takes a margin of about {margin:.1f} SD"
+        given = (
+            "the others held equal; to refute it takes a margin of about "
+            f"{refuting_margin(design.n):.1f} SD where levels, or thirds of a range, have "
+            f"{plural(design.n // 3, 'run')} each"
+        )
         return Pricing(design.n, priced, given=given, least=self.fewest)
 
 
@@ -290,7 +289,7 @@ def relatives(parameter: str, design: Design) -> list[str]:
 
 def lacking(parameter: str, design: Design) -> str:
     """Say what a design lacks to test a parameter; empty where nothing."""
-    columns, _ = read_columns(design.configs(design.n))
+    columns = design.columns(design.n)
     if parameter not in columns:
         return f"{parameter} does not vary in this sweep"
     for other in relatives(parameter, design):
@@ -303,34 +302,27 @@ def lacking(parameter: str, design: Design) -> str:
 
 def dof_of(parameter: str, design: Design, n: int) -> tuple[int, int]:
     """Return the columns of a parameter, and the degrees of freedom left beside its relatives."""
-    columns, _ = read_columns(design.configs(n))
-    column = columns[parameter]
-    tested_columns = statistics.factor(column.scaled, column.codes).columns
-    width = statistics.rank_beside(tested_columns)
-    dependencies = design.sweep.parameters.dependencies
-    relatives = [
-        dependencies.get(parameter),
-        *(c for c, by in dependencies.items() if by == parameter),
-    ]
-    others = [
-        statistics.factor(columns[name].scaled, columns[name].codes).columns
-        for name in relatives
-        if name in columns
-    ]
-    beside = statistics.rank_beside(np.hstack(others)) if others else 0
-    return width, n - 1 - beside - width
+    columns = design.columns(min(n, MOST_SIMULATED))
+
+    def rank(names: Sequence[str]) -> int:
+        there = (columns[name] for name in names if name in columns)
+        parts = [statistics.factor(one.scaled, one.codes).columns for one in there]
+        return statistics.rank_beside(np.hstack(parts)) if parts else 0
+
+    width = rank([parameter])
+    return width, n - 1 - rank(relatives(parameter, design)) - width
 
 
 def partial_power(parameter: str, design: Design, gain: float, n: int) -> float:
     """Return the power of the partial F test where best and worst are ``gain`` SDs apart.
 
     Numbers rise along a line; of other levels the last is ahead of all others. The noncentral F
-    distribution, at the efficiency of ranks.
+    distribution, at the efficiency of ranks. A larger sweep than is simulated is laid out alike.
     """
-    columns, _ = read_columns(design.configs(n))
-    if parameter not in columns:
+    drawn = min(n, MOST_SIMULATED)
+    column = design.columns(drawn).get(parameter)
+    if column is None:
         return 0.0
-    column = columns[parameter]
     width, dof = dof_of(parameter, design, n)
     if dof < FEWEST_DOF:
         return 0.0
@@ -340,13 +332,13 @@ def partial_power(parameter: str, design: Design, gain: float, n: int) -> float:
         line = np.where(np.isfinite(column.scaled), column.scaled, np.nanmean(column.scaled))
     means = [float(line[column.codes == code].mean()) for code in np.unique(column.codes)]
     line = (line - line.mean()) / (max(means) - min(means) or 1.0)
-    squares = float(line @ line) * gain * gain * RANK_EFFICIENCY
+    squares = float(line @ line) * n / drawn * gain * gain * RANK_EFFICIENCY
     return statistics.partial_power(squares, width, dof, design.sweep.alpha)
 
 
-def refuting_margin(parameter: str, design: Design) -> float:
-    """Return the margin, in SDs of a run, at which equal levels are likely shown to agree."""
-    columns, _ = read_columns(design.configs(design.n))
-    counts = np.sort(np.unique(columns[parameter].codes, return_counts=True)[1])[:2]
-    error = math.sqrt(float((1.0 / counts).sum())) if counts.size > 1 else math.inf
-    return statistics.equivalence_margin(error, dof_of(parameter, design, design.n)[1])
+def refuting_margin(n: int) -> float:
+    """Return the margin, in SDs of a run, at which three equal levels likely are shown to agree.
+
+    Each has a third of ``n`` runs.
+    """
+    return statistics.equivalence_margin(math.sqrt(6.0 / n), n - 3)

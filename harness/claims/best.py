@@ -11,7 +11,7 @@ from harness import observations, statistics
 from harness.claims import nights
 from harness.claims.base import NO_MARGIN, more
 from harness.claims.design import MOST_SIMULATED, Design, effects
-from harness.claims.matters import (
+from harness.claims.effect import (
     ParameterClaim,
     dof_of,
     label,
@@ -19,9 +19,8 @@ from harness.claims.matters import (
     levels_of,
     named,
 )
-from harness.claims.sweet_spot import BestInside, is_monotone
+from harness.claims.sweet_spot import DROPS, BestInside, is_monotone
 from harness.observations.adjusted import Adjusted
-from harness.observations.columns import read_columns
 from harness.observations.levels import is_domain_end
 from harness.statistics import FEWEST_BRACKETED, Bracket
 from harness.text import first, listed, number, p_text, parameter_name, parameter_value
@@ -45,6 +44,9 @@ FEWEST_ORDERED = 3
 
 LONGEST = 10_000_000
 """Whole numbers from here on are rounded like others."""
+
+FEW_DROPS = (1.0, 2.0)
+"""Standard drops from a best value of few to the least and the greatest, in SDs of a run."""
 
 MOST_LISTED = 4
 """The most levels that an answer names."""
@@ -201,30 +203,28 @@ class BestValue(ParameterClaim):
         problem = lacking(self.parameter, design)
         if problem:
             return Pricing(design.n, why=problem)
-        columns, _ = read_columns(design.configs(design.n))
-        column = columns[self.parameter]
+        column = design.columns(design.n)[self.parameter]
         numbers = column.as_numbers
         if numbers is not None and np.unique(numbers).size >= FEWEST_ORDERED:
-            return BestInside(self.parameter).power(design)
-        name, sd = (
-            parameter_name(self.parameter),
-            1.0 if design.spread is None else design.spread[0],
-        )
+            drops = DROPS if column.numbers is not None else FEW_DROPS
+            sd = "the others held equal, the SD that of runs of equal settings"
+            return BestInside(self.parameter).priced(design, drops, sd)
+        name = parameter_name(self.parameter)
 
         def power(gain: float, n: int) -> float:
             n = min(n, MOST_SIMULATED)
-            there, _ = read_columns(design.configs(n))
-            if self.parameter not in there:
+            there = design.columns(n).get(self.parameter)
+            if there is None:
                 return 0.0
-            counts = np.unique(there[self.parameter].codes, return_counts=True)[1]
+            counts = np.unique(there.codes, return_counts=True)[1]
             dof = dof_of(self.parameter, design, n)[1]
             rng = design.rng("best value")
-            return statistics.best_power(counts, gain / sd, rng, dof, alpha=design.sweep.alpha)
+            return statistics.best_power(counts, gain, rng, dof, alpha=design.sweep.alpha)
 
         priced = effects(
             power,
             design.gains,
-            lambda gain: f"one level ahead of all others by {gain}",
+            lambda gain: f"best {gain} above the rest",
             lambda gain: f"the best {name} is named where it is ahead of all others by {gain}",
         )
         return Pricing(design.n, priced, least=self.fewest, most=MOST_SIMULATED)
