@@ -103,7 +103,12 @@ class BestValue(ParameterClaim):
         bracketed = statistics.bracket(
             values, residuals, nights.generator(evidence.seed, id), shares_null=True
         )
-        verdict, shape, answer = _shape_of(bracketed, np.sort(values), evidence.alpha, same=same)
+        leads = statistics.end_quarter_leads(
+            values, residuals, upper=bracketed.p_rising < bracketed.p_falling
+        )
+        verdict, shape, answer = _shape_of(
+            bracketed, np.sort(values), evidence.alpha, same=same, leads=leads
+        )
         margin = self.margin_of(evidence)
         if shape == "flat" and margin is not None:
             answer = f"no best value: the same within ±{number(margin)} along the range"
@@ -271,9 +276,18 @@ def settled(verdict: Verdict, p_matters: float | None, alpha: float) -> Verdict:
 
 
 def _shape_of(
-    tested: Bracket, ordered: observations.FloatArray, alpha: float, *, same: bool
+    tested: Bracket,
+    ordered: observations.FloatArray,
+    alpha: float,
+    *,
+    same: bool,
+    leads: bool,
 ) -> tuple[VerdictName, Shape | None, str]:
-    """Return the verdict, the shape and the answer of a bracket test along ``ordered`` values."""
+    """Return the verdict, the shape and the answer of a bracket test along ``ordered`` values.
+
+    ``same`` says that the range is flat within the margin, ``leads`` that its better end is the
+    best part of it.
+    """
     peak = written(tested.peak)
     if tested.p_value <= alpha:
         return "supported", "peak inside", f"rises to about {peak} and falls beyond it"
@@ -284,7 +298,7 @@ def _shape_of(
         return "inconclusive", None, f"which value is best is not shown; best near {peak}"
     edge, name = (float(ordered[-1]), "upper") if rises else (float(ordered[0]), "lower")
     end = written(edge)
-    if not is_monotone(tested, ordered):
+    if not (leads and is_monotone(tested, ordered)):
         way = f"rises to about {peak}" if rises else f"falls from about {peak} on"
         there = "no fall" if rises else "no rise"
         return "inconclusive", None, f"{way}; {there} is shown at the {name} end, {end}"

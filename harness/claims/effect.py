@@ -97,9 +97,8 @@ class ParameterClaim(MarginClaim):
     def _blocked(self, id: str, evidence: Evidence, obstacle: Obstacle) -> Verdict:
         need = Need("parameter", f"runs in which {self.parameter} varies by itself")
         if obstacle.runs is not None:
-            need = Need(
-                "runs", f"at least {obstacle.runs} runs, or fewer parameters that go with it"
-            )
+            fewer = f", or fewer parameters that go with {self.parameter}"
+            need = Need("runs", f"at least {obstacle.runs} runs" + fewer * obstacle.beside)
         verdict = self.unanswerable(
             id,
             evidence,
