@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from harness.audit import CODES
 
-from . import audits, comparisons, families, ordinary, singles
+from . import audits, best_values, comparisons, families, ordinary, parameters, singles
 from .cells import ALPHA, Cell, Measured
 
 TABLES: dict[str, Callable[[], Iterator[Cell]]] = {
@@ -18,7 +18,12 @@ TABLES: dict[str, Callable[[], Iterator[Cell]]] = {
     "plateau": singles.plateau,
     "lr_sweet_spot": singles.lr_sweet_spot,
     "batch_size": singles.batch_size,
+    "matters": parameters.matters_x,
+    "best_value": best_values.best_x,
+    "parameter_intervals": best_values.parameter_intervals,
     "holm": families.holm,
+    "parameters_together": best_values.parameters_together,
+    "one_at_a_time": parameters.one_at_a_time,
     "ordinary": ordinary.alone,
     "audit_clean": audits.clean,
     "audit_dirty": audits.dirty,
@@ -26,13 +31,23 @@ TABLES: dict[str, Callable[[], Iterator[Cell]]] = {
 
 HEADINGS = {
     "holm": "All eight questions at once",
+    "parameter_intervals": "How large the effect of a parameter is",
+    "parameters_together": "All parameters of a table at once",
+    "one_at_a_time": "A parameter beside the others, and by itself",
     "ordinary": "The ordinary tests by themselves",
     "audit_clean": "The audit on clean designs",
     "audit_dirty": "The audit where something is amiss",
 }
 
-PLAIN = {"audit_dirty": "found, of", "ordinary": "all together, the ordinary one alone"}
+PLAIN = {
+    "audit_dirty": "found, of",
+    "ordinary": "all together, the ordinary one alone",
+    "one_at_a_time": "found beside the others, by itself",
+}
 """The titles of tables that have neither errors nor power."""
+
+SIGNS = {"supported": "s", "refuted": "r", "difference": "d", "level": "m"}
+"""What an entry begins with, where it has several rates."""
 
 Found = Mapping[Cell, Measured]
 
@@ -94,7 +109,7 @@ def _shown(cell: Cell, one: Measured) -> str:
 
 
 def _marked(one: Measured, name: str, *, first: bool) -> str:
-    sign = {"supported": "s", "refuted": "r"}.get(name, "") if first else ""
+    sign = SIGNS.get(name, "") if first else ""
     text = f"{sign}{_rate(one.rate(name))}"
     return f"**{text}**" if one.above(name) else text
 

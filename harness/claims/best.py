@@ -17,7 +17,6 @@ from harness.claims.effect import (
     label,
     lacking,
     levels_of,
-    named,
 )
 from harness.claims.sweet_spot import DROPS, BestInside, is_monotone
 from harness.observations.adjusted import Adjusted
@@ -138,13 +137,13 @@ class BestValue(ParameterClaim):
         self, id: str, evidence: Evidence, beside: Adjusted, effect: ParameterEffect, *, same: bool
     ) -> Verdict:
         """Judge levels that have no order, each compared with the best of the others."""
-        not_best, labels = beside.levels.not_best(), [label(level) for level in named(beside)]
+        not_best, labels = beside.levels.not_best(), [label(level) for level in beside.named]
         best = int(beside.levels.means.argmax())
         left = not_best > evidence.alpha
         left[best] = True
         others = np.delete(not_best, best)
         p_matters = 1.0 if effect.p_matters is None else effect.p_matters
-        alone = max(p_matters, float(others.max()))
+        alone = max(p_matters, float(others.max(initial=0.0)))
         margin, name = self.margin_of(evidence), parameter_name(self.parameter)
         verdict: VerdictName = "inconclusive"
         if alone <= evidence.alpha:
@@ -173,7 +172,7 @@ class BestValue(ParameterClaim):
                 estimate=float(beside.levels.means[best]),
                 p_value=alone,
                 n=beside.n,
-                method="adjusted means compared with the best (Hsu), HC3",
+                method="adjusted means compared with the best (Hsu), HC2",
                 reason=p_text(alone) + (f"; {NO_MARGIN}" if margin is None else ""),
                 needs=(more([size], beside.n),) if verdict == "inconclusive" else (),
                 details=(

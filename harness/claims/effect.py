@@ -159,9 +159,11 @@ class Matters(ParameterClaim):
         best, worst = int(levels.means.argmax()), int(levels.means.argmin())
         apart = float(levels.means[best] - levels.means[worst])
         low, high = levels.difference(best, worst, LEVEL)
-        labels = [label(level) for level in named(beside)]
+        labels = [label(level) for level in beside.named]
         ahead = f"{labels[best]} is ahead of {labels[worst]} by {number(apart)}"
         size = f"{ahead} ({ends(low, high)})"
+        if best == worst:
+            size = f"every run with another value than {labels[best]} diverged"
         supported = test.p_value <= evidence.alpha
         same = margin is not None and not beside.observed.diverged
         same = same and margin is not None and levels.all_within(margin, evidence.alpha)
@@ -180,7 +182,7 @@ class Matters(ParameterClaim):
                 evidence,
                 "supported" if supported else "refuted" if same else "inconclusive",
                 answer,
-                estimate=apart,
+                estimate=apart if best != worst else None,
                 low=low,
                 high=high,
                 level=LEVEL,
@@ -230,12 +232,6 @@ def tested(beside: Adjusted, evidence: Evidence) -> PartialTest | None:
     return _tested(beside, evidence.seed, draws)
 
 
-def named(beside: Adjusted) -> tuple[Value | Span, ...]:
-    """Return the levels of the completed runs, in the order of their adjusted means."""
-    done = len(beside.observed.completed)
-    return tuple(beside.column.levels[code] for code in np.unique(beside.column.codes[:done]))
-
-
 def levels_of(beside: Adjusted) -> tuple[LevelEffect, ...]:
     """Return the adjusted means of the levels with intervals that hold for all together."""
     levels = beside.levels
@@ -249,7 +245,7 @@ def levels_of(beside: Adjusted) -> tuple[LevelEffect, ...]:
             float(high) if math.isfinite(high) else None,
         )
         for level, runs, mean, low, high in zip(
-            named(beside), levels.counts, levels.means, lows, highs, strict=True
+            beside.named, levels.counts, levels.means, lows, highs, strict=True
         )
     )
 

@@ -14,7 +14,7 @@ from harness import statistics
 from harness.observations import repeats
 from harness.observations.columns import Column, LeftOut, read_columns
 from harness.observations.sample import ById, FloatArray, Observations, observe
-from harness.records import Config, Result, Value
+from harness.records import Config, Result, Span, Value
 
 if TYPE_CHECKING:
     from harness.statistics import AdjustedLevels, Factor, PartialTest
@@ -49,6 +49,8 @@ class Adjusted:
     ``drawn`` says that it was drawn independently of the others within them. ``linked`` are the
     parameters that it may be taken for, which are in the model whatever they do; ``entered`` counts
     what entered by the metric. ``merged`` says that the repeats of a configuration count once.
+    ``compared`` [n] are the runs whose levels are compared: where another parameter decides whether
+    this one is set, those that set it.
     """
 
     parameter: str
@@ -62,6 +64,7 @@ class Adjusted:
     linked: tuple[str, ...]
     entered: int
     merged: bool
+    compared: NDArray[np.bool_]
 
     @property
     def n(self) -> int:
@@ -93,15 +96,28 @@ class Adjusted:
     @cached_property
     def levels(self) -> AdjustedLevels:
         """The adjusted means of its levels, over the completed runs, in the metric's unit."""
-        done = len(self.observed.completed)
-        return statistics.adjusted_levels(
-            self.observed.delta, self.column.codes[:done], self.basis[:done]
-        )
+        of = self._done
+        delta = self.observed.delta[of[: self.observed.delta.size]]
+        codes, basis, inside = self.column.codes[of], self.basis[of], self.column.scaled
+        if self.column.numbers is not None and inside is not None:
+            # What a range does within its thirds is not to be taken for what another does.
+            basis = np.column_stack([basis, statistics.within_levels(inside[of], codes)])
+        return statistics.adjusted_levels(delta, codes, basis)
+
+    @property
+    def named(self) -> tuple[Value | Span, ...]:
+        """The levels whose means are in `levels`, in their order."""
+        return tuple(self.column.levels[code] for code in np.unique(self.column.codes[self._done]))
 
     @cached_property
     def spreads_differ(self) -> float:
         """The p value of "the spread differs between levels" (Brown–Forsythe, residuals)."""
-        return statistics.p_spreads_differ(self.residuals, self.column.codes)
+        of = self.compared
+        return statistics.p_spreads_differ(self.residuals[of], self.column.codes[of])
+
+    @property
+    def _done(self) -> NDArray[np.bool_]:
+        return self.compared & (np.arange(self.n) < len(self.observed.completed))
 
 
 def beside_others(
@@ -134,7 +150,7 @@ def _beside_others(
     giver = given.get(parameter)
     children = [name for name, by in given.items() if by == parameter]
     # What is set at some of its levels only belongs to these: what it does is part of their noise.
-    nested = [name for name in children if units.is_nested(name, parameter)]
+    nested = [name for name in _below(parameter, given) if units.is_within(name, parameter)]
     shared = [name for name in (giver, *children) if name is not None and name not in nested]
     strata = _joint([known[name].codes for name in shared])
     if strata is not None and not column.varies_within(strata):
@@ -142,8 +158,9 @@ def _beside_others(
         return Obstacle(f"{parameter} does not vary among runs of equal {names}", by_design=True)
     strata = strata if crossed is None else crossed
     branches = known[giver].codes if giver else None
+    decided = giver is not None and units.is_nested(parameter, giver)
     own = statistics.factor(column.scaled, column.codes, branches)
-    relatives = _relatives(parameter, given)
+    relatives = [*_above(parameter, given), *_below(parameter, given)]
     factors = units.factors(given, without=(parameter, *nested))
     associated = units.associated(parameter) - set(relatives)
     linked = [name for name in factors if name in {*relatives, *associated}]
@@ -183,6 +200,7 @@ def _beside_others(
         linked=tuple(linked),
         entered=entered,
         merged=units.merged,
+        compared=column.is_set if decided else np.ones_like(column.is_set),
     )
 
 
@@ -238,29 +256,29 @@ class _Units:
         """Return the parameters that are given by others: as declared, or else as the runs show.
 
         A parameter that is set at some levels of another, always, and at its others never, is
-        given by it.
+        given by it; by the one that is itself set in the fewest runs, and of these by that of the
+        fewest levels.
         """
         known = self.columns
         if declared is not None:
             return {name: by for name, by in declared.items() if {name, by} <= known.keys()}
-        partly = [name for name, one in known.items() if None in one.levels]
+        runs = {name: int(one.is_set.sum()) for name, one in known.items()}
         found: dict[str, str] = {}
-        for name in partly:
-            givers = [by for by in known if by not in partly and self.is_nested(name, by)]
+        for name in known:
+            givers = [by for by in known if runs[name] < runs[by] and self.is_nested(name, by)]
             if givers:
-                found[name] = min(givers, key=lambda by: len(known[by].levels))
+                found[name] = min(givers, key=lambda by: (runs[by], len(known[by].levels)))
         return found
 
     def is_nested(self, name: str, giver: str) -> bool:
         """Return whether a parameter is set at some levels of another, and at the rest never."""
-        one, by = self.columns[name], self.columns[giver]
-        if None not in one.levels:
-            return False
-        is_set = one.codes != one.levels.index(None)
-        return all(
-            is_set[by.codes == code].all() or not is_set[by.codes == code].any()
-            for code in np.unique(by.codes)
-        )
+        is_set, codes = self.columns[name].is_set, self.columns[giver].codes
+        shares = np.bincount(codes, is_set) / np.bincount(codes)
+        return bool(shares.min() == 0.0 and np.isin(shares, (0.0, 1.0)).all())
+
+    def is_within(self, name: str, giver: str) -> bool:
+        """Return whether a parameter is never set at some levels of another."""
+        return bool(np.bincount(self.columns[giver].codes, self.columns[name].is_set).min() == 0.0)
 
     def factors(self, given: Mapping[str, str], without: Sequence[str]) -> dict[str, Factor]:
         """Return the parameters but for some as columns of the model beside the first of those."""
@@ -316,19 +334,25 @@ def _hashed(sample: ById) -> dict[str, NDArray[np.uint64]]:
     return found
 
 
-def _relatives(parameter: str, given: Mapping[str, str]) -> list[str]:
-    """Return the parameters above and below one, at any depth."""
+def _above(parameter: str, given: Mapping[str, str]) -> list[str]:
+    """Return the parameters that one is given by, at any height."""
     found: list[str] = []
     above = given.get(parameter)
     while above is not None and above not in found:
         found.append(above)
         above = given.get(above)
-    below = [name for name, by in given.items() if by == parameter]
-    while below:
-        name = below.pop()
+    return found
+
+
+def _below(parameter: str, given: Mapping[str, str]) -> list[str]:
+    """Return the parameters that one gives, at any depth."""
+    found: list[str] = []
+    next_ones = [name for name, by in given.items() if by == parameter]
+    while next_ones:
+        name = next_ones.pop()
         if name not in found:
             found.append(name)
-            below += [child for child, by in given.items() if by == name]
+            next_ones += [child for child, by in given.items() if by == name]
     return found
 
 

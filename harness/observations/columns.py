@@ -40,6 +40,13 @@ class Column:
         )
 
     @cached_property
+    def is_set(self) -> NDArray[np.bool_]:
+        """Whether each run [n] has a value."""
+        if None not in self.levels:
+            return np.ones(self.codes.size, dtype=np.bool_)
+        return np.asarray(self.codes != self.levels.index(None))
+
+    @cached_property
     def as_numbers(self) -> FloatArray | None:
         """The numbers [n], of few levels too; NaN where not set, None where not all are numbers."""
         if self.numbers is not None or not self.is_numeric:

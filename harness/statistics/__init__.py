@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 _HOMES = {
     "additive": (
         "ASYMPTOTIC_FROM ENTERS AdjustedLevels Factor PartialTest adjusted_levels factor nuisance "
-        "p_associated p_spreads_differ partial_test rank_beside rank_shares trial_order"
+        "p_associated p_spreads_differ partial_test rank_beside rank_shares trial_order "
+        "within_levels"
     ),
     "agreement": (
         "compare_means compare_spreads compare_tails matched non_inferiority skewed_paired"

@@ -10,8 +10,9 @@ References
 Conover & Iman (1981), Am. Stat. 35:124 (rank transform); Freedman & Lane (1983), J. Bus. Econ.
 Stat. 1:292 (permuted residuals); Draper & Stoneman (1966), Technometrics 8:695 (permuting a
 regressor); Besag & Clifford (1991), Biometrika 78:301 (sequential Monte Carlo p values); MacKinnon
-& White (1985), J. Econometrics 29:305 (HC3); Hsu (1981), Ann. Stat. 9:1026 (multiple comparisons
-with the best); Bartlett (1941), Biometrika 32:29 (canonical correlations).
+& White (1985), J. Econometrics 29:305 (HC2); Bell & McCaffrey (2002), Survey Methodology 28:169
+(its degrees of freedom); Hsu (1981), Ann. Stat. 9:1026 (multiple comparisons with the best);
+Bartlett (1941), Biometrika 32:29 (canonical correlations).
 """
 
 from __future__ import annotations
@@ -79,24 +80,30 @@ class PartialTest:
 
 @dataclass(frozen=True, eq=False)
 class AdjustedLevels:
-    """The adjusted means [k] of a parameter's levels, with HC3 covariance [k, k] and ``dof``.
+    """The adjusted means [k] of a parameter's levels, of ``counts`` [k] runs.
 
-    A variance is infinite where a level has too few runs to know it.
+    ``weights`` [k, n] are those of the n runs in each mean, ``residuals`` [n] theirs, and
+    ``free`` [n] is what their own value leaves of each (1 − leverage). ``shared`` [n, n] are the
+    squares of the matrix that makes residuals; None of many runs, where only its diagonal counts.
     """
 
     means: FloatArray
-    covariance: FloatArray
-    dof: int
     counts: NDArray[np.intp]
+    weights: FloatArray
+    residuals: FloatArray
+    free: FloatArray
+    shared: FloatArray | None
 
     def intervals(self, level: float = 0.95) -> tuple[FloatArray, FloatArray]:
         """Return the lower and upper ends [k] of intervals that hold for all levels together."""
-        half = self._quantile(level, self.means.size) * np.sqrt(np.diag(self.covariance))
+        tail = (1 - level) / (2 * self.means.size)
+        half = np.array([self._beyond(row, tail) for row in self.weights])
         return self.means - half, self.means + half
 
     def difference(self, one: int, two: int, level: float = 0.95) -> tuple[float, float]:
         """Return the ends of the interval of a difference; it holds for all pairs together."""
-        half = self._quantile(level, math.comb(self.means.size, 2)) * self._error(one, two)
+        tail = (1 - level) / (2 * max(1, math.comb(self.means.size, 2)))
+        half = self._beyond(self.weights[one] - self.weights[two], tail)
         apart = float(self.means[one] - self.means[two])
         return apart - half, apart + half
 
@@ -105,39 +112,51 @@ class AdjustedLevels:
 
         Each by two one-sided tests at ``alpha``; all must pass, so nothing is corrected.
         """
-        quantile = float(stats.t.ppf(1 - alpha, max(1, self.dof)))
         return all(
-            abs(float(self.means[i] - self.means[j])) + quantile * self._error(i, j) < margin
+            abs(float(self.means[i] - self.means[j]))
+            + self._beyond(self.weights[i] - self.weights[j], alpha)
+            < margin
             for i, j in combinations(range(self.means.size), 2)
         )
 
     def not_best(self) -> FloatArray:
         """Return for each level [k] the p value of "another level is better".
 
-        Hsu's comparison with the best: the largest of the k − 1 one-sided t statistics, with
+        Hsu's comparison with the best: the smallest p value of the k − 1 one-sided t tests, with
         Bonferroni's correction for their number. Whichever level is truly best has a p value up to
         α with a probability of at most α.
         """
         k = self.means.size
-        largest = [
-            max(
-                float(self.means[j] - self.means[i]) / self._error(i, j) for j in range(k) if j != i
-            )
-            for i in range(k)
-        ]
-        return np.minimum(1.0, (k - 1) * stats.t.sf(largest, max(1, self.dof)))
+        smallest = np.ones(k)
+        for i, j in combinations(range(k), 2):
+            error, dof = self._error(self.weights[j] - self.weights[i])
+            t = float(self.means[j] - self.means[i]) / error
+            for place, side in ((i, t), (j, -t)):
+                smallest[place] = min(smallest[place], float(special.stdtr(dof, -side)))
+        return np.minimum(1.0, (k - 1) * smallest)
 
-    def _error(self, one: int, two: int) -> float:
-        c = self.covariance
-        together = float(c[one, one] + c[two, two])
-        if not math.isfinite(together):
-            return math.inf
-        variance = together - 2 * float(c[one, two])
-        return math.sqrt(variance) if variance > 0.0 else math.inf
+    def _beyond(self, contrast: FloatArray, tail: float) -> float:
+        """Return how far an estimate lies beyond the truth with a probability of ``tail``."""
+        error, dof = self._error(contrast)
+        return -error * float(special.stdtrit(dof, tail))
 
-    def _quantile(self, level: float, tests: int) -> float:
-        """Return the quantile of two-sided intervals, with Bonferroni's correction."""
-        return float(stats.t.ppf(1 - (1 - level) / (2 * max(1, tests)), max(1, self.dof)))
+    def _error(self, contrast: FloatArray) -> tuple[float, float]:
+        """Return the standard error of a ``contrast`` [n] of runs, and its degrees of freedom.
+
+        HC2, and the degrees of freedom of Bell & McCaffrey; infinite where the contrast rests on a
+        run whose residual is 0 whatever it gives.
+        """
+        known = self.free > _TINY
+        if (np.abs(contrast[~known]) > _TINY * np.abs(contrast).max(initial=0.0)).any():
+            return math.inf, 1.0
+        squares = np.where(known, contrast**2 / np.where(known, self.free, 1.0), 0.0)
+        variance = float(squares @ self.residuals**2)
+        if self.shared is None:
+            spread = float(((squares * self.free) ** 2).sum())
+        else:
+            spread = float(squares @ self.shared @ squares)
+        dof = float(squares @ self.free) ** 2 / max(spread, 1e-300)
+        return (math.sqrt(variance), max(1.0, dof)) if variance > 0.0 else (math.inf, 1.0)
 
 
 def rank_shares(outcomes: FloatArray) -> FloatArray:
@@ -194,6 +213,13 @@ def factor(
     if branches is None and not is_set.all():
         columns = np.column_stack([columns, is_set - is_set.mean()])
     return Factor(columns, 1)
+
+
+def within_levels(numbers: FloatArray, codes: NDArray[np.intp]) -> FloatArray:
+    """Return how far ``numbers`` [n] lie from the mean of their level ``codes`` [n]; 0 for NaN."""
+    known = np.where(np.isfinite(numbers), numbers, 0.0)[:, None]
+    _centre(known, np.isfinite(numbers), codes)
+    return np.asarray(known[:, 0] / (np.abs(known).max(initial=0.0) or 1.0))
 
 
 def trial_order(order: NDArray[np.intp]) -> FloatArray:
@@ -331,25 +357,27 @@ def adjusted_levels(
 ) -> AdjustedLevels:
     """Return the adjusted means of the levels ``codes`` [n], averaged over the other parameters.
 
-    Least squares of ``outcomes`` [n] on the levels beside the model ``basis`` [n, q], with HC3
-    covariance: the spread of runs may differ between levels.
+    Least squares of ``outcomes`` [n] on the levels beside the model ``basis`` [n, q]. The spread of
+    runs may differ between levels.
     """
     levels = one_hot(codes)
     design = np.hstack([levels, basis - basis.mean(axis=0)])
     inverse = np.linalg.pinv(design.T @ design, rcond=1e-10, hermitian=True)
-    weights = inverse @ (design.T @ outcomes)
-    hat = np.einsum("ni,ij,nj->n", design, inverse, design)
-    dof = outcomes.size - round(float(hat.sum()))
-    residuals = outcomes - design @ weights
-    errors = residuals / np.maximum(1.0 - hat, 1e-9)
     bread = design @ inverse
-    covariance = (bread * errors[:, None] ** 2).T @ bread
+    free = 1.0 - np.einsum("nd,nd->n", bread, design)
+    shared = None
+    if outcomes.size <= ASYMPTOTIC_FROM:
+        shared = (np.eye(outcomes.size) - bread @ design.T) ** 2
+    estimates = bread.T @ outcomes
     k = levels.shape[1]
-    counts = np.asarray(levels.sum(axis=0), dtype=np.intp)
-    few = counts < 2
-    covariance = covariance[:k, :k].copy()
-    covariance[few, few] = np.inf
-    return AdjustedLevels(weights[:k], covariance, dof, counts)
+    return AdjustedLevels(
+        means=estimates[:k],
+        counts=np.asarray(levels.sum(axis=0), dtype=np.intp),
+        weights=bread[:, :k].T,
+        residuals=outcomes - design @ estimates,
+        free=free,
+        shared=shared,
+    )
 
 
 def _forward(
