@@ -98,7 +98,7 @@ def find_effects(
     counted = [verdict for verdict in asked if verdict.p_value is not None]
     together = replace(evidence, questions=len(counted) + len(missing))
     judged = [judge_one("_".join(key), claim, together) for key, claim in missing.items()]
-    corrected = with_holm([*asked, *judged], evidence.alpha)[len(asked) :]
+    corrected = with_holm([*asked, *judged], evidence.alpha, of_every_parameter=True)[len(asked) :]
     found |= dict(zip(missing, corrected, strict=True))
     effects = [Effect(name, found["matters", name], found["best", name]) for name in names]
     return tuple(sorted(effects, key=lambda effect: -effect.share))
