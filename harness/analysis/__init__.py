@@ -14,7 +14,6 @@ from harness.analysis.effects import (
     Effect,
     Interaction,
     Interactions,
-    LevelMean,
     find_effects,
     find_interactions,
 )
@@ -23,16 +22,14 @@ from harness.analysis.ranges import Ranges, by_range, check_edges, choose_parame
 from harness.analysis.units import high_rule, units_of
 from harness.errors import UsageError
 from harness.observations.columns import LeftOut, read_columns
-from harness.records import Result
 from harness.text import exact, plural
-from harness.verdicts import DELTA_PERF, Metric
+from harness.verdicts import Evidence, Metric, Verdict
 
 __all__ = [
     "Analysis",
     "Conclusion",
     "Effect",
     "Interaction",
-    "LevelMean",
     "Pattern",
     "Ranges",
     "analyze",
@@ -65,9 +62,8 @@ class Analysis:
 
     ``units`` is the number of final ``runs``, or of configurations where repeats were ``merged``;
     ``diverged`` of them have no outcome. ``unmeasured`` means that neither standard errors nor
-    held-out prompts are known. ``predicted`` is the share of the variance of held-out runs that an
-    additive model of all parameters predicts. ``left_out`` has the parameters that are not
-    analysed, each with a reason.
+    held-out prompts are known. ``effects`` are those of each parameter with the others held equal,
+    the largest first. ``left_out`` has the parameters that are not analysed, each with a reason.
     """
 
     sweep: str
@@ -81,41 +77,33 @@ class Analysis:
     high: HighPerformers
     ranges: Ranges | None
     effects: tuple[Effect, ...]
-    predicted: float | None
     interactions: Interactions
     left_out: Mapping[str, LeftOut]
 
 
 def analyze(
-    sweep: str,
-    results: Sequence[Result],
+    evidence: Evidence,
     *,
-    arms: Mapping[str, Sequence[Result]] | None = None,
-    metric: Metric = DELTA_PERF,
-    given: Mapping[str, str] | None = None,
-    seed: int = 0,
+    asked: Sequence[Verdict] = (),
     high: float | None = None,
     parameter: str | None = None,
     ranges: Sequence[float] | None = None,
-    alpha: float = 0.05,
 ) -> Analysis:
-    """Find the patterns in the main runs ``results`` of a sweep; an equal seed gives equal results.
+    """Find the patterns in the main runs of a sweep; equal evidence gives an equal analysis.
+
+    Patterns, parameters and interactions are each shown at the evidence's α, corrected for their
+    number.
 
     Parameters
     ----------
-    arms
-        Other runs by arm; how many of the "null" ones are as high is counted.
-    metric
-        The metric that the runs are judged by.
-    given
-        The parameter that another's values depend on by declaration.
+    evidence
+        The runs. How many of its arm "null" are as high as the best is counted.
+    asked
+        The verdicts of a report on these runs. What it says of a parameter is said here too.
     high
         The outcome that a high performer exceeds; where None, see `high_rule`.
     parameter, ranges
         The numeric parameter to show by range, and the edges of the ranges; chosen where None.
-    alpha
-        The level at which patterns, parameters and interactions are each shown, corrected for
-        their number.
 
     Raises
     ------
@@ -123,9 +111,10 @@ def analyze(
         Where there is nothing to analyse: too few runs, no outcome that varies, no parameter that
         varies; or where the parameter or the ranges asked for cannot be used.
     """
+    sweep, metric, alpha = evidence.sweep, evidence.metric, evidence.alpha
     if ranges is not None:
         check_edges(ranges)
-    units = units_of(results)
+    units = units_of(evidence.runs)
     observed = units.observed
     _check_outcomes(sweep, observed, metric)
     columns, left_out = read_columns(units.configs)
@@ -137,19 +126,19 @@ def analyze(
     column = choose_parameter(columns, left_out, parameter)
     if ranges is not None and column is None:
         raise UsageError(f"--ranges: no parameter of {sweep} has a range; name one by --parameter")
-    rng = np.random.default_rng([abs(seed), 0xA7A1])
-    associations = find_associations(columns, given or {}, rng)
-    effects, predicted = find_effects(columns, associations, units, rng)
+    rng = np.random.default_rng([abs(evidence.seed), 0xA7A1])
+    associations = find_associations(columns, evidence.given or {}, rng)
+    effects = find_effects(evidence, columns, asked)
     rule = high_rule(units.outcomes, metric, high)
     best = rule.of(units.outcomes)
     patterns: tuple[Pattern, ...] = ()
     if best.any() and not best.all():
         patterns = find_patterns(columns, associations, best, rng, alpha)
-    useless = observations.observe((arms or {}).get("null", ()))
+    useless = observations.observe(evidence.arms.get("null", ()))
     return Analysis(
         sweep=sweep,
         metric=metric,
-        runs=observations.observe(results).total,
+        runs=observations.observe(evidence.runs).total,
         units=observed.total,
         merged=units.merged,
         diverged=len(observed.diverged),
@@ -165,7 +154,6 @@ def analyze(
         ),
         ranges=None if column is None else by_range(observed, column, ranges),
         effects=effects,
-        predicted=predicted,
         interactions=find_interactions(columns, effects, units, rng, alpha),
         left_out=left_out,
     )

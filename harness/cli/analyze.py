@@ -48,16 +48,11 @@ def run(options: argparse.Namespace) -> int:
     found = finished.finished(options)
     evidence = found.evidence
     analysis = analyze(
-        evidence.sweep,
-        evidence.runs,
-        arms=evidence.arms,
-        metric=evidence.metric,
-        given=found.sweep.parameters.dependencies if found.sweep else {},
-        seed=evidence.seed,
+        evidence,
+        asked=found.asked(),
         high=_threshold(options, evidence.metric),
         parameter=options.parameter,
         ranges=options.ranges,
-        alpha=evidence.alpha,
     )
     if options.json:
         from harness.report.renderers.document_json import analysis_data

@@ -12,24 +12,39 @@ from harness.cli import common, tables
 from harness.errors import StoreError, UsageError, nearest
 from harness.records import IMPORTED, MAIN
 from harness.sweeps.baseline import is_table
-from harness.verdicts import Evidence, by_arm
+from harness.verdicts import Evidence, Verdict, by_arm
 
 if TYPE_CHECKING:
     from harness.plugin.declared import Declared
     from harness.store import Store
     from harness.sweeps.sweep import Sweep
+    from harness.tables import Reading
 
 
 @dataclass(frozen=True, slots=True)
 class Finished:
     """Finished runs as evidence, and ``notes`` that tell the user how they were found or read.
 
-    ``sweep`` is the declaration of their sweep, where there is one.
+    ``sweep`` is the declaration of their sweep, where there is one; ``reading`` is their table.
     """
 
     evidence: Evidence
     sweep: Sweep | None = None
     notes: tuple[str, ...] = ()
+    reading: Reading | None = None
+
+    def asked(self) -> tuple[Verdict, ...]:
+        """Judge the questions that a report of the sweep answers, or ``sweep judge`` of the table.
+
+        So that nobody reads two answers on one parameter.
+        """
+        from harness.claims import judge_all
+        from harness.judging.table import judge_table
+
+        if self.reading is not None:
+            (group,) = judge_table(self.reading).groups
+            return group.judgement.verdicts
+        return judge_all(self.sweep.questions, self.evidence) if self.sweep is not None else ()
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -69,7 +84,7 @@ def finished(options: argparse.Namespace, declared: Declared | None = None) -> F
         declared = common.declared(options)
     sweeps = declared.sweeps
     if name in sweeps:
-        return _of_sweep(sweeps[name], options)
+        return _of_sweep(sweeps[name], sweeps, options)
     common.tell_unread(declared)
     try:
         store = common.open_store(options)
@@ -84,21 +99,20 @@ def _of_table(options: argparse.Namespace) -> Finished:
 
     read = read_runs(Path(options.name), tables.read_options(options))
     arms = by_arm(read.results)
-    return Finished(
-        Evidence(read.name, arms.pop(MAIN, ()), arms, metric=read.metric), notes=read.notes
-    )
+    evidence = Evidence(read.name, arms.pop(MAIN, ()), arms, metric=read.metric)
+    return Finished(evidence, notes=read.notes, reading=read)
 
 
-def _of_sweep(sweep: Sweep, options: argparse.Namespace) -> Finished:
+def _of_sweep(sweep: Sweep, sweeps: Mapping[str, Sweep], options: argparse.Namespace) -> Finished:
     """Return the runs of a declared sweep that are stored as it would train them."""
-    from harness.judging.evidence import gather
+    from harness.judging.evidence import gathered
     from harness.judging.stored import changed_since, not_counted
     from harness.sweeps.plan import plan, trained_with
 
     selection = common.selection(options, sweep)
     planned = plan(sweep, selection, trains=False)
     with common.open_store(options) as store:
-        evidence = gather(planned, store.get, None, None)
+        evidence = gathered(planned, sweeps, store).evidence
         others = not_counted(planned, store)
     if not evidence.runs:
         raise UsageError(

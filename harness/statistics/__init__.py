@@ -42,7 +42,7 @@ _HOMES = {
         "paired_equivalence pairs_to_decide rank_sum sd_ratio welch"
     ),
     "curves": "gain nearest_point rate_in_window",
-    "effects": "interaction levels_differ permutation_importance slope trend variance_share",
+    "effects": "interaction",
     "estimates": (
         "bca_mean clopper_pearson cvar cvar_interval cvar_standard_error detectable_gain "
         "improvement_interval interquartile_mean mean_interval net_sd resamples_for sd_interval "

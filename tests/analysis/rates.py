@@ -6,8 +6,8 @@ from collections import Counter
 
 import numpy as np
 
-from harness.analysis import analyze
 from tests import published_broad
+from tests.analysis.analyses import analysis_of
 from tests.factories import make_results
 
 BEST = {"batch_size": 8, "generations": 16}
@@ -42,9 +42,9 @@ def rates(truth, simulations, n, seed):
         elif truth:
             deltas += 0.3 * (np.array(columns[truth]) == BEST[truth])
         results = make_results(deltas, parameters=columns, curve=(), se=None)
-        one = analyze("s", results, seed=int(rng.integers(1 << 30)))
+        one = analysis_of(results, seed=int(rng.integers(1 << 30)))
         evidence = {c.parameter for c in one.high.conclusions if c.standing == "evidence"}
-        effects = {effect.parameter for effect in one.effects if effect.p_holm <= one.alpha}
+        effects = {effect.parameter for effect in one.effects if effect.is_shown(one.alpha)}
         found["conclusion"] += bool(evidence - {truth})
         found["effect"] += bool(effects - {truth})
         found["interaction"] += bool(one.interactions.shown)

@@ -1,14 +1,22 @@
 """The patterns in a sweep: exact on the published counts, quiet on noise, clear on bad input."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from harness.analysis import analyze, high_rule
+from harness.analysis import high_rule
 from harness.verdicts import DELTA_PERF, Metric
 from tests import published_broad
-from tests.analysis.analyses import PUBLISHED, analyzed, conclusion, effect, one_of_two
+from tests.analysis.analyses import (
+    PUBLISHED,
+    analysis_of,
+    analyzed,
+    conclusion,
+    effect,
+    one_of_two,
+)
 from tests.analysis.rates import BEST, TRUTHS, rates
 from tests.factories import make_results
 
@@ -28,11 +36,11 @@ def test_the_ranges_of_the_published_sweep():
 
 def test_given_edges_are_those_ranges():
     edges = (1e-7, 3e-7, 1e-6, 2e-6)
-    given = analyze("broad", published_broad.results(), ranges=edges).ranges
+    given = analysis_of(published_broad.results(), "broad", ranges=edges).ranges
     assert given.rows == PUBLISHED.ranges.rows
     assert given.given
     assert not PUBLISHED.ranges.given
-    narrow = analyze("broad", published_broad.results(), ranges=(1e-7, 3e-7)).ranges
+    narrow = analysis_of(published_broad.results(), "broad", ranges=(1e-7, 3e-7)).ranges
     assert (narrow.rows, narrow.outside) == (given.rows[:1], 29)
 
 
@@ -65,28 +73,39 @@ def test_generations_are_implied_by_batch_size_8():
 def test_nothing_else_of_the_published_sweep_is_evidence():
     standings = {one.parameter: one.standing for one in PUBLISHED.high.conclusions}
     assert [name for name, what in standings.items() if what == "evidence"] == ["batch_size"]
-    assert [one.parameter for one in PUBLISHED.effects if one.p_holm <= 0.05] == ["batch_size"]
+    shown = [one.parameter for one in PUBLISHED.effects if one.is_shown(PUBLISHED.alpha)]
+    assert shown == ["batch_size"]
     assert PUBLISHED.interactions.shown == ()
 
 
 def test_the_effects_of_the_published_sweep():
-    rate = effect(PUBLISHED, "learning_rate")
-    assert rate.is_log
-    assert rate.slope.low < 0 < rate.slope.high
-    batch = effect(PUBLISHED, "batch_size")
-    best = max(batch.levels, key=lambda level: level.mean.value)
-    assert (best.value, best.runs) == (8, 18)
-    assert best.difference.low > 0
-    assert batch.importance == max(one.importance for one in PUBLISHED.effects)
-    assert [bond.parameter for bond in batch.goes_with] == ["generations"]
-    assert [bond.parameter for bond in effect(PUBLISHED, "warmup_steps").goes_with] == [
-        "lr_schedule"
-    ]
+    rate, batch = effect(PUBLISHED, "learning_rate"), effect(PUBLISHED, "batch_size")
+    assert rate.best.effect.shape is None
+    assert rate.matters.verdict == "inconclusive"
+    assert batch.best.answer.startswith("rises to about 8 and falls beyond it")
+    best = max(batch.best.effect.levels, key=lambda level: level.mean)
+    assert (best.level, best.runs) == (8, 18)
+    shares = [one.share for one in PUBLISHED.effects]
+    assert PUBLISHED.effects[0] == batch
+    assert shares == sorted(shares, reverse=True)
+    assert 0.3 < batch.share < 0.8
+
+
+def test_what_is_asked_already_is_not_answered_twice():
+    asked = (PUBLISHED.effects[0].matters, PUBLISHED.effects[3].best)
+    asked = tuple(replace(one, answer="as it was", p_holm=0.123) for one in asked)
+    found = analysis_of(published_broad.results(), "broad", asked=asked)
+    again = effect(found, PUBLISHED.effects[0].parameter).matters
+    assert (again.answer, again.p_holm) == ("as it was", 0.123)
+    assert effect(found, PUBLISHED.effects[3].parameter).best.answer == "as it was"
+    # The others are corrected for all questions, those asked among them.
+    rate = effect(found, "learning_rate").matters
+    assert rate.p_holm == effect(PUBLISHED, "learning_rate").matters.p_holm
 
 
 def test_an_equal_seed_gives_an_equal_analysis():
-    assert analyze("broad", published_broad.results()) == PUBLISHED
-    assert analyze("broad", published_broad.results(), seed=1) != PUBLISHED
+    assert analysis_of(published_broad.results(), "broad") == PUBLISHED
+    assert analysis_of(published_broad.results(), "broad", seed=1) != PUBLISHED
 
 
 # ---- what is evidence ----------------------------------------------------------------------------
@@ -102,8 +121,10 @@ def test_parameters_that_come_and_go_together_cannot_be_told_apart():
         one = conclusion(found, name)
         assert (one.standing, one.confounded_with) == ("cannot be told apart", (other,))
         assert one.pattern.p_margins < 1e-9
-        assert effect(found, name).p_value < 0.01
-        assert effect(found, name).p_holm == 1.0
+        assert effect(found, name).matters.answer == (
+            f"{name} is given by {other}: it never varies alone"
+        )
+        assert not effect(found, name).is_shown(0.05)
 
 
 def test_a_parameter_is_evidence_where_it_holds_apart_from_what_it_goes_with():
@@ -111,7 +132,9 @@ def test_a_parameter_is_evidence_where_it_holds_apart_from_what_it_goes_with():
     batch = [8 if i % 2 else 4 for i in range(40)]
     loosely = [size if rng.random() < 0.85 else 12 - size for size in batch]
     found = analyzed(one_of_two(), {"batch_size": batch, "loosely": loosely})
-    assert [bond.parameter for bond in effect(found, "batch_size").goes_with] == ["loosely"]
+    assert list(conclusion(found, "batch_size").pattern.p_within) == ["loosely"]
+    assert effect(found, "batch_size").is_shown(0.05)
+    assert not effect(found, "loosely").is_shown(0.05)
     assert conclusion(found, "batch_size").standing == "evidence"
     assert conclusion(found, "loosely").standing == "cannot be told apart"
 
@@ -119,9 +142,9 @@ def test_a_parameter_is_evidence_where_it_holds_apart_from_what_it_goes_with():
 def test_what_the_space_declares_goes_together_whatever_the_sample():
     rng = np.random.default_rng(0)
     columns = {"a": rng.integers(0, 2, 40).tolist(), "b": rng.integers(0, 2, 40).tolist()}
-    assert effect(analyzed(one_of_two(), columns), "b").goes_with == ()
-    (bond,) = effect(analyzed(one_of_two(), columns, given={"b": "a"}), "b").goes_with
-    assert (bond.parameter, bond.by_design) == ("a", True)
+    assert conclusion(analyzed(one_of_two(), columns), "b").pattern.p_within == {}
+    bound = analyzed(one_of_two(), columns, given={"b": "a"})
+    assert list(conclusion(bound, "b").pattern.p_within) == ["a"]
 
 
 def test_a_narrow_range_is_evidence():
@@ -133,7 +156,9 @@ def test_a_narrow_range_is_evidence():
     one = conclusion(found, "learning_rate")
     assert (one.standing, one.pattern.kind) == ("evidence", "range")
     assert one.pattern.values[1] < 3e-7
-    assert effect(found, "learning_rate").slope.high < 0
+    assert effect(found, "learning_rate").is_shown(0.05)
+    low, _, high = effect(found, "learning_rate").best.effect.levels
+    assert low.low > high.high
 
 
 def test_an_interaction_is_worth_a_look():
@@ -178,9 +203,9 @@ def test_repeats_of_a_configuration_count_once():
     deltas = np.repeat(rng.normal(0, 0.2, 8), 6) + rng.normal(0, 0.01, 48)
     found = analyzed(deltas, {"learning_rate": rates.tolist(), "batch_size": batch.tolist()})
     assert (found.runs, found.units, found.merged) == (48, 8, True)
-    assert sum(level.runs for level in effect(found, "batch_size").levels) == 8
+    assert sum(level.runs for level in effect(found, "batch_size").best.effect.levels) == 8
     assert sum(row.runs for row in found.ranges.rows) == 8
-    assert effect(found, "batch_size").p_value > 0.02  # of 8 configurations, not of 48 runs
+    assert effect(found, "batch_size").matters.p_value > 0.02  # of 8 configurations, not of 48 runs
 
 
 def test_all_combinations_are_runs_however_often_they_are_repeated():
@@ -196,8 +221,8 @@ def test_diverged_runs_rank_worst_and_have_no_part_in_means():
     columns = {"learning_rate": [float(f"{i + 1}e-7") for i in range(8)], "a": [0, 1] * 4}
     found = analyzed(deltas, columns)
     assert (found.runs, found.diverged, found.high.count) == (8, 3, 4)
-    assert effect(found, "learning_rate").rho < -0.8
-    assert sum(level.runs for level in effect(found, "a").levels) == 5
+    assert effect(found, "learning_rate").matters.verdict == "supported"
+    assert sum(level.runs for level in effect(found, "a").best.effect.levels) == 5
     row = next(row for row in found.ranges.rows if row.low == 3e-7)
     assert (row.runs, row.diverged, row.successes) == (6, 3, 2)
     assert row.success.n == 6
@@ -231,7 +256,7 @@ def test_no_or_only_high_performers_have_no_pattern():
 
 def test_measured_runs_succeed_by_their_standard_error():
     results = make_results([0.004, 0.1, -0.1, 0.2, 0.003, -0.002], se=0.01)
-    found = analyze("s", results)
+    found = analysis_of(results)
     assert not found.unmeasured
     assert PUBLISHED.unmeasured
     assert found.ranges.rule == "shown"

@@ -48,6 +48,30 @@ def test_a_table_as_json(sweep, table):
     assert found["conclusions"][1]["text"].startswith("batch_size 8 in 100% of the high performers")
 
 
+FIGURES = ("verdict", "answer", "estimate", "low", "high", "p_value", "p_holm", "n", "method")
+
+
+def same_answers(found, report):
+    """How many answers on parameters a report and an analysis both have; they must be equal."""
+    questions = {one["id"]: one for one in report["questions"]}
+    both = [
+        (effect[kind], questions[f"{kind}_{effect['parameter']}"])
+        for effect in found["effects"]
+        for kind in ("matters", "best")
+        if f"{kind}_{effect['parameter']}" in questions
+    ]
+    for ours, theirs in both:
+        assert [ours[name] for name in FIGURES] == [theirs[name] for name in FIGURES]
+    return len(both)
+
+
+@pytest.mark.parametrize("more", ["", " --metric delta_perf --direction max"])
+def test_nobody_reads_two_answers_of_a_table(sweep, table, more):
+    """What `sweep judge` says of a parameter, `sweep analyze` says too, to the last digit."""
+    judged = data(sweep, f"judge {table}{more}")
+    assert same_answers(data(sweep, f"analyze {table}{more}"), judged) == 12
+
+
 def test_options_of_the_analysis(sweep, table):
     found = data(sweep, f"analyze {table} --high 0.2 --ranges 1e-7,3e-7,1e-6,2e-6")
     assert found["high_performers"]["threshold"] == 0.2
@@ -100,6 +124,24 @@ def test_a_declared_sweep_is_read_from_the_store(sweep, trained):
     found = data(sweep, "analyze toy")
     assert found["left_out"] == {"batch_size": "the same in every run"}
     assert data(sweep, "analyze toy --runs 6")["runs"] == 6
+
+
+def test_nobody_reads_two_answers_of_a_sweep(sweep, trained):
+    """What a report says of a parameter, whatever the question's id, is what is said here."""
+    trained.write(
+        body="from harness import best_value, matters\n"
+        "sweep = toy(runs=12, arms=dict(null=2), baseline=None, questions=dict("
+        "moves=matters('learning_rate'), best=best_value('learning_rate'), "
+        "success=success_rate.above(0.5)))"
+    )
+    report = data(sweep, "report toy")
+    found = data(sweep, "analyze toy")
+    effects = {one["parameter"]: one for one in found["effects"]}
+    questions = {one["id"]: one for one in report["questions"]}
+    ours = effects["learning_rate"]["matters"], effects["learning_rate"]["best"]
+    theirs = questions["moves"], questions["best"]
+    for one, two in zip(ours, theirs, strict=True):
+        assert [one[name] for name in FIGURES] == [two[name] for name in FIGURES]
 
 
 def test_what_is_missing_of_a_sweep_is_said(sweep, trained):

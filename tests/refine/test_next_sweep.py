@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from harness import Choice, Sweep
-from harness.analysis import analyze
 from harness.errors import UsageError
 from harness.refine import python, refine
 from harness.verdicts import DELTA_PERF, Metric
 from tests import published_broad
+from tests.analysis.analyses import analysis_of
 from tests.factories import make_result
 from tests.refine.sweeps import BROAD, position, refined, revision, runs_of, sweep_of
 
@@ -165,7 +165,7 @@ KINDS = Sweep("old", 24, 100, {"kind": Choice("a", "b"), "rate": Choice(1.0, 2.0
 )
 def test_analyze_and_refine_agree_on_the_high_performers(declared, metric, count, means):
     results, rng = shared_runs(), np.random.default_rng(0)
-    assert analyze("t", results, metric=metric).high.count == count
+    assert analysis_of(results, metric=metric).high.count == count
     proposal = refine("t", results, rng=rng, sweep=declared, metric=metric, margin=0.02)
     why = revision(proposal, "kind").why
     assert f"all {count} high performers ({means}) have a, as 8 of 24 runs do" in why

@@ -179,7 +179,7 @@ def come_back(made, store):
     evidence = evidence_of(made, results)
     for id_, claim in made.questions.items():
         assert claim.judge(id_, evidence).id == id_
-    analysis = analyze("s", evidence.runs, given=made.parameters.dependencies)
+    analysis = analyze(evidence)
     json.dumps(analysis_data(analysis), allow_nan=False)
     render_document(document(analysis))
     text_of(run_columns(results), "CSV")

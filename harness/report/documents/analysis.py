@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from dataclasses import replace
 
@@ -28,13 +27,14 @@ from harness.text import (
     NONE,
     Digits,
     chance,
+    listed,
     p_value,
     parameter_value,
     percent_between,
     plural,
     significant,
 )
-from harness.verdicts import Metric
+from harness.verdicts import LevelEffect, Metric
 
 
 def document(found: Analysis) -> Document:
@@ -44,7 +44,7 @@ def document(found: Analysis) -> Document:
         Section("", _about(found)),
         Section("High performers", pattern_blocks(found)),
         *([_ranges(found.ranges, found, digits)] if found.ranges else []),
-        Section("Effects, one parameter at a time", _effects(found, digits)),
+        Section("Effects, the other parameters held equal", _effects(found, digits)),
         Section("Interactions", _interactions(found, digits)),
         Section("Conclusions", conclusion_blocks(found)),
     )
@@ -58,7 +58,7 @@ def document(found: Analysis) -> Document:
 
 def _digits(found: Analysis) -> Digits:
     """Return the digits that the outcomes of an analysis are written with."""
-    means = [level.mean.value for effect in found.effects for level in effect.levels]
+    means = [level.mean for effect in found.effects for level in _levels(effect)]
     means += [row.mean.value for row in found.ranges.rows] if found.ranges else []
     spreads = [row.spread for row in found.ranges.rows] if found.ranges else []
     digits = Digits.of([*means, *spreads])
@@ -121,16 +121,11 @@ def _ranges(ranges: Ranges, found: Analysis, digits: Digits) -> Section:
         notes.append(f"{plural(ranges.outside, 'run')} outside of these ranges.")
     blocks: list[Block] = [Table(tuple(columns), tuple(rows), note=" ".join(notes))]
     blocks += [
-        Text(_trend(effect, digits))
+        Text(f"Along all of it, the other parameters held equal: {effect.best.answer}.")
         for effect in found.effects
-        if effect.parameter == name and effect.slope
+        if effect.parameter == name and effect.best.verdict != "unanswerable"
     ]
     return Section(f"By {name}", tuple(blocks))
-
-
-def _trend(effect: Effect, digits: Digits) -> str:
-    shown = "a trend" if effect.p_value <= 0.05 else "no trend is shown"
-    return f"Along all of it: {_slope(effect, digits)}, {p_value(effect.p_value, 'p')}: {shown}."
 
 
 def _rate(successes: int, runs: int) -> str:
@@ -141,80 +136,67 @@ def _rate(successes: int, runs: int) -> str:
 
 
 def _effects(found: Analysis, digits: Digits) -> tuple[Block, ...]:
-    bound = any(effect.goes_with for effect in found.effects)
-    columns = [
+    columns = (
         Column("parameter", right=False),
-        Column("slope, or best from the rest", right=False, wrap=True),
+        Column("does it matter?", right=False, wrap=True),
         Column("p"),
-        *[Column("p apart")] * bound,
         Column("Holm's p"),
-        Column("importance"),
         Column("share", drop=1),
-    ]
-    rows = []
-    for effect in found.effects:
-        cells = [effect.parameter, _difference(effect, digits), p_value(effect.p_value)]
-        if bound:
-            cells.append(p_value(effect.p_adjusted) if effect.goes_with else "")
-        cells += [p_value(effect.p_holm), _share(effect.importance), _share(effect.share)]
-        rows.append(tuple(cells))
-    notes = [
-        "p: a test by permuted ranks of whether the parameter has any effect.",
-        f"p apart: the same among runs that agree on what it goes with "
-        f"({_associated(found.effects)})."
-        if bound
-        else "",
-        f"Holm's p is corrected for {plural(len(found.effects), 'parameter')}.",
-        "Importance: how much worse held-out runs are predicted when its values are swapped at "
-        "random; share: what lies between its values; both in units of the variance.",
-        _predicted(found.predicted),
-    ]
-    table = Table(tuple(columns), tuple(rows), note=" ".join(filter(None, notes)))
+    )
+    rows = tuple(
+        (
+            effect.parameter,
+            effect.matters.answer,
+            p_value(effect.matters.p_value),
+            p_value(effect.matters.p_holm),
+            _share(effect),
+        )
+        for effect in found.effects
+    )
+    shown = [effect.parameter for effect in found.effects if effect.is_shown(found.alpha)]
+    said = f"Shown to matter: {listed(shown)}." if shown else "No parameter is shown to matter."
+    note = (
+        f"{said} That is by Holm's p, corrected for all questions; p is that of the one question. "
+        "Share: the part of the variance of the ranks that it explains beside the others."
+    )
+    blocks: list[Block] = [Table(columns, rows, note=note), *_best(found)]
     means = _level_means(found.effects, digits, found.metric)
-    return (table, means) if means.rows else (table,)
+    return (*blocks, means) if means.rows else tuple(blocks)
 
 
-def _associated(effects: Iterable[Effect]) -> str:
-    """Return the parameters that go together, each pair once."""
-    pairs = {
-        frozenset((effect.parameter, other.parameter)): f"{effect.parameter} with {other.parameter}"
-        for effect in reversed(tuple(effects))
-        for other in effect.goes_with
-    }
-    return ", ".join(reversed(pairs.values()))
+def _best(found: Analysis) -> list[Block]:
+    """Say which values are best, and of which parameters that is not shown."""
+    known = [
+        effect
+        for effect in found.effects
+        if effect.is_shown(found.alpha) or effect.best.verdict in ("supported", "refuted")
+    ]
+    rest = [effect.parameter for effect in found.effects if effect not in known]
+    blocks: list[Block] = []
+    if known:
+        items = tuple((effect.parameter, effect.best.answer) for effect in known)
+        blocks += [Text("Which value is best:"), Bullets(items)]
+    if rest:
+        blocks.append(Text(f"Which value is best is not shown of {listed(rest)}."))
+    return blocks
 
 
-def _difference(effect: Effect, digits: Digits) -> str:
-    if effect.slope is not None:
-        return _slope(effect, digits)
-    known = [level for level in effect.levels if math.isfinite(level.difference.low)]
-    if not known:
-        return NONE
-    best = max(known, key=lambda level: level.mean.value)
-    between = digits.between(best.difference.low, best.difference.high)
-    told = f"{parameter_value(best.value)}: {digits.signed(best.difference.estimate)}"
-    return f"{told} ({between})"
+def _levels(effect: Effect) -> tuple[LevelEffect, ...]:
+    """Return the levels of a parameter, told apart where one is shown not to be the best."""
+    found = effect.best.effect or effect.matters.effect
+    return () if found is None else found.levels
 
 
-def _slope(effect: Effect, digits: Digits) -> str:
-    assert effect.slope is not None
-    slope, per = effect.slope, "per decade" if effect.is_log else "per unit"
-    if not math.isfinite(slope.value):
-        return NONE
-    fine = digits.enough_for(slope.value)
-    return f"{fine.signed(slope.value)} {per} ({fine.between(slope.low, slope.high)})"
-
-
-def _share(share: float | None) -> str:
-    return NONE if share is None else Digits(2).plain(share)
-
-
-def _predicted(share: float | None) -> str:
-    if share is None:
+def _may_be_best(effect: Effect, level: LevelEffect) -> str:
+    """Return whether a level may be the best; empty for the parts of a range, which has a shape."""
+    if effect.best.unit == "parameter":
         return ""
-    if share <= 0.0:
-        return "Together the parameters predict held-out runs no better than their mean does."
-    return f"Together the parameters predict {100 * share:.0f}% of the variance of held-out runs."
+    return "yes" if level.may_be_best else "no"
+
+
+def _share(effect: Effect) -> str:
+    known = effect.matters.effect is not None and effect.matters.effect.share is not None
+    return Digits(2).plain(effect.share) if known else NONE
 
 
 def _level_means(effects: Iterable[Effect], digits: Digits, metric: Metric) -> Table:
@@ -224,23 +206,25 @@ def _level_means(effects: Iterable[Effect], digits: Digits, metric: Metric) -> T
         Column("runs"),
         Column(f"mean {metric.name}"),
         Column("95% interval", right=False),
-        Column("from the rest"),
-        Column("95% interval", right=False, drop=1),
+        Column("may be best", right=False, drop=1),
     )
     rows = [
         (
             effect.parameter,
-            parameter_value(level.value),
+            _cell(level.level),
             str(level.runs),
-            digits.signed(level.mean.value),
-            digits.between(level.mean.low, level.mean.high),
-            digits.signed(level.difference.estimate),
-            digits.between(level.difference.low, level.difference.high),
+            digits.signed(level.mean),
+            digits.between(level.low, level.high),
+            _may_be_best(effect, level),
         )
         for effect in effects
-        for level in effect.levels
+        for level in _levels(effect)
     ]
-    return Table(columns, grouped(rows), note="From the rest: the difference from all other runs.")
+    note = (
+        "Means are adjusted: at the same mix of the other parameters. The intervals of a "
+        "parameter hold for all of its values together."
+    )
+    return Table(columns, grouped(rows), note=note)
 
 
 # ---- interactions -------------------------------------------------------------------------------

@@ -63,7 +63,7 @@ def _around(report: Report, runs: list[dict[str, Any]]) -> dict[str, Any]:
         "failures": [
             {**picked(one, "status reason"), "runs": list(one.ids)} for one in report.failures
         ],
-        "questions": [_question(verdict) for verdict in report.verdicts],
+        "questions": [question_data(verdict) for verdict in report.verdicts],
         "audit": [picked(finding, FINDING) for finding in report.findings],
         "reference": report.compared and _compared(report.compared),
     }
@@ -88,7 +88,8 @@ def run_data(result: Result) -> dict[str, Any]:
     }
 
 
-def _question(verdict: Verdict) -> dict[str, Any]:
+def question_data(verdict: Verdict) -> dict[str, Any]:
+    """Return a verdict as the report writes it, with what it found of a parameter."""
     return {
         **picked(verdict, "id question claim"),
         "asked": bool(verdict.claim),

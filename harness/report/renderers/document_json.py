@@ -9,7 +9,7 @@ from harness.records import Outcome, finite
 from harness.report.documents.high_performers import conclusion_text
 from harness.report.documents.plan import Cost, PlanPage
 from harness.report.documents.refine import ProposalPage, drawn_from, size_of
-from harness.report.renderers.as_json import FINDING, picked
+from harness.report.renderers.as_json import FINDING, picked, question_data
 
 if TYPE_CHECKING:  # only one of these kinds is written at a time
     from harness.analysis import Analysis, Conclusion, Effect, Ranges
@@ -71,7 +71,6 @@ def analysis_data(found: Analysis) -> dict[str, Any]:
         },
         "ranges": found.ranges and _ranges(found.ranges),
         "effects": [_effect(effect) for effect in found.effects],
-        "predicted": found.predicted,
         "interactions": {
             "pairs": interactions.pairs,
             "smallest_p": interactions.smallest,
@@ -104,21 +103,9 @@ def _ranges(ranges: Ranges) -> dict[str, Any]:
 
 def _effect(effect: Effect) -> dict[str, Any]:
     return {
-        **picked(effect, "parameter is_log rho"),
-        "slope": effect.slope and _estimate(effect.slope),
-        "levels": [
-            {
-                **picked(level, "value runs"),
-                "mean": _estimate(level.mean),
-                "difference": picked(level.difference, "estimate low high level"),
-            }
-            for level in effect.levels
-        ],
-        **picked(effect, "p_value p_within p_holm importance share"),
-        "goes_with": [
-            {"parameter": other.parameter, "v": other.strength, "by_design": other.by_design}
-            for other in effect.goes_with
-        ],
+        **picked(effect, "parameter share"),
+        "matters": question_data(effect.matters),
+        "best": question_data(effect.best),
     }
 
 

@@ -8,20 +8,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harness.analysis import analyze
 from harness.report.documents.analysis import document
 from harness.report.renderers.document_json import analysis_data as as_data
 from harness.report.renderers.terminal import render_document
 from harness.text import chance, parameter_value, significant
 from harness.verdicts import Metric
-from tests import published_broad
+from tests.analysis.analyses import PUBLISHED, analysis_of
 from tests.factories import make_results
 
 PAGE = Path(__file__).parents[3] / "docs" / "analyze.md"
 
 
 def run(deltas, columns=None, se=None, **options):
-    return analyze("s", make_results(deltas, parameters=columns, curve=(), se=se), **options)
+    return analysis_of(make_results(deltas, parameters=columns, curve=(), se=se), **options)
 
 
 def told(found, width=80):
@@ -46,7 +45,6 @@ def crossed():
     return deltas, {"learning_rate": rates.tolist(), "a": one.tolist(), "b": two.tolist()}
 
 
-PUBLISHED = analyze("broad", published_broad.results())
 EVERY_KIND = {
     "published": PUBLISHED,
     "bound": run(*pairs()),
