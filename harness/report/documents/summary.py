@@ -151,7 +151,7 @@ def _best(report: Report) -> str:
         for verdict in that_matter(report)
         if verdict.effect
         and (name := verdict.effect.parameter) in best
-        and (told := _value(best[name]))
+        and (told := best_text(best[name]))
     ]
     if named:
         return "; ".join(named[:MOST_NAMED]) + _more(len(named) - MOST_NAMED)
@@ -168,7 +168,7 @@ def _best(report: Report) -> str:
     )
 
 
-def _value(verdict: Verdict) -> str:
+def best_text(verdict: Verdict) -> str:
     """Return the best values of a parameter that matters."""
     effect = verdict.effect
     if effect is None or not effect.levels:

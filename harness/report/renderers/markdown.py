@@ -19,7 +19,7 @@ from harness.report.blocks import (
 from harness.report.documents.sweep import VERDICT_NAMES, document
 from harness.report.model import Report
 from harness.report.renderers.layout import clean
-from harness.report.renderers.pictures import curves_text, legend, scatter_text
+from harness.report.renderers.pictures import bars_text, curves_text, legend, scatter_text
 from harness.text import Digits, plural
 from harness.verdicts import Verdict
 
@@ -111,7 +111,8 @@ def _block(block: Block, digits: Digits) -> Iterator[str]:
             yield _table(block.table)
             yield from _verdicts(block.verdicts)
         case Bars():
-            return
+            if block.parameter:
+                yield _fenced(bars_text(block, PICTURE_WIDTH, digits))
 
 
 def _verdicts(verdicts: tuple[Verdict, ...]) -> Iterator[str]:
