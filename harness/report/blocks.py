@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from harness.text import Digits
 from harness.verdicts import Verdict
@@ -109,14 +109,16 @@ class Curves:
 class Bars:
     """Means of the ``metric`` with intervals, one below the other.
 
-    ``best`` are the places of those that are marked. Where they are of a ``parameter``, each is the
-    mean of one of its levels with the other parameters held equal. Of others only HTML has bars.
+    ``marked`` are the places of some, and ``key`` says why they are. Where they are of a
+    ``parameter``, each is the mean of one of its levels with the other parameters held equal. Of
+    others only HTML has bars.
     """
 
     bars: tuple[tuple[str, Estimate], ...]
     metric: str
-    best: tuple[int, ...] = (0,)
+    marked: tuple[int, ...] = (0,)
     parameter: str = ""
+    key: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +163,16 @@ def grouped(rows: Iterable[tuple[str, ...]]) -> tuple[tuple[str, ...], ...]:
     return tuple(found)
 
 
+class SummaryLine(NamedTuple):
+    """A line of the answer, with a label of what it is about."""
+
+    label: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.label}: {self.text}"
+
+
 @dataclass(frozen=True, slots=True)
 class Document:
     """A headline and sections.
@@ -174,7 +186,7 @@ class Document:
     sections: tuple[Section, ...]
     warning: str = ""
     preface: tuple[str, ...] = ()
-    summary: tuple[str, ...] = ()
+    summary: tuple[SummaryLine, ...] = ()
     digits: Digits = field(default_factory=Digits)
 
     @property

@@ -73,8 +73,8 @@ class Failure:
 def short_id(result: Result) -> str:
     """Return a run's number in its sweep, or its id where that has been given elsewhere."""
     run = result.run
-    number = re.fullmatch(rf"{re.escape(run.sweep)}-(\d+)(?:-.*)?", run.id, re.DOTALL)
-    return number[1] if number else run.id
+    number, *_ = run.id.removeprefix(f"{run.sweep}-").split("-")
+    return number if number.isdecimal() else run.id
 
 
 def failures(results: Iterable[Result]) -> tuple[Failure, ...]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from harness.observations.columns import Column as Values
 from harness.observations.columns import read_columns
-from harness.report.blocks import Bars, Block, Column, Point, Scatter, Table, Text
+from harness.report.blocks import SUCCESS, Bars, Block, Column, Point, Scatter, Table, Text
 from harness.report.documents.summary import best_text, is_shown, level_text, that_matter
 from harness.report.model import Report
 from harness.statistics import Estimate
@@ -115,13 +115,17 @@ def _best(verdict: Verdict | None, report: Report, *, matters: bool) -> str:
 def _pictures(effect: ParameterEffect, report: Report) -> list[Block]:
     name, metric = effect.parameter, report.metric.name
     bars = tuple((level_text(one.level), _estimate(one)) for one in effect.levels)
-    best = tuple(place for place, one in enumerate(effect.levels) if one.may_be_best)
+    marked = tuple(place for place, one in enumerate(effect.levels) if one.may_be_best)
+    key = "may be the best"
+    if len(marked) == len(bars):
+        means = [one.mean for one in effect.levels]
+        marked, key = (means.index(max(means)),), "the best mean"
     drawn: list[Block] = [
         Text(
             f"{name}: mean {metric} with the other parameters held equal, with 95% intervals; "
-            "filled marks may be the best."
+            f"{SUCCESS} {key}."
         ),
-        Bars(bars, metric, best, name),
+        Bars(bars, metric, marked, name, key),
     ]
     # The learning rate has a section with its picture.
     if name != RATE or not report.ranges:

@@ -20,7 +20,7 @@ from harness.report.blocks import (
     filled,
 )
 from harness.report.documents.parameters import parameter_blocks
-from harness.report.documents.summary import is_shown, summary
+from harness.report.documents.summary import is_shown, summary, that_matter
 from harness.report.documents.sweep_runs import (
     arms_blocks,
     curve_blocks,
@@ -245,16 +245,19 @@ def _reference(report: Report) -> tuple[Block, ...]:
 
 
 def _questions(report: Report) -> tuple[Block, ...]:
-    verdicts = tuple(v for v in report.asked if v.effect is None or is_shown(v, report.alpha))
+    matter = {v.effect.parameter for v in that_matter(report) if v.effect}
+    verdicts = tuple(
+        v
+        for v in report.asked
+        if v.effect is None or v.effect.parameter in matter or is_shown(v, report.alpha)
+    )
     left_out = [verdict.id for verdict in report.verdicts if not verdict.claim]
     blocks: list[Block] = []
     if left_out:
         blocks.append(Text(f"Not asked: {', '.join(left_out)}."))
     if len(verdicts) < len(report.asked):
         more = len(report.asked) - len(verdicts)
-        blocks.append(
-            Text(f"{plural(more, 'question')} on parameters with nothing shown: see Parameters.")
-        )
+        blocks.append(Text(f"{plural(more, 'more question')} on parameters: see Parameters."))
     if verdicts:
         blocks.append(Verdicts(_verdict_table(verdicts), verdicts))
     return tuple(blocks)

@@ -62,9 +62,8 @@ def runs_section(report: Report, digits: Digits) -> Section:
     between = max(0, len(main) - MOST_LISTED)
     if between:
         main = [*main[: MOST_LISTED // 2], *main[-MOST_LISTED // 2 :]]
-    ids = _ids(main)
     columns = {
-        Column("run", right=False): ids,
+        Column("run", right=False): [short_id(r) for r in main],
         Column(""): [_mark(r, report.own.improved) for r in main],
         Column(report.metric.name): [_outcome(r.outcome, digits) for r in main],
         **config_columns([r.run.config for r in main], varied, report.lr_transfer, drop=3),
@@ -141,14 +140,6 @@ def unfinished_section(report: Report) -> Section:
         note += f" The first {most} of {len(left)} reasons."
     table = Table(columns, rows, note=note, long=True)
     return Section("Runs that did not finish", (table,) if left else ())
-
-
-def _ids(results: Sequence[Result]) -> list[str]:
-    """Return the runs' numbers in their sweep, of one width, or their ids in a table."""
-    places = max(2, *(len(str(result.run.index)) for result in results))
-    own = [f"{r.run.index:0{places}d}" for r in results]
-    short = [short_id(result) for result in results]
-    return [number if id_.isdecimal() else id_ for number, id_ in zip(own, short, strict=True)]
 
 
 def _known(

@@ -51,7 +51,7 @@ class _Page:
             page={
                 "headline": page.headline,
                 "warning": page.warning,
-                "summary": [line.split(": ", 1) for line in page.summary],
+                "summary": page.summary,
                 "sections": sections,
             },
             sweep=self.report.sweep,
@@ -78,7 +78,7 @@ class _Page:
                 keys = [(f"line{i}", line.label) for i, line in enumerate(block.lines)]
                 drawn = _figure(svg.curves(block, digits), keys, "bands: 95% intervals")
             case Bars():
-                keys = [("good", "may be the best"), ("other", "is not")] * bool(block.parameter)
+                keys = [("good", block.key)] * bool(block.key)
                 note = f"mean {block.metric}, 95% intervals"
                 drawn = _figure(svg.bars(block, digits), keys, note)
             case Verdicts():

@@ -66,9 +66,8 @@ def summary(report: Report, most: int = 10, where: str = "") -> str:
 
 
 def _summary(page: Document) -> list[str]:
-    """Return the lines of the summary, their first words in bold."""
-    cut = [line.partition(":") for line in page.summary]
-    return [f"**{_text(label)}**: {_text(rest)}" for label, _, rest in cut]
+    """Return the lines of the summary, their labels in bold."""
+    return [f"**{_text(line.label)}**: {_text(line.text)}" for line in page.summary]
 
 
 def _answers(verdicts: Iterable[Verdict]) -> list[str]:

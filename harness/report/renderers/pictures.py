@@ -170,7 +170,7 @@ def bars_text(picture: Bars, width: int, digits: Digits) -> list[str]:
         row = [" "] * columns
         for column in range(place(mean.low), place(mean.high) + 1):
             row[column] = "─"
-        row[place(mean.value)] = SUCCESS if number in picture.best else OTHER
+        row[place(mean.value)] = SUCCESS if number in picture.marked else OTHER
         lines.append(f"{label:>{margin}} │ {''.join(row)} {value:>{right}}".rstrip())
     return lines
 

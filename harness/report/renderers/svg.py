@@ -8,7 +8,7 @@ from xml.sax.saxutils import escape
 
 from harness.report.blocks import BEYOND, DIVERGED, Bars, Curves, Scatter
 from harness.report.renderers.pictures import Axes, linear_ticks, padded
-from harness.text import Digits, learning_rate
+from harness.text import Digits, learning_rate, parameter_name
 
 WIDTH, HEIGHT = 640, 320
 LEFT, RIGHT, TOP, BOTTOM = 62, 12, 12, 40
@@ -116,7 +116,7 @@ def scatter(picture: Scatter, digits: Digits) -> str:
         plot.line(x, ends[0], x, ends[1], "error")
         label = f"{point.label}: {digits.with_error(point.y, point.error)}"
         plot.circle(x, plot.y(point.y), "good" if point.success else "other", label)
-    name = picture.parameter.replace("_", " ")
+    name = parameter_name(picture.parameter)
     return plot.svg(f"{picture.metric} of each run against its {name}")
 
 
@@ -163,7 +163,8 @@ def bars(picture: Bars, digits: Digits) -> str:
         height=height,
         bottom=28,
     )
-    write = digits.enough_for((max(ends) - min(ends)) / 10).signed
+    fine = digits.enough_for((max(ends) - min(ends)) / 10) if picture.parameter else digits
+    write = fine.signed
     for tick in linear_ticks(*plot.x_range):
         kind = "zero" if abs(tick) < 1e-12 else "grid"
         plot.line(plot.x(tick), TOP, plot.x(tick), height - 28, kind)
@@ -174,6 +175,6 @@ def bars(picture: Bars, digits: Digits) -> str:
         if math.isfinite(mean.error):
             plot.line(plot.x(mean.low), y, plot.x(mean.high), y, "error")
         label = f"{name}: {write(mean.value)}"
-        plot.circle(plot.x(mean.value), y, "good" if number in picture.best else "other", label)
+        plot.circle(plot.x(mean.value), y, "good" if number in picture.marked else "other", label)
     of = f"levels of {picture.parameter}" if picture.parameter else "the sweep and of each arm"
     return plot.svg(f"Mean {picture.metric} of {of}, with 95% intervals")

@@ -13,6 +13,7 @@ from harness.report.blocks import (
     Curves,
     Document,
     Scatter,
+    SummaryLine,
     Table,
     Text,
     Verdicts,
@@ -48,15 +49,13 @@ def render(
     return render_document(page, width, colour=colour)
 
 
-def summary_text(lines: Iterable[str], width: int = 80, *, colour: bool = False) -> str:
-    """Return the lines of a summary within ``width``, their first words set off by ``colour``."""
+def summary_text(lines: Iterable[SummaryLine], width: int = 80, *, colour: bool = False) -> str:
+    """Return the lines of a summary within ``width``, their labels set off by ``colour``."""
     width, written = max(NARROWEST, width), []
     for line in lines:
-        label, colon, _ = line.partition(":")
-        head, *more = wrap(line, width, hanging=2)
-        if colour and head.startswith(label + colon):
-            head = f"\033[1m{label}{colon}\033[0m{head[len(label + colon) :]}"
-        written += [head, *more]
+        head, *more = wrap(str(line), width, hanging=2)
+        label = len(line.label) + 1
+        written += [f"\033[1m{head[:label]}\033[0m{head[label:]}" if colour else head, *more]
     return "".join(f"{line}\n" for line in written)
 
 
