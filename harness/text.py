@@ -238,11 +238,13 @@ def cell(value: Value, *, rate: bool = False) -> str:
 class Digits:
     """Writes scores with a fixed number of decimals, so that a column of them is aligned.
 
-    Without ``plus`` a positive number has no sign: it is no change.
+    Without ``plus`` a positive number has no sign: it is no change. With ``figures`` each number
+    has so many significant digits instead: a few are so far off that no decimals suit all.
     """
 
     places: int = 3
     plus: bool = True
+    figures: int | None = None
 
     @classmethod
     def of(cls, values: Iterable[float | None]) -> Digits:
@@ -251,17 +253,32 @@ class Digits:
         if not known:
             return cls()
         largest = max(map(abs, known))
-        if largest >= HUGE:
-            return cls(0)
         mean = sum(known) / len(known)
         spread = math.sqrt(sum((value - mean) ** 2 for value in known) / len(known))
-        if spread <= largest * 1e-9:
-            return cls(4)
-        return cls(min(max(2 - math.ceil(math.log10(spread)), 0 if largest >= 100 else 3), 6))
+        if largest >= HUGE:
+            digits = cls(0)
+        elif spread <= largest * 1e-9:
+            digits = cls(4)
+        else:
+            least = 0 if largest >= 100 else 3
+            digits = cls(min(max(2 - math.ceil(math.log10(spread)), least), 6))
+        return digits._or_figures(known)
+
+    def _or_figures(self, values: list[float]) -> Digits:
+        """Return significant digits where decimals do not show what the middle half differs by.
+
+        That is where a few of ``values`` are far beyond the others.
+        """
+        ordered, n = sorted(values), len(values)
+        usual = sorted(map(abs, values))[n // 2]
+        middle = ordered[(3 * n) // 4] - ordered[n // 4]
+        if not (usual > 0.0 and 0.0 < middle < 10.0**-self.places):
+            return self
+        return replace(self, figures=min(6, max(3, 2 + math.ceil(math.log10(usual / middle)))))
 
     def enough_for(self, value: float) -> Digits:
         """Return digits with decimals enough to show two digits of ``value`` too."""
-        if not math.isfinite(value) or value == 0.0:
+        if self.figures is not None or not math.isfinite(value) or value == 0.0:
             return self
         enough = 1 - math.floor(math.log10(abs(value)))
         return replace(self, places=max(self.places, min(12, enough)))
@@ -270,6 +287,8 @@ class Digits:
         """Return ``0.081``, or ``–`` where there is no finite number."""
         if value is None or not math.isfinite(value):
             return NONE
+        if self.figures is not None:
+            return significant(value, self.figures)
         if abs(value) >= HUGE:
             return significant(value)
         return f"{round(value, self.places) + 0.0:.{self.places}f}".replace("-", "−")

@@ -411,12 +411,12 @@ class Finding:
 class Judgement:
     """The verdicts on the runs of a sweep or a table, with all that a report is made of.
 
-    ``missing`` says in words what has not finished, as "4 of 24 runs missing". ``unfinished`` are
-    results that are no evidence: failed, timed out, interrupted. ``scale`` says in words how much
-    of the declared sweep this is, where it is ``scaled_down``. ``not_needed`` counts runs that were
-    spared because every question was answered without them. ``compared`` has the questions of a
-    reference report. ``conditions`` and ``steps`` are those of the runs; where None, those of the
-    first run.
+    A judged table is ``of_table``: nothing is trained. ``missing`` says in words what has not
+    finished, as "4 of 24 runs missing". ``unfinished`` are results that are no evidence: failed,
+    timed out, interrupted. ``scale`` says in words how much of the declared sweep this is, where
+    it is ``scaled_down``. ``not_needed`` counts runs that were spared because every question was
+    answered without them. ``compared`` has the questions of a reference report. ``conditions`` and
+    ``steps`` are those of the runs; where None, those of the first run.
     """
 
     evidence: Evidence
@@ -430,3 +430,4 @@ class Judgement:
     compared: Regressions | None = None
     conditions: Conditions | None = None
     steps: int | None = None
+    of_table: bool = False

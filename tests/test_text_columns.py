@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 
 import pytest
 from hypothesis import given
@@ -31,9 +32,24 @@ def test_the_decimals_of_a_column(values, places):
     assert Digits.of(values).places == places
 
 
+def test_a_number_far_off_leaves_the_others_their_digits():
+    values = [0.0751, 0.0743, 0.0738, 0.0732, 0.0755, 0.0789, 0.0861, 4574211000.0]
+    digits = Digits.of([-value for value in values])
+    assert [digits.plain(value) for value in values] == [
+        *("0.0751", "0.0743", "0.0738", "0.0732", "0.0755", "0.0789", "0.0861"),
+        "4.574e9",
+    ]
+    assert Digits.of([0.5, 0.61, 0.55, 0.58, 150.0]).plain(0.55) == "0.55"
+    assert Digits.of([0.5, 0.61, 0.55, 0.58, 1.5]).figures is None
+
+
 @given(st.lists(st.floats(-100, 100), min_size=2, max_size=8))
 def test_a_column_has_equal_decimals_enough_for_its_spread(values):
     digits = Digits.of(values)
+    if digits.figures is not None:  # some are too far off for decimals that suit the others
+        middle = statistics.quantiles(values, n=4, method="inclusive")
+        assert middle[2] - middle[0] < 2 * 10.0**-digits.places
+        return
     written = [digits.plain(value) for value in values]
     assert {len(number.partition(".")[2]) for number in written} == {digits.places}
     assert all(

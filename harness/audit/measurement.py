@@ -149,11 +149,15 @@ def outlier(view: View) -> Iterator[Finding]:
 
 
 def _repeated_extreme(values: FloatArray) -> NDArray[np.bool_] | None:
-    """Return which of ``values`` [n] share an extreme value far from the rest; None without any."""
+    """Return which of ``values`` [n] share an extreme value far from the rest; None without any.
+
+    A value of exactly 0 needs no other: few metrics measure it, and aborted runs log it.
+    """
     for end in (values.min(), values.max()):
         same = values == end
         rest = values[~same]
-        if same.sum() < 2 or rest.size < FEWEST_SPREAD - 1 or same.sum() > rest.size:
+        again = int(same.sum()) >= (2 if end != 0.0 else 1)
+        if not again or rest.size < max(FEWEST_SPREAD - 1, same.sum()):
             continue
         rest = rest[~_far(rest)]
         width, gap = float(rest.max() - rest.min()), float(np.abs(rest - end).min())
@@ -183,7 +187,8 @@ def _aborted(view: View, values: FloatArray, same: NDArray[np.bool_]) -> Finding
     value, rest = float(values[same][0]), values[~same]
     low, high = significant(float(rest.min())), significant(float(rest.max()))
     leads = bool(view.observed.delta[same][0] == view.observed.delta.max())
-    best = ", and rank best" if leads else ""
+    best = ", which rank best" if leads else ""
+    best = best if same.sum() > 1 else best.replace("rank", "ranks")
     name, many = view.evidence.metric.given_name, plural(int(same.sum()), "run")
     return Finding(
         "outlier",

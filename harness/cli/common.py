@@ -21,7 +21,7 @@ from harness.sweeps.sweep import Sweep
 
 if TYPE_CHECKING:
     from harness.plugin.declared import Declared
-    from harness.report.blocks import Document, Table
+    from harness.report.blocks import Document, SummaryLine, Table
     from harness.report.model import Report
     from harness.store import Store
 
@@ -218,7 +218,7 @@ def print_wrapped(lines: Iterable[str]) -> None:
         print("\n".join(wrap(line, width(), hanging=2)))
 
 
-def print_summary(lines: Iterable[str]) -> None:
+def print_summary(lines: Iterable[SummaryLine]) -> None:
     """Print the answer of a report within the width of the terminal."""
     from harness.report.renderers.terminal import summary_text
 

@@ -18,6 +18,7 @@ from harness.verdicts import DELTA_PERF, Baseline, Counts
 
 if TYPE_CHECKING:
     from harness.judging.table import Judged
+    from harness.report.blocks import SummaryLine
     from harness.report.model import Report
     from harness.tables import Reading, ReadOptions
 
@@ -176,7 +177,7 @@ def _canonical(name: str, reading: Reading) -> str:
     return name if name in reading.parameters else canonical(name)
 
 
-def _summary(reports: Reports) -> tuple[str, ...]:
+def _summary(reports: Reports) -> tuple[SummaryLine, ...]:
     """Return the answer of all groups in at most five lines."""
     from harness.report.documents.summary import summary
 
@@ -185,7 +186,7 @@ def _summary(reports: Reports) -> tuple[str, ...]:
 
 
 def _print(
-    judged: Judged, reports: Reports, answer: tuple[str, ...], lines: tuple[str, ...]
+    judged: Judged, reports: Reports, answer: tuple[SummaryLine, ...], lines: tuple[str, ...]
 ) -> None:
     from harness.report.renderers import terminal
 
@@ -227,7 +228,7 @@ def _print_compared(judged: Judged, reports: Reports) -> None:
 def _data(
     judged: Judged,
     reports: Reports,
-    answer: tuple[str, ...],
+    answer: tuple[SummaryLine, ...],
     lines: tuple[str, ...],
     reading: Reading,
 ) -> dict[str, Any]:
@@ -250,7 +251,7 @@ def _data(
         return {**as_json.as_data(reports[0][1]), **read}
     return {
         "schema": SCHEMA,
-        "summary": list(answer),
+        "summary": list(map(str, answer)),
         "sweep": reading.name,
         **read,
         "groups": [{"by": dict(by), **as_json.as_data(report)} for by, report in reports],

@@ -175,6 +175,7 @@ def _judge(
         tuple(verdicts),
         (*reading.findings, *_findings(evidence, raw, questions, verdicts)),
         steps=steps.pop() if len(steps) == 1 else 0,
+        of_table=True,
     )
     return judgement, [ours.note("runs"), "" if theirs is None else theirs.note("baseline")]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from harness.text import Digits
 from harness.verdicts import Verdict
@@ -12,7 +12,7 @@ from harness.verdicts import Verdict
 if TYPE_CHECKING:
     from harness.statistics import Estimate
 
-SUCCESS, OTHER, DIVERGED = "●", "○", "×"
+SUCCESS, OTHER, DIVERGED, BEYOND = "●", "○", "×", "◇"
 """Marks of runs, in tables and in text pictures."""
 
 
@@ -61,7 +61,7 @@ class Bullets:
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """A run in the picture of outcomes against learning rates; ``y`` is None where it diverged."""
+    """A run in the picture of outcomes against a parameter; ``y`` is None where it diverged."""
 
     x: float
     y: float | None
@@ -72,16 +72,19 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Scatter:
-    """The ``metric`` of each run against its learning rate.
+    """The ``metric`` of each run against a parameter, the learning rate where none is named.
 
     ``transfer`` is the factor from a rate to the task's own. ``judged`` says that runs are marked
-    as successes or not.
+    as successes or not, and that 0 means something. A parameter is drawn on a logarithmic axis
+    where it ``is_log``.
     """
 
     points: tuple[Point, ...]
     metric: str
     transfer: float = 1.0
     judged: bool = True
+    parameter: str = "learning_rate"
+    is_log: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,10 +107,18 @@ class Curves:
 
 @dataclass(frozen=True, slots=True)
 class Bars:
-    """Means of the ``metric`` with intervals, one below the other; only HTML has them."""
+    """Means of the ``metric`` with intervals, one below the other.
+
+    ``marked`` are the places of some, and ``key`` says why they are. Where they are of a
+    ``parameter``, each is the mean of one of its levels with the other parameters held equal. Of
+    others only HTML has bars.
+    """
 
     bars: tuple[tuple[str, Estimate], ...]
     metric: str
+    marked: tuple[int, ...] = (0,)
+    parameter: str = ""
+    key: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,10 +141,11 @@ Block = Table | Text | Bullets | Scatter | Curves | Bars | Verdicts | Answer
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A part of a report under a heading."""
+    """A part of a report under a heading; one that ``leads`` is an answer."""
 
     title: str
     blocks: tuple[Block, ...]
+    leads: bool = False
 
 
 def filled(*sections: Section) -> tuple[Section, ...]:
@@ -151,6 +163,16 @@ def grouped(rows: Iterable[tuple[str, ...]]) -> tuple[tuple[str, ...], ...]:
     return tuple(found)
 
 
+class SummaryLine(NamedTuple):
+    """A line of the answer, with a label of what it is about."""
+
+    label: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.label}: {self.text}"
+
+
 @dataclass(frozen=True, slots=True)
 class Document:
     """A headline and sections.
@@ -164,14 +186,10 @@ class Document:
     sections: tuple[Section, ...]
     warning: str = ""
     preface: tuple[str, ...] = ()
-    summary: tuple[str, ...] = ()
+    summary: tuple[SummaryLine, ...] = ()
     digits: Digits = field(default_factory=Digits)
 
     @property
     def questions_first(self) -> list[Section]:
-        """The sections for a page that is read from its top: what has no title, the questions."""
-        return sorted(self.sections, key=lambda s: (s.title != "", not _has_verdicts(s)))
-
-
-def _has_verdicts(section: Section) -> bool:
-    return any(isinstance(block, Verdicts) for block in section.blocks)
+        """The sections for a page that is read from its top: what has no title, the answers."""
+        return sorted(self.sections, key=lambda section: (section.title != "", not section.leads))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from harness.records import MAIN, Result, Status
-from harness.text import plural
+from harness.text import first, plural
 
 _NUMBER = re.compile(
     r"0x[0-9a-fA-F]+"
@@ -17,6 +17,9 @@ _NUMBER = re.compile(
     r"|\b(?:nan|inf)\b"
 )
 _NUMBERS = re.compile(r"#(?:\s*[,x×/-]\s*#)+")
+
+NAMED = 8
+"""The most runs of a table that are named."""
 
 ENDED: dict[Status, str] = {"oom": "ran out of memory", "timeout": "timed out"}
 """The verbs of statuses that are none."""
@@ -49,6 +52,11 @@ class Failure:
         return self.headline + (f" (runs {self.numbers})" if len(self.results) > 1 else "")
 
     @property
+    def short_ids(self) -> str:
+        """The ids of the first runs, as a table of theirs has them."""
+        return first(map(short_id, self.results), NAMED)
+
+    @property
     def numbers(self) -> str:
         """The runs by their numbers, arm by arm: ``00 to 12, 15; half 03``."""
         places = max(2, *(len(str(result.run.index)) for result in self.results))
@@ -60,6 +68,13 @@ class Failure:
             name = "" if arm == MAIN else f"{arm} "
             parts.append(name + ", ".join(_ranges(sorted(indices), places)))
         return "; ".join(parts)
+
+
+def short_id(result: Result) -> str:
+    """Return a run's number in its sweep, or its id where that has been given elsewhere."""
+    run = result.run
+    number, *_ = run.id.removeprefix(f"{run.sweep}-").split("-")
+    return number if number.isdecimal() else run.id
 
 
 def failures(results: Iterable[Result]) -> tuple[Failure, ...]:

@@ -42,7 +42,8 @@ class Report:
     any arm and status. ``own`` are the figures of the main runs, ``against`` those of the baseline
     if it is known. ``not_needed`` are runs that the sweep was answered without. ``compared`` has
     the questions of a reference report. ``baseline_read`` are lines on how a baseline that is a
-    table was read. ``alpha`` is the level at which Holm's p is a headline.
+    table was read. ``alpha`` is the level at which Holm's p is a headline. A
+    report ``of_table`` is of runs that are not trained here.
     """
 
     sweep: str
@@ -69,6 +70,7 @@ class Report:
     compared: Regressions | None = None
     baseline_read: tuple[str, ...] = ()
     alpha: float = 0.05
+    of_table: bool = False
 
     @property
     def complete(self) -> bool:
@@ -96,7 +98,7 @@ class Report:
 
     @cached_property
     def failures(self) -> tuple[Failure, ...]:
-        """The runs that do not count and are trained again next time, by their reason."""
+        """The runs that do not count, by their reason; those of a sweep are trained again."""
         return failures(result for result in self.runs if not result.is_final)
 
     @property
@@ -145,6 +147,7 @@ def build(judged: Judgement) -> Report:
         compared=judged.compared,
         baseline_read=baseline.notes if isinstance(baseline, Baseline) else (),
         alpha=evidence.alpha,
+        of_table=judged.of_table,
     )
 
 

@@ -167,3 +167,30 @@ def test_mistakes_are_one_line(judge, tables, line, said):
     assert out == ""
     assert said in err
     assert "Traceback" not in err
+
+
+def test_failed_rows_are_told_by_reason_in_words_that_fit_tables(judge, tmp_path):
+    rows = ["run,lr,status,error,acc"]
+    rows += [f"exp/{n},1e-{n % 5 + 1},completed,,0.{n + 10}" for n in range(20)]
+    rows += [f"bad/{n},1e-3,failed,out of memory at step {n}," for n in range(12)]
+    (tmp_path / "runs.csv").write_text("\n".join(rows))
+    status, out, _ = judge("runs.csv --metric acc --direction max --ignore error")
+    assert status == 0
+    flat = " ".join(out.split())
+    assert "bad/7 and 4 more" in flat
+    assert "bad/8" not in flat
+    assert "They have no result, and count as runs that failed." in flat
+    for word in ("tried again", "--sweep-", "declares no baseline"):
+        assert word not in out
+
+
+def test_runs_are_shown_by_their_ids_in_the_table(judge, tmp_path):
+    rows = [f"exp/{chr(97 + n)},{n + 1},{0.5 + n / 100}" for n in range(12)]
+    (tmp_path / "runs.csv").write_text("\n".join(["run,width,acc", *rows]))
+    out = judge("runs.csv --metric acc --direction max")[1]
+    listed = out.split("Runs by acc")[1]
+    assert all(f"exp/{chr(97 + n)} " in listed for n in range(12))
+    rows = [f"{n + 1},{0.5 + n / 100}" for n in range(12)]
+    (tmp_path / "plain.csv").write_text("\n".join(["width,acc", *rows]))
+    out = judge("plain.csv --metric acc --direction max")[1]
+    assert "\n12   ○" in out.split("Runs by acc")[1]

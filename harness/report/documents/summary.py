@@ -7,12 +7,14 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 
 from harness.records import Span, Value
+from harness.report.blocks import SummaryLine
 from harness.report.model import Report
 from harness.text import (
     Digits,
     first,
     listed,
     p_value,
+    parameter_name,
     parameter_value,
     percent,
     percent_between,
@@ -31,7 +33,7 @@ MOST_GROUPS = 4
 """The most groups of a table that a line speaks of."""
 
 
-def summary(reports: Sequence[Report], groups: Sequence[str] = ()) -> tuple[str, ...]:
+def summary(reports: Sequence[Report], groups: Sequence[str] = ()) -> tuple[SummaryLine, ...]:
     """Return the answer in at most five lines.
 
     ``reports`` are those of all ``groups`` of a table, or one report. A claim is called supported
@@ -57,7 +59,7 @@ def summary(reports: Sequence[Report], groups: Sequence[str] = ()) -> tuple[str,
             rest = [f"and {plural(more, 'more group')}"] if more > 0 else []
             said = "; ".join([*each[:MOST_GROUPS], *rest])
         if said:
-            lines.append(f"{label}: {said}")
+            lines.append(SummaryLine(label, said))
     return tuple(lines)
 
 
@@ -121,7 +123,9 @@ def _matters(report: Report) -> str:
     if not known:
         return ""
     least = f"; the smallest {p_value(min(known), 'p')}" if min(known) < 1.0 else ""
-    return f"none of {plural(len(asked), 'parameter')} is shown to{least}"
+    if len(asked) == 1:
+        return f"{_names(asked)[0]} is not shown to{least}"
+    return f"none of {len(asked)} parameters is shown to{least}"
 
 
 def _size(verdict: Verdict, report: Report) -> str:
@@ -151,7 +155,7 @@ def _best(report: Report) -> str:
         for verdict in that_matter(report)
         if verdict.effect
         and (name := verdict.effect.parameter) in best
-        and (told := _value(best[name]))
+        and (told := best_text(best[name]))
     ]
     if named:
         return "; ".join(named[:MOST_NAMED]) + _more(len(named) - MOST_NAMED)
@@ -168,7 +172,7 @@ def _best(report: Report) -> str:
     )
 
 
-def _value(verdict: Verdict) -> str:
+def best_text(verdict: Verdict) -> str:
     """Return the best values of a parameter that matters."""
     effect = verdict.effect
     if effect is None or not effect.levels:
@@ -233,7 +237,7 @@ def folded(findings: Iterable[Finding]) -> list[Finding]:
 
 
 def _brief(finding: Finding) -> str:
-    return finding.brief or finding.code.replace("_", " ")
+    return finding.brief or parameter_name(finding.code)
 
 
 # ---- words --------------------------------------------------------------------------------------

@@ -19,7 +19,8 @@ from harness.report.blocks import (
     Verdicts,
     filled,
 )
-from harness.report.documents.summary import summary
+from harness.report.documents.parameters import parameter_blocks
+from harness.report.documents.summary import is_shown, summary, that_matter
 from harness.report.documents.sweep_runs import (
     arms_blocks,
     curve_blocks,
@@ -57,7 +58,7 @@ def document(report: Report) -> Document:
     """
     digits = digits_of(report)
     sections = filled(
-        Section("", (Text(_conditions(report)),)),
+        Section("", tuple(Text(text) for text in [_conditions(report)] if text)),
         _side_by_side(report, digits),
         runs_section(report, digits),
         unfinished_section(report),
@@ -66,7 +67,8 @@ def document(report: Report) -> Document:
         Section("Arms", arms_blocks(report, digits)),
         Section("Audit", _audit(report)),
         Section("Reference", _reference(report)),
-        Section("Questions", _questions(report)),
+        Section("Parameters", parameter_blocks(report, digits), leads=True),
+        Section("Questions", _questions(report), leads=True),
     )
     return Document(
         headline=headline(report),
@@ -182,7 +184,7 @@ def _baseline(report: Report) -> str:
         return f"The baseline is a table. {'; '.join(report.baseline_read)}."
     if report.baseline and not report.against:
         return f"The baseline {report.baseline} has no finished runs in the store."
-    return "" if report.baseline else "The sweep declares no baseline."
+    return "" if report.baseline or report.of_table else "The sweep declares no baseline."
 
 
 def _rule_of(counts: Counts, metric: Metric) -> str:
@@ -243,11 +245,19 @@ def _reference(report: Report) -> tuple[Block, ...]:
 
 
 def _questions(report: Report) -> tuple[Block, ...]:
-    verdicts = report.asked
+    matter = {v.effect.parameter for v in that_matter(report) if v.effect}
+    verdicts = tuple(
+        v
+        for v in report.asked
+        if v.effect is None or v.effect.parameter in matter or is_shown(v, report.alpha)
+    )
     left_out = [verdict.id for verdict in report.verdicts if not verdict.claim]
     blocks: list[Block] = []
     if left_out:
         blocks.append(Text(f"Not asked: {', '.join(left_out)}."))
+    if len(verdicts) < len(report.asked):
+        more = len(report.asked) - len(verdicts)
+        blocks.append(Text(f"{plural(more, 'more question')} on parameters: see Parameters."))
     if verdicts:
         blocks.append(Verdicts(_verdict_table(verdicts), verdicts))
     return tuple(blocks)

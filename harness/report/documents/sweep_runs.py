@@ -21,6 +21,7 @@ from harness.report.blocks import (
     Table,
     Text,
 )
+from harness.report.failures import short_id
 from harness.report.figures import UNKNOWN, Arm, Curve, Range, Side, rate_of
 from harness.report.model import Report
 from harness.text import (
@@ -37,6 +38,8 @@ from harness.text import (
 RATE = "learning_rate"
 MOST_LISTED = 1_000
 """If there are more runs, only the best and the worst are listed, half of this each."""
+MOST_REASONS = 12
+"""The most reasons why rows of a table failed that are listed."""
 MOST_STEPS = 6
 MOST_DRAWN = 2_000
 """If there are more runs, only this many are drawn, spread evenly over the sample."""
@@ -56,12 +59,11 @@ def runs_section(report: Report, digits: Digits) -> Section:
     names = list(dict.fromkeys(name for config in configs for name in config))
     varied = [n for n in names if any(config.get(n) != configs[0].get(n) for config in configs)]
     same = {n: cell(configs[0][n], rate=n == RATE) for n in names if n not in varied}
-    places = max(2, *(len(str(r.run.index)) for r in main))
     between = max(0, len(main) - MOST_LISTED)
     if between:
         main = [*main[: MOST_LISTED // 2], *main[-MOST_LISTED // 2 :]]
     columns = {
-        Column("run", right=False): [f"{r.run.index:0{places}d}" for r in main],
+        Column("run", right=False): [short_id(r) for r in main],
         Column(""): [_mark(r, report.own.improved) for r in main],
         Column(report.metric.name): [_outcome(r.outcome, digits) for r in main],
         **config_columns([r.run.config for r in main], varied, report.lr_transfer, drop=3),
@@ -110,25 +112,42 @@ def config_columns(
 
 
 def unfinished_section(report: Report) -> Section:
-    """List the runs that do not count and are trained again next time, by their reason."""
-    left = report.failures
-    columns = (
+    """List the runs that do not count, by their reason; those of a sweep are trained again."""
+    left, of_table = report.failures, report.of_table
+    most = MOST_REASONS if of_table else MOST_LISTED
+    columns: tuple[Column, ...] = (
         Column("runs"),
         Column("status", right=False),
-        Column("numbers", right=False, wrap=True),
+        Column("ids" if of_table else "numbers", right=False, wrap=True),
         Column("error", right=False, wrap=True),
     )
-    rows = tuple(
-        (str(len(one.results)), one.status, one.numbers, one.results[0].outcome.error or "")
-        for one in left[:MOST_LISTED]
+    rows: tuple[tuple[str, ...], ...] = tuple(
+        (
+            str(len(one.results)),
+            one.status,
+            one.short_ids if of_table else one.numbers,
+            one.results[0].outcome.error or "",
+        )
+        for one in left[:most]
     )
     note = "They are tried again next time."
+    if of_table:
+        note = "They have no result, and count as runs that failed."
+        columns, rows = _known(columns, rows)
     if any(len(one.results) > 1 for one in left):
         note += " Errors that differ only in numbers are one; the text is the first run's."
-    if len(left) > MOST_LISTED:
-        note += f" The first {MOST_LISTED} of {len(left)} reasons."
+    if len(left) > most:
+        note += f" The first {most} of {len(left)} reasons."
     table = Table(columns, rows, note=note, long=True)
     return Section("Runs that did not finish", (table,) if left else ())
+
+
+def _known(
+    columns: tuple[Column, ...], rows: tuple[tuple[str, ...], ...]
+) -> tuple[tuple[Column, ...], tuple[tuple[str, ...], ...]]:
+    """Return a table without the columns in which every cell is empty."""
+    kept = [place for place in range(len(columns)) if any(row[place] for row in rows)]
+    return tuple(columns[i] for i in kept), tuple(tuple(row[i] for i in kept) for row in rows)
 
 
 def _mark(result: Result, improved: frozenset[str]) -> str:

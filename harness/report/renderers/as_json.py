@@ -53,7 +53,7 @@ def _around(report: Report, runs: list[dict[str, Any]]) -> dict[str, Any]:
     return {
         "schema": SCHEMA,
         **picked(report, "sweep baseline"),
-        "summary": list(summary([report])),
+        "summary": list(map(str, summary([report]))),
         **picked(report, "baseline_read scaled_down complete missing"),
         "answered_early": report.not_needed and _answered_early(report.not_needed),
         "environment": plain(report.environment),

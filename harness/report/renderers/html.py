@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from jinja2 import Environment
 from markupsafe import Markup
 
@@ -19,6 +21,7 @@ from harness.report.documents.sweep import document, tally
 from harness.report.model import Report
 from harness.report.renderers import svg
 from harness.report.renderers.page import PAGE, STYLE, TABLE, VERDICTS
+from harness.report.renderers.pictures import legend
 from harness.verdicts import Verdict
 
 LONGEST = 12
@@ -48,7 +51,7 @@ class _Page:
             page={
                 "headline": page.headline,
                 "warning": page.warning,
-                "summary": [line.split(": ", 1) for line in page.summary],
+                "summary": page.summary,
                 "sections": sections,
             },
             sweep=self.report.sweep,
@@ -69,13 +72,15 @@ class _Page:
                 drawn = Markup("<ul>{}</ul>").format(Markup("").join(items))
             case Scatter():
                 keys = [("good", "success"), ("other", "no success")] * block.judged
-                lost = any(point.y is None for point in block.points)
-                drawn = _figure(svg.scatter(block, digits), keys, "× diverged" if lost else "")
+                note = legend(replace(block, judged=False))
+                drawn = _figure(svg.scatter(block, digits), keys, note)
             case Curves():
                 keys = [(f"line{i}", line.label) for i, line in enumerate(block.lines)]
                 drawn = _figure(svg.curves(block, digits), keys, "bands: 95% intervals")
             case Bars():
-                drawn = _figure(svg.bars(block, digits), [], f"mean {block.metric}, 95% intervals")
+                keys = [("good", block.key)] * bool(block.key)
+                note = f"mean {block.metric}, 95% intervals"
+                drawn = _figure(svg.bars(block, digits), keys, note)
             case Verdicts():
                 drawn = self._table(block.table, badges=True) + self._verdicts(block.verdicts)
         return drawn

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from harness.report.blocks import Column, Table
 
 GAP = 2
+WIDE = 16
+"""Cells of a column that may be dropped are cut to this width before any column is."""
+
 NARROW = 12
 """A column that may wrap is narrowed to this width before anything is cut."""
 
@@ -51,8 +54,9 @@ def wrap(text: str, width: int, *, hanging: int = 0) -> list[str]:
 def table_text(table: Table, width: int) -> list[str]:
     """Return a table in lines of at most ``width``, its header over a rule.
 
-    If it is too wide, the first column is shortened if it can be. Then headers are broken, columns
-    dropped and cells wrapped, as far as they may be, and at last cells are cut.
+    If it is too wide, the first column is shortened if it can be. Then headers are broken, wide
+    cells of columns that might be dropped are cut, columns dropped and cells wrapped, as far as
+    they may be, and at last cells are cut.
     """
     from tabulate import tabulate
 
@@ -80,6 +84,12 @@ def _fit(laid: list[_Laid], width: int) -> None:
     if _total(laid) > width:
         for one in laid:
             one.title = _broken(one.title, max(one.body, 1), words=True)
+    for one in sorted(laid, key=lambda one: -one.width):
+        over = _total(laid) - width
+        if over > 0 and one.column.drop and one.width > WIDE:
+            room = max(WIDE, one.width - over)
+            one.title = _cut(one.title, room)
+            one.hold([_cut(cell, room) for cell in one.cells])
     while len(laid) > 1 and _total(laid) > width and any(one.column.drop for one in laid):
         most = max(one.column.drop for one in laid)
         laid.remove([one for one in laid if one.column.drop == most][-1])

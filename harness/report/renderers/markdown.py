@@ -19,7 +19,7 @@ from harness.report.blocks import (
 from harness.report.documents.sweep import VERDICT_NAMES, document
 from harness.report.model import Report
 from harness.report.renderers.layout import clean
-from harness.report.renderers.pictures import curves_text, legend, scatter_text
+from harness.report.renderers.pictures import bars_text, curves_text, legend, scatter_text
 from harness.text import Digits, plural
 from harness.verdicts import Verdict
 
@@ -66,9 +66,8 @@ def summary(report: Report, most: int = 10, where: str = "") -> str:
 
 
 def _summary(page: Document) -> list[str]:
-    """Return the lines of the summary, their first words in bold."""
-    cut = [line.partition(":") for line in page.summary]
-    return [f"**{_text(label)}**: {_text(rest)}" for label, _, rest in cut]
+    """Return the lines of the summary, their labels in bold."""
+    return [f"**{_text(line.label)}**: {_text(line.text)}" for line in page.summary]
 
 
 def _answers(verdicts: Iterable[Verdict]) -> list[str]:
@@ -111,7 +110,8 @@ def _block(block: Block, digits: Digits) -> Iterator[str]:
             yield _table(block.table)
             yield from _verdicts(block.verdicts)
         case Bars():
-            return
+            if block.parameter:
+                yield _fenced(bars_text(block, PICTURE_WIDTH, digits))
 
 
 def _verdicts(verdicts: tuple[Verdict, ...]) -> Iterator[str]:

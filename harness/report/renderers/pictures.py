@@ -5,13 +5,18 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from harness.report.blocks import DIVERGED, OTHER, SUCCESS, Curves, Line, Scatter
-from harness.text import Digits, learning_rate
+from harness.report.blocks import BEYOND, DIVERGED, OTHER, SUCCESS, Bars, Curves, Line, Scatter
+from harness.text import Digits, cell, learning_rate
 
 HEIGHT = 11
 WIDEST = 96
 MOST_TICKS = 7
+RATE = "learning_rate"
+
+OFF = 20.0
+"""Runs this many times the middle half's width from it are drawn at the edge of a picture."""
 
 
 def log_ticks(low: float, high: float) -> list[float]:
@@ -51,28 +56,122 @@ def legend(block: Scatter) -> str:
     """Return the legend of a scatter's marks; empty without any."""
     marks = [f"{SUCCESS} success, {OTHER} not"] * block.judged
     marks += [f"{DIVERGED} diverged"] * any(point.y is None for point in block.points)
+    if off := far_off(block):
+        marks.append(f"{BEYOND} {off} beyond the edge")
     return ", ".join(marks)
 
 
+@dataclass(frozen=True, slots=True)
+class Axes:
+    """The scales of a scatter: both ranges, the ``ticks`` below it, and where x is drawn.
+
+    Runs far from all others would leave the rest no room: they are drawn at the edge, ``low`` or
+    ``high``.
+    """
+
+    x: tuple[float, float]
+    y: tuple[float, float]
+    ticks: tuple[float, ...]
+    title: str
+    is_log: bool
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, picture: Scatter, *, errors: bool) -> Axes:
+        """Return the scales for ``picture``; with ``errors`` they have room for standard errors."""
+        known = [point for point in picture.points if point.y is not None]
+        inside = _near([p.y for p in known if p.y is not None])
+        low, high = (min(inside), max(inside)) if inside else (0.0, 0.0)
+        near = [p for p in known if p.y is not None and low <= p.y <= high]
+        ends = [
+            p.y + sign * (p.error or 0.0) * errors
+            for p in near
+            if p.y is not None
+            for sign in (-1, 1)
+        ]
+        below, above = padded(ends or [0.0], zero=picture.judged)
+        if len(known) < len(picture.points):
+            below -= 0.12 * (above - below)
+        xs = [point.x for point in picture.points]
+        ticks = (log_ticks if picture.is_log else linear_ticks)(min(xs), max(xs))
+        title = "lr" if picture.parameter == RATE else picture.parameter
+        places = [math.log10(x) for x in xs] if picture.is_log else xs
+        return cls(
+            padded(places), (below, above), tuple(ticks), title, picture.is_log, below, above
+        )
+
+    def at(self, x: float) -> float:
+        """Return where a value of the parameter lies along the axis."""
+        return math.log10(x) if self.is_log else x
+
+    def write(self, tick: float) -> str:
+        """Return a tick's label."""
+        return learning_rate(tick) if self.title == "lr" else cell(tick)
+
+    def clamp(self, y: float) -> float:
+        """Return ``y``, or the edge beyond which it lies."""
+        return min(max(y, self.low), self.high)
+
+
+def _near(values: Sequence[float]) -> list[float]:
+    """Return the ``values`` without those so far off that the rest would be one line."""
+    if len(values) < 4:
+        return list(values)
+    ordered = sorted(values)
+    quarter, third = ordered[len(values) // 4], ordered[(3 * len(values)) // 4]
+    reach = OFF * (third - quarter)
+    inside = [v for v in values if quarter - reach <= v <= third + reach]
+    return inside if reach > 0.0 else list(values)
+
+
+def far_off(picture: Scatter) -> int:
+    """Return how many runs of a scatter lie beyond its edge."""
+    axes = Axes.of(picture, errors=False)
+    return sum(p.y is not None and axes.clamp(p.y) != p.y for p in picture.points)
+
+
 def scatter_text(picture: Scatter, width: int, digits: Digits) -> list[str]:
-    """Draw outcomes against learning rates in lines of at most ``width`` characters."""
-    rates = [point.x for point in picture.points]
-    known = [point.y for point in picture.points if point.y is not None]
-    low, high = padded(known or [0.0], zero=True)
-    if len(known) < len(rates):
-        low -= 0.12 * (high - low)
-    canvas = _Canvas(padded([math.log10(x) for x in rates]), (low, high), width, digits)
-    canvas.rule(0.0)
+    """Draw outcomes against a parameter in lines of at most ``width`` characters."""
+    axes = Axes.of(picture, errors=False)
+    canvas = _Canvas(axes.x, axes.y, width, digits)
+    if picture.judged:
+        canvas.rule(0.0)
     for point in sorted(picture.points, key=lambda p: p.success):
         mark = DIVERGED if point.y is None else SUCCESS if point.success else OTHER
-        canvas.put(math.log10(point.x), low if point.y is None else point.y, mark)
-    ticks = log_ticks(min(rates), max(rates))
-    places = [(math.log10(tick), tick) for tick in ticks]
+        y = axes.low if point.y is None else axes.clamp(point.y)
+        canvas.put(axes.at(point.x), y, BEYOND if point.y not in (None, y) else mark)
+    places = [(axes.at(tick), tick) for tick in axes.ticks]
     lines = canvas.lines()
-    lines.append(canvas.axis([(x, learning_rate(tick)) for x, tick in places], "lr"))
+    lines.append(canvas.axis([(x, axes.write(tick)) for x, tick in places], axes.title))
     if picture.transfer != 1:
         own = [(x, learning_rate(tick * picture.transfer)) for x, tick in places]
         lines.append(canvas.axis(own, "task's"))
+    return lines
+
+
+def bars_text(picture: Bars, width: int, digits: Digits) -> list[str]:
+    """Draw means with their intervals in lines of at most ``width`` characters."""
+    rows = picture.bars
+    ends = [x for _, mean in rows for x in (mean.value, mean.low, mean.high) if math.isfinite(x)]
+    fine = digits.enough_for((max(ends) - min(ends)) / 10)
+    told = [fine.plain(mean.value) for _, mean in rows]
+    most = max(8, width // 3)
+    labels = [label if len(label) <= most else f"{label[: most - 1]}…" for label, _ in rows]
+    margin, right = max(map(len, labels)), max(map(len, told))
+    columns = max(8, min(width, WIDEST) - margin - right - 5)
+    low, high = padded(ends)
+
+    def place(x: float) -> int:
+        return round((min(max(x, low), high) - low) / (high - low) * (columns - 1))
+
+    lines = []
+    for number, ((_, mean), label, value) in enumerate(zip(rows, labels, told, strict=True)):
+        row = [" "] * columns
+        for column in range(place(mean.low), place(mean.high) + 1):
+            row[column] = "─"
+        row[place(mean.value)] = SUCCESS if number in picture.marked else OTHER
+        lines.append(f"{label:>{margin}} │ {''.join(row)} {value:>{right}}".rstrip())
     return lines
 
 
@@ -163,4 +262,6 @@ class _Canvas:
             if start > end and len(label) <= self.columns:
                 line[start : start + len(label)] = label
                 end = start + len(label) + 1
-        return f"{title:>{self.margin - 1}} │ {''.join(line)}".rstrip()
+        room = self.margin - 1
+        title = title if len(title) <= room else f"{title[: room - 1]}…"
+        return f"{title:>{room}} │ {''.join(line)}".rstrip()

@@ -6,12 +6,14 @@ import math
 from collections.abc import Callable, Sequence
 from xml.sax.saxutils import escape
 
-from harness.report.blocks import Bars, Curves, Scatter
-from harness.report.renderers.pictures import linear_ticks, log_ticks, padded
-from harness.text import Digits, learning_rate
+from harness.report.blocks import BEYOND, DIVERGED, Bars, Curves, Scatter
+from harness.report.renderers.pictures import Axes, linear_ticks, padded
+from harness.text import Digits, learning_rate, parameter_name
 
 WIDTH, HEIGHT = 640, 320
 LEFT, RIGHT, TOP, BOTTOM = 62, 12, 12, 40
+SHORT = 9
+"""The most characters of a title beside an axis."""
 
 
 class _Plot:
@@ -88,33 +90,34 @@ class _Plot:
 
 
 def scatter(picture: Scatter, digits: Digits) -> str:
-    """Draw outcomes against learning rates, with standard errors."""
-    rates = [point.x for point in picture.points]
-    known = [point for point in picture.points if point.y is not None]
-    ends = [p.y + sign * (p.error or 0) for p in known if p.y is not None for sign in (-1, 1)]
-    low, high = padded(ends or [0.0], zero=True)
-    if len(known) < len(picture.points):
-        low -= 0.1 * (high - low)
+    """Draw outcomes against a parameter, with standard errors."""
+    axes = Axes.of(picture, errors=True)
     two = picture.transfer != 1
-    plot = _Plot(padded([math.log10(x) for x in rates]), (low, high), bottom=40 + 15 * two)
+    plot = _Plot(axes.x, axes.y, bottom=40 + 15 * two)
     plot.y_axis(digits.signed)
-    for tick in log_ticks(min(rates), max(rates)):
-        plot.x_label(math.log10(tick), learning_rate(tick))
+    for tick in axes.ticks:
+        plot.x_label(axes.at(tick), axes.write(tick))
         if two:
-            plot.x_label(math.log10(tick), learning_rate(tick * picture.transfer), 1)
-    plot.text(plot.left - 6, plot.height - plot.bottom + 16, "lr", "end")
+            plot.x_label(axes.at(tick), learning_rate(tick * picture.transfer), 1)
+    short = axes.title if len(axes.title) <= SHORT else f"{axes.title[: SHORT - 1]}…"
+    plot.text(plot.left - 6, plot.height - plot.bottom + 16, short, "end")
     if two:
         plot.text(plot.left - 6, plot.height - plot.bottom + 31, "task's", "end")
     for point in picture.points:
-        x = plot.x(math.log10(point.x))
+        x = plot.x(axes.at(point.x))
         if point.y is None:
-            plot.text(x, plot.y(low) - 2, "×")
+            plot.text(x, plot.y(axes.low) - 2, DIVERGED)
+            continue
+        if axes.clamp(point.y) != point.y:
+            plot.text(x, plot.y(axes.clamp(point.y)) + 4, BEYOND)
             continue
         error = point.error or 0.0
-        plot.line(x, plot.y(point.y - error), x, plot.y(point.y + error), "error")
+        ends = [plot.y(axes.clamp(point.y + sign * error)) for sign in (-1, 1)]
+        plot.line(x, ends[0], x, ends[1], "error")
         label = f"{point.label}: {digits.with_error(point.y, point.error)}"
         plot.circle(x, plot.y(point.y), "good" if point.success else "other", label)
-    return plot.svg(f"{picture.metric} of each run against its learning rate")
+    name = parameter_name(picture.parameter)
+    return plot.svg(f"{picture.metric} of each run against its {name}")
 
 
 def curves(picture: Curves, digits: Digits) -> str:
@@ -154,21 +157,24 @@ def bars(picture: Bars, digits: Digits) -> str:
     longest = max(len(label) for label, _ in rows)
     height = TOP + 24 * len(rows) + 28
     plot = _Plot(
-        padded(ends, zero=True),
+        padded(ends, zero=not picture.parameter),
         (0.0, 1.0),
         left=min(220, 8 * longest + 16),
         height=height,
         bottom=28,
     )
+    fine = digits.enough_for((max(ends) - min(ends)) / 10) if picture.parameter else digits
+    write = fine.signed
     for tick in linear_ticks(*plot.x_range):
         kind = "zero" if abs(tick) < 1e-12 else "grid"
         plot.line(plot.x(tick), TOP, plot.x(tick), height - 28, kind)
-        plot.x_label(tick, digits.signed(tick))
+        plot.x_label(tick, write(tick))
     for number, (name, mean) in enumerate(rows):
         y = TOP + 24 * number + 12
         plot.text(plot.left - 8, y + 4, name, "end")
         if math.isfinite(mean.error):
             plot.line(plot.x(mean.low), y, plot.x(mean.high), y, "error")
-        label = f"{name}: {digits.signed(mean.value)}"
-        plot.circle(plot.x(mean.value), y, "good" if number == 0 else "other", label)
-    return plot.svg(f"Mean {picture.metric} of the sweep and of each arm, with 95% intervals")
+        label = f"{name}: {write(mean.value)}"
+        plot.circle(plot.x(mean.value), y, "good" if number in picture.marked else "other", label)
+    of = f"levels of {picture.parameter}" if picture.parameter else "the sweep and of each arm"
+    return plot.svg(f"Mean {picture.metric} of {of}, with 95% intervals")

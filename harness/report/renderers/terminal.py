@@ -13,6 +13,7 @@ from harness.report.blocks import (
     Curves,
     Document,
     Scatter,
+    SummaryLine,
     Table,
     Text,
     Verdicts,
@@ -20,7 +21,7 @@ from harness.report.blocks import (
 from harness.report.documents.sweep import document
 from harness.report.model import Report
 from harness.report.renderers.layout import table_text, wrap
-from harness.report.renderers.pictures import curves_text, legend, scatter_text
+from harness.report.renderers.pictures import bars_text, curves_text, legend, scatter_text
 from harness.text import Digits, p_value
 from harness.verdicts import Verdict, VerdictName
 
@@ -48,15 +49,13 @@ def render(
     return render_document(page, width, colour=colour)
 
 
-def summary_text(lines: Iterable[str], width: int = 80, *, colour: bool = False) -> str:
-    """Return the lines of a summary within ``width``, their first words set off by ``colour``."""
+def summary_text(lines: Iterable[SummaryLine], width: int = 80, *, colour: bool = False) -> str:
+    """Return the lines of a summary within ``width``, their labels set off by ``colour``."""
     width, written = max(NARROWEST, width), []
     for line in lines:
-        label, colon, _ = line.partition(":")
-        head, *more = wrap(line, width, hanging=2)
-        if colour and head.startswith(label + colon):
-            head = f"\033[1m{label}{colon}\033[0m{head[len(label + colon) :]}"
-        written += [head, *more]
+        head, *more = wrap(str(line), width, hanging=2)
+        label = len(line.label) + 1
+        written += [f"\033[1m{head[:label]}\033[0m{head[label:]}" if colour else head, *more]
     return "".join(f"{line}\n" for line in written)
 
 
@@ -81,7 +80,7 @@ def _lines(page: Document, width: int, colour: bool) -> Iterator[str]:
         if section.title:
             yield from wrap(section.title, width)
             yield "═" * min(width, len(section.title))
-        drawn = [block for block in section.blocks if not isinstance(block, Bars)]
+        drawn = [b for b in section.blocks if not isinstance(b, Bars) or b.parameter]
         for number, block in enumerate(drawn):
             if number:
                 yield ""
@@ -99,13 +98,8 @@ def _block(block: Block, width: int, digits: Digits, colour: bool) -> Iterator[s
         case Bullets():
             for lead, text in block.items:
                 yield from wrap(f"{lead}: {text}", width, hanging=2)
-        case Scatter():
-            yield from scatter_text(block, width, digits)
-            if legend(block):
-                yield from wrap(legend(block), width)
-        case Curves():
-            yield from curves_text(block, width, digits)
-            yield from wrap(", ".join(f"{ln.mark} {ln.label}" for ln in block.lines), width)
+        case Scatter() | Bars() | Curves():
+            yield from _picture(block, width, digits)
         case Verdicts():
             for verdict in block.verdicts:
                 yield from _verdict(verdict, width, colour)
@@ -115,6 +109,19 @@ def _block(block: Block, width: int, digits: Digits, colour: bool) -> Iterator[s
                 yield _painted(line, found[0], colour) if found else line
         case Answer():
             yield from _answer(block.verdict, width, colour)
+
+
+def _picture(block: Scatter | Bars | Curves, width: int, digits: Digits) -> Iterator[str]:
+    match block:
+        case Scatter():
+            yield from scatter_text(block, width, digits)
+            if legend(block):
+                yield from wrap(legend(block), width)
+        case Bars():
+            yield from bars_text(block, width, digits)
+        case Curves():
+            yield from curves_text(block, width, digits)
+            yield from wrap(", ".join(f"{ln.mark} {ln.label}" for ln in block.lines), width)
 
 
 def _answer(verdict: Verdict, width: int, colour: bool) -> Iterator[str]:

@@ -36,3 +36,14 @@ def test_the_first_column_is_shortened_before_anything_else():
     ]
     assert [line.split() for line in narrow[2:]] == [["00", "1"], ["01", "2"]]
     assert "a long title" in narrow[0]
+
+
+def test_one_wide_cell_hides_no_column():
+    columns = (Column("run"), Column("acc"), Column("lr", drop=3), Column("cfg", drop=3, wrap=True))
+    rows = tuple((str(n), "0.5", "1e-3", '{"a": ' + "x" * 200 + "}") for n in range(3))
+    lines = table_text(Table(columns, rows), 60)
+    assert lines[0].split() == ["run", "acc", "lr", "cfg"]
+    assert len(lines) == 5
+    assert all(len(line) <= 60 for line in lines)
+    assert all(line.endswith("…") for line in lines[2:])
+    assert "1e-3" in lines[2]
