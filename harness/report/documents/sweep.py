@@ -182,7 +182,7 @@ def _baseline(report: Report) -> str:
         return f"The baseline is a table. {'; '.join(report.baseline_read)}."
     if report.baseline and not report.against:
         return f"The baseline {report.baseline} has no finished runs in the store."
-    return "" if report.baseline else "The sweep declares no baseline."
+    return "" if report.baseline or report.of_table else "The sweep declares no baseline."
 
 
 def _rule_of(counts: Counts, metric: Metric) -> str:

@@ -110,7 +110,7 @@ def config_columns(
 
 
 def unfinished_section(report: Report) -> Section:
-    """List the runs that do not count and are trained again next time, by their reason."""
+    """List the runs that do not count, by their reason: a sweep's are trained again next time."""
     left = report.failures
     columns = (
         Column("runs"),
@@ -122,12 +122,12 @@ def unfinished_section(report: Report) -> Section:
         (str(len(one.results)), one.status, one.numbers, one.results[0].outcome.error or "")
         for one in left[:MOST_LISTED]
     )
-    note = "They are tried again next time."
+    notes = [] if report.of_table else ["They are tried again next time."]
     if any(len(one.results) > 1 for one in left):
-        note += " Errors that differ only in numbers are one; the text is the first run's."
+        notes.append("Errors that differ only in numbers are one; the text is the first run's.")
     if len(left) > MOST_LISTED:
-        note += f" The first {MOST_LISTED} of {len(left)} reasons."
-    table = Table(columns, rows, note=note, long=True)
+        notes.append(f"The first {MOST_LISTED} of {len(left)} reasons.")
+    table = Table(columns, rows, note=" ".join(notes), long=True)
     return Section("Runs that did not finish", (table,) if left else ())
 
 
