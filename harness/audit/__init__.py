@@ -23,6 +23,7 @@ CODES = (
     "survivorship",
     "outlier",
     "adaptive_design",
+    "against_the_name",
     "mixed_conditions",
     "post_hoc",
     "annealed_window",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
@@ -83,15 +82,15 @@ def proposed(
     Raises
     ------
     UsageError
-        Where ``runs`` are too few, or the steps are not known.
+        Where ``runs`` are too few, or the harness would train and the steps are not known.
     """
     sweep = past.sweep
     space = {revision.parameter: revision.after for revision in revisions}
     paired = {r.parameter: r.pairs for r in revisions if r.pairs is not None}
     runs, why_runs = _runs(past, runs, paired)
-    steps = _steps(past, steps)
-    every = _interval(steps) if sweep is None else sweep.evaluate_every
     stub = sweep is None and not (_is_trained_here(space) and _was_trained_here(past))
+    steps = _steps(past, steps, stub=stub)
+    every = _interval(steps) if sweep is None else sweep.evaluate_every
     has_own = stub or (sweep is not None and sweep.trainer is not None)
     since = since_of(steps, every)
     if has_own and not any(result.outcome.curve for result in past.observed.completed):
@@ -156,18 +155,27 @@ def _runs(past: Past, asked: int | None, paired: Mapping[str, Pairs]) -> tuple[i
     return runs, f"{words}: {shown}, with {before} {had:.2f}"
 
 
-def _steps(past: Past, asked: int | None) -> int:
+def _steps(past: Past, asked: int | None, *, stub: bool) -> int:
+    """Return the steps of a run: after a table the full budget, or 1 where nothing has steps.
+
+    Of a training function that is still to be written, 1 is a whole training.
+    """
     if asked is not None:
         return asked
     if past.sweep is not None:
         return past.sweep.steps
-    known = Counter(result.run.steps for result in past.results if result.run.steps > 0)
-    if not known:
+    full = _full(past)
+    if not full and not stub:
         raise UsageError(
             f"{past.source} does not say how many steps its runs have, in a column steps; "
             f"give --steps N for the next sweep"
         )
-    return known.most_common(1)[0][0]
+    return full or 1
+
+
+def _full(past: Past) -> int:
+    """Return the steps of the run that had most, 0 where none are known."""
+    return max((result.run.steps for result in past.results), default=0)
 
 
 def _interval(steps: int) -> int:
@@ -177,10 +185,12 @@ def _interval(steps: int) -> int:
 
 def _why_steps(past: Past, steps: int, every: int) -> str:
     """Explain the number of steps, and say whether the learning curves still rose."""
-    before = Counter(result.run.steps for result in past.results).most_common(1)[0][0]
+    before = _full(past)
     words = f"{plural(steps, 'step')}, as before"
     if steps != before:
         words = f"{plural(steps, 'step')}" + (f", where there were {before}" if before else "")
+    if past.sweep is None and not before and steps == 1:
+        words = f"1 step, a whole training: {past.source} says nothing of steps"
     evidence = Evidence(
         past.source, past.results, alpha=past.alpha, margin=past.margin, metric=past.metric
     )

@@ -17,8 +17,11 @@ from harness.text import first
 MOST_COMMANDS = 8
 """The most commands that are offered."""
 
-VALUES = ("value", "objective", "objective_value", "result", "y", "cost", "metric", "cv", "output")
-"""Names of what an optimiser was given, which do not say what it is."""
+VALUES = (
+    *("value", "objective", "objective_value", "result", "y", "cost", "metric", "output"),
+    *("cv", "lb", "public_lb", "private_lb"),
+)
+"""Names of what an optimiser or a contest was given, which do not say what it is."""
 
 NO_WAY = 3
 """Ranks columns that were measured and of which neither more nor less is better."""

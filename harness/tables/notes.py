@@ -106,6 +106,7 @@ def against_the_name(judged_by: OutcomeColumns) -> Finding:
         f"{'less' if other == 'min' else 'more'} is better: --direction {other} if so, for all "
         "that is called best would be the worst",
         (judged_by.value,),
+        brief=f"{judged_by.value} is judged the other way than its name says",
     )
 
 

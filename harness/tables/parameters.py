@@ -164,10 +164,15 @@ def _ask_of_copies(
             "does, and the name does not say whether it was set or measured: leave it out, or name "
             "the parameters",
             [
-                ("--ignore", ",".join(copies)),
-                ("--params", ",".join([*rest, *copies])),
+                ("--ignore", _listed(names, copies)),
+                ("--params", _listed(names, [*rest, *copies])),
             ],
         )
+
+
+def _listed(names: Mapping[str, Name], columns: Iterable[str]) -> str:
+    """Return columns as an option takes them: by their names here, which have no comma."""
+    return ",".join(dict.fromkeys(names[raw].canonical for raw in columns))
 
 
 def _is_copy(cells: Sequence[Value], metric: Sequence[Value]) -> bool:
@@ -210,7 +215,7 @@ def _refuse_to_guess(
             f"{table.path.name} is an export of {tracker.name}, where parameters and measurements "
             f"look alike: {first(map(repr, unknown), MOST_NAMED)} {which}; leave out what was "
             "measured, or name the parameters",
-            [("--ignore", ",".join(unknown)), ("--params", ",".join([*chosen]))],
+            [("--ignore", _listed(names, unknown)), ("--params", _listed(names, chosen))],
         )
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from harness.errors import UsageError, nearest
 from harness.records import (
     MAIN,
+    TABLE,
     Conditions,
     Config,
     Evaluation,
@@ -43,7 +44,7 @@ CHANGED_BY = {"placebo": "learning_rate"}
 """Arms that do not have the name of the parameter they change → that parameter."""
 
 CONDITIONS = Conditions(
-    trainer="table",
+    trainer=TABLE,
     trainer_version="",
     backend="",
     precision="",

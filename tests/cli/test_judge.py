@@ -194,3 +194,88 @@ def test_runs_are_shown_by_their_ids_in_the_table(judge, tmp_path):
     (tmp_path / "plain.csv").write_text("\n".join(["width,acc", *rows]))
     out = judge("plain.csv --metric acc --direction max")[1]
     assert "\n12   ○" in out.split("Runs by acc")[1]
+
+
+# ---- a bare command -----------------------------------------------------------------------------
+
+
+def write(folder, name, header, rows):
+    (folder / name).write_text("\n".join([header, *(",".join(map(str, row)) for row in rows)]))
+
+
+@pytest.fixture
+def losses(tmp_path):
+    rows = [(0.001 * (i + 1), i % 3, 60 + i, 2.0 + 0.1 * (i * 5 % 12)) for i in range(12)]
+    write(tmp_path, "loss.csv", "lr,depth,epoch,val_loss", rows)
+    return tmp_path
+
+
+def test_a_bare_command_judges_by_the_one_metric_and_says_what_it_took(judge, losses):
+    status, out, err = judge("loss.csv")
+    assert (status, err) == (0, "")
+    said = " ".join(out.split())
+    assert "outcome: val_loss, less is better; taken by its name" in said
+    assert "not used, looks measured: epoch" in said
+    assert "name all: --params learning_rate,depth,NAME" in said
+    data = json.loads(judge("loss.csv --json")[1])
+    assert (data["metric"], data["direction"], data["inferred"]) == ("−val_loss", "min", True)
+    assert data["parameters"] == ["learning_rate", "depth"]
+    assert data["set_aside"] == {"looks measured": ["epoch"]}
+
+
+def test_a_margin_is_suggested_and_never_taken_by_itself(judge, losses):
+    data = json.loads(judge("loss.csv --json")[1])
+    said = "Half of the runs lie within ±0.3 of the median: --margin 0.3"
+    assert data["margin"] is None
+    assert any(said in line for line in data["read"])
+    told = json.loads(judge("loss.csv --json --margin 1")[1])
+    assert not any(said in line for line in told["read"])
+
+
+def test_several_metrics_are_complete_commands_to_choose_from(judge, tmp_path):
+    write(tmp_path, "two.csv", "lr,val loss,val_acc", [(i, 1 / i, i / 10) for i in range(1, 6)])
+    status, out, err = judge("two.csv --margin 0.1 --direction=max")
+    assert (status, out) == (2, "")
+    assert err.splitlines() == [
+        "sweep: error: two.csv: 'val loss', 'val_acc' may each be what its runs are judged by; "
+        "choose:",
+        "  sweep judge two.csv --margin 0.1 --metric 'val loss' --direction max",
+        "  sweep judge two.csv --margin 0.1 --metric val_acc --direction max",
+    ]
+    commands = judge("two.csv")[2].splitlines()[1:]
+    assert commands[0] == "  sweep judge two.csv --metric 'val loss' --direction min"
+    assert judge(commands[0].removeprefix("  sweep judge "))[0] == 0
+
+
+def test_the_baseline_follows_the_metric_that_was_taken(judge, losses):
+    rows = [(0.001 * (i + 1), 3.0 + 0.1 * (i * 5 % 12), 0.5) for i in range(12)]
+    write(losses, "before.csv", "lr,val_loss,val_acc", rows)
+    data = json.loads(judge("loss.csv --baseline before.csv --ignore depth --json")[1])
+    assert data["baseline"] == "before"
+    (mean,) = [question for question in data["questions"] if question["id"] == "mean_vs_baseline"]
+    assert mean["estimate"] == pytest.approx(1.0)
+
+
+def test_a_direction_against_the_name_is_warned_of(judge, losses):
+    data = json.loads(judge("loss.csv --metric val_loss --direction max --json")[1])
+    (finding,) = [one for one in data["audit"] if one["code"] == "against_the_name"]
+    assert finding["severity"] == "warning"
+    assert "by its name less is better" in finding["message"]
+    assert data["inferred"] is False
+
+
+def test_columns_are_ignored_and_must_be_there(judge, losses):
+    assert json.loads(judge("loss.csv --ignore depth --json")[1])["parameters"] == ["learning_rate"]
+    status, out, err = judge("loss.csv --ignore dpth")
+    assert (status, out) == (2, "")
+    assert err == "sweep: error: loss.csv has no column 'dpth'; did you mean 'depth'?\n"
+
+
+def test_a_table_s_failed_runs_are_not_said_to_be_tried_again(judge, tmp_path):
+    rows = [(i, "crash" if i == 3 else "keep", i / 10) for i in range(1, 8)]
+    write(tmp_path, "runs.csv", "lr,status,acc", rows)
+    out = judge("runs.csv")[1]
+    assert "Runs that did not finish" in out
+    assert "tried again" not in out
+    assert "declares no baseline" not in out
+    assert "--sweep" not in out

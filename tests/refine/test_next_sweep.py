@@ -7,6 +7,7 @@ import pytest
 
 from harness import Choice, Sweep
 from harness.errors import UsageError
+from harness.records import Config
 from harness.refine import python, refine
 from harness.verdicts import DELTA_PERF, Metric
 from tests import published_broad
@@ -101,6 +102,21 @@ def test_a_table_must_say_its_steps_or_be_told():
         refine("runs.csv", results, rng=rng, is_table=True, margin=0.02)
     told = refine("runs.csv", results, rng=rng, is_table=True, margin=0.02, steps=70)
     assert told.sweep.steps == 70
+
+
+@pytest.mark.parametrize(("known", "steps"), [((), 1), ((4, 16, 4, 4), 16), ((0, 8, 0, 0), 8)])
+def test_a_table_of_another_training_is_refined_at_the_full_budget(known, steps):
+    runs = zip(published_broad.results(), (known or (0,)) * 48, strict=False)
+    results = []
+    for i, (result, n) in enumerate(runs):
+        run = replace(result.run, config=Config({"rate": 0.1 * (1 + i % 9)}), steps=n)
+        results.append(replace(result, run=run))
+    rng = np.random.default_rng(0)
+    proposal = refine("runs.csv", results, rng=rng, is_table=True, margin=0.02)
+    assert proposal.stub
+    assert proposal.sweep.steps == steps
+    said = "1 step, a whole training: runs.csv says nothing of steps"
+    assert proposal.sizes[1].startswith(said if not known else f"{steps} steps, as before")
 
 
 class Odd:

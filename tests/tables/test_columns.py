@@ -269,7 +269,7 @@ def test_a_wandb_export_of_known_names(csv):
 def test_in_a_wandb_export_what_may_be_either_is_asked_for(csv):
     text = WANDB.replace('"epochs"', '"kl"').replace('"8","2"', '"8","3"')
     refused(csv, text, "export of W&B", "'kl' may be one or the other",
-            "--ignore kl or --params batch_size,kl,lr,optimizer", metric="val_loss",
+            "--ignore kl or --params batch_size,kl,learning_rate,optimizer", metric="val_loss",
             direction="min")  # fmt: skip
     named = read(csv, text, metric="val_loss", direction="min", params=("kl", "lr"))
     assert named.parameters == ("kl", "learning_rate")
