@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
-from harness.records import MAIN, TABLE, Conditions, Result, Value
+from harness.records import MAIN, Conditions, Result, Value
 from harness.report.failures import Failure, failures
 from harness.report.figures import (
     Arm,
@@ -100,11 +100,6 @@ class Report:
     def failures(self) -> tuple[Failure, ...]:
         """The runs that do not count, by their reason; those of a sweep are trained again."""
         return failures(result for result in self.runs if not result.is_final)
-
-    @property
-    def of_table(self) -> bool:
-        """Whether the runs were read from a table, so that nothing of them is trained again."""
-        return self.conditions is not None and self.conditions.trainer == TABLE
 
     @property
     def lr_transfer(self) -> float:
