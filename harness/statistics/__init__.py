@@ -56,7 +56,7 @@ _HOMES = {
         "paired_power partial_power runs_needed size_to_decide welch_power"
     ),
     "permutation": "cvar_permutation welch_permutation",
-    "response": "bracket bracket_p_values end_quarter_leads flat smallest_window",
+    "response": "bracket bracket_p_values flat smallest_window",
     "sequential": (
         "Direction boschloo_bounds curtailed_binomial curtailed_boschloo look_levels p_over_looks "
         "spent"

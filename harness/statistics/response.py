@@ -165,19 +165,6 @@ def bracket_p_values(
     return p_values
 
 
-def end_quarter_leads(values: ArrayLike, outcomes: ArrayLike, *, upper: bool) -> bool:
-    """Return whether the ``upper`` or lower quarter of the values ranks best among the quarters.
-
-    Values and outcomes are [n]; runs of equal value are in one quarter. False where the end has no
-    other runs to lead.
-    """
-    x, ranks = as_values(values), stats.rankdata(np.asarray(outcomes, dtype=np.float64))
-    quarter = np.minimum(3, (4 * (stats.rankdata(x) - 0.5) / x.size).astype(np.intp))
-    means = [float(ranks[quarter == number].mean()) for number in np.unique(quarter)]
-    end = -1 if upper else 0
-    return len(means) > 1 and means[end] == max(means)
-
-
 def flat(values: ArrayLike, outcomes: ArrayLike, margin: float, level: float = 0.90) -> bool:
     """Return whether the mean outcome is shown to be the same within ``margin`` along the range.
 

@@ -67,8 +67,8 @@ def test_a_named_value_survives_the_correction():
 @pytest.mark.parametrize(
     ("effect", "shape", "said"),
     [
-        (lambda x: 0.05 * x, "rises", "rises over the whole range: the best is at "),
-        (lambda x: -0.05 * x, "falls", "falls over the whole range: the best is at "),
+        (lambda x: 0.05 * x, "rises", "rises over the whole range: the best is from "),
+        (lambda x: -0.05 * x, "falls", "falls over the whole range: the best is from "),
         (lambda x: -0.3 * (x - 0.5) ** 2, "peak inside", "rises to about "),
         (lambda _: 0.0, "flat", "no best value: the same within ±0.020 along the range"),
     ],
@@ -83,9 +83,7 @@ def test_the_shape_along_a_range_is_told(effect, shape, said):
     assert said in verdict.answer
     assert all(isinstance(level.level, Span) for level in verdict.effect.levels)
     if shape == "falls":
-        assert (
-            "the lower edge of the range, or beyond (p < 0.001 that it matters)" in verdict.answer
-        )
+        assert ", at the lower end or beyond (p < 0.001 that it matters)" in verdict.answer
         assert "goes lower" in str(verdict.needs[0])
 
 

@@ -178,11 +178,9 @@ def best_text(verdict: Verdict) -> str:
     if effect is None or not effect.levels:
         return ""
     beyond = " or beyond" if any(need.kind == "parameter" for need in verdict.needs) else ""
-    ends = level_ends(effect)
-    if effect.shape == "rises" and ends:
-        told = f"{parameter_value(max(ends))}{beyond}, better all the way up"
-    elif effect.shape == "falls" and ends:
-        told = f"{parameter_value(min(ends))}{beyond}, better all the way down"
+    if effect.shape in ("rises", "falls"):
+        way = "up" if effect.shape == "rises" else "down"
+        told = f"{_of_levels(effect)}{beyond}, better all the way {way}"
     elif effect.shape == "peak inside" and verdict.estimate is not None:
         told = f"near {parameter_value(verdict.estimate)}, inside its range"
     else:
@@ -248,17 +246,6 @@ def level_text(level: Value | Span) -> str:
     if isinstance(level, Span):
         return f"{parameter_value(level.low)} to {parameter_value(level.high)}"
     return parameter_value(level)
-
-
-def level_ends(effect: ParameterEffect) -> list[float]:
-    """Return the numbers that the levels of a range begin and end with."""
-    ends: list[float] = []
-    for one in effect.levels:
-        if isinstance(one.level, Span):
-            ends += [one.level.low, one.level.high]
-        elif isinstance(one.level, int | float):
-            ends.append(one.level)
-    return ends
 
 
 def _names(verdicts: Iterable[Verdict]) -> list[str]:
