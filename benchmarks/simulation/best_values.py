@@ -109,7 +109,7 @@ def best_x() -> Iterator[Cell]:
         yield from cells_of(
             "best_value", row, partial(_uncorrected, "a"), draw, sizes, wrong=("left out",)
         )
-    asked = partial(cells_of, "best_value", trial=partial(_best, "a"), weight=0.5)
+    asked = partial(cells_of, "best_value", trial=partial(_best, "a"), weight=0.4)
     for row, draw in (
         ("no value is best; a choice of three", drawn(random(3, 3), a)),
         ("no value is best; a range", drawn(random(3), a)),
@@ -317,5 +317,5 @@ def parameters_together() -> Iterator[Cell]:
             (48,),
             wrong=("after Holm",),
             shown=("any",),
-            weight=0.5,
+            weight=0.3,
         )

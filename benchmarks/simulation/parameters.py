@@ -16,7 +16,7 @@ from .designs import Design, Noise, Response, Sample
 
 SIZES = (12, 24, 48, 100)
 MIDDLE = (24, 48)
-FEW = {96: 0.5, 100: 0.5, 200: 0.3, 500: 0.15}
+FEW = {36: 0.5, 48: 0.5, 54: 0.5, 72: 0.5, 96: 0.3, 100: 0.3, 108: 0.3, 200: 0.2, 500: 0.1}
 """What takes long is simulated less often."""
 
 Draw = Callable[[np.random.Generator, int], Sample]
