@@ -123,7 +123,11 @@ def best_x() -> Iterator[Cell]:
         ("rises by 2 SD to the middle, then flat", until(0.0, 2.0), ("supported", "falls")),
         ("flat to the middle, then falls by 2 SD", beyond(0.0, 2.0), ("supported", "rises")),
         ("best in the middle, 4 SD above both ends", peak(0.0, 4.0), ("rises", "falls")),
-        ("best just below the upper third, 4 SD above the far end", peak(0.52, 4.0), ("rises", "falls")),
+        (
+            "best just below the upper third, 4 SD above the far end",
+            peak(0.52, 4.0),
+            ("rises", "falls"),
+        ),
     ):
         yield from asked(row, draw=drawn(random(3), response), sizes=MIDDLE, wrong=wrong)
     for row, design, response, shown in (

@@ -7,10 +7,14 @@ import pytest
 
 from harness.claims import best_value, matters
 from harness.errors import SweepError
-from harness.records import Span
+from harness.observations.adjusted import beside_others
+from harness.records import Config, Outcome, Span
 from tests.claims.cases import check
 from tests.claims.test_every_claim import ODD
 from tests.factories import make_evidence, make_results
+
+
+DIVERGED = Outcome("diverged")
 
 
 def runs(n, seed, effect, **columns):
@@ -120,7 +124,9 @@ def test_what_is_set_at_some_levels_alone_is_part_of_them():
     )  # fmt: skip
     assert judged(matters("optimizer"), found).verdict == "supported"
     momentum_ = judged(matters("momentum"), found)
-    assert momentum_.verdict == "inconclusive"
+    # Of its values only: whether it is set is the optimizer's doing.
+    assert momentum_.verdict == "refuted"
+    assert None not in [level.level for level in momentum_.effect.levels]
     assert any("beside optimizer" in line for line in momentum_.details)
 
 
@@ -227,3 +233,50 @@ def test_a_claim_names_its_parameter_and_margin():
             matters(wrong)
     with pytest.raises(SweepError, match="margin"):
         best_value("a", margin=0)
+
+
+def nested(n, seed, effect):
+    """Return runs of an optimizer, momentum of sgd alone, and nesterov where momentum is high."""
+
+    def momentum(rng, n):
+        return [float(rng.choice([0.0, 0.5, 0.9])) if i % 3 == 0 else None for i in range(n)]
+
+    found = runs(
+        n, seed, effect, optimizer=lambda _, n: ["sgd", "adam", "lion"] * (n // 3),
+        momentum=momentum, a=lambda rng, n: rng.uniform(1, 2, n).tolist(),
+    )  # fmt: skip
+    rng = np.random.default_rng(seed)
+    deep = []
+    for result in found:
+        config = dict(result.run.config)
+        high = config["momentum"] == 0.9
+        config["nesterov"] = bool(rng.integers(2)) if high else None
+        gone = {name: value for name, value in config.items() if value is not None}
+        deep.append(replace(result, run=replace(result.run, config=Config(gone))))
+    return tuple(deep)
+
+
+@pytest.mark.parametrize(
+    "given", [None, {"momentum": "optimizer", "nesterov": "momentum"}], ids=["table", "declared"]
+)
+def test_what_lies_below_what_a_parameter_decides_is_not_in_the_model(given):
+    """Whether nesterov is set tells of sgd with high momentum: beside it sgd would look worse."""
+    found = nested(60, 11, lambda c: 0.03 * (c["momentum"] == 0.9))
+    beside = beside_others(found, "optimizer", given)
+    assert beside.linked == ()
+    below = beside_others(found, "nesterov", given)
+    assert set(below.linked) == {"optimizer", "momentum"}
+    assert below.named == (False, True)
+    assert below.compared.sum() == sum("nesterov" in r.run.config for r in found)
+
+
+def test_a_value_with_which_alone_runs_do_not_diverge_is_told():
+    found = runs(30, 12, lambda _: 0.0, optimizer=choice("adam", "sgd", "lion"), a=rates)
+    lost = tuple(
+        one if one.run.config["optimizer"] == "sgd" else replace(one, outcome=DIVERGED)
+        for one in found
+    )
+    verdict = judged(matters("optimizer"), lost)
+    assert (verdict.verdict, verdict.estimate, verdict.low) == ("supported", None, None)
+    assert "every run with another value than sgd diverged" in verdict.answer
+    assert judged(best_value("optimizer"), lost).answer == "sgd is best"
