@@ -13,7 +13,6 @@ from tests.claims.cases import check
 from tests.claims.test_every_claim import ODD
 from tests.factories import make_evidence, make_results
 
-
 DIVERGED = Outcome("diverged")
 
 

@@ -327,7 +327,7 @@ def test_of_many_runs_the_degrees_of_freedom_rest_on_leverages_alone():
     many = statistics.adjusted_levels(y, codes, orthonormal(other))
     assert few.shared is not None
     assert many.shared is None
-    means, of = levels_by_hand(y, codes, other)
+    _, of = levels_by_hand(y, codes, other)
     error, dof = of(np.array([1.0, -1.0, 0.0]))
     half = stats.t.ppf(1 - 0.05 / 6, dof) * error
     low, high = many.difference(0, 1)
