@@ -107,20 +107,23 @@ class BestValue(ParameterClaim):
         bracketed = statistics.bracket(
             values, residuals, nights.generator(evidence.seed, id), shares_null=True
         )
-        left = [
-            replace(level, may_be_best=bool(stays))
-            for level, stays in zip(effect.levels, _may_be_best(beside, evidence), strict=True)
-        ]
+        left = may_be_best(beside, evidence.alpha)
+        levels = marked(effect.levels, left)
         verdict, shape, answer = _shape_of(
-            bracketed, np.sort(values), _ends_of_best(left), evidence.alpha, same=same
+            bracketed, np.sort(values), _ends_of_best(levels), evidence.alpha, same=same
         )
         if shape in ("rises", "falls"):
-            effect = replace(effect, levels=tuple(left))
+            effect = replace(effect, levels=levels)
         margin = self.margin_of(evidence)
         if shape == "flat" and margin is not None:
             answer = f"no best value: the same within ±{number(margin)} along the range"
         elif shape is not None and effect.p_matters is not None:
             answer = f"{answer} ({p_text(effect.p_matters)} that it matters)"
+        elif shape is None and verdict == "inconclusive" and beside.column.numbers is None:
+            # Few values leave the bracket test short windows. One may still be ahead of each other.
+            if left.sum() == 1:
+                answer = _best_of_few(beside, int(left.argmax()))
+                effect = replace(effect, levels=levels)
         ways = f"rising {p_text(bracketed.p_rising)}, falling {p_text(bracketed.p_falling)}"
         need = self._need(bracketed, np.sort(values), evidence.alpha, shape)
         return replace(
@@ -145,9 +148,9 @@ class BestValue(ParameterClaim):
         self, id: str, evidence: Evidence, beside: Adjusted, effect: ParameterEffect, *, same: bool
     ) -> Verdict:
         """Judge levels that have no order, each compared with the best of the others."""
-        not_best, labels = beside.levels.not_best(), [label(level) for level in beside.named]
-        best, left = int(beside.levels.means.argmax()), _may_be_best(beside, evidence)
-        others = np.delete(not_best, best)
+        labels, left = labels_of(beside), may_be_best(beside, evidence.alpha)
+        best = int(beside.levels.means.argmax())
+        others = np.delete(beside.levels.not_best(), best)
         p_matters = 1.0 if effect.p_matters is None else effect.p_matters
         alone = max(p_matters, float(others.max(initial=0.0)))
         margin, name = self.margin_of(evidence), parameter_name(self.parameter)
@@ -164,10 +167,6 @@ class BestValue(ParameterClaim):
             out = [text for text, stays in zip(labels, left, strict=True) if not stays]
             answer = f"{listed(may, 'or')} may be the best; {listed(out)} "
             answer += "is not" if len(out) == 1 else "are not"
-        levels = tuple(
-            replace(level, may_be_best=bool(stays))
-            for level, stays in zip(effect.levels, left, strict=True)
-        )
         size = statistics.size_to_decide(beside.n, alone, evidence.alpha)
         return replace(
             self.verdict(
@@ -187,7 +186,7 @@ class BestValue(ParameterClaim):
                     f"{evidence.alpha:.0%}",
                 ),
             ),
-            effect=replace(effect, levels=levels),
+            effect=replace(effect, levels=marked(effect.levels, left)),
         )
 
     def _need(
@@ -240,6 +239,34 @@ class BestValue(ParameterClaim):
         return Pricing(design.n, priced, least=self.fewest, most=MOST_SIMULATED)
 
 
+def labels_of(beside: Adjusted) -> list[str]:
+    """Return the levels of the completed runs in words."""
+    return [label(level) for level in beside.named]
+
+
+def may_be_best(beside: Adjusted, alpha: float) -> NDArray[np.bool_]:
+    """Return which levels [k] may be the best: those that no other is shown to be better than."""
+    left = beside.levels.not_best() > alpha
+    left[int(beside.levels.means.argmax())] = True
+    return np.asarray(left)
+
+
+def marked(levels: Sequence[LevelEffect], left: NDArray[np.bool_]) -> tuple[LevelEffect, ...]:
+    """Return ``levels`` [k] with which of them may be the best."""
+    pairs = zip(levels, left, strict=True)
+    return tuple(replace(level, may_be_best=bool(stays)) for level, stays in pairs)
+
+
+def _best_of_few(beside: Adjusted, best: int) -> str:
+    """Say that one of few numbers is the best, and whether others beyond it were tried."""
+    numbers = [float(level) for level in beside.named if is_number(level)]
+    said = f"{labels_of(beside)[best]} is the best of those tried"
+    edge = {0: "lower", len(numbers) - 1: "upper"}.get(best)
+    if edge is None or is_domain_end(numbers, numbers[best]):
+        return said
+    return f"{said}, at the {edge} edge: the best may lie beyond"
+
+
 def is_ordered(beside: Adjusted) -> bool:
     """Return whether the values are numbers, of enough runs and values for the bracket test."""
     numbers = beside.column.as_numbers
@@ -278,13 +305,6 @@ def settled(verdict: Verdict, p_matters: float | None, alpha: float) -> Verdict:
         verdict="inconclusive",
         answer=f"any value may be the best: {name} is not shown to matter{corrected}",
     )
-
-
-def _may_be_best(beside: Adjusted, evidence: Evidence) -> NDArray[np.bool_]:
-    """Return which levels [k] may be the best: the leading one, and those not shown to be worse."""
-    left = beside.levels.not_best() > evidence.alpha
-    left[beside.levels.means.argmax()] = True
-    return np.asarray(left)
 
 
 def _ends_of_best(levels: Sequence[LevelEffect]) -> tuple[float, float]:

@@ -84,6 +84,7 @@ def run(options: argparse.Namespace) -> int:
         rng=np.random.default_rng([evidence.seed, SALT]),
         sweep=found.sweep,
         is_table=of_table,
+        asked=found.asked(),
         metric=evidence.metric,
         margin=options.margin or _margin(found, every),
         alpha=evidence.alpha,

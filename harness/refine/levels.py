@@ -89,7 +89,8 @@ def decide_levels(
 ) -> Revision:
     """Decide on a parameter of few values.
 
-    Without ``may_fix`` it is never left with one value, which only pairs of runs could test.
+    It is left with one value only if that one is named as the best. Without ``may_fix`` it never
+    is, since only pairs of runs could test it.
     """
     levels = _compared(name, before, sample, criteria)
     shared = _shared(levels, sample)
@@ -98,11 +99,11 @@ def decide_levels(
         alone = shared.value
     else:
         shared = None
-    if alone is not None and may_fix:
+    if alone is not None and may_fix and alone == criteria.shown_of(name).best:
         return _fixed(levels, alone, shared)
     if levels.shown and len(levels.kept) > 1:
         return _narrowed(levels)
-    return _kept(levels)
+    return _kept(levels, may_fix=may_fix)
 
 
 def _compared(name: str, before: Choice, sample: Sample, criteria: Criteria) -> _Levels:
@@ -203,7 +204,7 @@ def _narrowed(levels: _Levels) -> Revision:
     )
 
 
-def _kept(levels: _Levels) -> Revision:
+def _kept(levels: _Levels, *, may_fix: bool) -> Revision:
     name, before, criteria = levels.name, levels.before, levels.criteria
     count = len(before.options)
     kept = "both kept" if count == 2 else "all kept"
@@ -217,7 +218,11 @@ def _kept(levels: _Levels) -> Revision:
     if criteria.margin is None:
         why = f"{found}; no margin says how much worse a value must be to be left out (--margin)"
     elif len(levels.kept) == 1:
-        why = f"{found}; one value would be left, which only pairs of runs could test"
+        known, reason = criteria.shown_of(name), "which only pairs of runs could test"
+        if may_fix:
+            named = "which is not named as the best, the other parameters held equal"
+            reason = named if known.matters else f"but {known.words}"
+        why = f"{found}; one value would be left, {reason}"
     else:
         gap = "" if count == 2 else ", the clearest difference"
         why = (

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any
 
 from harness import claims, observations, statistics
 from harness.claims import still_improves
+from harness.claims.design import Design
+from harness.claims.effect import lacking
 from harness.claims.non_inferiority import FEWEST_PAIRS
 from harness.errors import UsageError
 from harness.observations import Observations, rule_text
@@ -97,12 +99,21 @@ def proposed(
         since = None
     arms = _arms(past, space, runs, half=since is not None, null=not has_own) | paired
     baseline = _counts(past) if past.is_table else past.source
-    questions = questions_of(
-        revisions, paired, sweep=sweep, baseline=baseline, since=since, margin=past.margin
-    )
     names = ("task", "trainer", "min_gain", "sampler", "margin")
     kept: dict[str, Any] = (
         {} if sweep is None else {field: getattr(sweep, field) for field in names}
+    )
+    seed = 1 if sweep is None else sweep.seed + 1
+    bare = Sweep(name, runs=runs, steps=steps, space=space, seed=seed, **kept)
+    design = Design(bare, bare.plan())
+    questions = questions_of(
+        revisions,
+        paired,
+        sweep=sweep,
+        baseline=baseline,
+        since=since,
+        margin=past.margin,
+        compared=[parameter for parameter in space if not lacking(parameter, design)],
     )
     return Proposal(
         source=past.source,
@@ -111,7 +122,7 @@ def proposed(
             runs=runs,
             steps=steps,
             space=space,
-            seed=1 if sweep is None else sweep.seed + 1,
+            seed=seed,
             baseline=baseline,
             arms=arms,
             questions={question.id: question.claim for question in questions},
@@ -314,9 +325,12 @@ def questions_of(
     baseline: str | Counts | None,
     since: int | None,
     margin: float | None,
+    compared: Collection[str],
 ) -> list[ProposedQuestion]:
-    """Return the standard questions that a sweep with these parameters and arms can answer.
+    """Return the questions that a sweep with these parameters and arms can answer.
 
+    The standard ones, and of each parameter that can be ``compared``, the others held equal,
+    whether it matters and which value is best.
     ``since`` is the step from which to look for a plateau; None asks no such question.
     """
     questions = [_question("success_above_half", "success_rate.above", 0.5)]
@@ -336,6 +350,10 @@ def questions_of(
             id_ = "lr_sweet_spot" if name == RATE else f"{name}_sweet_spot"
             within = _blocked_by(name, revisions, sweep)
             questions.append(_question(id_, "best_inside", name, within=within, margin=margin))
+        if name in compared:
+            questions.append(_question(f"matters_{name}", "matters", name, margin=margin))
+            if not _has_best(revision):
+                questions.append(_question(f"best_{name}", "best_value", name, margin=margin))
         pairs = paired.get(name)
         if pairs is not None and isinstance(revision.after, Constant):
             value = revision.after.value

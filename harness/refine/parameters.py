@@ -11,6 +11,7 @@ import numpy as np
 
 from harness import observations
 from harness.analysis.columns import Association, find_associations
+from harness.analysis.effects import find_effects
 from harness.claims.base import constant_metric
 from harness.errors import UsageError
 from harness.observations.columns import read_columns
@@ -19,25 +20,19 @@ from harness.refine.levels import FEWEST_HIGH, decide_constant, decide_levels
 from harness.refine.next_sweep import Past, proposed
 from harness.refine.proposal import Action, Figure, Proposal, Revision
 from harness.refine.ranges import decide_range
-from harness.refine.sample import Criteria, Sample, sample_of
-from harness.refine.space import infer, is_levels
+from harness.refine.sample import Criteria, Sample, Shown, sample_of, shown_by
+from harness.refine.space import KNOWN, infer, is_levels
 from harness.sweeps.distributions import (
     DISTRIBUTIONS,
     Choice,
     Constant,
     Distribution,
     Given,
-    LogInt,
-    LogUniform,
     Range,
-    Uniform,
 )
 from harness.sweeps.sweep import Sweep
 from harness.text import listed, listed_values, p_text, parameter_name, parameter_value
-from harness.verdicts import Evidence, Metric, by_arm
-
-KNOWN = (Constant, Uniform, LogUniform, LogInt, Choice, Given)
-"""The distributions that refine can decide on and write as Python."""
+from harness.verdicts import Evidence, Metric, Verdict, by_arm
 
 
 def refine(
@@ -50,14 +45,16 @@ def refine(
     margin: float | None = None,
     alpha: float = 0.05,
     is_table: bool = False,
+    asked: Sequence[Verdict] = (),
     name: str | None = None,
     runs: int | None = None,
     steps: int | None = None,
 ) -> Proposal:
     """Return the next sweep after the one with these ``results``, of all arms.
 
-    It leaves out only what these runs show to be worse by more than the margin. Of sweeps in which
-    no parameter matters, at most a share of ``alpha`` loses anything, over all parameters.
+    It leaves out only what these runs show to be worse by more than the margin, of parameters that
+    are shown to matter with the others held equal. Of sweeps in which no parameter matters, at most
+    a share of ``alpha`` loses anything, over all parameters.
 
     Parameters
     ----------
@@ -68,6 +65,8 @@ def refine(
     is_table
         Whether the runs are from a table. A stored sweep becomes the baseline of the next one; of a
         table only its counts do.
+    asked
+        The verdicts of a report on these runs. What they say of a parameter decides here too.
     metric
         The metric that the runs are judged by; ΔPerf where None.
     margin
@@ -98,10 +97,20 @@ def refine(
     tests = 2 * sum(
         name not in together and not isinstance(before, Constant) for name, before in space.items()
     )
-    criteria = Criteria(alpha / max(1, tests), alpha, margin, metric, rng)
     past = Past(source, sweep, is_table, observed, arms, metric, margin, alpha)
-    constant = constant_metric(Evidence(source, main, metric=metric))
+    evidence = Evidence(
+        source,
+        main,
+        alpha=alpha,
+        margin=margin,
+        metric=metric,
+        given=None if sweep is None else declared,
+    )
+    constant = constant_metric(evidence)
     if constant is None:
+        effects = find_effects(evidence, columns, asked)
+        shown = {effect.parameter: shown_by(effect, alpha) for effect in effects}
+        criteria = Criteria(alpha / max(1, tests), alpha, margin, metric, rng, shown)
         revisions = _revised(past, space, sample, criteria, together)
     else:
         revisions = [Revision(name, "keep", d, d, f"{constant}; kept") for name, d in space.items()]
@@ -138,6 +147,20 @@ def _revised(
     return [_with_children(done[name], space) for name in space]
 
 
+def _kept_unless(shown: Shown, revision: Revision) -> Revision:
+    """Return the revision, which changes nothing unless the parameter is ``shown`` to matter."""
+    if shown.matters or revision.action == "keep":
+        return revision
+    return Revision(
+        revision.parameter,
+        "keep",
+        revision.before,
+        revision.before,
+        f"{revision.why}; but {shown.words}: kept",
+        figure=revision.figure,
+    )
+
+
 def _with_children(revision: Revision, space: Mapping[str, Distribution]) -> Revision:
     """Name in the reason the parameters that depend on one that loses values."""
     if revision.action not in ("fix", "narrow"):
@@ -171,9 +194,11 @@ def _decide(
 ) -> Revision:
     """Decide on an independent parameter, or on one case of a dependent one."""
     if isinstance(before, Choice) and is_levels(before):
-        return decide_levels(name, before, sample, criteria, may_fix=may_fix)
+        found = decide_levels(name, before, sample, criteria, may_fix=may_fix)
+        return _kept_unless(criteria.shown_of(name), found)
     if isinstance(before, Range | Choice):
-        return decide_range(name, before, sample, criteria)
+        found = decide_range(name, before, sample, criteria)
+        return _kept_unless(criteria.shown_of(name), found)
     return Revision(name, "keep", before, before, "always the same: nothing to compare it with")
 
 
@@ -236,12 +261,10 @@ def _decide_given(
     cases = [value for value in parent.after.values() if value in before.cases]
     shared = criteria.shared(len(before.cases))
     alone = isinstance(parent.after, Constant)
-    found = {
-        value: _decide(
-            name, before.cases[value], sample.having(before.parameter, value), shared, alone
-        )
-        for value in cases
-    }
+    found = {}
+    for value in cases:
+        inside = sample.having(before.parameter, value)
+        found[value] = _decide(name, before.cases[value], inside, shared, alone)
     told = _implied(name, before, sample)
     if alone and len(found) == 1:
         (value, one), whose = next(iter(found.items())), parameter_name(before.parameter)

@@ -58,10 +58,14 @@ class _Side:
 
 
 def decide_range(name: str, before: Ordered, sample: Sample, criteria: Criteria) -> Revision:
-    """Decide on a numeric parameter of many values."""
+    """Decide on a numeric parameter of many values.
+
+    It is widened beyond an end only where the metric is shown to rise all the way to it.
+    """
     values = sample.column(name)
     x = np.array([float(value) for value in values if is_number(value)], dtype=np.float64)
-    found = _Range(name, before, x, sample.outcomes[[is_number(v) for v in values]], criteria)
+    y = sample.outcomes[[is_number(v) for v in values]]
+    found = _Range(name, before, x, y, criteria)
     distinct = np.unique(x).size
     if x.size < FEWEST_BRACKETED or distinct < 3:
         few = f"too few to tell: {plural(x.size, 'run')} with {plural(distinct, 'value')}; kept"
@@ -99,10 +103,10 @@ def _side(found: _Range, tested: Bracket, name: str) -> _Side:
     criteria, ordered = found.criteria, np.sort(found.x)
     window = statistics.smallest_window(ordered.size)
     if name == "lower":
-        p_value, other = tested.p_rising, tested.p_falling
+        p_value, other, towards = tested.p_rising, tested.p_falling, "falls"
         at_edge = tested.peak <= ordered[window - 1]
     else:
-        p_value, other = tested.p_falling, tested.p_rising
+        p_value, other, towards = tested.p_falling, tested.p_rising, "rises"
         at_edge = tested.peak >= ordered[-window]
     falls, worse = p_value <= criteria.level, None
     if falls and criteria.margin is not None:
@@ -110,6 +114,7 @@ def _side(found: _Range, tested: Bracket, name: str) -> _Side:
             found.x, found.y, criteria.margin, upper=name == "upper", alpha=criteria.alpha
         )
     best = other <= criteria.level and p_value > criteria.alpha and at_edge
+    best = best and criteria.shown_of(found.name).shape == towards
     return _Side(name, p_value, falls, best, worse)
 
 

@@ -3,20 +3,35 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from harness import observations
+from harness.analysis import Effect
 from harness.analysis.units import HighRule, Units, high_rule, units_of
 from harness.observations import FloatArray
-from harness.records import Config, Result, Value, finite
+from harness.records import Config, Result, Span, Value, finite
 from harness.refine.proposal import Figure
 from harness.statistics import Comparison, Worse
-from harness.text import plural
-from harness.verdicts import Metric
+from harness.text import p_text, parameter_name, plural
+from harness.verdicts import LevelEffect, Metric, Shape
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What is shown of a parameter with the others held equal, over all questions.
+
+    It ``matters`` or not; ``words`` say so. ``best`` is the value that is named as the best, or
+    the end of a range at which the best lies; None where none is. ``shape`` is that along numbers.
+    """
+
+    matters: bool
+    best: Value | None = None
+    shape: Shape | None = None
+    words: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -24,7 +39,8 @@ class Criteria:
     """The criteria of every decision, fixed before any parameter is looked at.
 
     Each test that could narrow something is held against ``level``: α over the number of tests.
-    ``margin`` is None where none is stated for the metric, and then nothing is narrowed.
+    ``margin`` is None where none is stated for the metric, and then nothing is narrowed. ``shown``
+    has what the questions on each parameter show.
     """
 
     level: float
@@ -32,6 +48,12 @@ class Criteria:
     margin: float | None
     metric: Metric
     rng: np.random.Generator
+    shown: Mapping[str, Shown]
+
+    def shown_of(self, parameter: str) -> Shown:
+        """Return what is shown of a parameter: nothing of one that is not compared."""
+        unknown = Shown(False, words=f"{parameter_name(parameter)} is not compared")
+        return self.shown.get(parameter, unknown)
 
     def shared(self, number: int) -> Criteria:
         """Return the criteria of one of ``number`` cases that share a parameter's level."""
@@ -41,6 +63,29 @@ class Criteria:
     def needed(self) -> str:
         """Write the level: "needed: 0.0042"."""
         return f"needed: {self.level:.2g}"
+
+
+def shown_by(effect: Effect, alpha: float) -> Shown:
+    """Return what the verdicts on a parameter show: they are those of `matters` and `best_value`.
+
+    No decision has an answer of its own to these two questions.
+    """
+    name = parameter_name(effect.parameter)
+    if not effect.is_shown(alpha):
+        p_holm = effect.matters.p_holm
+        figure = "" if p_holm is None else f" ({p_text(p_holm)} over all questions)"
+        return Shown(False, words=f"{name} is not shown to matter, the others held equal{figure}")
+    found = effect.best.effect
+    levels = () if found is None else found.levels
+    shape = None if found is None else found.shape
+    may = [level for level in levels if level.may_be_best]
+    best: LevelEffect | None = may[0] if len(may) == 1 else None
+    if shape in ("rises", "falls"):
+        best = levels[-1 if shape == "rises" else 0]
+    elif effect.best.verdict == "supported":
+        best = max(levels, key=lambda level: level.mean)
+    value = None if best is None or isinstance(best.level, Span) else best.level
+    return Shown(True, value, shape, f"{name} is shown to matter, the others held equal")
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -23,6 +23,9 @@ from harness.sweeps.distributions import (
     Uniform,
 )
 
+KNOWN = (Constant, Uniform, LogUniform, LogInt, Choice, Given)
+"""The distributions that refine can decide on and write as Python."""
+
 MOST_OPTIONS = 12
 """The most whole numbers that become options of a parameter, at even ranks among all."""
 

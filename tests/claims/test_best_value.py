@@ -118,3 +118,20 @@ def test_a_dominating_parameter_does_not_hide_the_shape():
     found = runs(60, 7, effect, learning_rate=rates, optimizer=choice("a", "b"))
     assert judged(best_value("learning_rate"), found).effect.shape == "peak inside"
     check(judged(best_value("optimizer"), found))
+
+
+@pytest.mark.parametrize(
+    ("best", "said"),
+    [
+        (12, "12 is the best of those tried, at the upper edge: the best may lie beyond"),
+        (1, "1 is the best of those tried"),  # nothing lies below one layer
+    ],
+)
+def test_one_of_few_numbers_that_is_ahead_of_all_others_is_named(best, said):
+    """A step at the end is no rise over any stretch short of it."""
+    values = (4, 8, 12) if best == 12 else (1, 2, 3)
+    found = runs(60, 8, lambda c: 0.2 * (c["x"] == best), x=choice(*values))
+    verdict = judged(best_value("x"), found)
+    assert (verdict.verdict, verdict.answer) == ("inconclusive", said)
+    assert [one.level for one in verdict.effect.levels if one.may_be_best] == [best]
+    check(verdict)

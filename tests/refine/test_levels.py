@@ -1,9 +1,12 @@
 """Which values go and which stay, of choices and of parameters that were fixed."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from harness import Choice, Constant, Given, LogUniform, Pairs
+from harness import Choice, Constant, Evidence, Given, LogUniform, Pairs
+from harness.analysis.effects import find_effects
 from harness.refine import refine
 from tests.factories import make_arm, make_result
 from tests.refine.sweeps import refined, revision, runs_of, sweep_of
@@ -103,3 +106,79 @@ def test_what_the_pairs_have_shown(shift, action, after, pairs):
     assert (found.action, found.after, found.pairs) == (action, after, pairs)
     assert ("batch_size" in proposal.sweep.questions) == (pairs is not None)
     assert "against 4" in found.why
+
+
+# ---- what the questions on a parameter show ------------------------------------------------------
+
+
+def crossed_with_noise(other, seed=0):
+    """Runs in which a value is worse by its own means, and something else explains all of it."""
+    rng = np.random.default_rng(seed)
+    results = []
+    for index in range(60):
+        kind, rate = "ab"[index % 2], float(rng.uniform(0.0, 1.0))
+        delta = other(kind, rate) + rng.normal(0, 0.02)
+        config = {"kind": kind, "rate": rate}
+        results.append(make_result(id=f"t-{index}", config=config, delta=delta, curve=()))
+    return results
+
+
+def asked_of(results, answer):
+    """The verdicts of a report on these runs, each ``answer``-ed for one parameter."""
+    evidence = Evidence("t.csv", tuple(results))
+    found = find_effects(evidence, ("kind", "rate"))
+    for one in found:
+        yield from (answer(one.matters), answer(one.best))
+
+
+@pytest.mark.parametrize("shown", [True, False])
+def test_what_the_report_does_not_show_to_matter_is_kept(shown):
+    """Refine has no answer of its own: the report's decides whether a parameter matters."""
+    results = crossed_with_noise(lambda kind, rate: 0.3 * (kind == "a"))
+    rng = np.random.default_rng(0)
+
+    def answer(verdict):
+        of_kind = verdict.effect.asks == "matters" and verdict.effect.parameter == "kind"
+        return verdict if shown or not of_kind else replace(verdict, p_holm=0.21)
+
+    asked = tuple(asked_of(results, answer))
+    proposal = refine("t.csv", results, rng=rng, is_table=True, margin=0.02, asked=asked)
+    found = revision(proposal, "kind")
+    assert found.action == ("fix" if shown else "keep")
+    said = "but kind is not shown to matter, the others held equal (p = 0.21 over all questions)"
+    assert (said in found.why) != shown
+
+
+def test_only_a_value_that_is_named_as_the_best_is_left_alone():
+    results = crossed_with_noise(lambda kind, rate: 0.3 * (kind == "a"))
+
+    def answer(verdict):
+        if verdict.effect.asks != "best":
+            return verdict
+        may = tuple(replace(level, may_be_best=True) for level in verdict.effect.levels)
+        return replace(
+            verdict, verdict="inconclusive", effect=replace(verdict.effect, levels=may, shape=None)
+        )
+
+    asked = tuple(asked_of(results, answer))
+    rng = np.random.default_rng(0)
+    found = revision(
+        refine("t.csv", results, rng=rng, is_table=True, margin=0.02, asked=asked), "kind"
+    )
+    assert found.action == "keep"
+    assert "which is not named as the best, the other parameters held equal" in found.why
+
+
+def test_a_range_is_widened_only_where_its_shape_is_shown():
+    results = crossed_with_noise(lambda kind, rate: 0.4 * rate)
+
+    def shapeless(verdict):
+        return replace(verdict, effect=replace(verdict.effect, shape=None))
+
+    for answer, wider in ((lambda verdict: verdict, True), (shapeless, False)):
+        asked = tuple(asked_of(results, answer))
+        rng = np.random.default_rng(0)
+        proposal = refine("t.csv", results, rng=rng, is_table=True, margin=0.02, asked=asked)
+        found = revision(proposal, "rate")
+        assert (found.after.high > found.before.high) == wider
+        assert found.after.low > found.before.low

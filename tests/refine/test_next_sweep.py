@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from harness import Choice, Sweep
+from harness import Choice, Given, LogUniform, Sweep
 from harness.errors import UsageError
 from harness.records import Config
 from harness.refine import python, refine
@@ -185,3 +185,16 @@ def test_analyze_and_refine_agree_on_the_high_performers(declared, metric, count
     proposal = refine("t", results, rng=rng, sweep=declared, metric=metric, margin=0.02)
     why = revision(proposal, "kind").why
     assert f"all {count} high performers ({means}) have a, as 8 of 24 runs do" in why
+
+
+def test_the_questions_on_a_parameter_are_those_that_the_next_sweep_can_answer():
+    """Where each schedule has a warmup of its own, nothing tells the two apart."""
+    space = {
+        "learning_rate": LogUniform(1e-7, 2e-6),
+        "lr_schedule": Choice("a", "b"),
+        "warmup": Given("lr_schedule", a=Choice(10, 20), b=Choice(0, 5)),
+        "batch_size": 8,
+    }
+    asked = set(refined(sweep_of(space), lambda _: 0.0).sweep.questions)
+    assert {"matters_learning_rate", "matters_warmup", "best_warmup"} <= asked
+    assert not asked & {"best_learning_rate", "matters_lr_schedule", "matters_batch_size"}

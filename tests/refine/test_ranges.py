@@ -8,7 +8,7 @@ import pytest
 from harness import Choice, LogInt, LogUniform, Sweep, Uniform
 from harness.refine import refine
 from harness.refine.ranges import decide_range
-from harness.refine.sample import Criteria, sample_of
+from harness.refine.sample import Criteria, Shown, sample_of
 from harness.refine.source import literal
 from harness.verdicts import DELTA_PERF, Metric
 from tests.factories import make_result
@@ -102,7 +102,8 @@ def test_a_range_is_cut_only_where_the_fall_passes_the_level_of_all_tests(level,
     rng = np.random.default_rng(0)
     sweep = sweep_of({"learning_rate": LogUniform(1e-7, 2e-6)})
     results = runs_of(sweep, lambda c: -0.3 * (c["learning_rate"] > 6e-7), rng)
-    terms = Criteria(level, 0.05, 0.02, DELTA_PERF, rng)
+    known = {"learning_rate": Shown(True, shape="falls")}
+    terms = Criteria(level, 0.05, 0.02, DELTA_PERF, rng, known)
     sample = sample_of(results, DELTA_PERF)
     found = decide_range("learning_rate", LogUniform(1e-7, 2e-6), sample, terms)
     assert (found.after.high < 2e-6) == cut
