@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -13,6 +13,9 @@ from harness.plugin import xdist
 from harness.plugin.items import values
 from harness.plugin.state import STATE, State, shown
 from harness.records import MAIN
+
+if TYPE_CHECKING:
+    from harness.report.model import Report
 
 LETTERS = {
     "inconclusive": ("i", "INCONCLUSIVE", "yellow"),
@@ -94,9 +97,29 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
             for report, where in state.reports
         ]
     )
+    _add_to_junit(session.config, [report for report, _ in state.reports])
     pytest_unconfigure(session.config)
     if state.problems and session.exitstatus == pytest.ExitCode.OK:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def _add_to_junit(config: pytest.Config, reports: Sequence[Report]) -> None:
+    """Add the answer of each report to the properties of JUnit's suite.
+
+    pytest has written the file by now, without them: reports are made when all workers are done.
+    """
+    from _pytest.junitxml import xml_key
+
+    from harness.report.documents.summary import summary
+
+    junit = config.stash.get(xml_key, None)
+    if junit is None or not reports:
+        return
+    for report in reports:
+        for line in summary([report]):
+            name = line.label.casefold().replace(" ", "_")
+            junit.add_global_property(f"sweep.summary.{report.sweep}.{name}", line.text)
+    junit.pytest_sessionfinish()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

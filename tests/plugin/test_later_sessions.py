@@ -1,6 +1,9 @@
 """What a session makes of earlier ones, and what it keeps and reports at its end."""
 
 import re
+from xml.etree import ElementTree
+
+import pytest
 
 from tests.plugin.shared import BASE, report
 
@@ -114,6 +117,19 @@ def test_junit_carries_each_item_s_figures(sweeps):
     assert 'name="sweep.id" value="toy-success_above_half"' in xml
     assert 'name="sweep.question" value="success_above_half"' in xml
     assert xml.count('name="sweep.sweep" value="toy"') == 12  # 11 runs and a question
+
+
+@pytest.mark.parametrize(
+    "options", [(), pytest.param(("-n", "2"), marks=pytest.mark.slow)], ids=["alone", "xdist"]
+)
+def test_junit_s_suite_has_the_answer(sweeps, options):
+    sweeps.write()
+    sweeps.run("--sweep", "toy", "--junit-xml", "junit.xml", *options)
+    suite = ElementTree.parse(sweeps.path / "junit.xml").getroot()[0]
+    found = {one.get("name"): one.get("value") for one in suite.find("properties")}
+    assert found["sweep.summary.toy.answers"].startswith("supported success_above_half (")
+    assert len(suite.findall("testcase")) == 12
+    assert int(suite.get("tests")) == 12
 
 
 def test_a_changed_question_is_reported_as_post_hoc(sweeps):

@@ -273,7 +273,8 @@ def test_a_job_of_github_actions_has_a_summary_once(sweeps, monkeypatch, options
     sweeps.write()
     sweeps.run("--sweep", "toy", *options)
     text = file.read_text()
-    assert text.startswith("**toy: 1 supported**\n\n- **supported** success")
+    assert text.startswith("**toy: 1 supported**\n\n- **Answers**: supported success")
+    assert "\n- **supported** success" in text
     assert text.count("- Report: .sweep/reports/toy\n") == 1
     sweeps.run("--sweep", "toy", "--collect-only")
     assert file.read_text() == text

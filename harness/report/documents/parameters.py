@@ -33,7 +33,9 @@ def parameter_blocks(report: Report, digits: Digits) -> tuple[Block, ...]:
     """Return a row for each parameter, and pictures of those that matter."""
     matters = {v.effect.parameter: v for v in report.about_parameters("matters") if v.effect}
     best = {v.effect.parameter: v for v in report.about_parameters("best") if v.effect}
-    names = sorted(dict.fromkeys([*matters, *best]), key=lambda name: _strength(matters.get(name)))
+    lead = [v.effect.parameter for v in that_matter(report) if v.effect]
+    others = (name for name in dict.fromkeys([*matters, *best]) if name not in lead)
+    names = [*lead, *sorted(others, key=lambda name: _strength(matters.get(name)))]
     if not names:
         return ()
     blocks: list[Block] = [_table(names, matters, best, report)]
@@ -45,7 +47,7 @@ def parameter_blocks(report: Report, digits: Digits) -> tuple[Block, ...]:
 
 
 def _strength(verdict: Verdict | None) -> float:
-    """Return a key that sorts parameters, the one that is shown best first."""
+    """Return a key that sorts parameters that are not shown to matter, the closest first."""
     if verdict is None or verdict.p_value is None:
         return 2.0
     return verdict.p_value if verdict.verdict != "unanswerable" else 1.5

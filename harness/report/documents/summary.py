@@ -10,7 +10,6 @@ from harness.records import Span, Value
 from harness.report.blocks import SummaryLine
 from harness.report.model import Report
 from harness.text import (
-    Digits,
     first,
     listed,
     p_value,
@@ -19,6 +18,7 @@ from harness.text import (
     percent,
     percent_between,
     plural,
+    significant,
     verdict_numbers,
 )
 from harness.verdicts import Finding, ParameterEffect, Verdict
@@ -165,10 +165,9 @@ def _best(report: Report) -> str:
     if top.outcome.delta_perf is None:
         return ""
     value = top.outcome.delta_perf * (-1 if report.metric.minimised else 1)
-    written = Digits.of([value]).enough_for(value)
     return (
         "no value is shown to be better than another; the best run is "
-        f"{top.run.id} ({report.metric.given_name} {written.plain(value)})"
+        f"{top.run.id} ({report.metric.given_name} {significant(value, 4)})"
     )
 
 

@@ -97,7 +97,7 @@ def test_a_minimised_metric_is_told_in_the_users_own_numbers():
     )
     assert lines["Best"] == "lr 1e-4, better all the way down"
     nothing = lines_of(matters("lr", RATES, "inconclusive", 0.5), best("lr", RATES), metric=LOSS)
-    assert nothing["Best"].endswith("the best run is m7-11 (val_loss −0.6100)")
+    assert nothing["Best"].endswith("the best run is m7-11 (val_loss −0.61)")
 
 
 @pytest.mark.parametrize(
