@@ -23,7 +23,7 @@ from harness.records import (
     digest,
 )
 from harness.tables import notes, rows
-from harness.tables.budgets import at_equal_budgets
+from harness.tables.budgets import at_equal_budgets, at_one_step
 from harness.tables.columns import NOTHING, Columns, ReadOptions, find_roles, without_ignored
 from harness.tables.curves import read_curves
 from harness.tables.exporting import restored
@@ -137,6 +137,8 @@ def read_runs(path: Path, options: ReadOptions = NOTHING) -> Reading:
     )
     if columns.tracker is OURS:
         results = restored(table, kept, results)
+    early = {ids[row] for row in kept if states[row] == "pruned" and not options.every_budget}
+    results, of_step = at_one_step(results, judged_by, early, options.at)
     beware = [notes.against_the_name(judged_by)] if judged_by.against else []
     return Reading(
         name=path.stem,
@@ -158,6 +160,7 @@ def read_runs(path: Path, options: ReadOptions = NOTHING) -> Reading:
             *notes.arms_of(runs),
             *of_pairs,
             *of_curves,
+            *of_step,
         ),
         has_seed=has_seed,
         is_ours=columns.tracker is OURS,
