@@ -44,7 +44,7 @@ elsewhere they may be anything.
 IDS = ("run", "run_id", "id", "run_uuid", "trial_id")
 """Names of columns that identify a run; those of `NAMES` only where every row has its own."""
 
-NAMES = ("name", "run_name", "trial_name", "trial")
+NAMES = ("name", "run_name", "trial_name", "trial", "exp", "experiment", "commit")
 
 MOST_NAMED = 6
 """The most columns that a message names."""

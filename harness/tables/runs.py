@@ -11,7 +11,6 @@ from pathlib import Path
 from harness.errors import UsageError, nearest
 from harness.records import (
     MAIN,
-    TABLE,
     Conditions,
     Config,
     Evaluation,
@@ -44,7 +43,7 @@ CHANGED_BY = {"placebo": "learning_rate"}
 """Arms that do not have the name of the parameter they change → that parameter."""
 
 CONDITIONS = Conditions(
-    trainer=TABLE,
+    trainer="table",
     trainer_version="",
     backend="",
     precision="",
