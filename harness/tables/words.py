@@ -182,7 +182,8 @@ _REACHED = re.compile(
 )
 GIVEN = _words("""
     steps train_steps training_steps total_steps max_steps epochs num_epochs n_epochs max_epochs
-    num_train_epochs total_epochs train_epochs training_epochs total_timesteps max_iters train_iters
+    num_train_epochs total_epochs train_epochs training_epochs total_timesteps timesteps
+    num_timesteps max_iters train_iters
 """)
 """Names of budgets that are given to a run, and so belong to its configuration."""
 
