@@ -31,6 +31,10 @@ class UnclearTableError(UsageError):
         super().__init__(f"{said}: {flags}" if flags else said)
 
 
+class UnclearMetricError(UnclearTableError):
+    """A table does not tell by itself what its runs are judged by."""
+
+
 class BackendError(UsageError):
     """A training backend or device that was asked for is not on this machine."""
 

@@ -23,9 +23,6 @@ MAIN = "main"
 IMPORTED = "imported"
 """The backend of stored runs that were trained elsewhere; their keys begin with it."""
 
-TABLE = "table"
-"""The trainer of runs that were read from a table."""
-
 
 class Config(Mapping[str, Value]):
     """One point of a space: an immutable, hashable, picklable mapping of parameter to value."""

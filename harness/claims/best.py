@@ -119,11 +119,10 @@ class BestValue(ParameterClaim):
             answer = f"no best value: the same within ±{number(margin)} along the range"
         elif shape is not None and effect.p_matters is not None:
             answer = f"{answer} ({p_text(effect.p_matters)} that it matters)"
-        elif shape is None and verdict == "inconclusive" and beside.column.numbers is None:
+        elif verdict == "inconclusive" and beside.column.numbers is None and left.sum() == 1:
             # Few values leave the bracket test short windows. One may still be ahead of each other.
-            if left.sum() == 1:
-                answer = _best_of_few(beside, int(left.argmax()))
-                effect = replace(effect, levels=levels)
+            answer = _best_of_few(beside, int(left.argmax()))
+            effect = replace(effect, levels=levels)
         ways = f"rising {p_text(bracketed.p_rising)}, falling {p_text(bracketed.p_falling)}"
         need = self._need(bracketed, np.sort(values), evidence.alpha, shape)
         return replace(

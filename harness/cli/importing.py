@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.cli import common, stored, tables
-from harness.errors import StoreError, UsageError
+from harness.errors import StoreError, UnclearMetricError, UsageError
 from harness.records import Result
 from harness.sweeps.baseline import ENDINGS
 
@@ -71,11 +71,17 @@ def _of_table(options: argparse.Namespace) -> tuple[Merged, tuple[str, ...]]:
     from harness.store import Store
     from harness.store.merging import add_imported
     from harness.tables import read_runs
-    from harness.tables.importing import imported
+    from harness.tables.importing import NEEDED, imported
 
     # The store keeps runs of any steps, and whoever counts them compares those of equal ones.
     asked = replace(tables.read_options(options), every_budget=True)
-    reading = read_runs(Path(options.source), asked)
+    try:
+        reading = read_runs(Path(options.source), asked)
+    except UnclearMetricError as error:
+        raise UsageError(
+            f"{Path(options.source).name} has no column delta_perf, and {NEEDED}: name both ends "
+            "by --before and --after; sweep judge takes any metric"
+        ) from error
     results = imported(reading, options.sweep)
     with Store.open(common.store_url(options)) as store:
         return add_imported(store, results, replace=options.replace), reading.notes

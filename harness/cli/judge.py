@@ -130,7 +130,7 @@ def _against(
         return counts, ()
     if is_table(given):
         # The baseline may have none of the columns that the runs are grouped by.
-        alike = replace(asked, by=(), curves=None, may_lack=True, **_metric_of(reading))
+        alike = replace(asked, by=(), curves=None, at=None, may_lack=True, **_metric_of(reading))
         other = read_runs(Path(given), alike)
         if other.metric != reading.metric:
             raise UsageError(

@@ -7,7 +7,7 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.session.arguments import names
+from harness.session.arguments import at_least_one, names
 from harness.sweeps.baseline import ENDINGS
 
 if TYPE_CHECKING:
@@ -56,6 +56,13 @@ def add_table_options(parser: argparse.ArgumentParser) -> None:
         metavar="COL[,COL]",
         help="columns to leave out, as if the table did not have them",
     )
+    group.add_argument(
+        "--at",
+        type=at_least_one,
+        metavar="STEP",
+        help="judge each run by its learning curve at this step (default: its end; where runs were "
+        "stopped early, a later step that nearly all have)",
+    )
 
 
 def add_curves(parser: argparse.ArgumentParser) -> None:
@@ -82,12 +89,13 @@ def read_options(options: argparse.Namespace) -> ReadOptions:
         target=options.target,
         by=getattr(options, "by", None) or (),
         curves=getattr(options, "curves", None),
+        at=options.at,
     )
 
 
 def given(options: argparse.Namespace) -> str:
     """Return the first given option that says how to read a table; empty where none is."""
-    names_ = ("before", "after", "metric", "direction", "target", "params", "ignore")
+    names_ = ("before", "after", "metric", "direction", "target", "params", "ignore", "at")
     return next((f"--{name}" for name in names_ if getattr(options, name) is not None), "")
 
 

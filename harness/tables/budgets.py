@@ -5,13 +5,16 @@ The budget is chosen by how many configurations have it, never by their results.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from harness.records import Value, is_number
+from harness.errors import UsageError
+from harness.records import Outcome, Result, Value, finite, is_number
 from harness.tables import trackers, words
 from harness.tables.columns import Columns, ReadOptions
+from harness.tables.outcomes import OutcomeColumns
 from harness.tables.parameters import MEASURES
 from harness.tables.rows import counts
 from harness.tables.table import Table
@@ -221,3 +224,69 @@ def _adaptive(columns: Columns, states: Sequence[State]) -> str | None:
     if {"n_resources", "iter"} <= names or "tuner.bracket" in names:
         return "configurations were dropped by their results so far"
     return None
+
+
+def at_one_step(
+    results: Sequence[Result], judged_by: OutcomeColumns, early: Collection[str], wanted: int | None
+) -> tuple[tuple[Result, ...], tuple[str, ...]]:
+    """Return results as they were at one step of their learning curves, and notes on it.
+
+    ``early`` are the ids of runs that were stopped early. Where there are such, the step is the
+    largest that nearly all runs have, if it is half of the full one or more: earlier values say
+    little of the end. ``wanted`` is the step that the user gives instead. Without either the
+    results stay as they are.
+
+    Raises
+    ------
+    UsageError
+        Where no run has a point of its curve at the step ``wanted``.
+    """
+    runs = [r for r in results if r.outcome.status == "completed" or r.run.id in early]
+    having = Counter(p.step for r in runs for p in r.outcome.curve if p.step > 0)
+    if wanted is not None and wanted not in having:
+        there = f"most have step {having.most_common(1)[0][0]:,}" if having else "there are none"
+        raise UsageError(f"--at {wanted}: no run has that step in its learning curve; {there}")
+    full = max(having, default=0)
+    shared = [step for step, number in having.items() if number >= NEARLY_ALL * len(runs)]
+    step = wanted or max(shared, default=0)
+    is_stopped = any(r.run.id in early and r.outcome.curve for r in runs)
+    if not step or (wanted is None and (not is_stopped or step == full)):
+        return tuple(results), ()
+    if wanted is None and 2 * step < full:
+        return tuple(results), (
+            f"{having[step]:,} of {plural(len(runs), 'run')} have a value at step {step:,} of "
+            f"{full:,}: --at {step} compares them there, which says little of the end",
+        )
+    ends = [r for r in runs if r.outcome.delta_perf is not None and r.outcome.curve]
+    whole = [r for r in ends if r.outcome.curve[-1].step == full]
+    said = [
+        f"compared at step {step:,} of the learning curves, which {having[step]:,} of "
+        f"{plural(len(runs), 'run')} have"
+    ]
+    if whole and step != full:
+        best = max(whole, key=lambda result: result.outcome.delta_perf or 0.0)
+        shown = judged_by.sign * (best.outcome.delta_perf or 0.0) + judged_by.target
+        said.append(
+            f"beside it, at the full {full:,}: {plural(len(whole), 'run')}, the best {best.run.id} "
+            f"with {judged_by.value} {shown:.6g}"
+        )
+    ids = {result.run.id for result in runs}
+    return tuple(_at(step, r, judged_by) if r.run.id in ids else r for r in results), tuple(said)
+
+
+def _at(step: int, result: Result, judged_by: OutcomeColumns) -> Result:
+    """Return a run as it was at a step of its curve, as if it had ended there."""
+    curve = tuple(point for point in result.outcome.curve if point.step <= step)
+    run = replace(result.run, steps=step, declared_steps=step)
+    start: float | None = judged_by.sign * judged_by.target
+    if judged_by.metric.zero == "no change":
+        start = curve[0].perf if curve and curve[0].step == 0 else None
+    if not curve or curve[-1].step != step or start is None:
+        why = f"no value at step {step:,} of its learning curve"
+        return replace(result, run=run, outcome=Outcome("failed", error=why, curve=curve))
+    se = curve[-1].se if judged_by.metric.zero != "no change" else math.nan
+    outcome = Outcome(
+        "completed", delta_perf=curve[-1].perf - start, delta_perf_se=finite(se), curve=curve
+    )
+    gaps = tuple(gap for gap in result.gaps if gap.kind not in ("result", "error", "curve"))
+    return replace(result, run=run, outcome=outcome, gaps=gaps)

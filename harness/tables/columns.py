@@ -44,7 +44,7 @@ elsewhere they may be anything.
 IDS = ("run", "run_id", "id", "run_uuid", "trial_id")
 """Names of columns that identify a run; those of `NAMES` only where every row has its own."""
 
-NAMES = ("name", "run_name", "trial_name", "trial")
+NAMES = ("name", "run_name", "trial_name", "trial", "exp", "experiment", "commit")
 
 MOST_NAMED = 6
 """The most columns that a message names."""
@@ -57,8 +57,9 @@ class ReadOptions:
     ``params``, ``ignore``, ``before``, ``after``, ``metric`` and ``by`` are columns, with or
     without the prefix they have in the table. ``ignore`` are left out, and must be there unless
     ``may_lack`` says that the table may have fewer. A success passes ``target``, a value of the
-    metric. ``curves`` is a long table of ``run``, ``step``, ``perf`` and optionally ``se``. With
-    ``every_budget`` runs stay that were not trained as long as those that are compared.
+    metric. ``curves`` is a long table of ``run``, ``step``, ``perf`` and optionally ``se``;
+    ``at`` is a step of the curves to judge runs at. With ``every_budget`` runs stay that were not
+    trained as long as those that are compared.
     """
 
     params: tuple[str, ...] = ()
@@ -71,6 +72,7 @@ class ReadOptions:
     target: float | None = None
     by: tuple[str, ...] = ()
     curves: Path | None = None
+    at: int | None = None
     every_budget: bool = False
 
 

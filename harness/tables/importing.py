@@ -17,6 +17,9 @@ from harness.sweeps.sweep import NAME
 from harness.tables.runs import CONDITIONS, Reading
 from harness.tables.units import AS_ANY, is_score
 
+NEEDED = "stored runs are judged by ΔPerf, perf after training less before, where more is better"
+"""What a table must have to be imported."""
+
 _RUN = ("id", "arm", "pair", "seed", "steps")
 _OUTCOME = tuple(f.name for f in fields(Outcome) if f.name not in ("curve", "trace"))
 
@@ -34,9 +37,8 @@ def imported(reading: Reading, sweep: str | None) -> tuple[Result, ...]:
     """
     if reading.metric.zero != "no change" or reading.metric.minimised:
         raise UsageError(
-            f"{Path(reading.source).name} is judged by {reading.metric.name}, and stored runs by "
-            "ΔPerf, perf after training less before, where more is better: name its column by "
-            "--metric, or both ends by --before and --after; sweep judge takes any metric"
+            f"{Path(reading.source).name} is judged by {reading.metric.name}, and {NEEDED}: name "
+            "both ends by --before and --after; sweep judge takes any metric"
         )
     known = any(result.outcome.delta_perf is not None for result in reading.results)
     if known and not is_score(reading.metric, reading.results):

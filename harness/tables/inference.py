@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
-from harness.errors import UnclearTableError
+from harness.errors import UnclearMetricError
 from harness.tables import trackers, words
 from harness.tables.columns import MEASURED, Columns
 from harness.tables.naming import Name
@@ -65,7 +65,7 @@ def infer(table: Table, columns: Columns, given: Collection[str], way: Direction
 
     Raises
     ------
-    UnclearTableError
+    UnclearMetricError
         With the options to choose from.
     """
     found = _candidates(table, columns, given)
@@ -83,7 +83,7 @@ def infer(table: Table, columns: Columns, given: Collection[str], way: Direction
         one = whole[0]
         others = [other.raw for other in found if other is not one and other.rank[0] <= 1]
         return Guess(one.raw, way or one.direction or "max", tuple(others))
-    raise UnclearTableError(*_asked(table, columns, whole, found, way))
+    raise UnclearMetricError(*_asked(table, columns, whole, found, way))
 
 
 def _is_value(name: Name) -> bool:

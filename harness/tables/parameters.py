@@ -35,6 +35,9 @@ COUNTED = 8
 DIFFERING, ALIKE, BEYOND_CHANCE = 0.8, 0.8, 3.0
 """Most values differ; a rank correlation of this size, and this many SDs from none, is a copy's."""
 
+MOST_RANKED = 5_000
+"""The rows of a long table, evenly apart, that tell whether a column copies the metric."""
+
 MANY_ROWS = 10
 """In a table of this many rows, a column with another text in every row is a name of the run."""
 
@@ -176,6 +179,8 @@ def _listed(names: Mapping[str, Name], columns: Iterable[str]) -> str:
 
 
 def _is_copy(cells: Sequence[Value], metric: Sequence[Value]) -> bool:
+    every = max(1, len(cells) // MOST_RANKED)
+    cells, metric = cells[::every], metric[::every]
     pairs = [(x, y) for x, y in zip(cells, metric, strict=True) if is_number(x) and is_number(y)]
     both = np.array(pairs, dtype=np.float64).reshape(-1, 2)
     both = both[np.isfinite(both).all(axis=1)]

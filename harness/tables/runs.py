@@ -11,7 +11,6 @@ from pathlib import Path
 from harness.errors import UsageError, nearest
 from harness.records import (
     MAIN,
-    TABLE,
     Conditions,
     Config,
     Evaluation,
@@ -23,7 +22,7 @@ from harness.records import (
     digest,
 )
 from harness.tables import notes, rows
-from harness.tables.budgets import at_equal_budgets
+from harness.tables.budgets import at_equal_budgets, at_one_step
 from harness.tables.columns import NOTHING, Columns, ReadOptions, find_roles, without_ignored
 from harness.tables.curves import read_curves
 from harness.tables.exporting import restored
@@ -44,7 +43,7 @@ CHANGED_BY = {"placebo": "learning_rate"}
 """Arms that do not have the name of the parameter they change → that parameter."""
 
 CONDITIONS = Conditions(
-    trainer=TABLE,
+    trainer="table",
     trainer_version="",
     backend="",
     precision="",
@@ -137,6 +136,8 @@ def read_runs(path: Path, options: ReadOptions = NOTHING) -> Reading:
     )
     if columns.tracker is OURS:
         results = restored(table, kept, results)
+    early = {ids[row] for row in kept if states[row] == "pruned" and not options.every_budget}
+    results, of_step = at_one_step(results, judged_by, early, options.at)
     beware = [notes.against_the_name(judged_by)] if judged_by.against else []
     return Reading(
         name=path.stem,
@@ -158,6 +159,7 @@ def read_runs(path: Path, options: ReadOptions = NOTHING) -> Reading:
             *notes.arms_of(runs),
             *of_pairs,
             *of_curves,
+            *of_step,
         ),
         has_seed=has_seed,
         is_ours=columns.tracker is OURS,

@@ -8,6 +8,7 @@ overrules it.
 from __future__ import annotations
 
 import re
+from functools import cache
 from typing import Literal
 
 Sense = Literal["setting", "measurement", "progress", "index", "unknown"]
@@ -181,7 +182,8 @@ _REACHED = re.compile(
 )
 GIVEN = _words("""
     steps train_steps training_steps total_steps max_steps epochs num_epochs n_epochs max_epochs
-    num_train_epochs total_epochs train_epochs training_epochs total_timesteps max_iters train_iters
+    num_train_epochs total_epochs train_epochs training_epochs total_timesteps timesteps
+    num_timesteps max_iters train_iters
 """)
 """Names of budgets that are given to a run, and so belong to its configuration."""
 
@@ -253,6 +255,7 @@ _MIXED_CASE = tuple(
 """Words that change between small and capital letters, as a canonical name takes them apart."""
 
 
+@cache
 def tokens(canonical: str) -> tuple[str, ...]:
     """Return the words of a canonical name: ``("val", "loss")`` of ``val.loss``."""
     joined = re.sub(r"[._\s]+", "_", canonical)
@@ -261,6 +264,7 @@ def tokens(canonical: str) -> tuple[str, ...]:
     return tuple(filter(None, joined.split("_")))
 
 
+@cache
 def sense(canonical: str, bare: str = "") -> Sense:
     """Return what a name says of its column; ``bare`` is the name as it is written.
 

@@ -106,11 +106,13 @@ def test_nothing_is_kept_where_one_run_cannot_be(tmp_path):
 def test_columns_are_asked_for_and_given_as_judge_has_it(here, sweep):
     write_csv(here / "t.csv", [{"run": "a", "lr": 1e-7, "acc_0": 0.25, "acc_1": 0.5, "x": 3}])
     status, _, err = sweep("import t.csv --sweep old")
-    said, *commands = err.splitlines()
     assert status == 2
-    assert "'acc_0', 'acc_1' may each be what its runs are judged by" in said
-    assert commands[0] == "  sweep import t.csv --sweep old --metric acc_0 --direction max"
-    assert sweep("judge t.csv")[2].splitlines()[0] == said
+    assert "t.csv has no column delta_perf, and stored runs are judged by ΔPerf" in err
+    assert "name both ends by --before and --after" in err
+    assert sweep("judge t.csv")[2].splitlines()[1:] == [
+        "  sweep judge t.csv --metric acc_0 --direction max",
+        "  sweep judge t.csv --metric acc_1 --direction max",
+    ]
     sweep("import t.csv --sweep old --before acc_0 --after acc_1 --params lr")
     (result,) = stored("old")
     assert (result.outcome.perf_before, result.outcome.delta_perf) == (0.25, 0.25)
@@ -149,7 +151,10 @@ def test_a_tracker_s_export(here, sweep):
         ("runs.csv --sweep old.csv", "sweep name 'old.csv'"),
         ("run.csv --sweep old", "there is no file run.csv; did you mean 'runs.csv'?"),
         ("runs.csv --sweep old --metric bs --direction max", "judged by batch_size, and stored"),
-        ("runs.csv --sweep old --direction min", "judged by −ΔPerf, and stored runs by ΔPerf"),
+        (
+            "runs.csv --sweep old --direction min",
+            "judged by −ΔPerf, and stored runs are judged by ΔPerf",
+        ),
         ("runs.csv --sweep old --target 0.1 --metric delta_perf", "is judged by ΔPerf − 0.1"),
         (
             "notes.txt --sweep old",

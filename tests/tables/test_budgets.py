@@ -2,6 +2,7 @@
 
 import pytest
 
+from harness.errors import UsageError
 from harness.observations.repeats import merge
 from tests.tables.tables import configs, deltas, read, statuses
 
@@ -132,6 +133,67 @@ def test_a_sample_that_depended_on_earlier_results_is_known_where_the_table_says
     reading = read(csv, text, metric="value", direction="max")
     assert (reading.adaptive or "").startswith(why or "")
     assert (reading.adaptive is None) == (why is None)
+
+
+def stopped(csv, ends, **asked):
+    """Read ten runs whose curves end at ``ends``, all but those at 8 pruned."""
+    curves = csv.with_name("curves.csv")
+    points = [(f"r{i}", n, 0.01 * i + 0.1 * n) for i, end in enumerate(ends)
+              for n in (1, 2, 4, 6, 8) if n <= end]  # fmt: skip
+    curves.write_text(table("run,step,acc", points))
+    rows = [(f"r{i}", "finished" if end == 8 else "pruned", i + 1, 0.01 * i + 0.1 * end)
+            for i, end in enumerate(ends)]  # fmt: skip
+    return read(csv, table("run,status,lr,acc", rows), curves=curves, **asked)
+
+
+LATE, SOON = (8, 8, 6, 6, 6, 6, 6, 8, 6, 2), (8, 8, 6, 2, 2, 2, 2, 8, 2, 2)
+
+
+def test_runs_that_were_stopped_late_are_compared_where_nearly_all_have_a_point(csv):
+    reading = stopped(csv, LATE)
+    assert statuses(reading) == ["completed"] * 9 + ["failed"]
+    assert deltas(reading)[:9] == pytest.approx([0.6 + 0.01 * i for i in range(9)])
+    assert {result.run.steps for result in reading.results} == {6}
+    assert max(point.step for r in reading.results for point in r.outcome.curve) == 6
+    assert reading.results[9].outcome.error == "no value at step 6 of its learning curve"
+    assert "compared at step 6 of the learning curves, which 9 of 10 runs have" in reading.notes
+    assert "beside it, at the full 8: 3 runs, the best r7 with acc 0.87" in reading.notes
+    assert reading.adaptive is not None
+
+
+def test_runs_that_were_stopped_soon_are_compared_at_the_end_unless_one_says_where(csv):
+    reading = stopped(csv, SOON)
+    assert statuses(reading).count("completed") == 3
+    (said,) = [line for line in reading.notes if "--at" in line]
+    assert said == (
+        "10 of 10 runs have a value at step 2 of 8: --at 2 compares them there, which says little "
+        "of the end"
+    )
+    there = stopped(csv, SOON, at=2)
+    assert deltas(there) == pytest.approx([0.2 + 0.01 * i for i in range(10)])
+    assert there.metric == reading.metric
+    with pytest.raises(UsageError, match=r"--at 3: no run has that step.*most have step 1"):
+        stopped(csv, SOON, at=3)
+
+
+def test_a_loss_at_a_step_keeps_its_sign_and_a_change_needs_its_start(csv):
+    curves = csv.with_name("curves.csv")
+    curves.write_text("run,step,loss,se\na,0,0.9,\na,4,0.5,0.1\na,8,0.3,\nb,4,0.6,0.1\n")
+    text = "run,lr,loss,delta_perf\na,1,0.3,0.1\nb,2,0.4,0.2\n"
+    reading = read(csv, text, metric="loss", curves=curves, at=4, target=0.75)
+    assert deltas(reading) == pytest.approx([0.25, 0.15])
+    assert [r.outcome.delta_perf_se for r in reading.results] == [0.1, 0.1]
+    curves.write_text("run,step,perf\na,0,0.2\na,4,0.5\nb,4,0.6\n")
+    change = read(csv, text, curves=curves, at=4)
+    assert deltas(change)[0] == pytest.approx(0.3)
+    assert statuses(change) == ["completed", "failed"]
+
+
+def test_runs_that_were_not_stopped_stay_at_their_ends(csv):
+    curves = csv.with_name("curves.csv")
+    curves.write_text("run,step,acc\na,4,0.5\na,8,0.7\nb,4,0.6\n")
+    reading = read(csv, "run,lr,acc\na,1,0.7\nb,2,0.6\n", curves=curves)
+    assert deltas(reading) == [0.7, 0.6]
 
 
 def test_statuses_and_budgets_together(csv):
