@@ -30,30 +30,37 @@ def table(tmp_path):
     return path
 
 
-def frames():
-    """Return the same runs as every kind of frame that is installed."""
-    found = {"records": RUNS, "columns": {name: [run[name] for run in RUNS] for name in RUNS[0]}}
-    for library, make in (
-        ("pandas", lambda module: module.DataFrame(RUNS)),
-        ("polars", lambda module: module.DataFrame(RUNS)),
-        ("lazy", None),
-        ("pyarrow", lambda module: module.Table.from_pylist(RUNS)),
-    ):
-        try:
-            module = __import__("polars" if library == "lazy" else library)
-        except ModuleNotFoundError:
-            continue
-        found[library] = make(module) if make else module.DataFrame(RUNS).lazy()
-    return found
+def as_frame(kind):
+    """Return the same runs as a frame of a library, or as plain values."""
+    if kind == "pandas":
+        import pandas
+
+        return pandas.DataFrame(RUNS)
+    if kind == "polars":
+        import polars
+
+        return polars.DataFrame(RUNS)
+    if kind == "lazy":
+        return as_frame("polars").lazy()
+    if kind == "pyarrow":
+        import pyarrow
+
+        return pyarrow.Table.from_pylist(RUNS)
+    columns = {name: [run[name] for run in RUNS] for name in RUNS[0]}
+    return columns if kind == "columns" else RUNS
 
 
-FRAMES = frames()
+# The environment that runs the slow tests has the libraries.
+LIBRARIES = [pytest.param(one, marks=pytest.mark.slow) for one in ("pandas", "polars", "lazy")]
 
 
-@pytest.mark.parametrize("kind", FRAMES)
+@pytest.mark.parametrize(
+    "kind",
+    ["records", "columns", "pyarrow", *LIBRARIES, pytest.param("lazy", marks=pytest.mark.slow)],
+)
 def test_every_frame_says_what_the_file_says(table, kind):
     of_file = harness.judge(table, **ASKED)
-    judged = harness.judge(FRAMES[kind], **ASKED)
+    judged = harness.judge(as_frame(kind), **ASKED)
     answers = [(one["id"], one["verdict"], one["p_value"]) for one in judged.data["questions"]]
     of_file_ = [(one["id"], one["verdict"], one["p_value"]) for one in of_file.data["questions"]]
     assert answers == of_file_
@@ -75,12 +82,12 @@ def test_it_says_what_the_command_says(table, capsys):
     assert of(str(judged)) == of(printed)
 
 
-@pytest.mark.parametrize("library", ["pandas", "polars"])
+@pytest.mark.parametrize("library", LIBRARIES[:2])
 def test_what_is_handed_back_is_of_the_same_library(library):
-    module = pytest.importorskip(library)
-    judged = harness.judge(module.DataFrame(RUNS), **ASKED)
+    frame = as_frame(library)
+    judged = harness.judge(frame, **ASKED)
     for found in (judged.runs, judged.questions, judged.audit):
-        assert isinstance(found, module.DataFrame)
+        assert isinstance(found, type(frame))
     assert {"id", "config.learning_rate", "config.size", "delta_perf"} <= set(judged.runs.columns)
     assert list(judged.runs["id"]) == [run["run"] for run in RUNS]
     assert {"id", "verdict", "answer", "p_holm"} <= set(judged.questions.columns)
@@ -116,11 +123,12 @@ def test_its_text_is_what_print_writes():
     assert "frame: 6 rows" in str(judged)
 
 
-def test_groups_each_have_a_report(tmp_path):
+def test_groups_each_have_a_report(tmp_path, monkeypatch):
+    monkeypatch.setattr("harness.notebook._is_there", lambda library: False)
     judged = harness.judge(RUNS, **ASKED, by="flag")
     assert [dict(by) for by, _ in judged.reports] == [{"flag": False}, {"flag": True}]
     assert len(judged.data["groups"]) == 2
-    assert set(judged.runs["flag"]) == {False, True}
+    assert {run["flag"] for run in judged.runs} == {False, True}
     assert "Groups side by side" in str(judged)
     judged.write(tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {"flag=False", "flag=True"}
@@ -140,8 +148,10 @@ def test_a_baseline_and_curves_may_be_frames_too():
     assert harness.judge(published, baseline="6/19").data["baseline"] == "6/19"
 
 
+@pytest.mark.slow
 def test_a_missing_value_of_pandas_is_a_blank():
-    pandas = pytest.importorskip("pandas")
+    import pandas
+
     frame = pandas.DataFrame(RUNS).assign(
         opt=["a", None, "b", float("nan"), "a", "b"], day=pandas.Timestamp("2025-01-01")
     )
@@ -173,8 +183,25 @@ def test_what_cannot_be_judged_is_a_usage_error(source, asked, message):
         harness.judge(source, **asked)
 
 
+@pytest.mark.slow
+@pytest.mark.slow
+def test_cells_that_hold_dictionaries_are_opened():
+    import pandas
+
+    frame = pandas.DataFrame(
+        {
+            "name": ["a", "b", "c"],
+            "config": [{"lr": n, "model": {"depth": 2}} for n in range(3)],
+            "summary": [{"val_acc": n / 9} for n in range(3)],
+        }
+    )
+    judged = harness.judge(frame, **ASKED)
+    assert judged.data["parameters"] == ["learning_rate", "model.depth"]
+
+
 def test_two_columns_of_one_name():
-    pandas = pytest.importorskip("pandas")
+    import pandas
+
     frame = pandas.DataFrame([[1, 2]], columns=["a", "a"])
     with pytest.raises(harness.UsageError, match="two columns of one name"):
         harness.judge(frame)
@@ -183,8 +210,10 @@ def test_two_columns_of_one_name():
         harness.judge(frame)
 
 
+@pytest.mark.slow
 def test_columns_whose_names_are_numbers():
-    pandas = pytest.importorskip("pandas")
+    import pandas
+
     frame = pandas.DataFrame(RUNS).rename(columns={"size": 7})
     names = harness.judge(frame, **ASKED).data["runs"][0]["config"].keys()
     assert "7" in names

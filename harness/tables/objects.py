@@ -240,8 +240,8 @@ def _parsed_object(content: Content) -> dict[str, Any] | None:
 
 def _is_small(content: Content) -> bool:
     """Check that an object is not too large to be read at once; one of several is none."""
-    first_line = content.data.lstrip().partition(b"\n")[0].rstrip()
-    several = len(first_line) > 1 and first_line.endswith(b"}")
+    first_line, _, rest = content.data.strip().partition(b"\n")
+    several = rest and first_line.rstrip().endswith(b"}")
     if not several and len(content.data) > LARGEST_OBJECT:
         raise UsageError(
             f"{content.path.name} is one object of {len(content.data) / 2**20:,.0f} MiB: write "

@@ -27,7 +27,8 @@ def text(separator=",", mark="."):
 
 
 def excel(path):
-    openpyxl = pytest.importorskip("openpyxl")
+    import openpyxl
+
     book = openpyxl.Workbook()
     book.active.append(list(ROWS[0]))
     for row in ROWS:

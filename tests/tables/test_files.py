@@ -119,7 +119,8 @@ def test_a_comment_may_be_the_header(tmp_path):
 
 @pytest.fixture
 def book(tmp_path):
-    openpyxl = pytest.importorskip("openpyxl")
+    import openpyxl
+
     made = openpyxl.Workbook()
     made.active.title = "Notes"
     runs = made.create_sheet("Runs")

@@ -67,14 +67,41 @@ def test_an_object_of_another_shape(tmp_path, found):
         read_table(write(tmp_path / "t.json", json.dumps(found)))
 
 
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ('[{"lr": 1},\n{"lr": 2},\n]', "line 3: not JSON (a comma before the end)"),
+        ('[{"lr": 1}\n{"lr": 2}]', "line 2: not JSON (Expecting ',' delimiter)"),
+        ('[{"lr": 1},\n{"lr": 2}', "line 2: not JSON"),
+        ('[{"lr": 1}]\n[]', "line 1: not JSON (Extra data)"),
+    ],
+)
+def test_a_list_that_is_broken(tmp_path, text, says):
+    with pytest.raises(UsageError) as caught:
+        read_table(write(tmp_path / "t.json", text))
+    assert says in str(caught.value)
+
+
+def test_a_large_object_is_refused_and_large_lists_are_not(tmp_path, monkeypatch):
+    monkeypatch.setattr("harness.tables.objects.LARGEST_OBJECT", 100)
+    rows = [{"lr": n, "acc": n / 9} for n in range(9)]
+    with pytest.raises(UsageError, match="one object of 0 MiB: write one object for each run"):
+        read_table(write(tmp_path / "t.json", json.dumps({"runs": rows})))
+    assert len(read_table(write(tmp_path / "t.json", json.dumps(rows)))) == 9
+    lines = "".join(json.dumps(row) + "\n" for row in rows)
+    assert len(read_table(write(tmp_path / "t.json", lines))) == 9
+
+
 def test_one_run_is_a_table_of_one_row(tmp_path):
     run = {"config": {"lr": 1}, "summary": {"acc": 0.5}}
     table = read_table(write(tmp_path / "t.json", json.dumps(run, indent=1)))
     assert dict(table.columns) == {"config.lr": [1], "summary.acc": [0.5]}
 
 
+@pytest.mark.slow
 def test_what_pandas_writes(tmp_path):
-    pandas = pytest.importorskip("pandas")
+    import pandas
+
     frame = pandas.DataFrame(COLUMNS)
     for orient in ("records", "columns", "index", "split", "table"):
         frame.to_json(tmp_path / "t.json", orient=orient)
