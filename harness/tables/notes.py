@@ -119,9 +119,11 @@ def unknown_words(columns: Columns, unknown: Sequence[str]) -> list[str]:
     return [f"{column} {said}: no word for how a run ended, counted as completed"]
 
 
-def conventions(table: Table, used: Iterable[str]) -> list[str]:
+def conventions(table: Table, outcome: Iterable[str], columns: Columns) -> list[str]:
     """Return lines on the columns whose numbers are not written as Python writes them."""
     by_note: dict[str, list[str]] = defaultdict(list)
+    counted = [raw for role, raw in columns.roles.items() if role in ("seed", "steps")]
+    used = [*outcome, *columns.parameters.values(), *columns.by.values(), *counted]
     for column in dict.fromkeys(used):
         if note := table.convention(column).note:
             by_note[note].append(column)

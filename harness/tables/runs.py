@@ -108,8 +108,7 @@ def read_runs(source: Source, options: ReadOptions = NOTHING) -> Reading:
     columns = find_roles(table, options)
     judged_by = choose(table, columns, options)
     columns = find_parameters(table, columns, options, judged_by.columns)
-    used = [*judged_by.columns, *columns.parameters.values(), *columns.by.values()]
-    for column in used:
+    for column in (*judged_by.columns, *columns.parameters.values(), *columns.by.values()):
         table.check(column)
     aside = {**({"--ignore": ignored} if ignored else {}), **table.aside}
     columns = replace(columns, ignored={**aside, **columns.ignored})
@@ -161,7 +160,7 @@ def read_runs(source: Source, options: ReadOptions = NOTHING) -> Reading:
         notes=(
             *notes.read_as(table, columns, judged_by),
             *table.notes,
-            *notes.conventions(table, used),
+            *notes.conventions(table, judged_by.columns, columns),
             *(finding.message for finding in beware),
             *left_out,
             *notes.not_completed(table, columns, was, kept),

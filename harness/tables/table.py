@@ -86,18 +86,16 @@ class Table:
         """Return how the numbers of a column are written."""
         if name not in self._conventions:
             cells = {cell for cell in self.columns[name] if isinstance(cell, str)}
-            texts = [text for text in map(str.strip, cells) if text.lower() not in _NO_NUMBERS]
+            texts = {text for text in map(str.strip, cells) if text.lower() not in _NO_NUMBERS}
             # Plain numbers with a point are thousands only in a file that has decimal commas.
-            if all(map(_NUMBER.fullmatch, map(str.lower, texts))):
-                doubtful = any("." in text for text in texts) and self._elsewhere(name)[0]
+            plain = all(map(_NUMBER.fullmatch, map(str.lower, texts)))
+            if plain and not (any("." in text for text in texts) and self._elsewhere(name)[0]):
+                self._conventions[name] = PLAIN
             else:
-                doubtful = True
-                known = set(texts)
                 order = dict.fromkeys(str(cell).strip() for cell in self.columns[name])
-                texts = [text for text in order if text in known]
-            self._conventions[name] = (
-                decide(texts, lambda: self._elsewhere(name), self.separator) if doubtful else PLAIN
-            )
+                inside = [text for text in order if text in texts]
+                found = decide(inside, lambda: self._elsewhere(name), self.separator)
+                self._conventions[name] = found
         return self._conventions[name]
 
     def _elsewhere(self, name: str) -> tuple[bool, bool]:

@@ -141,6 +141,17 @@ def test_a_parameter_in_doubt_is_refused_with_its_line(tmp_path, asked):
         read(tmp_path / "t.csv", text, **asked)
 
 
+def test_points_in_a_file_of_decimal_commas_may_be_thousands(tmp_path):
+    text = "lr;tokens;delta_perf\n0,1;1.000;0,5\n0,2;2.000;0,4\n"
+    with pytest.raises(UsageError, match=r"line 2: '1.000' in column 'tokens': it may be 1.000 or"):
+        read(tmp_path / "t.csv", text)
+
+
+def test_a_count_of_steps_is_read_so_too(tmp_path):
+    reading = read(tmp_path / "t.csv", 'steps,delta_perf\n"1,000",0.1\n"2,000",0.2\n')
+    assert "steps: commas between thousands" in reading.notes
+
+
 def test_a_metric_in_doubt_is_refused_with_its_line(tmp_path):
     text = 'lr,acc\n1,0.5\n2,"0,6"\n'
     with pytest.raises(UsageError, match=r"line 3: '0,6' in column 'acc': another cell is '0.5'"):
