@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         success_rate,
     )
     from harness.errors import HarnessError, SweepError, UsageError
+    from harness.notebook import judge
     from harness.records import (
         Config,
         Evaluation,
@@ -85,6 +86,7 @@ _HOMES = {
         "Run",
         "StepTrace",
     ),
+    "harness.notebook": ("judge",),
     "harness.sweeps.distributions": (
         "Choice",
         "Constant",
@@ -151,6 +153,7 @@ __all__ = [
     "best_value",
     "claims",
     "configs",
+    "judge",
     "lower_tail",
     "matters",
     "mean_gain",

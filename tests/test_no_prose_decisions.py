@@ -28,8 +28,7 @@ ALLOWED = {
     ("cli/__init__.py", "argument[:len(flag) + 1] == f'{flag}='"): "reads an option, --flag=value",
     ("cli/doctor.py", "line.replace(f' {word} ', f' \\x1b[{code}m{word}\\x1b[0m ', 1)"): "paints",
     ("cli/importing.py", "'://' in source"): "tells an address from a file",
-    ("cli/importing.py", "options.source.lower().endswith(ENDINGS)"): "the ending of a file",
-    ("cli/judge.py", "re.sub('[^A-Za-z0-9_.=,+-]', '_', ','.join(parts))"): "names a folder",
+    ("cli/importing.py", "'://' in file"): "tells an address from a file",
     ("cli/judge.py", "text.partition('=')"): "reads an option, COL=VALUE",
     ("cli/runs.py", "r.run.id.startswith(r.run.sweep)"): "the id of a run begins with its sweep",
     ("judging/reference.py", "field.replace('_', ' ')"): "writes the name of a field",
@@ -50,6 +49,10 @@ ALLOWED = {
     ("report/renderers/html.py", "str(word).replace(' ', '-')"): "names a class of the style sheet",
     ("report/renderers/layout.py", "'\\n' in text"): "lays out lines",
     ("report/renderers/pictures.py", "row[c] in ' ┈'"): "a place of a drawing that is free",
+    ("report/renderers/html.py", "re.sub('(?m)^( *)(:root|body)(?= )', '\\\\1&', STYLE)"): (
+        "nests a style sheet"
+    ),
+    ("report/renderers/write.py", "re.sub('[^A-Za-z0-9_.=,+-]', '_', parts)"): "names a folder",
     ("report/renderers/terminal.py", "line.startswith(word)"): "paints",
 }
 

@@ -27,8 +27,8 @@ OURS = {"test", "dev"}
 
 def libraries(extra):
     """Return the names of what an extra installs by itself, apart from other extras."""
-    names = {re.split(r"[<>=\[]", one)[0] for one in EXTRAS[extra]}
-    return names - {PROJECT["name"]}
+    names = {re.split(r"[<>=\[]", one)[0].replace("-", "_") for one in EXTRAS[extra]}
+    return names - {PROJECT["name"].replace("-", "_")}
 
 
 def included(extra):

@@ -47,6 +47,7 @@ SURFACE = [
     "best_value",
     "claims",
     "configs",
+    "judge",
     "lower_tail",
     "matters",
     "mean_gain",

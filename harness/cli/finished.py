@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.cli import common, tables
@@ -52,8 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "name",
         metavar="NAME",
-        help="a sweep whose runs are stored, or a table of finished runs: CSV, TSV, JSON lines, "
-        "JSON or Parquet",
+        help=f"a sweep whose runs are stored, or a table of finished runs: {tables.READ}",
     )
     tables.add_table_options(parser)
     common.add_selection(parser)
@@ -97,7 +95,7 @@ def finished(options: argparse.Namespace, declared: Declared | None = None) -> F
 def _of_table(options: argparse.Namespace) -> Finished:
     from harness.tables import read_runs
 
-    read = read_runs(Path(options.name), tables.read_options(options))
+    read = read_runs(options.name, tables.read_options(options))
     arms = by_arm(read.results)
     evidence = Evidence(read.name, arms.pop(MAIN, ()), arms, metric=read.metric)
     return Finished(evidence, notes=read.notes, reading=read)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from harness.cli import common, stored, tables
 from harness.errors import StoreError, UnclearMetricError, UsageError
 from harness.records import Result
-from harness.sweeps.baseline import ENDINGS
+from harness.sweeps.baseline import STDIN, has_ending
 
 if TYPE_CHECKING:
     from harness.store.merging import Merged
@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "source",
         metavar="TABLE",
-        help="a table of finished runs: CSV, TSV, JSON lines, JSON or Parquet; or another store",
+        help=f"a table of finished runs: {tables.READ}; or another store of sweeps",
     )
     parser.add_argument(
         "--sweep",
@@ -44,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Keep the runs that the options name, and print which they are and how a table was read."""
-    if options.source.lower().endswith(ENDINGS):
+    if _is_table(options.source):
         merged, notes = _of_table(options)
     else:
         merged, notes = _of_store(options)
@@ -67,6 +67,16 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
+def _is_table(source: str) -> bool:
+    """Return whether a source is a table or a tracker's store, not a store of sweeps."""
+    from harness.tables.files import divided
+    from harness.tables.stores import kind_of
+
+    file, _ = divided(source)
+    address = "://" in file  # of a store of sweeps, as PostgreSQL's
+    return file == STDIN or has_ending(file) or (not address and kind_of(file) is not None)
+
+
 def _of_table(options: argparse.Namespace) -> tuple[Merged, tuple[str, ...]]:
     from harness.store import Store
     from harness.store.merging import add_imported
@@ -76,7 +86,7 @@ def _of_table(options: argparse.Namespace) -> tuple[Merged, tuple[str, ...]]:
     # The store keeps runs of any steps, and whoever counts them compares those of equal ones.
     asked = replace(tables.read_options(options), every_budget=True)
     try:
-        reading = read_runs(Path(options.source), asked)
+        reading = read_runs(options.source, asked)
     except UnclearMetricError as error:
         raise UsageError(
             f"{Path(options.source).name} has no column delta_perf, and {NEEDED}: name both ends "

@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "name",
         metavar="NAME",
-        help="a sweep whose runs are stored, or a table of finished runs",
+        help=f"a sweep whose runs are stored, or a table of finished runs: {tables.READ}",
     )
     parser.add_argument(
         "--name",

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import argparse
 import math
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.session.arguments import at_least_one, names
-from harness.sweeps.baseline import ENDINGS
+from harness.sweeps.baseline import ENDINGS, PACKED
 
 if TYPE_CHECKING:
     from harness.tables import ReadOptions
 
+
+READ = (
+    f"{', '.join(ENDINGS)}, compressed or not ({', '.join(PACKED)}); - for standard input; a "
+    "tracker's store: Optuna's database, journal or address, MLflow's mlruns or database, a "
+    "results folder of Ray Tune, a folder of W&B; NAME#PART for a sheet, a study, an experiment"
+)
+"""What is read as a table, for the help of the verbs."""
 
 NAMES = f"a table's name ends in {', '.join(ENDINGS)}"
 """Tells a table from a sweep in messages."""
@@ -70,7 +76,6 @@ def add_curves(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--curves",
         metavar="TABLE",
-        type=Path,
         help="learning curves: a table with the columns run, step, perf and optionally se",
     )
 

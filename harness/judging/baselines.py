@@ -52,7 +52,7 @@ def named(
     if (counts := counted(given)) is not None:
         return counts
     if is_table(given):
-        return of_table(Path(given), sweeps)
+        return of_table(given, sweeps)
     if given in set(judged):
         raise UsageError(
             f"baseline {given!r} is the sweep itself; name another, a table or published"
@@ -72,15 +72,16 @@ def named(
     return given
 
 
-def of_table(path: Path, sweeps: Mapping[str, Sweep]) -> Baseline:
-    """Return the main runs of the table at ``path``, repeats of a configuration as their mean.
+def of_table(given: str, sweeps: Mapping[str, Sweep]) -> Baseline:
+    """Return the main runs of the table ``given``, repeats of a configuration as their mean.
 
     Its name is the file's: without the ending, unless a sweep has that name.
     """
     from harness.tables import ReadOptions, read_runs
 
+    path = Path(given)
     try:
-        reading = read_runs(path, ReadOptions(every_budget=True))
+        reading = read_runs(given, ReadOptions(every_budget=True))
         if reading.metric.zero != "no change":
             raise UnclearTableError(
                 f"{path.name} has no column delta_perf, as stored runs have, and its runs would be "
@@ -97,7 +98,7 @@ def of_table(path: Path, sweeps: Mapping[str, Sweep]) -> Baseline:
             f"{path.name} has no main run that finished with a ΔPerf: there is nothing to compare "
             "with"
         )
-    return _of_runs(path.name if path.stem in sweeps else path.stem, main, reading.notes)
+    return _of_runs(path.name if reading.name in sweeps else reading.name, main, reading.notes)
 
 
 def of_imported(name: str, main: Sequence[Result]) -> Baseline:

@@ -40,7 +40,7 @@ def settings(config: pytest.Config) -> Settings:
     folder = get("--sweep-report")
     baseline = get("--sweep-baseline")
     if baseline and is_table(baseline) and counted(baseline) is None:
-        baseline = str(here / baseline)
+        baseline = baseline if "://" in baseline else str(here / baseline)
     workers, device = _placed(config)
     return Settings(
         root=config.rootpath,

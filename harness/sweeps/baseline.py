@@ -7,13 +7,47 @@ import re
 from harness.errors import UsageError
 from harness.verdicts import Counts
 
-ENDINGS = (".csv", ".tsv", ".jsonl", ".json", ".parquet")
+ENDINGS = (
+    ".csv",
+    ".tsv",
+    ".jsonl",
+    ".ndjson",
+    ".json",
+    ".parquet",
+    ".xlsx",
+    ".xls",
+    ".ods",
+)
 """The endings of the name of a table of finished runs."""
+
+PACKED = (".gz", ".bz2", ".xz", ".zst", ".zip")
+"""The endings that may follow, of a file that is compressed."""
+
+STORES = (".db", ".sqlite", ".sqlite3", ".wandb", ".log")
+"""The endings of trackers' databases and logs."""
+
+FOLDERS = ("mlruns", "wandb", "ray_results")
+"""The names that trackers give the folders of their stores."""
+
+STDIN = "-"
+"""The name of standard input."""
 
 
 def is_table(name: str) -> bool:
-    """Return whether ``name`` looks like the path of a table, not like the name of a sweep."""
-    return name.lower().endswith(ENDINGS) or "/" in name or "\\" in name
+    """Return whether ``name`` looks like the path of a table, not like the name of a sweep.
+
+    A part of it may be named after ``#``, and it may be a tracker's store: ``mlruns#my sweep``.
+    """
+    file = name.partition("#")[0]
+    is_store = file.endswith(STORES) or file in FOLDERS
+    return has_ending(file) or is_store or name == STDIN or "/" in name or "\\" in name
+
+
+def has_ending(name: str) -> bool:
+    """Return whether a name ends as that of a table does, compressed or not."""
+    name = name.lower()
+    inner = name.rpartition(".")[0] if name.endswith(PACKED) else name
+    return inner.endswith(ENDINGS) or name.endswith(".zip")
 
 
 PUBLISHED = Counts(

@@ -15,7 +15,7 @@ from pathlib import Path
 from harness.errors import SweepError, nearest
 from harness.protocols import Claim
 from harness.records import MAIN, Config, Outcome, Run, Value, digest
-from harness.sweeps.baseline import ENDINGS
+from harness.sweeps.baseline import has_ending
 from harness.sweeps.checks import check_quotes, count, declared, number, plain_each, shown, text
 from harness.sweeps.sampling import FIXED_SIZE, SAMPLERS, unit_points
 from harness.sweeps.space import Space
@@ -295,7 +295,7 @@ class Sweep:
             raise SweepError(
                 f"baseline is {shown(self.baseline)}; expected the name of a sweep, or Counts"
             )
-        elif self.baseline is not None and self.baseline.lower().endswith(ENDINGS):
+        elif self.baseline is not None and has_ending(self.baseline):
             raise SweepError(
                 f"baseline {self.baseline!r} is a table; declare a sweep or Counts, and give a "
                 f"table when it is run: --sweep-baseline {self.baseline}"

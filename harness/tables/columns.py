@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from harness.errors import UnclearTableError, UsageError, nearest
 from harness.records import Value, is_number
@@ -57,9 +56,9 @@ class ReadOptions:
     ``params``, ``ignore``, ``before``, ``after``, ``metric`` and ``by`` are columns, with or
     without the prefix they have in the table. ``ignore`` are left out, and must be there unless
     ``may_lack`` says that the table may have fewer. A success passes ``target``, a value of the
-    metric. ``curves`` is a long table of ``run``, ``step``, ``perf`` and optionally ``se``;
-    ``at`` is a step of the curves to judge runs at. With ``every_budget`` runs stay that were not
-    trained as long as those that are compared.
+    metric. ``curves`` is the source of a long table of ``run``, ``step``, ``perf`` and optionally
+    ``se``; ``at`` is a step of the curves to judge runs at. With ``every_budget`` runs stay that
+    were not trained as long as those that are compared.
     """
 
     params: tuple[str, ...] = ()
@@ -71,7 +70,7 @@ class ReadOptions:
     direction: Literal["max", "min"] | None = None
     target: float | None = None
     by: tuple[str, ...] = ()
-    curves: Path | None = None
+    curves: Any = None
     at: int | None = None
     every_budget: bool = False
 
@@ -95,6 +94,17 @@ class Columns:
     parameters: Mapping[str, str] = field(default_factory=dict)
     by: Mapping[str, str] = field(default_factory=dict)
     ignored: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+def as_stored(table: Table, options: ReadOptions) -> ReadOptions:
+    """Return the options with the metric and the direction that a tracker's store has."""
+    if not table.directions or options.before or options.after:
+        return options
+    if options.metric is None and len(table.directions) == 1:
+        options = replace(options, metric=next(iter(table.directions)))
+    if options.direction is None and options.metric in table.directions:
+        return replace(options, direction=table.directions[str(options.metric)])
+    return options
 
 
 def resolve(table: Table, names: Mapping[str, Name], wanted: str, prefer: Collection[Kind]) -> str:
@@ -149,7 +159,7 @@ def without_ignored(table: Table, options: ReadOptions) -> tuple[Table, tuple[st
         if wanted in left_out or parsed([wanted])[wanted].canonical in gone:
             raise UsageError(f"--ignore leaves {wanted!r} out, which another option names")
     kept = {name: cells for name, cells in table.columns.items() if name not in left_out}
-    return replace(table, columns=kept, _values={}), tuple(dict.fromkeys(left_out))
+    return table.replaced(columns=kept), tuple(dict.fromkeys(left_out))
 
 
 def find_roles(table: Table, options: ReadOptions) -> Columns:

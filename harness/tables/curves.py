@@ -5,15 +5,14 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 from harness.errors import UsageError
 from harness.records import Evaluation
 from harness.tables import rows
 from harness.tables.naming import Name, parsed
-from harness.tables.reading import read_table
-from harness.tables.table import Table, identity
-from harness.text import first
+from harness.tables.reading import Source, read_table
+from harness.tables.table import History, Table, identity
+from harness.text import first, plural
 
 _RUN = ("run", "run_id", "id", "trial_id", "number", "name")
 _STEP = ("step", "_step", "steps", "global_step", "iteration", "training_iteration", "epoch")
@@ -21,7 +20,7 @@ _SE = ("se", "stderr", "sem")
 
 
 def read_curves(
-    path: Path, ids: Sequence[str], measure: str, sign: int
+    source: Source, ids: Sequence[str], measure: str, sign: int
 ) -> tuple[dict[str, tuple[Evaluation, ...]], str]:
     """Return run id → learning curve in the order of its steps, and a note on what was read.
 
@@ -34,7 +33,7 @@ def read_curves(
     UsageError
         Where a column is missing, a run is unknown, or a run has two points at a step.
     """
-    table = read_table(path)
+    table = read_table(source)
     names = parsed(table.columns)
     run = _column(table, names, "run", _RUN)
     step = _column(table, names, "step", _STEP)
@@ -65,10 +64,31 @@ def read_curves(
     curves = {id_: tuple(found[at] for at in sorted(found)) for id_, found in points.items()}
     without = sum(math.isnan(point.perf) for curve in curves.values() for point in curve)
     number = len(table) - without
-    note = f"curves: {number} points of {perf} over {step}, of {len(curves)} runs, from {path.name}"
+    file = table.path.name
+    note = f"curves: {number} points of {perf} over {step}, of {len(curves)} runs, from {file}"
     if without:
         note += f"; {without} without a number"
     return curves, note
+
+
+def stored_curves(
+    history: History, metric: str, sign: int
+) -> tuple[dict[str, tuple[Evaluation, ...]], list[str]]:
+    """Return what a tracker's store has of the metric along training, as learning curves.
+
+    Beside run id → curve there is a note, if there are any. What is no finite number is NaN, as in
+    `read_curves`.
+    """
+    curves = {
+        run: tuple(
+            Evaluation(step, at, math.nan, at)
+            for step, number in points
+            for at in (sign * number if math.isfinite(number) else math.nan,)
+        )
+        for run, points in history.items()
+    }
+    number, of = sum(map(len, curves.values())), plural(len(curves), "run")
+    return curves, [f"curves: {plural(number, 'point')} of {metric}, of {of}"] if curves else []
 
 
 def _column(table: Table, names: Mapping[str, Name], what: str, called: tuple[str, ...]) -> str:

@@ -18,11 +18,14 @@ from pathlib import Path
 from harness.errors import UsageError, nearest
 from harness.records import IMPORTED, MAIN, Result, Status, Value, digest
 from harness.tables import rows
-from harness.tables.reading import FORMATS
+from harness.tables.files import FORMATS
 from harness.tables.table import Table
 
 CONFIG = "config."
 """The prefix of a parameter's column."""
+
+WRITTEN = {ending: format_ for ending, format_ in FORMATS.items() if format_ != "Excel"}
+"""The ending of a file that is written → its format."""
 
 OWN: dict[str, Status] = {"crashed": "crashed", "interrupted": "interrupted"}
 
@@ -178,10 +181,10 @@ def check_target(path: Path, *, force: bool) -> None:
         Where its ending is not a table's, its folder does not exist, or the file exists and
         ``force`` does not replace it.
     """
-    if path.suffix.lower() not in FORMATS:
+    if path.suffix.lower() not in WRITTEN:
         raise UsageError(
             f"{path.name} cannot be written as a table: its name must end in "
-            f"{', '.join(FORMATS)}{nearest(path.suffix, FORMATS)}"
+            f"{', '.join(WRITTEN)}{nearest(path.suffix, WRITTEN)}"
         )
     if not path.parent.is_dir():
         raise UsageError(f"there is no folder {path.parent} to write {path.name} into: make it")
@@ -204,7 +207,7 @@ def write_tables(tables: Mapping[Path, Mapping[str, Sequence[Value]]]) -> None:
     beside = {path: path.with_name(f".{path.name}.{os.getpid()}.part") for path in tables}
     try:
         for path, columns in tables.items():
-            _write(beside[path], columns, FORMATS[path.suffix.lower()])
+            _write(beside[path], columns, WRITTEN[path.suffix.lower()])
         for path, part in beside.items():
             part.replace(path)
     except OSError as error:
@@ -218,7 +221,7 @@ def write_tables(tables: Mapping[Path, Mapping[str, Sequence[Value]]]) -> None:
 
 
 def text_of(columns: Mapping[str, Sequence[Value]], format_: str) -> str:
-    """Return a table as the text of a file; ``format_`` is any of `FORMATS` but Parquet."""
+    """Return a table as the text of a file; ``format_`` is any of `WRITTEN` but Parquet."""
     if format_ in ("CSV", "TSV"):
         text = io.StringIO()
         writer = csv.writer(text, delimiter="," if format_ == "CSV" else "\t", lineterminator="\n")
@@ -236,7 +239,7 @@ def text_of(columns: Mapping[str, Sequence[Value]], format_: str) -> str:
 
 def _write(path: Path, columns: Mapping[str, Sequence[Value]], format_: str) -> None:
     if format_ == "Parquet":
-        from harness.tables.parquet import write_parquet
+        from harness.tables.binary import write_parquet
 
         write_parquet(path, columns)
     else:

@@ -146,7 +146,7 @@ def _asked(
         choices = [
             _choice(raw, each)
             for raw, by_name in {one.raw: one.direction for one in (*likeliest, *found)}.items()
-            for each in _ways(way or by_name)
+            for each in _ways(way or table.directions.get(raw) or by_name)
         ]
         said = f"{file}: {names} {verb} what its runs are judged by; choose"
         return said, choices[:MOST_COMMANDS]

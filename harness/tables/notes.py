@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
 
 from harness.records import MAIN, Run
 from harness.tables.columns import Columns
@@ -22,7 +22,7 @@ def read_as(table: Table, columns: Columns, judged_by: OutcomeColumns) -> list[s
     """Return lines on how each column was used, and on those that were ignored."""
     rows = plural(len(table), "row")
     about = f"{table.path.name}: {rows} of {len(table.columns)} columns, {table.format}"
-    if columns.tracker is not None:
+    if columns.tracker is not None and table.history is None:
         about += f"; an export of {columns.tracker.name} ({columns.tracker.known_by})"
     parameters = ", ".join(_named(name, raw) for name, raw in columns.parameters.items())
     lines = [about, *judged_by.notes, f"parameters: {parameters or 'none'}"]
@@ -117,3 +117,14 @@ def unknown_words(columns: Columns, unknown: Sequence[str]) -> list[str]:
     column = columns.roles.get("status")
     said = first(map(repr, unknown), MOST_NAMED)
     return [f"{column} {said}: no word for how a run ended, counted as completed"]
+
+
+def conventions(table: Table, outcome: Iterable[str], columns: Columns) -> list[str]:
+    """Return lines on the columns whose numbers are not written as Python writes them."""
+    by_note: dict[str, list[str]] = defaultdict(list)
+    counted = [raw for role, raw in columns.roles.items() if role in ("seed", "steps")]
+    used = [*outcome, *columns.parameters.values(), *columns.by.values(), *counted]
+    for column in dict.fromkeys(used):
+        if note := table.convention(column).note:
+            by_note[note].append(column)
+    return [f"{first(columns, MOST_NAMED)}: {note}" for note, columns in by_note.items()]

@@ -195,6 +195,7 @@ def _is_copy(cells: Sequence[Value], metric: Sequence[Value]) -> bool:
 
 def _why_not_by_cells(table: Table, name: Name, tracker: Tracker | None) -> str | None:
     """Return why the cells of a column are no parameter's; None where they may be."""
+    table.check(name.raw)
     found = [item for item in table.values(name.raw) if item is not None]
     texts = [item for item in found if isinstance(item, str)]
     if not found:

@@ -1,166 +1,182 @@
-"""Read a file of runs as a table of cells: CSV, TSV, JSON, JSON lines, or Parquet."""
+"""Read what holds runs as a table of cells: a file, a tracker's store, or a data frame."""
 
 from __future__ import annotations
 
-import ast
 import csv
-import json
+import io
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
-from harness.errors import UsageError, nearest
+from harness.errors import UsageError
 from harness.records import is_number
+from harness.tables import files, table
+from harness.tables.files import Content
+from harness.tables.frames import NAME, from_frame
+from harness.tables.objects import read_json
+from harness.tables.stores import kind_of, read_store, without_parents
 from harness.tables.table import Table, check_size, value
-from harness.text import first, listed, plural
+from harness.text import first, plural
 
-FORMATS = {
-    ".csv": "CSV",
-    ".tsv": "TSV",
-    ".jsonl": "JSON lines",
-    ".json": "JSON",
-    ".parquet": "Parquet",
-}
-"""The ending of a file's name → its format."""
+Source = Any
+"""What a table is read from: a path or a name as `read_table` takes it, or a data frame."""
 
-LARGEST = 256 * 2**20
-"""The largest file that is read, in bytes: about two million runs with a dozen columns."""
-
-NESTS = ("config", "summary", "params", "hparams", "hyperparameters", "metrics", "user_attrs")
-"""Columns that may hold a dictionary of a run's settings or results, as those of W&B's API do."""
-
-_WORD = re.compile(r"(?<=[:\[, ])\s*(-?inf|nan)\s*(?=[,}\]])")
-
-_SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
-
-_DEEPEST = 20
+_SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 
 
-def read_table(path: Path) -> Table:
-    """Read the table in the file at ``path``, whose ending says its format.
+def path_of(source: Source) -> Path:
+    """Return the path of a source, or what stands for one."""
+    return Path(source) if isinstance(source, str | Path) else NAME
+
+
+def read_table(source: Source) -> Table:
+    """Read the table that ``source`` names or is.
+
+    It is a path whose ending says its format, ``-`` for standard input, ``FILE#PART`` for a part
+    of it (a sheet, a study, an experiment), a tracker's folder, database or address, or a data
+    frame.
 
     Raises
     ------
     UsageError
         Where there is no such file, or it is not a table with at least one row.
     """
-    format_ = _checked(path)
-    try:
-        if format_ == "Parquet":
-            from harness.tables.parquet import read_parquet
+    named = isinstance(source, str | Path)
+    found = _named(str(source)) if named else from_frame(source)
+    if not len(found):
+        raise UsageError(f"{found.path.name} has a header and no rows: there is no run to read")
+    return without_parents(found)
 
-            table = read_parquet(path)
-        elif format_ in ("JSON", "JSON lines"):
-            table = read_json(path, format_)
+
+def _named(name: str) -> Table:
+    file, part = files.divided(name)
+    if (kind := kind_of(file)) is not None:
+        return read_store(file, kind, part)
+    content = files.read_content(file, part)
+    try:
+        if content.format == "Parquet":
+            from harness.tables.binary import read_parquet
+
+            found = read_parquet(content)
+        elif content.format == "Excel":
+            found = read_excel(content)
+        elif content.format in ("JSON", "JSON lines"):
+            found = read_json(content)
         else:
-            table = read_delimited(path, format_)
+            found = read_delimited(content)
     except UnicodeDecodeError as error:
-        raise UsageError(_undecodable(path)) from error
-    except OSError as error:
-        raise UsageError(f"{path} cannot be read: {error.strerror or error}") from error
-    if not len(table):
-        raise UsageError(f"{path.name} has a header and no rows: there is no run to read")
-    return table
-
-
-def _checked(path: Path) -> str:
-    """Check that a file can be read as a table, and return its format."""
-    if not path.exists():
-        beside = [
-            file.name
-            for file in path.parent.glob("*")
-            if file.suffix.lower() in FORMATS and file.is_file()
-        ]
-        raise UsageError(f"there is no file {path}{nearest(path.name, beside)}")
-    if path.is_dir():
-        raise UsageError(f"{path} is a folder; give one file ending in {_endings()}")
-    ending = path.suffix.lower()
-    if ending not in FORMATS:
-        packed = ending in (".gz", ".zip", ".bz2", ".xz", ".zst")
-        advice = "unpack it first" if packed else f"a table's name ends in {_endings()}"
-        raise UsageError(f"{path.name} cannot be read as a table: {advice}")
-    size = path.stat().st_size
-    if size > LARGEST:
-        raise UsageError(
-            f"{path.name} has {size / 2**20:,.0f} MiB, more than the {LARGEST // 2**20} MiB that "
-            "are read: keep one row a run, and only the columns with ids, parameters and outcomes"
-        )
-    if not size:
-        raise UsageError(f"{path.name} is empty: expected a header and a row for each run")
-    if ending != ".parquet":
-        with path.open("rb") as file:
-            head = file.read(4096)
-        if head[:2] in (b"\xff\xfe", b"\xfe\xff"):
-            raise UsageError(f"{path.name} is text in UTF-16: save it as UTF-8")
-        if b"\0" in head:
-            raise UsageError(f"{path.name} holds binary data, not {FORMATS[ending]}")
-    return FORMATS[ending]
-
-
-def _undecodable(path: Path) -> str:
-    data = path.read_bytes()
-    try:
-        data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        return f"{path.name}, line {line}: not UTF-8 text; save the table as UTF-8"
-    return f"{path.name} is not UTF-8 text; save the table as UTF-8"
-
-
-def _endings() -> str:
-    return listed(FORMATS, "or")
+        raise UsageError(files.undecodable(content)) from error
+    if content.part and content.format in ("CSV", "TSV", "Parquet"):
+        raise UsageError(f"{content.path.name} has no parts, such as #{content.part}: leave it out")
+    packed = f", unpacked from {content.packed}" if content.packed else ""
+    return found.replaced(format=found.format + packed)
 
 
 # ---- separated values ----------------------------------------------------------------------------
 
 
-def read_delimited(path: Path, format_: str) -> Table:
-    """Read a file of separated values; ``format_`` is "CSV" or "TSV"."""
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        separator = _separator(next((line for line in file if line.strip()), ""), format_)
-        file.seek(0)
-        places, rows = _rows(path, file, separator)
+def read_delimited(content: Content) -> Table:
+    """Read a file of separated values, in UTF-8."""
+    path, format_ = content.path, str(content.format)
+    usual = {"CSV": ",", "TSV": "\t"}[format_]
+    separator = _separator(_header_line(content.data), usual)
+    comments: list[int] = []
+    places, rows = _rows(content, separator, comments)
     if not rows:
         raise UsageError(f"{path.name} has only blank lines: expected a header and rows")
-    names, unnamed = _header(path, rows.pop(0), separator)
-    check_size(path, len(rows), len(names))
-    columns = zip(*rows, strict=True) if rows else iter([()] * len(names))
-    named = {name: column for name, column in zip(names, columns, strict=True) if name}
-    if separator != {"CSV": ",", "TSV": "\t"}[format_]:
+    notes = (_on_comments(comments),) if comments else ()
+    if separator != usual:
         format_ += f" with {_SEPARATORS[separator]}"
-    return Table(path, format_, named, places[1:], unnamed=unnamed)
+    return _table(path, format_, places, rows, separator=separator, notes=notes)
 
 
-def _rows(path: Path, file: TextIO, separator: str) -> tuple[list[int], list[list[str]]]:
-    """Return the rows that are not blank, the header first, and the line each begins on."""
-    reader = csv.reader(file, delimiter=separator, strict=True)
+def read_excel(content: Content) -> Table:
+    """Read a sheet of an Excel file, whose first row with a cell names the columns."""
+    from harness.tables.binary import read_sheet
+
+    places, rows, notes = read_sheet(content)
+    if not rows:
+        raise UsageError(f"{content.path.name} has only blank rows: expected a header and rows")
+    return _table(content.path, "Excel", places, rows, unit="row", notes=notes)
+
+
+def _table(
+    path: Path,
+    format_: str,
+    places: Sequence[int],
+    rows: Sequence[Sequence[object]],
+    **more: Any,  # noqa: ANN401 (the fields of a table)
+) -> Table:
+    """Return the table of ``rows``, the header first, and the place each begins at."""
+    names, unnamed = _header(path, [str(cell) for cell in rows[0]], more.get("separator", ", "))
+    check_size(path, len(rows) - 1, len(names))
+    columns = zip(*rows[1:], strict=True) if len(rows) > 1 else iter([()] * len(names))
+    named = {name: column for name, column in zip(names, columns, strict=True) if name}
+    return Table(path, format_, named, places[1:], unnamed=unnamed, **more)
+
+
+def _rows(
+    content: Content, separator: str, comments: list[int]
+) -> tuple[list[int], list[list[str]]]:
+    """Return the rows that are not blank, the header first, and the line each begins on.
+
+    The lines of ``comments``, which begin with ``#`` and are no rows, are added to them.
+    """
+    path = content.path
+    text = io.TextIOWrapper(io.BytesIO(content.data), encoding="utf-8-sig", newline="")
+    reader = csv.reader(text, delimiter=separator, strict=True)
     places: list[int] = []
     rows: list[list[str]] = []
-    ended = 0
+    before: list[str] = []
+    ended = beyond = most = 0
     try:
         for row in reader:
             begins, ended = ended + 1, reader.line_num
             if not any(cell and not cell.isspace() for cell in row):
                 continue
+            if row[0][:1] == "#" and (not rows or len(row) != len(rows[0])):
+                comments.append(begins)
+                before = before if rows else row
+                continue
+            if not rows and before and _is_header(before, row):
+                places.append(comments.pop())
+                rows.append([before[0].lstrip("# "), *before[1:]])
+                most = table.MOST_CELLS // len(row) + 1
             if rows and len(row) != len(rows[0]):
                 raise UsageError(
                     f"{path.name}, line {begins}: {plural(len(row), 'cell')}, but the header "
                     f"names {plural(len(rows[0]), 'column')}; every row needs as many"
                 )
-            places.append(begins)
-            rows.append(row)
+            if not rows:
+                most = table.MOST_CELLS // len(row) + 1
+            if len(rows) <= most:
+                places.append(begins)
+                rows.append(row)
+            else:
+                beyond += 1
     except csv.Error as error:
         raise UsageError(_unreadable(path, reader.line_num, error)) from error
+    if beyond:
+        check_size(path, len(rows) - 1 + beyond, len(rows[0]))
     return places, rows
+
+
+def _is_header(comment: Sequence[str], row: Sequence[str]) -> bool:
+    """Return whether a comment names the columns: it has as many cells as a row of numbers."""
+    return len(comment) == len(row) > 1 and any(is_number(value(cell)) for cell in row)
+
+
+def _on_comments(lines: Sequence[int]) -> str:
+    which = first(map(str, lines), 5)
+    return f"comments, left out: line{'s' if len(lines) > 1 else ''} {which}"
 
 
 def _header(path: Path, header: list[str], separator: str) -> tuple[list[str], int]:
     """Return the names of the columns, empty where one has none, and how many have none."""
     names = [name.strip() for name in header]
-    names = ["" if re.fullmatch(r"Unnamed: \d+", name) else name for name in names]
+    names = ["" if re.fullmatch(r"Unnamed: \d+(\.\d+)?", name) else name for name in names]
     if all(is_number(value(name)) for name in names):
         raise UsageError(
             f"{path.name} begins with numbers ({separator.join(names[:3])}, …): the first line "
@@ -175,9 +191,19 @@ def _header(path: Path, header: list[str], separator: str) -> tuple[list[str], i
     return names, names.count("")
 
 
-def _separator(header: str, format_: str) -> str:
+def _header_line(data: bytes) -> str:
+    """Return the first line with text that is no comment, or else the last that is one."""
+    found = ""
+    for line in io.BytesIO(data):
+        if line.strip(b"\xef\xbb\xbf \t\r\n"):
+            found = line.decode("utf-8", "replace")
+            if found.lstrip("\ufeff")[:1] != "#":
+                break
+    return found
+
+
+def _separator(header: str, usual: str) -> str:
     """Return the separator: the usual one, unless the header has only another."""
-    usual = "\t" if format_ == "TSV" else ","
     others = [other for other in _SEPARATORS if other != usual and other in header]
     return others[0] if usual not in header and others else usual
 
@@ -194,142 +220,3 @@ def _unreadable(path: Path, line: int, error: csv.Error) -> str:
 
 def _columns(names: Sequence[str]) -> str:
     return f"column{'s' if len(names) > 1 else ''} {first(map(repr, names), 5)}"
-
-
-# ---- JSON ----------------------------------------------------------------------------------------
-
-
-def read_json(path: Path, format_: str) -> Table:
-    """Read a file of JSON objects; a column that an object does not have is blank."""
-    text = path.read_text(encoding="utf-8-sig")
-    items: Iterable[tuple[int, Any]]
-    if text.lstrip()[:1] == "[":
-        items, format_, unit = enumerate(_items(path, text), 1), "JSON", "item"
-    else:
-        items, unit = _lines(path, text), "line"
-    found = [(place, _object(path, unit, place, item)) for place, item in items]
-    if not found:
-        raise UsageError(f"{path.name} holds no objects: expected one for each run")
-    if len(found) == 1 and _is_by_column(found[0][1]):
-        raise UsageError(
-            f"{path.name} is one object of objects: expected one for each run, as pandas writes "
-            "with to_json(orient='records', lines=True)"
-        )
-    places = [place for place, _ in found]
-    rows = [_flat(path, unit, place, row) for place, row in found]
-    names = list(dict.fromkeys(name for row in rows for name in row))
-    check_size(path, len(rows), len(names))
-    columns = {name: [row.get(name) for row in rows] for name in names if name.strip()}
-    return Table(path, format_, columns, places, unit)
-
-
-def _is_by_column(row: dict[str, Any]) -> bool:
-    """Return whether an object is a whole table: an object of index → cell for each column."""
-    return bool(row) and all(
-        isinstance(column, dict) and column and all(key.isdigit() for key in column)
-        for column in row.values()
-    )
-
-
-def _items(path: Path, text: str) -> list[Any]:
-    try:
-        items: list[Any] = json.loads(text)
-    except json.JSONDecodeError as error:
-        message = f"{path.name}, line {error.lineno}: not JSON ({error.msg})"
-        raise UsageError(message) from error
-    except (RecursionError, ValueError) as error:
-        raise UsageError(f"{path.name} is not JSON that can be read ({error})") from error
-    return items
-
-
-def _lines(path: Path, text: str) -> Iterator[tuple[int, Any]]:
-    for place, line in enumerate(text.split("\n"), 1):
-        if not line.strip():
-            continue
-        try:
-            item = json.loads(line)
-        except (RecursionError, ValueError) as error:
-            reason = error.msg if isinstance(error, json.JSONDecodeError) else error
-            raise UsageError(
-                f"{path.name}, line {place}: not JSON ({reason}); expected one object a line, or "
-                "one list of objects"
-            ) from error
-        yield place, item
-
-
-def _object(path: Path, unit: str, place: int, item: object) -> dict[str, Any]:
-    if not isinstance(item, dict):
-        raise UsageError(
-            f"{path.name}, {unit} {place}: {_short(item)} is not an object of column → value"
-        )
-    return item
-
-
-def _flat(path: Path, unit: str, place: int, row: dict[str, Any]) -> dict[str, object]:
-    """Return a row with nested objects as columns of their own, named with dots."""
-    flat: dict[str, object] = {}
-    for name, item in flattened(row):
-        if name in flat:
-            raise UsageError(f"{path.name}, {unit} {place}: column {name!r} is there twice")
-        flat[name] = item
-    return flat
-
-
-def flattened(row: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, object]]:
-    """Yield the cells of nested objects by their dotted names; a list becomes text."""
-    for key, item in row.items():
-        name = f"{prefix}{key}"
-        if isinstance(item, dict) and name.count(".") < _DEEPEST:
-            yield from flattened(item, f"{name}.")
-        elif isinstance(item, dict | list):
-            yield name, json.dumps(item, default=str)
-        else:
-            yield name, item
-
-
-def _short(item: object) -> str:
-    text = json.dumps(item, default=str)
-    return text if len(text) <= 40 else f"{text[:37]}…"
-
-
-# ---- cells that hold dictionaries ----------------------------------------------------------------
-
-
-def opened(table: Table) -> Table:
-    """Open columns of dictionaries, such as ``config``, into columns like ``config.lr``.
-
-    A column of anything else stays as it is, and so does one whose keys are columns already.
-    """
-    columns: dict[str, Sequence[object]] = {}
-    for name, cells in table.columns.items():
-        inside = _inside(cells) if name in NESTS else None
-        rows = [dict(flattened(row, f"{name}.")) for row in inside or ()]
-        keys = dict.fromkeys(key for row in rows for key in row)
-        if inside is None or keys.keys() & table.columns.keys():
-            columns[name] = cells
-        else:
-            columns |= {key: [row.get(key) for row in rows] for key in keys}
-    return replace(table, columns=columns)
-
-
-def _inside(cells: Iterable[object]) -> list[dict[str, Any]] | None:
-    """Return the dictionaries [rows] that cells hold; None where any holds something else."""
-    found: list[dict[str, Any]] = []
-    for cell in cells:
-        text = str(cell or "{}").strip() or "{}"
-        if not text.startswith("{") or (row := _dictionary(text)) is None:
-            return None
-        found.append(row)
-    return found if any(found) else None
-
-
-def _dictionary(text: str) -> dict[str, Any] | None:
-    """Return a dictionary that is written as JSON or as Python; None where it is neither."""
-    try:
-        row = json.loads(text)
-    except (ValueError, RecursionError):
-        try:
-            row = ast.literal_eval(_WORD.sub(r"'\1'", text))
-        except (ValueError, SyntaxError, RecursionError, MemoryError, TypeError):
-            return None
-    return {str(key): item for key, item in row.items()} if isinstance(row, dict) else None

@@ -25,7 +25,7 @@ def ids(table: Table, column: str | None, rows: Iterable[int]) -> list[str]:
     """
     if column is None:
         width = len(str(len(table)))
-        return [f"{table.path.stem}-{row:0{width}d}" for row in range(1, len(table) + 1)]
+        return [f"{table.stem}-{row:0{width}d}" for row in range(1, len(table) + 1)]
     found = [identity(cell) for cell in table.columns[column]]
     first: dict[str, int] = {}
     for row in rows:
@@ -138,6 +138,7 @@ def numbers(table: Table, column: str, rows: Iterable[int]) -> dict[int, float |
         elif is_number(item):
             found[row] = _float(item)
         else:
+            table.check(column)
             hint = _decimal_hint(item)
             raise UsageError(
                 f"{table.where(row)}: {item!r} in column {column!r} is no number{hint}"

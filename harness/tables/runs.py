@@ -6,7 +6,6 @@ import math
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 from harness.errors import UsageError, nearest
 from harness.records import (
@@ -23,13 +22,21 @@ from harness.records import (
 )
 from harness.tables import notes, rows
 from harness.tables.budgets import at_equal_budgets, at_one_step
-from harness.tables.columns import NOTHING, Columns, ReadOptions, find_roles, without_ignored
-from harness.tables.curves import read_curves
+from harness.tables.columns import (
+    NOTHING,
+    Columns,
+    ReadOptions,
+    as_stored,
+    find_roles,
+    without_ignored,
+)
+from harness.tables.curves import read_curves, stored_curves
 from harness.tables.exporting import restored
 from harness.tables.gaps import check_groups, gaps_of, notes_on, unclear
+from harness.tables.objects import opened
 from harness.tables.outcomes import OutcomeColumns, choose, outcomes
 from harness.tables.parameters import find_parameters
-from harness.tables.reading import opened, read_table
+from harness.tables.reading import Source, path_of, read_table
 from harness.tables.table import Table, levels
 from harness.tables.trackers import OURS, State
 from harness.tables.units import check_curves, check_scores
@@ -86,8 +93,8 @@ class Reading:
     findings: tuple[Finding, ...] = ()
 
 
-def read_runs(path: Path, options: ReadOptions = NOTHING) -> Reading:
-    """Read the runs in the table at ``path``.
+def read_runs(source: Source, options: ReadOptions = NOTHING) -> Reading:
+    """Read the runs in the table that ``source`` names or is, see `read_table`.
 
     Raises
     ------
@@ -95,12 +102,15 @@ def read_runs(path: Path, options: ReadOptions = NOTHING) -> Reading:
         Where the file is not a table, a cell does not fit its column, or the table alone does not
         tell what a column is.
     """
-    table, ignored = without_ignored(opened(read_table(path)), options)
+    table, ignored = without_ignored(opened(read_table(source)), options)
+    options = as_stored(table, options)
     columns = find_roles(table, options)
     judged_by = choose(table, columns, options)
     columns = find_parameters(table, columns, options, judged_by.columns)
-    if ignored:
-        columns = replace(columns, ignored={"--ignore": ignored, **columns.ignored})
+    for column in (*judged_by.columns, *columns.parameters.values(), *columns.by.values()):
+        table.check(column)
+    aside = {**({"--ignore": ignored} if ignored else {}), **table.aside}
+    columns = replace(columns, ignored={**aside, **columns.ignored})
     states, unknown = rows.states(table, columns.roles.get("status"))
     finished, left_out = _kept(table, columns, judged_by, states)
     compared = at_equal_budgets(table, columns, options, states, finished)
@@ -122,7 +132,8 @@ def read_runs(path: Path, options: ReadOptions = NOTHING) -> Reading:
     broken = None
     if options.curves is not None:
         at_end = dict(zip(ids, _last_levels(table, judged_by), strict=True))
-        check_curves(options.curves, curves, judged_by, at_end, stated=stated)
+        check_curves(path_of(options.curves), curves, judged_by, at_end, stated=stated)
+    if curves:
         broken = [row for row in kept if _has_gap(curves.get(ids[row], ()))]
     gaps = gaps_of(table, columns, judged_by, measured, no_point=broken)
     made, has_seed = _runs(table, columns, ids, settings, kept, curves=curves)
@@ -140,8 +151,8 @@ def read_runs(path: Path, options: ReadOptions = NOTHING) -> Reading:
     results, of_step = at_one_step(results, judged_by, early, options.at)
     beware = [notes.against_the_name(judged_by)] if judged_by.against else []
     return Reading(
-        name=path.stem,
-        source=str(path),
+        name=table.stem,
+        source=source if isinstance(source, str) else str(path_of(source)),
         results=results,
         metric=judged_by.metric,
         parameters=tuple(settings),
@@ -149,6 +160,8 @@ def read_runs(path: Path, options: ReadOptions = NOTHING) -> Reading:
         groups=groups,
         notes=(
             *notes.read_as(table, columns, judged_by),
+            *table.notes,
+            *notes.conventions(table, judged_by.columns, columns),
             *(finding.message for finding in beware),
             *left_out,
             *notes.not_completed(table, columns, was, kept),
@@ -180,7 +193,7 @@ def _runs(
     curves: Curves,
 ) -> tuple[list[Run], bool]:
     """Return the runs of the rows ``kept``, and whether any of them has a seed."""
-    roles, name = columns.roles, table.path.stem
+    roles, name = columns.roles, table.stem
     arms = rows.arms(table, roles.get("arm"), settings)
     pairs = rows.pairs(table, roles.get("pair"))
     seeds = rows.counts(table, roles.get("seed"), "the seed", kept, None)
@@ -213,9 +226,14 @@ def _curves(
     options: ReadOptions,
     ids: Sequence[str],
 ) -> tuple[Curves, list[str]]:
-    """Return the learning curves by run id and a note on them, if they are asked for."""
+    """Return the learning curves by run id, and a note on them, if there are any.
+
+    Those asked for come first; else a tracker's store may have the metric along training.
+    """
     if options.curves is None:
-        return {}, []
+        found = table.history(judged_by.value) if table.history and columns.run else {}
+        history = {id_: found[id_] for id_ in ids if id_ in found}
+        return stored_curves(history, judged_by.value, judged_by.sign)
     if columns.run is None:
         raise UsageError(
             f"{table.path.name} has no column of run ids for --curves to go by: name one run"

@@ -7,7 +7,7 @@ from harness.judging.baselines import name_of, named, of_imported, of_table
 from harness.store import Store
 from harness.sweeps.baseline import ENDINGS, PUBLISHED
 from harness.tables import ReadOptions, read_runs
-from harness.tables.reading import FORMATS
+from harness.tables.files import FORMATS
 from harness.verdicts import Counts
 from tests.tables.tables import write, write_csv
 
@@ -114,7 +114,7 @@ def test_counts_and_names(store, table):
         ("self", "baseline 'self' is the sweep itself"),
         ("there", "not in the store, which has no sweeps yet; run it first or beside: --sweep th"),
         ("publishd", "did you mean 'published'?"),
-        ("runs.txt", "a table's name ends in .csv, .tsv, .jsonl, .json, .parquet"),
+        ("runs.txt", "a table's name ends in .csv, .tsv, .jsonl"),
         ("no/where.csv", "there is no file no/where.csv"),
     ],
 )

@@ -141,7 +141,7 @@ def test_both_ends_of_a_change_must_be_numbers(csv, before, after, status):
 @pytest.mark.parametrize(
     ("cell", "hint"),
     [("good", "leave the cell blank where a run has none"), ('"0,5"', "decimal point"),
-     ("31%", "as a share"), ("True", "is no number")],
+     ("31%", "write it as a share"), ("True", "is no number")],
 )  # fmt: skip
 def test_an_outcome_that_is_no_number(csv, cell, hint):
     text = f"lr,delta_perf\n1,0.1\n2,{cell}\n"

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from harness.tables import naming, reading, trackers
+from harness.tables import files, naming, trackers
 from harness.tables.columns import IDS, NAMES, ROLES
 from tests.docs.pages import DOCS, blocks, code_spans, tables
 from tests.tables.tables import read
@@ -61,5 +61,5 @@ def test_every_word_for_what_is_left_out_is_there():
 
 
 def test_every_ending_is_there():
-    assert set(reading.FORMATS) <= spans()
-    assert f"{reading.LARGEST // 2**20} MiB" in PAGE.read_text()
+    assert set(files.FORMATS) <= spans()
+    assert f"{files.LARGEST // 2**20} MiB" in PAGE.read_text()

@@ -78,7 +78,7 @@ KINDS = {
         "mean_test_score,std_test_score,rank_test_score",
         "{i},0.{i},{rate},0.1,\"{{'C': {rate}, 'gamma': 0.1}}\",{up},{down},{up},0.01,{i}",
         "mean_test_score", "c gamma",
-        ("mean_fit_time", "params.C", "split0_test_score", "rank_test_score"),
+        ("mean_fit_time", "params", "split0_test_score", "rank_test_score"),
     ),
     "Weka": Kind(
         "Key_Scheme,Key_Run,Date_time,Percent_correct,Root_mean_squared_error,UserCPU_Time_training",

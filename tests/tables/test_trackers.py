@@ -7,6 +7,7 @@ import math
 
 import pytest
 
+from harness.errors import UsageError
 from harness.tables import ReadOptions, read_runs
 from tests.tables.tables import WANDB, configs, deltas, statuses, write
 
@@ -17,6 +18,10 @@ pytestmark = [
 ]
 
 RATES = [1e-7, 2e-7, 4e-7, 8e-7]
+
+
+def sorted_by_seed(reading):
+    return [r.run.id for r in sorted(reading.results, key=lambda result: result.run.seed)]
 
 
 def test_optuna(tmp_path):
@@ -37,7 +42,11 @@ def test_optuna(tmp_path):
         return math.log10(rate)
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    study = optuna.create_study(
+        sampler=optuna.samplers.RandomSampler(seed=0),
+        storage=f"sqlite:///{tmp_path}/study.db",
+        study_name="one",
+    )
     study.optimize(objective, n_trials=8, catch=(ValueError,))
     study.enqueue_trial({"lr": 1e-7})
     frame = study.trials_dataframe()
@@ -60,6 +69,51 @@ def test_optuna(tmp_path):
     for other in ("indexed.csv", "optuna.parquet"):
         again = read_runs(tmp_path / other, asked)
         assert (configs(again), deltas(again)) == (configs(reading), deltas(reading))
+    # Its own stores say the metric and its direction; the one value reported is not the last one.
+    journal = optuna.storages.JournalStorage(
+        optuna.storages.journal.JournalFileBackend(str(tmp_path / "journal.log"))
+    )
+    optuna.copy_study(
+        from_study_name="one", from_storage=f"sqlite:///{tmp_path}/study.db", to_storage=journal
+    )
+    for store in ("study.db", "journal.log", "study.db#one"):
+        again = read_runs(tmp_path / store)
+        assert (configs(again), deltas(again)) == (configs(reading), deltas(reading))
+        assert "outcome: value, less is better" in again.notes
+        assert any("intermediate values are not those" in note for note in again.notes)
+    address = f"sqlite:///{tmp_path}/study.db"
+    assert deltas(read_runs(f"{address}#one")) == deltas(reading)
+    optuna.create_study(storage=address, study_name="two").enqueue_trial({"lr": 1e-7})
+    with pytest.raises(UsageError, match=r"2 studies: 'one' \(9 trials\), 'two' \(1 trial\)"):
+        read_runs(address)
+
+
+def test_optuna_s_intermediate_values_are_curves(tmp_path):
+    import optuna
+
+    def objective(trial):
+        rate = trial.suggest_float("lr", 1e-7, 1e-6, log=True)
+        for step in range(1, 6):
+            trial.report(rate * step, step)
+            if trial.number % 2 and step == 2:
+                raise optuna.TrialPruned
+        return rate * step
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    study = optuna.create_study(storage=f"sqlite:///{tmp_path}/s.db", direction="maximize")
+    study.optimize(objective, n_trials=6)
+    reading = read_runs(tmp_path / "s.db")
+    assert [len(result.outcome.curve) for result in reading.results] == [5, 2] * 3
+    assert statuses(reading) == ["completed", "failed"] * 3
+    last = [result.outcome.curve[-1].perf for result in reading.results[::2]]
+    assert last == deltas(reading)[::2]
+    two = optuna.create_study(
+        storage=f"sqlite:///{tmp_path}/two.db", directions=["maximize", "minimize"]
+    )
+    two.set_metric_names(["acc", "size"])
+    two.optimize(lambda trial: (trial.suggest_float("x", 0, 1), 1.0), n_trials=3)
+    reading = read_runs(tmp_path / "two.db", ReadOptions(metric="values_size"))
+    assert "outcome: values_size, less is better" in reading.notes
 
 
 def test_mlflow(tmp_path, monkeypatch):
@@ -84,9 +138,14 @@ def test_mlflow(tmp_path, monkeypatch):
     )
     assert "an export of MLflow" in reading.notes[0]
     assert set(reading.parameters) == {"learning_rate", "batch_size", "amp"}
-    assert "neither parameters nor an outcome, left out: 1 row" in reading.notes
+    assert any("parents of other runs, left out: 1 run" in note for note in reading.notes)
     assert sorted(statuses(reading)) == ["completed"] * 3 + ["failed"]
-    for result in reading.results:
+    stored = read_runs(
+        tmp_path / "mlruns", ReadOptions(before="perf/before", after="metrics.perf/after")
+    )
+    assert [r.run.id for r in stored.results] == sorted_by_seed(reading)
+    assert sorted(map(str, deltas(stored))) == sorted(map(str, deltas(reading)))
+    for result in (*reading.results, *stored.results):
         assert result.run.config["learning_rate"] == RATES[result.run.seed]
         assert (result.run.config["batch_size"], result.run.config["amp"]) == (8, True)
         if result.outcome.status == "completed":
@@ -116,6 +175,13 @@ def test_ray_tune(tmp_path, monkeypatch):
     finally:
         ray.shutdown()
     reading = read_runs(tmp_path / "ray.csv")
+    (experiment,) = (tmp_path / "ray").iterdir()
+    stored = read_runs(experiment)
+    assert sorted(deltas(stored)) == sorted(deltas(reading))
+    for result in stored.results:
+        rate = result.run.config["learning_rate"]
+        assert [point.perf for point in result.outcome.curve] == [rate, 2 * rate]
+        assert [point.step for point in result.outcome.curve] == [1, 2]
     assert "an export of Ray Tune" in reading.notes[0]
     assert reading.parameters == ("learning_rate", "model.depth", "flag")
     assert sorted(config["learning_rate"] for config in configs(reading)) == RATES

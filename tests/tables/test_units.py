@@ -51,11 +51,12 @@ def test_points_that_are_named_as_a_metric_have_no_margin_of_their_own(csv):
 
 
 @pytest.mark.parametrize("cell", ["6.9%", "6.9 %"])
-def test_a_cell_with_a_percent_sign_is_refused(csv, cell):
-    refused(csv, f"delta_perf\n{cell}\n", f"'{cell}'", "write it as a share")
-    refused(csv, f"b,a\n0.1,{cell}\n", f"'{cell}'", before="b", after="a")
-    refused(csv, f"delta_perf,delta_perf_se\n0.1,{cell}\n", f"'{cell}'")
-    refused(csv, "run,delta_perf\na,0.1\n", f"'{cell}'", curves=f"run,step,perf\na,1,{cell}\n")
+def test_percentages_are_shares_where_the_whole_column_has_the_sign(csv, cell):
+    reading = read(csv, f"delta_perf\n{cell}\n-2%\n0\n")
+    assert [result.outcome.delta_perf for result in reading.results] == [0.069, -0.02, 0.0]
+    assert "delta_perf: percentages, as shares: 10% is 0.1" in reading.notes
+    refused(csv, f"delta_perf\n{cell}\n0.1\n0.2\n", "line 2", f"'{cell}'", "write it as a share")
+    refused(csv, f"delta_perf\n0.1\n{cell}\n-2%\n", "line 2: '0.1'", "others are in %")
 
 
 @pytest.mark.parametrize("column", ["perf_before", "perf_after"])

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from dataclasses import replace
+from typing import Any
 
 from jinja2 import Environment
 from markupsafe import Markup
@@ -20,7 +23,7 @@ from harness.report.blocks import (
 from harness.report.documents.sweep import document, tally
 from harness.report.model import Report
 from harness.report.renderers import svg
-from harness.report.renderers.page import PAGE, STYLE, TABLE, VERDICTS
+from harness.report.renderers.page import FRAGMENT, PAGE, STYLE, TABLE, VERDICTS
 from harness.report.renderers.pictures import legend
 from harness.verdicts import Verdict
 
@@ -28,9 +31,25 @@ LONGEST = 12
 """A long table with more rows is folded away."""
 
 
+NESTED = re.sub(r"(?m)^( *)(:root|body)(?= )", r"\1&", STYLE)
+"""The style as one that is nested in the rule of an element, to which it then applies."""
+
+
 def render(report: Report) -> str:
     """Return the report as a page, the questions first."""
     return _Page(report).render()
+
+
+def fragment(reports: Iterable[Report], notes: Iterable[str] = ()) -> str:
+    """Return reports as a part of another page, such as a cell of a notebook.
+
+    It is self-contained and its style applies to nothing else. ``notes`` are folded away.
+    """
+    environment = Environment(autoescape=True)
+    inner = Markup("\n").join(Markup(_Page(report).body()) for report in reports)
+    return environment.from_string(FRAGMENT).render(
+        style=Markup(NESTED), reports=inner, notes=list(notes)
+    )
 
 
 class _Page:
@@ -45,19 +64,27 @@ class _Page:
 
     def render(self) -> str:
         """Return the page."""
+        return self.environment.from_string(PAGE).render(self.values())
+
+    def body(self) -> str:
+        """Return what is on the page, without its head and its style."""
+        template = self.environment.from_string(PAGE)
+        return "".join(template.blocks["report"](template.new_context(self.values())))
+
+    def values(self) -> dict[str, Any]:
+        """Return the values of the template."""
         page = self.page
-        sections = page.questions_first
-        return self.environment.from_string(PAGE).render(
-            page={
+        return {
+            "page": {
                 "headline": page.headline,
                 "warning": page.warning,
                 "summary": page.summary,
-                "sections": sections,
+                "sections": page.questions_first,
             },
-            sweep=self.report.sweep,
-            tally=tally(self.report),
-            style=Markup(STYLE),
-        )
+            "sweep": self.report.sweep,
+            "tally": tally(self.report),
+            "style": Markup(STYLE),
+        }
 
     def draw(self, block: Block) -> Markup:
         """Return a block as HTML."""

@@ -12,6 +12,7 @@ PAGE = """\
 </head>
 <body>
 <main>
+{% block report %}
 <header>
 {% if page.warning %}<p class="warning">{{ page.warning }}</p>{% endif %}
 <h1>{{ sweep }}</h1>
@@ -27,10 +28,22 @@ PAGE = """\
 {% endfor %}
 </section>
 {% endfor %}
+{% endblock %}
 </main>
 </body>
 </html>
 """
+
+FRAGMENT = """\
+<div class="sweep-report">
+<style>.sweep-report { {{ style }} }</style>
+{{ reports }}
+{% if notes %}<details><summary>How the table was read</summary><ul class="note">
+{% for note in notes %}<li>{{ note }}</li>
+{% endfor %}</ul></details>{% endif %}
+</div>
+"""
+"""Reports within another page, a notebook's: the style applies to them alone, by nesting."""
 
 TABLE = """\
 <div class="wide"><table>

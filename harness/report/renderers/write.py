@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -11,6 +12,7 @@ from pathlib import Path
 
 from harness.errors import UsageError
 from harness.judging.reference import REFERENCE
+from harness.records import Value
 from harness.report.model import Report
 from harness.report.renderers import as_json, html, markdown
 
@@ -33,6 +35,12 @@ def write_report(report: Report, directory: Path) -> None:
     """
     forms = (as_json.pieces(report), [markdown.render(report)], [html.render(report)])
     _write(dict(zip(FILES, forms, strict=True)), directory)
+
+
+def folder_of(by: Mapping[str, Value]) -> str:
+    """Return the name of the folder for the report of a group; empty where there is none."""
+    parts = ",".join(f"{name}={value}" for name, value in by.items())
+    return re.sub(r"[^A-Za-z0-9_.=,+-]", "_", parts)
 
 
 def add_to_job_summary(reports: Sequence[tuple[Report, str]]) -> str:

@@ -1,20 +1,25 @@
-"""Read and write Parquet files by pyarrow, which is imported for them alone."""
+"""Read Parquet and Excel files, and write Parquet, by the libraries that are made for them.
+
+The libraries are imported for such files alone.
+"""
 
 from __future__ import annotations
 
+import datetime
+import io
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.errors import UsageError
+from harness.errors import UsageError, nearest
 from harness.records import Value
+from harness.tables.files import INSTALL, Content
 from harness.tables.table import Table, check_size
+from harness.text import first
 
-_PIP = 'pip install "pytest-sweep[tables]"'
 
-
-def read_parquet(path: Path) -> Table:
+def read_parquet(content: Content) -> Table:
     """Read the table in a Parquet file.
 
     A struct becomes a column for each of its fields, named with dots; a list becomes text.
@@ -24,15 +29,16 @@ def read_parquet(path: Path) -> Table:
     UsageError
         Where pyarrow is not installed, or the file is not a Parquet file or is too large.
     """
+    path = content.path
     try:
         import pyarrow as arrow
         from pyarrow.parquet import ParquetFile
     except ModuleNotFoundError as error:
         raise UsageError(
-            f"{path.name} needs pyarrow to be read: {_PIP}, or save the table as CSV"
+            f"{path.name} needs pyarrow to be read: {INSTALL}, or save the table as CSV"
         ) from error
     try:
-        with ParquetFile(path) as file:
+        with ParquetFile(io.BytesIO(content.data)) as file:
             rows: int = file.metadata.num_rows
             check_size(path, rows, file.metadata.num_columns)
             table = file.read()
@@ -66,7 +72,7 @@ def write_parquet(path: Path, columns: Mapping[str, Sequence[Value]]) -> None:
         from pyarrow.parquet import write_table
     except ModuleNotFoundError as error:
         raise UsageError(
-            f"a Parquet file needs pyarrow to be written: {_PIP}, or write a CSV file"
+            f"a Parquet file needs pyarrow to be written: {INSTALL}, or write a CSV file"
         ) from error
     write_table(table({name: _array(cells) for name, cells in columns.items()}), path)
 
@@ -94,3 +100,59 @@ def _cells(column: Any) -> Sequence[object]:  # noqa: ANN401 (pyarrow has no typ
     if types.is_nested(kind):
         return [None if cell is None else json.dumps(cell, default=str) for cell in cells]
     return cells
+
+
+# ---- Excel ---------------------------------------------------------------------------------------
+
+
+def read_sheet(content: Content) -> tuple[list[int], list[list[object]], tuple[str, ...]]:
+    """Read a sheet of an Excel file: the numbers [n] of its rows that are not blank, and these.
+
+    It is the sheet asked for, or the first with a cell in it; the notes say which others there are.
+
+    Raises
+    ------
+    UsageError
+        Where the library is not installed, the file is no Excel file, or has no such sheet.
+    """
+    path = content.path
+    try:
+        from python_calamine import CalamineError, CalamineWorkbook
+    except ModuleNotFoundError as error:
+        raise UsageError(
+            f"{path.name} needs python-calamine to be read: {INSTALL}, or save the table as CSV"
+        ) from error
+    try:
+        book = CalamineWorkbook.from_filelike(io.BytesIO(content.data))
+        sheets = book.sheet_names
+        if content.part and content.part not in sheets:
+            raise UsageError(
+                f"{path.name} has no sheet {content.part!r}: it has {first(map(repr, sheets), 6)}"
+                f"{nearest(content.part, sheets)}"
+            )
+        found: list[list[object]] = []
+        for name in [content.part] if content.part else sheets:
+            sheet = book.get_sheet_by_name(name)
+            check_size(path, sheet.height, sheet.width)
+            found = [list(map(_cell, row)) for row in sheet.to_python(skip_empty_area=False)]
+            if any(any(cell != "" for cell in row) for row in found):
+                break
+    except (CalamineError, OSError, ValueError) as error:
+        raise UsageError(
+            f"{path.name} is not an Excel file that can be read: {str(error)[:100]}"
+        ) from error
+    rows = [(at, row) for at, row in enumerate(found, 1) if any(cell != "" for cell in row)]
+    others = [other for other in sheets if other != name]
+    notes = (f"sheet {name!r}; others: {first(map(repr, others), 6)} ({path.name}#SHEET)",)
+    return [at for at, _ in rows], [row for _, row in rows], notes if others else ()
+
+
+def _cell(cell: object) -> object:
+    """Return a cell as JSON might have it: dates as text, a whole number as an int."""
+    if isinstance(cell, float) and cell.is_integer() and abs(cell) < 2**53:
+        return int(cell)
+    if isinstance(cell, datetime.timedelta):
+        return cell.total_seconds()
+    if isinstance(cell, datetime.date | datetime.time | datetime.datetime):
+        return cell.isoformat()
+    return cell

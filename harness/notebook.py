@@ -1,0 +1,402 @@
+"""Judge a table: for ``sweep judge``, and from Python, where a notebook shows the report."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from harness.errors import UsageError
+from harness.records import Result, Value
+from harness.sweeps.baseline import counted, is_table
+from harness.verdicts import DELTA_PERF, Baseline, Counts
+
+if TYPE_CHECKING:
+    from harness.judging.table import Judged
+    from harness.judging.table_questions import Terms
+    from harness.report.blocks import SummaryLine
+    from harness.report.model import Report
+    from harness.tables import Reading, ReadOptions
+
+Names = str | Iterable[str]
+"""Columns: one name, several with commas between them, or several names."""
+
+Stored = Callable[[str], tuple[Result, ...]]
+"""The name of a stored sweep → its runs."""
+
+
+def judge(
+    source: Any,  # noqa: ANN401 (a data frame of any library)
+    *,
+    metric: str | None = None,
+    direction: Literal["max", "min"] | None = None,
+    before: str | None = None,
+    after: str | None = None,
+    target: float | None = None,
+    params: Names = (),
+    ignore: Names = (),
+    by: Names = (),
+    baseline: Any = None,  # noqa: ANN401 (a data frame of any library)
+    curves: Any = None,  # noqa: ANN401 (a data frame of any library)
+    at: int | None = None,
+    success_above: float = 0.5,
+    reference: Mapping[str, Value] | None = None,
+    margin: float | None = None,
+    min_gain: float | None = None,
+    store: str | Path | None = None,
+) -> JudgedTable:
+    """Judge a table of finished runs, as ``sweep judge`` does with the options of these names.
+
+    Parameters
+    ----------
+    source
+        A data frame of pandas, polars, pyarrow or another library; a list of dictionaries; or a
+        path as ``sweep judge`` takes it.
+    metric, direction, before, after, target, params, ignore, by
+        Which columns are judged, how, and within which groups.
+    baseline
+        Another table or data frame, the counts "6/19", "published", or the name of a stored sweep.
+    curves
+        A long table or data frame with the columns run, step, perf and optionally se.
+    at
+        The step of the curves to judge runs at.
+    success_above
+        The success rate to be above, from 0 to 1.
+    reference
+        Parameter → the value to ask of whether it is no worse than the others.
+    margin, min_gain
+        The difference that matters and the least gain, in the metric's unit.
+    store
+        The path or URL of the store with the baseline; by default that of this folder.
+
+    Returns
+    -------
+    JudgedTable
+        As the last line in a cell of a notebook it shows the report.
+
+    Raises
+    ------
+    UsageError
+        Where the table cannot be read or does not say what is asked for; the message is that of
+        ``sweep judge``.
+    """
+    from harness.judging.table_questions import Terms
+    from harness.tables import ReadOptions
+
+    if not 0.0 <= success_above <= 1.0:
+        raise UsageError(f"success_above={success_above!r} is not a share from 0 to 1")
+    for name, given in (("margin", margin), ("min_gain", min_gain)):
+        if given is not None and not 0.0 < given < float("inf"):
+            raise UsageError(f"{name}={given!r} is not a number above 0")
+    asked = ReadOptions(
+        params=_names(params),
+        ignore=_names(ignore),
+        before=before,
+        after=after,
+        metric=metric,
+        direction=direction,
+        target=target,
+        by=_names(by),
+        curves=curves,
+        at=at,
+    )
+    terms = Terms(
+        margin=margin,
+        min_gain=min_gain,
+        success_above=success_above,
+        references=dict(reference or {}),
+    )
+    return judged_table(source, asked, terms, baseline, partial(_stored, store=store))
+
+
+def judged_table(
+    source: Any,  # noqa: ANN401 (a data frame of any library)
+    asked: ReadOptions,
+    terms: Terms,
+    baseline: Any,  # noqa: ANN401 (a data frame of any library)
+    stored: Stored,
+) -> JudgedTable:
+    """Read a table and judge it; ``stored`` looks a baseline up that is a stored sweep.
+
+    Raises
+    ------
+    UsageError
+        Where the table or its baseline cannot be read, or they do not say what is asked for.
+    """
+    from harness.judging.table import judge_table
+    from harness.report.model import build
+    from harness.tables import canonical, read_runs
+
+    reading = read_runs(source, asked)
+    against, said = _against(baseline, asked, reading, stored)
+    references = {
+        name if name in reading.parameters else canonical(name): value
+        for name, value in terms.references.items()
+    }
+    judged = judge_table(reading, against, replace(terms, references=references))
+    reports = tuple((group.by, build(group.judgement)) for group in judged.groups)
+    notes = (*reading.notes, *said, *judged.notes)
+    return JudgedTable(reports, notes, judged, reading, _library(source))
+
+
+def _names(given: Names) -> tuple[str, ...]:
+    words = given.split(",") if isinstance(given, str) else given
+    return tuple(dict.fromkeys(word.strip() for word in words if word.strip()))
+
+
+# ---- the baseline --------------------------------------------------------------------------------
+
+
+def _against(
+    given: Any,  # noqa: ANN401 (a data frame of any library)
+    asked: ReadOptions,
+    reading: Reading,
+    stored: Stored,
+) -> tuple[Reading | Baseline | Counts | None, tuple[str, ...]]:
+    """Return the baseline, with notes on how it was read."""
+    if given is None or isinstance(given, Counts):
+        return given, ()
+    if isinstance(given, str):
+        if (counts := counted(given)) is not None:
+            return counts, ()
+        if not is_table(given):
+            _check_stored(given, reading)
+            return Baseline(given, stored(given)), ()
+    from harness.tables import read_runs
+
+    # The baseline may have none of the columns that the runs are grouped by.
+    alike = replace(asked, by=(), curves=None, at=None, may_lack=True, **_metric_of(reading))
+    other = read_runs(given, alike)
+    if other.metric != reading.metric:
+        raise UsageError(
+            f"{other.source} is judged by {other.metric.name}, {reading.source} by "
+            f"{reading.metric.name}: name one metric for both, as --metric COL"
+        )
+    return other, tuple(f"baseline: {line}" for line in other.notes)
+
+
+def _metric_of(reading: Reading) -> dict[str, Any]:
+    """Return the options that judge another table by what ``reading`` was judged by."""
+    judged_by = reading.judged_by
+    if judged_by is None or not judged_by.inferred:
+        return {}
+    way = "min" if judged_by.metric.minimised else "max"
+    if judged_by.before is not None:
+        return {"before": judged_by.before, "after": judged_by.value, "direction": way}
+    return {"metric": judged_by.value, "direction": way}
+
+
+def _check_stored(name: str, reading: Reading) -> None:
+    """Raise a UsageError where a table is not judged as stored runs are: by a ΔPerf of scores."""
+    from harness.tables.units import is_score
+
+    if reading.metric != DELTA_PERF:
+        raise UsageError(
+            f"--baseline {name}: stored sweeps are judged by {DELTA_PERF.name}, "
+            f"{reading.source} by {reading.metric.name}; give a table of the same metric"
+        )
+    if not is_score(reading.metric, reading.results):
+        raise UsageError(
+            f"--baseline {name}: stored sweeps have scores from 0 to 1, and {reading.source} has "
+            "other numbers: divide percentages by 100, or give a table in the same unit"
+        )
+
+
+def _stored(name: str, *, store: str | Path | None) -> tuple[Result, ...]:
+    """Return the runs of a stored sweep, in the store of this folder unless another is given."""
+    from harness.judging.evidence import pooled
+    from harness.session.arguments import home
+    from harness.store import Store
+
+    here = Path.cwd()
+    url = str(store or home(None, here, here) / "store.db")
+    with Store.open(url, create=False, read_only=True) as opened:
+        found = pooled(opened.results(sweep=name, traces=False))
+        if found is None:
+            known = ", ".join(sorted(one.sweep for one in opened.sweeps())) or "none"
+            raise UsageError(f"baseline={name!r}: no such sweep is in {url}, which has {known}")
+    return found.main
+
+
+# ---- what was found ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class JudgedTable:
+    """A judged table. A notebook shows its report; `print` writes it as text.
+
+    ``reports`` has the report of each group of ``by``, with the group's values by column; there is
+    one with no values where the table was judged as a whole. ``notes`` say how it was read.
+    """
+
+    reports: tuple[tuple[Mapping[str, Value], Report], ...]
+    notes: tuple[str, ...]
+    judged: Judged
+    reading: Reading
+    library: str = ""
+
+    @property
+    def report(self) -> Report:
+        """Return the report; of several groups, that of the first."""
+        return self.reports[0][1]
+
+    @property
+    def summary(self) -> tuple[str, ...]:
+        """Return the answer of all groups in at most five lines."""
+        return tuple(map(str, self.answer))
+
+    @cached_property
+    def answer(self) -> tuple[SummaryLine, ...]:
+        """Return the lines of `summary` in their parts."""
+        from harness.report.documents.summary import summary
+
+        labels = [
+            ", ".join(f"{name} {value}" for name, value in by.items()) for by, _ in self.reports
+        ]
+        return summary([report for _, report in self.reports], labels)
+
+    @cached_property
+    def data(self) -> dict[str, Any]:
+        """Return all of it as values that JSON can hold, as ``sweep judge --json`` prints it."""
+        from harness.judging.reference import SCHEMA
+        from harness.report.renderers import as_json
+
+        reading, judged = self.reading, self.judged
+        read = {
+            "table": reading.source,
+            "metric": reading.metric.name,
+            "direction": "min" if reading.metric.minimised else "max",
+            "inferred": reading.judged_by is not None and reading.judged_by.inferred,
+            "parameters": list(reading.parameters),
+            "set_aside": {reason: list(columns) for reason, columns in reading.set_aside.items()},
+            "unit": "score from 0 to 1" if judged.scores else None,
+            "margin": judged.terms.margin,
+            "min_gain": judged.terms.min_gain,
+            "read": list(self.notes),
+        }
+        if not reading.by:
+            return {**as_json.as_data(self.report), **read}
+        return {
+            "schema": SCHEMA,
+            "summary": list(self.summary),
+            "sweep": reading.name,
+            **read,
+            "groups": [{"by": dict(by), **as_json.as_data(report)} for by, report in self.reports],
+            "pooling": [as_json.picked(finding, as_json.FINDING) for finding in judged.pooling],
+        }
+
+    @property
+    def runs(self) -> Any:  # noqa: ANN401 (a data frame of any library)
+        """Return the runs, a row each: a data frame if there is a library, else dictionaries."""
+        return self._frame("runs")
+
+    @property
+    def questions(self) -> Any:  # noqa: ANN401 (a data frame of any library)
+        """Return the questions with their verdicts, a row each, as `runs`."""
+        return self._frame("questions")
+
+    @property
+    def audit(self) -> Any:  # noqa: ANN401 (a data frame of any library)
+        """Return the findings on the table, a row each, as `runs`."""
+        return self._frame("audit")
+
+    def _frame(self, what: str) -> Any:  # noqa: ANN401 (a data frame of any library)
+        groups = self.data.get("groups", [{"by": {}, **self.data}])
+        rows = [{**one["by"], **dict(_flat(row))} for one in groups for row in one[what]]
+        if self.library == "pandas":
+            import pandas
+
+            return pandas.DataFrame(rows)
+        if self.library == "polars":
+            import polars
+
+            return polars.DataFrame(rows, infer_schema_length=None, strict=False)
+        return rows
+
+    def text(self, width: int = 80, *, colour: bool = False) -> str:
+        """Return what a terminal shows, in lines of at most ``width`` characters (40 at least)."""
+        from harness.report.renderers import terminal
+        from harness.report.renderers.layout import wrap
+
+        if len(self.reports) == 1:
+            return terminal.render(self.report, width, colour=colour, preface=self.notes)
+        texts = [terminal.summary_text(self.answer, width, colour=colour)]
+        texts.append(
+            "".join(f"{line}\n" for note in self.notes for line in wrap(note, width, hanging=2))
+        )
+        texts += [terminal.render(report, width, colour=colour) for _, report in self.reports]
+        return "\n".join([*texts, self._compared(width)])
+
+    def _compared(self, width: int) -> str:
+        """Return the verdicts of all groups side by side, and the effect of pooling the groups."""
+        from harness.report.blocks import Column, Table
+        from harness.report.renderers.layout import table_text, wrap
+
+        ids = dict.fromkeys(v.id for _, report in self.reports for v in report.asked)
+        rows = {id_: [id_] for id_ in ids}
+        columns = [Column(", ".join(self.reports[0][0]), right=False)]
+        for by, report in self.reports:
+            label = ", ".join(map(str, by.values()))
+            columns.append(Column(label, right=False, wrap=True))
+            found = {verdict.id: verdict.verdict for verdict in report.asked}
+            for id_, row in rows.items():
+                row.append(found.get(id_, ""))
+        title = "Groups side by side, with Holm's correction over all of their questions"
+        table = Table(tuple(columns), tuple(map(tuple, rows.values())))
+        pooling = [f"{one.severity}: {one.code}: {one.message}" for one in self.judged.pooling]
+        pooling = pooling or ["Pooling the groups would not have changed an answer."]
+        lines = [*wrap(title, width, hanging=2), *table_text(table, width)]
+        lines += [line for text in pooling for line in wrap(text, width, hanging=2)]
+        return "".join(f"{line}\n" for line in lines)
+
+    def __str__(self) -> str:
+        return self.text(shutil.get_terminal_size().columns)
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def _repr_html_(self) -> str:
+        """Return the reports as a part of a page, for a notebook."""
+        from harness.report.renderers import html
+
+        return html.fragment([report for _, report in self.reports], self.notes)
+
+    def write(self, folder: str | os.PathLike[str]) -> None:
+        """Write ``report.html``, ``report.md`` and ``report.json`` into a folder.
+
+        Of several groups, each has a folder of its own in it, named after its values.
+
+        Raises
+        ------
+        UsageError
+            Where the folder cannot be made or written to.
+        """
+        from harness.report.renderers.write import folder_of, write_report
+
+        for by, report in self.reports:
+            write_report(report, Path(folder) / folder_of(by))
+
+
+def _flat(row: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield the cells of a row; the parameters of a run are columns ``config.x``."""
+    for name, item in row.items():
+        if name == "config":
+            yield from ((f"config.{key}", setting) for key, setting in item.items())
+        elif not isinstance(item, Mapping):
+            yield name, item
+
+
+def _library(source: object) -> str:
+    """Return the data-frame library of what is handed back: the source's, or one there is."""
+    own = type(source).__module__.partition(".")[0]
+    known = ("pandas", "polars")
+    return next((one for one in (own, *known) if one in known and _is_there(one)), "")
+
+
+def _is_there(library: str) -> bool:
+    return importlib.util.find_spec(library) is not None
