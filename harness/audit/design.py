@@ -153,7 +153,7 @@ def survivorship(view: View) -> Iterator[Finding]:
     if not diverged and not failed:
         return
     kinds = [f"{diverged} diverged"] if diverged else []
-    kinds += [f"{len(failed)} failed"] if failed else []
+    kinds += [f"{len(failed)} without a result"] if failed else []
     text = f"{' and '.join(kinds)} of {len(view.evidence.runs)} runs: the mean and the spread are "
     text += "those of the survivors"
     lost = (*view.observed.diverged, *failed)
