@@ -119,6 +119,17 @@ def test_columns_are_asked_for_and_given_as_judge_has_it(here, sweep):
     assert dict(result.run.config) == {"learning_rate": 1e-7}
 
 
+def test_runs_of_all_steps_are_imported(here, sweep):
+    rows = [
+        {"run": f"r{i}", "lr": (i % 5 + 1) * 1e-7, "steps": 50 if i else 10, "delta_perf": 0.1}
+        for i in range(6)
+    ]
+    write_csv(here / "t.csv", rows)
+    sweep("import t.csv --sweep old")
+    assert sorted(result.run.steps for result in stored("old")) == [10, 50, 50, 50, 50, 50]
+    assert len(json.loads(sweep("judge t.csv --json")[1])["runs"]) == 5
+
+
 def test_learning_curves_without_standard_errors(here, sweep):
     write_csv(here / "c.csv", [{"run": "a", "step": 0, "perf": 0.1}])
     sweep("import runs.csv --sweep old --curves c.csv")

@@ -67,6 +67,11 @@ def test_equal_steps_are_the_runs(csv):
     assert reading.parameters == ("learning_rate",)
 
 
+def test_epochs_in_a_design_are_a_parameter_whatever_the_column_is_called(csv):
+    rows = [(0.1 * i, (10, 20, 30)[i % 3], 0.5 + 0.01 * i) for i in range(1, 10)]
+    assert read(csv, table("lr,epoch,acc", rows)).parameters == ("learning_rate", "epoch")
+
+
 ASHA = [
     (f"t{i}", (1, 1, 1, 4, 16)[i % 5], 0.001 * (i + 1), 0.4 + 0.02 * (i % 5)) for i in range(20)
 ]
