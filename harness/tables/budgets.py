@@ -20,6 +20,7 @@ from harness.tables.rows import counts
 from harness.tables.table import Table
 from harness.tables.trackers import State
 from harness.text import first, listed, plural
+from harness.verdicts import Finding
 
 NEARLY_ALL = 0.8
 """The share of configurations that must have a budget for all to be compared there."""
@@ -36,7 +37,8 @@ class Compared:
 
     ``stopped`` are row → why a run ended early; they stay, and are not completed. ``budget`` is
     what the others reached, None where a table does not say. ``adaptive`` says why later runs
-    depended on the results of earlier ones, None where nothing says so.
+    depended on the results of earlier ones, None where nothing says so. ``findings`` are what to
+    beware of in it.
     """
 
     columns: Columns
@@ -45,6 +47,7 @@ class Compared:
     notes: tuple[str, ...]
     adaptive: str | None
     budget: int | None = None
+    findings: tuple[Finding, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +114,11 @@ def at_equal_budgets(
         f"runs got unequally far, {raw} {min(budgets.having):,} to {full:,}, with no budget in "
         "common: one that went further may be better for that alone"
     )
-    return replace(found, notes=(said,))
+    return replace(found, notes=(said,), findings=(_mixed(raw, said, f"unequal {raw}"),))
+
+
+def _mixed(raw: str, said: str, brief: str) -> Finding:
+    return Finding("mixed_conditions", "warning", said, (raw,), brief=brief)
 
 
 def _budgets(
@@ -171,7 +178,13 @@ def _given(found: Compared, budgets: _Budgets, budget: int) -> Compared:
         f"out: {plural(len(out), 'run')} at {first(others, MOST_NAMED)} (--params {params} keeps "
         f"them, with {raw} as a parameter)"
     )
-    return replace(found, rows=tuple(row for row in found.rows if row not in out), notes=(said,))
+    brief = f"{plural(len(out), 'run')} of other {raw} left out"
+    return replace(
+        found,
+        rows=tuple(row for row in found.rows if row not in out),
+        notes=(said,),
+        findings=(_mixed(raw, said, brief),),
+    )
 
 
 def _reached(found: Compared, budgets: _Budgets, budget: int) -> Compared:

@@ -179,7 +179,7 @@ def read_runs(source: Source, options: ReadOptions = NOTHING) -> Reading:
         adaptive=compared.adaptive,
         judged_by=judged_by,
         set_aside=notes.set_aside(columns, judged_by),
-        findings=tuple(beware),
+        findings=(*beware, *compared.findings),
     )
 
 

@@ -36,6 +36,7 @@ def test_few_runs_of_other_steps_are_left_out_and_said(csv, name):
     (said,) = [line for line in reading.notes if line.startswith("compared at")]
     assert f"{name} 8,000, which 5 of 5 configurations have; left out: 3 runs at 1,000" in said
     assert merge(reading.results).configurations == 5
+    assert [finding.brief for finding in reading.findings] == [f"3 runs of other {name} left out"]
 
 
 def test_steps_that_the_user_names_as_a_parameter_or_groups_by_leave_no_run_out(csv):
@@ -115,6 +116,7 @@ def test_runs_that_ended_anywhere_are_all_compared_with_a_warning(csv):
     assert len(reading.results) == 7
     assert reading.parameters == ("learning_rate",)
     assert any("runs got unequally far, epoch 27 to 69" in line for line in reading.notes)
+    assert [finding.code for finding in reading.findings] == ["mixed_conditions"]
 
 
 def test_arms_of_half_the_steps_stay(csv):
