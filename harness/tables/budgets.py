@@ -272,9 +272,10 @@ def at_one_step(
         )
     ends = [r for r in runs if r.outcome.delta_perf is not None and r.outcome.curve]
     whole = [r for r in ends if r.outcome.curve[-1].step == full]
+    stopped = sum(r.run.id in early for r in runs)
     said = [
         f"compared at step {step:,} of the learning curves, which {having[step]:,} of "
-        f"{plural(len(runs), 'run')} have"
+        f"{plural(len(runs), 'run')} have" + (f"; {stopped:,} stopped early" if stopped else "")
     ]
     if whole and step != full:
         best = max(whole, key=lambda result: result.outcome.delta_perf or 0.0)

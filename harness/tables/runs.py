@@ -149,6 +149,10 @@ def read_runs(source: Source, options: ReadOptions = NOTHING) -> Reading:
         results = restored(table, kept, results)
     early = {ids[row] for row in kept if states[row] == "pruned" and not options.every_budget}
     results, of_step = at_one_step(results, judged_by, early, options.at)
+    if any(result.run.id in early and result.outcome.delta_perf is not None for result in results):
+        # Those that were stopped early count at that step, and are not said to be lost.
+        was = ["completed" if state == "pruned" else state for state in was]
+        compared = replace(compared, notes=())
     beware = [notes.against_the_name(judged_by)] if judged_by.against else []
     return Reading(
         name=table.stem,

@@ -163,7 +163,11 @@ def test_runs_that_were_stopped_late_are_compared_where_nearly_all_have_a_point(
     assert {result.run.steps for result in reading.results} == {6}
     assert max(point.step for r in reading.results for point in r.outcome.curve) == 6
     assert reading.results[9].outcome.error == "no value at step 6 of its learning curve"
-    assert "compared at step 6 of the learning curves, which 9 of 10 runs have" in reading.notes
+    assert (
+        "compared at step 6 of the learning curves, which 9 of 10 runs have; 7 stopped early"
+        in reading.notes
+    )
+    assert not any("counted as failed" in line for line in reading.notes)
     assert "beside it, at the full 8: 3 runs, the best r7 with acc 0.87" in reading.notes
     assert reading.adaptive is not None
 
