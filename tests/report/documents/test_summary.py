@@ -19,10 +19,11 @@ WIDTHS = (
     LevelEffect(256, 9, 0.62, 0.60, 0.64, may_be_best=False),
     LevelEffect(1024, 9, 0.72, 0.70, 0.74),
 )
+FALLING = tuple(replace(one, may_be_best=one.level == 64) for one in WIDTHS)
 RATES = (
     LevelEffect(Span(1e-4, 1e-3), 9, -0.30, -0.32, -0.28),
-    LevelEffect(Span(2e-3, 1e-2), 9, -0.34, -0.36, -0.32),
-    LevelEffect(Span(2e-2, 1e-1), 9, -0.41, -0.43, -0.39),
+    LevelEffect(Span(2e-3, 1e-2), 9, -0.34, -0.36, -0.32, may_be_best=False),
+    LevelEffect(Span(2e-2, 1e-1), 9, -0.41, -0.43, -0.39, may_be_best=False),
 )
 
 
@@ -95,7 +96,7 @@ def test_a_minimised_metric_is_told_in_the_users_own_numbers():
     assert lines["Matters"] == (
         "lr (1e-4 to 0.001 ahead of 0.02 to 0.1 by 0.110 val_loss, 0.090 to 0.130, p < 0.001)"
     )
-    assert lines["Best"] == "lr 1e-4, better all the way down"
+    assert lines["Best"] == "lr 1e-4 to 0.001, better all the way down"
     nothing = lines_of(matters("lr", RATES, "inconclusive", 0.5), best("lr", RATES), metric=LOSS)
     assert nothing["Best"].endswith("the best run is m7-11 (val_loss −0.61)")
 
@@ -103,7 +104,7 @@ def test_a_minimised_metric_is_told_in_the_users_own_numbers():
 @pytest.mark.parametrize(
     ("verdict", "said"),
     [
-        (best("width", shape="falls"), "width 64, better all the way down"),
+        (best("width", FALLING, "falls"), "width 64, better all the way down"),
         (best("width", shape="peak inside", estimate=256.0, unit="parameter"),
          "width near 256, inside its range"),
         (best("width"), "width 1024"),
