@@ -141,6 +141,12 @@ def test_a_parameter_in_doubt_is_refused_with_its_line(tmp_path, asked):
         read(tmp_path / "t.csv", text, **asked)
 
 
+def test_a_parameter_in_doubt_is_not_dropped_as_a_name(tmp_path):
+    rows = "".join(f'"1,{n}",{n / 1000}\n' for n in range(234, 250))
+    with pytest.raises(UsageError, match="line 2: '1,234' in column 'width'"):
+        read(tmp_path / "t.csv", f"width,delta_perf\n{rows}")
+
+
 def test_points_in_a_file_of_decimal_commas_may_be_thousands(tmp_path):
     text = "lr;tokens;delta_perf\n0,1;1.000;0,5\n0,2;2.000;0,4\n"
     with pytest.raises(UsageError, match=r"line 2: '1.000' in column 'tokens': it may be 1.000 or"):
