@@ -43,6 +43,7 @@ def edges(text: str) -> tuple[float, ...]:
 
 def run(options: argparse.Namespace) -> int:
     """Print the analysis of a stored sweep or of a table."""
+    common.use_one_thread()
     from harness.analysis import analyze
 
     found = finished.finished(options)

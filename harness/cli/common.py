@@ -29,6 +29,16 @@ ROOTS = (HOME, "pytest.ini", "pyproject.toml", "tox.ini", "setup.cfg", "setup.py
 """The root is the nearest directory upwards that has one of these."""
 
 
+def use_one_thread() -> None:
+    """Have NumPy calculate in one thread, unless the environment says otherwise.
+
+    Judging works on many small matrices, where handing work to threads takes longer than the work.
+    """
+    if "numpy" not in sys.modules:
+        for name in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+            os.environ.setdefault(name, "1")
+
+
 def add_experiments(parser: argparse.ArgumentParser) -> None:
     """Add ``--experiments``."""
     parser.add_argument(

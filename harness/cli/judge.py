@@ -67,6 +67,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Judge the table and print its report; with --strict return 1 where a claim is refuted."""
+    common.use_one_thread()
     from harness.judging.table_questions import Terms
     from harness.notebook import judged_table
 

@@ -67,6 +67,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print the next sweep and its reasons, or write it to a file and print the reasons."""
+    common.use_one_thread()
     import numpy as np
 
     from harness.refine import python, refine

@@ -59,6 +59,7 @@ def _chosen(options: argparse.Namespace, declared: Declared) -> Sweep:
 
 def run(options: argparse.Namespace) -> int:
     """Print the report and write its files; with --strict return 1 where a claim is refuted."""
+    common.use_one_thread()
     from harness.judging.baselines import named
     from harness.judging.evidence import gathered
     from harness.judging.stored import (

@@ -276,30 +276,35 @@ def nuisance(
     fixed = [np.ones((n, 1)), *(one.columns for one in always)]
     if extra is not None:
         fixed.append(extra)
-    basis = _basis(np.hstack(fixed))
+    columns = np.hstack(fixed)
+    basis = _basis(columns)
     # Which terms enter may be found on some of many runs: X is not looked at.
     few = np.linspace(0, n - 1, min(n, _MOST_SELECTED)).round().astype(np.intp)
     room = min(few.size // 4, n - basis.shape[1] - spare)
     if room < 1:
         return basis, 0
-    mains = [(one.columns,) for one in others]
+    every = _terms(always, others)
+    part = every if few.size == n else [tuple(one[few] for one in term) for term in every]
+    begun = basis if few.size == n else _basis(columns[few])
+    entered = _forward(ranks[few], begun, [_product(*term) for term in part], len(others), room)
+    added = [_product(*every[place]) for place in entered]
+    return (_basis(np.hstack([basis, *added])) if added else basis), len(entered)
+
+
+def _terms(always: Sequence[Factor], others: Sequence[Factor]) -> list[tuple[FloatArray, ...]]:
+    """Return the columns of each of ``others``, and then those of any two parameters together."""
     leading = [one.columns[:, : one.leads] for one in (*always, *others)]
-    pairs = [
-        (one, two)
-        for one, two in combinations(leading, 2)
-        if one.shape[1] * two.shape[1] <= _WIDEST
-    ]
-    weights = np.array([1.0] * len(mains) + [float(len(pairs))] * len(pairs))
-    terms = [_product(*(columns[few] for columns in term)) for term in (*mains, *pairs)]
-    entered = _forward(ranks[few], _basis(np.hstack(fixed)[few]), terms, weights, room)
-    every = (*mains, *pairs)
-    return _basis(np.hstack([basis, *(_product(*every[place]) for place in entered)])), len(entered)
+    pairs = combinations(leading, 2)
+    few = (pair for pair in pairs if pair[0].shape[1] * pair[1].shape[1] <= _WIDEST)
+    return [*((one.columns,) for one in others), *few]
 
 
 def _product(one: FloatArray, two: FloatArray | None = None) -> FloatArray:
     """Return the products [n, d · e] of the columns [n, d] and [n, e] of two parameters."""
     if two is None:
         return one
+    if one.shape[1] == two.shape[1] == 1:
+        return one * two
     return np.asarray((one[:, :, None] * two[:, None, :]).reshape(one.shape[0], -1))
 
 
@@ -384,13 +389,14 @@ def _forward(
     ranks: FloatArray,
     basis: FloatArray,
     terms: Sequence[FloatArray],
-    weights: FloatArray,
+    mains: int,
     room: int,
 ) -> list[int]:
     """Return which of ``terms`` (each [n, d]) enter forward; see `nuisance`.
 
-    A term's p value counts ``weights`` times.
+    The first ``mains`` are parameters, the others products, which are corrected for their number.
     """
+    weights = np.where(np.arange(len(terms)) < mains, 1.0, max(1, len(terms) - mains))
     n, entered = ranks.size, list[int]()
     residuals = ranks - basis @ (basis.T @ ranks)
     by_width: dict[int, list[int]] = {}
