@@ -48,7 +48,8 @@ class Adjusted:
     others. ``strata`` [n] are the joint levels of the parameters that give it or are given by it.
     ``drawn`` says that it was drawn independently of the others within them. ``linked`` are the
     parameters that it may be taken for, which are in the model whatever they do; ``entered`` counts
-    what entered by the metric. ``merged`` says that the repeats of a configuration count once.
+    what entered by the metric. ``merged`` says that the repeats of a configuration count once,
+    ``has_repeats`` that several runs are of one configuration.
     ``compared`` [n] are the runs whose levels are compared: where another parameter decides whether
     this one is set, those that set it.
     """
@@ -64,17 +65,13 @@ class Adjusted:
     linked: tuple[str, ...]
     entered: int
     merged: bool
+    has_repeats: bool
     compared: NDArray[np.bool_]
 
     @property
     def n(self) -> int:
         """The number of runs, diverged ones included."""
         return self.ranks.size
-
-    @cached_property
-    def has_repeats(self) -> bool:
-        """Whether a configuration has several of the runs."""
-        return len({result.run.config for result in self.observed.final}) < self.n
 
     @cached_property
     def residuals(self) -> FloatArray:
@@ -200,6 +197,7 @@ def _beside_others(
         linked=tuple(linked),
         entered=entered,
         merged=units.merged,
+        has_repeats=crossed is not None and _has_repeats(sample),
         compared=column.is_set if decided else np.ones_like(column.is_set),
     )
 
@@ -332,6 +330,12 @@ def _hashed(sample: ById) -> dict[str, NDArray[np.uint64]]:
         drawn = rng.integers(2**63, size=len(codes), dtype=np.uint64)
         found[name] = drawn[np.array(numbers, dtype=np.intp)]
     return found
+
+
+@lru_cache(maxsize=8)
+def _has_repeats(sample: ById) -> bool:
+    together = sum(_hashed(sample).values())
+    return bool(np.unique(together).size < np.size(together))
 
 
 def _above(parameter: str, given: Mapping[str, str]) -> list[str]:
