@@ -20,15 +20,12 @@ from .samples import FloatArray
 # ---- best_value ---------------------------------------------------------------------------------
 
 
-def _asked(names: Sequence[str]) -> dict[str, Claim]:
-    """Return both questions on each parameter."""
-    asked: dict[str, Claim] = {f"matters_{name}": matters(name) for name in names}
-    return asked | {f"best_{name}": best_value(name) for name in names}
+ASKED: dict[str, Claim] = {"matters_x": X, "best_x": best_value("x")}
 
 
 def _best(best: str, draw: Draw, n: int, rng: np.random.Generator) -> Collection[str]:
     """Ask both questions on x, of which ``best`` is a truly best value."""
-    verdict = judge_all(_asked(["x"]), draw(rng, n).evidence)[1]
+    verdict = judge_all(ASKED, draw(rng, n).evidence)[1]
     assert verdict.effect is not None
     happened: set[str] = {verdict.verdict, verdict.effect.shape or "no shape"}
     if any(one.level == best and not one.may_be_best for one in verdict.effect.levels):
@@ -297,15 +294,13 @@ def kinds() -> dict[str, Draw]:
 
 
 def _together(draw: Draw, n: int, rng: np.random.Generator) -> Collection[str]:
-    """Ask both questions on every parameter of a table."""
+    """Ask of every parameter of a table whether it matters; best values need that one does."""
     evidence = draw(rng, n).evidence
-    verdicts = judge_all(
-        _asked(sorted({name for r in evidence.runs for name in r.run.config})), evidence
-    )
-    tests = [v for v in verdicts if v.effect is not None and v.effect.asks == "matters"]
-    happened = {"any"} if any(v.verdict == "supported" for v in tests) else set()
-    headline = any(v.p_holm is not None and v.p_holm <= ALPHA for v in tests)
-    if headline or any(_names(v) for v in verdicts if v.effect and v.effect.asks == "best"):
+    names = sorted({name for run in evidence.runs for name in run.run.config})
+    asked: dict[str, Claim] = {f"matters_{name}": matters(name) for name in names}
+    verdicts = judge_all(asked, evidence)
+    happened = {"any"} if any(v.verdict == "supported" for v in verdicts) else set()
+    if any(v.p_holm is not None and v.p_holm <= ALPHA for v in verdicts):
         happened.add("after Holm")
     return happened
 

@@ -46,7 +46,14 @@ PLAIN = {
 }
 """The titles of tables that have neither errors nor power."""
 
-SIGNS = {"supported": "s", "refuted": "r", "difference": "d", "level": "m"}
+SIGNS = {
+    "supported": "s",
+    "refuted": "r",
+    "difference": "d",
+    "level": "m",
+    "rises": "u",
+    "falls": "f",
+}
 """What an entry begins with, where it has several rates."""
 
 Found = Mapping[Cell, Measured]

@@ -20,6 +20,7 @@ from harness.claims.effect import (
     label,
     lacking,
     levels_of,
+    share_left,
 )
 from harness.claims.sweet_spot import DROPS, BestInside
 from harness.observations.adjusted import Adjusted
@@ -226,8 +227,9 @@ class BestValue(ParameterClaim):
                 return 0.0
             counts = np.unique(there.codes, return_counts=True)[1]
             dof = dof_of(self.parameter, design, n)[1]
+            worth = counts * share_left(self.parameter, design, n)
             rng = design.rng("best value")
-            return statistics.best_power(counts, gain, rng, dof, alpha=design.sweep.alpha)
+            return statistics.best_power(worth, gain, rng, dof, alpha=design.sweep.alpha)
 
         priced = effects(
             power,

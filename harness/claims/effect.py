@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -297,15 +296,32 @@ def lacking(parameter: str, design: Design) -> str:
 
 def dof_of(parameter: str, design: Design, n: int) -> tuple[int, int]:
     """Return the columns of a parameter, and the degrees of freedom left beside its relatives."""
-    columns = design.columns(min(n, MOST_SIMULATED))
+    beside, tested = model_of(parameter, design, n)
+    return statistics.rank_beside(tested), n - beside.shape[1] - statistics.rank_beside(tested)
 
-    def rank(names: Sequence[str]) -> int:
-        there = (columns[name] for name in names if name in columns)
-        parts = [statistics.factor(one.scaled, one.codes).columns for one in there]
-        return statistics.rank_beside(np.hstack(parts)) if parts else 0
 
-    width = rank([parameter])
-    return width, n - 1 - rank(relatives(parameter, design)) - width
+def model_of(
+    parameter: str, design: Design, n: int
+) -> tuple[observations.FloatArray, observations.FloatArray]:
+    """Return a basis [n, q] of a parameter's relatives, and its own columns [n, d] beside them.
+
+    Of a sweep larger than is simulated, those of its first runs.
+    """
+    n = min(n, MOST_SIMULATED)
+    columns = design.columns(n)
+    around = [columns[name] for name in relatives(parameter, design) if name in columns]
+    always = [statistics.factor(None, one.codes) for one in around]
+    beside, _ = statistics.nuisance(np.zeros(n), always, [])
+    own = statistics.factor(columns[parameter].scaled, columns[parameter].codes).columns
+    return beside, own - beside @ (beside.T @ own)
+
+
+def share_left(parameter: str, design: Design, n: int) -> float:
+    """Return the share of a parameter's variation that its relatives leave."""
+    n = min(n, MOST_SIMULATED)
+    column = design.columns(n)[parameter]
+    own = statistics.factor(column.scaled, column.codes).columns
+    return float((model_of(parameter, design, n)[1] ** 2).sum() / (own**2).sum())
 
 
 def partial_power(parameter: str, design: Design, gain: float, n: int) -> float:
@@ -326,7 +342,8 @@ def partial_power(parameter: str, design: Design, gain: float, n: int) -> float:
     else:
         line = np.where(np.isfinite(column.scaled), column.scaled, np.nanmean(column.scaled))
     means = [float(line[column.codes == code].mean()) for code in np.unique(column.codes)]
-    line = (line - line.mean()) / (max(means) - min(means) or 1.0)
+    beside, _ = model_of(parameter, design, drawn)
+    line = (line - beside @ (beside.T @ line)) / (max(means) - min(means) or 1.0)
     squares = float(line @ line) * n / drawn * gain * gain * RANK_EFFICIENCY
     return statistics.partial_power(squares, width, dof, design.sweep.alpha)
 

@@ -80,8 +80,9 @@ def best_power(
 ) -> float:
     """Return the probability that the best level is shown to be better than each other one.
 
-    ``counts`` [k] are the runs of the levels; one of them, each in turn, is better than all others
-    by ``gain`` standard deviations of a run. Simulated.
+    That levels differ must be shown too, by their F. ``counts`` [k] are the runs of the levels, or
+    those that they are worth beside other parameters; one of them, each in turn, is better than all
+    others by ``gain`` standard deviations of a run. Simulated.
     """
     n = as_values(counts, "counts")
     k, draws = n.size, 2_000
@@ -93,7 +94,10 @@ def best_power(
     errors = np.sqrt(1.0 / n + 1.0 / n[best][:, None]) * spread[:, None]
     apart = (means[np.arange(draws), best][:, None] - means) / errors
     apart[np.arange(draws), best] = np.inf
-    return float((apart.min(axis=1) > beyond).mean())
+    middle = (means * n).sum(axis=1, keepdims=True) / n.sum()
+    f = (n * (means - middle) ** 2).sum(axis=1) / (k - 1) / spread**2
+    differ = f > float(special.fdtri(k - 1, max(1, dof), 1.0 - alpha))
+    return float(((apart.min(axis=1) > beyond) & differ).mean())
 
 
 def runs_needed(
