@@ -23,11 +23,10 @@ from harness.report.documents.high_performers import (
     pattern_blocks,
     threshold_text,
 )
+from harness.report.documents.parameters import parameter_table
 from harness.text import (
-    NONE,
     Digits,
     chance,
-    listed,
     p_value,
     parameter_value,
     percent_between,
@@ -136,49 +135,12 @@ def _rate(successes: int, runs: int) -> str:
 
 
 def _effects(found: Analysis, digits: Digits) -> tuple[Block, ...]:
-    columns = (
-        Column("parameter", right=False),
-        Column("does it matter?", right=False, wrap=True),
-        Column("p"),
-        Column("Holm's p"),
-        Column("share", drop=1),
-    )
-    rows = tuple(
-        (
-            effect.parameter,
-            effect.matters.answer,
-            p_value(effect.matters.p_value),
-            p_value(effect.matters.p_holm),
-            _share(effect),
-        )
-        for effect in found.effects
-    )
-    shown = [effect.parameter for effect in found.effects if effect.is_shown(found.alpha)]
-    said = f"Shown to matter: {listed(shown)}." if shown else "No parameter is shown to matter."
-    note = (
-        f"{said} That is by Holm's p, corrected for all questions; p is that of the one question. "
-        "Share: the part of the variance of the ranks that it explains beside the others."
-    )
-    blocks: list[Block] = [Table(columns, rows, note=note), *_best(found)]
+    """Return the table that a report has, in the order of the shares, and the adjusted means."""
+    matters = {effect.parameter: effect.matters for effect in found.effects}
+    best = {effect.parameter: effect.best for effect in found.effects}
+    table = parameter_table(list(matters), matters, best, found.metric, found.alpha)
     means = _level_means(found.effects, digits, found.metric)
-    return (*blocks, means) if means.rows else tuple(blocks)
-
-
-def _best(found: Analysis) -> list[Block]:
-    """Say which values are best, and of which parameters that is not shown."""
-    known = [
-        effect
-        for effect in found.effects
-        if effect.is_shown(found.alpha) or effect.best.verdict in ("supported", "refuted")
-    ]
-    rest = [effect.parameter for effect in found.effects if effect not in known]
-    blocks: list[Block] = []
-    if known:
-        items = tuple((effect.parameter, effect.best.answer) for effect in known)
-        blocks += [Text("Which value is best:"), Bullets(items)]
-    if rest:
-        blocks.append(Text(f"Which value is best is not shown of {listed(rest)}."))
-    return blocks
+    return (table, means) if means.rows else (table,)
 
 
 def _levels(effect: Effect) -> tuple[LevelEffect, ...]:
@@ -188,15 +150,10 @@ def _levels(effect: Effect) -> tuple[LevelEffect, ...]:
 
 
 def _may_be_best(effect: Effect, level: LevelEffect) -> str:
-    """Return whether a level may be the best; empty for the parts of a range, which has a shape."""
-    if effect.best.unit == "parameter":
+    """Return whether a level may be the best; empty where any may."""
+    if all(one.may_be_best for one in _levels(effect)):
         return ""
     return "yes" if level.may_be_best else "no"
-
-
-def _share(effect: Effect) -> str:
-    known = effect.matters.effect is not None and effect.matters.effect.share is not None
-    return Digits(2).plain(effect.share) if known else NONE
 
 
 def _level_means(effects: Iterable[Effect], digits: Digits, metric: Metric) -> Table:
