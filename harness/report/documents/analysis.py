@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import replace
 
 from harness.analysis import Analysis, Effect, Interaction, Ranges
@@ -34,6 +34,9 @@ from harness.text import (
     significant,
 )
 from harness.verdicts import LevelEffect, Metric
+
+MOST_WITH_MEANS = 8
+"""Of more parameters than this, the means of those alone that are shown to matter are told."""
 
 
 def document(found: Analysis) -> Document:
@@ -139,7 +142,10 @@ def _effects(found: Analysis, digits: Digits) -> tuple[Block, ...]:
     matters = {effect.parameter: effect.matters for effect in found.effects}
     best = {effect.parameter: effect.best for effect in found.effects}
     table = parameter_table(list(matters), matters, best, found.metric, found.alpha)
-    means = _level_means(found.effects, digits, found.metric)
+    told = found.effects
+    if len(told) > MOST_WITH_MEANS:
+        told = tuple(effect for effect in told if effect.is_shown(found.alpha))
+    means = _level_means(told, digits, found.metric)
     return (table, means) if means.rows else (table,)
 
 
@@ -156,14 +162,15 @@ def _may_be_best(effect: Effect, level: LevelEffect) -> str:
     return "yes" if level.may_be_best else "no"
 
 
-def _level_means(effects: Iterable[Effect], digits: Digits, metric: Metric) -> Table:
+def _level_means(effects: Sequence[Effect], digits: Digits, metric: Metric) -> Table:
+    told_apart = any(not one.may_be_best for effect in effects for one in _levels(effect))
     columns = (
         Column("parameter", right=False),
         Column("value", right=False, wrap=True),
         Column("runs"),
         Column(f"mean {metric.name}"),
         Column("95% interval", right=False),
-        Column("may be best", right=False, drop=1),
+        *[Column("may be best", right=False, drop=1)] * told_apart,
     )
     rows = [
         (
@@ -172,7 +179,7 @@ def _level_means(effects: Iterable[Effect], digits: Digits, metric: Metric) -> T
             str(level.runs),
             digits.signed(level.mean),
             digits.between(level.low, level.high),
-            _may_be_best(effect, level),
+            *[_may_be_best(effect, level)] * told_apart,
         )
         for effect in effects
         for level in _levels(effect)
