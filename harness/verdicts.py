@@ -286,6 +286,10 @@ class Verdict:
     unit: Unit = "change"
     effect: ParameterEffect | None = None
 
+    def is_shown(self, alpha: float) -> bool:
+        """Return whether the claim is supported by Holm's p at level ``alpha``."""
+        return self.verdict == "supported" and self.p_holm is not None and self.p_holm <= alpha
+
 
 @dataclass(frozen=True, slots=True)
 class Effect:

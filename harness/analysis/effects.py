@@ -48,8 +48,7 @@ class Effect:
 
     def is_shown(self, alpha: float) -> bool:
         """Whether it is shown to matter at ``alpha``, over all questions."""
-        p_holm = self.matters.p_holm
-        return self.matters.verdict == "supported" and p_holm is not None and p_holm <= alpha
+        return self.matters.is_shown(alpha)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from harness.sweeps import checks
 from harness.text import first, number, p_text, parameter_name, parameter_value, plural
 from harness.verdicts import (
     DELTA_PERF,
+    Difference,
     Evidence,
     LevelEffect,
     Metric,
@@ -92,6 +93,24 @@ class ParameterClaim(MarginClaim):
     def found(self, id: str, evidence: Evidence, beside: Adjusted, test: PartialTest) -> Verdict:
         """Return the verdict of a parameter that can be tested."""
         raise NotImplementedError
+
+    def worse(self, now: Evidence, then: Evidence, was: Verdict) -> tuple[Difference, ...]:
+        """Test whether the parameter's effect has changed, over the runs that both nights have.
+
+        Of a claim that has lost its support, that is for the worse. The change of each run takes
+        the place of the metric: where nothing has changed, it is as likely at each value. Without
+        such runs the means are compared.
+        """
+        changes = nights.changes(now, then)
+        if len(changes) < max(self.fewest, min(len(now.runs), len(then.runs)) // 2):
+            return super().worse(now, then, was)
+        beside = beside_others(changes, self.parameter, now.given)
+        same = observations.observe(changes).is_degenerate
+        test = None
+        if not (same or isinstance(beside, Obstacle)):
+            test = beside.test(nights.of_nights(now, was), FEWEST_DRAWS)
+        what = f"effect of {parameter_name(self.parameter)} on {now.metric.name}"
+        return (Difference(what, 1.0 if test is None else test.p_value),)
 
     def _blocked(self, id: str, evidence: Evidence, obstacle: Obstacle) -> Verdict:
         need = Need("parameter", f"runs in which {self.parameter} varies by itself")

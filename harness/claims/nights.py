@@ -11,11 +11,12 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Hashable, Iterable, Mapping
+from dataclasses import replace
 
 import numpy as np
 
 from harness import observations, statistics
-from harness.records import Result
+from harness.records import Outcome, Result
 from harness.verdicts import Difference, Evidence, Verdict
 
 Values = Mapping[Hashable, float]
@@ -76,6 +77,20 @@ def gains_of_both(now: Evidence, then: Evidence) -> tuple[Values, Values]:
     """Return each run's outcome on both nights."""
     floor = floor_of(now, then)
     return gains(now.runs, floor), gains(then.runs, floor)
+
+
+def changes(now: Evidence, then: Evidence) -> tuple[Result, ...]:
+    """Return the runs that both nights have, with their change since ``then`` as the outcome."""
+    ours, theirs = gains_of_both(now, then)
+    return tuple(
+        replace(
+            result,
+            outcome=Outcome("completed", delta_perf=ours[key] - theirs[key]),
+            gaps=(),
+        )
+        for result in now.runs
+        if (key := same_run(result)) in ours and key in theirs
+    )
 
 
 def gains(results: Iterable[Result], floor: float) -> dict[Hashable, float]:

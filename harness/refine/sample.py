@@ -24,8 +24,8 @@ from harness.verdicts import LevelEffect, Metric, Shape
 class Shown:
     """What is shown of a parameter with the others held equal, over all questions.
 
-    It ``matters`` or not; ``words`` say so. ``best`` is the value that is named as the best, or
-    the end of a range at which the best lies; None where none is. ``shape`` is that along numbers.
+    It ``matters`` or not; ``words`` say so. ``best`` is the one value that is named as the best,
+    None where none is. ``shape`` is that along numbers.
     """
 
     matters: bool
@@ -80,9 +80,7 @@ def shown_by(effect: Effect, alpha: float) -> Shown:
     shape = None if found is None else found.shape
     may = [level for level in levels if level.may_be_best]
     best: LevelEffect | None = may[0] if len(may) == 1 else None
-    if shape in ("rises", "falls"):
-        best = levels[-1 if shape == "rises" else 0]
-    elif effect.best.verdict == "supported":
+    if best is None and effect.best.verdict == "supported":
         best = max(levels, key=lambda level: level.mean)
     value = None if best is None or isinstance(best.level, Span) else best.level
     return Shown(True, value, shape, f"{name} is shown to matter, the others held equal")

@@ -13,6 +13,7 @@ import sys
 import sysconfig
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib import machinery, metadata
@@ -193,11 +194,11 @@ def _imported_packages(files: Iterable[Path]) -> list[str]:
 @lru_cache(maxsize=256)
 def _installed(name: str) -> str | None:
     """Return the version of the package called ``name``, or that has the module ``name``."""
-    for package in (name, *_distributions().get(name, ())):
-        try:
+    with suppress(metadata.PackageNotFoundError):
+        return metadata.version(name)
+    for package in _distributions().get(name, ()):  # all packages are read only for such a name
+        with suppress(metadata.PackageNotFoundError):
             return metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
     return None
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from harness import Sweep
+from harness import Sweep, Verdict, best_value, matters
 from harness.claims import judge_all, success_rate
 from harness.judging.regressions import FALSE_ALARMS, compare
 from tests.judging.nights import (
@@ -172,3 +172,49 @@ def test_nights_on_which_nothing_changed_hardly_ever_page(kept, height):
         for night, said in zip(nights, judged, strict=True)
     )
     assert pages <= 3, "under 1% of 80 nights: more than 3 happen once in a hundred"
+
+
+# ---- the effect of one parameter -----------------------------------------------------------------
+
+
+def sloped(run):
+    return 0.2 * (np.log10(run.config["learning_rate"]) + 6.5)
+
+
+@pytest.mark.parametrize("claim", [matters("learning_rate"), best_value("learning_rate")])
+def test_an_effect_that_vanishes_is_worse_and_a_loss_of_all_runs_is_not(claim):
+    then = evidence(sloped, noise=0.03)
+    was = claim.judge("q", then)
+    (gone,) = claim.worse(evidence(lambda run: 0.0, noise=0.03, seed=1), then, was)
+    assert gone.what == "effect of learning rate on ΔPerf"
+    assert gone.p_value < 1e-3
+    (lower,) = claim.worse(evidence(lambda run: sloped(run) - 0.2, 0.03, seed=1), then, was)
+    assert lower.p_value > 0.05
+    (same,) = claim.worse(then, then, was)
+    assert same.p_value == 1.0
+
+
+def test_without_common_runs_means_are_compared():
+    then, now = evidence(sloped), evidence(lambda run: -0.3, seed=1)
+    other = tuple(replace(r, run=replace(r.run, seed=r.run.seed + 1)) for r in now.runs)
+    claim = matters("learning_rate")
+    (moved,) = claim.worse(replace(now, runs=other), then, claim.judge("q", then))
+    assert moved.what == "mean ΔPerf"
+    assert moved.p_value < 0.001
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("collapse", [0.0, 0.15], ids=["normal", "collapsed"])
+def test_an_effect_that_is_unchanged_is_seldom_called_changed(collapse):
+    """A test of the change in each run: where nothing has changed it holds its level."""
+    claim, rng, hits, nights = matters("learning_rate"), np.random.default_rng(7), 0, 150
+
+    def truth(run):
+        return None if rng.random() < collapse else sloped(run)
+
+    for seed in range(nights):
+        then, now = (evidence(truth, noise=0.05, seed=1000 * side + seed) for side in (1, 2))
+        (found,) = claim.worse(now, then, Verdict("q", "", "", "supported", ""))
+        hits += found.p_value <= 0.05
+    assert hits / nights <= 0.05 + 2.5 * (0.05 * 0.95 / nights) ** 0.5
+    assert hits

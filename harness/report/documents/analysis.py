@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import replace
 
 from harness.analysis import Analysis, Effect, Interaction, Ranges
@@ -23,11 +23,10 @@ from harness.report.documents.high_performers import (
     pattern_blocks,
     threshold_text,
 )
+from harness.report.documents.parameters import parameter_table
 from harness.text import (
-    NONE,
     Digits,
     chance,
-    listed,
     p_value,
     parameter_value,
     percent_between,
@@ -35,6 +34,9 @@ from harness.text import (
     significant,
 )
 from harness.verdicts import LevelEffect, Metric
+
+MOST_WITH_MEANS = 8
+"""Of more parameters than this, the means of those alone that are shown to matter are told."""
 
 
 def document(found: Analysis) -> Document:
@@ -136,49 +138,15 @@ def _rate(successes: int, runs: int) -> str:
 
 
 def _effects(found: Analysis, digits: Digits) -> tuple[Block, ...]:
-    columns = (
-        Column("parameter", right=False),
-        Column("does it matter?", right=False, wrap=True),
-        Column("p"),
-        Column("Holm's p"),
-        Column("share", drop=1),
-    )
-    rows = tuple(
-        (
-            effect.parameter,
-            effect.matters.answer,
-            p_value(effect.matters.p_value),
-            p_value(effect.matters.p_holm),
-            _share(effect),
-        )
-        for effect in found.effects
-    )
-    shown = [effect.parameter for effect in found.effects if effect.is_shown(found.alpha)]
-    said = f"Shown to matter: {listed(shown)}." if shown else "No parameter is shown to matter."
-    note = (
-        f"{said} That is by Holm's p, corrected for all questions; p is that of the one question. "
-        "Share: the part of the variance of the ranks that it explains beside the others."
-    )
-    blocks: list[Block] = [Table(columns, rows, note=note), *_best(found)]
-    means = _level_means(found.effects, digits, found.metric)
-    return (*blocks, means) if means.rows else tuple(blocks)
-
-
-def _best(found: Analysis) -> list[Block]:
-    """Say which values are best, and of which parameters that is not shown."""
-    known = [
-        effect
-        for effect in found.effects
-        if effect.is_shown(found.alpha) or effect.best.verdict in ("supported", "refuted")
-    ]
-    rest = [effect.parameter for effect in found.effects if effect not in known]
-    blocks: list[Block] = []
-    if known:
-        items = tuple((effect.parameter, effect.best.answer) for effect in known)
-        blocks += [Text("Which value is best:"), Bullets(items)]
-    if rest:
-        blocks.append(Text(f"Which value is best is not shown of {listed(rest)}."))
-    return blocks
+    """Return the table that a report has, in the order of the shares, and the adjusted means."""
+    matters = {effect.parameter: effect.matters for effect in found.effects}
+    best = {effect.parameter: effect.best for effect in found.effects}
+    table = parameter_table(list(matters), matters, best, found.metric, found.alpha)
+    told = found.effects
+    if len(told) > MOST_WITH_MEANS:
+        told = tuple(effect for effect in told if effect.is_shown(found.alpha))
+    means = _level_means(told, digits, found.metric)
+    return (table, means) if means.rows else (table,)
 
 
 def _levels(effect: Effect) -> tuple[LevelEffect, ...]:
@@ -188,25 +156,21 @@ def _levels(effect: Effect) -> tuple[LevelEffect, ...]:
 
 
 def _may_be_best(effect: Effect, level: LevelEffect) -> str:
-    """Return whether a level may be the best; empty for the parts of a range, which has a shape."""
-    if effect.best.unit == "parameter":
+    """Return whether a level may be the best; empty where any may."""
+    if all(one.may_be_best for one in _levels(effect)):
         return ""
     return "yes" if level.may_be_best else "no"
 
 
-def _share(effect: Effect) -> str:
-    known = effect.matters.effect is not None and effect.matters.effect.share is not None
-    return Digits(2).plain(effect.share) if known else NONE
-
-
-def _level_means(effects: Iterable[Effect], digits: Digits, metric: Metric) -> Table:
+def _level_means(effects: Sequence[Effect], digits: Digits, metric: Metric) -> Table:
+    told_apart = any(not one.may_be_best for effect in effects for one in _levels(effect))
     columns = (
         Column("parameter", right=False),
         Column("value", right=False, wrap=True),
         Column("runs"),
         Column(f"mean {metric.name}"),
         Column("95% interval", right=False),
-        Column("may be best", right=False, drop=1),
+        *[Column("may be best", right=False, drop=1)] * told_apart,
     )
     rows = [
         (
@@ -215,7 +179,7 @@ def _level_means(effects: Iterable[Effect], digits: Digits, metric: Metric) -> T
             str(level.runs),
             digits.signed(level.mean),
             digits.between(level.low, level.high),
-            _may_be_best(effect, level),
+            *[_may_be_best(effect, level)] * told_apart,
         )
         for effect in effects
         for level in _levels(effect)

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from harness.observations.columns import Column as Values
 from harness.observations.columns import read_columns
 from harness.report.blocks import SUCCESS, Bars, Block, Column, Point, Scatter, Table, Text
-from harness.report.documents.summary import best_text, is_shown, level_text, that_matter
+from harness.report.documents.summary import best_text, level_text, that_matter
 from harness.report.model import Report
 from harness.statistics import Estimate
 from harness.text import NONE, Digits, p_value, percent, plural, verdict_numbers
-from harness.verdicts import LevelEffect, ParameterEffect, Verdict
+from harness.verdicts import LevelEffect, Metric, ParameterEffect, Verdict
 
 RATE = "learning_rate"
 
@@ -38,7 +38,7 @@ def parameter_blocks(report: Report, digits: Digits) -> tuple[Block, ...]:
     names = [*lead, *sorted(others, key=lambda name: _strength(matters.get(name)))]
     if not names:
         return ()
-    blocks: list[Block] = [_table(names, matters, best, report)]
+    blocks: list[Block] = [parameter_table(names, matters, best, report.metric, report.alpha)]
     for verdict in that_matter(report)[:MOST_PICTURED]:
         if verdict.effect is not None and verdict.effect.levels:
             shown = best.get(verdict.effect.parameter, verdict).effect or verdict.effect
@@ -53,12 +53,14 @@ def _strength(verdict: Verdict | None) -> float:
     return verdict.p_value if verdict.verdict != "unanswerable" else 1.5
 
 
-def _table(
+def parameter_table(
     names: Sequence[str],
-    matters: dict[str, Verdict],
-    best: dict[str, Verdict],
-    report: Report,
+    matters: Mapping[str, Verdict],
+    best: Mapping[str, Verdict],
+    metric: Metric,
+    alpha: float,
 ) -> Table:
+    """Return a row for each of the parameters ``names``, with what both questions found of it."""
     columns = (
         Column("parameter", right=False),
         Column("matters", right=False),
@@ -72,26 +74,25 @@ def _table(
         verdict, where = matters.get(name), best.get(name)
         cells = ["", "", "", ""]
         if verdict is not None:
-            cells = _found(verdict, report)
-        told = _best(where, report, matters=verdict is None or is_shown(verdict, report.alpha))
+            cells = _found(verdict, alpha)
+        told = _best(where, alpha, matters=verdict is None or verdict.is_shown(alpha))
         if verdict is not None and verdict.verdict == "unanswerable":
             told = verdict.reason or verdict.answer
         rows.append((name, *cells, told))
-    metric = report.metric.given_name
     note = (
-        f"With the other parameters held equal, in units of {metric}; intervals hold for all "
-        "levels of a parameter together. Ranks decide whether it matters, means how much. Share: "
-        "of the variance. Holm's p is corrected for all questions."
+        f"With the other parameters held equal, in units of {metric.given_name}; intervals hold "
+        "for all levels of a parameter together. Ranks decide whether it matters, means how much. "
+        "Share: of the variance. Holm's p is corrected for all questions."
     )
     if len(names) > MOST_TOLD:
         note += f" {plural(len(names) - MOST_TOLD, 'more parameter')}: see report.json."
     return Table(columns, tuple(rows), note=note)
 
 
-def _found(verdict: Verdict, report: Report) -> list[str]:
+def _found(verdict: Verdict, alpha: float) -> list[str]:
     words = {"supported": "yes", "refuted": "no", "inconclusive": "not shown"}
     word = words.get(verdict.verdict, verdict.verdict)
-    if verdict.verdict == "supported" and not is_shown(verdict, report.alpha):
+    if verdict.verdict == "supported" and not verdict.is_shown(alpha):
         word = "not shown"
     size, between = verdict_numbers(verdict.estimate, verdict.low, verdict.high, signed=False)
     known = verdict.low is not None and verdict.high is not None
@@ -101,14 +102,13 @@ def _found(verdict: Verdict, report: Report) -> list[str]:
     return [word, told, "" if p == NONE else p, "" if share is None else percent(share)]
 
 
-def _best(verdict: Verdict | None, report: Report, *, matters: bool) -> str:
+def _best(verdict: Verdict | None, alpha: float, *, matters: bool) -> str:
     """Return the best value of a parameter in a few words, where one is shown."""
     if verdict is None or verdict.effect is None:
         return ""
     if verdict.verdict in ("refuted", "not judged"):
         return verdict.answer
-    alone = verdict.verdict == "supported" and is_shown(verdict, report.alpha)
-    return best_text(verdict) if matters or alone else "any may be"
+    return best_text(verdict) if matters or verdict.is_shown(alpha) else "any may be"
 
 
 # ---- pictures -----------------------------------------------------------------------------------

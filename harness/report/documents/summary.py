@@ -65,7 +65,7 @@ def summary(reports: Sequence[Report], groups: Sequence[str] = ()) -> tuple[Summ
 
 def is_shown(verdict: Verdict, alpha: float) -> bool:
     """Return whether a claim is supported by Holm's p at level ``alpha``."""
-    return verdict.verdict == "supported" and verdict.p_holm is not None and verdict.p_holm <= alpha
+    return verdict.is_shown(alpha)
 
 
 def that_matter(report: Report) -> list[Verdict]:

@@ -209,3 +209,12 @@ def test_numbers_and_values():
     assert [chance(p) for p in (1.0, 0.46, 0.05, 5e-4, 2.3e-8, 0.0)] == [
         "1.00", "0.46", "0.050", "5e-4", "2.3e-8", "< 0.001",
     ]  # fmt: skip
+
+
+def test_of_many_parameters_only_the_means_of_those_that_matter_are_told():
+    rng = np.random.default_rng(0)
+    columns = {f"p{i}": rng.integers(0, 2, 60).tolist() for i in range(9)}
+    found = run(0.3 * np.array(columns["p3"]) + rng.normal(0, 0.03, 60), columns)
+    means = told(found, 120).partition("may be best")[2].partition("Means are adjusted")[0]
+    assert [name for name in columns if re.search(rf"^{name} ", means, re.M)] == ["p3"]
+    assert re.search(r"^p3 +0 +\d+ .* no$", means, re.M)
