@@ -162,7 +162,7 @@ def _beside_others(
     associated = units.associated(parameter) - set(relatives)
     linked = [name for name in factors if name in {*relatives, *associated}]
     order = units.order if in_order else None
-    always = [factors[name] for name in linked]
+    always = units.stepwise(factors, linked, own.columns.shape[1])
     others = [one for name, one in factors.items() if name not in linked]
     left = 0
     # Of few runs, a line along the range takes one degree of freedom less.
@@ -241,7 +241,11 @@ class _Units:
     @cached_property
     def _associated(self) -> FloatArray:
         """The p value that each two parameters are independent."""
-        plain = [statistics.factor(one.scaled, one.codes) for one in self.columns.values()]
+        # Few numbers may go together by their values alone: 4 with 20 and 30, 8 with 16 and 24.
+        plain = [
+            statistics.factor(None if one.numbers is None else one.scaled, one.codes)
+            for one in self.columns.values()
+        ]
         return statistics.p_associated(plain)
 
     def associated(self, parameter: str) -> set[str]:
@@ -289,6 +293,28 @@ class _Units:
             branches = None if giver in (None, without[0]) else self.columns[giver].codes
             found[name] = statistics.factor(one.scaled, one.codes, branches)
         return found
+
+    def stepwise(
+        self, factors: Mapping[str, Factor], linked: Sequence[str], tested: int
+    ) -> list[Factor]:
+        """Return the ``linked`` parameters as columns, those of few numbers by their levels.
+
+        What a curve through these leaves of a step would be taken for an effect of the tested
+        parameter, which has as many columns. Where that takes more than half of the runs, the
+        fewest levels come first and the rest are curves.
+        """
+        found = {name: factors[name] for name in linked}
+        room = self.ranks.size // 2 - tested - sum(one.columns.shape[1] for one in found.values())
+        few = [name for name in linked if self.columns[name].numbers is None]
+        for name in sorted(few, key=lambda name: len(self.columns[name].levels)):
+            one, curve = self.columns[name], found[name].columns
+            steps = statistics.factor(None, one.codes).columns
+            room -= len(one.levels) - 1 - curve.shape[1]
+            if room < 0:
+                break
+            # With the curve, which may be centred within branches, beside the steps.
+            found[name] = statistics.Factor(np.hstack([curve, steps]), factors[name].leads)
+        return list(found.values())
 
 
 @lru_cache(maxsize=8)

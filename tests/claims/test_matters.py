@@ -279,3 +279,17 @@ def test_a_value_with_which_alone_runs_do_not_diverge_is_told():
     assert (verdict.verdict, verdict.estimate, verdict.low) == ("supported", None, None)
     assert "every run with another value than sgd diverged" in verdict.answer
     assert judged(best_value("optimizer"), lost).answer == "sgd is best"
+
+
+def test_a_step_of_a_parameter_that_goes_with_it_is_not_taken_for_its_own():
+    """16 generations are better, and come with batches of 8 and 12 alone. Nobody declared it."""
+    cases = {4: (20, 30, 40), 8: (16, 24, 32), 12: (16, 24, 32)}
+    shown = 0
+    for seed in range(120):
+        rng = np.random.default_rng(seed)
+        batches = rng.choice([4, 8, 12], 48).tolist()
+        generations = [int(rng.choice(cases[batch])) for batch in batches]
+        deltas = rng.normal(0.0, 0.01, 48) + 0.03 * (np.array(generations) == 16)
+        found = make_results(deltas, parameters={"batch_size": batches, "generations": generations})
+        shown += judged(matters("batch_size"), found, margin=None).verdict == "supported"
+    assert shown <= 15
