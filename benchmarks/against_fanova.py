@@ -4,7 +4,7 @@
 
 Needs Optuna and scikit-learn. Each table is asked of every parameter whether it matters; beside
 these answers stand the importances that fANOVA gives the same runs. What truly matters is known:
-the tables are simulated. Half of them are drawn by Optuna's own TPE.
+the tables are simulated. Four of ten are drawn by Optuna's own TPE.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from harness import Choice, best_value, matters, statistics
+from harness import Choice, Given, best_value, matters, statistics
 from harness.claims import design as claims_design
 from harness.claims.design import MOST_SIMULATED, Design
 from harness.claims.power import power_of, sweep_power
@@ -121,3 +121,15 @@ def test_each_size_of_a_sweep_is_drawn_and_read_once(monkeypatch):
     sweep_power(sweep)
     assert max(read) <= MOST_SIMULATED
     assert len(read) == len(set(read)) < 20
+
+
+def test_a_parameter_is_priced_by_what_those_leave_that_it_gives():
+    """Of four warmup steps two belong to one schedule alone: these runs tell nothing of it."""
+    steps = Given("lr_schedule", advanced=Choice(10, 20, 30), cosine=Choice(0, 10, 20))
+    free = {"lr_schedule": Choice("advanced", "cosine"), "warmup_steps": Choice(0, 10, 20, 30)}
+    bound = free | {"warmup_steps": steps}
+    powers = [
+        price(None, questions={"q": matters("lr_schedule")}, space=SPACE | space)[-1].power
+        for space in (free, bound)
+    ]
+    assert powers[1] < powers[0] - 0.1

@@ -231,15 +231,13 @@ def test_a_product_enters_where_it_is_strong():
 
 
 def test_products_pay_for_their_number():
-    """Of 40 parameters there are 780 products; uncorrected, some always enter."""
-    found = []
-    for seed in range(6):
-        rng, _, others = numbers_of(seed, 40, 40)
-        _, number = statistics.nuisance(rng.random(40), [], others[:2])
-        found.append(number)
-        everything = statistics.nuisance(statistics.rank_shares(rng.random(40)), [], others)[1]
-        assert everything < 10
-    assert np.mean(found) < 1.0
+    """Of 12 parameters there are 66 products; uncorrected, some nearly always enter."""
+    entered = []
+    for seed in range(12):
+        rng, _, always = numbers_of(seed, 80, 12)
+        ranks = statistics.rank_shares(rng.random(80))
+        entered.append(statistics.nuisance(ranks, always, [])[1] > 0)
+    assert np.mean(entered) < 0.4
 
 
 def test_the_model_has_at_most_a_quarter_of_the_runs_beside_what_always_stays():

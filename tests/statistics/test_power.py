@@ -333,3 +333,12 @@ def test_an_equal_generator_gives_an_equal_power(simulate):
 
 def test_the_target_is_the_usual_one():
     assert power.TARGET == 0.8
+
+
+def test_the_best_of_two_is_named_no_more_often_than_two_are_told_apart():
+    """A one-sided test alone would name it at .1: that levels differ must be shown as well."""
+    rng = np.random.default_rng(0)
+    named = statistics.best_power([12, 12], 1.0, rng, 22)
+    apart = statistics.partial_power(24 / 4 * 1.0, 1, 22)
+    assert named == pytest.approx(apart, abs=0.035)
+    assert statistics.best_power([12, 12], 0.0, rng, 22) <= 0.05
