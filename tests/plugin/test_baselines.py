@@ -86,7 +86,7 @@ def test_a_table_as_a_baseline_is_read_once_and_told(beside_a_table, until):
     result = sweeps.run("--sweep", "toy", *table)
     assert result.ret == 0
     assert result.parseoutcomes() == ({"passed": 10} if until == "all" else EARLIER)
-    assert sweeps.read == [sweeps.path / "data" / "runs.csv"]
+    assert sweeps.read == [str(sweeps.path / "data" / "runs.csv")]
     result.stdout.fnmatch_lines(
         [
             "baseline: runs.csv: 12 rows of 3 columns, CSV",
