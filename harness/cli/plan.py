@@ -35,6 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print the plan of a sweep."""
+    common.use_one_thread()
     from harness.audit.plan import audit_plan
     from harness.report.documents.plan import PlanPage, document
     from harness.report.renderers.document_json import plan_data
