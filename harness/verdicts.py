@@ -244,7 +244,9 @@ class ParameterEffect:
 
     ``levels`` are empty where the question is unanswerable. ``share`` is the share of the metric's
     variance that the parameter explains beside the others, 0 to 1. ``shape`` is known for a range,
-    where one is shown. ``p_matters`` is the p value that it matters.
+    where one is shown. ``p_matters`` is the p value that it matters. ``by_ranks`` are the best and
+    the worst level by adjusted ranks, where the means have the best and the worst the other way
+    round: a few runs far off make those means.
     """
 
     asks: Literal["matters", "best"]
@@ -253,6 +255,7 @@ class ParameterEffect:
     share: float | None = None
     shape: Shape | None = None
     p_matters: float | None = None
+    by_ranks: tuple[Value | Span, Value | Span] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -88,7 +88,11 @@ class BestValue(ParameterClaim):
 
     def found(self, id: str, evidence: Evidence, beside: Adjusted, test: PartialTest) -> Verdict:
         effect = replace(
-            self.empty, levels=levels_of(beside), share=test.share, p_matters=test.p_value
+            self.empty,
+            levels=levels_of(beside),
+            share=test.share,
+            p_matters=test.p_value,
+            by_ranks=beside.by_ranks,
         )
         margin = self.margin_of(evidence)
         same = margin is not None and not beside.observed.diverged

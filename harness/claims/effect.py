@@ -182,6 +182,9 @@ class Matters(ParameterClaim):
         size = f"{ahead} ({ends(low, high)})"
         if best == worst:
             size = f"every run with another value than {labels[best]} diverged"
+        elif beside.by_ranks is not None:
+            first_one, last = map(label, beside.by_ranks)
+            size = f"by ranks {first_one} is ahead of {last}, but by means {size}"
         supported = test.p_value <= evidence.alpha
         same = margin is not None and not beside.observed.diverged
         same = same and margin is not None and levels.all_within(margin, evidence.alpha)
@@ -212,7 +215,11 @@ class Matters(ParameterClaim):
                 details=self.details_of(beside),
             ),
             effect=replace(
-                self.empty, levels=levels_of(beside), share=test.share, p_matters=test.p_value
+                self.empty,
+                levels=levels_of(beside),
+                share=test.share,
+                p_matters=test.p_value,
+                by_ranks=beside.by_ranks,
             ),
         )
 

@@ -94,12 +94,24 @@ class Adjusted:
     def levels(self) -> AdjustedLevels:
         """The adjusted means of its levels, over the completed runs, in the metric's unit."""
         of = self._done
-        delta = self.observed.delta[of[: self.observed.delta.size]]
+        return self._compared(self.observed.delta[of[: self.observed.delta.size]])
+
+    @cached_property
+    def by_ranks(self) -> tuple[Value | Span, Value | Span] | None:
+        """The best and the worst level by ranks, where the means of the two ends disagree."""
+        means, ranks = self.levels.means, self._compared(self.ranks[self._done]).means
+        if ranks[means.argmax()] >= ranks[means.argmin()]:
+            return None
+        return self.named[int(ranks.argmax())], self.named[int(ranks.argmin())]
+
+    def _compared(self, outcomes: FloatArray) -> AdjustedLevels:
+        """Return the adjusted means of the levels of ``outcomes``, those of the runs compared."""
+        of = self._done
         codes, basis, inside = self.column.codes[of], self.basis[of], self.column.scaled
         if self.column.numbers is not None and inside is not None:
             # What a range does within its thirds is not to be taken for what another does.
             basis = np.column_stack([basis, statistics.within_levels(inside[of], codes)])
-        return statistics.adjusted_levels(delta, codes, basis)
+        return statistics.adjusted_levels(outcomes, codes, basis)
 
     @property
     def named(self) -> tuple[Value | Span, ...]:

@@ -91,6 +91,24 @@ def test_a_range_is_compared_by_its_thirds():
     assert verdict.effect.share > 0.5
 
 
+def test_an_outlier_that_turns_the_means_round_is_told():
+    found = runs(
+        40, 3, lambda config: 0.02 * (config["norm"] == "layer"), norm=choice("batch", "layer")
+    )
+    stray = next(i for i, one in enumerate(found) if one.run.config["norm"] == "layer")
+    lost = replace(found[stray].outcome, delta_perf=-50.0)
+    found = (*found[:stray], replace(found[stray], outcome=lost), *found[stray + 1 :])
+    verdict = judged(matters("norm"), found, margin=None)
+    assert verdict.verdict == "supported"
+    assert verdict.effect.by_ranks == ("layer", "batch")
+    assert (
+        "by ranks layer is ahead of batch, but by means batch is ahead of layer" in verdict.answer
+    )
+    assert judged(best_value("norm"), found, margin=None).effect.by_ranks == ("layer", "batch")
+    kept = found[:stray] + found[stray + 1 :]
+    assert judged(matters("norm"), kept, margin=None).effect.by_ranks is None
+
+
 def test_what_is_declared_given_is_compared_within_what_gives_it():
     def warmup(rng, n):
         schedules = ["advanced", "cosine"] * (n // 2)

@@ -97,6 +97,9 @@ def _found(verdict: Verdict, alpha: float) -> list[str]:
     size, between = verdict_numbers(verdict.estimate, verdict.low, verdict.high, signed=False)
     known = verdict.low is not None and verdict.high is not None
     told = "" if size == NONE else f"{size} ({between})" if known else size
+    if verdict.effect is not None and verdict.effect.by_ranks is not None and word == "yes":
+        ahead, behind = map(level_text, verdict.effect.by_ranks)
+        told = f"{ahead} ahead of {behind} by ranks; by means the other way round"
     share = verdict.effect.share if verdict.effect else None
     p = "" if verdict.verdict == "unanswerable" else p_value(verdict.p_holm)
     return [word, told, "" if p == NONE else p, "" if share is None else percent(share)]

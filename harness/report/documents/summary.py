@@ -26,6 +26,9 @@ from harness.verdicts import Finding, ParameterEffect, Verdict
 MOST_NAMED = 4
 """The most parameters, questions or findings that a line names."""
 
+MOST_FEW = 5
+"""The most runs of a level that are told where no interval shows its difference."""
+
 MOST_LEVELS = 3
 """The most values of a parameter that a line names."""
 
@@ -60,6 +63,8 @@ def summary(reports: Sequence[Report], groups: Sequence[str] = ()) -> tuple[Summ
             said = "; ".join([*each[:MOST_GROUPS], *rest])
         if said:
             lines.append(SummaryLine(label, said))
+    if not lines and all(len(report.main) == 1 for report in reports):
+        lines.append(SummaryLine("Not known", "one run has no other to be compared with"))
     return tuple(lines)
 
 
@@ -113,19 +118,27 @@ def _matters(report: Report) -> str:
     if not asked:
         return ""
     shown = that_matter(report)
-    not_shown = len(asked) - len(shown)
-    if shown:
-        said = "; ".join(_size(verdict, report) for verdict in shown[:MOST_NAMED])
-        more = len(shown) - MOST_NAMED
-        said += f"; and {plural(more, 'more parameter')}" if more > 0 else ""
-        return f"{said}; {not_shown} of {len(asked)} not shown" if not_shown else said
-    known = [v.p_holm for v in asked if v.p_holm is not None and v.verdict != "unanswerable"]
-    if not known:
-        return ""
-    least = f"; the smallest {p_value(min(known), 'p')}" if min(known) < 1.0 else ""
-    if len(asked) == 1:
-        return f"{_names(asked)[0]} is not shown to{least}"
-    return f"none of {len(asked)} parameters is shown to{least}"
+    refuted = [v for v in asked if v.verdict == "refuted"]
+    rest = len(asked) - len(shown) - len(refuted)
+    parts = [_size(verdict, report) for verdict in shown[:MOST_NAMED]]
+    if len(shown) > MOST_NAMED:
+        parts.append(f"and {plural(len(shown) - MOST_NAMED, 'more parameter')}")
+    open_ones = [v for v in asked if v not in shown and v not in refuted]
+    known = [v.p_holm for v in open_ones if v.p_holm is not None and v.verdict != "unanswerable"]
+    if not shown and known:
+        least = min(known)
+        if len(open_ones) == 1:
+            at = f" ({p_value(least, 'p')})" if least < 1.0 else ""
+            parts.append(f"{_names(open_ones)[0]} is not shown to matter{at}")
+        else:
+            at = f"; the smallest {p_value(least, 'p')}" if least < 1.0 else ""
+            parts.append(f"none of {len(open_ones)} parameters is shown to matter{at}")
+    if refuted:
+        do = "does" if len(refuted) == 1 else "do"
+        parts.append(f"{_some(_names(refuted))} {do} not, within the margin")
+    if shown and rest:
+        parts.append(f"{rest} of {len(asked)} not shown")
+    return "; ".join(parts)
 
 
 def _size(verdict: Verdict, report: Report) -> str:
@@ -135,13 +148,21 @@ def _size(verdict: Verdict, report: Report) -> str:
     p = p_value(verdict.p_holm, "p")
     if not effect.levels or verdict.estimate is None:
         return f"{effect.parameter} ({p})"
+    if effect.by_ranks is not None:
+        ahead, behind = map(level_text, effect.by_ranks)
+        return f"{effect.parameter} ({ahead} ahead of {behind} by ranks, not by means, {p})"
     best = max(effect.levels, key=lambda level: level.mean)
     worst = min(effect.levels, key=lambda level: level.mean)
     size, between = verdict_numbers(verdict.estimate, verdict.low, verdict.high, signed=False)
     known = verdict.low is not None and verdict.high is not None
+    low = verdict.low if known else None
+    few = min(best, worst, key=lambda level: level.runs)
+    # Few runs are the usual reason why ranks show what the interval of the means does not.
+    of_few = f", from {plural(few.runs, 'run')} with {level_text(few.level)}"
     return (
         f"{effect.parameter} ({level_text(best.level)} ahead of {level_text(worst.level)} by "
-        f"{size} {report.metric.given_name}{f', {between}' if known else ''}, {p})"
+        f"{size} {report.metric.given_name}{f', {between}' if known else ''}"
+        f"{'' if (low is not None and low > 0.0) or few.runs > MOST_FEW else of_few}, {p})"
     )
 
 
@@ -176,10 +197,12 @@ def best_text(verdict: Verdict) -> str:
     effect = verdict.effect
     if effect is None or not effect.levels:
         return ""
+    if effect.by_ranks is not None:
+        return f"{level_text(effect.by_ranks[0])} leads by ranks, not by means"
     beyond = " or beyond" if any(need.kind == "parameter" for need in verdict.needs) else ""
     if effect.shape in ("rises", "falls"):
         way = "up" if effect.shape == "rises" else "down"
-        told = f"{_of_levels(effect)}{beyond}, better all the way {way}"
+        told = f"{_of_range(effect)}{beyond}, better all the way {way}"
     elif effect.shape == "peak inside" and verdict.estimate is not None:
         told = f"near {parameter_value(verdict.estimate)}, inside its range"
     else:
@@ -198,6 +221,15 @@ def _of_levels(effect: ParameterEffect) -> str:
     return f"one of {first(names, MOST_LEVELS)}"
 
 
+def _of_range(effect: ParameterEffect) -> str:
+    """Return the span of the levels that may be the best, at one end of a range."""
+    may = [level.level for level in effect.levels if level.may_be_best]
+    if len(may) < 2 or len(may) == len(effect.levels):
+        return _of_levels(effect)
+    ends = [(one.low, one.high) if isinstance(one, Span) else (one, one) for one in may]
+    return f"{parameter_value(ends[0][0])} to {parameter_value(ends[-1][1])}"
+
+
 def _not_known(report: Report) -> str:
     asked = report.about_parameters("matters")
     undecided = [v for v in asked if v.verdict in ("inconclusive", "not judged")]
@@ -206,7 +238,7 @@ def _not_known(report: Report) -> str:
     others = [v for v in report.asked if v.effect is None and v.verdict not in _DECIDED]
     parts = []
     if undecided:
-        parts.append(f"whether {_some(_names(undecided), 'or')} {_verb(undecided)}")
+        parts.append(f"whether {_some(_names(undecided), 'or')} matters")
     if impossible:
         parts.append(f"cannot be told: {_some(_names(impossible))}")
     if others:
@@ -249,10 +281,6 @@ def level_text(level: Value | Span) -> str:
 
 def _names(verdicts: Iterable[Verdict]) -> list[str]:
     return [verdict.effect.parameter for verdict in verdicts if verdict.effect]
-
-
-def _verb(verdicts: Sequence[Verdict]) -> str:
-    return "matters" if len(verdicts) == 1 else "matter"
 
 
 def _rank(delta: float | None) -> float:

@@ -80,10 +80,59 @@ def test_the_largest_effect_comes_first_and_the_rest_is_counted():
     assert "and 3 more parameters" in lines_of(*many)["Matters"]
 
 
+def test_what_is_shown_not_to_matter_is_told_apart_from_what_is_not_shown():
+    def refuted(name):
+        return matters(name, verdict="refuted", p_holm=1.0)
+
+    open_ = matters("depth", verdict="inconclusive", p_holm=0.4)
+    said = lines_of(matters("width"), refuted("ema"), refuted("bias"), open_)["Matters"]
+    assert said.endswith("; ema and bias do not, within the margin; 1 of 4 not shown")
+    assert lines_of(refuted("ema"))["Matters"] == "ema does not, within the margin"
+    said = lines_of(refuted("ema"), open_, matters("heads", verdict="inconclusive", p_holm=0.6))
+    assert said["Matters"] == (
+        "none of 2 parameters is shown to matter; the smallest p = 0.40; ema does not, within the "
+        "margin"
+    )
+
+
+@pytest.mark.parametrize(
+    ("runs", "low", "high", "said"),
+    [
+        (1, None, None, "by 0.200 acc, from 1 run with 1024, p < 0.001"),
+        (2, -0.1, 0.5, "by 0.20 acc, −0.10 to 0.50, from 2 runs with 1024, p < 0.001"),
+        (2, 0.1, 0.3, "by 0.200 acc, 0.100 to 0.300, p < 0.001"),
+        (9, -0.1, 0.5, "by 0.20 acc, −0.10 to 0.50, p < 0.001"),
+    ],
+)
+def test_a_difference_that_rests_on_few_runs_says_so(runs, low, high, said):
+    levels = (*WIDTHS[:2], replace(WIDTHS[2], runs=runs))
+    assert lines_of(matters("width", levels, low=low, high=high))["Matters"] == (
+        f"width (1024 ahead of 64 {said})"
+    )
+
+
+def test_means_that_contradict_the_ranks_name_no_winner():
+    def turned(verdict):
+        return replace(verdict, effect=replace(verdict.effect, by_ranks=(64, 1024)))
+
+    found = report(turned(matters("width")), turned(best("width")))
+    lines = dict(summary([found]))
+    assert lines["Matters"] == "width (64 ahead of 1024 by ranks, not by means, p < 0.001)"
+    assert lines["Best"] == "width 64 leads by ranks, not by means"
+    assert "64 ahead of 1024 by ranks; by means the other way round" in render(found, 200)
+
+
+def test_one_run_is_nothing_to_compare():
+    one = make_results([0.5], prefix="m7", se=None, curve=())
+    assert [str(line) for line in summary([sample(one, False, False, (), (), ACCURACY)])] == [
+        "Not known: one run has no other to be compared with"
+    ]
+
+
 def test_headlines_use_holms_p_alone():
     lucky = matters("width", p_holm=0.3, p_value=0.03)
     lines = lines_of(lucky, best("width"))
-    assert lines["Matters"] == "width is not shown to; the smallest p = 0.30"
+    assert lines["Matters"] == "width is not shown to matter (p = 0.30)"
     assert lines["Best"].startswith("no value is shown to be better than another; the best run is ")
     assert lines["Not known"].startswith("whether width matters")
     alone = replace(VERDICTS[0], p_holm=0.19)
@@ -112,6 +161,8 @@ def test_a_minimised_metric_is_told_in_the_users_own_numbers():
          "width 1024 leads, not shown to be best"),
         (best("width", tuple(replace(one, may_be_best=one.level > 64) for one in WIDTHS)),
          "width 256 or 1024"),
+        (best("width", tuple(replace(one, may_be_best=one.level > 64) for one in WIDTHS),
+              "rises", HIGHER), "width 256 to 1024 or beyond, better all the way up"),
     ],
 )  # fmt: skip
 def test_best_values_follow_the_shape_or_the_set(verdict, said):
@@ -127,7 +178,7 @@ def test_what_is_not_known_comes_with_the_most_useful_need():
         VERDICTS[3],
     )
     assert lines["Not known"] == (
-        "whether depth or heads matter; cannot be told: seq; variance_vs_baseline; needs about 60 "
+        "whether depth or heads matters; cannot be told: seq; variance_vs_baseline; needs about 60 "
         "runs (27 now)"
     )
 
@@ -152,7 +203,7 @@ def test_groups_share_five_lines():
     )
     found = summary([one, two], ["model a", "model b"])
     assert str(found[0]).startswith("Matters: model a: width (1024 ahead of 64")
-    assert found[0].text.endswith("; model b: width is not shown to; the smallest p = 0.40")
+    assert found[0].text.endswith("; model b: width is not shown to matter (p = 0.40)")
     same = summary([two, two], ["model a", "model b"])
     assert "(in each of 2 groups)" in same[0].text
     many = summary([one, two] * 5, [f"g{index}" for index in range(10)])
