@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
@@ -10,22 +11,39 @@ from numpy.typing import NDArray
 
 from harness import statistics
 from harness.audit.view import ALARM, View, columns_of, numeric
-from harness.observations.levels import RANGE_FROM, in_order, levels_of
+from harness.observations.levels import RANGE_FROM, in_order, is_number, levels_of
 from harness.records import Value
-from harness.text import first, in_words
+from harness.text import first, in_words, parameter_value
 from harness.verdicts import Finding
+
+MOST_COMBINED = 20
+"""Of more parameters than this only the first are looked at in threes."""
+
+SAMPLED = 200
+"""The runs by which most parameters are seen not to be given by two others."""
+
+REPEATED = 10
+"""The fewest runs that must share both values with another run before a third is given by them."""
 
 FAILED = ("failed", "timeout", "oom", "crashed")
 
 
 FEW_DRAWS = 199
 
+ROUNDED = 0.02
+"""The share of a spread that the rounding of numbers may leave of it."""
+
 NAMED = 3
 """The most parameters that a finding names in brief."""
 
 
 def confounded(view: View) -> Iterator[Finding]:
-    yield from confounding(view.columns, view.given, view.generator())
+    threes = list(_given_by_two(view))
+    told = [set(finding.parameters) for finding in threes]
+    for finding in confounding(view.columns, view.given, view.generator()):
+        if set(finding.parameters) not in told:
+            yield finding
+    yield from threes
 
 
 def confounding(
@@ -53,6 +71,108 @@ def confounding(
             yield _pair(group[0], group[1], columns, levels, given)
         else:
             yield _group(group, inside)
+
+
+def _given_by_two(view: View) -> Iterator[Finding]:
+    """Find the parameters that two others give together, as batch size and accumulation do a third.
+
+    No two of the three need go together, and yet none of them varies with the others held equal.
+    """
+    varying = [(name, values) for name, values in view.columns.items() if len(set(values)) > 1]
+    full = [_Exact.of(name, values) for name, values in varying[:MOST_COMBINED]]
+    few = [one.every(SAMPLED) for one in full]
+    rng = view.generator()
+    for three in combinations(range(len(full)), 3):
+        # The one of most values is told as given where any two give the third.
+        for place in sorted(three, key=lambda index: -full[index].levels):
+            others = [index for index in three if index != place]
+            (of, one, two), sampled = (
+                [columns[index] for index in (place, *others)] for columns in (full, few)
+            )
+            if (_is_computed(*sampled) and _is_computed(of, one, two)) or (
+                max(one.levels, two.levels) <= of.codes.size - REPEATED
+                and _gives(_crossed(*sampled[1:]), sampled[0].codes)
+                and _is_function(of, one, two, rng)
+            ):
+                yield Finding(
+                    "confounded",
+                    "warning",
+                    f"{of.name} is given by {one.name} and {two.name}: none of the three varies "
+                    "with the other two held equal, so what one of them does cannot be told; leave "
+                    "one of them out",
+                    (of.name, one.name, two.name),
+                    f"{of.name} is given by {one.name} and {two.name}",
+                )
+                break
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Exact:
+    """The n values of a parameter, by their number among the ``levels``, and as numbers if all are.
+
+    ``plain`` [n] are these, None where one is none; ``logs`` [n], None where one is not above 0.
+    """
+
+    name: str
+    codes: NDArray[np.intp]
+    levels: int
+    plain: NDArray[np.float64] | None
+    logs: NDArray[np.float64] | None
+
+    @classmethod
+    def of(cls, name: str, values: Sequence[Value]) -> _Exact:
+        seen: dict[Value, int] = {}
+        codes = np.array([seen.setdefault(value, len(seen)) for value in values], dtype=np.intp)
+        plain = logs = None
+        if all(is_number(value) for value in values):
+            plain = np.array(values, dtype=np.float64)
+            logs = np.log(plain) if (plain > 0.0).all() else None
+        return cls(name, codes, len(seen), plain, logs)
+
+    def every(self, most: int) -> _Exact:
+        """Return about ``most`` of the values, spread over all."""
+        step = max(1, self.codes.size // most)
+        plain, logs = (x if x is None else x[::step] for x in (self.plain, self.logs))
+        return replace(self, codes=self.codes[::step], plain=plain, logs=logs)
+
+
+def _is_computed(of: _Exact, one: _Exact, two: _Exact) -> bool:
+    """Return whether a parameter is the product or the sum of two others, but for rounding."""
+    for scale in ((of.plain, one.plain, two.plain), (of.logs, one.logs, two.logs)):
+        x, y, z = scale
+        if x is None or y is None or z is None or x.size < REPEATED:
+            continue
+        left = x - y - z
+        # The rest of most is as wide as they are: three of its values tell.
+        if np.ptp(left[:3]) > ROUNDED * 10 * np.ptp(x):
+            continue
+        spread = min(float(x.std()), float(y.std()), float(z.std()))
+        if spread > 0.0 and float(left.std()) < ROUNDED * spread:
+            return True
+    return False
+
+
+def _is_function(of: _Exact, one: _Exact, two: _Exact, rng: np.random.Generator) -> bool:
+    """Return whether two parameters, and neither alone, give a third in every run."""
+    both = _crossed(one, two)
+    if of.codes.size - np.unique(both).size < REPEATED or not _gives(both, of.codes):
+        return False
+    if _gives(one.codes, of.codes) or _gives(two.codes, of.codes):
+        return False
+    # A value that hardly ever differs looks given by chance.
+    return not any(_gives(both, rng.permutation(of.codes)) for _ in range(FEW_DRAWS))
+
+
+def _crossed(one: _Exact, two: _Exact) -> NDArray[np.intp]:
+    """Return the numbers [n] of the joint values of two parameters."""
+    return one.codes * two.levels + two.codes
+
+
+def _gives(causes: NDArray[np.intp], effects: NDArray[np.intp]) -> bool:
+    """Return whether ``effects`` [n] are the same wherever ``causes`` [n] are."""
+    order = np.argsort(causes)
+    same = np.diff(causes[order]) == 0
+    return not (same & (np.diff(effects[order]) != 0)).any()
 
 
 def _groups(edges: Iterable[tuple[str, str]]) -> list[list[str]]:
@@ -179,6 +299,7 @@ def _implied(name: str, causes: list[Value], effects: list[Value]) -> str:
     if max(len(seen), *map(len, seen.values())) >= RANGE_FROM:
         return "they rise or fall together"
     return "; ".join(
-        f"{name} {value}: {', '.join(map(str, sorted(seen[value], key=in_order)))}"
+        f"{name} {parameter_value(value)}: "
+        f"{', '.join(map(parameter_value, sorted(seen[value], key=in_order)))}"
         for value in sorted(seen, key=in_order)
     )

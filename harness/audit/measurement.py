@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import math
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +12,7 @@ from numpy.typing import NDArray
 from harness import observations, statistics
 from harness.audit.view import ALARM, View
 from harness.observations import FloatArray, Observations
-from harness.records import Result, finite
+from harness.records import Config, Result, finite
 from harness.text import first, plural, significant
 from harness.verdicts import DELTA_PERF, Baseline, Counts, Finding
 
@@ -21,6 +23,9 @@ FAR = 40.0
 """Median absolute deviations from the median, scaled to those of a normal distribution.
 
 Of 100 runs with Student's t of three degrees of freedom one lies beyond in 0.4% of sweeps."""
+
+DISTINCT = 0.9
+"""The share of values that differ where two equal ones are no coincidence."""
 
 GAP = 3.0
 """A repeated extreme is far from the rest if it is this many times the width of the rest away."""
@@ -146,6 +151,49 @@ def outlier(view: View) -> Iterator[Finding]:
     if far.any():
         runs = [run for run, inside in zip(observed.completed, rest, strict=True) if inside]
         yield _outlying(view, runs, values[rest], far)
+
+
+def repeated_runs(view: View) -> Iterator[Finding]:
+    """Find runs that repeat another one exactly, where results otherwise differ.
+
+    Copied rows, or seeds that change nothing, count as if they were further measurements.
+    """
+    observed = view.observed
+    alike: dict[tuple[Config, int], list[float]] = {}
+    for run, value in zip(observed.completed, observed.delta.tolist(), strict=True):
+        alike.setdefault((run.run.config, run.run.steps), []).append(value)
+    counts = [Counter(values) for values in alike.values()]
+    copies, distinct = len(observed.completed) - sum(map(len, counts)), np.unique(observed.delta)
+    if not copies or distinct.size < max(FEWEST_SPREAD, DISTINCT * sum(map(len, counts))):
+        return
+    tied = sum(math.comb(count, 2) for of in counts for count in of.values())
+    if tied <= 2 * (chance := _ties_by_chance(alike.values(), distinct)) + 3 * math.sqrt(chance):
+        return
+    verb = "repeats" if copies == 1 else "repeat"
+    brief = f"{plural(copies, 'run')} {verb} another exactly"
+    yield Finding(
+        "repeated_runs",
+        "warning",
+        f"{brief}, with equal parameters and an equal {view.evidence.metric.given_name}: rows that "
+        "were copied, or seeds that change nothing, are no further measurements, and p values and "
+        "intervals that count them are too sure. Leave the copies out",
+        brief=brief,
+    )
+
+
+def _ties_by_chance(groups: Iterable[Sequence[float]], distinct: FloatArray) -> float:
+    """Return about how many pairs within ``groups`` of normal values tie because of rounding.
+
+    ``distinct`` [k] are all values that differ, in order. Two normal values rounded to a step are
+    equal with a probability of about 0.19 steps over their median absolute deviation.
+    """
+    several = [np.array(values) for values in groups if len(values) > 1]
+    apart = np.concatenate([np.abs(values - np.median(values)) for values in several])
+    apart = apart[apart > 0.0]
+    if not apart.size:
+        return 0.0
+    pairs = sum(math.comb(values.size, 2) for values in several)
+    return 0.19 * pairs * float(np.diff(distinct).min()) / float(np.median(apart))
 
 
 def _repeated_extreme(values: FloatArray) -> NDArray[np.bool_] | None:

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 MARGIN, MIN_GAIN = 0.02, 0.05
 """The usual margin and least gain of scores from 0 to 1."""
 
-OF_RUNS = ("survivorship", "mixed_conditions", "outlier")
+OF_RUNS = ("survivorship", "mixed_conditions", "outlier", "repeated_runs")
 """Codes of findings about runs, which the mean of a configuration's repeats would hide."""
 
 _RUNS_OF_BASELINE = Need("baseline", "the baseline's runs: --baseline TABLE or a stored sweep")

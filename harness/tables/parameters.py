@@ -207,7 +207,10 @@ def _why_not_by_cells(table: Table, name: Name, tracker: Tracker | None) -> str 
     # A blank among them does not make a name of the run its parameter.
     if len(set(texts)) == len(texts) and len(table) >= MANY_ROWS and 2 * len(texts) > len(table):
         return "another text in every row"
-    return trackers.place_or_time(texts)
+    what = trackers.place_or_time(texts)
+    # What several runs share was chosen for them, as the model to start from is.
+    shared = len(set(texts)) > 1 and 2 * len(set(texts)) <= len(texts)
+    return None if what == "paths" and shared else what
 
 
 def _refuse_to_guess(

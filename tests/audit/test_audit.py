@@ -54,6 +54,18 @@ def test_generations_implied_by_batch_size():
     assert "batch_size 4: 20, 30, 40; batch_size 8: 16, 24, 32" in finding.message
 
 
+def test_what_is_not_set_is_told_in_words():
+    rng = np.random.default_rng(0)
+    parameters = clean_parameters(rng, 48)
+    parameters["momentum"] = [
+        float(rng.choice([0.9, 0.99])) if one == "advanced" else None
+        for one in parameters["lr_schedule"]
+    ]
+    runs = make_results(rng.normal(0, 0.1, 48), parameters=parameters, curve=())
+    finding = only("confounded", audit(make_evidence(runs=runs)))
+    assert "lr_schedule advanced: 0.9, 0.99; lr_schedule cosine: not set" in finding.message
+
+
 def test_what_the_space_declares_as_dependent_is_confounded():
     rng = np.random.default_rng(0)
     evidence = clean(rng)
@@ -80,6 +92,57 @@ def test_a_chain_of_parameters_is_no_clique():
     finding = only("confounded", audit(evidence, given=given))
     assert finding.parameters == ("batch_size", "generations", "lr_schedule")
     assert "these three go together, each with some of the others: " in finding.message
+
+
+def combined(n, seed=0, **more):
+    """Runs with a batch size and an accumulation, and what ``more`` makes of the two."""
+    rng = np.random.default_rng(seed)
+    batch, times = rng.choice([8, 16, 32], n), rng.choice([1, 2, 4], n)
+    parameters = {"batch_size": batch.tolist(), "accum": times.tolist()}
+    parameters |= {name: make(batch, times, rng) for name, make in more.items()}
+    return make_results(rng.normal(0, 0.1, n), parameters=parameters, curve=())
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda batch, times, rng: (batch * times).tolist(),
+        lambda batch, times, rng: list(map("{} x {}".format, batch, times)),
+        lambda batch, times, rng: ((batch + times) % 3 == 0).tolist(),
+    ],
+)  # fmt: skip
+def test_a_parameter_that_two_others_give_is_told(make):
+    found = audit(make_evidence(runs=combined(36, 3, third=make)))
+    finding = only("confounded", found)
+    assert finding.brief == "third is given by batch_size and accum"
+
+
+def test_a_product_of_ranges_is_given_by_its_factors_but_for_rounding():
+    rng = np.random.default_rng(1)
+    rate, scale = 10 ** rng.uniform(-5, -2, 30), rng.uniform(1, 8, 30)
+    parameters = {
+        "rate": rate.tolist(), "scale": scale.tolist(),
+        "scaled": [float(f"{value:.2e}") for value in rate * scale],
+        "sum": (np.log10(rate) + 1).tolist(),
+    }  # fmt: skip
+    runs = make_results(rng.normal(0, 0.1, 30), parameters=parameters, curve=())
+    told = [one.brief for one in audit(make_evidence(runs=runs))]
+    assert "scaled is given by rate and scale" in told
+    noisy = {**parameters, "scaled": (rate * scale * np.exp(rng.normal(0, 0.2, 30))).tolist()}
+    runs = make_results(rng.normal(0, 0.1, 30), parameters=noisy, curve=())
+    assert not [one for one in audit(make_evidence(runs=runs)) if "given by" in one.brief]
+
+
+def test_a_value_that_hardly_ever_differs_is_given_by_nothing():
+    def rare(batch, times, rng):
+        return [index == 4 for index in range(batch.size)]
+
+    told = [
+        one.brief
+        for seed in range(20)
+        for one in audit(make_evidence(runs=combined(24, seed, rare=rare)))
+    ]
+    assert not [brief for brief in told if "given by" in brief]
 
 
 def test_groups_of_parameters_that_go_together_stay_apart():

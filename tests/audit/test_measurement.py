@@ -221,6 +221,31 @@ class SimpleView(View):
         super().__init__(evidence, {}, {}, None, None, None, (), ())
 
 
+def alike(deltas, repeats):
+    """Runs of configurations with so many repeats each, in order of the values."""
+    lr = [1e-7 * (index // repeats + 1) for index in range(len(deltas))]
+    return make_evidence(runs=make_results(deltas, parameters={"learning_rate": lr}, se=None))
+
+
+def test_copied_rows_are_told_and_chance_is_not():
+    rng = np.random.default_rng(0)
+    once = rng.normal(0, 0.1, 12)
+    finding = only("repeated_runs", audit(alike(np.repeat(once, 2), 2)))
+    assert finding.brief == "12 runs repeat another exactly"
+    one = rng.normal(0, 0.1, 24)
+    one[1] = one[0]
+    finding = only("repeated_runs", audit(alike(one, 2)))
+    assert finding.brief == "1 run repeats another exactly"
+    for quiet in (
+        alike(rng.normal(0, 0.1, 24), 2),
+        alike(np.repeat(rng.integers(0, 2, 12), 2) * 1.0, 2),
+        # Of many repeats some are equal to four digits, as of few to two.
+        alike(rng.normal(0, 0.05, 400).round(4), 100),
+        alike((np.repeat(rng.normal(0, 0.3, 8), 3) + rng.normal(0, 0.01, 24)).round(2), 3),
+    ):
+        assert "repeated_runs" not in codes(audit(quiet))
+
+
 def test_an_adaptive_design_is_told():
     evidence = replace(of_values(LOSSES), adaptive="trials were stopped early (ASHA)")
     finding = only("adaptive_design", audit(evidence))

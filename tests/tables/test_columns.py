@@ -53,6 +53,16 @@ b,large,2e-7,8,3,y,12,out/b,2025-01-02,0.4,/tmp/b,0.2
     ]
 
 
+def test_a_path_that_runs_share_is_a_parameter(csv):
+    models = ["/models/a.gguf", "/models/b.gguf"]
+    rows = "".join(f"{models[i % 2]},/tmp/{i},0.{i}\n" for i in range(8))
+    reading = read(csv, f"start,place,delta_perf\n{rows}")
+    assert reading.parameters == ("start",)
+    assert said(reading, "not used, ") == ["not used, paths: place"]
+    same = read(csv, "lr,start,delta_perf\n" + "".join(f"{i},/m/a,0.{i}\n" for i in range(8)))
+    assert said(same, "not used, ") == ["not used, paths: start"]
+
+
 def test_time_stamps_and_texts_that_differ_in_every_row_are_no_parameters(csv):
     rows = "".join(f"{i},hello {i},2025-01-0{1 + i % 9}T10:00:00,0.{i}\n" for i in range(10))
     reading = read(csv, f"lr,greeting,began,delta_perf\n{rows}")
