@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -34,6 +35,7 @@ __all__ = [
     "Ranges",
     "analyze",
     "high_rule",
+    "interactions_of",
 ]
 
 FEWEST = 4
@@ -157,6 +159,19 @@ def analyze(
         interactions=find_interactions(columns, effects, units, rng, alpha),
         left_out=left_out,
     )
+
+
+def interactions_of(evidence: Evidence, asked: Sequence[Verdict]) -> Interactions:
+    """Find the pairs of parameters whose effects do not add up, as `analyze` does.
+
+    The parameters are those that the verdicts ``asked`` are about.
+    """
+    units = units_of(evidence.runs)
+    columns, _ = read_columns(units.configs)
+    told = Counter(verdict.effect.parameter for verdict in asked if verdict.effect)
+    effects = find_effects(evidence, [name for name in columns if told[name] == 2], asked)
+    rng = np.random.default_rng([abs(evidence.seed), 0xA7A1])
+    return find_interactions(columns, effects, units, rng, evidence.alpha)
 
 
 def _check_outcomes(sweep: str, observed: observations.Observations, metric: Metric) -> None:

@@ -126,7 +126,13 @@ def find_interactions(
     tested = []
     for one, two in pairs:
         codes = one.codes[done], two.codes[done]
-        share, p_value = statistics.interaction(*codes, outcomes, rng, resamples)
+        inside = [
+            statistics.within_levels(column.scaled[done], column.codes[done])
+            for column in (one, two)
+            if column.numbers is not None and column.scaled is not None
+        ]
+        beside = np.column_stack(inside) if inside else None
+        share, p_value = statistics.interaction(*codes, outcomes, rng, resamples, beside=beside)
         cell, runs, beyond = _outstanding(*codes, outcomes)
         values = (one.levels[cell[0]], two.levels[cell[1]])
         names = (one.name, two.name)

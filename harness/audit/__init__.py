@@ -13,6 +13,7 @@ __all__ = ["CODES", "audit", "best_asked"]
 
 CODES = (
     "confounded",
+    "interaction",
     "constant_parameter",
     "degenerate_metric",
     "shared_before",

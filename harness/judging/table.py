@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from harness.analysis import interactions_of
 from harness.audit import audit, best_asked
 from harness.claims.judging import judge_one, not_asked, with_holm
 from harness.errors import UsageError
@@ -17,6 +18,7 @@ from harness.observations import parameter_names
 from harness.observations.repeats import Repeats, merge
 from harness.records import MAIN, Result, Value
 from harness.tables.units import check_baseline, is_score, typical_spread
+from harness.text import listed, p_text, percent
 from harness.verdicts import (
     Baseline,
     Counts,
@@ -222,8 +224,25 @@ def _findings(
         of_runs = audit(replace(evidence, runs=raw))
         found = [f for f in found if f.code not in OF_RUNS]
         found += [f for f in of_runs if f.code in OF_RUNS]
+    found += _interactions(replace(evidence, runs=raw), verdicts)
     words = "not pre-registered: these questions were asked after the data existed"
     return (*found, Finding("post_hoc", "info", words))
+
+
+def _interactions(evidence: Evidence, verdicts: Iterable[Verdict]) -> Iterable[Finding]:
+    """Find the pairs of parameters of which neither is to be read by itself."""
+    shown = interactions_of(evidence, list(verdicts)).shown
+    for one in shown:
+        pair = listed(one.parameters)
+        yield Finding(
+            "interaction",
+            "warning",
+            f"{pair} act together: {percent(one.share)} of the variance is beyond what the two add "
+            f"up to (Holm's {p_text(one.p_holm)} over all pairs). What is said of each is an "
+            "average over the other: compare their values in pairs",
+            one.parameters,
+            f"{pair} act together",
+        )
 
 
 def _arms(results: Iterable[Result], main: Repeats) -> dict[str, tuple[Result, ...]]:

@@ -16,6 +16,9 @@ from harness.statistics.estimates import chunks
 from harness.statistics.groups import one_hot
 from harness.statistics.values import FloatArray, as_values
 
+FEW_DRAWS, PLAINLY_NOTHING = 199, 0.2
+"""A share of the first few permutations that settles that nothing is shown."""
+
 PERMUTED_UP_TO = 500
 """Beyond this many runs the limiting distribution gives the p value."""
 
@@ -26,15 +29,19 @@ def interaction(
     outcomes: ArrayLike,
     rng: np.random.Generator,
     resamples: int = 1999,
+    *,
+    beside: FloatArray | None = None,
 ) -> tuple[float, float]:
     """Return the interaction of two parameters as a share of the variance, and its p value.
 
     The share is of the variance of ``outcomes`` [n], beyond the sum of both effects, corrected for
     its degrees of freedom. The p value is of the F test of the cells against that sum, by permuting
-    its residuals. (0, 1) where the cells leave nothing to test.
+    its residuals. ``beside`` [n, q] are held equal: what a range does within its parts, which
+    chance may distribute unevenly over the cells. (0, 1) where nothing is left to test.
     """
     y = as_values(outcomes, "outcomes")
-    additive = _basis(np.hstack([one_hot(codes), one_hot(others)]))
+    known = [one_hot(codes), one_hot(others), *([] if beside is None else [beside])]
+    additive = _basis(np.hstack(known))
     cells = one_hot(codes * (int(others.max(initial=0)) + 1) + others)
     beyond = _basis(cells - additive @ (additive.T @ cells))
     freedom = y.size - additive.shape[1] - beyond.shape[1]
@@ -54,11 +61,15 @@ def interaction(
     share = max(0.0, float(squares[0] - beyond.shape[1] * noise[0])) / total
     if y.size > PERMUTED_UP_TO:
         return share, float(stats.f.sf(observed / beyond.shape[1], beyond.shape[1], freedom))
-    reached = 0
-    for size in chunks(resamples, y.size):
+    reached = done = 0
+    few = min(FEW_DRAWS, resamples)
+    for size in (few, *chunks(resamples - few, y.size)):
         drawn, spread = explained(rng.permuted(np.tile(residuals, (size, 1)), axis=1))
         reached += int((drawn / spread >= observed * (1 - 1e-9)).sum())
-    return share, (1 + reached) / (resamples + 1)
+        done += size
+        if done == few and reached > PLAINLY_NOTHING * few:
+            break
+    return share, (1 + reached) / (done + 1)
 
 
 def _basis(columns: FloatArray) -> FloatArray:

@@ -24,6 +24,24 @@ def test_all_standard_questions_appear_and_none_is_pre_registered(table):
     assert "not pre-registered" in finding.message
 
 
+def test_parameters_that_act_together_alone_are_told(table):
+    rng = np.random.default_rng(0)
+    rows = [
+        {"optimizer": one, "schedule": two, "dropout": three, "accuracy":
+         0.7 + 0.1 * ((one == "adam") != (two == "cosine")) + 0.02 * rng.normal()}
+        for one in ("adam", "sgd") for two in ("cosine", "linear") for three in (0.0, 0.1, 0.2)
+        for _ in range(4)
+    ]  # fmt: skip
+    report, verdicts = judged(table(rows, metric="accuracy", direction="max"))
+    assert verdicts["matters_optimizer"].verdict != "supported"
+    (finding,) = [f for f in report.findings if f.code == "interaction"]
+    assert finding.brief == "optimizer and schedule act together"
+    assert set(finding.parameters) == {"optimizer", "schedule"}
+    alone = [{**row, "accuracy": 0.7 + 0.02 * rng.normal()} for row in rows]
+    report, _ = judged(table(alone, metric="accuracy", direction="max"))
+    assert not [f for f in report.findings if f.code == "interaction"]
+
+
 def test_a_baseline_table_is_compared_with(table):
     ours, theirs = table(runs(24, 1, 0.08)), table(runs(48, 2, 0.03), name="before")
     _, verdicts = judged(ours, theirs)

@@ -42,6 +42,25 @@ def test_what_adds_up_is_no_interaction():
     assert (share, p_value) == (0.0, 1.0)
 
 
+def test_what_a_range_does_within_its_parts_is_no_interaction():
+    x = np.linspace(0.0, 3.0, 60, endpoint=False)
+    codes = x.astype(int)
+    # The other parameter goes with the lower half of a part, of the last with its upper half.
+    others = (x % 1.0 < 0.5).astype(int) ^ (codes == 2)
+    y = x + 0.05 * RNG(1).normal(size=60)
+    inside = statistics.within_levels(x, codes)[:, None]
+    assert statistics.interaction(codes, others, y, RNG(0))[1] < 0.01
+    assert statistics.interaction(codes, others, y, RNG(0), beside=inside)[1] > 0.1
+
+
+def test_a_plain_nothing_takes_few_permutations():
+    one, two, y = np.tile([0, 1], 12), np.repeat([0, 1, 2], 8), RNG(4).normal(size=24)
+    (_, few), (_, many) = (
+        statistics.interaction(one, two, y, RNG(0), resamples) for resamples in (199, 19_999)
+    )
+    assert few == many > 0.2
+
+
 def test_nested_parameters_leave_nothing_to_tell():
     one = np.repeat([0, 1], 12)
     two = one * 3 + np.tile([0, 1, 2], 8)
