@@ -167,6 +167,8 @@ def interactions_of(evidence: Evidence, asked: Sequence[Verdict]) -> Interaction
     The parameters are those that the verdicts ``asked`` are about.
     """
     units = units_of(evidence.runs)
+    if units.finished.sum() < FEWEST:
+        return Interactions((), 0, None)
     columns, _ = read_columns(units.configs)
     told = Counter(verdict.effect.parameter for verdict in asked if verdict.effect)
     effects = find_effects(evidence, [name for name in columns if told[name] == 2], asked)
@@ -179,12 +181,13 @@ def _check_outcomes(sweep: str, observed: observations.Observations, metric: Met
         some = plural(observed.total, "run") if observed.total else "no runs"
         have = "has" if observed.total == 1 else "have"
         raise UsageError(
-            f"{some} of {sweep} {have} finished with a {metric.name}; a pattern takes at least "
-            f"{FEWEST}"
+            f"{some} of {sweep} {have} finished with a {metric.given_name}; a pattern takes at "
+            f"least {FEWEST}"
         )
     if not observed.completed:
         raise UsageError(
-            f"all {observed.total} runs of {sweep} diverged: there is no {metric.name} to analyse"
+            f"all {observed.total} runs of {sweep} diverged: there is no {metric.given_name} to "
+            "analyse"
         )
     if not observed.diverged and statistics.is_constant(observed.delta):
         raise UsageError(

@@ -50,7 +50,7 @@ def degenerate_metric(view: View) -> Iterator[Finding]:
                 f"{view.metric} is {value:+.4g} in {n} of {n} runs of {whose}: it measures "
                 "something that training does not change; look at how perf is computed before "
                 "anything else",
-                brief=f"{view.metric} is the same in every run",
+                brief=f"{view.evidence.metric.given_name} is the same in every run",
             )
 
 

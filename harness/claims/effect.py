@@ -85,9 +85,14 @@ class ParameterClaim(MarginClaim):
         if isinstance(beside, Obstacle):
             return self._blocked(id, evidence, beside)
         test = tested(beside, evidence)
-        if test is None or not beside.observed.completed:
-            what = "the others explain all of it" if test is None else "every run diverged"
-            return self._blocked(id, evidence, Obstacle(f"{self.parameter}: {what}"))
+        if not beside.observed.completed:
+            need = Need("runs", "runs that do not diverge")
+            return self._blocked(
+                id, evidence, Obstacle(f"{self.parameter}: every run diverged"), need
+            )
+        if test is None:
+            why = f"{self.parameter}: the others explain all of it"
+            return self._blocked(id, evidence, Obstacle(why))
         return self.found(id, evidence, beside, test)
 
     def found(self, id: str, evidence: Evidence, beside: Adjusted, test: PartialTest) -> Verdict:
@@ -112,11 +117,14 @@ class ParameterClaim(MarginClaim):
         what = f"effect of {parameter_name(self.parameter)} on {now.metric.name}"
         return (Difference(what, 1.0 if test is None else test.p_value),)
 
-    def _blocked(self, id: str, evidence: Evidence, obstacle: Obstacle) -> Verdict:
-        need = Need("parameter", f"runs in which {self.parameter} varies by itself")
+    def _blocked(
+        self, id: str, evidence: Evidence, obstacle: Obstacle, need: Need | None = None
+    ) -> Verdict:
+        need = need or Need("parameter", f"runs in which {self.parameter} varies by itself")
         if obstacle.runs is not None:
             fewer = f", or fewer parameters that go with {self.parameter}"
-            need = Need("runs", f"at least {obstacle.runs} runs" + fewer * obstacle.beside)
+            units = "configurations" if obstacle.merged else "runs"
+            need = Need("runs", f"at least {obstacle.runs} {units}" + fewer * obstacle.beside)
         verdict = self.unanswerable(
             id,
             evidence,

@@ -40,6 +40,9 @@ MARGIN, MIN_GAIN = 0.02, 0.05
 OF_RUNS = ("survivorship", "mixed_conditions", "outlier", "repeated_runs")
 """Codes of findings about runs, which the mean of a configuration's repeats would hide."""
 
+PLAINLY = 0.01
+"""Up to this p over all pairs two parameters are told to act together, beside the answer."""
+
 _RUNS_OF_BASELINE = Need("baseline", "the baseline's runs: --baseline TABLE or a stored sweep")
 NEEDS = {
     "success_above_half": Need("metric", "the metric before training, or a target to reach"),
@@ -231,8 +234,9 @@ def _findings(
 
 def _interactions(evidence: Evidence, verdicts: Iterable[Verdict]) -> Iterable[Finding]:
     """Find the pairs of parameters of which neither is to be read by itself."""
-    shown = interactions_of(evidence, list(verdicts)).shown
-    for one in shown:
+    for one in interactions_of(evidence, list(verdicts)).shown:
+        if one.p_holm > PLAINLY:
+            continue
         pair = listed(one.parameters)
         yield Finding(
             "interaction",

@@ -15,6 +15,7 @@ from harness.observations import repeats
 from harness.observations.columns import Column, LeftOut, read_columns
 from harness.observations.sample import ById, FloatArray, Observations, observe
 from harness.records import Config, Result, Span, Value
+from harness.text import plural
 
 if TYPE_CHECKING:
     from harness.statistics import AdjustedLevels, Factor, PartialTest
@@ -31,13 +32,15 @@ class Obstacle:
     """The reason why a parameter cannot be told apart from the others in these runs.
 
     ``by_design`` says that more runs of the same design would not help. ``runs`` are those that it
-    would take, where that is known. ``beside`` says that others must stay in the model.
+    would take, where that is known, or configurations where repeats are ``merged``. ``beside`` says
+    that others must stay in the model.
     """
 
     reason: str
     by_design: bool = False
     runs: int | None = None
     beside: bool = False
+    merged: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -189,10 +192,12 @@ def _beside_others(
     else:
         beside = f" beside {', '.join(linked)}" if linked else ""
         return Obstacle(
-            f"{units.ranks.size} runs leave {max(0, left)} residual degrees of freedom for "
-            f"{parameter}{beside}; it takes {FEWEST_DOF}",
+            f"{plural(units.ranks.size, 'configuration' if units.merged else 'run')} leave "
+            f"{plural(max(0, left), 'residual degree of freedom', 'residual degrees of freedom')} "
+            f"for {parameter}{beside}; it takes {FEWEST_DOF}",
             runs=units.ranks.size - left + FEWEST_DOF,
             beside=bool(linked),
+            merged=units.merged,
         )
     if statistics.rank_beside(tested, basis) < 1:
         names = " and ".join(linked)

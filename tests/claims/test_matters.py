@@ -222,6 +222,22 @@ def test_a_place_in_time_is_beside_an_adaptive_sample():
     assert adaptive.verdict in ("inconclusive", "unanswerable")
 
 
+def test_runs_that_all_diverged_need_others_that_do_not():
+    found = make_results([None] * 12, parameters={"norm": ["a", "b"] * 6, "depth": [1, 2, 3] * 4})
+    verdict = judged(matters("norm"), found)
+    assert verdict.verdict == "unanswerable"
+    assert [str(need) for need in verdict.needs] == ["runs that do not diverge"]
+
+
+def test_merged_repeats_are_counted_as_configurations():
+    values = {"model": ["a"] * 20 + ["b"], "norm": ["sgd"] * 17 + ["adam"] * 4}
+    values["learning_rate"] = [1e-7] * 21
+    found = make_results([0.1 * index for index in range(21)], parameters=values)
+    verdict = judged(matters("model"), found)
+    assert verdict.reason.startswith("3 configurations leave 1 residual degree of freedom for")
+    assert str(verdict.needs[0]).startswith("at least 8 configurations")
+
+
 def test_there_are_permutations_enough_to_pass_the_correction():
     found = runs(24, 11, lambda c: 0.2 * (c["a"] == "x"), a=choice("x", "y"))
     one = judged(matters("a"), found)

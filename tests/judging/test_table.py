@@ -42,6 +42,15 @@ def test_parameters_that_act_together_alone_are_told(table):
     assert not [f for f in report.findings if f.code == "interaction"]
 
 
+def test_runs_that_all_diverged_have_no_parameters_that_act_together(table):
+    rows = [
+        {"norm": "ab"[i % 2], "depth": i % 3, "accuracy": "nan", "status": "diverged"}
+        for i in range(12)
+    ]
+    report, _ = judged(table(rows, metric="accuracy", direction="max"))
+    assert not [f for f in report.findings if f.code == "interaction"]
+
+
 def test_a_baseline_table_is_compared_with(table):
     ours, theirs = table(runs(24, 1, 0.08)), table(runs(48, 2, 0.03), name="before")
     _, verdicts = judged(ours, theirs)

@@ -146,6 +146,9 @@ def _size(verdict: Verdict, report: Report) -> str:
     effect = verdict.effect
     assert effect is not None
     p = p_value(verdict.p_holm, "p")
+    if len(effect.levels) == 1:
+        only = level_text(effect.levels[0].level)
+        return f"{effect.parameter} (every run with another value than {only} diverged, {p})"
     if not effect.levels or verdict.estimate is None:
         return f"{effect.parameter} ({p})"
     if effect.by_ranks is not None:
@@ -197,6 +200,8 @@ def best_text(verdict: Verdict) -> str:
     effect = verdict.effect
     if effect is None or not effect.levels:
         return ""
+    if len(effect.levels) == 1:
+        return f"{level_text(effect.levels[0].level)}, the only one that did not diverge"
     if effect.by_ranks is not None:
         return f"{level_text(effect.by_ranks[0])} leads by ranks, not by means"
     beyond = " or beyond" if any(need.kind == "parameter" for need in verdict.needs) else ""
@@ -231,6 +236,8 @@ def _of_range(effect: ParameterEffect) -> str:
 
 
 def _not_known(report: Report) -> str:
+    if any(finding.code == "degenerate_metric" for finding in report.findings):
+        return f"everything: {report.metric.given_name} does not differ between runs"
     asked = report.about_parameters("matters")
     undecided = [v for v in asked if v.verdict in ("inconclusive", "not judged")]
     undecided += [v for v in asked if v.verdict == "supported" and not is_shown(v, report.alpha)]

@@ -122,6 +122,21 @@ def test_means_that_contradict_the_ranks_name_no_winner():
     assert "64 ahead of 1024 by ranks; by means the other way round" in render(found, 200)
 
 
+def test_where_the_other_values_diverged_one_is_left():
+    only = WIDTHS[2:]
+    found = lines_of(
+        matters("width", only, estimate=None, low=None, high=None), best("width", only)
+    )
+    assert found["Matters"] == "width (every run with another value than 1024 diverged, p < 0.001)"
+    assert found["Best"] == "width 1024, the only one that did not diverge"
+
+
+def test_a_metric_that_is_the_same_in_every_run_leaves_everything_open():
+    same = Finding("degenerate_metric", "error", "long", brief="acc is the same in every run")
+    lines = lines_of(matters("width", (), "unanswerable", None), findings=(same,))
+    assert lines["Not known"] == "everything: acc does not differ between runs"
+
+
 def test_one_run_is_nothing_to_compare():
     one = make_results([0.5], prefix="m7", se=None, curve=())
     assert [str(line) for line in summary([sample(one, False, False, (), (), ACCURACY)])] == [
