@@ -57,7 +57,7 @@ class _Levels:
     """A parameter of few values: the outcomes at each, and the comparisons of each pair.
 
     ``worse`` says how much worse the first value of a pair is than the second. The ``p_values`` are
-    corrected for their number by Holm's procedure.
+    corrected for their number by Holm's procedure. Repeats of a configuration may be ``merged``.
     """
 
     name: str
@@ -66,6 +66,7 @@ class _Levels:
     worse: Mapping[Pair, Worse]
     p_values: Mapping[Pair, float]
     criteria: Criteria
+    merged: bool
 
     @property
     def runs(self) -> int:
@@ -120,7 +121,9 @@ def _compared(name: str, before: Choice, sample: Sample, criteria: Criteria) -> 
     corrected = statistics.holm([found.p_value for found in worse.values()]) if worse else []
     if criteria.margin is None:  # nothing says how much worse is bad enough
         corrected = [1.0] * len(worse)
-    return _Levels(name, before, at, worse, dict(zip(worse, corrected, strict=True)), criteria)
+    return _Levels(
+        name, before, at, worse, dict(zip(worse, corrected, strict=True)), criteria, sample.merged
+    )
 
 
 def _shared(levels: _Levels, sample: Sample) -> _Shared | None:
@@ -209,7 +212,8 @@ def _kept(levels: _Levels, *, may_fix: bool) -> Revision:
     count = len(before.options)
     kept = "both kept" if count == 2 else "all kept"
     if not levels.worse:
-        why = f"too few runs to compare any two values ({FEWEST_COMPARED} of each); {kept}"
+        units = "configurations" if levels.merged else "runs"
+        why = f"too few {units} to compare any two values ({FEWEST_COMPARED} of each); {kept}"
         return Revision(name, "keep", before, before, why)
     pair = min(levels.worse, key=lambda p: (levels.p_values[p], levels.worse[p].estimate))
     one, other = pair

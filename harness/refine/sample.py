@@ -105,6 +105,11 @@ class Sample:
     def __len__(self) -> int:
         return len(self.configs)
 
+    @property
+    def merged(self) -> bool:
+        """Return whether repeats count once."""
+        return len(self.configs) < len(self.results)
+
     def column(self, parameter: str) -> list[Value]:
         """Return the values [n] of a parameter; None where a run does not set it."""
         return [config.get(parameter) for config in self.configs]

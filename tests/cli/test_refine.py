@@ -55,6 +55,15 @@ def test_the_python_is_the_output_and_the_reasons_are_beside_it(sweep, table):
     assert max(map(len, err.splitlines())) <= 80
 
 
+def test_a_sweep_without_arms_has_no_table_of_them(sweep, pytester):
+    rows = "".join(f"{'ab'[i % 2]},{0.5 + 0.01 * (i % 7)}\n" for i in range(24))
+    (pytester.path / "runs.csv").write_text(f"norm,accuracy\n{rows}")
+    status, _, err = sweep("refine runs.csv")
+    assert status == 0
+    assert "What it gives up" in err
+    assert not re.search("^Arms$", err, re.M)
+
+
 def test_a_file_is_written_that_pytest_and_sweep_take(sweep, table, pytester):
     file = Path("experiments/test_runs_refined.py").resolve()
     status, out, err = sweep(f"refine {table} --output {file}")

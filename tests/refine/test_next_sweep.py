@@ -66,7 +66,7 @@ def test_repeats_of_a_configuration_count_once():
             results.append(made)
     proposal = refine("t.csv", results, rng=rng, is_table=True, margin=0.02)
     assert not proposal.narrows
-    assert "too few runs to compare" in revision(proposal, "batch_size").why
+    assert "too few configurations to compare" in revision(proposal, "batch_size").why
 
 
 def test_a_constant_metric_narrows_nothing():

@@ -86,7 +86,10 @@ def parameter_table(
     )
     if len(names) > MOST_TOLD:
         note += f" {plural(len(names) - MOST_TOLD, 'more parameter')}: see report.json."
-    return Table(columns, tuple(rows), note=note)
+    # Where nothing could be answered, columns without a cell would take the width of the reasons.
+    kept = [i for i in range(len(columns)) if any(row[i] for row in rows)]
+    shown = tuple(tuple(row[i] for i in kept) for row in rows)
+    return Table(tuple(columns[i] for i in kept), shown, note=note)
 
 
 def _found(verdict: Verdict, alpha: float) -> list[str]:

@@ -57,7 +57,7 @@ def document(page: ProposalPage) -> Document:
             (_table(proposal), *_sentences((r.parameter, r.why) for r in proposal.revisions)),
         ),
         Section("What it gives up", given_up or (Text("Nothing."),)),
-        Section("Arms", (_arms(proposal),)),
+        Section("Arms", (_arms(proposal),) if proposal.arms else ()),
         Section(
             "Size and cost",
             (*_sentences([("runs", runs), ("steps", steps)]), *map(Text, cost_text(page.cost))),

@@ -45,6 +45,14 @@ def test_every_parameter_has_a_row_the_one_shown_best_first():
     assert table.rows[2][-1] == "given by width"
 
 
+def test_where_nothing_can_be_answered_the_reasons_have_the_width():
+    none = replace(matters("heads", (), "unanswerable", None), reason="given by width")
+    none = replace(none, effect=replace(none.effect, share=None))
+    (table,) = blocks(Table, report(none))
+    assert [column.title for column in table.columns] == ["parameter", "matters", "best value"]
+    assert table.rows == (("heads", "unanswerable", "given by width"),)
+
+
 def test_of_many_parameters_the_strongest_have_a_row():
     found = report(*[matters(f"p{n}", WIDTHS, "inconclusive", (n + 1) / 100) for n in range(40)])
     (table,) = blocks(Table, found)
