@@ -195,14 +195,18 @@ def _pair(
     by_design = given.get(effect) == cause
     if not by_design and np.unique(levels[cause]).size > np.unique(levels[effect]).size:
         cause, effect = effect, cause
+    # Two that are seen together need not depend on each other, and may be told apart in part.
+    verb = "depends on" if by_design else "goes with"
+    mixed = "what looks like the effect of one may be that of the other"
+    if by_design:
+        mixed = "the effect of one cannot be told from that of the other"
     return Finding(
         "confounded",
         "warning",
-        f"{effect} depends on {cause} ({_implied(cause, columns[cause], columns[effect])}): "
-        "the effect of one cannot be told from that of the other, so a share of either among "
-        "the best runs says nothing by itself",
+        f"{effect} {verb} {cause} ({_implied(cause, columns[cause], columns[effect])}): "
+        f"{mixed}, so a share of either among the best runs says nothing by itself",
         (effect, cause),
-        f"{effect} depends on {cause}",
+        f"{effect} {verb} {cause}",
     )
 
 
