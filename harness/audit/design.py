@@ -95,7 +95,7 @@ def _given_by_two(view: View) -> Iterator[Finding]:
                 and _is_function(of, one, two, rng)
             ):
                 yield Finding(
-                    "confounded",
+                    "redundant",
                     "warning",
                     f"{of.name} is given by {one.name} and {two.name}: none of the three varies "
                     "with the other two held equal, so what one of them does cannot be told; leave "

@@ -113,7 +113,7 @@ def combined(n, seed=0, **more):
 )  # fmt: skip
 def test_a_parameter_that_two_others_give_is_told(make):
     found = audit(make_evidence(runs=combined(36, 3, third=make)))
-    finding = only("confounded", found)
+    finding = only("redundant", found)
     assert finding.brief == "third is given by batch_size and accum"
 
 
