@@ -13,6 +13,7 @@ __all__ = ["CODES", "audit", "best_asked"]
 
 CODES = (
     "confounded",
+    "redundant",
     "interaction",
     "constant_parameter",
     "degenerate_metric",

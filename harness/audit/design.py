@@ -95,7 +95,7 @@ def _given_by_two(view: View) -> Iterator[Finding]:
                 and _is_function(of, one, two, rng)
             ):
                 yield Finding(
-                    "confounded",
+                    "redundant",
                     "warning",
                     f"{of.name} is given by {one.name} and {two.name}: none of the three varies "
                     "with the other two held equal, so what one of them does cannot be told; leave "
@@ -195,14 +195,18 @@ def _pair(
     by_design = given.get(effect) == cause
     if not by_design and np.unique(levels[cause]).size > np.unique(levels[effect]).size:
         cause, effect = effect, cause
+    # Two that are seen together need not depend on each other, and may be told apart in part.
+    verb = "depends on" if by_design else "goes with"
+    mixed = "what looks like the effect of one may be that of the other"
+    if by_design:
+        mixed = "the effect of one cannot be told from that of the other"
     return Finding(
         "confounded",
         "warning",
-        f"{effect} depends on {cause} ({_implied(cause, columns[cause], columns[effect])}): "
-        "the effect of one cannot be told from that of the other, so a share of either among "
-        "the best runs says nothing by itself",
+        f"{effect} {verb} {cause} ({_implied(cause, columns[cause], columns[effect])}): "
+        f"{mixed}, so a share of either among the best runs says nothing by itself",
         (effect, cause),
-        f"{effect} depends on {cause}",
+        f"{effect} {verb} {cause}",
     )
 
 

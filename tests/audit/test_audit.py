@@ -113,7 +113,7 @@ def combined(n, seed=0, **more):
 )  # fmt: skip
 def test_a_parameter_that_two_others_give_is_told(make):
     found = audit(make_evidence(runs=combined(36, 3, third=make)))
-    finding = only("confounded", found)
+    finding = only("redundant", found)
     assert finding.brief == "third is given by batch_size and accum"
 
 
@@ -164,6 +164,18 @@ def test_a_learning_rate_that_goes_with_a_parameter_is_confounded():
     runs = make_results(rng.normal(0, 0.1, 48), parameters=parameters, curve=())
     finding = only("confounded", audit(make_evidence(runs=runs)))
     assert set(finding.parameters) == {"learning_rate", "batch_size"}
+
+
+def test_what_is_declared_depends_and_what_is_seen_goes_together():
+    rng = np.random.default_rng(0)
+    size = rng.choice([4, 8], 48)
+    parameters = {"batch_size": size.tolist(), "generations": (96 // size).tolist()}
+    found = make_evidence(runs=make_results(rng.normal(0, 0.1, 48), parameters=parameters))
+    (seen,) = [one for one in audit(found) if one.code == "confounded"]
+    assert " goes with " in seen.brief
+    assert "what looks like the effect of one may be that of the other" in seen.message
+    declared = only("confounded", audit(found, given={"generations": "batch_size"}))
+    assert declared.brief == "generations depends on batch_size"
 
 
 def test_a_constant_parameter_without_an_arm_is_mentioned():

@@ -253,7 +253,14 @@ def _not_known(report: Report) -> str:
     needs = Counter(
         str(need) for verdict in (*others, *impossible, *undecided) for need in verdict.needs[:1]
     )
-    if parts and needs:
+    # Of three that give each other, no number of runs tells one apart.
+    names = _names(undecided)
+    threes = [
+        f for f in report.findings if f.code == "redundant" and set(f.parameters) <= set(names)
+    ]
+    if threes:
+        parts.append(f"needs one of {listed(threes[0].parameters)} left out")
+    elif parts and needs:
         parts.append(f"needs {needs.most_common(1)[0][0]}")
     return "; ".join(parts)
 

@@ -198,6 +198,21 @@ def test_what_is_not_known_comes_with_the_most_useful_need():
     )
 
 
+def test_of_three_that_give_each_other_one_is_to_be_left_out():
+    more = (Need("runs", "more than 1,000 runs"),)
+    three = [
+        matters(name, verdict="inconclusive", p_holm=0.5, needs=more)
+        for name in ("size", "times", "total")
+    ]
+    given = Finding("redundant", "warning", "long", ("total", "size", "times"), "total is given")
+    said = lines_of(*three, findings=(given,))["Not known"]
+    assert said == (
+        "whether size, times or total matters; needs one of total, size and times left out"
+    )
+    said = lines_of(*three[:2], findings=(given,))["Not known"]
+    assert said.endswith("needs more than 1,000 runs")
+
+
 def test_beware_names_the_worst_findings_once_and_no_information():
     findings = (
         Finding("confounded", "warning", "long", ("a", "b"), "a depends on b"),
