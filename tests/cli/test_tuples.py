@@ -65,8 +65,8 @@ def test_every_verb_takes_them(trained, sweep, tmp_path):
     assert asked["hidden"]["n"] == 24
     assert asked["width"]["verdict"] != "unanswerable"
     found = data(sweep, "analyze toy")
-    (levels,) = [one["levels"] for one in found["effects"] if one["parameter"] == "hidden"]
-    assert [64, 64] in [level["value"] for level in levels]
+    (hidden,) = [one for one in found["effects"] if one["parameter"] == "hidden"]
+    assert hidden["matters"]["answer"] == "hidden does not vary among runs of equal depth"
     out = sweep("analyze toy")[1]
     assert "(64, 64)" in out
     out = sweep("report toy")[1]
