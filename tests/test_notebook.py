@@ -199,6 +199,7 @@ def test_cells_that_hold_dictionaries_are_opened():
     assert judged.data["parameters"] == ["learning_rate", "model.depth"]
 
 
+@pytest.mark.slow
 def test_two_columns_of_one_name():
     import pandas
 

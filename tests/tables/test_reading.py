@@ -285,7 +285,7 @@ def test_a_quote_that_is_not_closed(tmp_path):
         ('{"a": 1}\n{"a": }\n', ["line 2: not JSON", "one such object a line"]),
         ('{"a": 1}\n\n[1]\n', ["line 3: [1] is not an object"]),
         ('{"a": 1}\n"' + "x" * 99 + '"\n', ["line 2", "…", "is not an object"]),
-        ('{\n "a": 1,\n}\n', ["line 3: not JSON"]),
+        ('{\n "a": 1\n "b": 2\n}\n', ["line 3: not JSON"]),
         ('[{"a": 1},\n {"a": }]', ["line 2: not JSON"]),
         ('[{"a": 1}, 3]', ["item 2: 3 is not an object"]),
         ("[" * 100_000, ["JSON"]),
