@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from harness.records import Value, finite
+from harness.records import Span, Value, finite
 
 HUGE = 1e9
 """Numbers of at least this size are written with an exponent."""
@@ -218,6 +218,13 @@ def parameter_value(value: Value) -> str:
     if value is None:
         return "not set"
     return significant(value) if isinstance(value, float) else cell(value)
+
+
+def level_text(level: Value | Span) -> str:
+    """Return a parameter's level, or a part of its range, in a sentence: ``1 to 3``."""
+    if isinstance(level, Span):
+        return f"{parameter_value(level.low)} to {parameter_value(level.high)}"
+    return parameter_value(level)
 
 
 def cell(value: Value, *, rate: bool = False) -> str:

@@ -17,7 +17,6 @@ from harness.claims.design import MOST_SIMULATED, Design, effects
 from harness.claims.effect import (
     ParameterClaim,
     dof_of,
-    label,
     lacking,
     levels_of,
     share_left,
@@ -27,7 +26,7 @@ from harness.observations.adjusted import Adjusted
 from harness.observations.levels import is_domain_end, is_number
 from harness.records import Span
 from harness.statistics import FEWEST_BRACKETED, Bracket
-from harness.text import first, listed, number, p_text, parameter_name, parameter_value
+from harness.text import first, level_text, listed, number, p_text, parameter_name, parameter_value
 from harness.verdicts import (
     DELTA_PERF,
     Evidence,
@@ -246,7 +245,7 @@ class BestValue(ParameterClaim):
 
 def labels_of(beside: Adjusted) -> list[str]:
     """Return the levels of the completed runs in words."""
-    return [label(level) for level in beside.named]
+    return [level_text(level) for level in beside.named]
 
 
 def may_be_best(beside: Adjusted, alpha: float) -> NDArray[np.bool_]:

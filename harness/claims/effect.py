@@ -14,9 +14,8 @@ from harness.claims import nights
 from harness.claims.base import NO_MARGIN, MarginClaim, more
 from harness.claims.design import MOST_SIMULATED, Design, effects
 from harness.observations.adjusted import FEWEST_DOF, Adjusted, Obstacle, beside_others
-from harness.records import Span, Value
 from harness.sweeps import checks
-from harness.text import first, number, p_text, parameter_name, parameter_value, plural
+from harness.text import first, level_text, number, p_text, parameter_name, plural
 from harness.verdicts import (
     DELTA_PERF,
     Difference,
@@ -72,7 +71,7 @@ class ParameterClaim(MarginClaim):
 
     @property
     def empty(self) -> ParameterEffect:
-        """What is known of the parameter where the question is unanswerable."""
+        """The effect of a parameter of which nothing is known: the question is unanswerable."""
         raise NotImplementedError
 
     def decide(self, id: str, evidence: Evidence) -> Verdict:
@@ -185,13 +184,13 @@ class Matters(ParameterClaim):
         best, worst = int(levels.means.argmax()), int(levels.means.argmin())
         apart = float(levels.means[best] - levels.means[worst])
         low, high = levels.difference(best, worst, LEVEL)
-        labels = [label(level) for level in beside.named]
+        labels = [level_text(level) for level in beside.named]
         ahead = f"{labels[best]} is ahead of {labels[worst]} by {number(apart)}"
         size = f"{ahead} ({ends(low, high)})"
         if best == worst:
             size = f"every run with another value than {labels[best]} diverged"
         elif beside.by_ranks is not None:
-            first_one, last = map(label, beside.by_ranks)
+            first_one, last = map(level_text, beside.by_ranks)
             size = f"by ranks {first_one} is ahead of {last}, but by means {size}"
         supported = test.p_value <= evidence.alpha
         same = margin is not None and not beside.observed.diverged
@@ -281,13 +280,6 @@ def levels_of(beside: Adjusted) -> tuple[LevelEffect, ...]:
             beside.named, levels.counts, levels.means, lows, highs, strict=True
         )
     )
-
-
-def label(level: Value | Span) -> str:
-    """Return a level, or a part of a range, in words."""
-    if isinstance(level, Span):
-        return f"{parameter_value(level.low)} to {parameter_value(level.high)}"
-    return parameter_value(level)
 
 
 def ends(low: float, high: float) -> str:

@@ -18,7 +18,7 @@ READ = (
     "tracker's store: Optuna's database, journal or address, MLflow's mlruns or database, a "
     "results folder of Ray Tune, a folder of W&B; NAME#PART for a sheet, a study, an experiment"
 )
-"""What is read as a table, for the help of the verbs."""
+"""The sources that are read as tables, in the words of the verbs' help."""
 
 NAMES = f"a table's name ends in {', '.join(ENDINGS)}"
 """Tells a table from a sweep in messages."""

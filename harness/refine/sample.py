@@ -22,7 +22,7 @@ from harness.verdicts import LevelEffect, Metric, Shape
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """What is shown of a parameter with the others held equal, over all questions.
+    """The findings on a parameter with the others held equal, over all questions.
 
     It ``matters`` or not; ``words`` say so. ``best`` is the one value that is named as the best,
     None where none is. ``shape`` is that along numbers.

@@ -48,7 +48,7 @@ _MOST_SELECTED = 5_000
 _TINY = 1e-9
 
 _ROUNDING = 1e-7
-"""What is left of columns that others span, beside their length, is rounding up to here."""
+"""The share of their length up to which what others leave of columns is taken for rounding."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -171,7 +171,7 @@ class _Table:
 
     @property
     def margins(self) -> tuple[tuple[int, ...], ...]:
-        """What the null distribution of χ² depends on: both margins, in an order of their own."""
+        """Both margins, each sorted: the null distribution of χ² depends on nothing else."""
         rows, columns = (tuple(sorted(m.tolist())) for m in (self.of_codes, self.of_others))
         return tuple(sorted((rows, columns)))
 

@@ -14,7 +14,7 @@ from harness.errors import UsageError
 from harness.tables.table import Table, check_size
 
 NAME = Path("frame")
-"""What a data frame is called where a file has a name."""
+"""The name of a data frame in messages, where a file has its own."""
 
 
 def from_frame(frame: object) -> Table:

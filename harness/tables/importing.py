@@ -18,7 +18,7 @@ from harness.tables.runs import CONDITIONS, Reading
 from harness.tables.units import AS_ANY, is_score
 
 NEEDED = "stored runs are judged by ΔPerf, perf after training less before, where more is better"
-"""What a table must have to be imported."""
+"""The columns that a table must have to be imported, in words."""
 
 _RUN = ("id", "arm", "pair", "seed", "steps")
 _OUTCOME = tuple(f.name for f in fields(Outcome) if f.name not in ("curve", "trace"))

@@ -21,7 +21,7 @@ from harness.tables.table import Table, check_size, value
 from harness.text import first, plural
 
 Source = Any
-"""What a table is read from: a path or a name as `read_table` takes it, or a data frame."""
+"""The source of a table: a path or a name as `read_table` takes it, or a data frame."""
 
 _SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 

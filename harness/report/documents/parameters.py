@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from harness.observations.columns import Column as Values
 from harness.observations.columns import read_columns
 from harness.report.blocks import SUCCESS, Bars, Block, Column, Point, Scatter, Table, Text
-from harness.report.documents.summary import best_text, level_text, that_matter
+from harness.report.documents.summary import best_text, that_matter
 from harness.report.model import Report
 from harness.statistics import Estimate
-from harness.text import NONE, Digits, p_value, percent, plural, verdict_numbers
+from harness.text import NONE, Digits, level_text, p_value, percent, plural, verdict_numbers
 from harness.verdicts import LevelEffect, Metric, ParameterEffect, Verdict
 
 RATE = "learning_rate"

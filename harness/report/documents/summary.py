@@ -6,11 +6,12 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 
-from harness.records import Span, Value
+from harness.records import Span
 from harness.report.blocks import SummaryLine
 from harness.report.model import Report
 from harness.text import (
     first,
+    level_text,
     listed,
     p_value,
     parameter_name,
@@ -284,13 +285,6 @@ def _brief(finding: Finding) -> str:
 
 
 # ---- words --------------------------------------------------------------------------------------
-
-
-def level_text(level: Value | Span) -> str:
-    """Return a level, or a part of a range, in words."""
-    if isinstance(level, Span):
-        return f"{parameter_value(level.low)} to {parameter_value(level.high)}"
-    return parameter_value(level)
 
 
 def _names(verdicts: Iterable[Verdict]) -> list[str]:
