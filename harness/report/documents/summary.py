@@ -246,7 +246,8 @@ def _not_known(report: Report) -> str:
     others = [v for v in report.asked if v.effect is None and v.verdict not in _DECIDED]
     parts = []
     if undecided:
-        parts.append(f"whether {_some(_names(undecided), 'or')} matters")
+        verb = "matter" if len(undecided) > MOST_NAMED else "matters"  # "a, b and 2 more"
+        parts.append(f"whether {_some(_names(undecided), 'or')} {verb}")
     if impossible:
         parts.append(f"cannot be told: {_some(_names(impossible))}")
     if others:
