@@ -132,7 +132,8 @@ class Job:
     are the bytes that its process, with all it starts, may use. ``alone`` gives it a device to
     itself; executors without devices ignore it. ``checkpoint`` is the file or folder where its
     trainer saves its state every ``checkpoint_every`` steps, or never if that is None. Neither is
-    part of the run's identity, for the result is the same.
+    part of the run's identity, for the result is the same. ``metric`` names the sweep's own metric;
+    it is empty where the sweep measures ΔPerf.
     """
 
     key: str
@@ -146,6 +147,7 @@ class Job:
     alone: bool = False
     checkpoint: str | None = None
     checkpoint_every: int | None = None
+    metric: str = ""
 
 
 class Evaluation(NamedTuple):
@@ -193,6 +195,21 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True)
+class ItemScores:
+    """The held-out scores of a run by item, each the mean over the item's samples.
+
+    ``after`` are those after training, ``before`` those before it; empty where none were measured.
+    ``ids`` name the items, and ``clusters`` the groups of items that are alike, such as questions
+    on one text; both are empty where they are not given.
+    """
+
+    after: Sequence[float]
+    before: Sequence[float] = ()
+    ids: Sequence[str] = ()
+    clusters: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """The outcome of training a run.
 
@@ -206,6 +223,8 @@ class Outcome:
     ``tokens`` the completion tokens generated in training, ``peak_memory`` bytes.
     ``stopped_at`` is the step at which a diverged run stopped. ``weights`` is a digest of the
     weights it started from: runs that started from different ones are not of one experiment.
+    ``value`` is the final value of the sweep's own metric, as the trainer gave it; None where the
+    sweep measures ΔPerf. ``items`` are the scores that ΔPerf or the value comes from.
     """
 
     status: Status
@@ -227,6 +246,8 @@ class Outcome:
     error: str | None = None
     stopped_at: int | None = None
     weights: str | None = None
+    value: float | None = None
+    items: ItemScores | None = None
 
 
 GapKind = Literal["result", "error", "evaluation", "curve", "start", "setting", "match", "repeat"]

@@ -20,7 +20,7 @@ from harness.records import Conditions, Config, Evaluation, Outcome, Result, Run
 
 _RUN = tuple(field.name for field in fields(Run))
 _CONDITIONS = tuple(field.name for field in fields(Conditions))
-_OUTCOME = tuple(f.name for f in fields(Outcome) if f.name not in ("curve", "trace"))
+_OUTCOME = tuple(f.name for f in fields(Outcome) if f.name not in ("curve", "trace", "items"))
 
 
 def encode_run(run: Run) -> str:
