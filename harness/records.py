@@ -27,10 +27,11 @@ IMPORTED = "imported"
 class Config(Mapping[str, Value]):
     """One point of a space: an immutable, hashable, picklable mapping of parameter to value."""
 
-    __slots__ = ("_items",)
+    __slots__ = ("_hash", "_items")
 
     def __init__(self, items: Mapping[str, Value]) -> None:
         self._items = dict(items)
+        self._hash: int | None = None
 
     @classmethod
     def from_json(cls, items: Mapping[str, Any]) -> Config:
@@ -47,7 +48,12 @@ class Config(Mapping[str, Value]):
         return len(self._items)
 
     def __hash__(self) -> int:
-        return hash(frozenset(self._items.items()))
+        if self._hash is None:
+            self._hash = hash(frozenset(self._items.items()))
+        return self._hash
+
+    def __reduce__(self) -> tuple[type[Config], tuple[dict[str, Value]]]:
+        return Config, (self._items,)  # the hash of a text differs from process to process
 
     def __repr__(self) -> str:
         return f"Config({self._items!r})"
