@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from harness.sweeps.strategies import configs
     from harness.sweeps.sweep import Pairs, Sweep
     from harness.training.checkpoints import Checkpoint
+    from harness.training.run import TrainingRun
     from harness.training.schedules import scale_steps
     from harness.verdicts import (
         DELTA_PERF,
@@ -99,6 +100,7 @@ _HOMES = {
     "harness.sweeps.strategies": ("configs",),
     "harness.sweeps.sweep": ("Pairs", "Sweep"),
     "harness.training.checkpoints": ("Checkpoint",),
+    "harness.training.run": ("TrainingRun",),
     "harness.training.schedules": ("scale_steps",),
     "harness.verdicts": (
         "DELTA_PERF",
@@ -146,6 +148,7 @@ __all__ = [
     "StepTrace",
     "Sweep",
     "SweepError",
+    "TrainingRun",
     "Uniform",
     "UsageError",
     "Verdict",

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import math
+import os
+import sys
+import sysconfig
 from collections.abc import Iterable
+from pathlib import Path
+from types import FrameType
 
 
 class HarnessError(Exception):
@@ -59,3 +64,33 @@ def unquoted(value: object) -> str:
     except ValueError:
         pass
     return ""
+
+
+_OURS = Path(__file__).parent
+_PYTHON = Path(sysconfig.get_path("stdlib"))
+_SITES = {"site-packages", "dist-packages"}
+
+
+def blamed(what: str) -> UsageError:
+    """Return the error ``what`` with the file and line of the user's own code that led to it.
+
+    That is the innermost call that is neither ours, nor Python's, nor in an installed package; the
+    innermost that is not ours where all the others are installed.
+    """
+    frame: FrameType | None = sys._getframe(1)  # inspect.stack would read every source file
+    nearest_at = ""
+    while frame is not None:
+        file = Path(frame.f_code.co_filename)
+        if not file.is_relative_to(_OURS) and file.is_absolute():
+            at = f"{_short(file)}:{frame.f_lineno}"
+            if not (file.is_relative_to(_PYTHON) or _SITES.intersection(file.parts)):
+                return UsageError(f"{at}: {what}")
+            nearest_at = nearest_at or at
+        frame = frame.f_back
+    return UsageError(f"{nearest_at}: {what}" if nearest_at else what)
+
+
+def _short(file: Path) -> str:
+    """Return a path relative to the working directory where it lies in it."""
+    here = Path(os.getcwd())  # noqa: PTH109
+    return str(file.relative_to(here) if file.is_relative_to(here) else file)

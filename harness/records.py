@@ -138,8 +138,9 @@ class Job:
     are the bytes that its process, with all it starts, may use. ``alone`` gives it a device to
     itself; executors without devices ignore it. ``checkpoint`` is the file or folder where its
     trainer saves its state every ``checkpoint_every`` steps, or never if that is None. Neither is
-    part of the run's identity, for the result is the same. ``metric`` names the sweep's own metric;
-    it is empty where the sweep measures ΔPerf.
+    part of the run's identity, for the result is the same. ``folder`` is where its trainer keeps
+    files of its own; it is made at its first use. ``metric`` names the sweep's own metric; it is
+    empty where the sweep measures ΔPerf.
     """
 
     key: str
@@ -153,6 +154,7 @@ class Job:
     alone: bool = False
     checkpoint: str | None = None
     checkpoint_every: int | None = None
+    folder: str = ""
     metric: str = ""
 
 

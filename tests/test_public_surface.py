@@ -40,6 +40,7 @@ SURFACE = [
     "StepTrace",
     "Sweep",
     "SweepError",
+    "TrainingRun",
     "Uniform",
     "UsageError",
     "Verdict",

@@ -40,7 +40,7 @@ def load_trainer(reference: str) -> Trainer:
         raise UsageError(f"trainer '{reference}': '{place}' defines no '{name}'{hint}")
     if not callable(found):
         raise UsageError(
-            f"trainer '{reference}': expected a function (job, notify), "
+            f"trainer '{reference}': expected a function of a run, "
             f"but '{name}' is of type {type(found).__name__}"
         )
     return cast("Trainer", found)

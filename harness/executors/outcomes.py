@@ -8,14 +8,15 @@ import traceback
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Any, TypeVar, cast, get_args
 
 from harness.errors import HarnessError
 from harness.executors.load import check_unchanged, load_trainer
 from harness.executors.logs import tail
-from harness.protocols import Notify
+from harness.protocols import Notify, takes_run
 from harness.records import Evaluation, Job, Outcome, Status, StepTrace, finite
 from harness.text import byte_size
+from harness.training import run as own
 
 HERE = Path(__file__).parent
 
@@ -27,6 +28,7 @@ _FLOATS = (
     "delta_perf",
     "delta_perf_se",
     "train_delta_perf",
+    "value",
     "seconds",
     "evaluation_seconds",
 )
@@ -50,17 +52,25 @@ _OUT_OF_MEMORY = (
 def train(job: Job, notify: Notify) -> Outcome:
     """Train ``job`` and return its sound outcome. An exception of the trainer is not caught.
 
+    A trainer with one parameter gets a `TrainingRun`, one with two the job and ``notify``.
     Importing the trainer's file is not training: its time does not count.
     """
     trainer = load_trainer(job.conditions.trainer)
     check_unchanged(job.conditions)
     began = time.monotonic()
-    outcome = sound(trainer(job, notify))
+    if takes_run(trainer):
+        outcome = own.train(cast("own.TrainingFunction", trainer), job, notify)
+    else:
+        outcome = trainer(job, notify)
+    outcome = sound(outcome, job.metric)
     return filled(outcome, (), time.monotonic() - began)
 
 
-def sound(outcome: object) -> Outcome:
+def sound(outcome: object, metric: str = "") -> Outcome:
     """Return ``outcome`` in plain, finite numbers; TypeError if it is not an outcome.
+
+    With a ``metric`` of the sweep's own, its value counts in the place of perf and ΔPerf, and any
+    finite number is one.
 
     A number that is not finite becomes None, and a point of the curve or the trace with one is left
     out, unless only its standard error is missing. If the outcome says ``completed``, it becomes
@@ -83,14 +93,17 @@ def sound(outcome: object) -> Outcome:
     )
     if plain.status != "completed":
         return plain
-    measured = (outcome.perf_before, outcome.perf_after, outcome.delta_perf)
+    scores = (outcome.perf_before, outcome.perf_after, outcome.delta_perf)
+    measured = (outcome.value,) if metric else scores
     if any(value is not None and not math.isfinite(value) for value in measured):
-        error = plain.error or "perf is not a finite number"
-        return replace(plain, status="diverged", delta_perf=None, delta_perf_se=None, error=error)
-    if plain.delta_perf is None:
-        error = plain.error or "the trainer returned 'completed' without a delta_perf"
+        error = plain.error or f"{metric or 'perf'} is not a finite number"
+        plain = replace(plain, status="diverged", value=None, error=error)
+        return replace(plain, delta_perf=None, delta_perf_se=None)
+    if (plain.value if metric else plain.delta_perf) is None:
+        lacks = f"a value, the final {metric}" if metric else "a delta_perf"
+        error = plain.error or f"the trainer returned 'completed' without {lacks}"
         return replace(plain, status="failed", error=error)
-    wrong = _inconsistency(plain)
+    wrong = None if metric else _inconsistency(plain)
     if wrong is not None:
         return replace(plain, status="failed", error=f"the trainer returned {wrong}")
     return plain

@@ -50,6 +50,7 @@ def make_job(settings: Settings, key: str, run: Run, planned: Plan) -> Job:
         memory=settings.memory,
         checkpoint=str(checkpoint_of(settings.home, key)),
         checkpoint_every=settings.checkpoint_every,
+        folder=str(folder_of(settings.home, key, run)),
     )
 
 
@@ -108,6 +109,11 @@ def discard_checkpoint(settings: Settings, key: str) -> None:
 def log_file(home: Path, key: str, run: Run) -> Path:
     """Return the file that a run prints into."""
     return home / "logs" / f"{run.id[:100]}-{key}.log"
+
+
+def folder_of(home: Path, key: str, run: Run) -> Path:
+    """Return the folder that a run has for files of its own."""
+    return home / "runs" / f"{run.id[:100]}-{key}"
 
 
 def checkpoint_of(home: Path, key: str) -> Path:

@@ -11,10 +11,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import cast
 
-from harness.errors import SweepError, nearest
-from harness.protocols import Claim
-from harness.records import MAIN, Config, Outcome, Run, Value, digest
+from harness.errors import SweepError, UsageError, nearest
+from harness.protocols import Claim, takes_run
+from harness.records import MAIN, Config, Run, Value, digest
 from harness.sweeps.baseline import has_ending
 from harness.sweeps.checks import check_quotes, count, declared, number, plain_each, shown, text
 from harness.sweeps.sampling import FIXED_SIZE, SAMPLERS, unit_points
@@ -122,7 +123,7 @@ class Sweep:
     arms: Mapping[str, int | Pairs] = field(default_factory=dict)
     questions: Mapping[str, Claim] = field(default_factory=dict)
     task: str | None = None
-    trainer: Callable[..., Outcome] | None = None
+    trainer: Callable[..., object] | None = None
     depends_on: Sequence[str | os.PathLike[str]] = ()
     evaluate_every: int = 10
     alpha: float = 0.05
@@ -374,9 +375,13 @@ class Sweep:
                 f"trainer {shown(self.trainer)} must be a function at the top level of a file, "
                 "under its own name, since workers load it by name"
             )
+        try:
+            takes_run(cast("Callable[..., object]", self.trainer))
+        except UsageError as error:
+            raise SweepError(str(error)) from None
 
 
-def trainer_file(trainer: Callable[..., Outcome]) -> Path:
+def trainer_file(trainer: Callable[..., object]) -> Path:
     """Return the file that a training function is loaded from."""
     module = sys.modules.get(trainer.__module__)
     return Path(getattr(module, "__file__", None) or inspect.getfile(trainer)).resolve()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from harness.records import Evaluation
 from harness.training.grpo import in_groups, require_finite
@@ -75,7 +77,7 @@ def evaluation(step: int, scores: Scores, rewards: Scores) -> Evaluation:
     return Evaluation(
         step=step,
         perf=float(per_prompt.mean()),
-        se=_standard_error(per_prompt),
+        se=standard_error(per_prompt),
         reward=float(rewards.mean(dtype=np.float64)),
     )
 
@@ -85,7 +87,7 @@ def paired_difference(before: Scores, after: Scores) -> Difference:
     differences = after.mean(axis=1, dtype=np.float64) - before.mean(axis=1, dtype=np.float64)
     return Difference(
         delta=float(differences.mean()),
-        se=_standard_error(differences),
+        se=standard_error(differences),
         prompts_changed=int(np.count_nonzero(differences)),
     )
 
@@ -119,5 +121,23 @@ def peak_memory() -> int:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
-def _standard_error(values: np.ndarray[tuple[int], np.dtype[np.float64]]) -> float:
-    return float(values.std(ddof=1) / np.sqrt(len(values)))
+def standard_error(values: npt.NDArray[np.float64], clusters: Sequence[str] = ()) -> float:
+    """Return the standard error of the mean of ``values`` ``[items]``, where needed by cluster.
+
+    ``clusters`` name the group of each item, such as the text that a question is about. Items of a
+    group may be alike, groups are independent. With G groups among n items and the deviations d
+    from the mean, its square is G/(G − 1) · Σ_groups (Σ_items d)² / n² (Miller 2024 [1]_, section
+    2.2, with the factor for few groups); with a group for each item it is the usual one. NaN for
+    fewer than two items or groups.
+
+    .. [1] Miller, "Adding error bars to evals", 2024, arXiv:2411.00640.
+    """
+    n = len(values)
+    if not len(clusters):
+        return float(values.std(ddof=1) / np.sqrt(n)) if n > 1 else math.nan
+    _, group = np.unique(np.asarray(clusters), return_inverse=True)
+    totals = np.bincount(group, weights=values - values.mean())
+    groups = len(totals)
+    if groups < 2:
+        return math.nan
+    return float(np.sqrt(groups / (groups - 1) * np.square(totals).sum()) / n)
