@@ -224,6 +224,8 @@ class Outcome:
     ``delta_perf`` is perf after minus perf before on the same prompts with the same sampling noise,
     ``delta_perf_se`` the standard error of its per-prompt differences over ``prompts`` prompts of
     ``samples`` samples each, ``prompts_changed`` how many of those prompts changed their score.
+    Where the error is by cluster, ``clusters`` is the effective number of clusters, and
+    ``clusters_changed`` how many of them changed; both are None where each prompt is by itself.
     A run that is not ``completed`` has no ``delta_perf``, but keeps the curve it has. Only a run of
     a table may be ``completed`` without one: its cell is blank.
     ``seconds`` is wall time without the imports of the trainer's file (with them if the run failed
@@ -243,6 +245,8 @@ class Outcome:
     prompts: int | None = None
     samples: int | None = None
     prompts_changed: int | None = None
+    clusters: float | None = None
+    clusters_changed: int | None = None
     train_delta_perf: float | None = None
     curve: tuple[Evaluation, ...] = ()
     trace: Sequence[StepTrace] = ()
@@ -256,6 +260,16 @@ class Outcome:
     weights: str | None = None
     value: float | None = None
     items: ItemScores | None = None
+
+    @property
+    def independent(self) -> float | None:
+        """The number of independent parts that the standard error counts: clusters, or prompts."""
+        return self.prompts if self.clusters is None else self.clusters
+
+    @property
+    def independent_changed(self) -> int | None:
+        """How many of those parts changed."""
+        return self.prompts_changed if self.clusters is None else self.clusters_changed
 
 
 GapKind = Literal["result", "error", "evaluation", "curve", "start", "setting", "match", "repeat"]

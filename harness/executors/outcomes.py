@@ -27,12 +27,21 @@ _FLOATS = (
     "perf_after",
     "delta_perf",
     "delta_perf_se",
+    "clusters",
     "train_delta_perf",
     "value",
     "seconds",
     "evaluation_seconds",
 )
-_INTEGERS = ("prompts", "samples", "prompts_changed", "tokens", "peak_memory", "stopped_at")
+_INTEGERS = (
+    "prompts",
+    "samples",
+    "prompts_changed",
+    "clusters_changed",
+    "tokens",
+    "peak_memory",
+    "stopped_at",
+)
 _WHOLE = ("step", "completions")
 """Fields of a point of the curve or the trace that are integers."""
 

@@ -169,6 +169,8 @@ def _result(data: Mapping[str, Any], planned: Plan, conditions: Mapping[str, Any
         prompts=data.get("prompts"),
         samples=data.get("samples"),
         prompts_changed=data.get("prompts_changed"),
+        clusters=data.get("clusters"),
+        clusters_changed=data.get("clusters_changed"),
         curve=tuple(
             Evaluation(int(p["step"]), _known(p["perf"]), _known(p["se"]), _known(p["perf"]))
             for p in data["curve"]

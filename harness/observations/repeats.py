@@ -97,6 +97,8 @@ def _merged(repeats: Sequence[Result]) -> Result:
             prompts=_same(outcome.prompts for outcome in completed),
             samples=_same(outcome.samples for outcome in completed),
             prompts_changed=_most(outcome.prompts_changed for outcome in completed),
+            clusters=min((o.clusters for o in completed if o.clusters is not None), default=None),
+            clusters_changed=_most(outcome.clusters_changed for outcome in completed),
             train_delta_perf=_mean(outcome.train_delta_perf for outcome in completed),
             curve=_mean_curve([outcome.curve for outcome in completed]),
         ),

@@ -44,6 +44,10 @@ def run_columns(results: Sequence[Result]) -> Cells:
     ids, pairs = _named(results)
     outcomes = [result.outcome for result in results]
     parameters = dict.fromkeys(name for result in results for name in result.run.config)
+    by_cluster: Cells = {
+        "clusters": [outcome.clusters for outcome in outcomes],
+        "clusters_changed": [outcome.clusters_changed for outcome in outcomes],
+    }
     return {
         "sweep": [result.run.sweep for result in results],
         "run": [*ids],
@@ -57,6 +61,7 @@ def run_columns(results: Sequence[Result]) -> Cells:
         "prompts": [outcome.prompts for outcome in outcomes],
         "samples": [outcome.samples for outcome in outcomes],
         "prompts_changed": [outcome.prompts_changed for outcome in outcomes],
+        **(by_cluster if any(outcome.clusters for outcome in outcomes) else {}),
         "perf_before": [outcome.perf_before for outcome in outcomes],
         "perf_after": [outcome.perf_after for outcome in outcomes],
         "train_delta_perf": [outcome.train_delta_perf for outcome in outcomes],
@@ -100,15 +105,19 @@ def curve_columns(results: Sequence[Result]) -> Cells:
 def restored(table: Table, kept: Sequence[int], results: Sequence[Result]) -> tuple[Result, ...]:
     """Return the results of the rows ``kept`` with all that an exported table says of each.
 
-    That is its sweep, the backend, the version of the trainer and the device that trained it, its
-    duration, when it finished, its error message, and whether it crashed or was interrupted.
+    That is its sweep, the backend, the version of the trainer and the device that trained it, the
+    clusters of its standard error, its duration, when it finished, its error message, and whether
+    it crashed or was interrupted.
     """
     blank = [None] * len(table)
     text = {
         name: ["" if cell is None else str(cell) for cell in table.columns.get(name, blank)]
         for name in _RESTORED
     }
-    times = rows.numbers(table, "seconds", kept) if "seconds" in table.columns else {}
+    numbers = {
+        name: rows.numbers(table, name, kept) if name in table.columns else {}
+        for name in ("seconds", "clusters", "clusters_changed")
+    }
     return tuple(
         replace(
             result,
@@ -123,13 +132,19 @@ def restored(table: Table, kept: Sequence[int], results: Sequence[Result]) -> tu
                 # Trackers use two of our statuses for a failed run.
                 status=OWN.get(text["status"][row], result.outcome.status),
                 device=text["device"][row] or None,
-                seconds=times.get(row),
+                seconds=numbers["seconds"].get(row),
+                clusters=numbers["clusters"].get(row),
+                clusters_changed=_whole(numbers["clusters_changed"].get(row)),
                 error=text["error"][row] or None,
             ),
             finished_at=text["finished_at"][row] or None,
         )
         for row, result in zip(kept, results, strict=True)
     )
+
+
+def _whole(number: float | None) -> int | None:
+    return None if number is None else int(number)
 
 
 def _named(results: Sequence[Result]) -> tuple[list[str], list[str | None]]:

@@ -78,6 +78,7 @@ def run_data(result: Result) -> dict[str, Any]:
         "config": plain(run.config),
         **picked(outcome, "perf_before perf_after delta_perf delta_perf_se"),
         **picked(outcome, "prompts samples prompts_changed train_delta_perf"),
+        **({} if outcome.clusters is None else picked(outcome, "clusters clusters_changed")),
         "curve": [
             {"step": step, "perf": finite(perf), "se": finite(se)}
             for step, perf, se, _ in outcome.curve

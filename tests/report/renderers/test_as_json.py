@@ -55,6 +55,14 @@ def test_json_keeps_its_schema(name):
         check(finding, FINDING)
 
 
+def test_json_tells_the_clusters_of_a_standard_error_where_there_are_any():
+    (alone, grouped) = make_results([0.1, 0.2])
+    grouped = replace(grouped, outcome=replace(grouped.outcome, clusters=9.5, clusters_changed=7))
+    found = as_json.run_data(grouped)
+    assert (found["clusters"], found["clusters_changed"]) == (9.5, 7)
+    assert "clusters" not in as_json.run_data(alone)
+
+
 def test_json_has_every_run_of_every_arm_and_every_verdict():
     data = as_json.as_data(sample())
     assert [q["verdict"] for q in data["questions"]] == [v.verdict for v in VERDICTS]
