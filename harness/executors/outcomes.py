@@ -14,7 +14,7 @@ from harness.errors import HarnessError
 from harness.executors.load import check_unchanged, load_trainer
 from harness.executors.logs import tail
 from harness.protocols import Notify, takes_run
-from harness.records import Evaluation, Job, Outcome, Status, StepTrace, finite
+from harness.records import Evaluation, ItemScores, Job, Outcome, Status, StepTrace, finite
 from harness.text import byte_size
 from harness.training import run as own
 
@@ -82,9 +82,9 @@ def sound(outcome: object, metric: str = "") -> Outcome:
     finite number is one.
 
     A number that is not finite becomes None, and a point of the curve or the trace with one is left
-    out, unless only its standard error is missing. If the outcome says ``completed``, it becomes
-    ``diverged`` where perf or ΔPerf is not finite, and ``failed`` where ΔPerf is missing or figures
-    contradict each other.
+    out, unless only its standard error is missing; so are scores by item, if one is not finite. If
+    the outcome says ``completed``, it becomes ``diverged`` where perf or ΔPerf is not finite, and
+    ``failed`` where ΔPerf is missing or figures contradict each other.
     """
     if not isinstance(outcome, Outcome):
         raise TypeError(f"the trainer returned {type(outcome).__name__}, expected an Outcome")
@@ -97,6 +97,7 @@ def sound(outcome: object, metric: str = "") -> Outcome:
         **numbers,
         curve=tuple(_finite_points(outcome.curve, Evaluation)),
         trace=tuple(_finite_points(outcome.trace, StepTrace)),
+        items=_plain_items(outcome.items),
         device=None if outcome.device is None else str(outcome.device),
         error=None if outcome.error is None else str(outcome.error),
     )
@@ -132,6 +133,15 @@ def _inconsistency(outcome: Outcome) -> str | None:
         return f"prompts {prompts}, expected at least 1"
     if changed is not None and not 0 <= changed <= (changed if prompts is None else prompts):
         return f"prompts_changed {changed} of {prompts} prompts"
+    return None if outcome.items is None else _uneven(outcome.items)
+
+
+def _uneven(items: ItemScores) -> str | None:
+    """Return a part of ``items`` that has not one for each item; None if there is none."""
+    n = len(items.after)
+    for name in ("before", "ids", "clusters"):
+        if (given := len(getattr(items, name))) not in (0, n):
+            return f"items with {given} {name}, but {n} scores after training"
     return None
 
 
@@ -218,6 +228,16 @@ def _number(value: float | None) -> float | None:
 
 def _integer(value: float | None) -> int | None:
     return None if value is None or not math.isfinite(value) else int(value)
+
+
+def _plain_items(items: ItemScores | None) -> ItemScores | None:
+    if items is None:
+        return None
+    after, before = (tuple(map(float, part)) for part in (items.after, items.before))
+    if not all(map(math.isfinite, (*after, *before))):
+        return None
+    ids, clusters = (tuple(map(str, part)) for part in (items.ids, items.clusters))
+    return ItemScores(after, before, ids, clusters)
 
 
 def _finite_points(points: Sequence[Point], kind: type[Point]) -> list[Point]:

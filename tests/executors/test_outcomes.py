@@ -1,9 +1,10 @@
 """What a trainer returns is checked before it is stored."""
 
+import numpy as np
 import pytest
 
 from harness.executors.outcomes import sound
-from harness.records import Evaluation, Outcome
+from harness.records import Evaluation, ItemScores, Outcome
 
 
 @pytest.mark.parametrize(
@@ -28,3 +29,19 @@ def test_scores_are_taken_as_they_are():
     curve = (Evaluation(0, 0.0, 0.1, 0), Evaluation(9, 1.0, 0.1, 3.0))
     given = Outcome("completed", perf_before=0.0, perf_after=1.0, delta_perf=1.0, curve=curve)
     assert sound(given) == given
+
+
+def test_scores_by_item_become_plain_ones():
+    given = ItemScores(np.array([0.5, 1.0]), np.float32([0, 1]), [3, "b"], np.array(["x", "y"]))
+    found = sound(Outcome("completed", delta_perf=0.25, items=given)).items
+    assert repr(found) == repr(ItemScores((0.5, 1.0), (0.0, 1.0), ("3", "b"), ("x", "y")))
+    lost = ItemScores([0.5, float("nan")])
+    assert sound(Outcome("completed", delta_perf=0.25, items=lost)).items is None
+
+
+@pytest.mark.parametrize("part", ["before", "ids", "clusters"])
+def test_another_number_of_items_fails_the_run(part):
+    items = ItemScores([0.5, 0.5], **{part: ["1"]})
+    outcome = sound(Outcome("completed", delta_perf=0.0, items=items))
+    assert outcome.status == "failed"
+    assert f"returned items with 1 {part}, but 2 scores after training" in outcome.error
