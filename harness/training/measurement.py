@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from harness.records import Evaluation
+from harness.records import Evaluation, ItemScores
 from harness.training.grpo import in_groups, require_finite
 from harness.training.tasks import Scores, Task, Tokens
 from harness.training.uniforms import Uniforms, eval_uniforms
@@ -66,6 +66,11 @@ class HeldOut:
         """Return the last evaluation less the first, paired by prompt."""
         return paired_difference(self.scores[0], self.scores[-1])
 
+    def items(self) -> ItemScores:
+        """Return the scores of the last evaluation and of the first by prompt."""
+        before, after = (tuple(_per_prompt(s).tolist()) for s in (self.scores[0], self.scores[-1]))
+        return ItemScores(after, before, self.task.names(self.prompts))
+
 
 def evaluation(step: int, scores: Scores, rewards: Scores) -> Evaluation:
     """Return the point of the learning curve after ``step`` steps.
@@ -73,7 +78,7 @@ def evaluation(step: int, scores: Scores, rewards: Scores) -> Evaluation:
     ``scores`` and ``rewards`` are ``[prompts, samples]``. The standard error is that of the mean
     over prompts, each with the mean of its samples.
     """
-    per_prompt = scores.mean(axis=1, dtype=np.float64)
+    per_prompt = _per_prompt(scores)
     return Evaluation(
         step=step,
         perf=float(per_prompt.mean()),
@@ -84,7 +89,7 @@ def evaluation(step: int, scores: Scores, rewards: Scores) -> Evaluation:
 
 def paired_difference(before: Scores, after: Scores) -> Difference:
     """Return perf ``after`` minus ``before``, given the ``[prompts, samples]`` scores of each."""
-    differences = after.mean(axis=1, dtype=np.float64) - before.mean(axis=1, dtype=np.float64)
+    differences = _per_prompt(after) - _per_prompt(before)
     return Difference(
         delta=float(differences.mean()),
         se=standard_error(differences),
@@ -141,3 +146,7 @@ def standard_error(values: npt.NDArray[np.float64], clusters: Sequence[str] = ()
     if groups < 2:
         return math.nan
     return float(np.sqrt(groups / (groups - 1) * np.square(totals).sum()) / n)
+
+
+def _per_prompt(scores: Scores) -> npt.NDArray[np.float64]:
+    return np.asarray(scores.mean(axis=1, dtype=np.float64))
