@@ -113,7 +113,7 @@ def sound(outcome: object, metric: str = "") -> Outcome:
         lacks = f"a value, the final {metric}" if metric else "a delta_perf"
         error = plain.error or f"the trainer returned 'completed' without {lacks}"
         return replace(plain, status="failed", error=error)
-    wrong = None if metric else _inconsistency(plain)
+    wrong = (None if metric else _inconsistency(plain)) or _uneven(plain.items)
     if wrong is not None:
         return replace(plain, status="failed", error=f"the trainer returned {wrong}")
     return plain
@@ -133,11 +133,13 @@ def _inconsistency(outcome: Outcome) -> str | None:
         return f"prompts {prompts}, expected at least 1"
     if changed is not None and not 0 <= changed <= (changed if prompts is None else prompts):
         return f"prompts_changed {changed} of {prompts} prompts"
-    return None if outcome.items is None else _uneven(outcome.items)
+    return None
 
 
-def _uneven(items: ItemScores) -> str | None:
+def _uneven(items: ItemScores | None) -> str | None:
     """Return a part of ``items`` that has not one for each item; None if there is none."""
+    if items is None:
+        return None
     n = len(items.after)
     for name in ("before", "ids", "clusters"):
         if (given := len(getattr(items, name))) not in (0, n):

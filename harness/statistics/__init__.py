@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from harness.statistics.dependence import *
     from harness.statistics.effects import *
     from harness.statistics.estimates import *
+    from harness.statistics.groups import *
     from harness.statistics.marks import *
     from harness.statistics.narrowing import *
     from harness.statistics.permutation import *
@@ -44,10 +45,11 @@ _HOMES = {
     "curves": "gain nearest_point rate_in_window",
     "effects": "interaction",
     "estimates": (
-        "ClusteredError bca_mean clopper_pearson clustered_error cvar cvar_interval "
+        "bca_mean clopper_pearson cvar cvar_interval "
         "cvar_standard_error detectable_gain improvement_interval interquartile_mean mean_interval "
         "net_sd resamples_for sd_interval shown_to_fail shown_to_improve wilson with_noise"
     ),
+    "groups": "ClusteredError clustered_error",
     "marks": "levels_covered overlap range_covered",
     "narrowing": "FEWEST_COMPARED Worse WorseEnd all_of_one worse_by worse_end",
     "power": (

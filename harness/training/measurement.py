@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.records import Evaluation, ItemScores
+from harness.statistics.groups import clustered_error
 from harness.training.grpo import in_groups, require_finite
 from harness.training.tasks import Scores, Task, Tokens
 from harness.training.uniforms import Uniforms, eval_uniforms
@@ -129,23 +130,13 @@ def peak_memory() -> int:
 def standard_error(values: npt.NDArray[np.float64], clusters: Sequence[str] = ()) -> float:
     """Return the standard error of the mean of ``values`` ``[items]``, where needed by cluster.
 
-    ``clusters`` name the group of each item, such as the text that a question is about. Items of a
-    group may be alike, groups are independent. With G groups among n items and the deviations d
-    from the mean, its square is G/(G − 1) · Σ_groups (Σ_items d)² / n² (Miller 2024 [1]_, section
-    2.2, with the factor for few groups); with a group for each item it is the usual one. NaN for
-    fewer than two items or groups.
-
-    .. [1] Miller, "Adding error bars to evals", 2024, arXiv:2411.00640.
+    ``clusters`` name the group of each item, such as the text that a question is about: see
+    `clustered_error`. NaN for fewer than two items or groups.
     """
     n = len(values)
-    if not len(clusters):
-        return float(values.std(ddof=1) / np.sqrt(n)) if n > 1 else math.nan
-    _, group = np.unique(np.asarray(clusters), return_inverse=True)
-    totals = np.bincount(group, weights=values - values.mean())
-    groups = len(totals)
-    if groups < 2:
-        return math.nan
-    return float(np.sqrt(groups / (groups - 1) * np.square(totals).sum()) / n)
+    if len(clusters):
+        return clustered_error(values, clusters).se
+    return float(values.std(ddof=1) / np.sqrt(n)) if n > 1 else math.nan
 
 
 def _per_prompt(scores: Scores) -> npt.NDArray[np.float64]:

@@ -340,6 +340,7 @@ class TrainingRun:
                 delta_perf_se=_known(last.se),
                 prompts=None if last.items is None else len(last.items),
                 samples=last.samples,
+                clusters=last.effective_clusters,
             )
         assert self._before is not None
         change = scoring.change(self._before, last)
@@ -351,6 +352,8 @@ class TrainingRun:
             prompts=change.items,
             samples=change.samples,
             prompts_changed=change.changed,
+            clusters=change.clusters,
+            clusters_changed=change.clusters_changed,
         )
 
     def _completed(self, **measured: Any) -> Outcome:  # noqa: ANN401

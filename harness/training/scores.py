@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from harness.errors import blamed
 from harness.records import ItemScores
+from harness.statistics.groups import clustered_error
 from harness.text import plural
 from harness.training.measurement import standard_error
 
@@ -33,13 +34,21 @@ class Scores:
     ids: tuple[str, ...] = ()
     clusters: tuple[str, ...] = ()
 
+    @property
+    def effective_clusters(self) -> float | None:
+        """The effective number of clusters; None where each item is by itself."""
+        if self.items is None or not self.clusters:
+            return None
+        return clustered_error(self.items, self.clusters).clusters
+
 
 @dataclass(frozen=True, slots=True)
 class Change:
     """Scores after training less those before, with the standard error (NaN where unknown).
 
     ``items``, ``samples`` and ``changed`` are how many items there are, how many samples of each,
-    and how many items changed their score; None where scores are not by item.
+    and how many items changed their score; None where scores are not by item. ``clusters`` is the
+    effective number of clusters, and ``clusters_changed`` how many changed; None without clusters.
     """
 
     delta: float
@@ -47,6 +56,8 @@ class Change:
     items: int | None = None
     samples: int | None = None
     changed: int | None = None
+    clusters: float | None = None
+    clusters_changed: int | None = None
 
 
 def read(
@@ -123,12 +134,16 @@ def change(before: Scores, after: Scores) -> Change:
     if before.items is None or after.items is None:
         return Change(after.mean - before.mean, math.hypot(before.se, after.se))
     differences = after.items - before.items
+    clusters = after.clusters or before.clusters
+    grouped = clustered_error(differences, clusters) if clusters else None
     return Change(
         delta=float(differences.mean()),
-        se=standard_error(differences, after.clusters or before.clusters),
+        se=standard_error(differences) if grouped is None else grouped.se,
         items=len(differences),
         samples=after.samples if after.samples == before.samples else None,
         changed=int(np.count_nonzero(differences)),
+        clusters=None if grouped is None else grouped.clusters,
+        clusters_changed=None if grouped is None else grouped.changed,
     )
 
 
