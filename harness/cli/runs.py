@@ -6,9 +6,10 @@ import argparse
 import sys
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from harness.cli import common, stored
+from harness.cli import common, items, stored
 from harness.errors import UsageError
 from harness.records import Result, finite
 from harness.session.progress import rewrites
@@ -30,6 +31,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="a sweep, or the id or key of a run, which is then shown whole (default: all)",
     )
+    parser.add_argument(
+        "--against",
+        metavar="RUN",
+        help="compare the run NAME with this one, item by item",
+    )
     parser.add_argument("--sweep", metavar="NAME", help="only runs of this sweep")
     stored.add_filters(parser)
     parser.add_argument(
@@ -44,7 +50,12 @@ def run(options: argparse.Namespace) -> int:
     """Print the stored runs that the options choose."""
     with common.open_store(options) as store:
         chosen, whole = found(store, options)
-    if options.json:
+        if whole or options.against:
+            chosen = _with_items(store, chosen)
+        other = _with_items(store, _against(store, options, chosen, whole=whole))
+    if options.against:
+        items.show(chosen[0], other[0], as_json=options.json)
+    elif options.json:
         common.print_json({"runs": [_data(result) for result in chosen]})
     elif whole:
         print("\n\n".join("\n".join(_whole(result)) for result in chosen))
@@ -77,6 +88,37 @@ def found(store: Store, options: argparse.Namespace) -> tuple[tuple[Result, ...]
     return chosen, True
 
 
+def _against(
+    store: Store, options: argparse.Namespace, chosen: Sequence[Result], *, whole: bool
+) -> tuple[Result, ...]:
+    """Return the one run that ``--against`` names; none without it.
+
+    Raises `UsageError` where it, or the run that is compared with it, is not one run.
+    """
+    if options.against is None:
+        return ()
+    if not whole:
+        raise UsageError("--against compares two runs: give the id or key of one as NAME")
+    among = stored.results(store, options.sweep, options)
+    other = tuple(r for r in among if options.against in (r.run.id, r.key))
+    for name, runs in ((options.name, chosen), (options.against, other)):
+        if not runs:
+            raise UsageError(f"no run of the id or key {name!r} is stored")
+        if len(runs) > 1:
+            keys = ", ".join(run.key for run in runs)
+            raise UsageError(f"{len(runs)} runs are called {name}: name one by its key ({keys})")
+    return other
+
+
+def _with_items(store: Store, results: Sequence[Result]) -> tuple[Result, ...]:
+    """Return ``results`` with their scores by item, packed."""
+    known = store.of({result.key: result.run for result in results})
+    return tuple(
+        replace(result, outcome=replace(result.outcome, items=known[result.key].outcome.items))
+        for result in results
+    )
+
+
 def _data(result: Result) -> dict[str, Any]:
     from harness.report.renderers.as_json import run_data
 
@@ -84,6 +126,7 @@ def _data(result: Result) -> dict[str, Any]:
         "sweep": result.run.sweep,
         "key": result.key,
         **run_data(result),
+        **items.data(result),
         "code": {
             "version": result.conditions.trainer_version,
             "files": dict(result.conditions.files),
@@ -196,6 +239,7 @@ def _whole(result: Result) -> Iterator[str]:
             for p in curve
         ]
         yield from table_text(Table(columns, tuple(rows)), width)
+    yield from items.lines(result)
     if result.outcome.error:
         yield ""
         yield "error"
