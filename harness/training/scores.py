@@ -166,6 +166,14 @@ def plain(values: Any) -> Any:  # noqa: ANN401  any array, or what is none
         return values
 
 
+def number(value: object) -> float | None:
+    """Return ``value`` as a float if it is one number of any library; True and False are none."""
+    found = plain(value)
+    if not isinstance(found, np.ndarray) or found.ndim or found.dtype.kind not in "iuf":
+        return None
+    return float(found)
+
+
 def _problem(found: object, given: object) -> str:
     """Say why ``found``, made of the ``given`` scores, are no scores; nothing if they are."""
     kind = type(given).__name__
@@ -188,12 +196,10 @@ def _is_number(value: object) -> bool:
 def _error(call: str, se: object) -> float:
     if se is None:
         return math.nan
-    found = plain(se)
-    if not isinstance(found, np.ndarray) or found.ndim or found.dtype.kind not in "iuf":
+    found = number(se)
+    if found is None or found < 0:
         raise blamed(f"{call}: se={se!r}; expected the standard error of the number")
-    if found < 0:
-        raise blamed(f"{call}: se={float(found):g}; a standard error is at least 0")
-    return float(found)
+    return found
 
 
 def _names(call: str, what: str, given: Iterable[object] | None, count: int) -> tuple[str, ...]:
