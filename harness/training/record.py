@@ -42,7 +42,7 @@ class Record:
         self._last: Scores | None = None  # of the last step
         self._is_over = False
         self._curve: list[Evaluation] = []
-        self._restored = -1  # the last step of the curve that a checkpoint had
+        self._restored = -1  # the last step of the curve that a checkpoint has given
         self.rewards: list[float] = []
 
     @property
@@ -57,6 +57,7 @@ class Record:
 
     def before(self, call: str, found: Scores, step: int) -> None:
         """Add the scores before training, at a time when ``step`` steps have begun."""
+        self._begin_again(0)
         if self._before is not None:
             raise blamed(f"{call}: there are scores from before training already; give them once")
         if self._curve or step or self._is_over:
@@ -73,6 +74,7 @@ class Record:
             )
         if self._is_over:
             raise blamed(f"{call}: step {step} comes after run.after")
+        self._begin_again(step)
         if self._curve and step <= self._curve[-1].step:
             raise blamed(
                 f"{call}: step {step} comes after step {self._curve[-1].step}; log each step once, "
@@ -98,13 +100,11 @@ class Record:
         self._point(call, self._total, found)
         self._last, self._is_over = found, True
 
-    def begin_again(self, step: int) -> None:
-        """Forget what a checkpoint had from ``step`` on: a program measures it again."""
-        if step > self._restored:
-            return
-        self._curve = [point for point in self._curve if point.step < step]
-        if step == 0:
-            self._before = None
+    def _begin_again(self, step: int) -> None:
+        """Forget what a checkpoint had from ``step`` on, if it is measured again."""
+        if step <= self._restored:
+            self._curve = [point for point in self._curve if point.step < step]
+            self._before = self._before if step else None
 
     def _point(self, call: str, step: int, found: Scores, reward: float | None = None) -> None:
         if not math.isfinite(found.mean):

@@ -6,7 +6,7 @@ import functools
 import inspect
 import sys
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
@@ -17,6 +17,7 @@ from harness.errors import blamed
 from harness.training.uniforms import generator
 
 Order = npt.NDArray[np.int64]
+Labels = Sequence[Any] | None
 Rewarding = TypeVar("Rewarding", bound=Callable[..., Any])
 
 
@@ -47,18 +48,18 @@ def wrapped(
     _check(function, group)
     calls = _Calls(null.step)
 
-    def result(rewards: object, call: tuple[int, int] | None, given: inspect.BoundArguments) -> Any:  # noqa: ANN401
+    def result(rewards: object, call: tuple[int, int] | None, labels: Labels) -> Any:  # noqa: ANN401
         if call is None:
             return rewards
-        size = _size(function, rewards)
-        groups = _groups(function, group, given, size)
+        groups = _groups(function, group, labels, _shape(function, rewards))
         if not null.permutes:
             return rewards
         return _taken(rewards, _order(groups, null.seed, *call))
 
-    def begin(args: Any, kwargs: Any) -> tuple[tuple[int, int] | None, inspect.BoundArguments]:  # noqa: ANN401
+    def begin(args: Any, kwargs: Any) -> tuple[tuple[int, int] | None, Labels]:  # noqa: ANN401
         is_training = training is None or training()
-        return calls.next() if is_training else None, _bound(function, args, kwargs)
+        labels = _argument(function, group, args, kwargs) if isinstance(group, str) else None
+        return calls.next() if is_training else None, labels
 
     async def later(rewards: Awaitable[object], *begun: Any) -> object:  # noqa: ANN401
         return result(await rewards, *begun)
@@ -120,11 +121,7 @@ def _name(function: Callable[..., object]) -> str:
     return getattr(inner, "__name__", type(inner).__name__)
 
 
-def _bound(function: Callable[..., object], args: Any, kwargs: Any) -> inspect.BoundArguments:  # noqa: ANN401
-    return inspect.signature(function).bind(*args, **kwargs)
-
-
-def _size(function: Callable[..., object], rewards: Any) -> tuple[int, ...]:  # noqa: ANN401
+def _shape(function: Callable[..., object], rewards: Any) -> tuple[int, ...]:  # noqa: ANN401
     """Return the shape of some rewards: ``[completions]``, or ``[groups, completions]``."""
     if isinstance(rewards, list | tuple):
         return (len(rewards),)
@@ -140,7 +137,7 @@ def _size(function: Callable[..., object], rewards: Any) -> tuple[int, ...]:  # 
 def _groups(
     function: Callable[..., object],
     group: int | str | None,
-    given: inspect.BoundArguments,
+    labels: Labels,
     shape: tuple[int, ...],
 ) -> npt.NDArray[np.int64]:
     """Return the number of the group of each reward."""
@@ -156,26 +153,22 @@ def _groups(
                 "not divide them"
             )
         return np.arange(size) // group
-    values = _argument(given, group)
-    if values is None or isinstance(values, str) or len(values) != size:
-        what = "has no such argument" if values is None else f"got no {size} of them"
+    if labels is None or isinstance(labels, str) or len(labels) != size:
+        what = "has no such argument" if labels is None else f"got no {size} of them"
         raise blamed(
             f"run.rewards: group={group!r}, but {_name(function)} {what}; expected the name of an "
             "argument with an entry for each reward"
         )
     numbers: defaultdict[str, int] = defaultdict(lambda: len(numbers))
     # Prompts may be lists of messages, which have no hash.
-    return np.array([numbers[repr(value)] for value in values], dtype=np.int64)
+    return np.array([numbers[repr(value)] for value in labels], dtype=np.int64)
 
 
-def _argument(given: inspect.BoundArguments, name: str) -> Sequence[Any] | None:
+def _argument(function: Callable[..., object], name: str, args: Any, kwargs: Any) -> Labels:  # noqa: ANN401
     """Return an argument of a call by its name; None where there is none."""
-    every = dict(given.arguments)
-    for one, parameter in given.signature.parameters.items():
-        if parameter.kind is inspect.Parameter.VAR_KEYWORD:
-            extra: Mapping[str, Any] = every.pop(one, {})
-            every |= extra
-    found: Sequence[Any] | None = every.get(name)
+    found: Labels = kwargs.get(name)
+    if found is None and args:
+        found = inspect.signature(function).bind(*args, **kwargs).arguments.get(name)
     return found
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -12,6 +14,7 @@ from harness.protocols import Notify
 from harness.records import Evaluation, Job, Outcome, Progress
 from harness.training.backends import own_device
 from harness.training.checkpoints import Checkpoint, packed, unpacked
+from harness.training.command import Point, Program, arguments
 from harness.training.record import DivergedError, Record
 from harness.training.rewards import Null, Rewarding, wrapped
 from harness.training.schedules import scale_steps
@@ -54,6 +57,8 @@ class TrainingRun:
         self._step = 0  # the step at hand
         self._told = -1  # the last step that was reported
         self._done = 0  # the step that a checkpoint ended at
+        self._continues = False  # the function has taken the state of a checkpoint
+        self._state: Mapping[str, object] = {}  # as it was last saved
         self._record = Record(job, self._tell)
         self._checkpoint = Checkpoint(job)
 
@@ -124,7 +129,7 @@ class TrainingRun:
         UsageError
             Where the scores cannot be used, or come too late; the message has the caller's line.
         """
-        if not (self._done and self._record.has_before):
+        if not (self._continues and self._record.has_before):
             found = read("run.before", scores, se, items, clusters)
             self._record.before("run.before", found, self._step)
 
@@ -218,6 +223,69 @@ class TrainingRun:
         null = Null(self.arm == "null", self.seed, lambda: self._step)
         return wrapped(function, null, group, training)
 
+    def command(
+        self,
+        argv: Sequence[object],
+        metric: str | re.Pattern[str] | None = None,
+        *,
+        curve: re.Pattern[str] | None = None,
+        file: str | os.PathLike[str] | None = None,
+        env: Mapping[str, object] | None = None,
+        cwd: str | os.PathLike[str] | None = None,
+    ) -> Any:  # noqa: ANN401  a number, or a list with one for each item
+        """Run a program, record the scores that it prints, and return the last.
+
+        It gets the config as variables of its environment: ``SWEEP_CONFIG`` is JSON,
+        ``SWEEP_LEARNING_RATE`` and the like have one parameter each, and ``SWEEP_SEED``,
+        ``SWEEP_STEPS``, ``SWEEP_EVALUATE_EVERY``, ``SWEEP_ID``, ``SWEEP_ARM`` and ``SWEEP_FOLDER``
+        the rest; ``config.json`` in `folder` is the config too. Its output goes to the run's log as
+        it comes. With all that it has started it is ended when it leaves something behind, when it
+        is out of time, and when this run is interrupted.
+
+        A line of its standard output that is a JSON object with ``step`` and the metric is a point
+        of the curve, recorded at once: step 0 as by `before`, the others as by `log`. An entry
+        ``se`` is the standard error.
+
+        Parameters
+        ----------
+        argv
+            The program and its arguments; ``{learning_rate}``, ``{seed}``, ``{folder}`` and the
+            like are replaced. `arguments` has all parameters.
+        metric
+            The score's name in JSON lines, dots for objects in objects; or a pattern whose one
+            group finds it. By default the sweep's own metric.
+        curve
+            A pattern whose two groups find a step and the score after it, in a line.
+        file
+            A file, in `folder`, that the program writes the last score to: JSON, lines of it, or
+            what the pattern finds.
+        env, cwd
+            More variables, and the folder to run in; by default that of the training function.
+
+        Returns
+        -------
+        float or list
+            The metric as it came last, in the file or else in the output; None where no ``metric``
+            is asked for and none came.
+
+        Raises
+        ------
+        UsageError
+            Where the program cannot be started, the metric never came, or is no number.
+        HarnessError
+            Where it ends with another status than 0.
+        """
+        program = Program(self._job, argv, metric, curve=curve, file=file, env=env, cwd=cwd)
+        self._restore_record()
+        return program.run(self._printed, self._look)
+
+    def arguments(self, form: str = "--{name}={value}") -> list[str]:
+        """Return the parameters as arguments of a program: ``--learning_rate=1e-06`` and so on.
+
+        True is ``true``, a tuple is joined by commas, and a parameter that is None is left out.
+        """
+        return arguments(self.config, form)
+
     # ---- files and checkpoints -------------------------------------------------------------------
 
     @property
@@ -260,9 +328,8 @@ class TrainingRun:
         UsageError
             Where a value cannot be kept; the message names it and has the caller's line.
         """
-        if self._job.checkpoint_every is not None:
-            arrays, facts = packed({"state": state, "run": self._record.state()})
-            self._checkpoint.save(self._step if step is None else step, arrays, facts)
+        self._state = state
+        self._save(self._step if step is None else step)
 
     def restored(self) -> Mapping[str, Any] | None:
         """Return the state that the last attempt saved, to continue; None at a fresh start.
@@ -272,16 +339,48 @@ class TrainingRun:
         """
         if self._step or not self._record.is_empty:
             raise blamed("run.restored: call it first, ahead of run.before and run.steps")
+        step = self._restore_record()
+        if step is None:
+            return None
+        self._done = self._step = step
+        self._continues = True
+        return self._state
+
+    # ---- our own side ----------------------------------------------------------------------------
+
+    def _save(self, step: int) -> None:
+        if self._job.checkpoint_every is not None:
+            arrays, facts = packed({"state": self._state, "run": self._record.state()})
+            self._checkpoint.save(step, arrays, facts)
+
+    def _restore_record(self) -> int | None:
+        """Restore what was recorded before an interruption; return the step, None at the start.
+
+        A function that starts over nevertheless, as a program may, records it again.
+        """
+        if self._step or not self._record.is_empty:
+            return None
         saved = self._checkpoint.load()
         if saved is None:
             return None
         found = unpacked(saved.arrays, saved.facts)
-        self._done = self._step = saved.step
+        self._state = found["state"]
         self._record.restore(found["run"])
-        state: Mapping[str, Any] = found["state"]
-        return state
+        return saved.step
 
-    # ---- our own side ----------------------------------------------------------------------------
+    def _printed(self, point: Point) -> None:
+        """Record a point of the curve that a program has printed."""
+        found = read("run.command", point.scores, point.se)
+        if point.step == 0:
+            self._record.before("run.command", found, self._step)
+        else:
+            self._record.log("run.command", point.step, found)
+            self._step = point.step
+        self._save(point.step)
+
+    def _look(self) -> None:
+        """Report nothing new, so that an executor may see to its timeout."""
+        self._notify(Progress("train", max(self._told, 0), self._total))
 
     def _begin(self, step: int) -> None:
         self._step = step
