@@ -30,7 +30,7 @@ LOOK = 0.5
 PATIENCE = 2.0
 """Seconds that a program has to end by itself once it is told to."""
 
-_PLACE = re.compile(r"\{\{|\}\}|\{(\w+)\}")
+_PLACE = re.compile(r"\{\{(\w+)\}\}|\{(\w+)\}")
 _NOT_PLAIN = re.compile(r"[^A-Z0-9]")
 _Pattern = re.Pattern[str]
 
@@ -47,18 +47,18 @@ def text(value: Value) -> str:
 def filled(given: object, facts: Mapping[str, Value]) -> str:
     """Return an argument with each ``{name}`` replaced by the fact of that name.
 
-    ``{{`` and ``}}`` stand for braces. Raises `UsageError`, with the user's own line, for a name
-    that is none.
+    ``{{name}}`` stands for ``{name}``; other braces are left alone. Raises `UsageError`, with the
+    user's own line, for a name that is none.
     """
 
     def replaced(found: re.Match[str]) -> str:
-        name = found[1]
+        name = found[2]
         if name is None:
-            return found[0][0]
+            return f"{{{found[1]}}}"
         if name not in facts:
             raise blamed(
                 f"run.command: {str(given)!r} has {{{name}}}, which is not one of "
-                f"{', '.join(facts)}{nearest(name, facts)}; write {{{{ and }}}} for braces"
+                f"{', '.join(facts)}{nearest(name, facts)}; write {{{{{name}}}}} to mean {{{name}}}"
             )
         return text(facts[name])
 
