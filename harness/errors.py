@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import sys
 import sysconfig
 from collections.abc import Iterable
@@ -82,7 +81,7 @@ def blamed(what: str) -> UsageError:
     while frame is not None:
         file = Path(frame.f_code.co_filename)
         if not file.is_relative_to(_OURS) and file.is_absolute():
-            at = f"{_short(file)}:{frame.f_lineno}"
+            at = f"{short(file)}:{frame.f_lineno}"
             if not (file.is_relative_to(_PYTHON) or _SITES.intersection(file.parts)):
                 return UsageError(f"{at}: {what}")
             nearest_at = nearest_at or at
@@ -90,7 +89,7 @@ def blamed(what: str) -> UsageError:
     return UsageError(f"{nearest_at}: {what}" if nearest_at else what)
 
 
-def _short(file: Path) -> str:
+def short(file: str | Path) -> str:
     """Return a path relative to the working directory where it lies in it."""
-    here = Path(os.getcwd())  # noqa: PTH109
+    file, here = Path(file), Path.cwd()
     return str(file.relative_to(here) if file.is_relative_to(here) else file)

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import astuple
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from harness.errors import UsageError, blamed
+from harness.errors import blamed, short
 from harness.protocols import Notify
-from harness.records import Evaluation, Job, Outcome, Progress, is_whole
-from harness.text import listed
-from harness.training import scores as scoring
+from harness.records import Evaluation, Job, Outcome, Progress
 from harness.training.backends import own_device
 from harness.training.checkpoints import Checkpoint, packed, unpacked
-from harness.training.measurement import train_difference
+from harness.training.command import Point, Program, arguments
+from harness.training.record import DivergedError, Record
+from harness.training.rewards import Null, Rewarding, wrapped
 from harness.training.schedules import scale_steps
-from harness.training.scores import Scores
+from harness.training.scores import read
 
 TrainingFunction = Callable[["TrainingRun"], object]
 
@@ -53,17 +53,14 @@ class TrainingRun:
         self.cache = Path(job.cache)
         self._job = job
         self._notify = notify
-        self._checkpoint = Checkpoint(job)
-        self._began = time.perf_counter()
         self._total = run.steps
         self._step = 0  # the step at hand
-        self._told = 0  # the last step that was reported
+        self._told = -1  # the last step that was reported
         self._done = 0  # the step that a checkpoint ended at
-        self._before: Scores | None = None
-        self._last: Scores | None = None  # of the last step
-        self._is_over = False  # `after` was called
-        self._curve: list[Evaluation] = []
-        self._rewards: list[float] = []
+        self._continues = False  # the function has taken the state of a checkpoint
+        self._state: Mapping[str, object] = {}  # as it was last saved
+        self._record = Record(job, self._tell)
+        self._checkpoint = Checkpoint(job)
 
     # ---- steps -----------------------------------------------------------------------------------
 
@@ -92,16 +89,15 @@ class TrainingRun:
     def progress(self, step: int, reward: float | None = None) -> None:
         """Report that ``step`` steps are done, with the mean reward of the last training batch.
 
-        `steps` does so by itself; other loops, such as a library's callback, call it.
+        `steps` does so by itself; other loops, such as a library's callback, call it. The rewards
+        give the ``train_delta_perf`` of the run.
         """
         self._step = step
         if reward is not None and math.isfinite(reward):
-            self._rewards.append(float(reward))
+            self._record.rewards.append(float(reward))
         if step > self._told:
-            self._tell(Progress("train", step, self._total, reward))
-
-    def _begin(self, step: int) -> None:
-        self._step = step
+            self._told = step
+            self._notify(Progress("train", step, self._total, reward))
 
     # ---- scores ----------------------------------------------------------------------------------
 
@@ -133,15 +129,9 @@ class TrainingRun:
         UsageError
             Where the scores cannot be used, or come too late; the message has the caller's line.
         """
-        if self._done and self._before is not None:
-            return
-        if self._before is not None:
-            raise blamed("run.before: it was called before")
-        if self._curve or self._step or self._is_over:
-            raise blamed(f"run.before: called at step {self._step}; call it before the first step")
-        found = scoring.read("run.before", scores, se, items, clusters)
-        self._point("run.before", 0, found)
-        self._before = found
+        if not (self._continues and self._record.has_before):
+            found = read("run.before", scores, se, items, clusters)
+            self._record.before("run.before", found, self._step)
 
     def log(
         self,
@@ -153,8 +143,14 @@ class TrainingRun:
     ) -> None:
         """Record a point of the learning curve: the held-out scores after ``step`` steps.
 
-        ``scores`` and ``se`` are as in `before`; ``reward`` is the mean reward of the same
-        completions, where it is another number than the score.
+        Parameters
+        ----------
+        step
+            From 1 to the number of the run's steps, and after the step of the last call.
+        scores, se
+            As in `before`, of the same items.
+        reward
+            The mean reward of the same completions, where it is another number than the score.
 
         Raises
         ------
@@ -162,22 +158,8 @@ class TrainingRun:
             Where the scores cannot be used, or ``step`` is out of order; the message has the
             caller's line.
         """
-        if not is_whole(step) or not 1 <= step <= self._total:
-            raise blamed(
-                f"run.log: step {step!r}; expected a whole number from 1 to {self._total}, "
-                "the run's steps" + ("; run.before is step 0" if step == 0 else "")
-            )
-        if self._is_over:
-            raise blamed(f"run.log: step {step} comes after run.after")
-        if self._curve and step <= self._curve[-1].step:
-            raise blamed(
-                f"run.log: step {step} comes after step {self._curve[-1].step}; log each step once"
-            )
-        found = scoring.like("run.log", scoring.read("run.log", scores, se), self._before)
+        self._record.log("run.log", step, read("run.log", scores, se), reward)
         self._step = step
-        self._point("run.log", step, found, reward)
-        if step == self._total:
-            self._last = found
 
     def after(
         self,
@@ -189,7 +171,7 @@ class TrainingRun:
         """Record the held-out scores after training, of the same items as `before`.
 
         They are the last point of the curve too, in the place of a `log` at the last step. The
-        parameters are those of `before`.
+        parameters are those of `before`; where both name the items, their order may differ.
 
         Raises
         ------
@@ -197,27 +179,112 @@ class TrainingRun:
             Where the scores cannot be used, or there are none from before training and the sweep
             measures ΔPerf; the message has the caller's line.
         """
-        if self._is_over:
-            raise blamed("run.after: it was called before")
-        if self._before is None and not self.metric:
-            raise blamed(
-                "run.after: there is no run.before, and ΔPerf is the difference of the two; call "
-                "run.before ahead of the first step, or declare Sweep(metric=…)"
-            )
-        found = scoring.read("run.after", scores, se, items, clusters)
-        found = scoring.like("run.after", found, self._before)
-        if self._curve and self._curve[-1].step == self._total:
-            self._curve.pop()
-        self._point("run.after", self._total, found)
-        self._last, self._is_over = found, True
+        self._record.after("run.after", read("run.after", scores, se, items, clusters))
 
     def diverged(self, step: int | None = None, why: str = "") -> NoReturn:
         """End the run as diverged at ``step``, by default the present one.
 
         Do not catch what it raises. The run keeps its curve, is not trained again, and counts as no
-        success.
+        success. A score that is not finite does the same.
         """
-        raise _DivergedError(self._step if step is None else step, why or "training diverged")
+        raise DivergedError(self._step if step is None else step, why or "training diverged")
+
+    # ---- rewards and programs --------------------------------------------------------------------
+
+    def rewards(
+        self,
+        function: Rewarding,
+        group: int | str | None = None,
+        training: Callable[[], bool] | None = None,
+    ) -> Rewarding:
+        """Return a reward function whose rewards say nothing in the arm ``null``.
+
+        There they are permuted within their group, by a draw that is keyed by the run's seed, the
+        step and the number of the call within the step: one for all the functions of a call. In
+        the other arms they are left as they are. Name, arguments, None entries and ``async`` stay.
+
+        Parameters
+        ----------
+        function
+            Returns the rewards of a batch: a list or array ``[completions]``, or ``[groups,
+            completions]``, where each row is a group.
+        group
+            How many rewards in order are a group; or the name of an argument that is equal within
+            one, such as ``"prompts"``. None for the whole batch.
+        training
+            Tells whether the present call is one of training; the rewards of others are left alone.
+
+        Raises
+        ------
+        UsageError
+            Where ``function`` is no function, such as a reward model, or, when it is called, where
+            its rewards are none or ``group`` does not fit them; the message has the user's line.
+        """
+        null = Null(self.arm == "null", self.seed, lambda: self._step)
+        return wrapped(function, null, group, training)
+
+    def command(
+        self,
+        argv: Sequence[object],
+        metric: str | re.Pattern[str] | None = None,
+        *,
+        curve: re.Pattern[str] | None = None,
+        file: str | os.PathLike[str] | None = None,
+        env: Mapping[str, object] | None = None,
+        cwd: str | os.PathLike[str] | None = None,
+    ) -> Any:  # noqa: ANN401  a number, or a list with one for each item
+        """Run a program, record the scores that it prints, and return the last.
+
+        It gets the config as variables of its environment: ``SWEEP_CONFIG`` is JSON,
+        ``SWEEP_LEARNING_RATE`` and the like have one parameter each, and ``SWEEP_SEED``,
+        ``SWEEP_STEPS``, ``SWEEP_EVALUATE_EVERY``, ``SWEEP_ID``, ``SWEEP_ARM`` and ``SWEEP_FOLDER``
+        the rest; ``config.json`` in `folder` is the config too. Its output goes to the run's log as
+        it comes. With all that it has started it is ended when it leaves something behind, when it
+        is out of time, and when this run is interrupted.
+
+        A line of its standard output that is a JSON object with ``step`` and the metric is a point
+        of the curve, recorded at once: step 0 as by `before`, the others as by `log`. An entry
+        ``se`` is the standard error.
+
+        Parameters
+        ----------
+        argv
+            The program and its arguments; ``{learning_rate}``, ``{seed}``, ``{folder}`` and the
+            like are replaced. `arguments` has all parameters.
+        metric
+            The score's name in JSON lines, dots for objects in objects; or a pattern whose one
+            group finds it. By default the sweep's own metric.
+        curve
+            A pattern whose two groups find a step and the score after it, in a line.
+        file
+            A file, in `folder`, that the program writes the last score to: JSON, lines of it, or
+            what the pattern finds.
+        env, cwd
+            More variables, and the folder to run in; by default that of the training function.
+
+        Returns
+        -------
+        float or list
+            The metric as it came last, in the file or else in the output; None where no ``metric``
+            is asked for and none came.
+
+        Raises
+        ------
+        UsageError
+            Where the program cannot be started, the metric never came, or is no number.
+        HarnessError
+            Where it ends with another status than 0.
+        """
+        program = Program(self._job, argv, metric, curve=curve, file=file, env=env, cwd=cwd)
+        self._restore_record()
+        return program.run(self._printed, self._look)
+
+    def arguments(self, form: str = "--{name}={value}") -> list[str]:
+        """Return the parameters as arguments of a program: ``--learning_rate=1e-06`` and so on.
+
+        True is ``true``, a tuple is joined by commas, and a parameter that is None is left out.
+        """
+        return arguments(self.config, form)
 
     # ---- files and checkpoints -------------------------------------------------------------------
 
@@ -261,160 +328,74 @@ class TrainingRun:
         UsageError
             Where a value cannot be kept; the message names it and has the caller's line.
         """
-        if self._job.checkpoint_every is None:
-            return
-        arrays, facts = packed({"state": state, "run": self._recorded()})
-        self._checkpoint.save(self._step if step is None else step, arrays, facts)
+        self._state = state
+        self._save(self._step if step is None else step)
 
     def restored(self) -> Mapping[str, Any] | None:
         """Return the state that the last attempt saved, to continue; None at a fresh start.
 
         The run then continues after that step: `steps` begins there, and what was recorded until
-        then, "before" included, is there.
+        then, "before" included, is there. Tensors are on the CPU; arrays of JAX are NumPy's.
         """
-        if self._step or self._curve:
+        if self._step or not self._record.is_empty:
             raise blamed("run.restored: call it first, ahead of run.before and run.steps")
+        step = self._restore_record()
+        if step is None:
+            return None
+        self._done = self._step = step
+        self._continues = True
+        return self._state
+
+    # ---- our own side ----------------------------------------------------------------------------
+
+    def _save(self, step: int) -> None:
+        if self._job.checkpoint_every is not None:
+            arrays, facts = packed({"state": self._state, "run": self._record.state()})
+            self._checkpoint.save(step, arrays, facts)
+
+    def _restore_record(self) -> int | None:
+        """Restore what was recorded before an interruption; return the step, None at the start.
+
+        A function that starts over nevertheless, as a program may, records it again.
+        """
+        if self._step or not self._record.is_empty:
+            return None
         saved = self._checkpoint.load()
         if saved is None:
             return None
         found = unpacked(saved.arrays, saved.facts)
-        self._done = self._step = self._told = saved.step
-        self._restore(found["run"])
-        state: Mapping[str, Any] = found["state"]
-        return state
+        self._state = found["state"]
+        self._record.restore(found["run"])
+        return saved.step
 
-    def _recorded(self) -> dict[str, object]:
-        return {
-            "before": None if self._before is None else astuple(self._before),
-            "curve": [tuple(point) for point in self._curve],
-            "rewards": self._rewards,
-            "seconds": time.perf_counter() - self._began,
-        }
+    def _printed(self, point: Point) -> None:
+        """Record a point of the curve that a program has printed."""
+        found = read("run.command", point.scores, point.se)
+        if point.step == 0:
+            self._record.before("run.command", found, self._step)
+        else:
+            self._record.log("run.command", point.step, found)
+            self._step = point.step
+        self._save(point.step)
 
-    def _restore(self, recorded: Mapping[str, Any]) -> None:
-        before = recorded["before"]
-        self._before = None if before is None else Scores(*before)
-        self._curve = [Evaluation(*point) for point in recorded["curve"]]
-        self._rewards = recorded["rewards"]
-        self._began -= recorded["seconds"]
-        for point in self._curve:  # an attempt that is interrupted too keeps its whole curve
+    def _look(self) -> None:
+        """Report nothing new, so that an executor may see to its timeout."""
+        self._notify(Progress("train", max(self._told, 0), self._total))
+
+    def _begin(self, step: int) -> None:
+        self._step = step
+
+    def _tell(self, point: Evaluation) -> None:
+        if point.step > self._told:
+            self._told = point.step
             self._notify(Progress("train", point.step, self._total, evaluation=point))
 
-    # ---- the outcome -----------------------------------------------------------------------------
-
-    def _point(self, call: str, step: int, found: Scores, reward: float | None = None) -> None:
-        """Add a point to the curve; end the run where it is not finite."""
-        if not math.isfinite(found.mean):
-            self.diverged(step, f"{self._what} is {found.mean} in {call}")
-        if not self.metric and not 0.0 <= found.mean <= 1.0:
-            raise blamed(
-                f"{call}: the mean score is {found.mean:g}; expected scores from 0 to 1 (divide "
-                "percentages by 100), or declare Sweep(metric=…)"
-            )
-        point = Evaluation(step, found.mean, found.se, found.mean if reward is None else reward)
-        self._curve.append(point)
-        if step > self._told or step == 0:
-            self._tell(Progress("train", step, self._total, evaluation=point))
-
-    def _tell(self, progress: Progress) -> None:
-        self._told = progress.step
-        self._notify(progress)
-
-    @property
-    def _what(self) -> str:
-        return self.metric or "the mean score"
-
-    def _outcome(self, returned: object, where: str) -> Outcome:
-        """Return the outcome of a run whose function has ``returned`` at ``where``."""
-        if isinstance(returned, Outcome):
-            return returned
-        value = self._returned(returned, where)
-        if self._last is None and value is None:
-            raise UsageError(f"{where}: {self._missing(returned)}")
-        last = self._last or Scores(float("nan") if value is None else value, math.nan)
-        if not math.isfinite(last.mean):
-            return self._diverged(self._total, f"{self._what} is {last.mean}")
-        if self.metric:
-            return self._completed(
-                value=last.mean,
-                delta_perf_se=_known(last.se),
-                prompts=None if last.items is None else len(last.items),
-                samples=last.samples,
-                clusters=last.effective_clusters,
-            )
-        assert self._before is not None
-        change = scoring.change(self._before, last)
-        return self._completed(
-            perf_before=self._before.mean,
-            perf_after=last.mean,
-            delta_perf=change.delta,
-            delta_perf_se=_known(change.se),
-            prompts=change.items,
-            samples=change.samples,
-            prompts_changed=change.changed,
-            clusters=change.clusters,
-            clusters_changed=change.clusters_changed,
-        )
-
-    def _completed(self, **measured: Any) -> Outcome:  # noqa: ANN401
-        items = None if self._last is None else scoring.by_item(self._before, self._last)
-        return Outcome("completed", **measured, **self._common(), items=items)
-
-    def _diverged(self, step: int, why: str) -> Outcome:
-        before = None if self._before is None or self.metric else self._before.mean
-        error = f"{why} at step {step} of {self._total}"
-        return Outcome(
-            "diverged", perf_before=before, error=error, stopped_at=step, **self._common()
-        )
-
-    def _common(self) -> dict[str, Any]:
-        return {
-            "curve": tuple(self._curve),
-            "train_delta_perf": train_difference(self._rewards, self._job.run.evaluate_every),
-            "seconds": time.perf_counter() - self._began,
-        }
-
-    def _returned(self, returned: object, where: str) -> float | None:
-        """Return the final value of the sweep's own metric, if the function returned one."""
-        if not self.metric:
-            return None
-        if isinstance(returned, Mapping):
-            if self.metric not in returned:
-                has = listed([str(name) for name in returned]) if returned else "nothing"
-                raise UsageError(f"{where}: returned {has}, and no {self.metric!r}")
-            returned = returned[self.metric]
-        if returned is None:
-            return None
-        if not _is_number(returned):
-            if self._last is not None:
-                return None
-            raise UsageError(
-                f"{where}: returned {returned!r:.80}; expected {self.metric}, a number, or a "
-                f"mapping that has it"
-            )
-        value = float(scoring.plain(returned))
-        if self._last is not None and not math.isclose(value, self._last.mean, rel_tol=1e-6):
-            raise UsageError(
-                f"{where}: returned {value:g}, but {self.metric} was {self._last.mean:g} in "
-                "run.after or the last run.log; give it once"
-            )
-        return value
-
-    def _missing(self, returned: object) -> str:
-        """Say what a function that ended without a final score should do."""
-        if self.metric:
-            return f"returned nothing; return the final {self.metric}, or give it to run.after(…)"
-        said = "returned nothing"
-        if returned is not None:
-            kind = "number" if _is_number(returned) else type(returned).__name__
-            said = f"returned a {kind}"
-        if self._before is not None:
-            return f"{said} and never called run.after(scores), nor run.log at the last step"
-        logged = "logged nothing" if not self._curve else "called no run.before(scores)"
-        return (
-            f"{said} and {logged}; call run.before(scores) and run.after(scores), or declare "
-            "Sweep(metric=…) and return its final value"
-        )
+    def _train(self, function: TrainingFunction, where: str) -> Outcome:
+        with self._checkpoint:
+            try:
+                return self._record.outcome(function(self), where)
+            except DivergedError as diverged:
+                return self._record.diverged(diverged.step, diverged.why)
 
 
 class Steps(Iterator[int]):
@@ -440,34 +421,12 @@ class Steps(Iterator[int]):
         return self._at
 
 
-class _DivergedError(BaseException):
-    """Ends a training function whose run has diverged; ``except Exception`` does not catch it."""
-
-    def __init__(self, step: int, why: str) -> None:
-        super().__init__(why)
-        self.step, self.why = step, why
-
-
 def train(function: TrainingFunction, job: Job, notify: Notify) -> Outcome:
     """Train ``job`` with a function of a `TrainingRun`, and return its outcome.
 
     Whatever the function raises is raised, and its checkpoint stays. Raises `UsageError` where it
     neither returned nor recorded a final score.
     """
-    run = TrainingRun(job, notify)
-    code = function.__code__ if hasattr(function, "__code__") else None
-    where = f"{code.co_filename}:{code.co_firstlineno}" if code else repr(function)
-    with run._checkpoint:
-        try:
-            return run._outcome(function(run), where)
-        except _DivergedError as diverged:
-            return run._diverged(diverged.step, diverged.why)
-
-
-def _known(value: float) -> float | None:
-    return value if math.isfinite(value) else None
-
-
-def _is_number(value: object) -> bool:
-    found = scoring.plain(value)
-    return getattr(found, "shape", None) == () and found.dtype.kind in "iuf"
+    code = getattr(function, "__code__", None)
+    where = f"{short(code.co_filename)}:{code.co_firstlineno}" if code else repr(function)
+    return TrainingRun(job, notify)._train(function, where)

@@ -174,11 +174,22 @@ def plain(values: Any) -> Any:  # noqa: ANN401  any array, or what is none
             values = values.double()
         return values.numpy()
     if isinstance(values, Iterable) and not hasattr(values, "__array__"):
-        values = [plain(one) for one in values]
+        values = [
+            plain(one) if isinstance(one, list | tuple) or hasattr(one, "detach") else one
+            for one in values
+        ]
     try:
         return np.asarray(values)
     except (ValueError, TypeError):  # rows of unequal length
         return values
+
+
+def number(value: object) -> float | None:
+    """Return ``value`` as a float if it is one number of any library; True and False are none."""
+    found = plain(value)
+    if not isinstance(found, np.ndarray) or found.ndim or found.dtype.kind not in "iuf":
+        return None
+    return float(found)
 
 
 def _problem(found: object, given: object) -> str:
@@ -187,8 +198,9 @@ def _problem(found: object, given: object) -> str:
     if not isinstance(found, np.ndarray):
         return "rows of unequal length" if isinstance(found, list) else f"got a {kind}"
     if found.dtype.kind not in "biuf" and found.dtype.name != "bfloat16":
-        entry = next((one for one in found.flat if not _is_number(one)), None)
-        return f"{entry!r} is no number" if found.ndim else f"{given!r} is no number"
+        same = np.array(given, dtype=object) if isinstance(given, list | tuple) else found
+        strange = next((one for one in same.ravel().tolist() if not _is_number(one)), given)
+        return f"{strange!r} is no number"
     if found.ndim > 2:
         return f"scores of shape {list(found.shape)}"
     if found.size == 0:
@@ -203,19 +215,20 @@ def _is_number(value: object) -> bool:
 def _error(call: str, se: object) -> float:
     if se is None:
         return math.nan
-    found = plain(se)
-    if not isinstance(found, np.ndarray) or found.ndim or found.dtype.kind not in "iuf":
+    found = number(se)
+    if found is None or found < 0:
         raise blamed(f"{call}: se={se!r}; expected the standard error of the number")
-    if found < 0:
-        raise blamed(f"{call}: se={float(found):g}; a standard error is at least 0")
-    return float(found)
+    return found
 
 
 def _names(call: str, what: str, given: Iterable[object] | None, count: int) -> tuple[str, ...]:
     if given is None:
         return ()
-    names = tuple(map(str, plain(given).tolist() if hasattr(given, "tolist") else given))
-    if isinstance(given, str) or len(names) != count:
+    if isinstance(given, str) or not isinstance(given, Iterable):
+        raise blamed(f"{call}: {what}={given!r}; expected a list with an entry for each item")
+    found = plain(given)
+    names = tuple(map(str, found.tolist() if isinstance(found, np.ndarray) else found))
+    if len(names) != count:
         raise blamed(
             f"{call}: {what}= has {plural(len(names), 'entry', 'entries')} for "
             f"{plural(count, 'item')}; expected one for each"

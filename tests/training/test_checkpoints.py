@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import re
 import resource
@@ -17,7 +18,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays_of
 
 from harness.training import checkpoints
-from harness.training.checkpoints import Checkpoint, discard
+from harness.training.checkpoints import Checkpoint, discard, packed, unpacked
 
 ARRAYS = {
     "weights": np.arange(7, dtype=np.float32) / 3,
@@ -332,3 +333,49 @@ def test_the_documented_trainer_ends_where_it_would_have(job, path):
     assert example["train"](job, seen.append) == whole
     assert seen[0].step == 9
     assert not path.exists()
+
+
+kept = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda one: (
+        st.lists(one, max_size=3)
+        | st.lists(one, max_size=3).map(tuple)
+        | st.dictionaries(st.integers() | st.text() | st.none(), one, max_size=3)
+    ),
+    max_leaves=8,
+)
+
+
+def same(one, other):
+    """Whether two states are equal: of the same types, and NaN equal to NaN."""
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
+    if isinstance(one, list | tuple):
+        return type(one) is type(other) and len(one) == len(other) and all(map(same, one, other))
+    return type(one) is type(other) and (one == other or (one != one and other != other))
+
+
+@settings(max_examples=50)
+@given(kept)
+def test_a_nested_state_comes_back_as_it_was(state):
+    arrays, facts = packed(state)
+    assert same(unpacked(arrays, json.loads(json.dumps(facts))), state)
+
+
+def test_arrays_come_back_with_their_types_and_tensors_as_tensors():
+    import torch
+
+    tensor = torch.arange(6.0).reshape(2, 3)
+    state = {
+        "weights": np.arange(3, dtype=np.int16),
+        "number": np.float32(0.1),
+        "optimizer": {0: {"step": torch.tensor(3), "exp_avg": tensor.T}},
+        "half": tensor.to(torch.bfloat16).requires_grad_(),
+    }
+    found = unpacked(*packed(state))
+    assert found["weights"].dtype == np.int16
+    assert found["number"] == np.float32(0.1)
+    assert found["optimizer"][0]["step"].dtype == torch.int64
+    assert torch.equal(found["optimizer"][0]["exp_avg"], tensor.T)
+    assert found["half"].dtype == torch.bfloat16
+    assert torch.equal(found["half"], state["half"])
