@@ -273,12 +273,22 @@ def distribution(drawn: Distribution, *, depth: int, room: int = 0) -> str:
     if isinstance(drawn, Range):
         arguments = [literal(drawn.low), literal(drawn.high)]
     elif isinstance(drawn, Choice):
-        arguments = [literal(option) for option in drawn.options]
+        arguments = _options(drawn)
         if len(set(drawn.weights)) > 1:
             arguments.append(f"weights={literal(drawn.weights)}")
     else:
         raise TypeError(f"{drawn!r} cannot be written as Python")
     return call(type(drawn).__name__, arguments, depth=depth, room=room)
+
+
+def _options(drawn: Choice) -> list[str]:
+    """Return the options of a choice; many numbers at one step as a range."""
+    if drawn.progression is None:
+        return [literal(option) for option in drawn.options]
+    k, unit = drawn.progression
+    step = "" if k.step == 1 else f", {k.step}"
+    written = f"range({k.start}, {k.stop}{step})"
+    return [f"*(k / {unit} for k in {written})" if unit else f"*{written}"]
 
 
 def is_keyword(name: Value) -> bool:
