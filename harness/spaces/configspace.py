@@ -11,6 +11,7 @@ from harness.spaces.found import (
     Drawn,
     FoundSpace,
     Gathered,
+    at,
     beta,
     choice,
     constant,
@@ -43,10 +44,11 @@ def from_configspace(given: Mapping[str, Any]) -> FoundSpace:
     gathered, orders = Gathered(), dict[str, list[Any]]()
     parameters = sequence("hyperparameters", given["hyperparameters"])
     for place, one in enumerate(parameters):
-        at = mapping(f"hyperparameters[{place}]", one)
-        name = str(at.get("name"))
-        gathered.add(name, _configspace_parameter(name, at))
-        orders[name] = list(at.get("sequence", ()))
+        settings = mapping(f"hyperparameters[{place}]", one)
+        name = str(settings.get("name"))
+        with at(name):
+            gathered.add(name, _parameter(settings))
+        orders[name] = list(settings.get("sequence", ()))
     for condition in _parents_first(given.get("conditions") or ()):
         _add_condition(condition, gathered, orders)
     for clause in given.get("forbiddens") or ():
@@ -59,28 +61,28 @@ def from_configspace(given: Mapping[str, Any]) -> FoundSpace:
     )
 
 
-def _configspace_parameter(name: str, at: Mapping[str, Any]) -> Drawn:  # noqa: PLR0911  a kind each
-    kind = str(at.get("type"))
+def _parameter(given: Mapping[str, Any]) -> Drawn:  # noqa: PLR0911  a kind each
+    kind = str(given.get("type"))
     if kind in ("constant", "unparametrized"):
-        return constant(at.get("value"))
+        return constant(given.get("value"))
     if kind == "ordinal":
-        return choice(sequence(f"{name}.sequence", at.get("sequence")))
+        return choice(sequence("sequence", given.get("sequence")))
     if kind == "categorical":
-        options = sequence(f"{name}.choices", at.get("choices"))
-        shares = at.get("weights") or at.get("probabilities")
-        return choice(options, None if shares is None else weights(name, shares, options))
+        options = sequence("choices", given.get("choices"))
+        shares = given.get("weights") or given.get("probabilities")
+        return choice(options, None if shares is None else weights("weights", shares, options))
     family, _, of = kind.partition("_")
     if family not in ("uniform", "normal", "beta") or of not in ("float", "int"):
         raise UsageError(
-            f"{name} is of the type {shown(at.get('type'))}; expected constant, categorical, "
+            f"it is of the type {shown(given.get('type'))}; expected constant, categorical, "
             "ordinal, or uniform, normal or beta, each _float or _int"
         )
-    are_whole, log = of == "int", bool(at.get("log"))
+    are_whole, log = of == "int", bool(given.get("log"))
 
     def finite_(key: str) -> Any:  # noqa: ANN401  as it was given
-        return finite(f"{name}.{key}", at.get(key))
+        return finite(key, given.get(key))
 
-    if family == "normal" and at.get("lower") is None:
+    if family == "normal" and given.get("lower") is None:
         return normal(finite_("mu"), finite_("sigma"), log=log, are_whole=are_whole)
     low, high = finite_("lower"), finite_("upper")
     if family == "normal":
@@ -88,10 +90,10 @@ def _configspace_parameter(name: str, at: Mapping[str, Any]) -> Drawn:  # noqa: 
         return normal(finite_("mu"), finite_("sigma"), are_whole=are_whole, within=within)
     if family == "beta":
         return beta(finite_("alpha"), finite_("beta"), low, high, are_whole=are_whole)
-    step = at.get("q")
+    step = given.get("q")
     if are_whole:
-        by = 1 if step is None else integral(f"{name}.q", step)
-        return whole(integral(name, low), integral(name, high), log=log, step=by)
+        by = 1 if step is None else integral("q", step)
+        return whole(integral("lower", low), integral("upper", high), log=log, step=by)
     return real(low, high, log=log, step=step)
 
 
@@ -112,24 +114,24 @@ def _parents_first(given: Iterable[object]) -> list[Mapping[str, Any]]:
 
 
 def _add_condition(
-    at: Mapping[str, Any], gathered: Gathered, orders: Mapping[str, Sequence[Any]]
+    given: Mapping[str, Any], gathered: Gathered, orders: Mapping[str, Sequence[Any]]
 ) -> None:
     """Make a parameter given by the one that its condition names, or note that it is not."""
-    child = str(at.get("child"))
+    child = str(given.get("child"))
     if child not in gathered.space:
         raise UsageError(f"a condition is on {child!r}, which is no hyperparameter")
-    ones = [mapping("a condition", one) for one in at.get("conditions", (at,))]
+    ones = [mapping("a condition", one) for one in given.get("conditions", (given,))]
     if not ones or any(one.get("type") not in _COMPARED for one in ones):
-        return gathered.add_note(child, f"its condition {_condition(at)} is not kept")
+        return gathered.add_note(child, f"its condition {_condition(given)} is not kept")
     parents = list(dict.fromkeys(str(one.get("parent")) for one in ones))
-    every = at.get("type") == "AND"
+    every = given.get("type") == "AND"
     # An ancestor's condition holds where its child's does: the nearest parent is enough.
     near = [p for p in parents if not any(p in _above(other, gathered.space) for other in parents)]
     kept = near[0] if every or len(parents) == 1 else ""
     parent = gathered.space.get(kept)
     is_given = isinstance(gathered.space[child], Given)
     if is_given or not isinstance(parent, Choice | Constant | Given):
-        return gathered.add_note(child, f"its condition {_condition(at)} is not kept")
+        return gathered.add_note(child, f"its condition {_condition(given)} is not kept")
     holds = all if every else any
     cases = {
         value: gathered.space[child]
@@ -139,7 +141,7 @@ def _add_condition(
     }
     gathered.space[child] = Given(kept, cases)
     if len(near) > 1:
-        gathered.add_note(child, f"of its condition {_condition(at)} only {kept} is kept")
+        gathered.add_note(child, f"of its condition {_condition(given)} only {kept} is kept")
     return None
 
 
@@ -150,31 +152,42 @@ def _above(name: str, space: Mapping[str, Distribution]) -> Iterable[str]:
         yield name
 
 
-def _is_true(at: Mapping[str, Any], value: object, orders: Mapping[str, Sequence[Any]]) -> bool:
-    """Return whether a condition holds at a value of its parent; not where that one is not set."""
-    other = at.get("values", at.get("value"))
-    order = orders.get(str(at.get("parent")))
-    if at["type"] in ("LT", "GT") and order and value in order and other in order:
+def _is_true(given: Mapping[str, Any], value: object, orders: Mapping[str, Sequence[Any]]) -> bool:
+    """Return whether a condition holds at a value of its parent; not where that is not set."""
+    other = given.get("values", given.get("value"))
+    order = orders.get(str(given.get("parent")))
+    if given["type"] in ("LT", "GT") and order and value in order and other in order:
         value, other = order.index(value), order.index(other)
     try:
-        return value is not None and _COMPARED[at["type"]](value, other)
+        return value is not None and _COMPARED[given["type"]](value, other)
     except TypeError:
         raise UsageError(
-            f"the condition {_condition(at)} compares {shown(value)} with another kind"
+            f"the condition {_condition(given)} compares {shown(value)} with another kind"
         ) from None
 
 
-def _condition(at: Mapping[str, Any]) -> str:
+def _condition(given: Mapping[str, Any]) -> str:
     """Return a condition in words."""
-    if "conditions" in at:
-        return f" {str(at.get('type')).lower()} ".join(map(_condition, at["conditions"]))
-    return f"{at.get('parent')} {str(at.get('type')).lower()} {at.get('values', at.get('value'))}"
+    parts = given.get("conditions")
+    return (
+        _words(given, "parent")
+        if parts is None
+        else f" {_kind(given)} ".join(map(_condition, parts))
+    )
 
 
-def _clause(at: Mapping[str, Any]) -> str:
+def _clause(given: Mapping[str, Any]) -> str:
     """Return a forbidden clause in words."""
-    if "clauses" in at:
-        return " and ".join(map(_clause, at["clauses"]))
-    if "left" in at:
-        return f"{at['left']} {str(at.get('type')).lower()} {at.get('right')}"
-    return f"{at.get('name')} {str(at.get('type')).lower()} {at.get('values', at.get('value'))}"
+    if "clauses" in given:
+        return " and ".join(map(_clause, given["clauses"]))
+    if "left" in given:
+        return f"{given['left']} {_kind(given)} {given.get('right')}"
+    return _words(given, "name")
+
+
+def _words(given: Mapping[str, Any], of: str) -> str:
+    return f"{given.get(of)} {_kind(given)} {given.get('values', given.get('value'))}"
+
+
+def _kind(given: Mapping[str, Any]) -> str:
+    return str(given.get("type")).lower()

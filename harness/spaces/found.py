@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
 from itertools import pairwise
 from typing import Any
 
-from harness.errors import UsageError, unquoted
+from harness.errors import SweepError, UsageError, unquoted
 from harness.records import is_number, is_whole
 from harness.sweeps.checks import shown
 from harness.sweeps.distributions import (
@@ -21,12 +22,11 @@ from harness.sweeps.distributions import (
     LogUniform,
     Uniform,
 )
-from harness.text import listed
 
 MANY = 10_000
 """The most values of a range with steps that become the options of a choice."""
 
-WEIGHTED = 32
+WEIGHTED = 8
 """The most values of a logarithmic range with steps that become options with weights."""
 
 NORMAL = 2.0
@@ -120,10 +120,24 @@ class Call:
         found = dict(zip(names, self.given, strict=False)) | dict(self.named)
         lacking = [name for name in names if name not in found and name not in defaults]
         if len(self.given) > len(names) or lacking or set(found) - set(names):
-            raise UsageError(
-                f"{self.name}(…) is called otherwise than {self.name}({listed(names)})"
-            )
+            wanted = ", ".join(names)
+            raise UsageError(f"{self.name}(…) is called otherwise than {self.name}({wanted})")
         return [found.get(name, defaults.get(name)) for name in names]
+
+
+@contextmanager
+def at(place: str) -> Iterator[None]:
+    """Put ``place`` before what is raised within: a `UsageError` that says where it is.
+
+    Raises
+    ------
+    UsageError
+        Where one is raised within, or a `SweepError`.
+    """
+    try:
+        yield
+    except (SweepError, UsageError) as error:
+        raise UsageError(f"{place}: {error}") from None
 
 
 # ---- what a source gives -------------------------------------------------------------------------

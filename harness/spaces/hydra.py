@@ -14,6 +14,7 @@ from harness.spaces.found import (
     Drawn,
     FoundSpace,
     Gathered,
+    at,
     choice,
     constant,
     counted,
@@ -61,17 +62,15 @@ def from_hydra(given: Mapping[str, Any]) -> FoundSpace:
     gathered = Gathered()
     if sweeper.get("params"):
         for key, text in mapping("hydra.sweeper.params", sweeper["params"]).items():
-            what = f"hydra.sweeper.params.{key}"
             if key[:1] == "~":
                 gathered.add_note(key, "takes a value away, which a sweep cannot")
                 continue
-            try:
+            with at(f"hydra.sweeper.params.{key}"):
                 gathered.add(key.lstrip("+"), _override(text, inclusive=searches))
-            except UsageError as error:
-                raise UsageError(f"{what}: {error}") from None
     elif sweeper.get("search_space"):
         for key, one in mapping("hydra.sweeper.search_space", sweeper["search_space"]).items():
-            gathered.add(key, _searched(f"hydra.sweeper.search_space.{key}", one))
+            with at(f"hydra.sweeper.search_space.{key}"):
+                gathered.add(key, _searched(mapping("it", one)))
     else:
         raise UsageError("hydra.sweeper.params is not there; expected the parameters of a sweep")
     sampler = mapping("hydra.sweeper.sampler", sweeper.get("sampler") or {})
@@ -162,7 +161,14 @@ def _choice(call: Call, *, inclusive: bool, kind: str) -> Drawn:
             values += one.values if isinstance(one, Several) else [one]
     if not values:
         raise UsageError(f"{call.name}() is empty; expected values")
-    return choice([CASTS[kind](value) for value in values] if kind else values)
+    return choice([_cast(value, kind) for value in values] if kind else values)
+
+
+def _cast(value: Any, kind: str) -> Any:  # noqa: ANN401  a plain value
+    try:
+        return CASTS[kind](value)
+    except (TypeError, ValueError, OverflowError):
+        raise UsageError(f"{kind}(…) holds {shown(value)}; expected a value of that kind") from None
 
 
 def _range(call: Call, inclusive: bool) -> Sequence[Any]:
@@ -184,19 +190,18 @@ def _range(call: Call, inclusive: bool) -> Sequence[Any]:
     return values if is_whole else [float(f"{value:.12g}") for value in values]
 
 
-def _searched(what: str, given: object) -> Drawn:
+def _searched(given: Mapping[str, Any]) -> Drawn:
     """Return a distribution of the former ``search_space``: type, low, high, step, log, choices."""
-    at = mapping(what, given)
-    if at.get("type") == "categorical":
-        return choice(sequence(f"{what}.choices", at.get("choices")))
-    if at.get("type") not in ("int", "float"):
-        raise UsageError(
-            f"{what}.type is {shown(at.get('type'))}; expected int, float or categorical"
+    if given.get("type") == "categorical":
+        return choice(sequence("choices", given.get("choices")))
+    if given.get("type") not in ("int", "float"):
+        raise UsageError(f"type is {shown(given.get('type'))}; expected int, float or categorical")
+    low, high = finite("low", given.get("low")), finite("high", given.get("high"))
+    if given["type"] == "int":
+        return whole(
+            int(low), int(high), log=bool(given.get("log")), step=int(given.get("step") or 1)
         )
-    low, high = finite(f"{what}.low", at.get("low")), finite(f"{what}.high", at.get("high"))
-    if at["type"] == "int":
-        return whole(int(low), int(high), log=bool(at.get("log")), step=int(at.get("step") or 1))
-    return real(float(low), float(high), log=bool(at.get("log")), step=at.get("step"))
+    return real(float(low), float(high), log=bool(given.get("log")), step=given.get("step"))
 
 
 # ---- the grammar of overrides --------------------------------------------------------------------

@@ -15,6 +15,7 @@ from harness.spaces.found import (
     Drawn,
     FoundSpace,
     Gathered,
+    at,
     choice,
     constant,
     counted,
@@ -67,10 +68,10 @@ _DEEPEST = 20
 
 @dataclass(frozen=True, slots=True)
 class Unread:
-    """An expression whose value is known only by running it."""
+    """An expression whose value is known only by running it; ``line`` is None in JSON."""
 
     text: str
-    line: int
+    line: int | None = None
 
 
 def is_ray(given: object) -> bool:
@@ -145,39 +146,31 @@ def _add(
             _add(f"{name}.", value, gathered, grids)
             continue
         written = Call(GRID, (value[GRID],)) if isinstance(value, Mapping) else value
-        try:
+        with at(name):
             gathered.add(name, _drawn(written))
-        except UsageError as error:
-            raise UsageError(f"{name}: {error}") from None
         if isinstance(written, Call) and written.name == GRID and name in gathered.space:
             grids[name] = gathered.space[name]
 
 
 def _drawn(value: object) -> Drawn:
     """Return the distribution of a value in a search space."""
-    if isinstance(value, Call):
-        unread = next(filter(None, map(_unread, (*value.given, *value.named.values()))), None)
-        return _domain(value) if unread is None else _not_run(unread)
-    unread = _unread(value)
-    return constant(value) if unread is None else _not_run(unread)
+    inside = (*value.given, *value.named.values()) if isinstance(value, Call) else (value,)
+    for part in _parts(inside):
+        if isinstance(part, Call):
+            return nothing(f"{part.name}(…) is a part of a value, and a sweep draws whole ones")
+        if isinstance(part, Unread):
+            where = f" (line {part.line})" if part.line else ""
+            return nothing(f"{part.text}{where} is known only by running it: write its values")
+    return _domain(value) if isinstance(value, Call) else constant(value)
 
 
-def _not_run(unread: Unread) -> Drawn:
-    return nothing(
-        f"{unread.text} (line {unread.line}) is known only by running it: write its values"
-    )
-
-
-def _unread(value: object) -> Unread | None:
-    """Return what is not read in a value; a distribution within one is not read either."""
-    if isinstance(value, Unread):
-        return value
-    if isinstance(value, Call):
-        return Unread(f"{value.name}(…) within a value", 0)
+def _parts(value: object) -> Iterator[object]:
+    """Yield a value and all that is in it."""
+    yield value
     inside = value.values() if isinstance(value, Mapping) else value
-    if isinstance(inside, str) or not hasattr(inside, "__iter__"):
-        return None
-    return next(filter(None, map(_unread, inside)), None)
+    if isinstance(inside, list | tuple) or inside is not value:
+        for one in inside:  # type: ignore[attr-defined]
+            yield from _parts(one)
 
 
 def _domain(call: Call) -> Drawn:
@@ -207,7 +200,7 @@ def _revived(value: object, names: _Names) -> object:
         return {key: _revived(one, names) for key, one in value.items()}
     if isinstance(value, str):
         if value[:5] == "<ray.":
-            return Unread(f"{value.split(' object')[0]}…>", 1)
+            return Unread(f"{value.split(' object')[0]}…>")
         try:
             node = ast.parse(value, mode="eval").body
         except (SyntaxError, ValueError):

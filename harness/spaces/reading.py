@@ -28,7 +28,7 @@ EXPECTED = (
 
 INSTALL = 'pip install "pytest-sweep[trackers]"'
 
-_FLOAT = re.compile(r"[-+]?(\d[\d_]*\.?[\d_]*|\.\d[\d_]*)([eE][-+]?\d+)")
+_FLOAT = re.compile(r"[-+]?(\d[\d_]*\.?[\d_]*|\.\d[\d_]*)[eE][-+]?\d+$")
 """A number with an exponent; YAML 1.1 takes 1e-5 for text, as it has no point."""
 
 
@@ -48,6 +48,9 @@ def read_space(name: str) -> FoundSpace:
         found = _space(file, part)
     except (UsageError, SweepError) as error:
         raise UsageError(f"{file}: {error}") from None
+    except (ArithmeticError, LookupError, RecursionError, TypeError, ValueError) as error:
+        said = " ".join(str(error).split())[:160]
+        raise UsageError(f"{file} cannot be read: {type(error).__name__}: {said}") from error
     if all(isinstance(drawn, Constant) for drawn in found.space.values()):
         raise UsageError(
             f"{file}: {found.kind} in which no parameter varies; expected one that does"

@@ -54,11 +54,9 @@ def declared(
 def python(found: FoundSpace, sweep: Sweep, source: str, command: str) -> str:
     """Return the file that declares ``sweep``, read from ``source`` by ``command``."""
     paragraphs = [f"The space of {source}, {found.kind}.", f"Made by `{command}`."]
-    lost = [
-        str(note) for note in found.notes if not note.parameter or note.parameter not in sweep.space
+    paragraphs += [
+        f"No counterpart: {note}." for note in found.notes if note.parameter not in sweep.space
     ]
-    if lost:
-        paragraphs += ["What has no counterpart in a sweep:", *(f"- {line}" for line in lost)]
     reasons: dict[str, list[str]] = defaultdict(list)
     for note in found.notes:
         reasons[note.parameter].append(f"{note.text[0].upper()}{note.text[1:]}.")

@@ -12,6 +12,7 @@ from harness.spaces.found import (
     Drawn,
     FoundSpace,
     Gathered,
+    at,
     beta,
     choice,
     constant,
@@ -42,13 +43,15 @@ _WANDB = {
 }
 """W&B's distributions between min and max: on a logarithmic scale, and ends that are exponents."""
 
+LARGEST_EXPONENT = 300
+
 _WANDB_KINDS = (
     *_WANDB,
     *(f"q_{name}" for name in ("uniform", "log_uniform", "log_uniform_values")),
     *(f"{q}{name}" for q in ("", "q_") for name in ("normal", "log_normal", "beta")),
     *("constant", "categorical", "categorical_w_probabilities", "int_uniform"),
 )
-_WANDB_USED = ("parameters", "metric", "name", "run_cap", "method")
+_WANDB_USED = ("program", "parameters", "metric", "name", "run_cap", "method")
 _WANDB_SAID = ("description", "project", "entity")
 """Keys that say nothing of what is trained."""
 
@@ -75,6 +78,8 @@ def from_wandb(given: Mapping[str, Any]) -> FoundSpace:
         gathered.say("method bayes: runs are drawn beforehand, whatever the others have shown")
     if "target" in metric:
         gathered.say(f"metric.target {metric['target']}: no run ends the sweep")
+    if "program" in given:
+        gathered.say(f"program {given['program']}: train runs it, with run.command")
     for key in given:
         if key not in (*_WANDB_USED, *_WANDB_SAID):
             gathered.say(f"{key}: {_short(given[key])}: not used")
@@ -97,25 +102,26 @@ def _wandb_parameters(above: str, given: Mapping[str, Any], gathered: Gathered) 
             inner = mapping(f"{what}.parameters", settings["parameters"])
             _wandb_parameters(f"{above}{name}.", inner, gathered)
         else:
-            gathered.add(f"{above}{name}", _wandb_parameter(what, settings))
+            with at(what):
+                gathered.add(f"{above}{name}", _wandb_parameter(settings))
 
 
-def _wandb_parameter(what: str, given: Mapping[str, Any]) -> Drawn:  # noqa: PLR0911  a kind each
+def _wandb_parameter(given: Mapping[str, Any]) -> Drawn:  # noqa: PLR0911  a kind each
     def finite_(key: str, default: float | None = None) -> Any:  # noqa: ANN401  as it was given
-        return finite(f"{what}.{key}", given.get(key, default))
+        return finite(key, given.get(key, default))
 
     kind = given.get("distribution")
     if kind is not None and kind not in _WANDB_KINDS:
         raise UsageError(
-            f"{what}.distribution is {shown(kind)}; expected one of "
+            f"distribution is {shown(kind)}; expected one of "
             f"{listed(_WANDB_KINDS, 'or')}{nearest(kind, _WANDB_KINDS)}"
         )
     if "value" in given:
         return constant(given["value"])
     if "values" in given:
-        values = sequence(f"{what}.values", given["values"])
+        values = sequence("values", given["values"])
         shares = given.get("probabilities")
-        return choice(values, None if shares is None else weights(what, shares, values))
+        return choice(values, None if shares is None else weights("probabilities", shares, values))
     step = finite_("q", 1.0) if str(kind)[:2] == "q_" else None
     name = str(kind).removeprefix("q_")
     if name in ("normal", "log_normal"):
@@ -124,13 +130,20 @@ def _wandb_parameter(what: str, given: Mapping[str, Any]) -> Drawn:  # noqa: PLR
     if name == "beta":
         return beta(finite_("a"), finite_("b"), 0.0, 1.0)
     if "min" not in given or "max" not in given:
-        raise UsageError(f"{what} has {listed(given)}; expected value, values, or min and max")
+        raise UsageError(
+            f"it has {listed(given) or 'nothing'}; expected value, values, or min and max"
+        )
     low, high = finite_("min"), finite_("max")
     are_whole = isinstance(low, int) and isinstance(high, int)
     if kind == "int_uniform" or (kind is None and are_whole):
-        return whole(integral(what, low), integral(what, high))
+        return whole(integral("min", low), integral("max", high))
     log, by_exponent = _WANDB.get(name, (False, False))
     if by_exponent:
+        if max(abs(low), abs(high)) > LARGEST_EXPONENT:
+            raise UsageError(
+                f"{kind} has exponents of e as its ends, and {low:g} to {high:g} are too large; "
+                f"{kind}_values has the values themselves"
+            )
         low, high = (float(f"{math.exp(end):.6g}") for end in sorted((low, high)))
         if name == "inv_log_uniform":
             low, high = (float(f"{1 / end:.6g}") for end in (high, low))
@@ -167,28 +180,29 @@ def from_optuna(given: Mapping[str, Any]) -> FoundSpace:
     """Read distributions of Optuna by their parameters, each as JSON or as text of it."""
     gathered = Gathered()
     for name, one in given.items():
-        gathered.add(name, optuna_parameter(name, one))
+        with at(name):
+            gathered.add(name, _optuna_parameter(one))
     return FoundSpace("Optuna's distributions", gathered.space, tuple(gathered.notes))
 
 
-def optuna_parameter(name: str, given: object) -> Drawn:
+def _optuna_parameter(given: object) -> Drawn:
     """Return the distribution of ours for one of Optuna's in JSON."""
     found = _optuna_json(given)
     if found is None:
-        raise UsageError(f"{name} is {shown(given)}; expected a distribution of Optuna in JSON")
-    kind, at = found["name"], mapping(f"{name}.attributes", found["attributes"])
+        raise UsageError(f"it is {shown(given)}; expected a distribution of Optuna in JSON")
+    kind, values = found["name"], mapping("attributes", found["attributes"])
     if kind == _CATEGORICAL:
-        return choice(sequence(f"{name}.choices", at.get("choices")))
+        return choice(sequence("choices", values.get("choices")))
     if kind not in _OPTUNA:
         known = (*_OPTUNA, _CATEGORICAL)
-        raise UsageError(f"{name} is a {kind}; expected {listed(known, 'or')}")
+        raise UsageError(f"it is a {kind}; expected {listed(known, 'or')}")
     are_whole, always = _OPTUNA[kind]
-    low, high = (finite(f"{name}.{end}", at.get(end)) for end in ("low", "high"))
-    log = bool(at.get("log")) if always is None else always
-    step = at.get("step") or at.get("q")
+    low, high = (finite(end, values.get(end)) for end in ("low", "high"))
+    log = bool(values.get("log")) if always is None else always
+    step = values.get("step") or values.get("q")
     if are_whole:
-        by = 1 if log or step is None else integral(f"{name}.step", step)
-        return whole(integral(f"{name}.low", low), integral(f"{name}.high", high), log=log, step=by)
+        by = 1 if log or step is None else integral("step", step)
+        return whole(integral("low", low), integral("high", high), log=log, step=by)
     return real(float(low), float(high), log=log, step=None if step is None else float(step))
 
 
@@ -204,7 +218,8 @@ def from_study(file: str, part: str) -> FoundSpace:
     gathered = Gathered()
     for name in dict.fromkeys(name for trial in study.distributions for name in trial):
         had = [trial.get(name) for trial in study.distributions]
-        gathered.add(name, _of_trials(name, had, study.params, gathered))
+        with at(name):
+            gathered.add(name, _of_trials(had, study.params, gathered))
     several = len(study.directions) > 1
     if several:
         gathered.say(f"{len(study.directions)} objectives: a sweep has one metric")
@@ -220,7 +235,6 @@ def from_study(file: str, part: str) -> FoundSpace:
 
 
 def _of_trials(
-    name: str,
     had: Sequence[str | None],
     params: Sequence[Mapping[str, Any]],
     gathered: Gathered,
@@ -228,15 +242,17 @@ def _of_trials(
     """Return the distribution of a parameter by those that each trial ``had``, None for none."""
     kinds = [one for one in dict.fromkeys(had) if one is not None]
     if None not in had and len(kinds) == 1:
-        return optuna_parameter(name, kinds[0])
+        return _optuna_parameter(kinds[0])
     parent = next((p for p in gathered.space if _decides(p, gathered, had, params)), None)
     if parent is not None:
-        by = {one.get(parent): at for one, at in zip(params, had, strict=True)}
-        drawn = {at: optuna_parameter(name, at) for at in kinds}
-        values = gathered.space[parent].values()
-        cases = {value: None if (at := by.get(value)) is None else drawn[at].by for value in values}
+        by = {one.get(parent): kind for one, kind in zip(params, had, strict=True)}
+        drawn = {kind: _optuna_parameter(kind) for kind in kinds}
+        cases = {
+            value: None if (kind := by.get(value)) is None else drawn[kind].by
+            for value in gathered.space[parent].values()
+        }
         return Drawn(Given(parent, cases), next((d.note for d in drawn.values() if d.note), ""))
-    last = optuna_parameter(name, kinds[-1])
+    last = _optuna_parameter(kinds[-1])
     said = f"it had {len(kinds)} distributions, and the last is taken" if len(kinds) > 1 else ""
     lacked = "some trials lack it, and no categorical parameter tells which: all runs have it"
     words = [said, lacked if None in had else "", last.note]
@@ -250,8 +266,8 @@ def _decides(
     if not isinstance(gathered.space[parent], Choice | Given):
         return False
     by: dict[object, set[str | None]] = {}
-    for one, at in zip(params, had, strict=True):
-        by.setdefault(one.get(parent), set()).add(at)
+    for values, kind in zip(params, had, strict=True):
+        by.setdefault(values.get(parent), set()).add(kind)
     # A value of one trial each tells everything, and means nothing.
     return 1 < len(by) <= len(params) / 2 and all(len(one) == 1 for one in by.values())
 
