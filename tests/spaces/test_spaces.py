@@ -403,7 +403,7 @@ def test_a_search_space_of_ray_is_read_and_its_code_is_not_run(read):
     assert (found.runs, found.metric, found.direction) == (20, "loss", "min")
     assert said(found, "noise: ", "normal distribution")
     assert said(found, "later: not in the space", "lambda spec: spec.config.lr * 2", "running it")
-    assert said(found, "drawn: not in the space", "np.random.uniform(0, 1) (line 21)")
+    assert said(found, "drawn: not in the space", "np.random.uniform(0, 1) (line 20)")
     assert said(found, "nested: not in the space", "uniform(…) is a part of a value")
     assert said(found, "scheduler", "ASHAScheduler()")
     assert said(found, "grid_search")
