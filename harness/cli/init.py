@@ -22,7 +22,6 @@ NEEDS = {
     "sklearn": ("sklearn", "scikit-learn"),
     "torch": ("torch", "pytest-sweep[torch]"),
     "jax": ("jax", "pytest-sweep[jax]"),
-    "command": None,
 }
 """Template → the module that it imports, and what pip installs for it."""
 

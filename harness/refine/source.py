@@ -106,7 +106,8 @@ def sweep_file(
     body.append(f"{INDENT}space={_commented(space)},")
     if arms:
         body.append(f"{INDENT}arms={arms},")
-    body.append(f"{INDENT}questions={_questions(questions, power or {})},")
+    if questions:
+        body.append(f"{INDENT}questions={_questions(questions, power or {})},")
     text = "\n".join([*body, ")"]) + "\n" + _TESTS
     wrapped = [_wrapped(text.replace("\\", "\\\\").replace('"', "'")) for text in paragraphs]
     lines = [line for paragraph in wrapped for line in ("", *paragraph)][1:]
