@@ -25,7 +25,7 @@ LAYERS = [
     {"refine", "judging"},
     {"report"},
     {"session"},
-    {"doctor", "notebook"},
+    {"doctor", "notebook", "spaces"},
     {"plugin"},
     {"cli"},
 ]
@@ -44,6 +44,7 @@ HEAVY = {
     "python_calamine": {"tables/binary"},
     "narwhals": {"tables/frames"},
     "optuna": {"tables/stores/optuna"},
+    "yaml": {"spaces/reading"},
     "scipy": {"sweeps/sampling", "statistics"},
     "hypothesis": {"sweeps/strategies"},
     "tabulate": {"report", "cli"},

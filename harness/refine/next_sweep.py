@@ -333,37 +333,37 @@ def questions_of(
     whether it matters and which value is best.
     ``since`` is the step from which to look for a plateau; None asks no such question.
     """
-    questions = [_question("success_above_half", "success_rate.above", 0.5)]
+    questions = [question("success_above_half", "success_rate.above", 0.5)]
     if baseline is not None:
-        questions.append(_question("success_vs_baseline", "success_rate.above_baseline"))
+        questions.append(question("success_vs_baseline", "success_rate.above_baseline"))
     if isinstance(baseline, str):
         questions += [
-            _question("mean_vs_baseline", "mean_gain.above_baseline"),
-            _question("variance_vs_baseline", "spread.below_baseline"),
-            _question("lower_tail_vs_baseline", "lower_tail.above_baseline"),
+            question("mean_vs_baseline", "mean_gain.above_baseline"),
+            question("variance_vs_baseline", "spread.below_baseline"),
+            question("lower_tail_vs_baseline", "lower_tail.above_baseline"),
         ]
     if since is not None:
-        questions.append(_question("plateau", "still_improves", since=since, margin=margin))
+        questions.append(question("plateau", "still_improves", since=since, margin=margin))
     for revision in revisions:
         name = revision.parameter
         if _has_best(revision):
             id_ = "lr_sweet_spot" if name == RATE else f"{name}_sweet_spot"
             within = _blocked_by(name, revisions, sweep)
-            questions.append(_question(id_, "best_inside", name, within=within, margin=margin))
+            questions.append(question(id_, "best_inside", name, within=within, margin=margin))
         if name in compared:
-            questions.append(_question(f"matters_{name}", "matters", name, margin=margin))
+            questions.append(question(f"matters_{name}", "matters", name, margin=margin))
             if not _has_best(revision):
-                questions.append(_question(f"best_{name}", "best_value", name, margin=margin))
+                questions.append(question(f"best_{name}", "best_value", name, margin=margin))
         pairs = paired.get(name)
         if pairs is not None and isinstance(revision.after, Constant):
             value = revision.after.value
             questions.append(
-                _question(name, "no_worse", name, value, than=pairs.values, margin=margin)
+                question(name, "no_worse", name, value, than=pairs.values, margin=margin)
             )
     return questions
 
 
-def _question(id_: str, function: str, *values: object, **options: object) -> ProposedQuestion:
+def question(id_: str, function: str, *values: object, **options: object) -> ProposedQuestion:
     """Return a question that calls a function of `harness.claims`, without options of None."""
     given = {name: value for name, value in options.items() if value is not None}
     code = [*map(literal, values), *(f"{name}={literal(value)}" for name, value in given.items())]
