@@ -6,7 +6,7 @@ import pytest
 from harness.executors.outcomes import sound
 from harness.records import Job
 from harness.training import scores
-from harness.training.run import TrainingRun
+from harness.training.run import train
 from tests.factories import make_result
 
 CLUSTERS = ["a", "a", "b", "b", "c", "c"]
@@ -29,10 +29,12 @@ def test_a_change_is_told_by_cluster():
 def test_a_run_keeps_its_clusters(tmp_path, metric):
     of = make_result()
     job = Job(of.key, of.run, of.conditions, str(tmp_path), "", metric=metric)
-    run = TrainingRun(job, lambda progress: None)
-    run.before(BEFORE, items=range(6), clusters=CLUSTERS)
-    run.after(AFTER)
-    outcome = sound(run._outcome(None, "train.py:1"), metric)
+
+    def measured(run):
+        run.before(BEFORE, items=range(6), clusters=CLUSTERS)
+        run.after(AFTER)
+
+    outcome = sound(train(measured, job, lambda progress: None), metric)
     assert outcome.status == "completed"
     assert outcome.clusters == pytest.approx(3.0)
     assert outcome.clusters_changed == (None if metric else 1)
