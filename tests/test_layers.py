@@ -25,8 +25,9 @@ LAYERS = [
     {"refine", "judging"},
     {"report"},
     {"session"},
-    {"doctor", "notebook"},
+    {"doctor"},
     {"plugin"},
+    {"notebook"},
     {"cli"},
 ]
 RANK = {room: rank for rank, rooms in enumerate(LAYERS) for room in rooms}

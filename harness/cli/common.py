@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.errors import UsageError, nearest
-from harness.session.arguments import arms, sweep_paths
+from harness.session.arguments import STORE, arms, sweep_paths
 from harness.session.arguments import home as home_of
 from harness.session.arguments import root as root_of
 from harness.session.options import OPTIONS
@@ -170,7 +170,7 @@ def open_store(options: argparse.Namespace) -> Store:
 
 def store_url(options: argparse.Namespace) -> str:
     """Return the URL or path of the store: the one given, or that among what is written."""
-    return options.store or str(home(options) / "store.db")
+    return options.store or str(home(options) / STORE)
 
 
 def width() -> int:

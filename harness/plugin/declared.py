@@ -191,6 +191,9 @@ class _Finder:
     def pytest_cmdline_main(self, config: pytest.Config) -> int:
         """Collect without a session, which would start workers and write reports."""
         config.option.collectonly, config.option.sweep = True, None
+        # This one would leave a thread and a socket, and there is nothing to run again.
+        if (reruns := config.pluginmanager.get_plugin("rerunfailures")) is not None:
+            config.pluginmanager.unregister(reruns)
         try:
             config._do_configure()
             collect(pytest.Session.from_config(config), self.found)

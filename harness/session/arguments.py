@@ -16,6 +16,9 @@ HOME = ".sweep"
 HOME_VARIABLE = "SWEEP_DIR"
 """The environment variable that names another folder in its place."""
 
+STORE = "store.db"
+"""The store in that folder."""
+
 ROOTS = (HOME, "pytest.ini", "pyproject.toml", "tox.ini", "setup.cfg", "setup.py", ".git")
 """The root of a project is the nearest directory upwards that has one of these."""
 
