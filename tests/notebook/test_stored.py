@@ -325,6 +325,7 @@ print("HEAVY", sorted({"torch", "jax", "pandas", "polars", "ray"} & set(sys.modu
 """
 
 
+@pytest.mark.slow
 def test_a_kernel_goes_on_as_it_was(project, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     done = subprocess.run(
