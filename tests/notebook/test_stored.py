@@ -15,6 +15,7 @@ from harness.notebook import StoredSweep
 from harness.notebook.frames import LIBRARIES, RUNS
 from harness.store import Store
 from tests.conftest import ROOT
+from tests.docs.pages import DOCS, blocks
 from tests.notebook.conftest import DIVERGED, FAILED
 from tests.plugin.test_notebook import STATE
 
@@ -163,6 +164,23 @@ def test_what_is_loaded_can_be_judged_as_a_table(project, library):
     assert judged.data["parameters"] == ["learning_rate", "hidden"]
     assert list(judged.curves["run"]) == list(loaded.curves["run"])
     assert {"success_above_half", "plateau"} <= set(judged.questions["id"])
+
+
+@pytest.mark.slow
+def test_what_the_page_shows_can_be_typed(project):
+    names: dict = {}
+    first, second = blocks(DOCS / "notebooks.md", "py")
+    exec(first.replace("focused", "toy"), names)
+    exec(second.replace("focused", "toy").replace("batch_size", "hidden"), names)
+    assert isinstance(names["toy"], StoredSweep)
+    assert {"run", "step", "perf", "delta_perf"} <= set(names["points"].columns)
+    assert len(names["points"]) == len(names["toy"].curves)
+
+
+def test_an_error_is_one_line_in_a_notebook(project):
+    with pytest.raises(harness.UsageError) as raised:
+        load("toi")
+    assert raised.value._render_traceback_() == [f"UsageError: {raised.value}"]
 
 
 def test_records_can_be_judged_as_a_table(project):
