@@ -151,6 +151,16 @@ def test_a_baseline_and_curves_may_be_frames_too():
     assert harness.judge(published, baseline="6/19").data["baseline"] == "6/19"
 
 
+def test_a_stored_sweep_is_a_baseline_from_a_folder_of_the_project(project):
+    rows = [{"lr": 10.0**-n, "delta_perf": n / 50, "delta_perf_se": 0.01} for n in range(2, 9)]
+    judged = harness.judge(rows, baseline="wide", library="records")
+    asked = {row["id"]: row["verdict"] for row in judged.questions}
+    assert judged.data["baseline"] == "wide"
+    assert asked["mean_vs_baseline"] not in ("unanswerable", "not judged")
+    with pytest.raises(harness.UsageError, match="baseline='none': no such sweep is in "):
+        harness.judge(rows, baseline="none")
+
+
 @pytest.mark.slow
 def test_a_missing_value_of_pandas_is_a_blank():
     import pandas
