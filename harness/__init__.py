@@ -24,7 +24,7 @@ if TYPE_CHECKING:
         success_rate,
     )
     from harness.errors import HarnessError, SweepError, UsageError
-    from harness.notebook import judge
+    from harness.notebook import judge, load
     from harness.records import (
         Config,
         Evaluation,
@@ -87,7 +87,7 @@ _HOMES = {
         "Run",
         "StepTrace",
     ),
-    "harness.notebook": ("judge",),
+    "harness.notebook": ("judge", "load"),
     "harness.sweeps.distributions": (
         "Choice",
         "Constant",
@@ -157,6 +157,7 @@ __all__ = [
     "claims",
     "configs",
     "judge",
+    "load",
     "lower_tail",
     "matters",
     "mean_gain",

@@ -13,6 +13,10 @@ from types import FrameType
 class HarnessError(Exception):
     """An error that says in one line what was given, what was expected, and what to do."""
 
+    def _render_traceback_(self) -> list[str]:
+        """Return what a notebook shows of it: IPython asks for this in place of a traceback."""
+        return [f"{type(self).__name__}: {self}"]
+
 
 class SweepError(HarnessError):
     """A sweep is declared in a way that cannot be run."""

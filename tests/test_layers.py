@@ -26,8 +26,9 @@ LAYERS = [
     {"report"},
     {"integrations"},
     {"session"},
-    {"doctor", "notebook", "spaces"},
+    {"doctor", "spaces"},
     {"plugin"},
+    {"notebook"},
     {"cli"},
 ]
 RANK = {room: rank for rank, rooms in enumerate(LAYERS) for room in rooms}

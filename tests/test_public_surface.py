@@ -49,6 +49,7 @@ SURFACE = [
     "claims",
     "configs",
     "judge",
+    "load",
     "lower_tail",
     "matters",
     "mean_gain",

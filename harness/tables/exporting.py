@@ -66,7 +66,7 @@ def run_columns(results: Sequence[Result]) -> Cells:
         "perf_after": [outcome.perf_after for outcome in outcomes],
         "train_delta_perf": [outcome.train_delta_perf for outcome in outcomes],
         **{
-            CONFIG + name: [_as_cell(result.run.config.get(name)) for result in results]
+            CONFIG + name: [as_cell(result.run.config.get(name)) for result in results]
             for name in parameters
         },
         "backend": [result.conditions.backend for result in results],
@@ -82,7 +82,7 @@ def run_columns(results: Sequence[Result]) -> Cells:
     }
 
 
-def _as_cell(value: Value) -> Value:
+def as_cell(value: Value) -> Value:
     """Return a parameter's value as a cell: a tuple as text, the same in every format."""
     return str(value) if isinstance(value, tuple) else value
 
