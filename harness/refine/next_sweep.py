@@ -295,7 +295,7 @@ def _notes(past: Past, baseline: str | Counts | None, *, stub: bool, null: bool)
             "parameters"
         )
     if not null:
-        lines.append("no null arm: your training function would have to permute the rewards")
+        lines.append("no null arm: your training function would need run.rewards")
     if past.margin is None:
         lines.append(
             f"no margin is stated for {past.metric.name} (--margin), so nothing is narrowed"

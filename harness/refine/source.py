@@ -30,12 +30,12 @@ INDENT = "    "
 _NAMES = (*DISTRIBUTIONS, "Counts", "Pairs", "Sweep")
 
 _STUB = '''
-def train(job, notify):
-    """Train a run and return its harness.Outcome: still to be written.
+def train(run):
+    """Train a run with run.config and run.seed: still to be written.
 
-    job.run has the config, the seed, the arm and the steps.
+    Give the held-out scores to run.before and run.after, and run.log between them.
     """
-    raise NotImplementedError("train a run with job.run.config")
+    raise NotImplementedError("train a run with run.config")
 
 
 '''

@@ -106,6 +106,14 @@ def discard_checkpoint(settings: Settings, key: str) -> None:
     discard(checkpoint_of(settings.home, key))
 
 
+def discard_files(home: Path, key: str, run: Run) -> None:
+    """Delete all that a run has written, but for its log: its checkpoint and its own files."""
+    from harness.training.checkpoints import discard
+
+    discard(checkpoint_of(home, key))
+    discard(folder_of(home, key, run))
+
+
 def log_file(home: Path, key: str, run: Run) -> Path:
     """Return the file that a run prints into."""
     return home / "logs" / f"{run.id[:100]}-{key}.log"

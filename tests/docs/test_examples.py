@@ -44,9 +44,11 @@ def test_the_sweep_of_the_readme_is_the_one_in_experiments(tmp_path, monkeypatch
 
 
 def test_the_trainer_of_the_documentation_trains(pytester, tmp_path):
-    for name, text in example_files(DOCS / "writing-sweeps.md").items():
-        if name in ("my_trainer.py", "test_mine.py"):
-            (pytester.path / name).write_text(text)
+    files = example_files(DOCS / "writing-sweeps.md")
+    for name in ("my_trainer.py", "test_mine.py"):
+        (pytester.path / name).write_text(files[name])
+    (train,) = re.findall(r"^def train\(run\):\n((?:    .*\n)+)", files["my_trainer.py"], re.M)
+    assert len(train.splitlines()) <= 15
     pytester.makeini("[pytest]\n")
     result = pytester.runpytest_inprocess(
         "-p", "harness.plugin", "test_mine.py", "--sweep", "mine", "--sweep-executor", "inline"

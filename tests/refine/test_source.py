@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from harness import Choice, Constant, Given, LogInt, LogUniform
 from harness.errors import unquoted
+from harness.protocols import takes_run
 from harness.refine import python, refine
 from harness.refine.source import WIDTH, distribution, literal
 from tests import published_broad
@@ -172,5 +173,6 @@ def test_a_training_function_that_is_not_known_is_a_stub(tmp_path):
     assert any("is a stub" in line for line in proposal.notes)
     new = load(python(proposal, command="c"), tmp_path)
     assert new.name == "7th.try"
+    assert takes_run(new.trainer)
     with pytest.raises(NotImplementedError, match="train a run"):
-        new.trainer(None, None)
+        new.trainer(None)
