@@ -81,6 +81,19 @@ def frame(
     return list(rows)
 
 
+def long_frame(columns: Mapping[str, Sequence[object]], library: Library) -> Any:  # noqa: ANN401 (a data frame of any library)
+    """Return columns of equal length as a data frame, or as a dictionary for each row."""
+    if library == "pandas":
+        import pandas
+
+        return pandas.DataFrame(columns)
+    if library == "polars":
+        import polars
+
+        return polars.DataFrame(columns, strict=False)
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Reported:
     """Reports of finished runs. A notebook shows them; `print` writes them as text.

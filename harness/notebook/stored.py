@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import UsageError, nearest
-from harness.notebook.frames import Library, Reported, frame, library_of
+from harness.notebook.frames import Library, Reported, library_of, long_frame
 from harness.records import StepTrace, is_whole
 from harness.session.arguments import STORE, home, root, sweep_paths
 from harness.sweeps.baseline import is_table
@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from harness.plugin.declared import Declared
     from harness.store import Store
     from harness.verdicts import Judgement
+
+
+ITEMS = ("run", "arm", "item", "cluster", "before", "after")
+"""The columns of scores by item."""
 
 
 def load(
@@ -209,13 +213,34 @@ class StoredSweep(Reported):
 
         A training function of the user's own may have measured nothing.
         """
-        names = [field.name for field in fields(StepTrace)]
-        rows = [
-            {"run": r.run.id, "arm": r.run.arm, **{name: getattr(step, name) for name in names}}
-            for r in self.report.runs
-            for step in r.outcome.trace
-        ]
-        return frame(rows, self.library, ("run", "arm", *names))
+        steps = [(r.run, step) for r in self.report.runs for step in r.outcome.trace]
+        measured = {
+            field.name: [getattr(step, field.name) for _, step in steps]
+            for field in fields(StepTrace)
+        }
+        of = {"run": [run.id for run, _ in steps], "arm": [run.arm for run, _ in steps]}
+        return long_frame(of | measured, self.library)
+
+    @property
+    def items(self) -> Any:  # noqa: ANN401 (a data frame of any library)
+        """Return the scores of the held-out items, a row for each run and item, as `runs`.
+
+        ``item`` is its id, or its position from 1 where it has none; ``before`` and ``after`` are
+        its scores before and after training. They and the ``cluster`` are missing where not known.
+        """
+        from harness.observations.items import item_names
+
+        columns: dict[str, list[Any]] = {name: [] for name in ITEMS}
+        for result in self.report.runs:
+            if (items := result.outcome.items) is not None:
+                count = len(items.after)
+                columns["run"] += [result.run.id] * count
+                columns["arm"] += [result.run.arm] * count
+                columns["item"] += item_names(items)
+                columns["cluster"] += list(items.clusters) or [None] * count
+                columns["before"] += list(items.before) or [None] * count
+                columns["after"] += items.after
+        return long_frame(columns, self.library)
 
     def text(self, width: int = 80, *, colour: bool = False) -> str:
         """Return what a terminal shows, in lines of at most ``width`` characters (40 at least)."""

@@ -76,7 +76,7 @@ def before_and_after(items: ItemScores) -> ItemComparison | None:
     if not len(items.before):
         return None
     first, second = _scores(items.before), _scores(items.after)
-    return ItemComparison(_names(items), first, second, tuple(items.clusters))
+    return ItemComparison(item_names(items), first, second, tuple(items.clusters))
 
 
 def compare(one: ItemScores, other: ItemScores) -> ItemComparison:
@@ -96,7 +96,7 @@ def compare(one: ItemScores, other: ItemScores) -> ItemComparison:
                 f"{len(other.after):,}: give ids to compare those that both have"
             )
         first, second = _scores(one.after), _scores(other.after)
-        return ItemComparison(_names(one), first, second, tuple(one.clusters or other.clusters))
+        return ItemComparison(item_names(one), first, second, tuple(one.clusters or other.clusters))
     for items in (one, other):
         if not len(items.ids):
             raise UsageError("the items of one have ids and those of the other have none")
@@ -119,7 +119,8 @@ def compare(one: ItemScores, other: ItemScores) -> ItemComparison:
     )
 
 
-def _names(items: ItemScores) -> Sequence[str]:
+def item_names(items: ItemScores) -> Sequence[str]:
+    """Return the ids of ``items`` [n], or their positions from 1 where they have none."""
     return tuple(items.ids) or tuple(str(at) for at in range(1, len(items.after) + 1))
 
 

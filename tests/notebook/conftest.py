@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from harness.plugin.declared import discover
-from harness.records import Outcome, Result
+from harness.records import ItemScores, Outcome, Result
 from harness.store import Store
 from harness.sweeps.plan import Selection, plan
 from tests.factories import make_result, make_trace
@@ -43,7 +43,12 @@ def outcome_of(run):
     made = make_result(
         delta=gain, se=0.01 if gain else 0.0, status=status, steps=run.steps, evaluate_every=10
     )
-    return replace(made.outcome, trace=make_trace([1e-4] * run.steps))
+    scores = {"main": ItemScores((1.0, 0.5), (0.0, 0.5), ("q1", "q2"), ("a", "b"))}
+    return replace(
+        made.outcome,
+        trace=make_trace([1e-4] * run.steps),
+        items=scores.get(run.arm, ItemScores((0.25,))) if run.sweep == "toy" else None,
+    )
 
 
 @pytest.fixture(scope="session")

@@ -13,6 +13,7 @@ import pytest
 import harness
 from harness.notebook import StoredSweep
 from harness.notebook.frames import LIBRARIES, RUNS
+from harness.notebook.stored import ITEMS
 from harness.store import Store
 from tests.conftest import ROOT
 from tests.docs.pages import DOCS, blocks
@@ -107,12 +108,25 @@ def test_curves_and_traces_are_long_tables(project):
     assert trace[0]["learning_rate"] == 1e-4
 
 
-def test_a_trace_is_unpacked_when_it_is_asked_for(project, monkeypatch):
-    monkeypatch.setattr("harness.store.codec.PackedTrace._steps", property(lambda _: 1 / 0))
+def test_scores_by_item_are_a_long_table(project):
+    items = load().items
+    assert Counter(row["arm"] for row in items) == {"main": 2 * 7, "placebo": 1}
+    first = {"arm": "main", "item": "q1", "cluster": "a", "before": 0.0, "after": 1.0}
+    assert items[0] == {"run": items[0]["run"]} | first
+    (other,) = [row for row in items if row["arm"] == "placebo"]
+    rest = {"arm": "placebo", "item": "1", "cluster": None, "before": None, "after": 0.25}
+    assert other == {"run": other["run"]} | rest
+    assert load("wide").items == []
+
+
+def test_traces_and_items_are_unpacked_when_they_are_asked_for(project, monkeypatch):
+    for what in ("PackedTrace", "_ScoreColumn"):
+        monkeypatch.setattr(f"harness.store.packed.{what}._content", property(lambda _: 1 / 0))
     loaded = load()
     assert len(loaded.runs) == 9
-    with pytest.raises(ZeroDivisionError):
-        _ = loaded.trace
+    for name in ("trace", "items"):
+        with pytest.raises(ZeroDivisionError):
+            getattr(loaded, name)
 
 
 def test_questions_and_audit_are_tables(project):
@@ -144,15 +158,19 @@ def test_the_first_library_that_is_there_is_taken(monkeypatch):
 def test_tables_are_of_the_library_that_is_asked_for(project, library):
     module = importlib.import_module(library)
     loaded = load(library=library)
-    tables = (loaded.runs, loaded.curves, loaded.trace, loaded.questions, loaded.audit)
+    tables = [loaded.runs, loaded.curves, loaded.trace, loaded.items]
+    tables += [loaded.questions, loaded.audit]
     assert all(isinstance(table, module.DataFrame) for table in tables)
     records = load()
-    for table, rows in ((loaded.runs, records.runs), (loaded.curves, records.curves)):
+    for name in ("runs", "curves", "trace", "items"):
+        table, rows = getattr(loaded, name), getattr(records, name)
         assert list(table.columns) == list(rows[0])
         assert list(table["run"]) == [row["run"] for row in rows]
     nothing = load(library=library, steps=10)
     assert list(nothing.runs.columns) == list(RUNS)
-    assert (len(nothing.runs), len(nothing.curves), len(nothing.trace)) == (0, 0, 0)
+    assert [len(getattr(nothing, n)) for n in ("runs", "curves", "trace", "items")] == [0] * 4
+    assert list(nothing.items.columns) == list(ITEMS)
+    assert list(nothing.trace.columns)[:4] == ["run", "arm", "step", "learning_rate"]
     assert list(nothing.curves.columns) == ["run", "arm", "step", "perf", "se"]
 
 
