@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         default=Path(FOLDER),
         metavar="DIR",
-        help=f"where to write, made if it is not there (default: {FOLDER}/)",
+        help=f"where to write, made if it is not there (default: {FOLDER})",
     )
     what = parser.add_mutually_exclusive_group()
     what.add_argument(
@@ -54,13 +54,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "run, or JSON); FILE#NAME where it has several",
     )
     parser.add_argument(
-        "--name", metavar="NEW", help="with --from, what the sweep is called (default: as there)"
+        "--name",
+        metavar="NEW",
+        help="with --from, what the sweep is called (default: stated there)",
     )
     common.add_options(
         parser,
         "runs",
         "steps",
-        runs="with --from, main runs of the sweep (default: as there, or 24)",
+        runs="with --from, main runs of the sweep (default: stated there, or 24)",
         steps="with --from, steps of its runs (default: 1, a whole training)",
     )
     parser.add_argument("--force", action="store_true", help="overwrite files that exist")

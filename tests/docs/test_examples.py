@@ -115,7 +115,13 @@ def check_command(command, said, names, files):
     elif program == "sweep":
         sweep_parser().parse_args(rest)
         named = next((word for word in rest[1:] if not word.startswith("-")), "")
-        known = not named or named in names or is_table(named) or named.endswith(".db")
+        known = (
+            rest[0] == "init"
+            or not named
+            or named in names
+            or is_table(named)
+            or named.endswith(".db")
+        )
         assert known, f"there is no sweep {named}"
     elif program == "python" and rest[0] == "-c":
         done = subprocess.run(
