@@ -105,6 +105,7 @@ def _of_sweep(sweep: Sweep, sweeps: Mapping[str, Sweep], options: argparse.Names
     """Return the runs of a declared sweep that are stored as it would train them."""
     from harness.judging.evidence import gathered
     from harness.judging.stored import changed_since, not_counted
+    from harness.observations.repeats import each_run
     from harness.sweeps.plan import plan, trained_with
 
     selection = common.selection(options, sweep)
@@ -118,9 +119,9 @@ def _of_sweep(sweep: Sweep, sweeps: Mapping[str, Sweep], options: argparse.Names
             f"{selection.command([sweep.name])}"
         )
     means = trained_with(planned.conditions, selection, device=False)
-    changed = changed_since(evidence.runs, planned.conditions)
+    changed = changed_since(each_run(evidence.runs), planned.conditions)
     said = [line for line in (common.looked_up(means, others), changed) if line]
-    missing = len(planned.of_arms()) - len(evidence.runs)
+    missing = len(planned.of_arms()) - len(each_run(evidence.runs))
     if missing:
         said.append(f"INCOMPLETE: {missing} of {len(planned.of_arms())} runs have not finished")
     return Finished(evidence, sweep, tuple(said))

@@ -101,7 +101,7 @@ def run(options: argparse.Namespace) -> int:
         print(terminal.render(report, common.width(), colour=common.colour()), end="")
         print()
         means = trained_with(planned.conditions, selection, device=False)
-        said = [common.looked_up(means, others), changed_since(report.runs, planned.conditions)]
+        said = [common.looked_up(means, others), changed_since(report.singles, planned.conditions)]
         common.print_wrapped(filter(None, said))
         print(f"report: {folder}/report.{{html,md,json}}")
         if removed is not None:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from harness.statistics.dependence import *
     from harness.statistics.effects import *
     from harness.statistics.estimates import *
+    from harness.statistics.groups import *
     from harness.statistics.marks import *
     from harness.statistics.narrowing import *
     from harness.statistics.permutation import *
@@ -43,6 +44,7 @@ _HOMES = {
     ),
     "curves": "gain nearest_point rate_in_window",
     "effects": "interaction",
+    "groups": "Components variance_components",
     "estimates": (
         "bca_mean clopper_pearson cvar cvar_interval cvar_standard_error detectable_gain "
         "improvement_interval interquartile_mean mean_interval net_sd resamples_for sd_interval "
