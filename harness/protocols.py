@@ -137,7 +137,9 @@ class Claim(Protocol):
     parameter a main run must have for the arm's runs to be compared with it; empty where none is
     asked for. ``uses_baseline`` says whether it needs a baseline. With fewer runs (or pairs) than
     ``fewest`` it is judged only once all are in. ``by_counts`` says that counts alone decide it, so
-    that `curtailed` may settle it early. ``rests_on`` are the kinds of missing values that could
+    that `curtailed` may settle it early. ``on_spread`` says that it is about how single results
+    spread, as counts of successes and tails are: of means over seeds it is another claim.
+    ``rests_on`` are the kinds of missing values that could
     change it: with one of them in a run of ``runs_of`` it is never supported.
     """
 
@@ -155,6 +157,8 @@ class Claim(Protocol):
     def fewest(self) -> int: ...
     @property
     def by_counts(self) -> bool: ...
+    @property
+    def on_spread(self) -> bool: ...
     @property
     def rests_on(self) -> Collection[GapKind]: ...
 

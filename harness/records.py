@@ -90,6 +90,7 @@ class Run:
     that is counted in steps (warmup, KL warmup, evaluation interval) is scaled in proportion.
     ``pair`` is the id of the main run that an arm's run is matched with. ``declaration`` is a
     digest of what the sweep draws: runs of unequal declarations are runs of different sweeps.
+    ``repeat`` numbers the seeds that a config is trained with, from 0.
     """
 
     id: str
@@ -103,6 +104,7 @@ class Run:
     declared_steps: int
     evaluate_every: int
     declaration: str = ""
+    repeat: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,7 +292,8 @@ class Result:
     """A run with its conditions and its outcome: what is stored and judged.
 
     ``gaps`` are the values that the table it was read from leaves blank. A run that is completed
-    and has no ``delta_perf`` stays in the sample: its result is missing.
+    and has no ``delta_perf`` stays in the sample: its result is missing. ``repeats`` are the runs
+    of one configuration that this result is the mean of; empty for a run itself.
     """
 
     key: str
@@ -300,6 +303,7 @@ class Result:
     environment: Mapping[str, Value] = field(default_factory=dict)
     finished_at: str | None = None
     gaps: tuple[Gap, ...] = ()
+    repeats: tuple[Result, ...] = ()
 
     @property
     def is_final(self) -> bool:

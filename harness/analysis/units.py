@@ -84,6 +84,7 @@ def units_of(results: Sequence[Result]) -> Units:
     was run. There a value has as many runs beside each value of the others, so that the others add
     the same to all of them, and runs of one configuration differ from each other as any two do.
     """
+    results = repeats.each_run(results)
     observed = observations.observe(results)
     if not _is_complete({result.run.config for result in observed.final}):
         found = repeats.merge(observed.final)

@@ -62,7 +62,7 @@ def add_store(parser: argparse.ArgumentParser) -> None:
 
 def add_selection(parser: argparse.ArgumentParser) -> None:
     """Add the options that choose the runs of a sweep."""
-    add_options(parser, "runs", "steps", "arms", "backend", "precision")
+    add_options(parser, "runs", "steps", "seeds", "arms", "backend", "precision")
 
 
 def add_strict(parser: argparse.ArgumentParser, when: str = "when a claim is refuted") -> None:
@@ -94,6 +94,7 @@ def selection(options: argparse.Namespace, sweep: Sweep) -> Selection:
     return Selection(
         runs=options.runs,
         steps=options.steps,
+        seeds=options.seeds,
         arms=kept,
         backend=options.backend,
         precision=options.precision,

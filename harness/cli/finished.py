@@ -105,6 +105,7 @@ def _of_sweep(sweep: Sweep, sweeps: Mapping[str, Sweep], options: argparse.Names
     """Return the runs of a declared sweep that are stored as it would train them."""
     from harness.judging.evidence import gathered
     from harness.judging.stored import looked_up, not_counted
+    from harness.observations.repeats import each_run
     from harness.sweeps.plan import plan
 
     selection = common.selection(options, sweep)
@@ -118,7 +119,7 @@ def _of_sweep(sweep: Sweep, sweeps: Mapping[str, Sweep], options: argparse.Names
             f"no run of sweep {sweep.name!r} has finished{others}; train it: "
             f"{selection.command([sweep.name])}"
         )
-    missing = len(planned.of_arms()) - len(evidence.runs)
+    missing = len(planned.of_arms()) - len(each_run(evidence.runs))
     if missing:
         said.append(f"INCOMPLETE: {missing} of {len(planned.of_arms())} runs have not finished")
     return Finished(evidence, sweep, tuple(said))

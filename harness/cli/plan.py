@@ -61,7 +61,13 @@ def run(options: argparse.Namespace) -> int:
         runs=runs,
         cost=estimate(runs, *_timed(stored, asked.conditions)),
         power=power,
-        findings=audit_plan(sweep, runs, power, baseline=baseline, baseline_stored=bool(theirs)),
+        findings=audit_plan(
+            sweep,
+            [run for run in runs if run.repeat == 0],
+            power,
+            baseline=baseline,
+            baseline_stored=bool(theirs),
+        ),
         means=trained_with(asked.conditions, selection, device=False),
         transfer=asked.conditions.lr_transfer,
     )

@@ -22,6 +22,7 @@ from harness.records import (
     is_number,
 )
 from harness.sweeps.plan import Plan
+from harness.text import plural
 from harness.verdicts import Evidence, Verdict, VerdictName
 
 SCHEMA = 1
@@ -110,6 +111,13 @@ def load(path: Path, plans: Mapping[str, Plan]) -> Reference:
                     f"{where} is of {field.replace('_', ' ')} {theirs}, and this sweep's is "
                     f"{ours}: save a new one by `sweep report {name} --save-reference`"
                 )
+        seeds = max((len(run.get("seeds") or [1]) for run in data["runs"]), default=1)
+        averaged = planned.seeds if planned.size < len(planned.of_arms()) else 1
+        if seeds != averaged:
+            raise UsageError(
+                f"{where} has {plural(seeds, 'seed')} a config, and this sweep {averaged}: save a "
+                f"new one by `sweep report {name} --save-reference`"
+            )
         results = [_result(run, planned, conditions) for run in data["runs"]]
         supported = {
             asked["id"]: _verdict(asked)

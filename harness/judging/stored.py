@@ -33,9 +33,16 @@ SMOKE = "-smoke"
 
 
 def question_hashes(sweep: Sweep) -> dict[str, str]:
-    """Return a hash of each question of ``sweep``, over its claim and thresholds."""
+    """Return a hash of each question of ``sweep``, over its claim and thresholds.
+
+    The number of seeds takes part where means over them are judged by how they spread.
+    """
     thresholds = [sweep.alpha, sweep.margin, sweep.min_gain]
-    return {id_: digest([claim.describe(), *thresholds]) for id_, claim in sweep.questions.items()}
+    seeds = [sweep.seeds] if sweep.seeds > 1 else []
+    return {
+        id_: digest([claim.describe(), *thresholds, *(seeds if claim.on_spread else [])])
+        for id_, claim in sweep.questions.items()
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,8 +134,10 @@ def judge_sweep(found: Gathered, reference: Reference | None = None) -> Judgemen
         evidence,
         questions=sweep.questions,
         given=sweep.parameters.dependencies,
-        planned_runs=len(planned.of_arms()),
+        planned_runs=planned.configs,
         declared_runs=sweep.runs,
+        planned_seeds=planned.seeds,
+        declared_seeds=sweep.seeds,
         declared_arms=sweep.arms,
         post_hoc=_changed(sweep, found.store) if evidence.runs else (),
         best_asked=best_asked(verdicts),
@@ -137,7 +146,7 @@ def judge_sweep(found: Gathered, reference: Reference | None = None) -> Judgemen
     if reference is not None:
         regressions = compare(sweep, reference, evidence, verdicts)
         compared = Regressions(str(reference.path), regressions)
-    every = lookup(planned.runs).values()
+    every = tuple(lookup(planned.runs).values())
     return Judgement(
         evidence,
         verdicts,

@@ -50,6 +50,7 @@ def settings(config: pytest.Config) -> Settings:
         selection=Selection(
             runs=get("--sweep-runs"),
             steps=get("--sweep-steps"),
+            seeds=get("--sweep-seeds"),
             arms=arms(get("--sweep-arms")),
             backend=get("--sweep-backend"),
             device=device,

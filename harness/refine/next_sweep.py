@@ -22,6 +22,7 @@ from harness.records import Result
 from harness.refine.proposal import Proposal, ProposedQuestion, Revision
 from harness.refine.source import literal
 from harness.sweeps.distributions import Choice, Constant, Distribution, Range
+from harness.sweeps.plan import counted_runs
 from harness.sweeps.sweep import Pairs, Sweep, trainer_file
 from harness.text import listed, listed_values, parameter_name, parameter_value, plural
 from harness.training.settings import check_config
@@ -99,13 +100,13 @@ def proposed(
         since = None
     arms = _arms(past, space, runs, half=since is not None, null=not has_own) | paired
     baseline = _counts(past) if past.is_table else past.source
-    names = ("task", "trainer", "min_gain", "sampler", "margin")
+    names = ("task", "trainer", "min_gain", "sampler", "margin", "seeds")
     kept: dict[str, Any] = (
         {} if sweep is None else {field: getattr(sweep, field) for field in names}
     )
     seed = 1 if sweep is None else sweep.seed + 1
     bare = Sweep(name, runs=runs, steps=steps, space=space, seed=seed, **kept)
-    design = Design(bare, bare.plan())
+    design = Design(bare, counted_runs(bare.plan()))
     questions = questions_of(
         revisions,
         paired,

@@ -10,6 +10,7 @@ from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 from harness.judging.reference import SCHEMA
+from harness.observations.repeats import SeedSpread
 from harness.records import Result, Span, finite
 from harness.report.documents.summary import summary
 from harness.report.model import Report
@@ -57,6 +58,7 @@ def _around(report: Report, runs: list[dict[str, Any]]) -> dict[str, Any]:
         **picked(report, "baseline_read scaled_down complete missing"),
         "answered_early": report.not_needed and _answered_early(report.not_needed),
         "environment": plain(report.environment),
+        "seeds": report.seeds and seeds_data(report.seeds),
         "conditions": report.conditions
         and picked(report.conditions, CONDITIONS) | {"steps": report.steps},
         "runs": runs,
@@ -86,6 +88,32 @@ def run_data(result: Result) -> dict[str, Any]:
         "backend": result.conditions.backend,
         "device": outcome.device or result.conditions.device,
         **picked(outcome, "seconds stopped_at error"),
+        **({"seeds": list(map(_seed, result.repeats))} if result.repeats else {}),
+    }
+
+
+def _seed(result: Result) -> dict[str, Any]:
+    """Return one of the runs that a config is the mean of."""
+    outcome = result.outcome
+    return {
+        **picked(result.run, "id seed"),
+        "status": outcome.status,
+        **picked(outcome, "perf_before perf_after delta_perf delta_perf_se"),
+        **picked(outcome, "seconds stopped_at error"),
+    }
+
+
+def seeds_data(found: SeedSpread) -> dict[str, Any]:
+    """Return the spread between configs and between seeds, as standard deviations."""
+    of = found.components
+    return {
+        "configs": of.groups,
+        **picked(found, "runs diverged"),
+        "each": of.each,
+        "between_configs": {"sd": of.between.value, **picked(of.between, "low high")},
+        "between_seeds": {"sd": of.within.value, **picked(of.within, "low high")},
+        "level": of.within.level,
+        "equal_within": found.equal_within,
     }
 
 
