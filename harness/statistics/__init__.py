@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from harness.statistics.additive import *
     from harness.statistics.agreement import *
     from harness.statistics.comparisons import *
+    from harness.statistics.components import *
     from harness.statistics.curves import *
     from harness.statistics.dependence import *
     from harness.statistics.effects import *
@@ -38,6 +39,7 @@ _HOMES = {
         "compare_means compare_spreads compare_tails matched non_inferiority skewed_paired"
     ),
     "dependence": "Together association go_together lattice_step",
+    "components": "Components variance_components",
     "comparisons": (
         "binomial binomial_threshold boschloo brown_forsythe equivalent holm paired "
         "paired_equivalence pairs_to_decide rank_sum sd_ratio welch"
