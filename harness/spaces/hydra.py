@@ -186,7 +186,7 @@ def _range(call: Call, inclusive: bool) -> Sequence[Any]:
     values = [start + step * n for n in range(size)]
     if not values:
         raise UsageError(f"range({start}, {stop}, {step}) is empty; expected numbers")
-    is_whole = all(isinstance(one, int) for one in (start, step))
+    is_whole = all(isinstance(one, int) for one in (start, stop, step))
     return values if is_whole else [float(f"{value:.12g}") for value in values]
 
 
@@ -207,6 +207,8 @@ def _searched(given: Mapping[str, Any]) -> Drawn:
 # ---- the grammar of overrides --------------------------------------------------------------------
 
 _NUMBER = re.compile(r"[+-]?(\d[\d_]*\.?[\d_]*|\.\d[\d_]*)(e[+-]?\d[\d_]*)?", re.IGNORECASE)
+_PLAIN = re.compile(r"(?:\\.|\$\{[^{}]*\}|[^,()\[\]{}\\])*")
+_ESCAPED = re.compile(r"\\(.)")
 _WORDS = {"true": True, "false": False, "null": None}
 _NAME = re.compile(r"[A-Za-z_]\w*")
 
@@ -284,11 +286,11 @@ class _Parser:
         return found[1].replace(f"\\{quote}", quote)
 
     def _plain(self) -> Any:  # noqa: ANN401
-        found = re.compile(r"[^,()\[\]{}]*").match(self.text, self.at)
-        word = found[0].strip() if found else ""
-        if not word:
+        found = _PLAIN.match(self.text, self.at)
+        if found is None or not found[0].strip():
             raise self._wrong("a value")
-        self.at += len(found[0]) if found else 0
+        self.at = found.end()
+        word = _ESCAPED.sub(r"\1", found[0].strip())
         if word.lower() in _WORDS:
             return _WORDS[word.lower()]
         if _NUMBER.fullmatch(word):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import operator
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -72,6 +73,12 @@ class Unread:
 
     text: str
     line: int | None = None
+
+
+def parsed(text: str, mode: str = "exec") -> Any:  # noqa: ANN401  of the mode
+    """Return the syntax of Python, without the warnings that are meant for its author."""
+    with warnings.catch_warnings(action="ignore"):
+        return ast.parse(text, mode=mode)
 
 
 def is_ray(given: object) -> bool:
@@ -202,7 +209,7 @@ def _revived(value: object, names: _Names) -> object:
         if value[:5] == "<ray.":
             return Unread(f"{value.split(' object')[0]}…>")
         try:
-            node = ast.parse(value, mode="eval").body
+            node = parsed(value, "eval").body
         except (SyntaxError, ValueError):
             return value
         if isinstance(node, ast.Call) and isinstance(read := names.value(node), Call):

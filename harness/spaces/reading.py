@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -126,7 +125,7 @@ def _yaml(text: str) -> object:
 
 def _python(text: str, part: str) -> FoundSpace:
     try:
-        tree = ast.parse(text)
+        tree = ray.parsed(text)
     except SyntaxError as error:
         raise UsageError(f"line {error.lineno}: {error.msg}") from None
     except ValueError as error:

@@ -40,7 +40,9 @@ def declared(
     if found.metric is not None and hasattr(Sweep, "metric"):
         measured = {"metric": found.metric, "direction": found.direction}
     fixed: dict[str, Any] = {
-        "name": name or re.sub(r"[^A-Za-z0-9_.]+", "_", found.name or "").strip("_.") or "first",
+        "name": name
+        or re.sub(r"[^A-Za-z0-9_.]+", "_", str(found.name or "")).strip("_.")
+        or "first",
         "runs": runs or found.runs or RUNS,
         "steps": steps or STEPS,
         "seed": SEED if found.seed is None else found.seed,

@@ -176,3 +176,20 @@ def test_a_training_function_that_is_not_known_is_a_stub(tmp_path):
     assert takes_run(new.trainer)
     with pytest.raises(NotImplementedError, match="train a run"):
         new.trainer(None)
+
+
+@pytest.mark.parametrize(
+    ("drawn", "text"),
+    [
+        (Choice(*range(1, 9)), "Choice(1, 2, 3, 4, 5, 6, 7, 8)"),
+        (Choice(*range(16, 1025)), "Choice(*range(16, 1025))"),
+        (Choice(*range(100, 0, -10)), "Choice(*range(100, 9, -10))"),
+        (
+            Choice(*(k / 100 for k in range(0, 51, 5))),
+            "Choice(*(k / 100 for k in range(0, 51, 5)))",
+        ),
+    ],
+)
+def test_many_numbers_at_one_step_are_written_as_a_range(drawn, text):
+    assert distribution(drawn, depth=2) == text
+    assert eval(text, {"Choice": Choice}) == drawn

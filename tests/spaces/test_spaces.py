@@ -144,6 +144,33 @@ def test_of_two_parents_of_which_neither_has_the_other_one_is_kept_and_it_is_sai
     assert said(found, "c: of its condition a eq 1 and b eq 1 only a is kept")
 
 
+def test_several_conditions_on_one_parent_hold_together_or_one_of_them(read):
+    differs = [condition("c", "a", value, "NEQ") for value in (1, 2)]
+    equals = [condition("d", "a", value) for value in (1, 2)]
+    found = read(
+        "several.json",
+        {
+            "hyperparameters": [
+                categorical("a", 0, 1, 2),
+                categorical("f", 1, 2),
+                *(uniform(name, 0.0, 1.0) for name in "cde"),
+            ],
+            "conditions": [
+                {"type": "AND", "child": "c", "conditions": differs},
+                {"type": "OR", "child": "d", "conditions": equals},
+                condition("e", "f", 1, "NEQ"),
+                condition("f", "a", 0),
+            ],
+        },
+    )
+    drawn = Uniform(0.0, 1.0)
+    assert found.space["c"] == Given("a", {0: drawn, 1: None, 2: None})
+    assert found.space["d"] == Given("a", {0: None, 1: drawn, 2: drawn})
+    # Where f is not set, its being other than 1 is no reason to set e.
+    assert found.space["e"] == Given("f", {1: None, 2: drawn, None: None})
+    assert notes(found) == []
+
+
 # ---- Optuna --------------------------------------------------------------------------------------
 
 
@@ -237,6 +264,22 @@ def test_of_a_study_what_some_trials_lack_is_given_by_what_tells_it(tmp_path, mo
     assert said(found, "odd: some trials lack it")
 
 
+def test_a_value_that_one_trial_has_does_not_tell_what_others_lack(monkeypatch):
+    seeds = json.dumps(distribution("Categorical", choices=[1, 2, 3, 4]))
+    odd = json.dumps(distribution("Float", low=0.0, high=1.0, log=False))
+    study = Study(
+        "seeds",
+        ("maximize",),
+        (),
+        tuple({"seed": seeds} | ({"odd": odd} if seed < 3 else {}) for seed in (1, 2, 3, 4)),
+        tuple({"seed": seed} for seed in (1, 2, 3, 4)),
+    )
+    monkeypatch.setattr("harness.tables.stores.optuna.read_study", lambda *_: study)
+    found = read_space("sqlite://study")
+    assert found.space["odd"] == Uniform(0.0, 1.0)
+    assert said(found, "odd: some trials lack it")
+
+
 @pytest.mark.slow
 def test_a_study_that_optuna_wrote_is_read(tmp_path):
     import optuna
@@ -273,6 +316,7 @@ SWEEP = """
       width: {distribution: q_log_uniform_values, q: 8, min: 8, max: 1024}
       decay: {distribution: log_uniform, min: -4.605170, max: 0}
       hidden: {values: [[64], [64, 64]]}
+      scale: {distribution: log_normal, mu: 0, sigma: 1.1512925}
       opt:
         parameters:
           name: {values: [adam, sgd]}
@@ -291,16 +335,18 @@ def test_a_sweep_of_wandb_is_read(read):
         "width": LogInt(8, 1024),
         "decay": LogUniform(0.01, 1.0),
         "hidden": Choice((64,), (64, 64)),
+        "scale": LogUniform(0.1, 10.0),
         "opt.name": Choice("adam", "sgd"),
         "opt.beta": Uniform(0.86, 0.94),
     }
     assert (found.runs, found.metric, found.direction) == (30, "val/loss", "min")
     assert said(found, "width: its step of 8")
     assert said(found, "opt.beta: ", "normal distribution")
+    assert said(found, "scale: ", "log-normal distribution")
     assert said(found, "method bayes")
     assert said(found, "program train.py", "run.command")
     assert said(found, "early_terminate", "hyperband", "not used")
-    assert len(found.notes) == 5
+    assert len(found.notes) == 6
 
 
 def test_a_grid_of_wandb_has_as_many_runs_as_combinations(read):
@@ -320,7 +366,7 @@ def test_a_small_grid_on_a_logarithmic_scale_has_weights(read):
 
 # ---- Hydra ---------------------------------------------------------------------------------------
 
-HYDRA = """
+HYDRA = r"""
     defaults:
       - _self_
       - override hydra/sweeper: optuna
@@ -340,13 +386,15 @@ HYDRA = """
           n: tag(log, int(interval(1, 100)))
           whole: interval(1, 3)
           +opt: adam,sgd
-          name: "'a,b',\\"c\\""
+          name: "'a,b',\"c\""
           fixed: 3
           part: range(start=0, stop=1, step=0.25)
           lists: '[1,2],[3]'
           flags: true,false,null
           rates: 1e-3,1e-4
           as_text: str(choice(1, 2))
+          comma: 'a\,b,${db}'
+          reals: range(1.5)
           group: glob(*)
           ~gone: null
     """
@@ -369,6 +417,8 @@ def test_a_sweep_of_hydra_is_read(read):
         "flags": Choice(True, False, None),
         "rates": Choice(1e-3, 1e-4),
         "as_text": Choice("1", "2"),
+        "comma": Choice("a,b", "${db}"),
+        "reals": Choice(0.0, 1.0),
     }
     assert (found.name, found.runs, found.seed) == ("sphere", 20, 123)
     assert (found.metric, found.direction) == ("value", "min")
