@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING
@@ -114,6 +114,15 @@ def undeclared(name: str, results: Iterable[Result]) -> tuple[Evidence, tuple[st
         files = dict.fromkeys(str(r.environment.get("imported_from")) for r in found.main)
         notes.append(f"{name} was imported from {', '.join(files)}: it was trained elsewhere")
     return Evidence(name, found.main, found.arms), tuple(notes)
+
+
+def judge_undeclared(name: str, results: Sequence[Result]) -> tuple[Judgement, tuple[str, ...]]:
+    """Judge a stored sweep that is not declared here, with notes on its runs: it asks nothing."""
+    from harness.audit import audit
+
+    evidence, notes = undeclared(name, results) or (Evidence(name, ()), ())
+    unfinished = tuple(result for result in results if not result.is_final)
+    return Judgement(evidence, findings=audit(evidence), unfinished=unfinished), notes
 
 
 def judge_sweep(found: Gathered, reference: Reference | None = None) -> Judgement:

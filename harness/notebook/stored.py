@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.errors import UsageError, nearest
 from harness.notebook.frames import Library, Reported, library_of, long_frame
-from harness.records import StepTrace, is_whole
+from harness.records import Result, StepTrace, is_whole
 from harness.session.arguments import STORE, home, root, sweep_paths
 from harness.sweeps.baseline import is_table
 from harness.sweeps.plan import UNTIL, Selection, check_arms, check_until, place
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
     from harness.plugin.declared import Declared
     from harness.store import Store
-    from harness.verdicts import Judgement
 
 
 ITEMS = ("run", "arm", "item", "cluster", "before", "after")
@@ -85,6 +84,7 @@ def load(
     StoreError
         Where there is no store, or it cannot be read.
     """
+    from harness.judging.stored import judge_stored, judge_undeclared
     from harness.report.model import build
     from harness.store import Store
 
@@ -92,18 +92,16 @@ def load(
     here = Path.cwd()
     paths = [experiments] if isinstance(experiments, str | Path) else list(experiments)
     at = root(paths, here)
-    if is_table(str(name)):
-        raise UsageError(f"{name!r} is a table: harness.judge({name!r}) judges it")
+    _check_name(name)
     with (
         Store.open(store_url(store, at, here), create=False, read_only=True) as opened,
         _declared(paths, at) as found,
     ):
         sweep = found.sweeps.get(name)
         if sweep is None:
-            why, judgement, notes = _undeclared(name, opened, found)
+            why, results = _undeclared(name, opened, found)
+            judgement, notes = judge_undeclared(name, results)
         else:
-            from harness.judging.stored import judge_stored
-
             selection = _selection(
                 sweep,
                 runs=runs,
@@ -117,6 +115,17 @@ def load(
             judged = judge_stored(sweep, found.sweeps, opened, selection, baseline)
             why, judgement, notes = "", judged.judgement, judged.notes
     return StoredSweep((({}, build(judgement)),), notes, wanted, why)
+
+
+def _check_name(name: object) -> None:
+    """Raise a UsageError where a table is given in place of the name of a sweep."""
+    if not isinstance(name, str):
+        raise UsageError(
+            f"a {type(name).__name__} is not the name of a sweep; a data frame is judged by "
+            "harness.judge(frame)"
+        )
+    if is_table(name):
+        raise UsageError(f"{name!r} is a table: harness.judge({name!r}) judges it")
 
 
 def store_url(given: str | Path | None, at: Path, here: Path) -> str:
@@ -146,18 +155,14 @@ def _selection(sweep: Sweep, **asked: Any) -> Selection:  # noqa: ANN401 (fields
     return Selection(**asked)
 
 
-def _undeclared(name: str, store: Store, found: Declared) -> tuple[str, Judgement, tuple[str, ...]]:
-    """Return why a stored sweep asks nothing, what there is to say of its runs, and notes on them.
+def _undeclared(name: str, store: Store, found: Declared) -> tuple[str, tuple[Result, ...]]:
+    """Return why a stored sweep asks nothing, and its runs.
 
     Raises
     ------
     UsageError
         Where it is not stored either.
     """
-    from harness.audit import audit
-    from harness.judging.stored import undeclared
-    from harness.verdicts import Evidence, Judgement
-
     results = store.results(sweep=name)
     unread = "".join(f"; not read: {line}" for line in found.unread.values())
     if not results:
@@ -166,14 +171,8 @@ def _undeclared(name: str, store: Store, found: Declared) -> tuple[str, Judgemen
         raise UsageError(
             f"no sweep {name!r} is declared or stored; {there}{nearest(name, known)}{unread}"
         )
-    why = f"sweep {name!r} is stored, but no sweep file declares it, and so it asks nothing{unread}"
-    evidence, notes = undeclared(name, results) or (Evidence(name, ()), ())
-    judgement = Judgement(
-        evidence,
-        findings=audit(evidence),
-        unfinished=tuple(result for result in results if not result.is_final),
-    )
-    return why, judgement, notes
+    why = f"sweep {name!r} is stored, but no sweep file declares it, and so it asks nothing"
+    return f"{why}{unread}", results
 
 
 @dataclass(frozen=True, eq=False, repr=False)

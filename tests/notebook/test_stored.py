@@ -289,7 +289,12 @@ def test_runs_of_an_imported_table_are_loaded(tmp_path, monkeypatch, sweep):
             {},
             "no sweep 'toi' is declared or stored; there are toy, wide; did you mean 'toy'",
         ),
-        (3, {}, "no sweep 3 is declared or stored; there are toy, wide"),
+        (3, {}, "a int is not the name of a sweep"),
+        (
+            [{"lr": 1}],
+            {},
+            "a list is not the name of a sweep; a data frame is judged by ",
+        ),
         ("runs.csv", {}, r"'runs.csv' is a table: harness.judge\('runs.csv'\) judges it"),
         ("toy", {"store": "none.db"}, "there is no store at .*none.db: run a sweep first"),
         ("toy", {"store": "."}, "store .* is a directory: expected a file"),
