@@ -13,6 +13,8 @@ from harness.cli.init import NEEDS, TEMPLATES
 
 ROOT = Path(__file__).parents[2]
 
+SWEEPS = [path.stem.removeprefix("test_") for path in sorted(TEMPLATES.glob("*/test_*.py"))]
+
 YAML = "{method: random, run_cap: 12, program: train.py, parameters: {lr: {min: 0.1, max: 1.0}}}"
 
 
@@ -151,23 +153,32 @@ def test_name_runs_and_steps_take_the_place_of_the_files(sweep, here):
     assert [listed[key] for key in ("sweep", "runs", "steps")] == ["mine", 8, 50]
 
 
-HEAVY = ("torch", "jax", "sklearn", "transformers", "trl", "scipy.stats", "pandas")
+HEAVY = ("torch", "jax", "sklearn", "transformers", "trl", "datasets", "pandas")
 
 
-@pytest.mark.parametrize("arguments", [[], ["--sweep", "focused"]], ids=["none", "another"])
-def test_the_examples_are_found_without_what_they_train_with(tmp_path, arguments):
+def test_the_examples_are_found_without_what_they_train_with(tmp_path):
+    examples = sorted(map(str, TEMPLATES.resolve().glob("*/test_*.py")))
     code = (
         "import sys, pytest\n"
-        f"status = pytest.main(['--collect-only', '-q', '-p', 'no:cacheprovider', *{arguments}, "
-        f"{str(ROOT / 'experiments')!r}])\n"
+        f"pytest.main(['--collect-only', '-q', '-p', 'no:cacheprovider', *{examples}, '--sweep', "
+        f"{','.join(SWEEPS)!r}])\n"
         f"print('loaded:', [name for name in {HEAVY} if name in sys.modules])\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
     )
-    assert "loaded: []" in done.stdout, done.stdout + done.stderr
-    assert "error" not in done.stdout
-    assert "digits" not in done.stdout.split("loaded:")[0] or not arguments
+    collected, _, loaded = done.stdout.partition("loaded:")
+    assert loaded.strip() == "[]"
+    assert " error" not in collected
+    assert all(f"test_run[{name}-" in collected for name in SWEEPS)
+
+
+def test_another_sweep_of_the_experiments_trains_no_example():
+    line = [sys.executable, "-m", "pytest", "experiments/", "--sweep", "focused"]
+    line += ["--collect-only", "-q", "-p", "no:cacheprovider"]
+    done = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert "test_run[focused-" in done.stdout
+    assert not any(f"[{name}-" in done.stdout for name in SWEEPS)
 
 
 def lines_of_train(file):
@@ -182,18 +193,23 @@ def lines_of_train(file):
     return [line for line in body if line.strip()]
 
 
-@pytest.mark.parametrize("template", [name for name in NEEDS if name != "trl"])
-def test_training_is_at_most_fifteen_lines(template):
+@pytest.mark.parametrize("template", NEEDS)
+def test_training_is_at_most_fifteen_lines_and_forty_with_trl(template):
     (trainer,) = (TEMPLATES / template).glob("*_trainer.py")
-    assert 1 <= len(lines_of_train(trainer)) <= 15
+    assert 1 <= len(lines_of_train(trainer)) <= (40 if template == "trl" else 15)
+
+
+MARKED = [
+    pytest.param(name, marks=getattr(pytest.mark, name))
+    if name in ("torch", "jax", "trl")
+    else name
+    for name in NEEDS
+]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("template", NEEDS)
+@pytest.mark.parametrize("template", MARKED)
 def test_the_commands_that_are_printed_run_to_a_verdict(typed, here, template):
-    needed = NEEDS[template]
-    if needed is not None:
-        pytest.importorskip(needed[0])
     printed = json.loads(typed(f"sweep init --template {template} --json").stdout)
     assert printed["notes"] == []
     plan, train = printed["next"]

@@ -26,6 +26,7 @@ from tests.docs.pages import (
 )
 
 pytest_plugins = ["pytester"]
+EXAMPLES = ROOT / "experiments" / "examples"
 
 
 @page
@@ -141,6 +142,7 @@ def test_every_command_can_be_typed(page, tmp_path, monkeypatch):
     found = commands(page)
     files = example_files(page)
     names = {*experiments(), *sweeps_of(run_examples(page, tmp_path, monkeypatch))}
+    names |= {path.stem.removeprefix("test_") for path in EXAMPLES.glob("*/test_*.py")}
     names |= {
         m[1] for command, _ in found if (m := re.match("sweep import.* --sweep (.+)", command))
     }

@@ -35,7 +35,6 @@ def test_run(run):
 @pytest.fixture
 def project(tmp_path, monkeypatch):
     """The template of scikit-learn in an empty folder, with a baseline beside it."""
-    pytest.importorskip("sklearn")
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]))
     init = [sys.executable, "-m", "harness.cli", "init", "--template", "sklearn"]
     subprocess.run(init, cwd=tmp_path, check=True, capture_output=True)

@@ -10,6 +10,7 @@ from harness import Choice, Constant, Given, LogInt, LogUniform, Uniform
 from harness.errors import UsageError
 from harness.spaces import read_space
 from harness.spaces.source import declared, python
+from harness.tables.stores.optuna import Study
 
 
 @pytest.fixture
@@ -172,39 +173,85 @@ def test_distributions_of_optuna_are_read_as_json_and_as_text_of_it(read, as_tex
     assert notes(found) == []
 
 
-def test_a_study_has_its_space_its_metric_and_what_is_given_by_what(tmp_path):
-    optuna = pytest.importorskip("optuna")
+CONDITIONAL = {
+    "x": LogUniform(1e-3, 1.0),
+    "kind": Choice("svm", "rf"),
+    "kernel": Given("kind", svm=Choice("rbf", "poly"), rf=None),
+    "degree": Given("kernel", {"rbf": None, "poly": Choice(2, 3, 4, 5), None: None}),
+    "n": Given("kind", svm=Choice(1, 2, 3, 4), rf=Choice(1, 2)),
+    "odd": Uniform(0.0, 1.0),
+}
+
+
+def suggested(trial):
+    """Suggest the values of a trial, each kind with parameters of its own."""
+    x = trial.suggest_float("x", 1e-3, 1, log=True)
+    kind = trial.suggest_categorical("kind", ["svm", "rf"])
+    if kind == "svm" and trial.suggest_categorical("kernel", ["rbf", "poly"]) == "poly":
+        trial.suggest_int("degree", 2, 5)
+    trial.suggest_int("n", 1, 2 if kind == "rf" else 4)
+    if x > 0.1:
+        trial.suggest_float("odd", 0, 1)
+    return x
+
+
+class Trial:
+    """Stands for a trial of Optuna: it keeps what is suggested, with the distributions as JSON."""
+
+    def __init__(self, number):
+        self.number, self.params, self.distributions = number, {}, {}
+
+    def _suggest(self, name, value, kind, **attributes):
+        self.params[name] = value
+        self.distributions[name] = json.dumps(distribution(kind, **attributes))
+        return value
+
+    def suggest_float(self, name, low, high, log=False):
+        value = low + (high - low) * (self.number * 7 % 10) / 10
+        return self._suggest(name, value, "Float", low=low, high=high, log=log, step=None)
+
+    def suggest_int(self, name, low, high):
+        return self._suggest(name, low, "Int", low=low, high=high, log=False, step=1)
+
+    def suggest_categorical(self, name, choices):
+        value = choices[(self.number // (2 if name == "kernel" else 1)) % len(choices)]
+        return self._suggest(name, value, "Categorical", choices=choices)
+
+
+def test_of_a_study_what_some_trials_lack_is_given_by_what_tells_it(tmp_path, monkeypatch):
+    trials = [Trial(number) for number in range(24)]
+    for trial in trials:
+        suggested(trial)
+    study = Study(
+        "cond",
+        ("maximize",),
+        ("score",),
+        tuple(trial.distributions for trial in trials),
+        tuple(trial.params for trial in trials),
+    )
+    monkeypatch.setattr("harness.tables.stores.optuna.read_study", lambda *_: study)
+    found = read_space("sqlite://study")
+    assert found.space == CONDITIONAL
+    assert (found.name, found.runs, found.metric, found.direction) == ("cond", 24, "score", "max")
+    assert [note.parameter for note in found.notes] == ["odd"]
+    assert said(found, "odd: some trials lack it")
+
+
+@pytest.mark.slow
+def test_a_study_that_optuna_wrote_is_read(tmp_path):
+    import optuna
+
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    url = f"sqlite:///{tmp_path / 'study.db'}"
     study = optuna.create_study(
-        storage=url,
+        storage=f"sqlite:///{tmp_path / 'study.db'}",
         study_name="cond",
         direction="maximize",
         sampler=optuna.samplers.RandomSampler(seed=0),
     )
-
-    def objective(trial):
-        x = trial.suggest_float("x", 1e-3, 1, log=True)
-        kind = trial.suggest_categorical("kind", ["svm", "rf"])
-        if kind == "svm" and trial.suggest_categorical("kernel", ["rbf", "poly"]) == "poly":
-            trial.suggest_int("degree", 2, 5)
-        trial.suggest_int("n", 1, 2 if kind == "rf" else 4)
-        if x > 0.1:
-            trial.suggest_float("odd", 0, 1)
-        return x
-
-    study.optimize(objective, 30)
+    study.optimize(suggested, 30)
     found = read_space(str(tmp_path / "study.db"))
-    assert found.space == {
-        "x": LogUniform(1e-3, 1.0),
-        "kind": Choice("svm", "rf"),
-        "kernel": Given("kind", svm=Choice("rbf", "poly"), rf=None),
-        "degree": Given("kernel", {"rbf": None, "poly": Choice(2, 3, 4, 5), None: None}),
-        "n": Given("kind", svm=Choice(1, 2, 3, 4), rf=Choice(1, 2)),
-        "odd": Uniform(0.0, 1.0),
-    }
+    assert found.space == CONDITIONAL
     assert (found.name, found.runs, found.metric, found.direction) == ("cond", 30, "value", "max")
-    assert [note.parameter for note in found.notes] == ["odd"]
     written(found)
 
 
