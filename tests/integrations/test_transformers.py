@@ -541,6 +541,7 @@ def test_training_that_ends_early_is_no_run(world):
     ("changed", "said"),
     [
         (dict(world_size=2), "measures a Trainer of one process, not of 2"),
+        (dict(n_gpu=4), "the Trainer would train on all 4 GPUs: give each run its own with"),
         (dict(max_steps=100), r"the Trainer takes 100 steps, the run 8: give max_steps="),
         (dict(global_step=3), "the Trainer begins after step 3, the run after step 0: call"),
         (dict(twice=True), "was called twice"),
@@ -551,7 +552,7 @@ def test_a_trainer_that_does_not_fit_its_run_is_refused(world, changed, said):
 
     def unfit(run):
         callback = SweepCallback(run, lambda model: 0.5)
-        args = SimpleNamespace(world_size=changed.get("world_size", 1))
+        args = SimpleNamespace(**dict(world_size=1, n_gpu=1) | changed)
         state = dict(max_steps=8, global_step=0, epoch=0.0) | changed
         callback._model = object() if "twice" in changed else None
         callback.on_train_begin(args, SimpleNamespace(**state), None, model=None)
