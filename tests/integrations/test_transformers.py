@@ -596,14 +596,15 @@ def test_the_example_that_is_killed_ends_as_it_would_have(tmp_path, example):
     shutil.copytree(EXAMPLE, tmp_path, dirs_exist_ok=True)
     (tmp_path / "pytest.ini").write_text("[pytest]\n")
     command = [sys.executable, "-m", "pytest", "-p", "harness.plugin", "test_recall.py"]
-    command += ["--sweep", "recall", "--sweep-checkpoint-every", "5", "--sweep-workers", "1"]
+    command += ["--sweep", "recall", "--sweep-runs", "2", "--sweep-workers", "1"]
+    command += ["--sweep-checkpoint-every", "5"]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])}
     with (tmp_path / "first.txt").open("w") as output:
         session = subprocess.Popen(
             command, cwd=tmp_path, stdout=output, stderr=output, env=environment
         )
         try:
-            until = time.monotonic() + 120
+            until = time.monotonic() + 240
             while not [*tmp_path.glob(".sweep/checkpoints/*[0-9a-f]")]:
                 assert session.poll() is None, (tmp_path / "first.txt").read_text()
                 assert time.monotonic() < until
@@ -614,7 +615,9 @@ def test_the_example_that_is_killed_ends_as_it_would_have(tmp_path, example):
     options = dict(capture_output=True, text=True, timeout=300)
     done = subprocess.run(command, cwd=tmp_path, env=environment, check=False, **options)
     assert done.returncode == 0, done.stdout
-    report = json.loads((tmp_path / ".sweep" / "reports" / "recall" / "report.json").read_text())
+    report = json.loads(
+        (tmp_path / ".sweep" / "reports" / "recall-smoke" / "report.json").read_text()
+    )
     runs = {run["id"]: run for run in report["runs"]}
     assert {run["status"] for run in runs.values()} == {"completed"}
     assert not [*tmp_path.rglob("checkpoint-*")]
