@@ -228,8 +228,13 @@ class SweepCallback(TrainerCallback):  # type: ignore[misc]
     def _check(self, args: Arguments, state: State) -> None:
         if args.world_size > 1:
             raise UsageError(
-                f"SweepCallback measures a Trainer of one process, not of {args.world_size}: give "
-                "each run one device"
+                f"SweepCallback measures a Trainer of one process, not of {args.world_size}: start "
+                "no others in a run"
+            )
+        if getattr(args, "n_gpu", 1) > 1:
+            raise UsageError(
+                f"the Trainer would train on all {args.n_gpu} GPUs: give each run its own with "
+                "--sweep-gpus"
             )
         if self._model is not None:
             raise UsageError("trainer.train() was called twice; a run is trained once")

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from harness.errors import UsageError
+from harness.text import plural
 from harness.training.grpo import Diverged
 from harness.training.uniforms import Uniforms, eval_uniforms
 
@@ -334,8 +335,8 @@ def _rewards(
     name = getattr(reward, "__name__", type(reward).__name__)
     if len(found) != len(completions):
         raise UsageError(
-            f"the reward function {name} returned {len(found)} scores for {len(completions)} "
-            "held-out completions; expected one for each"
+            f"the reward function {name} returned {plural(len(found), 'score')} for "
+            f"{plural(len(completions), 'held-out completion')}; expected one for each"
         )
     if None in found:
         raise UsageError(

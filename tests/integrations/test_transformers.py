@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 import importlib.util
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,10 +17,13 @@ import numpy as np
 import pytest
 
 from harness.errors import UsageError
+from harness.plugin.declared import discover
 from harness.records import Conditions, Config, Job, Run
 from harness.training.run import train
 
 ROOT = Path(__file__).parents[2]
+EXAMPLE = ROOT / "experiments" / "examples" / "trl"
+CONDITIONS = Conditions("t", "1", "torch", "float32", "cpu", "task", "1", "tiny")
 
 pytestmark = [
     pytest.mark.trl,
@@ -26,7 +35,7 @@ pytestmark = [
 @pytest.fixture(scope="module")
 def example():
     """The example's trainer file, as a module."""
-    path = ROOT / "experiments" / "examples" / "trl" / "recall_trainer.py"
+    path = EXAMPLE / "recall_trainer.py"
     spec = importlib.util.spec_from_file_location("recall_trainer", path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -133,11 +142,10 @@ def world(tmp_path, example):
     def of(steps=8, learning_rate=1e-2, metric=""):
         config = Config({"learning_rate": learning_rate})
         run = Run("toy-0", "toy", 0, "main", None, config, 3, steps, steps, evaluate_every=3)
-        conditions = Conditions("t", "1", "torch", "float32", "cpu", "task", "1", "tiny")
         job = Job(
             "key",
             run,
-            conditions,
+            CONDITIONS,
             cache=str(tmp_path),
             log=str(tmp_path / "log"),
             folder=str(tmp_path / "runs" / "key"),
@@ -240,8 +248,6 @@ def test_a_run_interrupted_twice_keeps_two_checkpoints_at_most(world, tmp_path):
 
 
 def test_a_checkpoint_that_is_gone_costs_the_steps_and_not_the_run(world, tmp_path):
-    import shutil
-
     made = world()
     whole, weights = made.train(), made.weights
     with pytest.raises(Interrupted):
@@ -261,16 +267,373 @@ def test_a_trainer_that_does_not_continue_is_refused(world):
 
     def forgetful(run):
         callback = SweepCallback(run, lambda model: 0.5)
-        callback.on_train_begin(ARGUMENTS, state(0, 8), None, model=None)
+        state = SimpleNamespace(global_step=0, max_steps=8)
+        callback.on_train_begin(SimpleNamespace(world_size=1), state, None, model=None)
 
     with pytest.raises(UsageError, match="begins after step 0, the run after step 4: call trainer"):
         made.train(forgetful)
 
 
-# ---- divergence and mistakes ---------------------------------------------------------------------
-
-ARGUMENTS = SimpleNamespace(world_size=1, logging_nan_inf_filter=True)
+# ---- rewards -------------------------------------------------------------------------------------
 
 
-def state(step, total):
-    return SimpleNamespace(global_step=step, max_steps=total, epoch=0.0)
+@pytest.fixture
+def received(monkeypatch):
+    """What TRL got from the reward functions: whether in training, the prompts, the rewards."""
+    from trl import GRPOTrainer
+
+    calls, original = [], GRPOTrainer._calculate_rewards
+
+    def calculate(self, inputs, prompts, *given):
+        rewards = original(self, inputs, prompts, *given)
+        calls.append((self.model.training, prompts, rewards.numpy().copy()))
+        return rewards
+
+    monkeypatch.setattr(GRPOTrainer, "_calculate_rewards", calculate)
+    return calls
+
+
+def place(prompts, completions, trainer_state, log_metric, **_):
+    """Reward each completion with its place in the batch."""
+    assert trainer_state is not None
+    log_metric("places", len(completions))
+    return [float(number) for number in range(len(completions))]
+
+
+async def even_place(completions, **_):
+    """Reward only those in an even place."""
+    return [number if number % 2 == 0 else None for number in range(len(completions))]
+
+
+def evaluated_too(made):
+    def train_and_evaluate(run, **asked):
+        made.grpo(run, rewards=[place, even_place], **asked)
+        made.trainer.evaluate()
+
+    return train_and_evaluate
+
+
+def test_the_null_arm_permutes_within_a_prompt_and_in_training_alone(world, received):
+    made = world(steps=4)
+    outcome = made.train(evaluated_too(made), arm="null")
+    assert outcome.status == "completed"
+    assert made.trainer.reward_func_names == ["place", "even_place"]
+    trained = [(prompts, rewards) for training, prompts, rewards in received if training]
+    evaluated = [rewards for training, _, rewards in received if not training]
+    assert len(trained) == 4
+    assert evaluated
+    orders = []
+    for prompts, rewards in trained:
+        order = rewards[:, 0].astype(int)
+        orders.append(order.tolist())
+        assert sorted(order) == list(range(16))
+        assert [prompts[at] for at in order] == prompts, "a reward stays with its prompt"
+        odd = order % 2 == 1
+        assert np.isnan(rewards[odd, 1]).all()
+        assert (rewards[~odd, 1] == order[~odd]).all(), "one draw for all functions of a call"
+    assert all(order != list(range(16)) for order in orders)
+    assert len({tuple(order) for order in orders}) == 4, "another draw for each call"
+    for rewards in evaluated:
+        assert rewards[:, 0].tolist() == list(range(len(rewards)))
+
+
+def test_the_main_arm_has_its_rewards_as_they_are(world, received):
+    made = world(steps=2)
+    made.train(evaluated_too(made))
+    assert len(received) > 2
+    for _, _, rewards in received:
+        assert rewards[:, 0].tolist() == list(range(len(rewards)))
+
+
+def test_a_reward_model_is_refused(world):
+    import torch
+
+    for model in (torch.nn.Linear(1, 1), "org/reward-model"):
+        with pytest.raises(UsageError, match="got a reward model; expected a function"):
+            world().train(rewards=[model])
+
+
+# ---- other trainers ------------------------------------------------------------------------------
+
+TEXTS = ["1 2 3 1 2 3", "4 5 6 4 5 6", "7 8 9 7 8 9", "0 1 2 0 1 2"] * 4
+
+
+def held_out_loss(made, run):
+    """Return a function that measures the loss of a model on text of its own."""
+    import torch
+
+    ids = torch.tensor(
+        made.example.tiny_tokenizer()(text=["3 4 5 3 4 5", "8 9 0 8 9 0"])["input_ids"]
+    )
+    return lambda model: float(model(input_ids=ids, labels=ids).loss)
+
+
+def supervised(kind, made, run, **arguments):
+    """Train with a Trainer, SFTTrainer or DPOTrainer."""
+    import transformers
+    import trl
+    from datasets import Dataset
+
+    from harness.integrations.transformers import SweepCallback, trainer_arguments
+
+    tokenizer = made.example.tiny_tokenizer()
+    callback = SweepCallback(run, made.evaluate(made, run))
+    arguments = (
+        trainer_arguments(run)
+        | dict(learning_rate=run.config["learning_rate"], per_device_train_batch_size=4)
+        | dict(lr_scheduler_type="constant", logging_steps=1, bf16=False)
+        | arguments
+    )
+    model = made.example.tiny_model()
+    if kind == "Trainer":
+        rows = [{"input_ids": ids, "labels": ids} for ids in tokenizer(text=TEXTS)["input_ids"]]
+        given = dict(args=transformers.TrainingArguments(**arguments), train_dataset=rows)
+        trainer = made.trainer_class(model=model, callbacks=[callback], **given)
+    elif kind == "SFTTrainer":
+        trainer = trl.SFTTrainer(
+            model=model,
+            args=trl.SFTConfig(**arguments, max_length=16),
+            train_dataset=Dataset.from_dict({"text": TEXTS}),
+            processing_class=tokenizer,
+            callbacks=[callback],
+        )
+    else:
+        pairs = {"prompt": ["1 2 3"] * 8, "chosen": ["1 2"] * 8, "rejected": ["7 8"] * 8}
+        trainer = trl.DPOTrainer(
+            model=model,
+            ref_model=made.example.tiny_model(),
+            args=trl.DPOConfig(**arguments, max_length=16),
+            train_dataset=Dataset.from_dict(pairs),
+            processing_class=tokenizer,
+            callbacks=[callback],
+        )
+    trainer.train(resume_from_checkpoint=callback.checkpoint)
+    made.weights = weights_of(trainer.model)
+
+
+@pytest.fixture
+def supervise(world):
+    """Return a world that trains with another kind of Trainer."""
+    import transformers
+
+    def of(kind, evaluate=held_out_loss, trainer_class=transformers.Trainer, **asked):
+        made = world(**{"metric": "loss"} | asked)
+        made.evaluate, made.trainer_class = evaluate, trainer_class
+        return made, lambda run, **arguments: supervised(kind, made, run, **arguments)
+
+    return of
+
+
+@pytest.mark.parametrize("kind", ["Trainer", "SFTTrainer", "DPOTrainer"])
+def test_other_trainers_are_measured_and_resumed(supervise, kind):
+    made, how = supervise(kind, steps=7)
+    whole, weights = made.train(how), made.weights
+    assert whole.status == "completed"
+    assert [point.step for point in whole.curve] == [0, 3, 6, 7]
+    assert whole.value == whole.curve[-1].perf != whole.curve[0].perf
+
+    def interrupted(run):
+        from harness.integrations.transformers import SweepCallback
+
+        save = SweepCallback.on_save
+
+        def stop(*given, **others):
+            save(*given, **others)
+            raise Interrupted
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(SweepCallback, "on_save", stop)
+            how(run)
+
+    with pytest.raises(Interrupted):
+        made.train(interrupted, every=5)
+    resumed = made.train(how, every=5)
+    assert same(made.weights, weights)
+    assert str(resumed.curve) == str(whole.curve)  # its standard errors are nan
+
+
+# ---- divergence ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["Trainer", "SFTTrainer"])
+def test_weights_that_are_not_finite_end_the_run(supervise, kind):
+    made, how = supervise(kind, learning_rate=1e39)
+    outcome = made.train(how)
+    assert outcome.status == "diverged"
+    assert outcome.stopped_at <= 2
+    assert outcome.error.startswith("a weight is not finite at step ")
+    assert [point.step for point in outcome.curve] == [0]
+
+
+def test_a_loss_that_is_not_finite_ends_the_run_whatever_the_weights(supervise):
+    import transformers
+
+    class Breaks(transformers.Trainer):
+        def compute_loss(self, *given, **others):
+            loss = super().compute_loss(*given, **others)
+            return loss + float("nan") if self.state.global_step == 4 else loss
+
+    class KeepsWeights(transformers.TrainerCallback):
+        def on_pre_optimizer_step(self, args, state, control, model=None, **_):
+            for weight in model.parameters():
+                weight.grad.nan_to_num_(nan=0.0)
+
+    class Trainer(Breaks):
+        def __init__(self, *, callbacks, **given):
+            super().__init__(callbacks=[*callbacks, KeepsWeights()], **given)
+
+    made, how = supervise("Trainer", trainer_class=Trainer)
+    outcome = made.train(how)
+    assert (outcome.status, outcome.stopped_at) == ("diverged", 5)
+    assert outcome.error == "the loss is nan at step 5 of 8"
+    assert [point.step for point in outcome.curve] == [0, 3]
+
+
+def test_a_model_that_cannot_be_measured_has_diverged(supervise):
+    from harness.training.grpo import Diverged
+
+    def evaluate(made, run):
+        def scores(model, seen=[]):  # noqa: B006  it counts
+            seen.append(model)
+            if len(seen) == 2:
+                raise Diverged("the logits of the model are not finite")
+            return 0.5
+
+        return scores
+
+    made, how = supervise("Trainer", evaluate=evaluate)
+    outcome = made.train(how)
+    assert (outcome.status, outcome.stopped_at) == ("diverged", 3)
+    assert outcome.error == "the logits of the model are not finite at step 3 of 8"
+
+
+def test_a_training_function_can_end_its_run_from_a_reward(world):
+    made = world()
+
+    def train_until_bored(run):
+        def bored(completions, trainer_state, **_):
+            if trainer_state.global_step == 4:
+                run.diverged(4, "nothing is learned")
+            return [1.0] * len(completions)
+
+        made.grpo(run, rewards=[bored])
+
+    outcome = made.train(train_until_bored)
+    assert (outcome.status, outcome.stopped_at) == ("diverged", 4)
+    assert [point.step for point in outcome.curve] == [0, 3]
+
+
+# ---- mistakes ------------------------------------------------------------------------------------
+
+
+def test_training_that_ends_early_is_no_run(world):
+    from transformers import TrainerCallback
+
+    class Enough(TrainerCallback):
+        def on_step_end(self, args, state, control, **_):
+            control.should_training_stop = state.global_step == 5
+
+    with pytest.raises(UsageError, match="training ended after step 5 of 8; a run takes all"):
+        world().train(callbacks=[Enough()])
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        (dict(world_size=2), "measures a Trainer of one process, not of 2"),
+        (dict(n_gpu=4), "the Trainer would train on all 4 GPUs: give each run its own with"),
+        (dict(max_steps=100), r"the Trainer takes 100 steps, the run 8: give max_steps="),
+        (dict(global_step=3), "the Trainer begins after step 3, the run after step 0: call"),
+        (dict(twice=True), "was called twice"),
+    ],
+)
+def test_a_trainer_that_does_not_fit_its_run_is_refused(world, changed, said):
+    from harness.integrations.transformers import SweepCallback
+
+    def unfit(run):
+        callback = SweepCallback(run, lambda model: 0.5)
+        args = SimpleNamespace(**dict(world_size=1, n_gpu=1) | changed)
+        state = dict(max_steps=8, global_step=0, epoch=0.0) | changed
+        callback._model = object() if "twice" in changed else None
+        callback.on_train_begin(args, SimpleNamespace(**state), None, model=None)
+
+    with pytest.raises(UsageError, match=said) as refused:
+        world().train(unfit)
+    assert "\n" not in str(refused.value)
+
+
+def test_the_library_that_is_missing_is_named():
+    code = """
+import sys
+sys.modules["transformers"] = None
+try:
+    import harness.integrations.transformers
+except Exception as error:
+    print(type(error).__name__, error)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.startswith("UsageError harness.integrations.transformers needs ")
+    assert done.stdout.endswith("pip install 'pytest-sweep[trl]'\n")
+
+
+# ---- the example ---------------------------------------------------------------------------------
+
+
+CONTINUES = "training continues from"
+
+
+def outcome_of(name, example, folder):
+    """Train a run of the example's sweep in this process, without an interruption."""
+    found = discover([EXAMPLE])["recall"]
+    run = next(run for run in found.plan() if run.id == name)
+    job = Job("k", run, CONDITIONS, cache=str(folder), log="", folder=str(folder / "unbroken"))
+    return train(example.train, job, lambda progress: None)
+
+
+def test_the_example_that_is_killed_ends_as_it_would_have(tmp_path, example):
+    shutil.copytree(EXAMPLE, tmp_path, dirs_exist_ok=True)
+    (tmp_path / "pytest.ini").write_text("[pytest]\n")
+    command = [sys.executable, "-m", "pytest", "-p", "harness.plugin", "test_recall.py"]
+    command += ["--sweep", "recall", "--sweep-runs", "2", "--sweep-workers", "1"]
+    command += ["--sweep-checkpoint-every", "5"]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])}
+    with (tmp_path / "first.txt").open("w") as output:
+        session = subprocess.Popen(
+            command, cwd=tmp_path, stdout=output, stderr=output, env=environment
+        )
+        try:
+            until = time.monotonic() + 240
+            while not [*tmp_path.glob(".sweep/checkpoints/*[0-9a-f]")]:
+                assert session.poll() is None, (tmp_path / "first.txt").read_text()
+                assert time.monotonic() < until
+                time.sleep(0.01)
+        finally:
+            session.kill()
+            session.wait()
+    options = dict(capture_output=True, text=True, timeout=300)
+    done = subprocess.run(command, cwd=tmp_path, env=environment, check=False, **options)
+    assert done.returncode == 0, done.stdout
+    report = json.loads(
+        (tmp_path / ".sweep" / "reports" / "recall-smoke" / "report.json").read_text()
+    )
+    runs = {run["id"]: run for run in report["runs"]}
+    assert {run["status"] for run in runs.values()} == {"completed"}
+    assert not [*tmp_path.rglob("checkpoint-*")]
+    logs = [path for path in tmp_path.rglob("*.log") if CONTINUES in path.read_text()]
+    assert logs, "no run went on from a checkpoint"
+    for log in logs:
+        run = next(run for name, run in runs.items() if name in log.name)
+        unbroken = outcome_of(run["id"], example, tmp_path)
+        assert [(point.step, point.perf, point.se) for point in unbroken.curve] == [
+            (point["step"], point["perf"], point["se"]) for point in run["curve"]
+        ]
+        assert unbroken.delta_perf == run["delta_perf"]
+
+    placebo = [run for run in runs.values() if run["arm"] == "placebo"]
+    assert [(run["delta_perf"], run["delta_perf_se"]) for run in placebo] == [(0.0, 0.0)]
+    null = [run for run in runs.values() if run["arm"] == "null"]
+    assert len(null) == 2
+    gained = sum(run["delta_perf"] - runs[run["pair"]]["delta_perf"] for run in null)
+    assert gained < 0, "useless rewards teach less"

@@ -1,10 +1,12 @@
 """Text is sampled from the noise it is given, whatever the batch, and nothing else is disturbed."""
 
 import random
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from harness.errors import UsageError
 from harness.training.grpo import Diverged
 from harness.training.uniforms import eval_uniforms
 
@@ -155,3 +157,135 @@ def test_nothing_is_left_disturbed():
             assert fails
         assert [module.training for module in model.modules()] == modes
         assert (random.random(), np.random.random(), torch.rand(1).item()) == expected
+
+
+# ---- scores of held-out prompts ------------------------------------------------------------------
+
+
+ROWS = [{"prompt": " ".join("0123456789"[: n % 7 + 1]), "answer": str(n)} for n in range(9)]
+TEMPLATE = "{{ messages[0]['content'] }} {% if add_generation_prompt %}9{% endif %}"
+
+
+def words():
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    known = {word: n for n, word in enumerate(["<end>", "<pad>", *"0123456789"])}
+    made = Tokenizer(models.WordLevel(known, unk_token="<pad>"))
+    made.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    special = {"eos_token": "<end>", "pad_token": "<pad>"}
+    return PreTrainedTokenizerFast(tokenizer_object=made, chat_template=TEMPLATE, **special)
+
+
+def scorer(reward, rows=ROWS, seed=4, **asked):
+    from harness.training.text_torch import sampled_scores
+
+    asked = dict(max_tokens=5, samples=3) | asked
+    return sampled_scores(SimpleNamespace(seed=seed), words(), rows, reward, **asked)
+
+
+def fives(completions, **_):
+    return [text.split().count("5") / 5 for text in completions]
+
+
+def test_scores_are_by_row_and_sample_and_equal_for_equal_weights():
+    model = tiny("llama").train()
+    seen = []
+
+    def reward(prompts, completions, completion_ids, answer, **others):
+        seen.append((prompts, completions, completion_ids, answer, others))
+        return fives(completions)
+
+    evaluate = scorer(reward)
+    scores = evaluate(model)
+    assert scores.shape == (9, 3)
+    assert 0 < scores.mean() < 1
+    assert model.training
+    np.testing.assert_array_equal(evaluate(model), scores)
+    assert (scorer(reward, seed=5)(model) != scores).any()
+    np.testing.assert_array_equal(scorer(reward, samples=2)(model), scores[:, :2])
+    prompts, completions, tokens, answers, others = seen[0]
+    assert prompts == [row["prompt"] for row in ROWS for _ in range(3)]
+    assert answers == [row["answer"] for row in ROWS for _ in range(3)]
+    assert completions == words().batch_decode(tokens, skip_special_tokens=True)
+    assert max(map(len, tokens)) <= 5
+    assert {token for row in tokens for token in row} <= set(range(12)), "those it has words for"
+    assert others["trainer_state"] is None
+    others["log_metric"]("a", 1.0)
+    others["log_extra"]("a", [1.0])
+
+
+def test_a_row_is_scored_as_it_is_with_others_beside_it():
+    model = tiny("llama")
+    scores = scorer(fives)(model)
+    np.testing.assert_array_equal(scorer(fives, ROWS[:4])(model), scores[:4])
+    np.testing.assert_array_equal(scorer(fives, batch_size=4)(model), scores)
+
+
+def test_a_chat_is_scored_as_its_messages():
+    chats = [[{"role": "user", "content": row["prompt"]}] for row in ROWS]
+    rows = [{"prompt": chat} for chat in chats]
+    seen = []
+
+    def reward(prompts, completions, **_):
+        seen.extend(prompts)
+        assert all(len(said) == 1 and said[0]["role"] == "assistant" for said in completions)
+        return fives([said[0]["content"] for said in completions])
+
+    plain = [{"prompt": f"{row['prompt']} 9"} for row in ROWS]
+    model = tiny("llama")
+    np.testing.assert_array_equal(scorer(reward, rows)(model), scorer(fives, plain)(model))
+    assert seen == [chat for chat in chats for _ in range(3)]
+
+
+def test_a_reward_function_may_be_async():
+    async def later(completions, **_):
+        return fives(completions)
+
+    model = tiny("llama")
+    np.testing.assert_array_equal(scorer(later)(model), scorer(fives)(model))
+
+
+def test_a_completion_ends_where_the_model_or_the_tokeniser_says():
+    ends = []
+
+    def reward(completion_ids, **_):
+        ends.append({ids[-1] for ids in completion_ids if len(ids) < 5})
+        return [0.0] * len(completion_ids)
+
+    model = tiny("llama")
+    model.generation_config.eos_token_id = [3, 4]
+    scorer(reward)(model)
+    model.generation_config.eos_token_id = 5
+    scorer(reward)(model)
+    scorer(reward, ends=[7])(model)
+    assert ends[0] <= {0, 3, 4}
+    assert {3, 4} & ends[0]
+    assert ends[1] <= {0, 5}
+    assert ends[2] == {7}
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        (dict(rows=[]), "held-out data with no rows; expected rows with a column 'prompt'"),
+        (dict(rows=[{"text": "1"}]), "held-out data with columns text; expected"),
+        (dict(rows=[{"prompt": ""}]), "the held-out prompt '' has no tokens"),
+        (dict(temperature=0), "temperature 0; expected a number above 0"),
+        (dict(samples=0), "samples 0; expected a number above 0"),
+        (
+            dict(max_tokens=30),
+            "a held-out prompt of 7 tokens with max_tokens 30 is longer than the 32",
+        ),
+        (dict(reward=lambda **_: [1.0]), "<lambda> returned 1 score for 27 held-out completions"),
+        (
+            dict(reward=lambda completions, **_: [1.0] * 26 + [None]),
+            "<lambda> returned None for a held-out completion of the prompt '0 1'; a held-out",
+        ),
+    ],
+)
+def test_a_mistake_is_one_line(asked, said):
+    with pytest.raises(UsageError) as refused:
+        scorer(**dict(reward=fives) | asked)(tiny("llama"))
+    assert said in str(refused.value)
+    assert "\n" not in str(refused.value)

@@ -1,9 +1,4 @@
-"""A sweep over TRL's GRPO, on a model so small that a run takes seconds on a CPU.
-
-    pytest experiments/examples/trl/test_recall.py --sweep recall
-
-Does a random run improve, and what of that would useless rewards have done?
-"""
+"""Does TRL's GRPO teach a tiny language model to write the digits of its prompt?"""
 
 from recall_trainer import train
 
