@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from harness.errors import blamed, short
+from harness.errors import UsageError, blamed, short
 from harness.protocols import Notify
 from harness.records import Evaluation, Job, Outcome, Progress
 from harness.training.backends import own_device
@@ -33,8 +33,8 @@ class TrainingRun:
     ----------
     config
         The parameters of the run, by name.
-    id, arm
-        What the run is called, and the arm it belongs to: ``main``, ``placebo``, …
+    id
+        What the run is called.
     seed
         A whole number to seed everything random with.
     metric
@@ -47,7 +47,6 @@ class TrainingRun:
         run = job.run
         self.config = run.config
         self.id = run.id
-        self.arm = run.arm
         self.seed = run.seed
         self.metric = job.metric
         self.cache = Path(job.cache)
@@ -59,8 +58,15 @@ class TrainingRun:
         self._done = 0  # the step that a checkpoint ended at
         self._continues = False  # the function has taken the state of a checkpoint
         self._state: Mapping[str, object] = {}  # as it was last saved
+        self._minds_arm = run.arm != "null"
         self._record = Record(job, self._tell)
         self._checkpoint = Checkpoint(job)
+
+    @property
+    def arm(self) -> str:
+        """The arm that the run belongs to, such as ``main``, ``placebo`` or ``null``."""
+        self._minds_arm = True
+        return self._job.run.arm
 
     # ---- steps -----------------------------------------------------------------------------------
 
@@ -275,6 +281,7 @@ class TrainingRun:
         HarnessError
             Where it ends with another status than 0.
         """
+        self._minds_arm = True  # the program is told
         program = Program(self._job, argv, metric, curve=curve, file=file, env=env, cwd=cwd)
         self._restore_record()
         return program.run(self._printed, self._look)
@@ -393,7 +400,13 @@ class TrainingRun:
     def _train(self, function: TrainingFunction, where: str) -> Outcome:
         with self._checkpoint:
             try:
-                return self._record.outcome(function(self), where)
+                returned = function(self)
+                if not self._minds_arm:
+                    raise UsageError(
+                        f"{where}: trains the arm null like the main runs; wrap its reward "
+                        "function by run.rewards, or permute the rewards where run.arm is 'null'"
+                    )
+                return self._record.outcome(returned, where)
             except DivergedError as diverged:
                 return self._record.diverged(diverged.step, diverged.why)
 

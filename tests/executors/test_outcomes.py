@@ -1,5 +1,7 @@
 """What a trainer returns is checked before it is stored."""
 
+import math
+
 import numpy as np
 import pytest
 
@@ -45,3 +47,29 @@ def test_another_number_of_items_fails_the_run(part):
     outcome = sound(Outcome("completed", delta_perf=0.0, items=items))
     assert outcome.status == "failed"
     assert f"returned items with 1 {part}, but 2 scores after training" in outcome.error
+
+
+def test_the_value_of_a_metric_may_be_any_finite_number():
+    given = Outcome(
+        "completed", value=312.5, delta_perf_se=4.0, curve=(Evaluation(5, 900, 9, 900),)
+    )
+    assert sound(given, "val_loss") == given
+
+
+@pytest.mark.parametrize(
+    ("outcome", "status", "said"),
+    [
+        (Outcome("completed", value=math.nan), "diverged", "val_loss is not a finite number"),
+        (Outcome("completed", delta_perf=0.1), "failed", "without a value, the final val_loss"),
+    ],
+)
+def test_a_metric_that_is_none_is_no_value(outcome, status, said):
+    found = sound(outcome, "val_loss")
+    assert (found.status, found.value) == (status, None)
+    assert said in found.error
+
+
+def test_a_value_is_no_delta_perf():
+    found = sound(Outcome("completed", value=0.5))
+    assert found.status == "failed"
+    assert "without a delta_perf" in found.error

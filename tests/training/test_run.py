@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -440,6 +441,25 @@ def test_a_function_that_measured_nothing_is_told_what_to_call(outcome, function
         outcome(function)
     assert said in str(raised.value)
     assert f":{function.__code__.co_firstlineno}: " in str(raised.value)
+
+
+def test_a_null_arm_whose_rewards_nobody_permutes_is_no_null_arm(outcome, job):
+    def trained(run, minds=lambda run: None):
+        minds(run)
+        run.before([0, 1])
+        run.after([1, 1])
+
+    null = replace(job.run, arm="null")
+    with pytest.raises(UsageError, match=rf"{LINE}trains the arm null like the main runs; wrap"):
+        outcome(trained, run=null)
+    for minds in (
+        lambda run: run.rewards(lambda rewards: rewards),
+        lambda run: run.arm,
+        lambda run: run.command([sys.executable, "-c", ""]),
+    ):
+        found = outcome(lambda run, minds=minds: trained(run, minds), run=null)
+        assert found.status == "completed"
+    assert outcome(trained).status == "completed"
 
 
 def test_a_mistake_in_a_library_names_the_users_own_line(outcome, monkeypatch, tmp_path):
