@@ -263,6 +263,8 @@ def _facts(result: Result) -> Iterator[tuple[str, str]]:
     yield "seed", f"{run.seed}, {plural(run.steps, 'step')}"
     if outcome.delta_perf is not None:
         yield "ΔPerf", digits.with_error(outcome.delta_perf, outcome.delta_perf_se)
+    if outcome.value is not None:
+        yield "value", Digits(plus=False).with_error(outcome.value, outcome.delta_perf_se)
     if outcome.perf_before is not None:
         after = digits.plain(outcome.perf_after)
         yield "perf", f"{digits.plain(outcome.perf_before)} before, {after} after"

@@ -8,20 +8,27 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import fields, replace
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from harness.errors import UsageError
-from harness.records import IMPORTED, Outcome, Result, digest
+from harness.records import IMPORTED, ItemScores, Outcome, Result, digest
 from harness.sweeps.baseline import counted, is_table
 from harness.sweeps.sweep import NAME
 from harness.tables.runs import CONDITIONS, Reading
 from harness.tables.units import AS_ANY, is_score
+from harness.verdicts import DELTA_PERF
 
 NEEDED = "stored runs are judged by ΔPerf, perf after training less before, where more is better"
 """The columns that a table must have to be imported, in words."""
 
 _RUN = ("id", "arm", "pair", "seed", "steps")
-_OUTCOME = tuple(f.name for f in fields(Outcome) if f.name not in ("curve", "trace"))
+_LATER = ("value", "clusters", "clusters_changed")
+"""Fields of an outcome that earlier versions did not have: a key has those that are not None."""
+
+_OUTCOME = tuple(
+    f.name for f in fields(Outcome) if f.name not in ("curve", "trace", "items", *_LATER)
+)
 
 
 def imported(reading: Reading, sweep: str | None) -> tuple[Result, ...]:
@@ -35,6 +42,7 @@ def imported(reading: Reading, sweep: str | None) -> tuple[Result, ...]:
     UsageError
         Where the runs are judged by something other than ΔPerf, or their sweep is not known.
     """
+    reading = _as_scored(reading)
     if reading.metric.zero != "no change" or reading.metric.minimised:
         raise UsageError(
             f"{Path(reading.source).name} is judged by {reading.metric.name}, and {NEEDED}: name "
@@ -95,12 +103,42 @@ def _content(result: Result) -> dict[str, Any]:
     return {
         **{name: getattr(result.run, name) for name in _RUN},
         "config": dict(result.run.config),
-        "outcome": {name: getattr(result.outcome, name) for name in _OUTCOME},
+        "outcome": {name: getattr(result.outcome, name) for name in _OUTCOME}
+        | {name: known for name in _LATER if (known := getattr(result.outcome, name)) is not None},
+        **_items(result.outcome.items),
         "curve": [
             (point.step, point.perf, None if math.isnan(point.se) else point.se)
             for point in result.outcome.curve
         ],
     }
+
+
+def _items(items: ItemScores | None) -> dict[str, Any]:
+    if items is None:
+        return {}
+    names = ("after", "before", "ids", "clusters")
+    return {"items": {name: list(getattr(items, name)) for name in names}}
+
+
+def _as_scored(reading: Reading) -> Reading:
+    """Return evaluations that have no score before them with their metric as it is."""
+    results = reading.results
+    done = [result.outcome for result in results if result.outcome.status == "completed"]
+    if reading.metric.zero == "no change" or all(outcome.items is None for outcome in done):
+        return reading
+    for result in results:
+        if result.outcome.status == "completed" and result.outcome.items is None:
+            raise UsageError(
+                f"{result.run.id} has no scores by item that make up its {reading.metric.name}, "
+                "and others have: log the samples of each evaluation (lm-eval: --log_samples)"
+            )
+    scored = tuple(
+        replace(r, outcome=replace(r.outcome, value=fmean(r.outcome.items.after), delta_perf=None))
+        if r.outcome.items is not None
+        else r
+        for r in results
+    )
+    return replace(reading, results=scored, metric=DELTA_PERF)
 
 
 def _plain_ids(results: Sequence[Result]) -> tuple[Result, ...]:
