@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -190,15 +191,23 @@ def plain_name(name: str) -> str:
 
 
 @contextmanager
-def environment(values: Mapping[str, str]) -> Iterator[None]:
-    """Set variables of the environment meanwhile; one that the user has set stays as it is."""
-    ours = {name: value for name, value in values.items() if name not in os.environ}
+def quietly(loggers: Iterable[str], variables: Mapping[str, str]) -> Iterator[None]:
+    """Let libraries log errors alone meanwhile, and set variables of the environment.
+
+    One that the user has set stays as it is.
+    """
+    ours = {name: value for name, value in variables.items() if name not in os.environ}
+    levels = {name: logging.getLogger(name).level for name in loggers}
     os.environ.update(ours)
+    for name in levels:
+        logging.getLogger(name).setLevel(logging.ERROR)
     try:
         yield
     finally:
         for name in ours:
             os.environ.pop(name, None)
+        for name, level in levels.items():
+            logging.getLogger(name).setLevel(level)
 
 
 def _number(value: float | None) -> str:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import logging
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +16,10 @@ from harness.integrations.trackers.base import (
     TrackedSweep,
     Tracker,
     TrackerError,
-    environment,
     is_of_scope,
     of_scope,
     plain_name,
+    quietly,
 )
 from harness.records import Status, Value
 from harness.tables.stores.common import CURVE
@@ -159,16 +158,6 @@ def _text(value: Value) -> str:
     return str(value)[:LONGEST]
 
 
-@contextmanager
-def _patience() -> Iterator[None]:
+def _patience() -> AbstractContextManager[None]:
     """Give up soon on a server that does not answer, and keep to errors what MLflow logs."""
-    loggers = [logging.getLogger(name) for name in ("mlflow", "alembic")]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
-    try:
-        with environment(LIMITS):
-            yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
+    return quietly(("mlflow", "alembic"), LIMITS)

@@ -15,7 +15,7 @@ from harness.integrations.trackers.base import (
     TrackedSweep,
     Tracker,
     TrackerError,
-    environment,
+    quietly,
 )
 from harness.records import digest
 from harness.tables.stores.common import CURVE
@@ -36,7 +36,7 @@ class WandB:
     """A folder of W&B. A sweep is a project and a group, an arm a type of job."""
 
     def __init__(self, folder: Path) -> None:
-        with environment(ALONE):
+        with quietly(("wandb",), ALONE):
             import wandb
 
         self._wandb = wandb
@@ -88,7 +88,7 @@ class WandB:
         status: int = 0,
     ) -> None:
         """Write a run, and remove its folder of other content; equal content is left as it is."""
-        with environment(ALONE):
+        with quietly(("wandb",), ALONE):
             self._write(sweep, id_, content, about, summary=summary, points=points, status=status)
 
     def _write(

@@ -45,7 +45,9 @@ def test_a_store_that_was_written_judges_as_the_sweep(sweeps, monkeypatch, sweep
         assert (status, error) == (0, "")
         found = json.loads(out)
         asked = {q["id"]: q for q in found["questions"] if q["asked"]}
-        for id_, question in own.items():
+        both = {id_: question for id_, question in own.items() if id_ in asked}
+        assert {"success_above_half", "plateau", "batch_size"} <= both.keys()
+        for id_, question in both.items():
             for name in FIGURES:
                 same = question[name] if isinstance(question[name], str) else close(question[name])
                 assert asked[id_][name] == same, (store, id_, name)
