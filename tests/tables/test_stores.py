@@ -339,7 +339,7 @@ def test_what_is_no_tracker_s(tmp_path):
 def test_without_optuna_its_export_is_named(tmp_path, monkeypatch):
     path = write(tmp_path / "journal.log", '{"op_code": 0, "study_name": "a"}\n')
     monkeypatch.setitem(__import__("sys").modules, "optuna", None)
-    refused(path, "needs optuna", 'pip install "pytest-sweep[trackers]"', "trials_dataframe")
+    refused(path, "needs optuna", 'pip install "pytest-sweep[optuna]"', "trials_dataframe")
 
 
 def test_a_point_that_is_no_number_is_missing(mlruns):
