@@ -104,6 +104,18 @@ def from_json(given: Mapping[str, Any]) -> FoundSpace:
     )
 
 
+def configuration(tree: ast.Module) -> Mapping[str, Any] | None:
+    """Return the configuration of a W&B sweep that a file writes as a plain dictionary, if one."""
+    names = _Names(tree)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Dict) and not any(map(names.domain, ast.walk(node))):
+            found: Mapping[str, Any] = names.value(node)
+            is_read = not any(isinstance(part, Unread) for part in _parts(found))
+            if is_read and {"method", "parameters"} <= set(found):
+                return found
+    return None
+
+
 def from_python(tree: ast.Module, part: str = "") -> FoundSpace:
     """Read the search space that a file of Python writes as a dictionary.
 

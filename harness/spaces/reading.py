@@ -130,4 +130,5 @@ def _python(text: str, part: str) -> FoundSpace:
         raise UsageError(f"line {error.lineno}: {error.msg}") from None
     except ValueError as error:
         raise UsageError(str(error)) from None
-    return ray.from_python(tree, part)
+    sweep = ray.configuration(tree)
+    return ray.from_python(tree, part) if sweep is None else from_wandb(sweep)

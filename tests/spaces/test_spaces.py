@@ -349,6 +349,18 @@ def test_a_sweep_of_wandb_is_read(read):
     assert len(found.notes) == 6
 
 
+def test_a_sweep_of_wandb_is_read_from_a_dictionary_in_python(read):
+    text = """
+        import wandb
+
+        LOW = 0.1
+        sweep = {"method": "random", "parameters": {"lr": {"min": LOW, "max": 1.0}}}
+        wandb.agent(wandb.sweep(sweep, project="p"), function=main, count=5)
+        """
+    found = read("s.py", text)
+    assert (found.kind, found.space) == ("a W&B sweep", {"lr": Uniform(0.1, 1.0)})
+
+
 def test_a_grid_of_wandb_has_as_many_runs_as_combinations(read):
     found = read(
         "g.yaml", "{method: grid, parameters: {a: {values: [1, 2]}, b: {values: [1, 2, 3]}}}"
