@@ -519,6 +519,13 @@ def test_a_search_space_of_ray_is_read_and_its_code_is_not_run(read):
     assert len(found.notes) == 6
 
 
+def test_a_metric_whose_better_end_is_not_said_is_left_out_and_that_is_said(read):
+    text = "from ray import tune\ntune.run(f, config={'x': tune.uniform(0, 1)}, metric='loss')\n"
+    found = read("m.py", text)
+    assert (found.metric, found.direction) == (None, None)
+    assert said(found, "metric loss: no mode says")
+
+
 def test_of_several_search_spaces_one_is_named(read, tmp_path):
     text = """
         from ray import tune
