@@ -25,7 +25,7 @@ EXPECTED = (
 )
 """What is read, in words."""
 
-INSTALL = 'pip install "pytest-sweep[trackers]"'
+INSTALL = 'pip install "pytest-sweep[yaml]"'
 
 _FLOAT = re.compile(r"[-+]?(\d[\d_]*\.?[\d_]*|\.\d[\d_]*)[eE][-+]?\d+$")
 """A number with an exponent; YAML 1.1 takes 1e-5 for text, as it has no point."""

@@ -624,7 +624,7 @@ def test_a_file_that_cannot_be_read_is_one_line_with_its_place(read, case):
 
 def test_yaml_without_pyyaml_says_what_to_install(read, monkeypatch):
     monkeypatch.setitem(sys.modules, "yaml", None)
-    with pytest.raises(UsageError, match=r'pip install "pytest-sweep\[trackers\]"'):
+    with pytest.raises(UsageError, match=r'pip install "pytest-sweep\[yaml\]"'):
         read("a.yaml", WANDB.format("{min: 0.1, max: 1}"))
 
 
