@@ -3,7 +3,7 @@
 import pytest
 
 from tests.cli.helpers import stored
-from tests.tables.evals import LATER, inspect_log, write_eval, write_lm_eval
+from tests.tables.evals import LATER, SCORES, inspect_log, write_eval, write_lm_eval
 
 
 @pytest.fixture
@@ -31,6 +31,18 @@ def test_evaluations_are_kept_with_their_items(logs, sweep):
     assert "2 of 3 items higher, 0 lower, 1 the same" in out
     assert "left out: 1 that only the first has, 1 only the second" in out
     assert "0.625" in sweep("runs sums-tuned-bbbbbbbb")[1]
+
+
+def test_other_scores_of_the_same_mean_are_other_figures(logs, sweep):
+    sweep("import logs/1.eval --sweep evals")
+    turned = {"a": SCORES["c"], "c": SCORES["a"], "b": SCORES["b"], "d": SCORES["d"]}
+    write_eval(logs / "logs" / "1.eval", inspect_log(scores=turned))
+    status, _, err = sweep("import logs/1.eval --sweep evals")
+    assert status == 2
+    assert "is stored with other figures" in err
+    assert sweep("import logs/1.eval --sweep evals --replace")[0] == 0
+    (found,) = stored("evals")
+    assert found.outcome.items.after == (0.0, 0.5, 1.0, 0.25)
 
 
 def test_before_and_after_become_a_run_with_its_items(logs, sweep):
