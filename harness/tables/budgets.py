@@ -10,9 +10,10 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from harness import words
 from harness.errors import UsageError
 from harness.records import Outcome, Result, Value, finite, is_number
-from harness.tables import trackers, words
+from harness.tables import trackers
 from harness.tables.columns import Columns, ReadOptions
 from harness.tables.outcomes import OutcomeColumns
 from harness.tables.parameters import MEASURES

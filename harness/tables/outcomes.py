@@ -8,17 +8,18 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from harness import words
 from harness.errors import UnclearTableError, UsageError
 from harness.records import Outcome, Status, Value, finite
-from harness.tables import rows, words
+from harness.tables import rows
 from harness.tables.columns import MEASURED, SETTINGS, Columns, ReadOptions, resolve
 from harness.tables.inference import Guess, infer
 from harness.tables.naming import Name
 from harness.tables.table import Table
 from harness.tables.trackers import State
-from harness.tables.words import Direction
 from harness.text import first, plural
 from harness.verdicts import Metric
+from harness.words import Direction
 
 MOST_NAMED = 6
 """The most columns that a note names."""
