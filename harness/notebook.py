@@ -185,7 +185,7 @@ def _metric_of(reading: Reading) -> dict[str, Any]:
     judged_by = reading.judged_by
     if judged_by is None or not judged_by.inferred:
         return {}
-    way = "min" if judged_by.metric.minimised else "max"
+    way = judged_by.metric.direction
     if judged_by.before is not None:
         return {"before": judged_by.before, "after": judged_by.value, "direction": way}
     return {"metric": judged_by.value, "direction": way}
@@ -269,8 +269,7 @@ class JudgedTable:
         reading, judged = self.reading, self.judged
         read = {
             "table": reading.source,
-            "metric": reading.metric.name,
-            "direction": "min" if reading.metric.minimised else "max",
+            "metric": as_json.metric_data(reading.metric),
             "inferred": reading.judged_by is not None and reading.judged_by.inferred,
             "parameters": list(reading.parameters),
             "set_aside": {reason: list(columns) for reason, columns in reading.set_aside.items()},

@@ -15,7 +15,7 @@ from harness.records import MAIN, Config, Result, Run
 from harness.sweeps.sampling import FIXED_SIZE, unit_points
 from harness.sweeps.sweep import Sweep
 from harness.text import number, plural
-from harness.verdicts import DELTA_PERF, MOST, Counts, Effect, Pricing
+from harness.verdicts import MOST, Counts, Effect, Pricing
 
 ENOUGH = 8
 """The stored runs or pairs that it takes to estimate an SD."""
@@ -74,7 +74,7 @@ class Design:
 
     @cached_property
     def spread(self) -> tuple[float, str] | None:
-        """The SD of ΔPerf over runs, and which runs those are; None where too few are stored."""
+        """The SD of the outcome over runs, and of which runs; None where too few are stored."""
         ours = tuple(result for result in self.ours if result.run.arm == MAIN)
         for results, whose in ((ours, self.sweep.name), (self.theirs, self.sweep.baseline)):
             found = spread_of(observations.observe(results).delta)
@@ -132,7 +132,7 @@ class Design:
         """Return the pricing of a claim that needs each run of the baseline."""
         n, m, lacking, spread = self.n, self.other_n, self.lacks_baseline, self.spread
         if not lacking and isinstance(self.sweep.baseline, Counts):
-            lacking = f"published counts have no {DELTA_PERF.name} of each run"
+            lacking = f"published counts have no {self.sweep.judged_by.name} of each run"
         if not lacking and min(n, m) < fewest:
             lacking = f"it needs {fewest} runs on each side, not {n} against {m}"
         if lacking:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from harness.cli import common, tables
 from harness.errors import StoreError, UsageError, nearest
 from harness.records import IMPORTED, MAIN
 from harness.sweeps.baseline import is_table
-from harness.verdicts import Evidence, Verdict, by_arm
+from harness.verdicts import DELTA_PERF, Evidence, Verdict, by_arm
 
 if TYPE_CHECKING:
     from harness.plugin.declared import Declared
@@ -132,7 +132,8 @@ def of_store(name: str, sweeps: Mapping[str, Sweep], store: Store) -> Finished:
     Runs of unequal declarations, steps or conditions are never pooled: the largest group that
     agrees counts.
     """
-    from harness.judging.evidence import pooled
+    from harness.judging.baselines import stored_metric
+    from harness.judging.evidence import judged_by, pooled
     from harness.text import plural
 
     found = pooled(store.results(sweep=name, traces=False))
@@ -151,4 +152,9 @@ def of_store(name: str, sweeps: Mapping[str, Sweep], store: Store) -> Finished:
     if found.main[0].conditions.backend == IMPORTED:
         files = dict.fromkeys(str(r.environment.get("imported_from")) for r in found.main)
         notes.append(f"{name} was imported from {', '.join(files)}: it was trained elsewhere")
-    return Finished(Evidence(name, found.main, found.arms), notes=tuple(notes))
+    metric = stored_metric(found.main[0].conditions)
+    arms = {arm: judged_by(metric, runs) for arm, runs in found.arms.items()}
+    evidence = Evidence(name, judged_by(metric, found.main), arms, metric=metric)
+    if metric != DELTA_PERF:
+        evidence = replace(evidence, margin=None, min_gain=0.0)
+    return Finished(evidence, notes=tuple(notes))

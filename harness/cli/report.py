@@ -81,7 +81,7 @@ def run(options: argparse.Namespace) -> int:
     with common.open_store(options) as store:
         baseline = options.baseline
         if baseline is not None:
-            baseline = named(baseline, sweeps, (), store, [sweep.name])
+            baseline = named(baseline, sweeps, (), store, [sweep.name], metrics=[sweep.judged_by])
         planned = plan(sweep, selection, trains=False)
         judged = judge_sweep(gathered(planned, sweeps, store, baseline=baseline))
         others = not_counted(planned, store)

@@ -29,6 +29,7 @@ _FLOATS = (
     "train_delta_perf",
     "seconds",
     "evaluation_seconds",
+    "value",
 )
 _INTEGERS = ("prompts", "samples", "prompts_changed", "tokens", "peak_memory", "stopped_at")
 _WHOLE = ("step", "completions")
@@ -55,17 +56,17 @@ def train(job: Job, notify: Notify) -> Outcome:
     trainer = load_trainer(job.conditions.trainer)
     check_unchanged(job.conditions)
     began = time.monotonic()
-    outcome = sound(trainer(job, notify))
+    outcome = sound(trainer(job, notify), job.metric)
     return filled(outcome, (), time.monotonic() - began)
 
 
-def sound(outcome: object) -> Outcome:
+def sound(outcome: object, metric: str = "") -> Outcome:
     """Return ``outcome`` in plain, finite numbers; TypeError if it is not an outcome.
 
     A number that is not finite becomes None, and a point of the curve or the trace with one is left
     out, unless only its standard error is missing. If the outcome says ``completed``, it becomes
     ``diverged`` where perf or ΔPerf is not finite, and ``failed`` where ΔPerf is missing or figures
-    contradict each other.
+    contradict each other. In a sweep with a ``metric`` of its own that is so of its value alone.
     """
     if not isinstance(outcome, Outcome):
         raise TypeError(f"the trainer returned {type(outcome).__name__}, expected an Outcome")
@@ -83,16 +84,35 @@ def sound(outcome: object) -> Outcome:
     )
     if plain.status != "completed":
         return plain
+    if metric:
+        return _sound_value(plain, outcome.value, metric)
     measured = (outcome.perf_before, outcome.perf_after, outcome.delta_perf)
     if any(value is not None and not math.isfinite(value) for value in measured):
         error = plain.error or "perf is not a finite number"
         return replace(plain, status="diverged", delta_perf=None, delta_perf_se=None, error=error)
     if plain.delta_perf is None:
         error = plain.error or "the trainer returned 'completed' without a delta_perf"
+        if plain.value is not None:
+            error += '; for a value of a metric, declare it: Sweep(metric="…", direction="min")'
         return replace(plain, status="failed", error=error)
     wrong = _inconsistency(plain)
     if wrong is not None:
         return replace(plain, status="failed", error=f"the trainer returned {wrong}")
+    return plain
+
+
+def _sound_value(plain: Outcome, value: float | None, metric: str) -> Outcome:
+    """Return a completed run of a sweep with a ``metric`` of its own, whose value was ``value``."""
+    if value is None:
+        error = plain.error or f"the trainer returned 'completed' without a value of {metric}"
+        return replace(plain, status="failed", error=error)
+    if plain.value is None:
+        error = plain.error or f"{metric} is not a finite number"
+        return replace(plain, status="diverged", delta_perf_se=None, error=error)
+    se = plain.delta_perf_se
+    if se is not None and se < 0.0:
+        error = f"the trainer returned a standard error of {metric} of {se:g}, expected at least 0"
+        return replace(plain, status="failed", error=error)
     return plain
 
 

@@ -7,11 +7,25 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from harness.judging.baselines import Named, name_of, of_imported
-from harness.records import IMPORTED, MAIN, Result, Run
+from harness.judging.baselines import (
+    Named,
+    check_comparable,
+    check_metric,
+    name_of,
+    of_imported,
+    stored_metric,
+)
+from harness.records import IMPORTED, MAIN, Outcome, Result, Run
 from harness.sweeps.plan import Plan, plan
 from harness.sweeps.sweep import Sweep
-from harness.verdicts import Baseline, Counts, Evidence, by_arm
+from harness.verdicts import (
+    DELTA_PERF,
+    Baseline,
+    Counts,
+    Evidence,
+    Metric,
+    by_arm,
+)
 
 if TYPE_CHECKING:
     from harness.store import Store
@@ -107,20 +121,57 @@ def pooled(
     return Pooled(tuple(best), arms, len(final) - len(best) - sum(map(len, arms.values())))
 
 
+def judged_by(metric: Metric, results: Iterable[Result]) -> tuple[Result, ...]:
+    """Return stored results as they are judged by ``metric``: more is better, the curve too.
+
+    By a sweep's own metric, the outcome of a completed run is that of its value; of perf before and
+    after, and of rewards in training, nothing is then known.
+    """
+    if metric == DELTA_PERF:
+        return tuple(results)
+    return tuple(replace(result, outcome=_turned(metric, result.outcome)) for result in results)
+
+
+def _turned(metric: Metric, found: Outcome) -> Outcome:
+    done = found.status == "completed" and found.value is not None
+    return replace(
+        found,
+        perf_before=None,
+        perf_after=None,
+        delta_perf=metric.outcome(found.value) if done and found.value is not None else None,
+        train_delta_perf=None,
+        curve=tuple(point._replace(perf=metric.change(point.perf)) for point in found.curve),
+    )
+
+
 def resolve_baseline(
     name: str, sweeps: Mapping[str, Sweep], store: Store, planned: Plan
 ) -> tuple[Baseline | None, Shortfall | None]:
-    """Return the finished runs of the baseline called ``name``, and those it lacks if declared."""
-    sweep = sweeps.get(name)
+    """Return the finished runs of the baseline called ``name``, and those it lacks if declared.
+
+    They are judged by the metric of ``planned``.
+
+    Raises
+    ------
+    UsageError
+        Where the runs of a baseline that is not declared were trained for another metric.
+    """
+    sweep, metric = sweeps.get(name), planned.sweep.judged_by
     found = pooled(store.results(sweep=name, arm=MAIN, traces=False), planned, sweep)
     if found is None:
         return None, None
+    if sweep is None:
+        theirs = stored_metric(found.main[0].conditions)
+        check_metric(
+            planned.sweep.name, replace(metric, zero=theirs.zero, target=0.0), name, theirs
+        )
+    main = judged_by(metric, found.main)
     if found.main[0].conditions.backend == IMPORTED:
-        return of_imported(name, found.main), None
+        return of_imported(name, main, metric), None
     wanted, lacking = _whole(sweep, planned), None
     if len(found.main) < wanted:
         lacking = Shortfall(wanted - len(found.main), wanted, f"runs of {name}", {})
-    return Baseline(name, found.main), lacking
+    return Baseline(name, main), lacking
 
 
 def gather(
@@ -138,16 +189,20 @@ def evidence_of(
     baseline: Baseline | Counts | None = None,
     baseline_name: str | None = None,
 ) -> Evidence:
-    """Return the finished runs among ``results`` as evidence under the thresholds of ``sweep``."""
+    """Return the finished runs among the stored ``results`` as evidence on ``sweep``.
+
+    They are judged by its metric, under its thresholds. The ``baseline`` is judged so already.
+    """
     found = Evidence.from_results(
         sweep.name,
-        results,
+        judged_by(sweep.judged_by, results),
         baseline=baseline,
         baseline_name=baseline_name,
         alpha=sweep.alpha,
         margin=sweep.margin,
-        min_gain=sweep.min_gain,
+        min_gain=sweep.min_gain or 0.0,
         seed=sweep.seed,
+        metric=sweep.judged_by,
     )
     return replace(
         found,
@@ -196,6 +251,7 @@ def gathered(
     """
     lookup = once(lookup or store.of)
     named = baseline_of(planned.sweep, baseline)
+    check_comparable(planned.sweep, named, sweeps)
     absent: Shortfall | None = None
     at_hand: Baseline | Counts | None
     if not isinstance(named, str):
@@ -204,7 +260,8 @@ def gathered(
         theirs = plan(sweeps[named], planned.selection, trains=False).of_arms()
         absent = shortfall(theirs, lookup, f"runs of {named}")
         found = lookup(theirs)
-        at_hand = Baseline(named, tuple(result for result in found.values() if result.is_final))
+        final = (result for result in found.values() if result.is_final)
+        at_hand = Baseline(named, judged_by(planned.sweep.judged_by, final))
     else:
         at_hand, absent = resolve_baseline(named, sweeps, store, planned)
     name = None if named is None else name_of(named)

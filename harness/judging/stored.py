@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 from harness.claims.judging import judge_one, not_asked, with_holm
 from harness.judging.baselines import Named, name_of
 from harness.judging.early import EarlyAnswers, not_needed
-from harness.judging.evidence import Gathered, Lookup, Shortfall, shortfall
+from harness.judging.evidence import Gathered, Lookup, Shortfall, judged_by, shortfall
 from harness.records import MAIN, Conditions, Result, digest, run_key
 from harness.sweeps.plan import ANSWERED, Plan, Selection
 from harness.sweeps.sources import changes
 from harness.sweeps.sweep import Sweep
 from harness.text import listed
-from harness.verdicts import Judgement, Regressions, Verdict, training
+from harness.verdicts import DELTA_PERF, Judgement, Need, Regressions, Verdict, training
 
 FEW = 3
 """Of more files that changed only the number is said."""
@@ -34,8 +34,13 @@ SMOKE = "-smoke"
 
 def question_hashes(sweep: Sweep) -> dict[str, str]:
     """Return a hash of each question of ``sweep``, over its claim and thresholds."""
-    thresholds = [sweep.alpha, sweep.margin, sweep.min_gain]
-    return {id_: digest([claim.describe(), *thresholds]) for id_, claim in sweep.questions.items()}
+    thresholds: list[object] = [sweep.alpha, sweep.margin, sweep.min_gain]
+    metric = sweep.judged_by
+    if metric != DELTA_PERF:
+        thresholds += [metric.name, metric.direction, sweep.target]
+    return {
+        id_: digest([claim.describe(metric), *thresholds]) for id_, claim in sweep.questions.items()
+    }
 
 
 def judge_sweep(found: Gathered, reference: Reference | None = None) -> Judgement:
@@ -74,7 +79,7 @@ def judge_sweep(found: Gathered, reference: Reference | None = None) -> Judgemen
         scaled_down=planned.is_scaled_down,
         scale=planned.scale,
         missing=() if answered else _all_missing(planned, lookup),
-        unfinished=tuple(result for result in every if not result.is_final),
+        unfinished=judged_by(evidence.metric, (r for r in every if not r.is_final)),
         not_needed=not_needed(planned, every) if answered else None,
         compared=compared,
         conditions=planned.conditions,
@@ -241,10 +246,15 @@ def _not_judged(verdict: Verdict, lacking: Shortfall, whose: list[str]) -> Verdi
 
 def _as_asked(verdict: Verdict, selection: Selection) -> Verdict:
     """Return ``verdict`` with commands that train what ``selection`` lacks, where it was found."""
-    needs = (
-        replace(need, text=selection.command(need.sweeps, need.options))
-        if need.kind == "training"
-        else need
-        for need in verdict.needs
-    )
-    return replace(verdict, needs=tuple(needs))
+    return replace(verdict, needs=tuple(_declared(need, selection) for need in verdict.needs))
+
+
+def _declared(need: Need, selection: Selection) -> Need:
+    """Return a need in the words of one who has declared a sweep."""
+    if need.kind == "training":
+        return replace(need, text=selection.command(need.sweeps, need.options))
+    if need.kind == "margin":
+        return replace(need, text="a margin: Sweep(…, margin=X), before the first run")
+    if need.kind == "metric":
+        return replace(need, text="a target to reach: Sweep(…, target=X), before the first run")
+    return need

@@ -127,7 +127,8 @@ def sample_of(results: Sequence[Result], metric: Metric) -> Sample:
     """Return the final runs of ``results``, their high performers marked by `high_rule`."""
     units = units_of(results)
     rule = high_rule(units.outcomes, metric)
-    means = "the best third" if rule.kind == "best third" else f"{metric.name} > {rule.threshold:g}"
+    level, sign = metric.level(rule.threshold), metric.improving.sign
+    means = "the best third" if rule.kind == "best third" else f"{metric.name} {sign} {level:g}"
     return _sample(tuple(results), units, rule, means, observations.worst_value(units.observed))
 
 

@@ -122,10 +122,11 @@ def _settings(proposal: Proposal) -> Iterator[tuple[str, str]]:
         value = getattr(sweep, field.name)
         if field.name in ("name", "space", "arms", "questions", "parameters"):
             continue
-        if field.name not in ("runs", "steps", "seed") and value == field.default:
+        default = sweep.usual.get(field.name, field.default)
+        if field.name not in ("runs", "steps", "seed") and value == default:
             continue
         yield field.name, _setting(value)
-    if proposal.stub:
+    if proposal.stub and sweep.trainer is None:
         yield "trainer", "train"
 
 
