@@ -165,8 +165,7 @@ def _against(
         if (counts := counted(given)) is not None:
             return counts, ()
         if not is_table(given):
-            _check_stored(given, reading)
-            return Baseline(given, stored(given)), ()
+            return Baseline(given, _judged_alike(given, stored(given), reading)), ()
     from harness.tables import read_runs
 
     # The baseline may have none of the columns that the runs are grouped by.
@@ -191,20 +190,33 @@ def _metric_of(reading: Reading) -> dict[str, Any]:
     return {"metric": judged_by.value, "direction": way}
 
 
-def _check_stored(name: str, reading: Reading) -> None:
-    """Raise a UsageError where a table is not judged as stored runs are: by a ΔPerf of scores."""
+def _judged_alike(name: str, results: tuple[Result, ...], reading: Reading) -> tuple[Result, ...]:
+    """Return a stored sweep's runs, judged by the metric of a table.
+
+    Raises
+    ------
+    UsageError
+        Where they were trained for another metric, or the table's ΔPerf is no change of scores.
+    """
+    from harness.judging.baselines import stored_metric, told
+    from harness.judging.evidence import judged_by
     from harness.tables.units import is_score
 
-    if reading.metric != DELTA_PERF:
+    metric = stored_metric(results[0].conditions)
+    ours = reading.metric
+    if not metric.is_change:
+        ours = replace(ours, zero=metric.zero, target=metric.target)
+    if ours != metric:
         raise UsageError(
-            f"--baseline {name}: stored sweeps are judged by {DELTA_PERF.name}, "
-            f"{reading.source} by {reading.metric.name}; give a table of the same metric"
+            f"--baseline {name}: that sweep is judged by {told(metric)}, {reading.source} by "
+            f"{told(reading.metric)}; give a table of the same metric"
         )
-    if not is_score(reading.metric, reading.results):
+    if metric == DELTA_PERF and not is_score(metric, reading.results):
         raise UsageError(
             f"--baseline {name}: stored sweeps have scores from 0 to 1, and {reading.source} has "
             "other numbers: divide percentages by 100, or give a table in the same unit"
         )
+    return judged_by(reading.metric, results)
 
 
 def _stored(name: str, *, store: str | Path | None) -> tuple[Result, ...]:
