@@ -162,7 +162,6 @@ def test_a_minimised_metric_is_shown_in_its_own_numbers(judge, tmp_path):
         ("runs.csv --reference batch_size", "is not COL=VALUE"),
         ("runs.csv --margin -1", "not a number above 0"),
         ("runs.csv --success-above 2", "not a number above 0 and below 1"),
-        ("runs.csv --metric lr --direction max --baseline broad", "give a table of the same"),
     ],
 )
 def test_mistakes_are_one_line(judge, tables, line, said):
