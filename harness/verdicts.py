@@ -284,9 +284,10 @@ def training(*sweeps: str, options: str = "") -> Need:
     return Need("training", command(sweeps, options), sweeps, options)
 
 
-Unit = Literal["change", "spread", "level", "share", "parameter"]
+Unit = Literal["change", "difference", "level", "share", "parameter"]
 """The unit of an estimate: a gain of one thing over another, where more is better; a difference of
-two spreads; a level, which is a value of the metric; a share of runs; a parameter's value."""
+two spreads or rates; a level, which is a value of the metric; a share of runs; a parameter's
+value."""
 
 
 Shape = Literal["rises", "falls", "peak inside", "flat"]

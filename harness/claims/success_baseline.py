@@ -141,6 +141,7 @@ class SuccessAboveBaseline(CountedClaim, BaselineClaim):
             verdict,
             like_for_like(evidence, answer),
             estimate=compared.estimate,
+            unit="difference",
             low=compared.low,
             high=compared.high,
             level=level,

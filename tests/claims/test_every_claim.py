@@ -279,7 +279,8 @@ def test_a_sweep_file_loads_no_scipy():
 UNITS = {
     "success_above_half": "share",
     "lr_sweet_spot": "parameter",
-    "variance_vs_baseline": "spread",
+    "variance_vs_baseline": "difference",
+    "success_vs_baseline": "difference",
 }
 """The units of estimates that are no change of the metric."""
 

@@ -111,7 +111,7 @@ def _with_numbers(verdict: Verdict, report: Report) -> str:
         told, between = verdict_numbers(abs(verdict.estimate), *ends, signed=False)
         told = f"{'better' if verdict.estimate >= 0.0 else 'worse'} by {told}"
     else:
-        signed = verdict.unit in ("change", "spread")
+        signed = verdict.unit in ("change", "difference")
         told, between = verdict_numbers(verdict.estimate, verdict.low, verdict.high, signed=signed)
     known = verdict.low is not None or verdict.high is not None
     return f"{verdict.id} ({told}{f', {between}' if known and verdict.unit != 'parameter' else ''})"

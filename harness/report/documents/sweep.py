@@ -281,7 +281,7 @@ def _verdict_table(verdicts: tuple[Verdict, ...], metric: Metric) -> Table:
     )
     rows = []
     for verdict in verdicts:
-        signed = verdict.unit in ("change", "spread")
+        signed = verdict.unit in ("change", "difference")
         signed = signed or (verdict.unit == "level" and metric.is_change)
         estimate, interval = verdict_numbers(
             verdict.estimate, verdict.low, verdict.high, signed=signed
