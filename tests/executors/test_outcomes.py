@@ -1,5 +1,8 @@
 """What a trainer returns is checked before it is stored."""
 
+import math
+from dataclasses import replace
+
 import pytest
 
 from harness.executors.outcomes import sound
@@ -28,3 +31,30 @@ def test_scores_are_taken_as_they_are():
     curve = (Evaluation(0, 0.0, 0.1, 0), Evaluation(9, 1.0, 0.1, 3.0))
     given = Outcome("completed", perf_before=0.0, perf_after=1.0, delta_perf=1.0, curve=curve)
     assert sound(given) == given
+
+
+@pytest.mark.parametrize(
+    ("given", "status", "said"),
+    [
+        (Outcome("completed", value=2.31), "completed", None),
+        (Outcome("completed", value=-45.6, delta_perf_se=3.0), "completed", None),
+        (Outcome("completed", value=math.nan), "diverged", "val_loss is not a finite number"),
+        (Outcome("completed", value=math.inf), "diverged", "val_loss is not a finite number"),
+        (Outcome("completed", delta_perf=0.1), "failed", "without a value of val_loss"),
+        (Outcome("completed", value=1.0, delta_perf_se=-1.0), "failed", "expected at least 0"),
+        (Outcome("diverged", error="it broke down"), "diverged", "it broke down"),
+    ],
+)
+def test_a_run_of_a_sweep_with_its_own_metric_has_a_finite_value(given, status, said):
+    curve = (Evaluation(0, 2.7, math.nan, 0), Evaluation(9, 45.6, 0.1, 0))
+    outcome = sound(replace(given, curve=curve), "val_loss")
+    assert (outcome.status, len(outcome.curve)) == (status, 2)
+    assert said is None or said in outcome.error
+    if status == "completed":
+        assert outcome.value == given.value
+
+
+def test_a_value_of_a_sweep_that_measures_perf_says_where_to_declare_it():
+    outcome = sound(Outcome("completed", value=2.31))
+    assert outcome.status == "failed"
+    assert outcome.error.endswith('declare it: Sweep(metric="…", direction="min")')
