@@ -24,7 +24,7 @@ if TYPE_CHECKING:
         success_rate,
     )
     from harness.errors import HarnessError, SweepError, UsageError
-    from harness.notebook import judge
+    from harness.notebook import judge, load
     from harness.records import (
         Config,
         Evaluation,
@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from harness.sweeps.strategies import configs
     from harness.sweeps.sweep import Pairs, Sweep
     from harness.training.checkpoints import Checkpoint
+    from harness.training.run import TrainingRun
     from harness.training.schedules import scale_steps
     from harness.verdicts import (
         DELTA_PERF,
@@ -86,7 +87,7 @@ _HOMES = {
         "Run",
         "StepTrace",
     ),
-    "harness.notebook": ("judge",),
+    "harness.notebook": ("judge", "load"),
     "harness.sweeps.distributions": (
         "Choice",
         "Constant",
@@ -99,6 +100,7 @@ _HOMES = {
     "harness.sweeps.strategies": ("configs",),
     "harness.sweeps.sweep": ("Pairs", "Sweep"),
     "harness.training.checkpoints": ("Checkpoint",),
+    "harness.training.run": ("TrainingRun",),
     "harness.training.schedules": ("scale_steps",),
     "harness.verdicts": (
         "DELTA_PERF",
@@ -146,6 +148,7 @@ __all__ = [
     "StepTrace",
     "Sweep",
     "SweepError",
+    "TrainingRun",
     "Uniform",
     "UsageError",
     "Verdict",
@@ -154,6 +157,7 @@ __all__ = [
     "claims",
     "configs",
     "judge",
+    "load",
     "lower_tail",
     "matters",
     "mean_gain",

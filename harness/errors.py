@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import math
+import sys
+import sysconfig
 from collections.abc import Iterable
+from pathlib import Path
+from types import FrameType
 
 
 class HarnessError(Exception):
     """An error that says in one line what was given, what was expected, and what to do."""
+
+    def _render_traceback_(self) -> list[str]:
+        """Return what a notebook shows of it: IPython asks for this in place of a traceback."""
+        return [f"{type(self).__name__}: {self}"]
 
 
 class SweepError(HarnessError):
@@ -59,3 +67,33 @@ def unquoted(value: object) -> str:
     except ValueError:
         pass
     return ""
+
+
+_OURS = Path(__file__).parent
+_PYTHON = Path(sysconfig.get_path("stdlib"))
+_SITES = {"site-packages", "dist-packages"}
+
+
+def blamed(what: str) -> UsageError:
+    """Return the error ``what`` with the file and line of the user's own code that led to it.
+
+    That is the innermost call that is neither ours, nor Python's, nor in an installed package; the
+    innermost that is not ours where all the others are installed.
+    """
+    frame: FrameType | None = sys._getframe(1)  # inspect.stack would read every source file
+    nearest_at = ""
+    while frame is not None:
+        file = Path(frame.f_code.co_filename)
+        if not file.is_relative_to(_OURS) and file.is_absolute():
+            at = f"{short(file)}:{frame.f_lineno}"
+            if not (file.is_relative_to(_PYTHON) or _SITES.intersection(file.parts)):
+                return UsageError(f"{at}: {what}")
+            nearest_at = nearest_at or at
+        frame = frame.f_back
+    return UsageError(f"{nearest_at}: {what}" if nearest_at else what)
+
+
+def short(file: str | Path) -> str:
+    """Return a path relative to the working directory where it lies in it."""
+    file, here = Path(file), Path.cwd()
+    return str(file.relative_to(here) if file.is_relative_to(here) else file)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
+from harness.errors import UsageError
 from harness.records import GapKind, Job, Outcome, Progress, Result, Run, Value
 from harness.verdicts import DELTA_PERF, Difference, Evidence, Metric, Pricing, Verdict
 
@@ -21,6 +23,30 @@ class Trainer(Protocol):
     """
 
     def __call__(self, job: Job, notify: Notify) -> Outcome: ...
+
+
+def takes_run(function: Callable[..., object]) -> bool:
+    """Return whether a training function takes a `harness.TrainingRun`; else (job, notify).
+
+    One positional parameter without a default is a run, two are a job and ``notify``. Raises
+    `UsageError` for a function that takes anything else.
+    """
+    name = getattr(function, "__qualname__", repr(function))
+    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    needed = [
+        one
+        for one in inspect.signature(function).parameters.values()
+        if one.default is inspect.Parameter.empty
+        and one.kind not in (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    ]
+    if not 1 <= len(needed) <= 2 or any(one.kind not in kinds for one in needed):
+        takes = ", ".join(one.name for one in needed) or "nothing"
+        raise UsageError(f"trainer {name} takes {takes}; write it as def {name}(run)")
+    if inspect.iscoroutinefunction(function) or inspect.isgeneratorfunction(function):
+        raise UsageError(
+            f"trainer {name} is async or has a yield; write it as a plain def {name}(run)"
+        )
+    return len(needed) == 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +137,9 @@ class Claim(Protocol):
     parameter a main run must have for the arm's runs to be compared with it; empty where none is
     asked for. ``uses_baseline`` says whether it needs a baseline. With fewer runs (or pairs) than
     ``fewest`` it is judged only once all are in. ``by_counts`` says that counts alone decide it, so
-    that `curtailed` may settle it early. ``rests_on`` are the kinds of missing values that could
+    that `curtailed` may settle it early. ``on_spread`` says that it is about how single results
+    spread, as counts of successes and tails are: of means over seeds it is another claim.
+    ``rests_on`` are the kinds of missing values that could
     change it: with one of them in a run of ``runs_of`` it is never supported.
     """
 
@@ -129,6 +157,8 @@ class Claim(Protocol):
     def fewest(self) -> int: ...
     @property
     def by_counts(self) -> bool: ...
+    @property
+    def on_spread(self) -> bool: ...
     @property
     def rests_on(self) -> Collection[GapKind]: ...
 

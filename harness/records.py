@@ -27,10 +27,11 @@ IMPORTED = "imported"
 class Config(Mapping[str, Value]):
     """One point of a space: an immutable, hashable, picklable mapping of parameter to value."""
 
-    __slots__ = ("_items",)
+    __slots__ = ("_hash", "_items")
 
     def __init__(self, items: Mapping[str, Value]) -> None:
         self._items = dict(items)
+        self._hash: int | None = None
 
     @classmethod
     def from_json(cls, items: Mapping[str, Any]) -> Config:
@@ -47,7 +48,12 @@ class Config(Mapping[str, Value]):
         return len(self._items)
 
     def __hash__(self) -> int:
-        return hash(frozenset(self._items.items()))
+        if self._hash is None:
+            self._hash = hash(frozenset(self._items.items()))
+        return self._hash
+
+    def __reduce__(self) -> tuple[type[Config], tuple[dict[str, Value]]]:
+        return Config, (self._items,)  # the hash of a text differs from process to process
 
     def __repr__(self) -> str:
         return f"Config({self._items!r})"
@@ -84,6 +90,7 @@ class Run:
     that is counted in steps (warmup, KL warmup, evaluation interval) is scaled in proportion.
     ``pair`` is the id of the main run that an arm's run is matched with. ``declaration`` is a
     digest of what the sweep draws: runs of unequal declarations are runs of different sweeps.
+    ``repeat`` numbers the seeds that a config is trained with, from 0.
     """
 
     id: str
@@ -97,6 +104,7 @@ class Run:
     declared_steps: int
     evaluate_every: int
     declaration: str = ""
+    repeat: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,8 +143,9 @@ class Job:
     are the bytes that its process, with all it starts, may use. ``alone`` gives it a device to
     itself; executors without devices ignore it. ``checkpoint`` is the file or folder where its
     trainer saves its state every ``checkpoint_every`` steps, or never if that is None. Neither is
-    part of the run's identity, for the result is the same. ``metric`` names the sweep's own metric;
-    it is empty where the sweep measures ΔPerf.
+    part of the run's identity, for the result is the same. ``folder`` is where its trainer keeps
+    files of its own; it is made at its first use. ``metric`` names the sweep's own metric; it is
+    empty where the sweep measures ΔPerf.
     """
 
     key: str
@@ -150,6 +159,7 @@ class Job:
     alone: bool = False
     checkpoint: str | None = None
     checkpoint_every: int | None = None
+    folder: str = ""
     metric: str = ""
 
 
@@ -219,6 +229,8 @@ class Outcome:
     ``delta_perf`` is perf after minus perf before on the same prompts with the same sampling noise,
     ``delta_perf_se`` the standard error of its per-prompt differences over ``prompts`` prompts of
     ``samples`` samples each, ``prompts_changed`` how many of those prompts changed their score.
+    Where the error is by cluster, ``clusters`` is the effective number of clusters, and
+    ``clusters_changed`` how many of them changed; both are None where each prompt is by itself.
     A run that is not ``completed`` has no ``delta_perf``, but keeps the curve it has. Only a run of
     a table may be ``completed`` without one: its cell is blank.
     ``seconds`` is wall time without the imports of the trainer's file (with them if the run failed
@@ -238,6 +250,8 @@ class Outcome:
     prompts: int | None = None
     samples: int | None = None
     prompts_changed: int | None = None
+    clusters: float | None = None
+    clusters_changed: int | None = None
     train_delta_perf: float | None = None
     curve: tuple[Evaluation, ...] = ()
     trace: Sequence[StepTrace] = ()
@@ -251,6 +265,16 @@ class Outcome:
     weights: str | None = None
     value: float | None = None
     items: ItemScores | None = None
+
+    @property
+    def independent(self) -> float | None:
+        """The number of independent parts that the standard error counts: clusters, or prompts."""
+        return self.prompts if self.clusters is None else self.clusters
+
+    @property
+    def independent_changed(self) -> int | None:
+        """How many of those parts changed."""
+        return self.prompts_changed if self.clusters is None else self.clusters_changed
 
 
 GapKind = Literal["result", "error", "evaluation", "curve", "start", "setting", "match", "repeat"]
@@ -271,7 +295,8 @@ class Result:
     """A run with its conditions and its outcome: what is stored and judged.
 
     ``gaps`` are the values that the table it was read from leaves blank. A run that is completed
-    and has no ``delta_perf`` stays in the sample: its result is missing.
+    and has no ``delta_perf`` stays in the sample: its result is missing. ``repeats`` are the runs
+    of one configuration that this result is the mean of; empty for a run itself.
     """
 
     key: str
@@ -281,6 +306,7 @@ class Result:
     environment: Mapping[str, Value] = field(default_factory=dict)
     finished_at: str | None = None
     gaps: tuple[Gap, ...] = ()
+    repeats: tuple[Result, ...] = ()
 
     @property
     def is_final(self) -> bool:

@@ -138,13 +138,12 @@ class Counts:
 class Baseline:
     """A baseline whose runs are at hand.
 
-    ``notes`` say how it was read, if it was a table. ``unlike`` is as in `Evidence`.
+    ``notes`` say how it was read, if it was a table.
     """
 
     name: str
     results: tuple[Result, ...]
     notes: tuple[str, ...] = ()
-    unlike: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +204,6 @@ class Evidence:
             min_gain=min_gain,
             seed=seed,
             metric=metric,
-            unlike=baseline.unlike if isinstance(baseline, Baseline) else None,
         )
 
 

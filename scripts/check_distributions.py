@@ -19,7 +19,9 @@ BESIDE = ("LICENSE", "README.md", "pyproject.toml")
 
 def package(root: Path) -> dict[str, bytes]:
     """Return the files of the package in the tree, by their names from the root."""
-    found = [path for path in (root / "harness").rglob("*") if path.is_file()]
+    # harness/templates is a link to the examples, which pathlib does not follow by itself.
+    folders = root / "harness", root / "harness" / "templates"
+    found = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
     found.append(root / "pytest_sweep_plugin.py")
     return {
         path.relative_to(root).as_posix(): path.read_bytes()

@@ -23,6 +23,7 @@ from harness.analysis.ranges import Ranges, by_range, check_edges, choose_parame
 from harness.analysis.units import high_rule, units_of
 from harness.errors import UsageError
 from harness.observations.columns import LeftOut, read_columns
+from harness.observations.repeats import SeedSpread, each_run, merge, seed_spread
 from harness.text import exact, plural
 from harness.verdicts import Evidence, Metric, Verdict
 
@@ -66,6 +67,7 @@ class Analysis:
     ``diverged`` of them have no outcome. ``unmeasured`` means that neither standard errors nor
     held-out prompts are known. ``effects`` are those of each parameter with the others held equal,
     the largest first. ``left_out`` has the parameters that are not analysed, each with a reason.
+    ``seeds`` tell the spread between configurations from that between the runs of one.
     """
 
     sweep: str
@@ -81,6 +83,7 @@ class Analysis:
     effects: tuple[Effect, ...]
     interactions: Interactions
     left_out: Mapping[str, LeftOut]
+    seeds: SeedSpread | None = None
 
 
 def analyze(
@@ -116,7 +119,8 @@ def analyze(
     sweep, metric, alpha = evidence.sweep, evidence.metric, evidence.alpha
     if ranges is not None:
         check_edges(ranges)
-    units = units_of(evidence.runs)
+    runs = each_run(evidence.runs)
+    units = units_of(runs)
     observed = units.observed
     _check_outcomes(sweep, observed, metric)
     columns, left_out = read_columns(units.configs)
@@ -140,7 +144,7 @@ def analyze(
     return Analysis(
         sweep=sweep,
         metric=metric,
-        runs=observations.observe(evidence.runs).total,
+        runs=observations.observe(runs).total,
         units=observed.total,
         merged=units.merged,
         diverged=len(observed.diverged),
@@ -158,6 +162,7 @@ def analyze(
         effects=effects,
         interactions=find_interactions(columns, effects, units, rng, alpha),
         left_out=left_out,
+        seeds=seed_spread(runs) if merge(runs).merged else None,
     )
 
 

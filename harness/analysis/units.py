@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -85,6 +84,7 @@ def units_of(results: Sequence[Result]) -> Units:
     was run. There a value has as many runs beside each value of the others, so that the others add
     the same to all of them, and runs of one configuration differ from each other as any two do.
     """
+    results = repeats.each_run(results)
     observed = observations.observe(results)
     if not _is_complete({result.run.config for result in observed.final}):
         found = repeats.merge(observed.final)
@@ -95,6 +95,9 @@ def units_of(results: Sequence[Result]) -> Units:
 
 def _is_complete(configs: Collection[Config]) -> bool:
     """Whether ``configs``, all different, are all combinations of their values."""
-    names = dict.fromkeys(name for config in configs for name in config)
-    sizes = [len({config.get(name) for config in configs}) for name in names]
-    return math.prod(sizes) == len(configs)
+    combinations = 1
+    for name in dict.fromkeys(name for config in configs for name in config):
+        combinations *= len({config.get(name) for config in configs})
+        if combinations > len(configs):
+            return False
+    return combinations == len(configs)

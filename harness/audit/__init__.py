@@ -49,6 +49,8 @@ def audit(
     given: Mapping[str, str] | None = None,
     planned_runs: int | None = None,
     declared_runs: int | None = None,
+    planned_seeds: int = 1,
+    declared_seeds: int = 1,
     declared_arms: Collection[str] | None = None,
     post_hoc: Collection[str] = (),
     best_asked: Collection[str] = (),
@@ -57,7 +59,8 @@ def audit(
 
     ``questions`` are the sweep's claims by id. ``given`` names the parameter that another's values
     depend on by the declaration of the space. ``planned_runs`` are the main runs asked for,
-    ``declared_runs`` and ``declared_arms`` what the sweep declares (arms None for a table, which
+    each trained with ``planned_seeds``; ``declared_runs``, ``declared_seeds`` and ``declared_arms``
+    are what the sweep declares (arms None for a table, which
     declares nothing). ``post_hoc`` are the ids of questions that changed after data existed.
     ``best_asked`` are the parameters whose best value a question is about: its answer says where
     that lies, and no finding repeats it. An equal seed gives equal findings; errors come first.
@@ -72,6 +75,7 @@ def audit(
         declared_arms,
         post_hoc,
         best_asked,
+        (planned_seeds, declared_seeds),
     )
     checks: tuple[Callable[[View], Iterator[Finding]], ...] = (
         measurement.degenerate_metric,

@@ -8,7 +8,7 @@ from harness import observations, statistics
 from harness.audit.view import View
 from harness.records import IMPORTED
 from harness.statistics import Window
-from harness.text import listed
+from harness.text import listed, plural
 from harness.training.backends import BACKENDS
 from harness.verdicts import Baseline, Finding
 
@@ -39,6 +39,14 @@ def scaled_down(view: View) -> Iterator[Finding]:
             "scaled_down",
             "warning",
             f"{runs} of the {declared_runs} runs declared: fewer runs show less",
+        )
+    seeds, declared_seeds = view.seeds
+    if seeds != declared_seeds:
+        yield Finding(
+            "scaled_down",
+            "warning",
+            f"each config is judged by {plural(seeds, 'seed')}, {declared_seeds} declared: the "
+            "means of more seeds vary less",
         )
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from harness import statistics
 from harness.audit.view import ALARM, View, columns_of, numeric
-from harness.observations.levels import RANGE_FROM, in_order, is_number, levels_of
+from harness.observations.levels import RANGE_FROM, are_numbers, in_order, levels_of
 from harness.records import Value
 from harness.text import first, in_words, parameter_value
 from harness.verdicts import Finding
@@ -126,7 +126,7 @@ class _Exact:
         seen: dict[Value, int] = {}
         codes = np.array([seen.setdefault(value, len(seen)) for value in values], dtype=np.intp)
         plain = logs = None
-        if all(is_number(value) for value in values):
+        if are_numbers(values):
             plain = np.array(values, dtype=np.float64)
             logs = np.log(plain) if (plain > 0.0).all() else None
         return cls(name, codes, len(seen), plain, logs)

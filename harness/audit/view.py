@@ -22,7 +22,10 @@ ALARM = 0.04
 
 @dataclass(frozen=True)
 class View:
-    """A sweep's evidence with its declaration; the arguments of `audit`."""
+    """A sweep's evidence with its declaration; the arguments of `audit`.
+
+    ``seeds`` are the planned and the declared number of seeds.
+    """
 
     evidence: Evidence
     questions: Mapping[str, Claim]
@@ -32,6 +35,7 @@ class View:
     declared_arms: Collection[str] | None
     post_hoc: Collection[str]
     best_asked: Collection[str]
+    seeds: tuple[int, int] = (1, 1)
 
     @cached_property
     def observed(self) -> Observations:

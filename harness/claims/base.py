@@ -87,6 +87,11 @@ class BaseClaim:
         return False
 
     @property
+    def on_spread(self) -> bool:
+        """Whether the claim is about how single results spread: counts, SDs, tails."""
+        return self.by_counts
+
+    @property
     def rests_on(self) -> Collection[GapKind]:
         """The kinds of missing values that could change the verdict.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -11,11 +12,12 @@ import numpy as np
 from harness import observations, statistics
 from harness.claims.nights import generator
 from harness.observations.columns import Column, read_columns
+from harness.observations.repeats import averaged, each_run, merge, merge_arms, seed_spread
 from harness.records import MAIN, Config, Result, Run
 from harness.sweeps.sampling import FIXED_SIZE, unit_points
 from harness.sweeps.sweep import Sweep
 from harness.text import number, plural
-from harness.verdicts import MOST, Counts, Effect, Pricing
+from harness.verdicts import MOST, Counts, Effect, Pricing, by_arm
 
 ENOUGH = 8
 """The stored runs or pairs that it takes to estimate an SD."""
@@ -32,13 +34,15 @@ class Design:
     """A planned sweep, with stored runs that show how much such runs spread.
 
     ``runs`` are the planned ones of all arms. ``stored`` are runs of the sweep and of its baseline,
-    ``baseline_runs`` the number of main runs that the baseline is to have.
+    ``baseline_runs`` the number of main runs that the baseline is to have. With several ``seeds``
+    each of the runs stands for a config that is judged by the mean over them.
     """
 
     sweep: Sweep
     runs: tuple[Run, ...]
     stored: tuple[Result, ...] = ()
     baseline_runs: int | None = None
+    seeds: int = 1
 
     @cached_property
     def main(self) -> tuple[Run, ...]:
@@ -52,8 +56,15 @@ class Design:
 
     @cached_property
     def ours(self) -> tuple[Result, ...]:
-        """The finished runs of the sweep and its arms."""
-        return self._finished(self.sweep.name)
+        """The finished runs of the sweep and its arms, the seeds of a config merged."""
+        arms = by_arm(self._finished(self.sweep.name))
+        main = arms.pop(MAIN, ())
+        if self.seeds == 1:
+            return (*main, *(result for of in arms.values() for result in of))
+        merged = merge(main, several=True)
+        configs = {result.run.id: result.run.config for result in main}
+        paired = merge_arms(arms, merged, configs).values()
+        return (*merged.results, *(result for of in paired for result in of))
 
     @cached_property
     def theirs(self) -> tuple[Result, ...]:
@@ -74,13 +85,34 @@ class Design:
 
     @cached_property
     def spread(self) -> tuple[float, str] | None:
-        """The SD of the outcome over runs, and of which runs; None where too few are stored."""
+        """The SD of the outcome over results, and which those are; None where too few are stored.
+
+        Results are runs or, of several seeds, configs. Where single runs show how far the seeds of
+        a config lie apart, the SD is that of a mean over the planned number of them.
+        """
         ours = tuple(result for result in self.ours if result.run.arm == MAIN)
         for results, whose in ((ours, self.sweep.name), (self.theirs, self.sweep.baseline)):
             found = spread_of(observations.observe(results).delta)
-            if found is not None:
-                return found, f"{len(results)} stored runs of {whose}"
+            if found is None:
+                continue
+            stored = averaged(results)
+            seeds = seed_spread(results) if stored != self.seeds else None
+            if seeds is not None:
+                of = seeds.components
+                found = math.hypot(of.between.value, of.within.value / math.sqrt(self.seeds))
+                return found, f"{seeds.runs} stored runs of {whose}{self.of_fewer(self.seeds)}"
+            number_of = len(each_run(results))
+            return found, f"{number_of} stored runs of {whose}{self.of_fewer(stored)}"
         return None
+
+    def of_fewer(self, stored: float) -> str:
+        """Say what results an SD is of, where seeds are averaged; ``stored`` is their number."""
+        if max(stored, self.seeds) == 1:
+            return ""
+        if stored == self.seeds:
+            return f", for the mean of {plural(self.seeds, 'seed')}"
+        over = "a single run" if stored == 1 else f"the mean of {stored:g} seeds"
+        return f", for {over}, where {self.seeds} are planned: more seeds vary less"
 
     def configs(self, n: int) -> list[Config]:
         """Return the configs of the first ``n`` main runs, also where fewer are planned."""
@@ -122,6 +154,11 @@ class Design:
         return [(gain, gain * sd, f"{number(gain * sd)} ({spreads(gain)})") for gain in GAINS]
 
     @property
+    def a_run(self) -> str:
+        """What one of the n results is, in words."""
+        return "a run" if self.seeds == 1 else f"a config's mean over {self.seeds} seeds"
+
+    @property
     def lacks_baseline(self) -> str:
         """The reason why nothing is compared with a baseline: there is none. Empty where one is."""
         return "" if self.sweep.baseline is not None else "the sweep has no baseline"
@@ -137,7 +174,7 @@ class Design:
             lacking = f"it needs {fewest} runs on each side, not {n} against {m}"
         if lacking:
             return Pricing(n, why=lacking)
-        given = f"against {plural(m, 'run')} of the baseline; the SD of a run is "
+        given = f"against {plural(m, 'run')} of the baseline; the SD of {self.a_run} is "
         given += "not known yet" if spread is None else f"{number(spread[0])}, of {spread[1]}"
         return Pricing(n, effects, given=given, least=fewest, most=most)
 

@@ -14,6 +14,7 @@ from harness.claims import nights
 from harness.claims.base import NO_MARGIN, MarginClaim, more
 from harness.claims.design import MOST_SIMULATED, Design, effects
 from harness.observations.adjusted import FEWEST_DOF, Adjusted, Obstacle, beside_others
+from harness.observations.repeats import each_run
 from harness.sweeps import checks
 from harness.text import first, level_text, number, p_text, parameter_name, plural
 from harness.verdicts import (
@@ -76,7 +77,7 @@ class ParameterClaim(MarginClaim):
 
     def decide(self, id: str, evidence: Evidence) -> Verdict:
         beside = beside_others(
-            evidence.runs,
+            each_run(evidence.runs),
             self.parameter,
             evidence.given,
             in_order=evidence.adaptive is not None,

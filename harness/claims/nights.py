@@ -87,6 +87,7 @@ def changes(now: Evidence, then: Evidence) -> tuple[Result, ...]:
             result,
             outcome=Outcome("completed", delta_perf=ours[key] - theirs[key]),
             gaps=(),
+            repeats=(),
         )
         for result in now.runs
         if (key := same_run(result)) in ours and key in theirs

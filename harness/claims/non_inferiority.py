@@ -22,6 +22,7 @@ from harness.claims.base import (
 from harness.claims.design import Design, spread_of
 from harness.errors import SweepError
 from harness.observations import Observations
+from harness.observations.repeats import averaged
 from harness.records import MAIN, Result, Value
 from harness.statistics import Comparison
 from harness.sweeps import checks
@@ -404,4 +405,5 @@ def _pair_spread(claim: NoWorse, design: Design) -> tuple[float, str] | None:
             pairs += differences.size
     if not variances:
         return None
-    return math.sqrt(float(np.mean(variances)) / 2.0), f"{pairs} stored pairs"
+    fewer = design.of_fewer(averaged(main.final))
+    return math.sqrt(float(np.mean(variances)) / 2.0), f"{pairs} stored pairs{fewer}"

@@ -23,6 +23,7 @@ from harness.claims.base import (
 )
 from harness.claims.design import GAINS, Design, effects, spread_of, spreads
 from harness.observations import FloatArray, Observations
+from harness.observations.repeats import averaged, each_run
 from harness.records import MAIN, GapKind, Result, Run
 from harness.statistics import Comparison
 from harness.sweeps import checks
@@ -297,5 +298,6 @@ def _gain_spread(claim: StillImproves, design: Design) -> tuple[float, str] | No
         start, end, used = ends_of(completed, since)
         spread = spread_of(end - start)
         if spread is not None:
-            return spread, f"{len(used)} stored runs of {whose}"
+            fewer = design.of_fewer(averaged(used))
+            return spread, f"{len(each_run(used))} stored runs of {whose}{fewer}"
     return None

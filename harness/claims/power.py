@@ -9,6 +9,7 @@ from harness import statistics
 from harness.claims.design import Design
 from harness.protocols import Claim
 from harness.records import Result, Run
+from harness.sweeps.plan import counted_runs
 from harness.sweeps.sweep import Sweep
 from harness.text import plural
 from harness.verdicts import Effect, Power, Pricing
@@ -30,7 +31,8 @@ def sweep_power(
         Runs of the sweep, its arms and its baseline. They show how much runs spread; without any,
         effects are in units of that spread.
     runs
-        The planned runs of all arms; None means all that the sweep declares.
+        The planned runs of all arms; None means all that the sweep declares. The seeds of a config
+        count once, as in a verdict.
     baseline_runs
         The number of main runs that the baseline is to have. None means as many as are stored, or
         as the sweep has.
@@ -39,8 +41,10 @@ def sweep_power(
 
     Equal arguments give equal numbers: what is simulated is drawn from the sweep's seed.
     """
-    planned = sweep.plan() if runs is None else tuple(runs)
-    design = Design(sweep, planned, tuple(stored), baseline_runs)
+    every = sweep.plan() if runs is None else tuple(runs)
+    planned = counted_runs(every)
+    seeds = 1 + max((run.repeat for run in every), default=0) if len(planned) < len(every) else 1
+    design = Design(sweep, planned, tuple(stored), baseline_runs, seeds)
     found: list[Power] = []
     for id_, claim in sweep.questions.items():
         if notify is not None:
@@ -61,11 +65,12 @@ def power_of(id: str, claim: Claim, design: Design) -> tuple[Power, ...]:
     if found.why:
         says = f"cannot be supported as planned: {found.why}"
         return (Power(id, n=found.n, unit=found.unit, power=0.0, says=says, why=found.why),)
-    return tuple(_priced(id, found, effect) for effect in found.effects)
+    word = "config" if design.seeds > 1 and found.unit == "runs" else found.unit.removesuffix("s")
+    return tuple(_priced(id, found, effect, word) for effect in found.effects)
 
 
-def _priced(id: str, found: Pricing, effect: Effect) -> Power:
-    power_at, unit = cache(effect.power), found.unit.removesuffix("s")
+def _priced(id: str, found: Pricing, effect: Effect, unit: str) -> Power:
+    power_at = cache(effect.power)
     power = power_at(found.n)
     needed = statistics.runs_needed(
         power_at, found.least, found.most, start=found.n, every=found.every

@@ -56,6 +56,10 @@ class LowerTailAboveBaseline(VersusBaseline):
         """The runs that each side needs."""
         return math.ceil(FEWEST_IN_TAIL / self.share - 1e-9)
 
+    @property
+    def on_spread(self) -> bool:
+        return True
+
     def question(self, metric: Metric = DELTA_PERF) -> str:
         return f"Are the worst {100 * self.share:.4g}% of the runs better than the baseline's?"
 

@@ -31,6 +31,10 @@ class SpreadBelowBaseline(VersusBaseline):
     and where standard errors differ, the claim must also be shown with equal noise on both sides.
     """
 
+    @property
+    def on_spread(self) -> bool:
+        return True
+
     def question(self, metric: Metric = DELTA_PERF) -> str:
         return "Do the runs vary less than the baseline's?"
 

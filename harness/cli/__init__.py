@@ -19,6 +19,7 @@ from harness.cli import (
     export,
     forget,
     importing,
+    init,
     judge,
     list_sweeps,
     parity,
@@ -30,6 +31,7 @@ from harness.cli import (
 from harness.errors import HarnessError, UnclearTableError
 
 VERBS = {
+    "init": init,
     "list": list_sweeps,
     "plan": plan,
     "runs": runs,

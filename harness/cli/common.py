@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.errors import UsageError, nearest
-from harness.session.arguments import HOME, arms
+from harness.session.arguments import STORE, arms, sweep_paths
 from harness.session.arguments import home as home_of
+from harness.session.arguments import root as root_of
 from harness.session.options import OPTIONS
 from harness.session.progress import rewrites
 from harness.sweeps.plan import Selection, check_arms, place
@@ -24,9 +25,6 @@ if TYPE_CHECKING:
     from harness.report.blocks import Document, SummaryLine, Table
     from harness.report.model import Report
     from harness.store import Store
-
-ROOTS = (HOME, "pytest.ini", "pyproject.toml", "tox.ini", "setup.cfg", "setup.py", ".git")
-"""The root is the nearest directory upwards that has one of these."""
 
 
 def use_one_thread() -> None:
@@ -64,7 +62,7 @@ def add_store(parser: argparse.ArgumentParser) -> None:
 
 def add_selection(parser: argparse.ArgumentParser) -> None:
     """Add the options that choose the runs of a sweep."""
-    add_options(parser, "runs", "steps", "arms", "backend", "precision")
+    add_options(parser, "runs", "steps", "seeds", "arms", "backend", "precision")
 
 
 def add_strict(parser: argparse.ArgumentParser, when: str = "when a claim is refuted") -> None:
@@ -91,14 +89,16 @@ def selection(options: argparse.Namespace, sweep: Sweep) -> Selection:
         Where it has no arm of a given name.
     """
     kept = arms(options.arms)
+    paths = sweep_paths(options.experiments or (), root(options))
     check_arms(kept or (), [sweep])
     return Selection(
         runs=options.runs,
         steps=options.steps,
+        seeds=options.seeds,
         arms=kept,
         backend=options.backend,
         precision=options.precision,
-        place=place(map(os.path.relpath, _paths(options)), Path.cwd()),
+        place=place(map(os.path.relpath, paths), Path.cwd()),
     )
 
 
@@ -107,10 +107,7 @@ def root(options: argparse.Namespace) -> Path:
 
     It is looked for upwards from ``--experiments``, where a verb has it, or from here.
     """
-    here = Path.cwd()
-    given = [Path(path).resolve() for path in getattr(options, "experiments", None) or ()]
-    start = Path(os.path.commonpath(given)) if given and all(p.exists() for p in given) else here
-    return next(filter(is_project, (start, *start.parents)), here)
+    return root_of(getattr(options, "experiments", None) or (), Path.cwd())
 
 
 def home(options: argparse.Namespace) -> Path:
@@ -118,27 +115,11 @@ def home(options: argparse.Namespace) -> Path:
     return home_of(options.dir, root(options), Path.cwd())
 
 
-def is_project(folder: Path) -> bool:
-    """Return whether something in ``folder`` says that it is a project's root."""
-    return any((folder / name).exists() for name in ROOTS)
-
-
 def declared(options: argparse.Namespace) -> Declared:
-    """Return the declared sweeps: those of ``--experiments``, or that the project has.
+    """Return the declared sweeps: those of ``--experiments``, or that the project has."""
+    from harness.plugin.declared import in_project
 
-    A project has them in ``experiments/`` at its root, or else where pytest looks. A folder that
-    nothing says is a project has none: pytest would search all that is below it.
-    """
-    from harness.plugin.declared import Declared, declared
-
-    paths, here = _paths(options), root(options)
-    return declared(paths, here) if paths or is_project(here) else Declared()
-
-
-def _paths(options: argparse.Namespace) -> list[Path | str]:
-    """Return where to look for sweeps; empty for where pytest does by itself."""
-    usual = root(options) / "experiments"
-    return options.experiments or ([usual] if usual.is_dir() else [])
+    return in_project(options.experiments or (), root(options))
 
 
 def chosen(name: str, among: Declared) -> Sweep:
@@ -188,16 +169,9 @@ def open_store(options: argparse.Namespace) -> Store:
     return Store.open(store_url(options), create=False, read_only=True)
 
 
-def looked_up(means: str, others: str) -> str:
-    """Say how stored runs were looked up, and which ``others`` there are; empty for neither."""
-    return (
-        f"runs looked up: {means or 'by the code as it is now'}{others}" if means + others else ""
-    )
-
-
 def store_url(options: argparse.Namespace) -> str:
     """Return the URL or path of the store: the one given, or that among what is written."""
-    return options.store or str(home(options) / "store.db")
+    return options.store or str(home(options) / STORE)
 
 
 def width() -> int:

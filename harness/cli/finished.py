@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from harness.cli import common, tables
 from harness.errors import StoreError, UsageError, nearest
-from harness.records import IMPORTED, MAIN
+from harness.records import MAIN
 from harness.sweeps.baseline import is_table
-from harness.verdicts import DELTA_PERF, Evidence, Verdict, by_arm
+from harness.verdicts import Evidence, Verdict, by_arm
 
 if TYPE_CHECKING:
     from harness.plugin.declared import Declared
@@ -104,23 +104,22 @@ def _of_table(options: argparse.Namespace) -> Finished:
 def _of_sweep(sweep: Sweep, sweeps: Mapping[str, Sweep], options: argparse.Namespace) -> Finished:
     """Return the runs of a declared sweep that are stored as it would train them."""
     from harness.judging.evidence import gathered
-    from harness.judging.stored import changed_since, not_counted
-    from harness.sweeps.plan import plan, trained_with
+    from harness.judging.stored import looked_up, not_counted
+    from harness.observations.repeats import each_run
+    from harness.sweeps.plan import plan
 
     selection = common.selection(options, sweep)
     planned = plan(sweep, selection, trains=False)
     with common.open_store(options) as store:
-        evidence = gathered(planned, sweeps, store).evidence
-        others = not_counted(planned, store)
+        found = gathered(planned, sweeps, store)
+        evidence, said = found.evidence, list(looked_up(found))
+        others = "" if evidence.runs else not_counted(planned, store)
     if not evidence.runs:
         raise UsageError(
             f"no run of sweep {sweep.name!r} has finished{others}; train it: "
             f"{selection.command([sweep.name])}"
         )
-    means = trained_with(planned.conditions, selection, device=False)
-    changed = changed_since(evidence.runs, planned.conditions)
-    said = [line for line in (common.looked_up(means, others), changed) if line]
-    missing = len(planned.of_arms()) - len(evidence.runs)
+    missing = len(planned.of_arms()) - len(each_run(evidence.runs))
     if missing:
         said.append(f"INCOMPLETE: {missing} of {len(planned.of_arms())} runs have not finished")
     return Finished(evidence, sweep, tuple(said))
@@ -132,11 +131,9 @@ def of_store(name: str, sweeps: Mapping[str, Sweep], store: Store) -> Finished:
     Runs of unequal declarations, steps or conditions are never pooled: the largest group that
     agrees counts.
     """
-    from harness.judging.baselines import stored_metric
-    from harness.judging.evidence import judged_by, pooled
-    from harness.text import plural
+    from harness.judging.stored import undeclared
 
-    found = pooled(store.results(sweep=name, traces=False))
+    found = undeclared(name, store.results(sweep=name, traces=False))
     if found is None:
         stored = {summary.sweep for summary in store.sweeps()}
         known = sorted({*sweeps, *stored})
@@ -145,16 +142,5 @@ def of_store(name: str, sweeps: Mapping[str, Sweep], store: Store) -> Finished:
             f"no sweep {name!r} is declared or stored; {there}; {tables.NAMES}"
             f"{nearest(name, known)}"
         )
-    notes = []
-    if found.others:
-        runs = plural(found.others, "stored run")
-        notes.append(f"{runs} of it, trained otherwise, left out")
-    if found.main[0].conditions.backend == IMPORTED:
-        files = dict.fromkeys(str(r.environment.get("imported_from")) for r in found.main)
-        notes.append(f"{name} was imported from {', '.join(files)}: it was trained elsewhere")
-    metric = stored_metric(found.main[0].conditions)
-    arms = {arm: judged_by(metric, runs) for arm, runs in found.arms.items()}
-    evidence = Evidence(name, judged_by(metric, found.main), arms, metric=metric)
-    if metric != DELTA_PERF:
-        evidence = replace(evidence, margin=None, min_gain=0.0)
-    return Finished(evidence, notes=tuple(notes))
+    evidence, notes = found
+    return Finished(evidence, notes=notes)

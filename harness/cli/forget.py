@@ -23,10 +23,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Delete the stored runs that the options choose, or say which they are."""
-    from harness.session.jobs import checkpoint_of, log_file
+    from harness.session.jobs import discard_files, log_file
     from harness.store import Store
     from harness.text import plural
-    from harness.training.checkpoints import discard
 
     with common.open_store(options) as store:
         found, _ = runs.found(store, options)
@@ -38,7 +37,7 @@ def run(options: argparse.Namespace) -> int:
         home = common.home(options)
         for result in found:
             log_file(home, result.key, result.run).unlink(missing_ok=True)
-            discard(checkpoint_of(home, result.key))
+            discard_files(home, result.key, result.run)
     if options.json:
         rows = [{"sweep": r.run.sweep, "run": r.run.id, "key": r.key} for r in found]
         common.print_json({"runs": rows, "forgotten": options.yes})

@@ -24,6 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "source",
         metavar="TABLE",
+        nargs="+",
         help=f"a table of finished runs: {tables.READ}; or another store of sweeps",
     )
     parser.add_argument(
@@ -44,8 +45,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Keep the runs that the options name, and print which they are and how a table was read."""
-    if _is_table(options.source):
-        merged, notes = _of_table(options)
+    source = tables.source(options.source)
+    options.source = source if isinstance(source, str) else ", ".join(source)
+    if not isinstance(source, str) or _is_table(source):
+        merged, notes = _of_table(source, options)
     else:
         merged, notes = _of_store(options)
     if options.json:
@@ -77,7 +80,9 @@ def _is_table(source: str) -> bool:
     return file == STDIN or has_ending(file) or (not address and kind_of(file) is not None)
 
 
-def _of_table(options: argparse.Namespace) -> tuple[Merged, tuple[str, ...]]:
+def _of_table(
+    source: str | tuple[str, ...], options: argparse.Namespace
+) -> tuple[Merged, tuple[str, ...]]:
     from harness.store import Store
     from harness.store.merging import add_imported
     from harness.tables import read_runs
@@ -86,7 +91,7 @@ def _of_table(options: argparse.Namespace) -> tuple[Merged, tuple[str, ...]]:
     # The store keeps runs of any steps, and whoever counts them compares those of equal ones.
     asked = replace(tables.read_options(options), every_budget=True)
     try:
-        reading = read_runs(options.source, asked)
+        reading = read_runs(source, asked)
     except UnclearMetricError as error:
         raise UsageError(
             f"{Path(options.source).name} has no column delta_perf, and {NEEDED}: {HOW}; "

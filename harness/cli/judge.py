@@ -15,7 +15,7 @@ HELP = "judge a table of finished runs: the verdicts and the audit, without trai
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the verb's arguments and options."""
-    parser.add_argument("table", metavar="TABLE", help=f"a row a run: {tables.READ}")
+    parser.add_argument("table", metavar="TABLE", nargs="+", help=f"a row a run: {tables.READ}")
     parser.add_argument(
         "--baseline",
         metavar="TABLE|NAME|K/N|published",
@@ -79,7 +79,7 @@ def run(options: argparse.Namespace) -> int:
     )
     stored = partial(_stored, options)
     asked = tables.read_options(options)
-    found = judged_table(options.table, asked, terms, options.baseline, stored)
+    found = judged_table(tables.source(options.table), asked, terms, options.baseline, stored)
     folder = Path(options.report) if options.report else None
     if folder is not None:
         found.write(folder)

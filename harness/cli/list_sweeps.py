@@ -43,6 +43,7 @@ def _described(sweep: Sweep) -> dict[str, Any]:
         "sweep": sweep.name,
         "runs": sweep.runs,
         "steps": sweep.steps,
+        "seeds": sweep.seeds,
         "arms": Counter(run.arm for run in sweep.plan() if run.arm != MAIN),
         "baseline": baseline.name if isinstance(baseline, Counts) else baseline,
         "questions": list(sweep.questions),
@@ -52,10 +53,12 @@ def _described(sweep: Sweep) -> dict[str, Any]:
 def _print(rows: list[dict[str, Any]]) -> None:
     from harness.report.blocks import Column, Table
 
+    several = any(row["seeds"] > 1 for row in rows)
     columns = (
         Column("sweep", right=False),
         Column("runs"),
         Column("steps"),
+        *([Column("seeds")] if several else []),
         Column("arms", right=False, wrap=True),
         Column("baseline", right=False),
         Column("questions"),
@@ -66,6 +69,7 @@ def _print(rows: list[dict[str, Any]]) -> None:
             row["sweep"],
             str(row["runs"]),
             str(row["steps"]),
+            *([str(row["seeds"])] if several else []),
             ", ".join(f"{name} {size}" for name, size in row["arms"].items()) or "none",
             row["baseline"] or "none",
             str(len(row["questions"])),

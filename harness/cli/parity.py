@@ -81,6 +81,7 @@ def run(options: argparse.Namespace) -> int:
         Selection(
             runs=options.runs or min(RUNS, sweep.runs),
             steps=options.steps,
+            seeds=1,
             arms=(),
             backend=backend,
             precision=options.precision,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TextIO
 from harness.cli import common
 from harness.errors import StoreError
 from harness.records import Conditions, Result, Run, is_whole
+from harness.session.arguments import STORE
 from harness.session.progress import rewrites
 from harness.sweeps.plan import Plan, check_configs, plan, trained_with
 from harness.sweeps.sweep import Sweep
@@ -62,7 +63,13 @@ def run(options: argparse.Namespace) -> int:
         runs=runs,
         cost=estimate(runs, *_timed(stored, asked.conditions)),
         power=power,
-        findings=audit_plan(sweep, runs, power, baseline=baseline, baseline_stored=bool(theirs)),
+        findings=audit_plan(
+            sweep,
+            [run for run in runs if run.repeat == 0],
+            power,
+            baseline=baseline,
+            baseline_stored=bool(theirs),
+        ),
         means=trained_with(asked.conditions, selection, device=False),
         transfer=asked.conditions.lr_transfer,
     )
@@ -160,7 +167,7 @@ def power_of(
 
 def _stored(options: argparse.Namespace) -> list[Result] | None:
     """Return all stored runs; None where there is no store and none was named."""
-    if not options.store and not (common.home(options) / "store.db").exists():
+    if not options.store and not (common.home(options) / STORE).exists():
         return None
     try:
         with common.open_store(options) as store:

@@ -70,6 +70,7 @@ def run(options: argparse.Namespace) -> int:
     common.use_one_thread()
     import numpy as np
 
+    from harness.observations.repeats import each_run
     from harness.refine import python, refine
     from harness.report.documents.plan import cost_text
     from harness.report.documents.refine import ProposalPage, document, says
@@ -99,7 +100,7 @@ def run(options: argparse.Namespace) -> int:
             f"a sweep {sweep.name!r} is declared already; name the next one by --name NEW"
         )
     cost = estimate(
-        sweep.plan(), evidence.runs, f"the runs of {proposal.source} do not say how long"
+        sweep.plan(), each_run(evidence.runs), f"the runs of {proposal.source} do not say how long"
     )
     power = power_of(sweep, evidence.runs, baseline_runs=len(evidence.runs))
     text = python(proposal, command=_command(options), cost=cost_text(cost), power=says(power))
@@ -139,7 +140,7 @@ def _found(options: argparse.Namespace, declared: Declared) -> Finished:
                 f"{' or '.join(declared.patterns)}"
             )
     # --runs and --steps size the next sweep; all stored runs are looked up.
-    asked = vars(options) | {"runs": None, "steps": None, "arms": ("all",)}
+    asked = vars(options) | {"runs": None, "steps": None, "seeds": None, "arms": ("all",)}
     return finished(argparse.Namespace(**asked), declared)
 
 

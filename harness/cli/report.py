@@ -60,32 +60,19 @@ def _chosen(options: argparse.Namespace, declared: Declared) -> Sweep:
 def run(options: argparse.Namespace) -> int:
     """Print the report and write its files; with --strict return 1 where a claim is refuted."""
     common.use_one_thread()
-    from harness.judging.baselines import named
-    from harness.judging.evidence import gathered
-    from harness.judging.stored import (
-        changed_since,
-        judge_sweep,
-        not_counted,
-        report_folder,
-        smoke_folder,
-    )
+    from harness.judging.stored import judge_stored, report_folder, smoke_folder
     from harness.report.documents.summary import summary
     from harness.report.model import build
     from harness.report.renderers import as_json, terminal
     from harness.report.renderers.write import remove_superseded, write_reference, write_report
-    from harness.sweeps.plan import plan, trained_with
 
     declared = common.declared(options)
     sweep, sweeps = _chosen(options, declared), declared.sweeps
     selection = replace(common.selection(options, sweep), until=check_until(options.until))
     with common.open_store(options) as store:
-        baseline = options.baseline
-        if baseline is not None:
-            baseline = named(baseline, sweeps, (), store, [sweep.name], metrics=[sweep.judged_by])
-        planned = plan(sweep, selection, trains=False)
-        judged = judge_sweep(gathered(planned, sweeps, store, baseline=baseline))
-        others = not_counted(planned, store)
-    report = build(judged)
+        judged = judge_stored(sweep, sweeps, store, selection, options.baseline)
+    planned, baseline = judged.planned, judged.baseline
+    report = build(judged.judgement)
     below = Path(options.report) if options.report else common.home(options) / "reports"
     folder = below / report_folder(planned, baseline, settled=report.settled)
     reference = write_reference(report, folder) if options.save_reference else None
@@ -100,9 +87,7 @@ def run(options: argparse.Namespace) -> int:
     else:
         print(terminal.render(report, common.width(), colour=common.colour()), end="")
         print()
-        means = trained_with(planned.conditions, selection, device=False)
-        said = [common.looked_up(means, others), changed_since(report.runs, planned.conditions)]
-        common.print_wrapped(filter(None, said))
+        common.print_wrapped(judged.notes)
         print(f"report: {folder}/report.{{html,md,json}}")
         if removed is not None:
             print(f"removed: the report in {removed}, of a part of this sweep")

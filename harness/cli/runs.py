@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from harness.cli import common, stored
+from harness.cli import common, items, stored
 from harness.errors import UsageError
 from harness.records import Result, finite
 from harness.session.progress import rewrites
@@ -31,6 +31,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="a sweep, or the id or key of a run, which is then shown whole (default: all)",
     )
+    parser.add_argument(
+        "--against",
+        metavar="RUN",
+        help="compare the run NAME with this one, item by item",
+    )
     parser.add_argument("--sweep", metavar="NAME", help="only runs of this sweep")
     stored.add_filters(parser)
     parser.add_argument(
@@ -45,7 +50,12 @@ def run(options: argparse.Namespace) -> int:
     """Print the stored runs that the options choose."""
     with common.open_store(options) as store:
         chosen, whole = found(store, options)
-    if options.json:
+        if whole or options.against:
+            chosen = _with_items(store, chosen)
+        other = _with_items(store, _against(store, options, chosen, whole=whole))
+    if options.against:
+        items.show(chosen[0], other[0], as_json=options.json)
+    elif options.json:
         common.print_json({"runs": [_data(result) for result in chosen]})
     elif whole:
         print("\n\n".join("\n".join(_whole(result)) for result in chosen))
@@ -78,6 +88,37 @@ def found(store: Store, options: argparse.Namespace) -> tuple[tuple[Result, ...]
     return chosen, True
 
 
+def _against(
+    store: Store, options: argparse.Namespace, chosen: Sequence[Result], *, whole: bool
+) -> tuple[Result, ...]:
+    """Return the one run that ``--against`` names; none without it.
+
+    Raises `UsageError` where it, or the run that is compared with it, is not one run.
+    """
+    if options.against is None:
+        return ()
+    if not whole:
+        raise UsageError("--against compares two runs: give the id or key of one as NAME")
+    among = stored.results(store, options.sweep, options)
+    other = tuple(r for r in among if options.against in (r.run.id, r.key))
+    for name, runs in ((options.name, chosen), (options.against, other)):
+        if not runs:
+            raise UsageError(f"no run of the id or key {name!r} is stored")
+        if len(runs) > 1:
+            keys = ", ".join(run.key for run in runs)
+            raise UsageError(f"{len(runs)} runs are called {name}: name one by its key ({keys})")
+    return other
+
+
+def _with_items(store: Store, results: Sequence[Result]) -> tuple[Result, ...]:
+    """Return ``results`` with their scores by item, packed."""
+    known = store.of({result.key: result.run for result in results})
+    return tuple(
+        replace(result, outcome=replace(result.outcome, items=known[result.key].outcome.items))
+        for result in results
+    )
+
+
 def _data(result: Result) -> dict[str, Any]:
     from harness.judging.baselines import stored_metric
     from harness.judging.evidence import judged_by
@@ -90,6 +131,7 @@ def _data(result: Result) -> dict[str, Any]:
         "key": result.key,
         "metric": metric_data(metric),
         **run_data(judged, metric),
+        **items.data(result),
         "code": {
             "version": result.conditions.trainer_version,
             "files": dict(result.conditions.files),
@@ -214,6 +256,7 @@ def _whole(result: Result) -> Iterator[str]:
         if own:
             columns, rows = columns[:-1], [row[:-1] for row in rows]
         yield from table_text(Table(tuple(columns), tuple(rows)), width)
+    yield from items.lines(result)
     if result.outcome.error:
         yield ""
         yield "error"
@@ -241,6 +284,8 @@ def _facts(result: Result) -> Iterator[tuple[str, str]]:
         yield under.metric, f"{value} ({better} is better)"
     elif outcome.delta_perf is not None:
         yield "ΔPerf", digits.with_error(outcome.delta_perf, outcome.delta_perf_se)
+    if outcome.value is not None and not under.metric:
+        yield "value", Digits(plus=False).with_error(outcome.value, outcome.delta_perf_se)
     if outcome.perf_before is not None:
         after = digits.plain(outcome.perf_after)
         yield "perf", f"{digits.plain(outcome.perf_before)} before, {after} after"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from harness.session.arguments import at_least_one, names
@@ -16,7 +17,8 @@ if TYPE_CHECKING:
 READ = (
     f"{', '.join(ENDINGS)}, compressed or not ({', '.join(PACKED)}); - for standard input; a "
     "tracker's store: Optuna's database, journal or address, MLflow's mlruns or database, a "
-    "results folder of Ray Tune, a folder of W&B; NAME#PART for a sheet, a study, an experiment"
+    "results folder of Ray Tune, a folder of W&B; NAME#PART for a sheet, a study, an experiment; "
+    "logs of Inspect (.eval, .json) or lm-eval (results_….json), or a folder of them"
 )
 """The sources that are read as tables, in the words of the verbs' help."""
 
@@ -69,6 +71,18 @@ def add_table_options(parser: argparse.ArgumentParser) -> None:
         help="judge each run by its learning curve at this step (default: its end; where runs were "
         "stopped early, a later step that nearly all have)",
     )
+    group.add_argument(
+        "--clusters",
+        metavar="FIELD",
+        help="with logs of evaluations: the field of an item that names its cluster, such as the "
+        "text that a question is about; standard errors are then by cluster",
+    )
+    group.add_argument(
+        "--before-log",
+        metavar="MODEL|ID",
+        help="with logs of evaluations: those made before training; each other evaluation of the "
+        "same task becomes a run with its ΔPerf, item by item",
+    )
 
 
 def add_curves(parser: argparse.ArgumentParser) -> None:
@@ -95,13 +109,22 @@ def read_options(options: argparse.Namespace) -> ReadOptions:
         by=getattr(options, "by", None) or (),
         curves=getattr(options, "curves", None),
         at=options.at,
+        clusters=options.clusters,
+        before_log=options.before_log,
     )
+
+
+def source(names_: Sequence[str]) -> str | tuple[str, ...]:
+    """Return the source that a verb's arguments name: one, or several logs of evaluations."""
+    return names_[0] if len(names_) == 1 else tuple(names_)
 
 
 def given(options: argparse.Namespace) -> str:
     """Return the first given option that says how to read a table; empty where none is."""
-    names_ = ("before", "after", "metric", "direction", "target", "params", "ignore", "at")
-    return next((f"--{name}" for name in names_ if getattr(options, name) is not None), "")
+    columns = ("before", "after", "metric", "direction", "target", "params", "ignore", "at")
+    names_ = (*columns, "clusters", "before_log")
+    known = (name for name in names_ if getattr(options, name) is not None)
+    return next((f"--{name.replace('_', '-')}" for name in known), "")
 
 
 def positive(text: str) -> float:

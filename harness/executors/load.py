@@ -7,6 +7,8 @@ import importlib
 import importlib.util
 import os
 import sys
+import sysconfig
+from collections.abc import Container
 from pathlib import Path
 from types import ModuleType
 from typing import cast
@@ -40,7 +42,7 @@ def load_trainer(reference: str) -> Trainer:
         raise UsageError(f"trainer '{reference}': '{place}' defines no '{name}'{hint}")
     if not callable(found):
         raise UsageError(
-            f"trainer '{reference}': expected a function (job, notify), "
+            f"trainer '{reference}': expected a function of a run, "
             f"but '{name}' is of type {type(found).__name__}"
         )
     return cast("Trainer", found)
@@ -65,6 +67,24 @@ def check_unchanged(conditions: Conditions) -> None:
 def forget(file: Path) -> None:
     """Note that the module in ``file`` is imported anew the next time, as it is then."""
     _DIGESTS.pop(file.resolve(), None)
+
+
+def forget_project(root: Path, modules: Container[str], path: Container[str]) -> None:
+    """Forget the modules below ``root`` that are not among ``modules``, and their places.
+
+    ``modules`` are those that were imported before, and ``path`` was `sys.path`: of a notebook's
+    process nothing changes, and the project's files are read anew the next time.
+    """
+    sys.path[:] = [entry for entry in sys.path if entry in path]
+    python = sysconfig.get_path("stdlib")
+    for name in [name for name in sys.modules if name not in modules]:
+        file = Path(getattr(sys.modules[name], "__file__", None) or "")
+        is_ours = name.partition(".")[0] == __name__.partition(".")[0]
+        is_here = file.is_relative_to(root) and "site-packages" not in file.parts
+        is_here = is_here and not file.is_relative_to(python)
+        if file.suffix == ".py" and is_here and not is_ours:
+            del sys.modules[name]
+            forget(file)
 
 
 def _known(file: Path) -> str:

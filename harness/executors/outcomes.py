@@ -8,14 +8,15 @@ import traceback
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Any, TypeVar, cast, get_args
 
 from harness.errors import HarnessError
 from harness.executors.load import check_unchanged, load_trainer
 from harness.executors.logs import tail
-from harness.protocols import Notify
-from harness.records import Evaluation, Job, Outcome, Status, StepTrace, finite
+from harness.protocols import Notify, takes_run
+from harness.records import Evaluation, ItemScores, Job, Outcome, Status, StepTrace, finite
 from harness.text import byte_size
+from harness.training import run as own
 
 HERE = Path(__file__).parent
 
@@ -26,12 +27,22 @@ _FLOATS = (
     "perf_after",
     "delta_perf",
     "delta_perf_se",
+    "clusters",
     "train_delta_perf",
+    "value",
     "seconds",
     "evaluation_seconds",
     "value",
 )
-_INTEGERS = ("prompts", "samples", "prompts_changed", "tokens", "peak_memory", "stopped_at")
+_INTEGERS = (
+    "prompts",
+    "samples",
+    "prompts_changed",
+    "clusters_changed",
+    "tokens",
+    "peak_memory",
+    "stopped_at",
+)
 _WHOLE = ("step", "completions")
 """Fields of a point of the curve or the trace that are integers."""
 
@@ -51,22 +62,30 @@ _OUT_OF_MEMORY = (
 def train(job: Job, notify: Notify) -> Outcome:
     """Train ``job`` and return its sound outcome. An exception of the trainer is not caught.
 
+    A trainer with one parameter gets a `TrainingRun`, one with two the job and ``notify``.
     Importing the trainer's file is not training: its time does not count.
     """
     trainer = load_trainer(job.conditions.trainer)
     check_unchanged(job.conditions)
     began = time.monotonic()
-    outcome = sound(trainer(job, notify), job.metric)
+    if takes_run(trainer):
+        outcome = own.train(cast("own.TrainingFunction", trainer), job, notify)
+    else:
+        outcome = trainer(job, notify)
+    outcome = sound(outcome, job.metric)
     return filled(outcome, (), time.monotonic() - began)
 
 
 def sound(outcome: object, metric: str = "") -> Outcome:
     """Return ``outcome`` in plain, finite numbers; TypeError if it is not an outcome.
 
+    With a ``metric`` of the sweep's own, its value counts in the place of perf and ΔPerf, and any
+    finite number is one.
+
     A number that is not finite becomes None, and a point of the curve or the trace with one is left
-    out, unless only its standard error is missing. If the outcome says ``completed``, it becomes
-    ``diverged`` where perf or ΔPerf is not finite, and ``failed`` where ΔPerf is missing or figures
-    contradict each other. In a sweep with a ``metric`` of its own that is so of its value alone.
+    out, unless only its standard error is missing; so are scores by item, if one is not finite. If
+    the outcome says ``completed``, it becomes ``diverged`` where perf or ΔPerf is not finite, and
+    ``failed`` where ΔPerf is missing or figures contradict each other.
     """
     if not isinstance(outcome, Outcome):
         raise TypeError(f"the trainer returned {type(outcome).__name__}, expected an Outcome")
@@ -79,23 +98,25 @@ def sound(outcome: object, metric: str = "") -> Outcome:
         **numbers,
         curve=tuple(_finite_points(outcome.curve, Evaluation)),
         trace=tuple(_finite_points(outcome.trace, StepTrace)),
+        items=_plain_items(outcome.items),
         device=None if outcome.device is None else str(outcome.device),
         error=None if outcome.error is None else str(outcome.error),
     )
     if plain.status != "completed":
         return plain
-    if metric:
-        return _sound_value(plain, outcome.value, metric)
-    measured = (outcome.perf_before, outcome.perf_after, outcome.delta_perf)
+    scores = (outcome.perf_before, outcome.perf_after, outcome.delta_perf)
+    measured = (outcome.value,) if metric else scores
     if any(value is not None and not math.isfinite(value) for value in measured):
-        error = plain.error or "perf is not a finite number"
-        return replace(plain, status="diverged", delta_perf=None, delta_perf_se=None, error=error)
-    if plain.delta_perf is None:
-        error = plain.error or "the trainer returned 'completed' without a delta_perf"
+        error = plain.error or f"{metric or 'perf'} is not a finite number"
+        plain = replace(plain, status="diverged", value=None, error=error)
+        return replace(plain, delta_perf=None, delta_perf_se=None)
+    if (plain.value if metric else plain.delta_perf) is None:
+        lacks = f"a value, the final {metric}" if metric else "a delta_perf"
+        error = plain.error or f"the trainer returned 'completed' without {lacks}"
         if plain.value is not None:
             error += '; for a value of a metric, declare it: Sweep(metric="…", direction="min")'
         return replace(plain, status="failed", error=error)
-    wrong = _inconsistency(plain)
+    wrong = (None if metric else _inconsistency(plain)) or _uneven(plain.items)
     if wrong is not None:
         return replace(plain, status="failed", error=f"the trainer returned {wrong}")
     return plain
@@ -130,6 +151,17 @@ def _inconsistency(outcome: Outcome) -> str | None:
         return f"prompts {prompts}, expected at least 1"
     if changed is not None and not 0 <= changed <= (changed if prompts is None else prompts):
         return f"prompts_changed {changed} of {prompts} prompts"
+    return None
+
+
+def _uneven(items: ItemScores | None) -> str | None:
+    """Return a part of ``items`` that has not one for each item; None if there is none."""
+    if items is None:
+        return None
+    n = len(items.after)
+    for name in ("before", "ids", "clusters"):
+        if (given := len(getattr(items, name))) not in (0, n):
+            return f"items with {given} {name}, but {n} scores after training"
     return None
 
 
@@ -216,6 +248,16 @@ def _number(value: float | None) -> float | None:
 
 def _integer(value: float | None) -> int | None:
     return None if value is None or not math.isfinite(value) else int(value)
+
+
+def _plain_items(items: ItemScores | None) -> ItemScores | None:
+    if items is None:
+        return None
+    after, before = (tuple(map(float, part)) for part in (items.after, items.before))
+    if not all(map(math.isfinite, (*after, *before))):
+        return None
+    ids, clusters = (tuple(map(str, part)) for part in (items.ids, items.clusters))
+    return ItemScores(after, before, ids, clusters)
 
 
 def _finite_points(points: Sequence[Point], kind: type[Point]) -> list[Point]:

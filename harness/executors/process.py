@@ -58,11 +58,18 @@ class Worker(PoolWorker):
         return self.began + self.job.timeout
 
     def kill(self) -> None:
-        """Kill the process with its process group, and so all that it has started."""
+        """Kill the process with its process group and all that it has started.
+
+        What it has started may be in a group of its own, as the workers of a launcher are.
+        """
+        started = below(self.process.pid)
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.process.pid, signal.SIGKILL)
         with contextlib.suppress(ProcessLookupError):
             self.process.kill()
+        for process in started:
+            with contextlib.suppress(psutil.Error):
+                process.kill()
 
     def reap(self, seconds: float = 5.0) -> None:
         """Wait until the process is gone, and close our ends."""
@@ -125,7 +132,7 @@ def over(limits: Mapping[int, int]) -> dict[int, int]:
     """
     trees: defaultdict[int, list[psutil.Process]] = defaultdict(list)
     root_of = {pid: pid for pid in limits}
-    for process in _descendants():
+    for process in below(os.getpid()):
         with contextlib.suppress(psutil.Error):
             root = root_of.get(process.pid) or root_of.get(process.ppid())
             if root is not None:
@@ -162,10 +169,10 @@ def oom_kills(system: Path = Path("/")) -> int | None:
     return None
 
 
-def _descendants() -> list[psutil.Process]:
-    """Return all processes below this one, parents before their children."""
+def below(process: int) -> list[psutil.Process]:
+    """Return all processes below one, parents before their children."""
     with contextlib.suppress(psutil.Error):
-        return psutil.Process().children(recursive=True)
+        return psutil.Process(process).children(recursive=True)
     return []
 
 

@@ -197,6 +197,12 @@ def _flush() -> None:
 
 
 def _end() -> NoReturn:
-    """Kill this process, its guard, and all that it has started."""
+    """Kill this process, its guard, and all that it has started, in whatever process group."""
+    with contextlib.suppress(Exception):  # the worker, which leads the group, may be gone
+        import psutil
+
+        for process in psutil.Process(os.getpgrp()).children(recursive=True):
+            if process.pid != os.getpid():
+                process.kill()
     os.killpg(0, signal.SIGKILL)
     os._exit(1)

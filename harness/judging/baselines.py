@@ -180,8 +180,5 @@ def of_imported(name: str, main: Sequence[Result], metric: Metric = DELTA_PERF) 
 
 def _of_runs(name: str, main: Sequence[Result], said: Iterable[str]) -> Baseline:
     repeats = merge(main)
-    apart = None
-    if repeats.merged and repeats.each != 1:
-        apart = f"1 run a configuration against {repeats.each:g} repeats"
     told = tuple(filter(None, (*said, repeats.note("its runs"))))
-    return Baseline(name, repeats.results, told, apart)
+    return Baseline(name, repeats.results, told)

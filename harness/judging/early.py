@@ -10,14 +10,15 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from harness import statistics
 from harness.claims.judging import judge_one
+from harness.observations.repeats import each_run
 from harness.protocols import Claim
-from harness.records import MAIN, Result, Run
+from harness.records import MAIN, Config, Result, Run
 from harness.sweeps.plan import Plan
 from harness.verdicts import Decision, Evidence, NotNeeded, Verdict
 
@@ -30,14 +31,15 @@ def launch_order(planned: Plan) -> tuple[str, ...]:
 
     The main runs are shuffled, the same way everywhere, each followed by its runs in the arms.
     Main runs with a pair that a question needs come first: that question is decided by them alone.
+    The seeds of a config come one after the other, since it counts once all of them are in.
     """
     sweep = planned.sweep
     needed = {arm for claim in sweep.questions.values() for arm in claim.arms}
     paired = {run.pair for run in planned.runs.values() if run.arm in needed}
 
-    def place(run: Run) -> tuple[bool, bytes]:
+    def place(run: Run) -> tuple[bool, bytes, int]:
         text = f"{sweep.name}:{sweep.seed}:{run.index}:order"
-        return run.id not in paired, hashlib.sha256(text.encode()).digest()
+        return run.id not in paired, hashlib.sha256(text.encode()).digest(), run.repeat
 
     followers: dict[str | None, list[str]] = {}
     for key, run in planned.runs.items():
@@ -52,7 +54,8 @@ def launch_order(planned: Plan) -> tuple[str, ...]:
 class _Question:
     """A question with the runs that it needs.
 
-    A unit is a main run, with its pairs if the question needs them.
+    A unit is a main run, or a config with all of its seeds, with the pairs if the question needs
+    them.
     """
 
     claim: Claim
@@ -61,15 +64,18 @@ class _Question:
 
     @classmethod
     def of(cls, claim: Claim, planned: Plan, order: Iterable[str]) -> _Question:
-        runs, units = planned.runs, dict[str | None, list[str]]()
+        runs, counted = planned.runs, planned.counted
+        mains: dict[Config | str, list[str]] = {}
+        pairs: dict[Config | str, list[str]] = {}
         for key in order:
-            if runs[key].arm == MAIN:
-                units[runs[key].id] = [key]
-            elif runs[key].arm in claim.arms:
-                units[runs[key].pair].append(key)
-        paired = [tuple(unit) for unit in units.values() if len(unit) > 1]
-        alone = [tuple(unit) for unit in units.values()]
-        return cls(claim, tuple(paired or alone), bool(claim.arms) and not paired)
+            run = runs[key]
+            if run.arm == MAIN:
+                mains.setdefault(counted[run.id], []).append(key)
+            elif run.arm in claim.arms:
+                pairs.setdefault(counted[run.pair or ""], []).append(key)
+        units = {unit: (*keys, *pairs.get(unit, ())) for unit, keys in mains.items()}
+        paired = tuple(keys for unit, keys in units.items() if unit in pairs)
+        return cls(claim, paired or tuple(units.values()), bool(claim.arms) and not paired)
 
     @cached_property
     def looks(self) -> tuple[int, ...]:
@@ -105,13 +111,26 @@ class EarlyAnswers:
         Without ``baseline_ready``, runs of the baseline are still to come, and the questions that
         compare with it wait.
         """
-        return self._judge(self._questions, evidence, baseline_ready)
+        return self._judge(self._questions, self._whole(evidence), baseline_ready)
 
     def all_answered(self, evidence: Evidence, *, baseline_ready: bool = True) -> bool:
         """Return whether no further run can change a verdict, and one of them is an answer."""
         undecided = [id_ for id_ in self._questions if id_ not in self._decided]
-        self._judge(undecided, evidence, baseline_ready)
+        self._judge(undecided, self._whole(evidence), baseline_ready)
         return self._decided.keys() == self._questions.keys() and any(self._decided.values())
+
+    @cached_property
+    def _seeds(self) -> Mapping[str, Collection[str]]:
+        """The keys of all main runs that count as one, by the key of each."""
+        of: dict[Config | str, list[str]] = {}
+        for key, run in self.planned.of_arms().items():
+            of.setdefault(self.planned.counted[run.id], []).append(key)
+        return {key: keys for keys in of.values() for key in keys}
+
+    def _whole(self, evidence: Evidence) -> Evidence:
+        """Return the evidence without the configs of which a seed has not finished."""
+        whole = tuple(r for r in evidence.runs if len(r.repeats or (r,)) == len(self._seeds[r.key]))
+        return evidence if len(whole) == len(evidence.runs) else replace(evidence, runs=whole)
 
     def _judge(
         self, ids: Iterable[str], evidence: Evidence, baseline_ready: bool
@@ -133,15 +152,14 @@ class EarlyAnswers:
             verdict = judge_one(id, claim, evidence)
             return verdict if verdict.verdict == "unanswerable" else None
         if claim.by_counts:
-            main = self.planned.of_arms()
-            if len(evidence.runs) == len(main):
+            if len(evidence.runs) == self.planned.size:
                 return judge_one(id, claim, evidence)
-            return claim.curtailed(id, evidence, len(main))
+            return claim.curtailed(id, evidence, self.planned.size)
         return self._at_looks(id, question, evidence)
 
     def _at_looks(self, id: str, question: _Question, evidence: Evidence) -> Verdict | None:
         samples = (evidence.runs, *evidence.arms.values())
-        finished = {result.key for results in samples for result in results}
+        finished = {run.key for results in samples for run in each_run(results)}
         claim, said = question.claim, self._said.setdefault(id, [])
         levels = statistics.look_levels(evidence.alpha, question.shares)
         for number, count in enumerate(question.looks):
@@ -164,11 +182,12 @@ class EarlyAnswers:
     ) -> Verdict:
         count, total = question.looks[number], len(question.units)
         decision = Decision("look", count, total, number + 1, len(question.looks), level)
-        keys = {unit[0] for unit in question.units[:count]}
-        ids = {self.planned.runs[key].id for key in keys}
+        keys = {key for unit in question.units[:count] for key in unit}
+        runs = tuple(r for r in evidence.runs if r.key in keys)
+        ids = {result.run.id for result in runs}
         seen = replace(
             evidence,
-            runs=tuple(r for r in evidence.runs if r.key in keys),
+            runs=runs,
             arms={
                 arm: tuple(r for r in results if r.run.pair in ids)
                 for arm, results in evidence.arms.items()

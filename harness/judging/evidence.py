@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,8 @@ from harness.judging.baselines import (
     of_imported,
     stored_metric,
 )
-from harness.records import IMPORTED, MAIN, Outcome, Result, Run
+from harness.observations.repeats import each_run, merge, merge_arms, unlike
+from harness.records import IMPORTED, MAIN, Config, Outcome, Result, Run
 from harness.sweeps.plan import Plan, plan
 from harness.sweeps.sweep import Sweep
 from harness.verdicts import (
@@ -79,7 +81,10 @@ def shortfall(wanted: Mapping[str, Run], lookup: Lookup, what: str = "runs") -> 
 
 @dataclass(frozen=True, slots=True)
 class Pooled:
-    """Stored runs of a sweep that may be looked at together, and how many ``others`` there are."""
+    """Stored runs of a sweep that may be looked at together, and how many ``others`` there are.
+
+    A config that was trained with several seeds is one result, the mean over them.
+    """
 
     main: tuple[Result, ...]
     arms: Mapping[str, tuple[Result, ...]]
@@ -94,9 +99,10 @@ def pooled(
     Runs of unequal declarations, steps or conditions are never pooled. If a sweep was run in more
     than one way, the runs most like ``planned`` count, or else the largest group. Runs of another
     backend count only where all of them are there and those of this backend are not. If the sweep
-    is ``declared`` here, runs of another declaration are left out.
+    is ``declared`` here, runs of another declaration are left out, and seeds beyond its number.
     """
-    final = [result for result in results if result.is_final]
+    seeds = math.inf if declared is None else _seeds(declared, planned)
+    final = [result for result in results if result.is_final and result.run.repeat < seeds]
     groups: dict[tuple[object, ...], list[Result]] = {}
     for result in final:
         if result.run.arm == MAIN:
@@ -118,7 +124,23 @@ def pooled(
         and _circumstances(result) == alike
         and (steps is None or result.run.steps in (steps, max(1, steps // 2)))
     )
-    return Pooled(tuple(best), arms, len(final) - len(best) - sum(map(len, arms.values())))
+    others = len(final) - len(best) - sum(map(len, arms.values()))
+    main = tuple(best)
+    if any(result.run.repeat for result in main):
+        main, arms = _merged(main, arms, {result.run.id: result.run.config for result in main})
+    return Pooled(main, arms, others)
+
+
+def _merged(
+    main: Sequence[Result],
+    arms: Mapping[str, Sequence[Result]],
+    configs: Mapping[str, Config],
+    *,
+    several: bool = False,
+) -> tuple[tuple[Result, ...], dict[str, tuple[Result, ...]]]:
+    """Return main runs and arms with the seeds of each config merged; see `repeats.merge`."""
+    merged = merge(main, several=several)
+    return merged.results, merge_arms(arms, merged, configs)
 
 
 def judged_by(metric: Metric, results: Iterable[Result]) -> tuple[Result, ...]:
@@ -129,7 +151,14 @@ def judged_by(metric: Metric, results: Iterable[Result]) -> tuple[Result, ...]:
     """
     if metric == DELTA_PERF:
         return tuple(results)
-    return tuple(replace(result, outcome=_turned(metric, result.outcome)) for result in results)
+    return tuple(
+        replace(
+            result,
+            outcome=_turned(metric, result.outcome),
+            repeats=judged_by(metric, result.repeats),
+        )
+        for result in results
+    )
 
 
 def _turned(metric: Metric, found: Outcome) -> Outcome:
@@ -140,6 +169,8 @@ def _turned(metric: Metric, found: Outcome) -> Outcome:
         perf_after=None,
         delta_perf=metric.outcome(found.value) if done and found.value is not None else None,
         train_delta_perf=None,
+        prompts_changed=None,
+        clusters_changed=None,
         curve=tuple(point._replace(perf=metric.change(point.perf)) for point in found.curve),
     )
 
@@ -169,18 +200,24 @@ def resolve_baseline(
     if found.main[0].conditions.backend == IMPORTED:
         return of_imported(name, main, metric), None
     wanted, lacking = _whole(sweep, planned), None
-    if len(found.main) < wanted:
-        lacking = Shortfall(wanted - len(found.main), wanted, f"runs of {name}", {})
+    finished = len(each_run(found.main))
+    if finished < wanted:
+        lacking = Shortfall(wanted - finished, wanted, f"runs of {name}", {})
     return Baseline(name, main), lacking
 
 
 def gather(
-    planned: Plan, lookup: Lookup, baseline: Baseline | Counts | None, baseline_name: str | None
+    planned: Plan,
+    lookup: Lookup,
+    baseline: Baseline | Counts | None = None,
+    baseline_name: str | None = None,
 ) -> Evidence:
     """Return the finished runs of a plan as evidence beside its baseline."""
     found = lookup(planned.runs)
     results = (found[key] for key in planned.runs if key in found)
-    return evidence_of(planned.sweep, results, baseline, baseline_name)
+    configs = {run.id: run.config for run in planned.of_arms().values()}
+    merging = configs if planned.size < len(configs) else None
+    return evidence_of(planned.sweep, results, baseline, baseline_name, merging=merging)
 
 
 def evidence_of(
@@ -188,10 +225,14 @@ def evidence_of(
     results: Iterable[Result],
     baseline: Baseline | Counts | None = None,
     baseline_name: str | None = None,
+    *,
+    merging: Mapping[str, Config] | None = None,
 ) -> Evidence:
     """Return the finished runs among the stored ``results`` as evidence on ``sweep``.
 
     They are judged by its metric, under its thresholds. The ``baseline`` is judged so already.
+    With ``merging``, the configs of the main runs by their ids, each config is one result, the mean
+    over its seeds.
     """
     found = Evidence.from_results(
         sweep.name,
@@ -204,8 +245,15 @@ def evidence_of(
         seed=sweep.seed,
         metric=sweep.judged_by,
     )
+    main, arms = found.runs, found.arms
+    if merging is not None:
+        main, arms = _merged(main, arms, merging, several=True)
+    theirs = baseline.results if isinstance(baseline, Baseline) else None
     return replace(
         found,
+        runs=main,
+        arms=arms,
+        unlike=None if theirs is None else unlike(main, theirs),
         runs_having=sweep.runs_having,
         given=sweep.parameters.dependencies,
         questions=len(sweep.questions),
@@ -257,11 +305,9 @@ def gathered(
     if not isinstance(named, str):
         at_hand = named
     elif named in set(running) and named in sweeps:
-        theirs = plan(sweeps[named], planned.selection, trains=False).of_arms()
-        absent = shortfall(theirs, lookup, f"runs of {named}")
-        found = lookup(theirs)
-        final = (result for result in found.values() if result.is_final)
-        at_hand = Baseline(named, judged_by(planned.sweep.judged_by, final))
+        theirs = plan(sweeps[named], planned.selection, trains=False)
+        absent = shortfall(theirs.of_arms(), lookup, f"runs of {named}")
+        at_hand = Baseline(named, gather(theirs, lookup).runs)
     else:
         at_hand, absent = resolve_baseline(named, sweeps, store, planned)
     name = None if named is None else name_of(named)
@@ -279,7 +325,13 @@ def _whole(sweep: Sweep | None, planned: Plan | None) -> int:
     if sweep is None:
         return 0
     asked = planned.selection.runs if planned is not None else None
-    return min(asked or sweep.runs, sweep.runs)
+    return min(asked or sweep.runs, sweep.runs) * _seeds(sweep, planned)
+
+
+def _seeds(sweep: Sweep, planned: Plan | None) -> int:
+    """Return how many seeds of a config count: those asked for, up to those it declares."""
+    asked = planned.selection.seeds if planned is not None else None
+    return min(asked or sweep.seeds, sweep.seeds)
 
 
 def _steps(result: Result) -> int | None:

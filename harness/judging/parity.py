@@ -256,7 +256,7 @@ def agreement(pairs: Sequence[Pair]) -> Agreement:
         if (difference := pair.difference) is not None and (error := pair.difference_se) is not None
     ]
     prompts = [
-        min((count for side in pair.sides if (count := side.prompts)), default=math.nan)
+        min((count for side in pair.sides if (count := side.independent)), default=math.nan)
         for _, _, pair in known
     ]
     low, high = statistics.improvement_interval(

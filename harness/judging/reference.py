@@ -23,6 +23,7 @@ from harness.records import (
     is_number,
 )
 from harness.sweeps.plan import Plan
+from harness.text import plural
 from harness.verdicts import DELTA_PERF, Evidence, Metric, Verdict, VerdictName
 
 SCHEMA = 1
@@ -117,6 +118,13 @@ def load(path: Path, plans: Mapping[str, Plan]) -> Reference:
                 f"{where} is judged by {told(theirs)}, and this sweep by {told(ours)}: save a new "
                 f"one by `sweep report {name} --save-reference`"
             )
+        seeds = max((len(run.get("seeds") or [1]) for run in data["runs"]), default=1)
+        averaged = planned.seeds if planned.size < len(planned.of_arms()) else 1
+        if seeds != averaged:
+            raise UsageError(
+                f"{where} has {plural(seeds, 'seed')} a config, and this sweep {averaged}: save a "
+                f"new one by `sweep report {name} --save-reference`"
+            )
         results = [_result(run, planned, conditions) for run in data["runs"]]
         supported = {
             asked["id"]: _verdict(asked)
@@ -176,6 +184,8 @@ def _result(data: Mapping[str, Any], planned: Plan, conditions: Mapping[str, Any
         prompts=data.get("prompts"),
         samples=data.get("samples"),
         prompts_changed=data.get("prompts_changed"),
+        clusters=data.get("clusters"),
+        clusters_changed=data.get("clusters_changed"),
         value=_number(data.get("value")),
         curve=tuple(
             Evaluation(int(p["step"]), _known(p["perf"]), _known(p["se"]), _known(p["perf"]))

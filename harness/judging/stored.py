@@ -4,21 +4,37 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING
 
 from harness.claims.judging import judge_one, not_asked, with_holm
-from harness.judging.baselines import Named, name_of
+from harness.judging.baselines import Named, name_of, named, stored_metric
 from harness.judging.early import EarlyAnswers, not_needed
-from harness.judging.evidence import Gathered, Lookup, Shortfall, judged_by, shortfall
-from harness.records import MAIN, Conditions, Result, digest, run_key
-from harness.sweeps.plan import ANSWERED, Plan, Selection
+from harness.judging.evidence import (
+    Gathered,
+    Lookup,
+    Shortfall,
+    gathered,
+    judged_by,
+    pooled,
+    shortfall,
+)
+from harness.records import IMPORTED, MAIN, Conditions, Result, digest, run_key
+from harness.sweeps.plan import ANSWERED, Plan, Selection, plan, trained_with
 from harness.sweeps.sources import changes
 from harness.sweeps.sweep import Sweep
-from harness.text import listed
-from harness.verdicts import DELTA_PERF, Judgement, Need, Regressions, Verdict, training
+from harness.text import listed, plural
+from harness.verdicts import (
+    DELTA_PERF,
+    Evidence,
+    Judgement,
+    Need,
+    Regressions,
+    Verdict,
+    training,
+)
 
 FEW = 3
 """Of more files that changed only the number is said."""
@@ -33,14 +49,107 @@ SMOKE = "-smoke"
 
 
 def question_hashes(sweep: Sweep) -> dict[str, str]:
-    """Return a hash of each question of ``sweep``, over its claim and thresholds."""
-    thresholds: list[object] = [sweep.alpha, sweep.margin, sweep.min_gain]
+    """Return a hash of each question of ``sweep``, over its claim and thresholds.
+
+    The number of seeds takes part where means over them are judged by how they spread.
+    """
     metric = sweep.judged_by
+    thresholds: list[object] = [sweep.alpha, sweep.margin, sweep.min_gain]
     if metric != DELTA_PERF:
         thresholds += [metric.name, metric.direction, sweep.target]
+    seeds = [sweep.seeds] if sweep.seeds > 1 else []
     return {
-        id_: digest([claim.describe(metric), *thresholds]) for id_, claim in sweep.questions.items()
+        id_: digest([claim.describe(metric), *thresholds, *(seeds if claim.on_spread else [])])
+        for id_, claim in sweep.questions.items()
     }
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedSweep:
+    """A declared sweep, judged by its stored runs; ``notes`` say how these were looked up.
+
+    ``baseline`` is the one that was named in place of the declared one.
+    """
+
+    planned: Plan
+    judgement: Judgement
+    baseline: Named | None
+    notes: tuple[str, ...]
+
+
+def judge_stored(
+    sweep: Sweep,
+    sweeps: Mapping[str, Sweep],
+    store: Store,
+    selection: Selection,
+    baseline: str | None = None,
+) -> JudgedSweep:
+    """Judge a declared sweep by its stored runs.
+
+    Parameters
+    ----------
+    sweeps
+        The sweeps that are declared, by name.
+    baseline
+        What a question is asked against in place of the declared baseline: a stored sweep, a table,
+        or counts.
+
+    Raises
+    ------
+    UsageError
+        Where the baseline cannot be read, or the sweep cannot be planned under ``selection``.
+    """
+    against: Named | None = None
+    if baseline is not None:
+        metrics = [sweep.judged_by]
+        against = named(baseline, sweeps, (), store, [sweep.name], metrics=metrics)
+    planned = plan(sweep, selection, trains=False)
+    found = gathered(planned, sweeps, store, baseline=against)
+    judgement = judge_sweep(found)
+    return JudgedSweep(planned, judgement, against, looked_up(found))
+
+
+def looked_up(found: Gathered) -> tuple[str, ...]:
+    """Say how the runs of a planned sweep were looked up, and what has changed since them."""
+    planned = found.planned
+    means = trained_with(planned.conditions, planned.selection, device=False)
+    others = not_counted(planned, found.store)
+    how = f"runs looked up: {means or 'by the code as it is now'}{others}" if means + others else ""
+    changed = changed_since(found.lookup(planned.runs).values(), planned.conditions)
+    return tuple(filter(None, (how, changed)))
+
+
+def undeclared(name: str, results: Iterable[Result]) -> tuple[Evidence, tuple[str, ...]] | None:
+    """Return the stored runs of a sweep that is not declared here, with notes on them.
+
+    Runs of unequal declarations, steps or conditions are never pooled: the largest group that
+    agrees counts. None where no main run is final.
+    """
+    found = pooled(results)
+    if found is None:
+        return None
+    notes = []
+    if found.others:
+        runs = plural(found.others, "stored run")
+        notes.append(f"{runs} of it, trained otherwise, left out")
+    if found.main[0].conditions.backend == IMPORTED:
+        files = dict.fromkeys(str(r.environment.get("imported_from")) for r in found.main)
+        notes.append(f"{name} was imported from {', '.join(files)}: it was trained elsewhere")
+    metric = stored_metric(found.main[0].conditions)
+    arms = {arm: judged_by(metric, runs) for arm, runs in found.arms.items()}
+    evidence = Evidence(name, judged_by(metric, found.main), arms, metric=metric)
+    if metric != DELTA_PERF:
+        evidence = replace(evidence, margin=None, min_gain=0.0)
+    return evidence, tuple(notes)
+
+
+def judge_undeclared(name: str, results: Sequence[Result]) -> tuple[Judgement, tuple[str, ...]]:
+    """Judge a stored sweep that is not declared here, with notes on its runs: it asks nothing."""
+    from harness.audit import audit
+
+    evidence, notes = undeclared(name, results) or (Evidence(name, ()), ())
+    unfinished = judged_by(evidence.metric, (r for r in results if not r.is_final))
+    return Judgement(evidence, findings=audit(evidence), unfinished=unfinished), notes
 
 
 def judge_sweep(found: Gathered, reference: Reference | None = None) -> Judgement:
@@ -61,8 +170,10 @@ def judge_sweep(found: Gathered, reference: Reference | None = None) -> Judgemen
         evidence,
         questions=sweep.questions,
         given=sweep.parameters.dependencies,
-        planned_runs=len(planned.of_arms()),
+        planned_runs=planned.configs,
         declared_runs=sweep.runs,
+        planned_seeds=planned.seeds,
+        declared_seeds=sweep.seeds,
         declared_arms=sweep.arms,
         post_hoc=_changed(sweep, found.store) if evidence.runs else (),
         best_asked=best_asked(verdicts),
@@ -71,7 +182,7 @@ def judge_sweep(found: Gathered, reference: Reference | None = None) -> Judgemen
     if reference is not None:
         regressions = compare(sweep, reference, evidence, verdicts)
         compared = Regressions(str(reference.path), regressions)
-    every = lookup(planned.runs).values()
+    every = tuple(lookup(planned.runs).values())
     return Judgement(
         evidence,
         verdicts,

@@ -16,7 +16,7 @@ from harness.claims.judging import judge_one, not_asked, with_holm
 from harness.errors import UsageError
 from harness.judging.table_questions import Question, Terms, check_terms, questions_of
 from harness.observations import parameter_names
-from harness.observations.repeats import Repeats, merge
+from harness.observations.repeats import Repeats, merge, merge_arms, unlike
 from harness.records import MAIN, Result, Value
 from harness.tables.units import check_baseline, is_score, typical_spread
 from harness.text import listed, p_text, percent
@@ -149,8 +149,7 @@ def _judge(
     apart = None
     if theirs is not None and isinstance(against, Baseline):
         baseline = replace(against, results=theirs.results)
-        if (ours.merged or theirs.merged) and ours.each != theirs.each:
-            apart = f"{_each(ours)} a configuration against {_each(theirs)}"
+        apart = unlike(ours.results, theirs.results)
     evidence = Evidence(
         sweep=reading.name,
         runs=ours.results,
@@ -249,20 +248,10 @@ def _interactions(evidence: Evidence, verdicts: Iterable[Verdict]) -> Iterable[F
         )
 
 
-def _arms(results: Iterable[Result], main: Repeats) -> dict[str, tuple[Result, ...]]:
+def _arms(results: Sequence[Result], main: Repeats) -> dict[str, tuple[Result, ...]]:
     """Return the finished runs of the arms; where main runs were merged, so are theirs."""
     arms = by_arm(r for r in results if r.run.arm != MAIN and r.is_final)
-    if not main.merged:
-        return arms
-    kept = {}
-    of = {result.run.id: result.run.config for result in results}
-    whole = {result.run.config: result.run.id for result in main.results}
-    for arm, runs in arms.items():
-        kept[arm] = tuple(
-            replace(r, run=replace(r.run, pair=whole.get(of[r.run.pair]) if r.run.pair else None))
-            for r in merge(runs).results
-        )
-    return kept
+    return merge_arms(arms, main, {result.run.id: result.run.config for result in results})
 
 
 def _grouped(reading: Reading) -> dict[tuple[Value, ...], list[Result]]:
@@ -334,7 +323,3 @@ def _pooled(pooled: Judgement, groups: Sequence[Group], by: Sequence[str]) -> It
         else:
             continue
         yield Finding("mixed_conditions", "warning", said, tuple(by))
-
-
-def _each(repeats: Repeats) -> str:
-    return f"{repeats.each:g} {'repeats' if repeats.each != 1 else 'run'}"

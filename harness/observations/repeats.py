@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from statistics import fmean, median
+from typing import TYPE_CHECKING
 
-from harness.records import Config, Evaluation, Gap, Outcome, Result
+from harness import statistics
+from harness.observations.sample import ById
+from harness.records import Config, Evaluation, Gap, Outcome, Result, finite
+
+if TYPE_CHECKING:
+    from harness.statistics import Components
+
+NORMAL_95 = 1.96
+"""A normal value lies within so many SDs of its mean in 95%."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,26 +49,121 @@ class Repeats:
         return ""
 
 
-def merge(results: Sequence[Result]) -> Repeats:
+def merge(results: Sequence[Result], *, several: bool = False) -> Repeats:
     """Merge the finished repeats of each configuration; other runs stay as they are.
 
     Repeats share the effect of their configuration, so they are no independent draws from a sweep.
     A configuration's ΔPerf is the mean of its completed repeats, its standard error √(Σ SE²)/k. It
     diverged if half of its repeats did. What is missing of a repeat is missing of the
     configuration. A run that lacks a setting, and is otherwise like others, may be a repeat of one.
+
+    With ``several``, more configurations belong to the sample than have finished: then the runs of
+    the only one so far are merged too.
     """
     places: dict[tuple[Config, int], list[Result]] = {}
-    for result in results:
+    for result in each_run(results):
         if result.is_final:
             # Runs of unequal steps are no repeats: they were not trained alike.
             places.setdefault((result.run.config, result.run.steps), []).append(result)
     final = sum(map(len, places.values()))
     each = median(map(len, places.values())) if places else 0.0
-    if len(places) in (1, final):
-        return Repeats(_maybe_repeats(results), len(places), each, False)
+    if len(places) == final or (len(places) == 1 and not several):
+        return Repeats(_maybe_repeats(each_run(results)), len(places), each, False)
     others = [result for result in results if not result.is_final]
     merged = _maybe_repeats([_merged(repeats) for repeats in places.values()])
     return Repeats((*merged, *others), len(places), each, True)
+
+
+def merge_arms(
+    arms: Mapping[str, Sequence[Result]],
+    main: Repeats,
+    configs: Mapping[str, Config],
+) -> dict[str, tuple[Result, ...]]:
+    """Merge the runs of arms as the ``main`` runs were, each matched with a merged main run.
+
+    ``configs`` are those of the main runs, merged or not, by their ids.
+    """
+    if not main.merged:
+        return {arm: tuple(results) for arm, results in arms.items()}
+    whole = {result.run.config: result.run.id for result in main.results}
+    kept = {}
+    for arm, results in arms.items():
+        # An arm of one configuration has repeats of it, and is no sample of its own.
+        found = merge(results, several=True).results
+        paired = ((r, configs.get(r.run.pair) if r.run.pair else None) for r in found)
+        kept[arm] = tuple(
+            replace(r, run=replace(r.run, pair=whole.get(config) if config else None))
+            for r, config in paired
+        )
+    return kept
+
+
+def each_run(results: Iterable[Result]) -> tuple[Result, ...]:
+    """Return runs one by one: in the place of a merged result, the runs that it is the mean of.
+
+    The same tuple gives the same tuple, so that what is remembered of it is found.
+    """
+    return _each_run(ById(tuple(results)))
+
+
+@lru_cache(maxsize=8)
+def _each_run(sample: ById) -> tuple[Result, ...]:
+    if not any(result.repeats for result in sample.results):
+        return sample.results
+    return tuple(run for result in sample.results for run in result.repeats or (result,))
+
+
+@dataclass(frozen=True, slots=True)
+class SeedSpread:
+    """The spread of the metric between configurations, and between the runs of one: its seeds.
+
+    ``runs`` are all final runs, of which ``diverged`` have no part in the ``components``.
+    """
+
+    runs: int
+    diverged: int
+    components: Components
+
+    @property
+    def equal_within(self) -> float:
+        """How far the means of two equally good configurations lie apart in 95%, by their seeds."""
+        return NORMAL_95 * math.sqrt(2) * self.components.of_mean
+
+
+def seed_spread(results: Iterable[Result]) -> SeedSpread | None:
+    """Return how far configurations, and the runs of one configuration, lie apart.
+
+    None where no configuration has two completed runs, or there is only one configuration.
+    """
+    groups: dict[tuple[Config, int], list[float]] = {}
+    final = [run for run in each_run(results) if run.is_final]
+    for run in final:
+        if (delta := finite(run.outcome.delta_perf)) is not None:
+            groups.setdefault((run.run.config, run.run.steps), []).append(delta)
+    found = statistics.variance_components(list(groups.values()))
+    if found is None:
+        return None
+    diverged = sum(run.outcome.status == "diverged" for run in final)
+    return SeedSpread(len(final), diverged, found)
+
+
+def averaged(results: Iterable[Result]) -> float:
+    """Return the number of runs that a result is the mean of: the median over final results."""
+    sizes = [len(result.repeats) or 1 for result in results if result.is_final]
+    return median(sizes) if sizes else 1.0
+
+
+def unlike(ours: Iterable[Result], theirs: Iterable[Result]) -> str | None:
+    """Say how results that are means of unequal numbers of runs differ; None where they do not.
+
+    A mean varies less than a single run, so that counts, spreads and tails do not compare.
+    """
+    one, other = averaged(ours), averaged(theirs)
+    return f"{_each(one)} a configuration against {_each(other)}" if one != other else None
+
+
+def _each(size: float) -> str:
+    return f"{size:g} {'repeats' if size != 1 else 'run'}"
 
 
 def _maybe_repeats(results: Sequence[Result]) -> tuple[Result, ...]:
@@ -77,7 +182,7 @@ def _merged(repeats: Sequence[Result]) -> Result:
     if len(repeats) == 1:
         return repeats[0]
     gaps = tuple(dict.fromkeys(gap for result in repeats for gap in result.gaps))
-    first = replace(repeats[0], gaps=gaps)
+    first = replace(repeats[0], gaps=gaps, repeats=tuple(repeats))
     completed = [r.outcome for r in repeats if r.outcome.status == "completed"]
     if 2 * len(completed) <= len(repeats):
         lost = next(r.outcome for r in repeats if r.outcome.status == "diverged")
@@ -97,8 +202,11 @@ def _merged(repeats: Sequence[Result]) -> Result:
             prompts=_same(outcome.prompts for outcome in completed),
             samples=_same(outcome.samples for outcome in completed),
             prompts_changed=_most(outcome.prompts_changed for outcome in completed),
+            clusters=min((o.clusters for o in completed if o.clusters is not None), default=None),
+            clusters_changed=_most(outcome.clusters_changed for outcome in completed),
             train_delta_perf=_mean(outcome.train_delta_perf for outcome in completed),
             curve=_mean_curve([outcome.curve for outcome in completed]),
+            value=_mean(outcome.value for outcome in completed),
         ),
     )
 

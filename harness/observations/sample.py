@@ -42,7 +42,9 @@ class Observations:
     """The final runs of a sample, as arrays over its n completed runs.
 
     ``delta`` [n] is ΔPerf. ``measured`` [n] marks the runs with a standard error, and ``se`` [k]
-    are those; None where no run has one. ``prompts`` and ``changed`` [n] are NaN where unknown.
+    are those; None where no run has one. ``prompts`` [n] counts the prompts that a run was measured
+    on. ``independent`` [n] counts the parts that its standard error takes for independent: prompts,
+    or clusters of prompts; ``changed`` [n] are those that changed. NaN where unknown.
     ``total`` counts ``diverged`` runs too, but not the ``missing`` ones: runs that completed, and
     whose ΔPerf is not known.
     """
@@ -54,6 +56,7 @@ class Observations:
     se: FloatArray | None
     measured: NDArray[np.bool_]
     prompts: FloatArray
+    independent: FloatArray
     changed: FloatArray
 
     @property
@@ -132,17 +135,24 @@ def _observed(sample: ById) -> Observations:
         for known in (True, False)
     )
     measured = [
-        (one.delta_perf, one.delta_perf_se, one.prompts, one.prompts_changed)
+        (
+            one.delta_perf,
+            one.delta_perf_se,
+            one.prompts,
+            one.independent,
+            one.independent_changed,
+        )
         for one in [result.outcome for result in completed]
     ]
     # None becomes NaN.
-    delta, errors, prompts, changed = np.array(measured, dtype=np.float64).reshape(-1, 4).T.copy()
+    arrays = np.array(measured, dtype=np.float64).reshape(-1, 5).T.copy()
+    delta, errors, prompts, independent, changed = arrays
     # An SE of 0 beside a change, without a count of changed prompts, is a blank.
     blank = (errors == 0.0) & (delta != 0.0) & np.isnan(changed)
     gapped = [any(gap.kind == "error" for gap in result.gaps) for result in completed]
     known = np.isfinite(errors) & (errors >= 0.0) & ~blank & ~np.array(gapped, dtype=np.bool_)
     se = errors[known]
-    for array in (delta, se, known, prompts, changed):
+    for array in (delta, se, known, prompts, independent, changed):
         array.setflags(write=False)
     return Observations(
         completed=completed,
@@ -153,6 +163,7 @@ def _observed(sample: ById) -> Observations:
         se=None if completed and not (known.any() or any(gapped)) else se,
         measured=known,
         prompts=prompts,
+        independent=independent,
         changed=changed,
     )
 
@@ -176,7 +187,7 @@ def count_successes(
     diverged = len(observed.diverged)
     if rule == "shown" and observed.se is not None:
         which, se = observed.measured, observed.se
-        known = (observed.delta[which], se, observed.prompts[which], observed.changed[which])
+        known = (observed.delta[which], se, observed.independent[which], observed.changed[which])
         success, failure = np.zeros_like(which), np.zeros_like(which)
         success[which] = statistics.shown_to_improve(*known)
         failure[which] = statistics.shown_to_fail(*known, min_gain=min_gain)

@@ -19,6 +19,7 @@ from pathlib import Path
 import pytest
 
 from harness.errors import SweepError, UsageError
+from harness.session.arguments import is_project, sweep_paths
 from harness.sweeps.discovery import sweeps_in
 from harness.sweeps.sweep import Sweep
 
@@ -43,6 +44,23 @@ class Declared:
 def discover(paths: Iterable[Path | str] = ()) -> dict[str, Sweep]:
     """Return the sweeps that `declared` finds, by name."""
     return declared(paths).sweeps
+
+
+def in_project(experiments: Iterable[Path | str], root: Path) -> Declared:
+    """Return the sweeps in ``experiments``, or else those of the project at ``root``.
+
+    A project has them in ``experiments/`` at its root, or else where pytest looks. A folder that
+    nothing says is a project has none: pytest would search all that is below it.
+
+    Raises
+    ------
+    UsageError
+        Where one of ``experiments`` does not exist, or pytest cannot be set up.
+    SweepError
+        Where two sweeps have the same name.
+    """
+    paths = sweep_paths(experiments, root)
+    return declared(paths, root) if paths or is_project(root) else Declared()
 
 
 def declared(paths: Iterable[Path | str] = (), root: Path | None = None) -> Declared:
@@ -173,6 +191,9 @@ class _Finder:
     def pytest_cmdline_main(self, config: pytest.Config) -> int:
         """Collect without a session, which would start workers and write reports."""
         config.option.collectonly, config.option.sweep = True, None
+        # This one would leave a thread and a socket, and there is nothing to run again.
+        if (reruns := config.pluginmanager.get_plugin("rerunfailures")) is not None:
+            config.pluginmanager.unregister(reruns)
         try:
             config._do_configure()
             collect(pytest.Session.from_config(config), self.found)

@@ -73,7 +73,7 @@ def _once(
     reasons = {
         id_: one
         for report, _ in state.reports
-        for one in failures(r for r in report.runs if r.outcome.status != "completed")
+        for one in failures(r for r in report.singles if r.outcome.status != "completed")
         for id_ in one.ids
     }
     told: set[tuple[str, ...]] = set()

@@ -170,4 +170,5 @@ def _offer(state: State) -> Iterator[str]:
     for name, sweep in state.sweeps.items():
         beside = sum(1 for run in sweep.plan() if run.arm != MAIN)
         arms = f" and {beside} in arms" if beside else ""
-        yield f"  {name}: {sweep.runs} runs of {sweep.steps} steps{arms}"
+        seeds = f", {sweep.seeds} seeds each," if sweep.seeds > 1 else ""
+        yield f"  {name}: {sweep.runs} runs of {sweep.steps} steps{seeds}{arms}"

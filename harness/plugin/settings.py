@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from harness.errors import UsageError, nearest
-from harness.session.arguments import arms
+from harness.session.arguments import STORE, arms
 from harness.session.arguments import home as home_of
 from harness.session.options import FAIL_ON
 from harness.session.settings import Settings
@@ -45,11 +45,12 @@ def settings(config: pytest.Config) -> Settings:
     return Settings(
         root=config.rootpath,
         home=home,
-        store=store or str(home / "store.db"),
+        store=store or str(home / STORE),
         reports=here / folder if folder else home / "reports",
         selection=Selection(
             runs=get("--sweep-runs"),
             steps=get("--sweep-steps"),
+            seeds=get("--sweep-seeds"),
             arms=arms(get("--sweep-arms")),
             backend=get("--sweep-backend"),
             device=device,

@@ -92,16 +92,9 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     state = config.stash.get(STATE, None)
     if state is None or not state.wanted:
         return
-    from harness.executors.load import forget
+    from harness.executors.load import forget_project
 
-    sys.path[:] = [entry for entry in sys.path if entry in state.path]
-    for name in sys.modules.keys() - state.modules:
-        file = Path(getattr(sys.modules[name], "__file__", None) or "")
-        is_ours = name.partition(".")[0] == __name__.partition(".")[0]
-        is_here = file.is_relative_to(config.rootpath) and "site-packages" not in file.parts
-        if file.suffix == ".py" and is_here and not is_ours:
-            del sys.modules[name]
-            forget(file)
+    forget_project(config.rootpath, state.modules, state.path)
 
 
 def _runs_tests(config: pytest.Config) -> bool:

@@ -22,6 +22,7 @@ from harness.records import Job, Outcome, Result
 from harness.refine.proposal import Proposal, ProposedQuestion, Revision
 from harness.refine.source import literal
 from harness.sweeps.distributions import Choice, Constant, Distribution, Range
+from harness.sweeps.plan import counted_runs
 from harness.sweeps.sweep import Pairs, Sweep, trainer_file
 from harness.text import listed, listed_values, parameter_name, parameter_value, plural
 from harness.training.settings import check_config
@@ -112,13 +113,14 @@ def proposed(
         since = None
     arms = _arms(past, space, runs, half=since is not None, null=not has_own) | paired
     baseline = _counts(past) if past.is_table else past.source
-    names = ("task", "trainer", "min_gain", "sampler", "margin", "metric", "direction", "target")
+    names = ["task", "trainer", "min_gain", "sampler", "margin", "seeds"]
+    names += ["metric", "direction", "target"]
     kept: dict[str, Any] = (
         _measured(past) if sweep is None else {field: getattr(sweep, field) for field in names}
     )
     seed = 1 if sweep is None else sweep.seed + 1
     bare = Sweep(name, runs=runs, steps=steps, space=space, seed=seed, **kept)
-    design = Design(bare, bare.plan())
+    design = Design(bare, counted_runs(bare.plan()))
     questions = questions_of(
         revisions,
         paired,
@@ -327,10 +329,10 @@ def _notes(past: Past, baseline: str | Counts | None, *, stub: bool, null: bool)
             "parameters"
         )
     if not null:
-        why = "have to permute the rewards"
+        why = "run.rewards"
         if past.metric != DELTA_PERF:
-            why = "need something of which nothing can be learned"
-        lines.append(f"no null arm: your training function would {why}")
+            why = "something of which nothing can be learned"
+        lines.append(f"no null arm: your training function would need {why}")
     if past.margin is None:
         lines.append(
             f"no margin is stated for {past.metric.name} (--margin), so nothing is narrowed"
@@ -371,37 +373,37 @@ def questions_of(
     """
     questions = []
     if metric.knows_success:
-        questions.append(_question("success_above_half", "success_rate.above", 0.5))
+        questions.append(question("success_above_half", "success_rate.above", 0.5))
     if baseline is not None and metric.knows_success:
-        questions.append(_question("success_vs_baseline", "success_rate.above_baseline"))
+        questions.append(question("success_vs_baseline", "success_rate.above_baseline"))
     if isinstance(baseline, str):
         questions += [
-            _question("mean_vs_baseline", "mean_gain.above_baseline"),
-            _question("variance_vs_baseline", "spread.below_baseline"),
-            _question("lower_tail_vs_baseline", "lower_tail.above_baseline"),
+            question("mean_vs_baseline", "mean_gain.above_baseline"),
+            question("variance_vs_baseline", "spread.below_baseline"),
+            question("lower_tail_vs_baseline", "lower_tail.above_baseline"),
         ]
     if since is not None:
-        questions.append(_question("plateau", "still_improves", since=since, margin=margin))
+        questions.append(question("plateau", "still_improves", since=since, margin=margin))
     for revision in revisions:
         name = revision.parameter
         if _has_best(revision):
             id_ = "lr_sweet_spot" if name == RATE else f"{name}_sweet_spot"
             within = _blocked_by(name, revisions, sweep)
-            questions.append(_question(id_, "best_inside", name, within=within, margin=margin))
+            questions.append(question(id_, "best_inside", name, within=within, margin=margin))
         if name in compared:
-            questions.append(_question(f"matters_{name}", "matters", name, margin=margin))
+            questions.append(question(f"matters_{name}", "matters", name, margin=margin))
             if not _has_best(revision):
-                questions.append(_question(f"best_{name}", "best_value", name, margin=margin))
+                questions.append(question(f"best_{name}", "best_value", name, margin=margin))
         pairs = paired.get(name)
         if pairs is not None and isinstance(revision.after, Constant):
             value = revision.after.value
             questions.append(
-                _question(name, "no_worse", name, value, than=pairs.values, margin=margin)
+                question(name, "no_worse", name, value, than=pairs.values, margin=margin)
             )
     return questions
 
 
-def _question(id_: str, function: str, *values: object, **options: object) -> ProposedQuestion:
+def question(id_: str, function: str, *values: object, **options: object) -> ProposedQuestion:
     """Return a question that calls a function of `harness.claims`, without options of None."""
     given = {name: value for name, value in options.items() if value is not None}
     code = [*map(literal, values), *(f"{name}={literal(value)}" for name, value in given.items())]

@@ -13,6 +13,7 @@ from harness import observations
 from harness.analysis import Effect
 from harness.analysis.units import HighRule, Units, high_rule, units_of
 from harness.observations import FloatArray
+from harness.observations.repeats import each_run
 from harness.records import Config, Result, Span, Value, finite
 from harness.refine.proposal import Figure
 from harness.statistics import Comparison, Worse
@@ -125,11 +126,12 @@ class Sample:
 
 def sample_of(results: Sequence[Result], metric: Metric) -> Sample:
     """Return the final runs of ``results``, their high performers marked by `high_rule`."""
+    results = each_run(results)
     units = units_of(results)
     rule = high_rule(units.outcomes, metric)
     level, sign = metric.level(rule.threshold), metric.improving.sign
     means = "the best third" if rule.kind == "best third" else f"{metric.name} {sign} {level:g}"
-    return _sample(tuple(results), units, rule, means, observations.worst_value(units.observed))
+    return _sample(results, units, rule, means, observations.worst_value(units.observed))
 
 
 def rounded(value: float, *, up: bool, digits: int = 2) -> float:

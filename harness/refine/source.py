@@ -30,12 +30,12 @@ INDENT = "    "
 _NAMES = (*DISTRIBUTIONS, "Counts", "Pairs", "Sweep")
 
 _STUB = '''
-def train(job, notify):
-    """Train a run and return its harness.Outcome: still to be written.
+def train(run):
+    """Train a run with run.config and run.seed: still to be written.
 
-    job.run has the config, the seed, the arm and the steps.
+    Give the held-out scores to run.before and run.after, and run.log between them.
     """
-    raise NotImplementedError("train a run with job.run.config")
+    raise NotImplementedError("train a run with run.config")
 
 
 '''
@@ -63,18 +63,55 @@ def python(
     ``command`` is the command that made it, ``cost`` are sentences on its cost, and ``power`` has
     sentences by the ids of their questions.
     """
-    sweep = proposal.sweep
-    body = [*_STUB.splitlines()] if proposal.stub else []
+    return sweep_file(
+        proposal.sweep,
+        _docstring(proposal, command),
+        proposal.questions,
+        stub=proposal.stub,
+        comments=[*proposal.sizes, *cost],
+        reasons={r.parameter: _reasons(r) for r in proposal.revisions},
+        arms=_arms(proposal) if proposal.sweep.arms else "",
+        power=power or {},
+        trainer=proposal.trainer,
+    )
+
+
+def sweep_file(
+    sweep: Sweep,
+    paragraphs: Sequence[str],
+    questions: Sequence[ProposedQuestion],
+    *,
+    stub: bool,
+    comments: Sequence[str] = (),
+    reasons: Mapping[str, Sequence[str]] | None = None,
+    arms: str = "",
+    power: Mapping[str, str] | None = None,
+    trainer: tuple[str, str] | None = None,
+) -> str:
+    """Return the file that declares a sweep, with ``paragraphs`` as its docstring.
+
+    ``stub`` puts a training function to be written before it; ``trainer`` is the module and the
+    name of one to import. ``comments`` stand under the sweep's name, those of ``reasons`` above
+    their parameter, those of ``power`` above their question. ``arms`` is code.
+    """
+    body = [*_STUB.splitlines()] if stub else []
     body += [f"{_variable(sweep.name)} = Sweep(", f"{INDENT}{literal(sweep.name)},"]
-    for sentence in (*proposal.sizes, *cost):
+    for sentence in comments:
         body += _comment(sentence, 1)
-    body += [f"{INDENT}{name}={value}," for name, value in _settings(proposal)]
-    body.append(f"{INDENT}space={_space(proposal)},")
-    if sweep.arms:
-        body.append(f"{INDENT}arms={_arms(proposal)},")
-    body.append(f"{INDENT}questions={_questions(proposal.questions, power or {})},")
+    body += [f"{INDENT}{name}={value}," for name, value in _settings(sweep, stub=stub)]
+    space = {
+        name: (distribution(drawn, depth=2, room=_around(name)), (reasons or {}).get(name, ()))
+        for name, drawn in sweep.parameters.distributions.items()
+    }
+    body.append(f"{INDENT}space={_commented(space)},")
+    if arms:
+        body.append(f"{INDENT}arms={arms},")
+    if questions:
+        body.append(f"{INDENT}questions={_questions(questions, power or {})},")
     text = "\n".join([*body, ")"]) + "\n" + _TESTS
-    head = [*_docstring(proposal, command), "", *_imports(proposal, text), "", ""]
+    wrapped = [_wrapped(text.replace("\\", "\\\\").replace('"', "'")) for text in paragraphs]
+    lines = [line for paragraph in wrapped for line in ("", *paragraph)][1:]
+    head = [f'"""{lines[0]}', *lines[1:], '"""', "", *_imports(text, trainer), "", ""]
     return "\n".join(head) + text
 
 
@@ -87,18 +124,15 @@ def _docstring(proposal: Proposal, command: str) -> list[str]:
             f"against {proposal.alpha:g}/{proposal.tests}: of sweeps in which nothing matters, at "
             f"most {proposal.alpha:.0%} lose something."
         )
-    paragraphs = [
+    return [
         f"The sweep after {proposal.source}: what its {runs} support.",
         f"Made by `{command}`. {held}",
         *(_sentence(line) for line in proposal.notes),
     ]
-    wrapped = [_wrapped(text.replace("\\", "\\\\").replace('"', "'")) for text in paragraphs]
-    lines = [line for paragraph in wrapped for line in ("", *paragraph)][1:]
-    return [f'"""{lines[0]}', *lines[1:], '"""']
 
 
-def _imports(proposal: Proposal, body: str) -> list[str]:
-    """Return the lines that import what ``body`` uses."""
+def _imports(body: str, trainer: tuple[str, str] | None) -> list[str]:
+    """Return the lines that import what ``body`` uses, and the training function."""
     used = {node.id for node in ast.walk(ast.parse(body)) if isinstance(node, ast.Name)}
     lines = [
         enclosed(f"from {module} import ", sorted(names), "", depth=0)
@@ -108,16 +142,15 @@ def _imports(proposal: Proposal, body: str) -> list[str]:
         )
         if names
     ]
-    if proposal.trainer is not None:
-        module, name = proposal.trainer
+    if trainer is not None:
+        module, name = trainer
         lines.append(f"from {module} import {name}")
     opened = [line.replace("import \n", "import (\n") for line in lines]
     return [f"{line})" if "\n" in line else line for line in opened]
 
 
-def _settings(proposal: Proposal) -> Iterator[tuple[str, str]]:
+def _settings(sweep: Sweep, *, stub: bool) -> Iterator[tuple[str, str]]:
     """Yield the settings that are not the default, other than space, arms and questions."""
-    sweep = proposal.sweep
     for field in fields(Sweep):
         value = getattr(sweep, field.name)
         if field.name in ("name", "space", "arms", "questions", "parameters"):
@@ -126,7 +159,7 @@ def _settings(proposal: Proposal) -> Iterator[tuple[str, str]]:
         if field.name not in ("runs", "steps", "seed") and value == default:
             continue
         yield field.name, _setting(value)
-    if proposal.stub and sweep.trainer is None:
+    if stub and sweep.trainer is None:
         yield "trainer", "train"
 
 
@@ -135,15 +168,6 @@ def _setting(value: object) -> str:
         parts = [f"{f.name}={literal(getattr(value, f.name))}" for f in fields(Counts)]
         return enclosed("Counts(", parts, ")", depth=1, room=len("baseline=,"))
     return value.__name__ if inspect.isfunction(value) else literal(value)
-
-
-def _space(proposal: Proposal) -> str:
-    items = {}
-    for revision in proposal.revisions:
-        name = revision.parameter
-        code = distribution(revision.after, depth=2, room=_around(name))
-        items[name] = code, _reasons(revision)
-    return _commented(items)
 
 
 def _reasons(revision: Revision) -> list[str]:
@@ -251,12 +275,22 @@ def distribution(drawn: Distribution, *, depth: int, room: int = 0) -> str:
     if isinstance(drawn, Range):
         arguments = [literal(drawn.low), literal(drawn.high)]
     elif isinstance(drawn, Choice):
-        arguments = [literal(option) for option in drawn.options]
+        arguments = _options(drawn)
         if len(set(drawn.weights)) > 1:
             arguments.append(f"weights={literal(drawn.weights)}")
     else:
         raise TypeError(f"{drawn!r} cannot be written as Python")
     return call(type(drawn).__name__, arguments, depth=depth, room=room)
+
+
+def _options(drawn: Choice) -> list[str]:
+    """Return the options of a choice; many numbers at one step as a range."""
+    if drawn.progression is None:
+        return [literal(option) for option in drawn.options]
+    k, unit = drawn.progression
+    step = "" if k.step == 1 else f", {k.step}"
+    written = f"range({k.start}, {k.stop}{step})"
+    return [f"*(k / {unit} for k in {written})" if unit else f"*{written}"]
 
 
 def is_keyword(name: Value) -> bool:

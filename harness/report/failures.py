@@ -58,14 +58,15 @@ class Failure:
 
     @property
     def numbers(self) -> str:
-        """The runs by their numbers, arm by arm: ``00 to 12, 15; half 03``."""
+        """The runs by their numbers, arm by arm: ``00 to 12, 15; half r1 03``."""
         places = max(2, *(len(str(result.run.index)) for result in self.results))
         arms: dict[str, set[int]] = {}
         for result in self.results:
-            arms.setdefault(result.run.arm, set()).add(result.run.index)
+            arm = "" if result.run.arm == MAIN else f"{result.run.arm} "
+            seed = f"r{result.run.repeat} " if result.run.repeat else ""
+            arms.setdefault(arm + seed, set()).add(result.run.index)
         parts = []
-        for arm, indices in arms.items():
-            name = "" if arm == MAIN else f"{arm} "
+        for name, indices in arms.items():
             parts.append(name + ", ".join(_ranges(sorted(indices), places)))
         return "; ".join(parts)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
+from harness.observations.repeats import SeedSpread, each_run, seed_spread
 from harness.records import MAIN, Conditions, Result, Value
 from harness.report.failures import Failure, failures
 from harness.report.figures import (
@@ -40,11 +41,12 @@ class Report:
     """A sweep's report. It is compared by identity, so that documents made of it can be cached.
 
     ``missing`` says in words which runs have not finished. ``runs`` are all that have a result, of
-    any arm and status. ``own`` are the figures of the main runs, ``against`` those of the baseline
-    if it is known. ``not_needed`` are runs that the sweep was answered without. ``compared`` has
-    the questions of a reference report. ``baseline_read`` are lines on how a baseline that is a
-    table was read. ``alpha`` is the level at which Holm's p is a headline. A
-    report ``of_table`` is of runs that are not trained here.
+    any arm and status; a config with several seeds is one of them, and ``seeds`` tell the spread
+    between configs from that between their seeds. ``own`` are the figures of the main runs,
+    ``against`` those of the baseline if it is known. ``not_needed`` are runs that the sweep was
+    answered without. ``compared`` has the questions of a reference report. ``baseline_read`` are
+    lines on how a baseline that is a table was read. ``alpha`` is the level at which Holm's p is a
+    headline. A report ``of_table`` is of runs that are not trained here.
     """
 
     sweep: str
@@ -65,6 +67,7 @@ class Report:
     baseline_ranges: tuple[Range, ...] = ()
     curves: tuple[Curve, ...] = ()
     arms: tuple[Arm, ...] = ()
+    seeds: SeedSpread | None = None
     scale: str = ""
     metric: Metric = DELTA_PERF
     not_needed: NotNeeded | None = None
@@ -100,14 +103,20 @@ class Report:
     @cached_property
     def failures(self) -> tuple[Failure, ...]:
         """The runs that do not count, by their reason; those of a sweep are trained again."""
-        return failures(result for result in self.runs if not result.is_final)
+        return failures(result for result in self.singles if not result.is_final)
+
+    @cached_property
+    def singles(self) -> tuple[Result, ...]:
+        """All runs that have a result, one by one: the seeds of a config too."""
+        return each_run(self.runs)
 
     def level(self, result: Result) -> float | None:
         """Return the value of the metric that a run ended with; None where it has none."""
         found = result.outcome
-        if found.delta_perf is None or found.value is not None:
-            return None if found.delta_perf is None else found.value
-        return self.metric.level(found.delta_perf)
+        if found.delta_perf is None:
+            return None
+        measured = None if self.metric.is_change else found.value
+        return self.metric.level(found.delta_perf) if measured is None else measured
 
     @property
     def lr_transfer(self) -> float:
@@ -138,7 +147,7 @@ def build(judged: Judgement) -> Report:
         missing=judged.missing,
         conditions=judged.conditions or (main[0].conditions if main else None),
         steps=judged.steps if judged.steps is not None else (main[0].run.steps if main else None),
-        environment=_environment(every),
+        environment=_environment(each_run(every)),
         runs=every,
         verdicts=judged.verdicts,
         findings=judged.findings,
@@ -150,6 +159,7 @@ def build(judged: Judgement) -> Report:
         baseline_ranges=ranges(theirs, against.improved, metric) if against else (),
         curves=_curves(evidence, theirs),
         arms=arms(evidence.arms, main, evidence.seed, rule, metric=metric),
+        seeds=seed_spread(main) if any(result.repeats for result in main) else None,
         metric=metric,
         not_needed=judged.not_needed,
         compared=judged.compared,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TypeVar
 
@@ -15,6 +15,37 @@ HOME = ".sweep"
 """The folder at the root for everything that is written, by default."""
 HOME_VARIABLE = "SWEEP_DIR"
 """The environment variable that names another folder in its place."""
+
+STORE = "store.db"
+"""The store in that folder."""
+
+ROOTS = (HOME, "pytest.ini", "pyproject.toml", "tox.ini", "setup.cfg", "setup.py", ".git")
+"""The root of a project is the nearest directory upwards that has one of these."""
+
+
+def is_project(folder: Path) -> bool:
+    """Return whether something in ``folder`` says that it is a project's root."""
+    return any((folder / name).exists() for name in ROOTS)
+
+
+def root(experiments: Iterable[str | Path], here: Path) -> Path:
+    """Return the project's root, which is pytest's: `HOME` is in it.
+
+    It is looked for upwards from what all of ``experiments`` are in, if there are any, or else from
+    ``here``; ``here`` is the root where nothing upwards is one.
+    """
+    given = [Path(path).resolve() for path in experiments]
+    start = Path(os.path.commonpath(given)) if given and all(p.exists() for p in given) else here
+    return next(filter(is_project, (start, *start.parents)), here)
+
+
+def sweep_paths(experiments: Iterable[str | Path], at: Path) -> list[str | Path]:
+    """Return where the sweeps of the project ``at`` are: ``experiments``, or its folder of them.
+
+    It is empty where there is neither: then pytest knows where to look.
+    """
+    usual = at / "experiments"
+    return list(experiments) or ([usual] if usual.is_dir() else [])
 
 
 def home(given: str | None, root: Path, here: Path) -> Path:

@@ -51,6 +51,7 @@ def make_job(settings: Settings, key: str, run: Run, planned: Plan) -> Job:
         checkpoint=str(checkpoint_of(settings.home, key)),
         checkpoint_every=settings.checkpoint_every,
         metric=planned.conditions.metric,
+        folder=str(folder_of(settings.home, key, run)),
     )
 
 
@@ -106,9 +107,22 @@ def discard_checkpoint(settings: Settings, key: str) -> None:
     discard(checkpoint_of(settings.home, key))
 
 
+def discard_files(home: Path, key: str, run: Run) -> None:
+    """Delete all that a run has written, but for its log: its checkpoint and its own files."""
+    from harness.training.checkpoints import discard
+
+    discard(checkpoint_of(home, key))
+    discard(folder_of(home, key, run))
+
+
 def log_file(home: Path, key: str, run: Run) -> Path:
     """Return the file that a run prints into."""
     return home / "logs" / f"{run.id[:100]}-{key}.log"
+
+
+def folder_of(home: Path, key: str, run: Run) -> Path:
+    """Return the folder that a run has for files of its own."""
+    return home / "runs" / f"{run.id[:100]}-{key}"
 
 
 def checkpoint_of(home: Path, key: str) -> Path:

@@ -101,6 +101,11 @@ OPTIONS: dict[str, dict[str, Any]] = {
         type=at_least_one,
         help="steps of a run instead of the declared; warmups shrink in proportion",
     ),
+    "seeds": dict(
+        metavar="K",
+        type=at_least_one,
+        help="the first K seeds of each config (default: declared, as many as the sweep has)",
+    ),
     "until": dict(
         metavar="all|answered",
         default="all",

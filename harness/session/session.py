@@ -31,6 +31,7 @@ from harness.session.jobs import (
     check_trainable,
     check_writable,
     discard_checkpoint,
+    discard_files,
     log_file,
     make_executor,
     make_job,
@@ -343,7 +344,7 @@ class SweepSession:
             return
         if self.settings.fresh:
             for job in jobs:
-                discard_checkpoint(self.settings, job.key)
+                discard_files(self.settings.home, job.key, job.run)
         from harness.session.environment import environment
 
         self._queue.add(jobs, environment(self.settings.root, self.settings.home))

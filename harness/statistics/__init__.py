@@ -15,10 +15,12 @@ if TYPE_CHECKING:
     from harness.statistics.additive import *
     from harness.statistics.agreement import *
     from harness.statistics.comparisons import *
+    from harness.statistics.components import *
     from harness.statistics.curves import *
     from harness.statistics.dependence import *
     from harness.statistics.effects import *
     from harness.statistics.estimates import *
+    from harness.statistics.groups import *
     from harness.statistics.marks import *
     from harness.statistics.narrowing import *
     from harness.statistics.permutation import *
@@ -37,6 +39,7 @@ _HOMES = {
         "compare_means compare_spreads compare_tails matched non_inferiority skewed_paired"
     ),
     "dependence": "Together association go_together lattice_step",
+    "components": "Components variance_components",
     "comparisons": (
         "binomial binomial_threshold boschloo brown_forsythe equivalent holm paired "
         "paired_equivalence pairs_to_decide rank_sum sd_ratio welch"
@@ -44,10 +47,11 @@ _HOMES = {
     "curves": "gain nearest_point rate_in_window",
     "effects": "interaction",
     "estimates": (
-        "bca_mean clopper_pearson cvar cvar_interval cvar_standard_error detectable_gain "
-        "improvement_interval interquartile_mean mean_interval net_sd resamples_for sd_interval "
-        "shown_to_fail shown_to_improve wilson with_noise"
+        "bca_mean clopper_pearson cvar cvar_interval "
+        "cvar_standard_error detectable_gain improvement_interval interquartile_mean mean_interval "
+        "net_sd resamples_for sd_interval shown_to_fail shown_to_improve wilson with_noise"
     ),
+    "groups": "ClusteredError Components clustered_error variance_components",
     "marks": "levels_covered overlap range_covered",
     "narrowing": "FEWEST_COMPARED Worse WorseEnd all_of_one worse_by worse_end",
     "power": (

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import special, stats
 
+from harness.statistics.groups import clustered_error
 from harness.statistics.values import (
     FEWEST_WITH_INTERVAL,
     Estimate,
@@ -71,17 +72,25 @@ def _proportion(
     return Estimate(share, min(low, share), max(high, share), level, n, method)
 
 
-def mean_interval(values: ArrayLike, level: float = 0.95) -> Estimate:
+def mean_interval(
+    values: ArrayLike, level: float = 0.95, clusters: ArrayLike | None = None
+) -> Estimate:
     """Return the mean of ``values`` [n] with Student's interval.
 
-    Unbounded where there are fewer than `FEWEST_WITH_INTERVAL`.
+    Its error is by cluster where ``clusters`` [n] are given: see `clustered_error`. Unbounded where
+    there are fewer values, or clusters, than `FEWEST_WITH_INTERVAL`.
     """
     x = as_values(values)
     check_level(level)
-    if x.size < FEWEST_WITH_INTERVAL:
-        return Estimate(_mean(x), -math.inf, math.inf, level, x.size, "Student's t")
-    half = float(stats.t.ppf((1 + level) / 2, x.size - 1) * np.std(x, ddof=1) / math.sqrt(x.size))
-    return Estimate(_mean(x), _mean(x) - half, _mean(x) + half, level, x.size, "Student's t")
+    method = "Student's t" if clusters is None else "Student's t by cluster"
+    parts = x.size if clusters is None else np.unique(np.asarray(clusters)).size
+    if parts < FEWEST_WITH_INTERVAL:
+        return Estimate(_mean(x), -math.inf, math.inf, level, x.size, method)
+    independent, error = float(x.size), float(np.std(x, ddof=1)) / math.sqrt(x.size)
+    if clusters is not None:
+        error, independent, _ = clustered_error(x, clusters)
+    half = float(stats.t.ppf((1 + level) / 2, independent - 1.0)) * error if error else 0.0
+    return Estimate(_mean(x), _mean(x) - half, _mean(x) + half, level, x.size, method)
 
 
 def bca_mean(

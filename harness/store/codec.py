@@ -1,7 +1,8 @@
 """Write results as JSON documents and read them back, every number to the bit.
 
-A point of a learning curve may lack a standard error: its NaN, which JSON does not have, is null. A
-trace stays packed until somebody looks at it: few are looked at, and most of a store is traces.
+A point of a learning curve may lack a standard error: its NaN, which JSON does not have, is null.
+Traces and scores by item stay packed until somebody looks at them: few are looked at, and they are
+most of a store.
 """
 
 from __future__ import annotations
@@ -10,13 +11,21 @@ import ast
 import json
 import math
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable
 from dataclasses import fields
-from functools import cached_property, lru_cache
-from typing import Any, overload
+from functools import lru_cache
+from typing import Any
 
 from harness.errors import StoreError
-from harness.records import Conditions, Config, Evaluation, Outcome, Result, Run, StepTrace
+from harness.records import FINAL, Conditions, Config, Evaluation, Outcome, Result, Run, StepTrace
+from harness.store.packed import (
+    Labels,
+    PackedTrace,
+    damaged,
+    pack_labels,
+    pack_scores,
+    packed_items,
+)
 
 _RUN = tuple(field.name for field in fields(Run))
 _CONDITIONS = tuple(field.name for field in fields(Conditions))
@@ -52,13 +61,64 @@ def encode_outcome(result: Result) -> tuple[str, bytes | None]:
     return text, zlib.compress(_text(columns, result.run.id).encode(), 3)
 
 
-def decode(
-    key: str, run: str | Run, finished_at: str | None, record: str, trace: bytes | None
-) -> Result:
+def encode_items(result: Result) -> tuple[bytes | None, Labels | None]:
+    """Return a run's scores by item packed, and what names the items; None where there is none.
+
+    Raises `StoreError` where a score is not finite, or there is not one of each for every item.
+    """
+    items = result.outcome.items
+    if items is None:
+        return None, None
+    parts = {name: getattr(items, name) for name in ("after", "before", "ids", "clusters")}
+    wrong = _odd({name: list(parts[name]) for name in ("after", "before")}, ".items")
+    for name, part in parts.items():
+        if len(part) not in (0, len(items.after)):
+            wrong = wrong or f"items.{name} has {len(part)} of {len(items.after)} items"
+    if wrong is not None:
+        raise _unfit(result.run.id, wrong)
+    return pack_scores(items), pack_labels(items)
+
+
+def outcome_row(result: Result) -> tuple[dict[str, Any], dict[str, Any] | None]:
+    """Return a run's outcome as a row of its table, and what names its items as one of theirs."""
+    record, trace = encode_outcome(result)
+    scores, labels = encode_items(result)
+    status = result.outcome.status
+    outcome = {
+        "key": result.key,
+        "status": status,
+        "final": status in FINAL,
+        "measured": status in FINAL or bool(result.outcome.curve),
+        "delta_perf": result.outcome.delta_perf,
+        "finished_at": result.finished_at,
+        "record": record,
+        "trace": trace,
+        "item_scores": scores,
+        "item_labels": None if labels is None else labels.digest,
+    }
+    return outcome, None if labels is None else labels._asdict()
+
+
+def run_row(result: Result) -> dict[str, Any]:
+    """Return a run as a row of its table."""
+    run = result.run
+    return {
+        "sweep": run.sweep,
+        "key": result.key,
+        "arm": run.arm,
+        "position": run.index,
+        "run": encode_run(run),
+    }
+
+
+def decode(key: str, run: str | Run, *documents: Any) -> Result:  # noqa: ANN401 (columns of a row)
     """Return the result in these documents. ``run`` is a document too, or the run itself.
 
-    Raises `StoreError` if a document is damaged. A damaged trace raises when it is looked at.
+    The documents are when it finished, its record, and, packed, its trace, the scores of its items
+    and the `PackedLabels` that name them; the last three may be None. Raises `StoreError` if a
+    document is damaged. A damaged trace, and damaged scores by item, raise when they are looked at.
     """
+    finished_at, record, trace, scores, labels = documents
     try:
         came = json.loads(record)
         return Result(
@@ -74,61 +134,13 @@ def decode(
                     ]
                 ),
                 trace=() if trace is None else PackedTrace(key, trace),
+                items=None if scores is None else packed_items(key, scores, labels),
             ),
             environment=came["environment"],
             finished_at=finished_at,
         )
     except (ValueError, TypeError, KeyError) as error:
-        raise _damaged(key, error) from error
-
-
-class PackedTrace(Sequence[StepTrace]):
-    """A trace as it is stored, equal to the tuple it holds.
-
-    It is unpacked when it is first looked at, and raises `StoreError` then if it is damaged.
-    """
-
-    def __init__(self, key: str, packed: bytes) -> None:
-        self._key = key
-        self._packed = packed
-
-    def check(self) -> None:
-        """Raise `StoreError` if the checksum does not agree; keep nothing unpacked."""
-        try:
-            zlib.decompress(self._packed)
-        except zlib.error as error:
-            raise _damaged(self._key, error) from error
-
-    @cached_property
-    def _steps(self) -> tuple[StepTrace, ...]:
-        try:
-            columns = json.loads(zlib.decompress(self._packed))
-            rows = zip(*columns.values(), strict=True)
-            return tuple([StepTrace(**dict(zip(columns, row, strict=True))) for row in rows])
-        except (ValueError, TypeError, KeyError, AttributeError, zlib.error) as error:
-            raise _damaged(self._key, error) from error
-
-    def __len__(self) -> int:
-        return len(self._steps)
-
-    @overload
-    def __getitem__(self, index: int) -> StepTrace: ...
-    @overload
-    def __getitem__(self, index: slice) -> tuple[StepTrace, ...]: ...
-    def __getitem__(self, index: int | slice) -> StepTrace | tuple[StepTrace, ...]:
-        return self._steps[index]
-
-    def __iter__(self) -> Iterator[StepTrace]:
-        return iter(self._steps)
-
-    def __eq__(self, other: object) -> bool:
-        return self._steps == (other._steps if isinstance(other, PackedTrace) else other)
-
-    def __hash__(self) -> int:
-        return hash(self._steps)
-
-    def __repr__(self) -> str:
-        return repr(self._steps)
+        raise damaged(key, error) from error
 
 
 @lru_cache(maxsize=64)
@@ -145,13 +157,6 @@ def _run(document: str) -> Run:
     return Run(**made | {"config": Config.from_json(made["config"])})
 
 
-def _damaged(key: str, error: Exception) -> StoreError:
-    return StoreError(
-        f"the store is damaged: the run with key {key} cannot be read "
-        f"({type(error).__name__}: {error}); restore it from a copy, or name another store"
-    )
-
-
 def _or_null(number: float) -> float | None:
     return None if isinstance(number, float) and math.isnan(number) else number
 
@@ -160,10 +165,13 @@ def _text(document: dict[str, Any], id_: str) -> str:
     try:
         return json.dumps(document, separators=(",", ":"), allow_nan=False)
     except (ValueError, TypeError) as error:
-        what = _odd(document, "") or str(error)
-        raise StoreError(
-            f"run {id_} cannot be stored: {what}; expected finite numbers, text, true, false, None"
-        ) from error
+        raise _unfit(id_, _odd(document, "") or str(error)) from error
+
+
+def _unfit(id_: str, what: str) -> StoreError:
+    return StoreError(
+        f"run {id_} cannot be stored: {what}; expected finite numbers, text, true, false, None"
+    )
 
 
 def _odd(value: object, place: str) -> str | None:

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from harness.errors import StoreError
 from harness.records import IMPORTED, Result
 from harness.store import codec
-from harness.store.results import Store, outcome_row, run_row
+from harness.store.results import Store
 from harness.store.tables import OUTCOMES, QUESTIONS, RUNS, having, keeping
 
 _FIGURES = (
@@ -67,6 +67,7 @@ def add_imported(store: Store, results: Sequence[Result], *, replace: bool = Fal
             )
         for result in other:
             _remove(connection, result.run.sweep, there[result.run.sweep, result.run.id])
+        store._drop_labels(connection)
         _insert(store, connection, [*new, *other])
         return Merged(tuple(new), tuple(present), tuple(other))
 
@@ -117,7 +118,9 @@ def _merge_sweep(store: Store, other: Store, connection: sa.Connection, sweep: s
             kind = "differing" if _differs(here, result) else "present"
         kinds.setdefault(kind, []).append(result)
     for result in kinds.get("replaced", ()):
-        connection.execute(keeping(store._database.insert, fresh=False), outcome_row(result))
+        row, labels = codec.outcome_row(result)
+        store._keep_labels(connection, [labels])
+        connection.execute(keeping(store._database.insert, fresh=False), row)
     _insert(store, connection, kinds.get("added", ()))
     _list(store, connection, [result for result in theirs if result.key in found])
     return Merged(**{kind: tuple(results) for kind, results in kinds.items()})
@@ -172,14 +175,16 @@ def _ids(connection: sa.Connection, sweeps: Iterable[str]) -> dict[tuple[str, st
 
 def _insert(store: Store, connection: sa.Connection, results: Sequence[Result]) -> None:
     if results:
-        rows = [outcome_row(result) for result in results]
-        connection.execute(store._database.insert(OUTCOMES).on_conflict_do_nothing(), rows)
+        rows = [codec.outcome_row(result) for result in results]
+        store._keep_labels(connection, [labels for _, labels in rows])
+        insert = store._database.insert(OUTCOMES).on_conflict_do_nothing()
+        connection.execute(insert, [row for row, _ in rows])
         _list(store, connection, results)
 
 
 def _list(store: Store, connection: sa.Connection, results: Sequence[Result]) -> None:
     if results:
-        rows = [run_row(result) for result in results]
+        rows = [codec.run_row(result) for result in results]
         connection.execute(store._database.insert(RUNS).on_conflict_do_nothing(), rows)
 
 

@@ -17,11 +17,13 @@ from typing import Any, NamedTuple, Self
 import sqlalchemy as sa
 
 from harness.errors import StoreError
-from harness.records import FINAL, MAIN, Result, Run, Status
+from harness.records import MAIN, Result, Run, Status
 from harness.store import codec
 from harness.store.database import Database
 from harness.store.leases import Holder, Leases
+from harness.store.packed import Packed, PackedLabels, damaged
 from harness.store.tables import (
+    ITEM_LABELS,
     META,
     OUTCOMES,
     QUESTIONS,
@@ -32,6 +34,9 @@ from harness.store.tables import (
     listing,
     outcomes,
 )
+
+SCHEMA_WITH_ITEMS = 3
+"""The first schema whose stores hold scores by item."""
 
 _HAD_DATA = "had data: "
 """Begins the name of a note that a sweep had data which have been forgotten."""
@@ -116,9 +121,11 @@ class Store:
         and if it is final too. The run is listed in its sweep in any case, so that two sweeps that
         share a run both have it.
         """
-        outcome, run = outcome_row(result), run_row(result)
+        outcome, labels = codec.outcome_row(result)
+        run = codec.run_row(result)
 
         def saved(connection: sa.Connection) -> bool:
+            self._keep_labels(connection, [labels])
             kept = connection.execute(self._keeping[fresh], outcome)
             connection.execute(self._listing, run)
             self._leases.end(connection, result.key)
@@ -156,6 +163,7 @@ class Store:
                 connection.execute(sa.delete(RUNS).where(RUNS.c.sweep == sweep, RUNS.c.key == key))
                 listed = sa.exists().where(RUNS.c.key == key)
                 connection.execute(sa.delete(OUTCOMES).where(OUTCOMES.c.key == key, ~listed))
+            self._drop_labels(connection)
 
         self._database.write(forgotten)
 
@@ -185,9 +193,10 @@ class Store:
     def get(self, keys: Iterable[str], *, traces: bool = True) -> dict[str, Result]:
         """Return the stored results with these keys, final or not.
 
-        If several sweeps share a run, the result has the run of one of them.
+        If several sweeps share a run, the result has the run of one of them. For ``traces`` see
+        `results`.
         """
-        query = joined(traces=traces).order_by(RUNS.c.sweep)
+        query = joined(traces=traces, items=self._have_items(traces)).order_by(RUNS.c.sweep)
         return self._among(list(dict.fromkeys(keys)), query, codec.decode)
 
     def of(
@@ -195,17 +204,20 @@ class Store:
     ) -> dict[str, Result]:
         """Return the stored results of ``runs`` by key, final or not.
 
-        They have the given runs, even if other sweeps share them. With ``check`` a damaged trace is
-        an error now, not when somebody looks at it.
+        They have the given runs, even if other sweeps share them. With ``check`` a damaged trace,
+        or damaged scores by item, are an error now, not when somebody looks at them. For ``traces``
+        see `results`.
         """
         found = self._among(
             list(runs),
-            outcomes(traces=traces),
+            outcomes(traces=traces, items=self._have_items(traces)),
             lambda key, *documents: codec.decode(key, runs[key], *documents),
         )
         for result in found.values() if check else ():
-            if isinstance(result.outcome.trace, codec.PackedTrace):
-                result.outcome.trace.check()
+            items = result.outcome.items
+            for part in (result.outcome.trace, *((items.after, items.ids) if items else ())):
+                if isinstance(part, Packed):
+                    part.check()
         return found
 
     def results(
@@ -213,9 +225,10 @@ class Store:
     ) -> tuple[Result, ...]:
         """Return the results of a sweep or of all, of an arm or of all: main runs first, in order.
 
-        Without ``traces`` their traces are empty, and reading is many times faster.
+        Without ``traces`` their traces are empty and they have no scores by item, and reading is
+        many times faster.
         """
-        query = joined(traces=traces)
+        query = joined(traces=traces, items=self._have_items(traces))
         if sweep is not None:
             query = query.where(RUNS.c.sweep == sweep)
         if arm is not None:
@@ -225,7 +238,12 @@ class Store:
         query = query.order_by(runs.sweep, main_first, runs.arm, runs.position, runs.key)
         with _collector_paused():
             return self._database.read(
-                lambda connection: tuple([codec.decode(*row) for row in connection.execute(query)])
+                lambda connection: tuple(
+                    [
+                        codec.decode(*row)
+                        for row in _with_labels(connection, connection.execute(query))
+                    ]
+                )
             )
 
     def sweeps(self) -> tuple[SweepSummary, ...]:
@@ -299,6 +317,23 @@ class Store:
         rows = self._database.read(lambda connection: connection.execute(query).all())
         return {row.question: Registration(row.hash, row.registered_at) for row in rows}
 
+    def _have_items(self, wanted: bool) -> bool:
+        """Return whether scores by item are ``wanted`` of a store that may hold some."""
+        return wanted and self._database.schema >= SCHEMA_WITH_ITEMS
+
+    def _keep_labels(
+        self, connection: sa.Connection, rows: Iterable[dict[str, Any] | None]
+    ) -> None:
+        """Store what names the items of runs, each content once; None where nothing does."""
+        if kept := {row["digest"]: row for row in rows if row is not None}:
+            new = self._database.insert(ITEM_LABELS).on_conflict_do_nothing()
+            connection.execute(new, list(kept.values()))
+
+    def _drop_labels(self, connection: sa.Connection) -> None:
+        """Delete what names the items of no run."""
+        used = sa.exists().where(OUTCOMES.c.item_labels == ITEM_LABELS.c.digest)
+        connection.execute(sa.delete(ITEM_LABELS).where(~used))
+
     def _have_data(self, connection: sa.Connection, sweep: str) -> bool:
         measured = (
             sa.select(OUTCOMES.c.key)
@@ -315,9 +350,9 @@ class Store:
 
         def read(connection: sa.Connection) -> dict[str, Result]:
             found: dict[str, Result] = {}
-            for row in having(connection, query, keys):
-                if row.key not in found:
-                    found[row.key] = decode(*row)
+            for key, *documents in _with_labels(connection, having(connection, query, keys)):
+                if key not in found:
+                    found[key] = decode(key, *documents)
             return found
 
         with _collector_paused():
@@ -325,20 +360,20 @@ class Store:
         return {key: found[key] for key in keys if key in found}
 
 
-def outcome_row(result: Result) -> dict[str, Any]:
-    """Return a run's outcome as a row of its table."""
-    record, trace = codec.encode_outcome(result)
-    status = result.outcome.status
-    return {
-        "key": result.key,
-        "status": status,
-        "final": status in FINAL,
-        "measured": status in FINAL or bool(result.outcome.curve),
-        "delta_perf": result.outcome.delta_perf,
-        "finished_at": result.finished_at,
-        "record": record,
-        "trace": trace,
-    }
+def _with_labels(
+    connection: sa.Connection, rows: Iterable[sa.Row[Any]]
+) -> Iterator[tuple[Any, ...]]:
+    """Yield ``rows`` with what names their items in the place of its digest, shared by them."""
+    known: dict[str, PackedLabels] = {}
+    for row in rows:
+        documents, digest = row[:-1], row[-1]
+        if digest is not None and digest not in known:
+            query = sa.select(ITEM_LABELS.c.labels).where(ITEM_LABELS.c.digest == digest)
+            packed = connection.scalar(query)
+            if packed is None:
+                raise damaged(row.key, f"the labels {digest} of its items are not there")
+            known[digest] = PackedLabels(row.key, packed)
+        yield (*documents, known.get(digest))
 
 
 def run_row(result: Result) -> dict[str, Any]:

@@ -12,7 +12,7 @@ Insert = sqlite.Insert | postgresql.Insert
 """An insert that can say what to do if the row exists already."""
 Inserts = Callable[[sa.Table], Insert]
 
-SCHEMA = 2
+SCHEMA = 3
 """The version of the tables below. Raise it with every change (see `migrate`)."""
 
 # Ordered by bytes everywhere. By default PostgreSQL orders by the language of its host.
@@ -36,6 +36,15 @@ OUTCOMES = sa.Table(
     sa.Column("finished_at", _NAME),
     sa.Column("record", sa.Text, nullable=False),
     sa.Column("trace", sa.LargeBinary),
+    sa.Column("item_scores", sa.LargeBinary),
+    sa.Column("item_labels", _NAME),
+    sa.Index("sweep_outcomes_by_item_labels", "item_labels"),
+)
+ITEM_LABELS = sa.Table(
+    "sweep_item_labels",
+    METADATA,
+    sa.Column("digest", _NAME, primary_key=True),
+    sa.Column("labels", sa.LargeBinary, nullable=False),
 )
 RUNS = sa.Table(
     "sweep_runs",
@@ -75,20 +84,29 @@ LEASES = sa.Table(
 )
 
 
-def joined(*, traces: bool) -> sa.Select[Any]:
-    """Return the query for every result, with the columns that `codec.decode` takes."""
-    columns = (OUTCOMES.c.key, RUNS.c.run, *_documents(traces=traces))
+def joined(*, traces: bool, items: bool) -> sa.Select[Any]:
+    """Return the query for every result, with the columns that `codec.decode` takes.
+
+    Instead of the labels of its items it has their digest.
+    """
+    columns = (OUTCOMES.c.key, RUNS.c.run, *_documents(traces=traces, items=items))
     return sa.select(*columns).join_from(RUNS, OUTCOMES, RUNS.c.key == OUTCOMES.c.key)
 
 
-def outcomes(*, traces: bool) -> sa.Select[Any]:
+def outcomes(*, traces: bool, items: bool) -> sa.Select[Any]:
     """Return the query for every outcome, with the same columns except the run."""
-    return sa.select(OUTCOMES.c.key, *_documents(traces=traces))
+    return sa.select(OUTCOMES.c.key, *_documents(traces=traces, items=items))
 
 
-def _documents(*, traces: bool) -> tuple[sa.ColumnElement[Any], ...]:
-    trace = OUTCOMES.c.trace if traces else sa.null()
-    return (OUTCOMES.c.finished_at, OUTCOMES.c.record, trace)
+def _documents(*, traces: bool, items: bool) -> tuple[sa.ColumnElement[Any], ...]:
+    columns = OUTCOMES.c
+    return (
+        columns.finished_at,
+        columns.record,
+        columns.trace if traces else sa.null(),
+        columns.item_scores if items else sa.null(),
+        columns.item_labels if items else sa.null(),
+    )
 
 
 def having(
@@ -132,12 +150,26 @@ _MIGRATIONS: Mapping[int, tuple[str, ...]] = {
         "CREATE TABLE sweep_takings (key TEXT NOT NULL PRIMARY KEY, session TEXT NOT NULL, "
         "since DOUBLE PRECISION NOT NULL)",
     ),
+    2: (
+        "ALTER TABLE sweep_outcomes ADD COLUMN item_scores {binary}",
+        "ALTER TABLE sweep_outcomes ADD COLUMN item_labels {name}",
+        "CREATE TABLE sweep_item_labels (digest {name} NOT NULL PRIMARY KEY, "
+        "labels {binary} NOT NULL)",
+        "CREATE INDEX sweep_outcomes_by_item_labels ON sweep_outcomes (item_labels)",
+    ),
 }
+
+_TYPES = {
+    "sqlite": {"name": "TEXT", "binary": "BLOB"},
+    "postgresql": {"name": 'TEXT COLLATE "C"', "binary": "BYTEA"},
+}
+"""What the steps above call types, by the kind of database."""
 
 
 def migrate(connection: sa.Connection, schema: int) -> None:
     """Bring tables of the version ``schema`` to this one, in the connection's transaction."""
+    types = _TYPES[connection.dialect.name]
     for version in range(schema, SCHEMA):
         for statement in _MIGRATIONS[version]:
-            connection.exec_driver_sql(statement)
+            connection.exec_driver_sql(statement.format(**types))
     connection.execute(sa.update(META).where(META.c.name == "schema").values(value=str(SCHEMA)))

@@ -11,7 +11,8 @@ import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar, Protocol, TypeGuard
+from decimal import Decimal
+from typing import Any, ClassVar, Protocol, TypeGuard
 
 from harness.errors import SweepError, unquoted
 from harness.records import Value, is_number
@@ -29,6 +30,13 @@ from harness.text import listed
 
 DISTRIBUTIONS = ("Choice", "Uniform", "LogUniform", "LogInt", "Given")
 """The names of the distributions that a space can have, apart from a user's own."""
+
+
+MANY = 8
+"""The most numbers at one step that are all written out."""
+
+DIGITS = 12
+"""The most digits after the point of numbers that are recognised as having one step."""
 
 
 class Distribution(Protocol):
@@ -273,6 +281,27 @@ class Choice:
         check_quotes(taken, among=taken)
         return taken
 
+    @property
+    def progression(self) -> tuple[range, int] | None:
+        """A range k and a power of ten d if the options are k/d: many numbers at one step.
+
+        Of whole numbers d is 0. None where options are few, of another kind, or have weights.
+        """
+        options = self.options
+        if len(options) <= MANY or len(set(self.weights)) > 1:
+            return None
+        kinds = {type(option) for option in options}
+        if kinds == {int}:
+            return _range_of(options, 0)
+        if kinds != {float}:
+            return None
+        places = (Decimal(repr(option)).as_tuple().exponent for option in options)
+        digits = -min(place for place in places if isinstance(place, int))
+        if not 1 <= digits <= DIGITS:
+            return None
+        scaled = [round(option * 10**digits) for option in options]
+        return _range_of(scaled, 10**digits) if _are(options, scaled, 10**digits) else None
+
     def quantile(self, u: float, given: Mapping[str, Value]) -> Value:
         """Return the option in whose share of the unit interval ``u`` lies."""
         place = bisect.bisect_right(self._ends, u * self._ends[-1])
@@ -284,7 +313,10 @@ class Choice:
         return self.options
 
     def describe(self) -> str:
-        """Return the options, with their weights where they differ."""
+        """Return the options, with their weights where they differ; of many at a step, the ends."""
+        if self.progression is not None:
+            first, second, *_, last = self.options
+            return f"{first}, {second}, …, {last} ({len(self.options)} values)"
         if len(set(self.weights)) == 1:
             return ", ".join(str(option) for option in self.options)
         return ", ".join(f"{o} ({w:g})" for o, w in zip(self.options, self.weights, strict=True))
@@ -338,6 +370,17 @@ class Given:
     def describe(self) -> str:
         """Return each case."""
         return "; ".join(f"{value}: {case.describe()}" for value, case in self.cases.items())
+
+
+def _range_of(numbers: Sequence[Any], unit: int) -> tuple[range, int] | None:
+    """Return the range that whole ``numbers`` are, with ``unit``; None where their steps differ."""
+    step = numbers[1] - numbers[0]
+    found = range(numbers[0], numbers[-1] + (1 if step > 0 else -1), step)
+    return (found, unit) if list(found) == list(numbers) else None
+
+
+def _are(options: Sequence[object], scaled: Sequence[int], unit: int) -> bool:
+    return all(k / unit == option for k, option in zip(scaled, options, strict=True))
 
 
 def as_distribution(value: object) -> Distribution:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from harness.errors import UsageError, nearest
-from harness.records import MAIN, Conditions, Run, run_key
+from harness.records import MAIN, Conditions, Config, Run, run_key
 from harness.sweeps.sources import packages, sources
 from harness.sweeps.sweep import Sweep, trainer_file
+from harness.text import plural
 from harness.verdicts import EXPERIMENTS, command
 
 ANSWERED = "answered"
@@ -25,13 +27,15 @@ OWN = "own"
 class Selection:
     """The part of a sweep that is run, and how; None means as declared.
 
-    ``runs`` is the number of main runs to keep, the first ones. ``steps`` replaces the declared
-    steps, ``arms`` are the names of the arms to keep, and ``until`` is one of `UNTIL`. ``place`` is
-    where pytest finds the sweeps: what it is called on, or empty where its configuration says.
+    ``runs`` is the number of main runs to keep, the first ones. ``steps`` and ``seeds`` replace the
+    declared numbers of steps and of seeds, ``arms`` are the names of the arms to keep, and
+    ``until`` is one of `UNTIL`. ``place`` is where pytest finds the sweeps: what it is called on,
+    or empty where its configuration says.
     """
 
     runs: int | None = None
     steps: int | None = None
+    seeds: int | None = None
     arms: tuple[str, ...] | None = None
     backend: str = "auto"
     device: str = "auto"
@@ -66,7 +70,7 @@ def place(arguments: Iterable[str], here: Path) -> str:
     return " ".join(dict.fromkeys(found))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Plan:
     """The selected runs of a sweep, by key, and the conditions that they are trained under."""
 
@@ -81,19 +85,47 @@ class Plan:
         return {key: run for key, run in self.runs.items() if run.arm in wanted}
 
     @property
+    def seeds(self) -> int:
+        """The number of seeds that each config of the main runs is trained with."""
+        return self.selection.seeds or self.sweep.seeds
+
+    @property
+    def configs(self) -> int:
+        """The number of main runs with one seed, before any more."""
+        return sum(run.arm == MAIN and run.repeat == 0 for run in self.runs.values())
+
+    @cached_property
+    def counted(self) -> Mapping[str, Config | str]:
+        """What each main run counts as, by its id: its config, where that has several seeds.
+
+        Runs that count as the same count once. Of a sweep of one config each run counts.
+        """
+        return {run.id: unit for run, unit in counted_as(self.of_arms().values())}
+
+    @property
+    def size(self) -> int:
+        """The number of results that the main runs count as, once all have finished."""
+        return len(set(self.counted.values()))
+
+    @property
     def is_scaled_down(self) -> bool:
-        """Return whether this is less than the declared sweep: fewer runs, or other steps."""
+        """Return whether this is not the declared sweep: fewer runs, or other steps or seeds."""
         fewer = self.selection.runs is not None and self.selection.runs < self.sweep.runs
         other = self.selection.steps is not None and self.selection.steps != self.sweep.steps
-        return fewer or other
+        return fewer or other or self.seeds != self.sweep.seeds
 
     @property
     def scale(self) -> str:
         """The part of the declared sweep in words; empty where it is all of it."""
         if not self.is_scaled_down:
             return ""
-        runs, steps = len(self.of_arms()), self.selection.steps or self.sweep.steps
-        return f"{runs} of {self.sweep.runs} runs, {steps} of {self.sweep.steps} steps"
+        runs, steps = self.configs, self.selection.steps or self.sweep.steps
+        said = f"{runs} of {self.sweep.runs} runs, {steps} of {self.sweep.steps} steps"
+        return said + (
+            f", {self.seeds} of {plural(self.sweep.seeds, 'seed')}"
+            if max(self.seeds, self.sweep.seeds) > 1
+            else ""
+        )
 
     @property
     def lacks_arms(self) -> bool:
@@ -102,10 +134,34 @@ class Plan:
         return kept is not None and not set(self.sweep.arms) <= set(kept)
 
 
+def counted_as(runs: Iterable[Run]) -> list[tuple[Run, Config | str]]:
+    """Return main runs with what each counts as: runs that count as the same count once.
+
+    Where a config is trained with several seeds it is the config, as `repeats.merge` has it; else,
+    and where all runs are of one config, each run counts by itself.
+    """
+    listed = list(runs)
+    several = any(run.repeat for run in listed) and len({run.config for run in listed}) > 1
+    return [(run, run.config if several else run.id) for run in listed]
+
+
+def counted_runs(runs: Iterable[Run]) -> tuple[Run, ...]:
+    """Return one run for each result that ``runs`` of all arms count as, once all are in.
+
+    Of a config with several seeds that is the first seed's run.
+    """
+    listed = list(runs)
+    main = counted_as(run for run in listed if run.arm == MAIN)
+    if all(unit == run.id for run, unit in main):
+        return tuple(listed)
+    first = {(run.arm, run.config): run for run in reversed(listed)}
+    return tuple(run for run in listed if run is first[run.arm, run.config])
+
+
 def planned(sweep: Sweep, selection: Selection) -> tuple[Run, ...]:
     """Return the runs of ``sweep`` that ``selection`` asks for, ignoring arms it does not have."""
     arms = None if selection.arms is None else [a for a in sweep.arms if a in selection.arms]
-    return sweep.plan(runs=selection.runs, steps=selection.steps, arms=arms)
+    return sweep.plan(runs=selection.runs, steps=selection.steps, seeds=selection.seeds, arms=arms)
 
 
 def plan(sweep: Sweep, selection: Selection, *, trains: bool = True) -> Plan:

@@ -45,7 +45,8 @@ class Sources:
     """The sources of runs: name → digest of the content, or version of a package.
 
     ``files`` are part of a run's identity: the file of the training function, the local modules
-    that it imports and that those import, and what the sweep says it depends on. ``noted`` are not:
+    that it imports and that those import, the scripts that it runs as programs, and what the sweep
+    says it depends on. ``noted`` are not:
     the installed packages that are imported, and other files that the code names. Paths are
     relative to the folder of the training function.
     """
@@ -122,13 +123,35 @@ def project(file: Path) -> Path:
 
 
 def _with_imports(file: Path) -> tuple[Path, ...]:
-    """Return ``file`` and, sorted, the local files that it imports, directly or through others."""
-    waiting, known = [file], {file}
+    """Return ``file`` and, sorted, the local files that it imports, directly or through others.
+
+    A file that is an argument of a program that one of them runs counts as imported; what it
+    imports is looked for beside it.
+    """
+    waiting, known = [(file, file.parent)], {file}
     while waiting:
-        found = {path for path in _imported(waiting.pop(), file.parent) if _is_local(path)}
-        waiting += found - known
-        known |= found
+        at, base = waiting.pop()
+        found = {(path, base) for path in _imported(at, base) if _is_local(path)}
+        found |= {(path, path.parent) for path in _run_by(at, base)}
+        new = {path: (path, base) for path, base in found if path not in known}
+        waiting += new.values()
+        known |= new.keys()
     return (file, *sorted(known - {file}))
+
+
+def _run_by(file: Path, base: Path) -> Iterator[Path]:
+    """Yield the files of the project in the arguments of the programs that ``file`` runs."""
+    top = project(base / "any")
+    for arguments in _read(file).commands:
+        for before, given in zip(("", *arguments), arguments, strict=False):
+            if before == "-m" and given:
+                own, folders = _top(given.split(".")[0], base)
+                yield from filter(_is_local, own)
+                yield from filter(_is_local, _below(folders, given.split(".")[1:], ["__main__"]))
+            for text in (given, given.partition("=")[2]):  # --data=train.csv
+                path = _found(text, base) if 0 < len(text) <= _LONGEST_NAME else None
+                if path is not None and path.is_file() and path.is_relative_to(top):
+                    yield path
 
 
 def _imported(file: Path, base: Path) -> Iterator[Path]:
@@ -246,10 +269,14 @@ def _relative(path: Path, base: Path) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Read:
-    """The imports in a file (level, module, names), and the texts that may name other files."""
+    """The imports in a file (level, module, names), and the texts that may name other files.
+
+    ``commands`` are the texts in the arguments of each program that it runs by `run.command`.
+    """
 
     imports: tuple[tuple[int, str, tuple[str, ...]], ...] = ()
     texts: frozenset[str] = frozenset()
+    commands: tuple[tuple[str, ...], ...] = ()
 
 
 def _read(file: Path) -> _Read:
@@ -292,6 +319,7 @@ def _parsed(file: Path, state: tuple[int, int]) -> _Read:
     except (SyntaxError, ValueError):
         return _Read()  # whoever imports it is told
     imports: list[tuple[int, str, tuple[str, ...]]] = []
+    commands = []
     texts = set()
     for node in _executed(tree):
         if isinstance(node, ast.Import):
@@ -301,7 +329,18 @@ def _parsed(file: Path, state: tuple[int, int]) -> _Read:
             imports.append((node.level, node.module or "", names))
         elif isinstance(node, ast.Constant) and isinstance(node.value, str):
             texts.add(node.value)
-    return _Read(tuple(imports), frozenset(filter(_may_name_a_file, texts)))
+        elif isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "command":
+            given = [node.args[0]] if node.args else [k.value for k in node.keywords]
+            commands.append(tuple(_texts(given)))
+    return _Read(tuple(imports), frozenset(filter(_may_name_a_file, texts)), tuple(commands))
+
+
+def _texts(nodes: Iterable[ast.AST]) -> Iterator[str]:
+    """Yield the texts in some expressions, in the order in which they are written."""
+    for node in nodes:
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.value
+        yield from _texts(ast.iter_child_nodes(node))
 
 
 def _executed(node: ast.AST) -> Iterator[ast.AST]:

@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import get_args
+from typing import cast, get_args
 
-from harness.errors import SweepError, nearest
-from harness.protocols import Claim
-from harness.records import MAIN, Config, Outcome, Run, Value, digest
+from harness.errors import SweepError, UsageError, nearest
+from harness.protocols import Claim, takes_run
+from harness.records import MAIN, Config, Run, Value, digest
 from harness.sweeps.baseline import has_ending
 from harness.sweeps.checks import check_quotes, count, declared, number, plain_each, shown, text
 from harness.sweeps.sampling import FIXED_SIZE, SAMPLERS, unit_points
@@ -35,6 +35,10 @@ SHORT_NAMES = {
 }
 DECLARED_BY = 16
 """The number of first configurations that a digest of the sweep is taken over."""
+
+ONE_SEED = frozenset({"placebo"})
+"""Arms that are trained with the first seed alone: a run that learns nothing measures exactly 0
+with any."""
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.]*")
 """The form of a sweep's name."""
@@ -113,6 +117,10 @@ class Sweep:
         0.02 for ΔPerf and None for another metric; ``min_gain`` is 0.05, and 0 for another metric.
     sampler
         ``random``, ``sobol`` or ``latin_hypercube``.
+    seeds
+        The number of seeds that each of the ``runs`` is trained with, so that ``runs`` counts
+        configurations. Each counts once, by the mean over its seeds, in the arms too. A placebo is
+        trained with the first seed alone.
 
     Raises
     ------
@@ -129,7 +137,7 @@ class Sweep:
     arms: Mapping[str, int | Pairs] = field(default_factory=dict)
     questions: Mapping[str, Claim] = field(default_factory=dict)
     task: str | None = None
-    trainer: Callable[..., Outcome] | None = None
+    trainer: Callable[..., object] | None = None
     depends_on: Sequence[str | os.PathLike[str]] = ()
     evaluate_every: int = 10
     metric: str | None = None
@@ -139,6 +147,7 @@ class Sweep:
     margin: float | None = None
     min_gain: float | None = None
     sampler: str = "random"
+    seeds: int = 1
     parameters: Space = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -165,9 +174,13 @@ class Sweep:
         *,
         runs: int | None = None,
         steps: int | None = None,
+        seeds: int | None = None,
         arms: Iterable[str] | None = None,
     ) -> tuple[Run, ...]:
         """Return the runs of this sweep: a pure function of the declaration, the same everywhere.
+
+        The first seed's runs come first, those of its arms too: they are the whole plan with one
+        seed, and more seeds are only added to it.
 
         Parameters
         ----------
@@ -175,23 +188,30 @@ class Sweep:
             The number of main runs to keep, with their arms; all where None.
         steps
             Steps of a main run, in place of the declared.
+        seeds
+            The number of seeds of each configuration, in place of the declared.
         arms
             Names of the arms to keep; all where None.
         """
         size = self.runs if runs is None else count("runs", runs)
         planned = self.steps if steps is None else count("steps", steps)
-        main = tuple(
-            self._run(index, MAIN, config, planned)
-            for index, config in enumerate(self._drawn(size, self.runs))
-        )
+        configs = self._drawn(size, self.runs)
         kept = self.arms if arms is None else {name: self.arms[name] for name in arms}
-        return main + tuple(
-            run for name, size in kept.items() for run in self._arm_runs(name, size, main)
-        )
+        found: list[Run] = []
+        for repeat in range(self.seeds if seeds is None else count("seeds", seeds)):
+            main = tuple(
+                self._run(index, MAIN, config, planned, repeat=repeat)
+                for index, config in enumerate(configs)
+            )
+            found += main
+            for name, wanted in kept.items():
+                if name not in ONE_SEED or not repeat:
+                    found += self._arm_runs(name, wanted, main)
+        return tuple(found)
 
     @cached_property
     def declaration(self) -> str:
-        """A digest of all that decides the runs' configurations and seeds, except their number.
+        """A digest of all that decides the runs' configurations and seeds, except their numbers.
 
         It is taken over the first configurations drawn, so that spaces which are written
         differently but draw the same are the same.
@@ -244,12 +264,14 @@ class Sweep:
                     if value != of.config[arm]:
                         config = of.config.replace(**{arm: value})
                         kind = _named(arm, value)
-                        yield self._run(of.index, arm, config, of.steps, of=of, kind=kind)
+                        yield self._run(
+                            of.index, arm, config, of.steps, repeat=of.repeat, of=of, kind=kind
+                        )
             return
         for of in main[:size]:
             config = of.config.replace(learning_rate=0.0) if arm == "placebo" else of.config
             steps = max(1, of.steps // 2) if arm == "half" else of.steps
-            yield self._run(of.index, arm, config, steps, of=of)
+            yield self._run(of.index, arm, config, steps, repeat=of.repeat, of=of)
 
     def _drawn(self, size: int, declared: int) -> list[Config]:
         """Return the first ``size`` configs of a sample declared with ``declared`` points."""
@@ -267,12 +289,17 @@ class Sweep:
         config: Config,
         steps: int,
         *,
+        repeat: int,
         of: Run | None = None,
         kind: str | None = None,
     ) -> Run:
         words = [self.name, *([] if of is None else [kind or arm]), f"{index:02d}"]
         words += (SHORT_NAMES.get(n, f"{n}_") + _written(v) for n, v in config.items())
-        seed = hashlib.sha256(f"{self.name}:{self.seed}:{index}".encode()).digest()
+        # The first seed is that of a sweep with one, so that its stored runs are used.
+        again = [str(repeat)] if repeat else []
+        words += [f"r{repeat}"] if repeat else []
+        said = ":".join([self.name, str(self.seed), str(index), *again])
+        seed = hashlib.sha256(said.encode()).digest()
         return Run(
             id=_NOT_PLAIN.sub("_", "-".join(words)),
             sweep=self.name,
@@ -285,6 +312,7 @@ class Sweep:
             declared_steps=self.steps,
             evaluate_every=scale_steps(self.evaluate_every, steps, self.steps),
             declaration=self.declaration,
+            repeat=repeat,
         )
 
     def _check_values(self) -> None:
@@ -292,7 +320,7 @@ class Sweep:
             given = getattr(self, what)
             if not isinstance(given, Mapping):
                 raise SweepError(f"{what} is {shown(given)}; expected {what}=dict(…)")
-        for what in ("seed", "runs", "steps", "evaluate_every"):
+        for what in ("seed", "seeds", "runs", "steps", "evaluate_every"):
             least = 0 if what == "seed" else 1
             object.__setattr__(self, what, count(what, getattr(self, what), least))
         object.__setattr__(self, "alpha", _share("alpha", self.alpha, 0.5))
@@ -442,9 +470,13 @@ class Sweep:
                 f"trainer {shown(self.trainer)} must be a function at the top level of a file, "
                 "under its own name, since workers load it by name"
             )
+        try:
+            takes_run(cast("Callable[..., object]", self.trainer))
+        except UsageError as error:
+            raise SweepError(str(error)) from None
 
 
-def trainer_file(trainer: Callable[..., Outcome]) -> Path:
+def trainer_file(trainer: Callable[..., object]) -> Path:
     """Return the file that a training function is loaded from."""
     module = sys.modules.get(trainer.__module__)
     return Path(getattr(module, "__file__", None) or inspect.getfile(trainer)).resolve()

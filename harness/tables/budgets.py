@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 
 from harness import words
@@ -62,7 +62,7 @@ class _Budgets:
     column: str
     at: Mapping[int, int]
     of: Mapping[int, tuple[Value, ...]]
-    having: Mapping[int, frozenset[tuple[Value, ...]]]
+    having: Mapping[int, Set[tuple[Value, ...]]]
 
     @property
     def configurations(self) -> int:
@@ -128,8 +128,11 @@ def _budgets(
     every = counts(table, raw, "steps", rows)
     at = {row: steps for row, steps in every.items() if states[row] == "completed"}
     used = [name for name in (*columns.parameters.values(), *columns.by.values()) if name != raw]
-    of = {row: tuple(table.values(column)[row] for column in used) for row in at}
-    having = {steps: frozenset(of[row] for row in at if at[row] == steps) for steps in at.values()}
+    cells = [table.values(column) for column in used]
+    of = {row: tuple(column[row] for column in cells) for row in at}
+    having: dict[int, set[tuple[Value, ...]]] = {}
+    for row, steps in at.items():
+        having.setdefault(steps, set()).add(of[row])
     return _Budgets(raw, at, of, having)
 
 

@@ -57,7 +57,9 @@ class ReadOptions:
     without the prefix they have in the table. ``ignore`` are left out, and must be there unless
     ``may_lack`` says that the table may have fewer. A success passes ``target``, a value of the
     metric. ``curves`` is the source of a long table of ``run``, ``step``, ``perf`` and optionally
-    ``se``; ``at`` is a step of the curves to judge runs at. With ``every_budget`` runs stay that
+    ``se``; ``at`` is a step of the curves to judge runs at. In logs of evaluations ``clusters`` is
+    the field of an item that names its cluster, and ``before_log`` the model or the id of those
+    that were made before training. With ``every_budget`` runs stay that
     were not trained as long as those that are compared.
     """
 
@@ -72,6 +74,8 @@ class ReadOptions:
     by: tuple[str, ...] = ()
     curves: Any = None
     at: int | None = None
+    clusters: str | None = None
+    before_log: str | None = None
     every_budget: bool = False
 
 

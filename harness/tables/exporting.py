@@ -35,8 +35,10 @@ OWN: dict[str, Status] = {"crashed": "crashed", "interrupted": "interrupted"}
 
 _RESTORED = ("sweep", "status", "backend", "trainer_version", "device", "finished_at", "error")
 
+_CLUSTERS = ("clusters", "clusters_changed")
+
 _CHANGE = (
-    *("delta_perf", "delta_perf_se", "prompts", "samples", "prompts_changed"),
+    *("delta_perf", "delta_perf_se", "prompts", "samples", "prompts_changed", *_CLUSTERS),
     *("perf_before", "perf_after", "train_delta_perf"),
 )
 
@@ -68,7 +70,7 @@ def run_columns(results: Sequence[Result]) -> Cells:
         "status": [outcome.status for outcome in outcomes],
         **_measured(results),
         **{
-            CONFIG + name: [_as_cell(result.run.config.get(name)) for result in results]
+            CONFIG + name: [as_cell(result.run.config.get(name)) for result in results]
             for name in parameters
         },
         "backend": [result.conditions.backend for result in results],
@@ -95,10 +97,15 @@ def _measured(results: Sequence[Result]) -> Cells:
             METRICS + name: [result.outcome.value for result in results],
             f"{METRICS}{name}_se": [result.outcome.delta_perf_se for result in results],
         }
-    return {name: [getattr(result.outcome, name) for result in results] for name in _CHANGE}
+    clusters = any(result.outcome.clusters for result in results)
+    return {
+        name: [getattr(result.outcome, name) for result in results]
+        for name in _CHANGE
+        if clusters or name not in _CLUSTERS
+    }
 
 
-def _as_cell(value: Value) -> Value:
+def as_cell(value: Value) -> Value:
     """Return a parameter's value as a cell: a tuple as text, the same in every format."""
     return str(value) if isinstance(value, tuple) else value
 
@@ -121,15 +128,19 @@ def curve_columns(results: Sequence[Result]) -> Cells:
 def restored(table: Table, kept: Sequence[int], results: Sequence[Result]) -> tuple[Result, ...]:
     """Return the results of the rows ``kept`` with all that an exported table says of each.
 
-    That is its sweep, the backend, the version of the trainer and the device that trained it, its
-    duration, when it finished, its error message, and whether it crashed or was interrupted.
+    That is its sweep, the backend, the version of the trainer and the device that trained it, the
+    clusters of its standard error, its duration, when it finished, its error message, and whether
+    it crashed or was interrupted.
     """
     blank = [None] * len(table)
     text = {
         name: ["" if cell is None else str(cell) for cell in table.columns.get(name, blank)]
         for name in _RESTORED
     }
-    times = rows.numbers(table, "seconds", kept) if "seconds" in table.columns else {}
+    numbers = {
+        name: rows.numbers(table, name, kept) if name in table.columns else {}
+        for name in ("seconds", "clusters", "clusters_changed")
+    }
     return tuple(
         replace(
             result,
@@ -144,13 +155,19 @@ def restored(table: Table, kept: Sequence[int], results: Sequence[Result]) -> tu
                 # Trackers use two of our statuses for a failed run.
                 status=OWN.get(text["status"][row], result.outcome.status),
                 device=text["device"][row] or None,
-                seconds=times.get(row),
+                seconds=numbers["seconds"].get(row),
+                clusters=numbers["clusters"].get(row),
+                clusters_changed=_whole(numbers["clusters_changed"].get(row)),
                 error=text["error"][row] or None,
             ),
             finished_at=text["finished_at"][row] or None,
         )
         for row, result in zip(kept, results, strict=True)
     )
+
+
+def _whole(number: float | None) -> int | None:
+    return None if number is None else int(number)
 
 
 def _named(results: Sequence[Result]) -> tuple[list[str], list[str | None]]:

@@ -184,13 +184,50 @@ def _opened(path: Path, packing: str) -> Any:  # noqa: ANN401 (a file that is op
             raise ValueError(error) from error
     if packing == ".zip":
         return zipfile.ZipFile(path).open(_member(path))
+    return _zstandard(path, str(path), "or compress it with gzip")
+
+
+def _zstandard(path: Path, source: Any, otherwise: str) -> Any:  # noqa: ANN401 (open files)
     try:
         from pyarrow import input_stream
     except ModuleNotFoundError as error:
         raise UsageError(
-            f"{path.name} needs pyarrow to be unpacked: {INSTALL}, or compress it with gzip"
+            f"{path.name} needs pyarrow to be unpacked: {INSTALL}, {otherwise}"
         ) from error
-    return input_stream(str(path), compression="zstd")
+    return input_stream(source, compression="zstd")
+
+
+def unpacked_member(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
+    """Return the bytes of a file in a zip archive, also one that is packed with Zstandard.
+
+    Raises
+    ------
+    UsageError
+        Where it is damaged or too large, or packed in a way that cannot be undone here.
+    """
+    _check_length(path, member.file_size)
+    try:
+        if member.compress_type != _ZSTANDARD:
+            return archive.read(member)
+        assert archive.fp is not None
+        archive.fp.seek(member.header_offset)
+        head = archive.fp.read(_LOCAL_HEAD)
+        names = sum(int.from_bytes(head[at : at + 2], "little") for at in (26, 28))
+        archive.fp.seek(member.header_offset + _LOCAL_HEAD + names)
+        packed = archive.fp.read(member.compress_size)
+        otherwise = "or convert it: inspect log convert --to json"
+        with _zstandard(path, io.BytesIO(packed), otherwise) as file:
+            data: bytes = file.read()
+    except (EOFError, OSError, zlib.error, zipfile.BadZipFile, NotImplementedError) as error:
+        raise UsageError(f"{path.name} cannot be unpacked: {error}") from error
+    return data
+
+
+_ZSTANDARD = 93
+"""The method of Zstandard in zip archives, which Python reads from 3.14 on."""
+
+_LOCAL_HEAD = 30
+"""The bytes before a member's name; the lengths of the name and of what follows it are at 26."""
 
 
 def _member(path: Path) -> zipfile.ZipInfo:

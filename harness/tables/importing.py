@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import UsageError
-from harness.records import IMPORTED, Outcome, Result, digest
+from harness.records import IMPORTED, ItemScores, Outcome, Result, digest
 from harness.sweeps.baseline import counted, is_table
 from harness.sweeps.sweep import NAME
 from harness.tables.runs import CONDITIONS, Reading
@@ -23,8 +23,11 @@ HOW = "name both ends by --before and --after, or store them by a metric: --metr
 """The columns that a table must have to be imported, in words, and how to name others."""
 
 _RUN = ("id", "arm", "pair", "seed", "steps")
+_LATER = ("value", "clusters", "clusters_changed")
+"""Fields of an outcome that earlier versions did not have: a key has those that are not None."""
+
 _OUTCOME = tuple(
-    f.name for f in fields(Outcome) if f.name not in ("curve", "trace", "value", "items")
+    f.name for f in fields(Outcome) if f.name not in ("curve", "trace", "items", *_LATER)
 )
 
 
@@ -42,7 +45,8 @@ def imported(reading: Reading, sweep: str | None) -> tuple[Result, ...]:
     """
     metric, judged_by = reading.metric, reading.judged_by
     own = not metric.is_change and metric.name != DELTA_PERF.name
-    named_so = reading.is_ours or (judged_by is not None and not judged_by.inferred)
+    scored = own and _has_items(reading)
+    named_so = scored or reading.is_ours or (judged_by is not None and not judged_by.inferred)
     if (own and not named_so) or (not own and (not metric.is_change or metric.minimised)):
         less = ", of which less is better" if metric.minimised else ""
         raise UsageError(
@@ -122,12 +126,38 @@ def _content(result: Result) -> dict[str, Any]:
         **({metric: result.outcome.value} if metric else {}),
         **{name: getattr(result.run, name) for name in _RUN},
         "config": dict(result.run.config),
-        "outcome": {name: getattr(result.outcome, name) for name in _OUTCOME},
+        "outcome": {name: getattr(result.outcome, name) for name in _OUTCOME}
+        | {name: known for name in _LATER if (known := getattr(result.outcome, name)) is not None},
+        **_items(result.outcome.items),
         "curve": [
             (point.step, point.perf, None if math.isnan(point.se) else point.se)
             for point in result.outcome.curve
         ],
     }
+
+
+def _items(items: ItemScores | None) -> dict[str, Any]:
+    if items is None:
+        return {}
+    names = ("after", "before", "ids", "clusters")
+    return {"items": {name: list(getattr(items, name)) for name in names}}
+
+
+def _has_items(reading: Reading) -> bool:
+    """Return whether runs have scores by item that make up their metric: all of them, or none.
+
+    Raises `UsageError` where some have and others have not.
+    """
+    done = [result for result in reading.results if result.outcome.status == "completed"]
+    if all(result.outcome.items is None for result in done):
+        return False
+    for result in done:
+        if result.outcome.items is None:
+            raise UsageError(
+                f"{result.run.id} has no scores by item that make up its {reading.metric.name}, "
+                "and others have: log the samples of each evaluation (lm-eval: --log_samples)"
+            )
+    return True
 
 
 def _plain_ids(results: Sequence[Result]) -> tuple[Result, ...]:

@@ -13,10 +13,11 @@ from typing import Any
 from harness.errors import UsageError
 from harness.records import is_number
 from harness.tables import files, table
+from harness.tables.columns import NOTHING, ReadOptions
 from harness.tables.files import Content
 from harness.tables.frames import NAME, from_frame
 from harness.tables.objects import read_json
-from harness.tables.stores import kind_of, read_store, without_parents
+from harness.tables.stores import is_log, kind_of, read_logs, read_store, without_parents
 from harness.tables.table import Table, check_size, value
 from harness.text import first, plural
 
@@ -28,31 +29,44 @@ _SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 
 def path_of(source: Source) -> Path:
     """Return the path of a source, or what stands for one."""
+    if isinstance(source, tuple):
+        return Path(source[0])
     return Path(source) if isinstance(source, str | Path) else NAME
 
 
-def read_table(source: Source) -> Table:
+def read_table(source: Source, options: ReadOptions = NOTHING) -> Table:
     """Read the table that ``source`` names or is.
 
     It is a path whose ending says its format, ``-`` for standard input, ``FILE#PART`` for a part
-    of it (a sheet, a study, an experiment), a tracker's folder, database or address, or a data
-    frame.
+    of it (a sheet, a study, an experiment), a tracker's folder, database or address, a log of an
+    evaluation, a folder of them or a tuple of their names, or a data frame.
 
     Raises
     ------
     UsageError
         Where there is no such file, or it is not a table with at least one row.
     """
-    named = isinstance(source, str | Path)
-    found = _named(str(source)) if named else from_frame(source)
+    if isinstance(source, tuple):
+        found = read_logs(source, options)
+    elif isinstance(source, str | Path):
+        found = _named(str(source), options)
+    else:
+        found = from_frame(source)
     if not len(found):
         raise UsageError(f"{found.path.name} has a header and no rows: there is no run to read")
     return without_parents(found)
 
 
-def _named(name: str) -> Table:
+def _named(name: str, options: ReadOptions) -> Table:
     file, part = files.divided(name)
-    if (kind := kind_of(file)) is not None:
+    kind = kind_of(file)
+    if kind is not None and is_log(kind):
+        return read_logs((file,), options)
+    for option in ("clusters", "before_log"):
+        if (given := getattr(options, option)) is not None:
+            said = option.replace("_", "-")
+            raise UsageError(f"--{said} {given} is for logs of evaluations, and {file} is none")
+    if kind is not None:
         return read_store(file, kind, part)
     content = files.read_content(file, part)
     try:

@@ -37,6 +37,7 @@ from harness.tables.objects import opened
 from harness.tables.outcomes import OutcomeColumns, choose, outcomes
 from harness.tables.parameters import find_parameters
 from harness.tables.reading import Source, path_of, read_table
+from harness.tables.stores.evals import with_items
 from harness.tables.table import Table, levels
 from harness.tables.trackers import OURS, State
 from harness.tables.units import check_curves, check_scores
@@ -102,7 +103,9 @@ def read_runs(source: Source, options: ReadOptions = NOTHING) -> Reading:
         Where the file is not a table, a cell does not fit its column, or the table alone does not
         tell what a column is.
     """
-    table, ignored = without_ignored(opened(read_table(source)), options)
+    table, ignored = without_ignored(opened(read_table(source, options)), options)
+    if options.before_log is not None:
+        options = replace(options, metric=None)  # it has said which change is in the table
     options = as_stored(table, options)
     columns = find_roles(table, options)
     judged_by = choose(table, columns, options)
@@ -147,6 +150,7 @@ def read_runs(source: Source, options: ReadOptions = NOTHING) -> Reading:
     )
     if columns.tracker is OURS:
         results = restored(table, kept, results)
+    results = _with_items(table, judged_by.value, results)
     early = {ids[row] for row in kept if states[row] == "pruned" and not options.every_budget}
     results, of_step = at_one_step(results, judged_by, early, options.at)
     if any(result.run.id in early and result.outcome.delta_perf is not None for result in results):
@@ -184,6 +188,17 @@ def read_runs(source: Source, options: ReadOptions = NOTHING) -> Reading:
         judged_by=judged_by,
         set_aside=notes.set_aside(columns, judged_by),
         findings=(*beware, *compared.findings),
+    )
+
+
+def _with_items(table: Table, column: str, results: tuple[Result, ...]) -> tuple[Result, ...]:
+    """Return the results with the scores by item that the source has of a column."""
+    found = table.items(column) if table.items else {}
+    return tuple(
+        replace(result, outcome=with_items(result.outcome, found[result.run.id]))
+        if result.run.id in found and result.outcome.status == "completed"
+        else result
+        for result in results
     )
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeGuard
 
 from harness.errors import UsageError
-from harness.records import Value, is_number, is_whole
+from harness.records import ItemScores, Value, is_number, is_whole
 from harness.sweeps.baseline import PACKED
 from harness.tables.conventions import PLAIN, Convention, decide, has_commas, has_points
 
@@ -49,8 +49,8 @@ class Table:
     writes. ``separator`` is the one between cells, empty where there is none. ``notes`` tell how
     the file was read, and ``aside`` are a reason → columns that were left out. ``history`` gives a
     column's points along training, where the source has them: run id → (step, number) in the order
-    of the steps. ``directions`` are column → whether more or less of it is better, where the source
-    says so.
+    of the steps, and ``items`` its scores by item: run id → scores. ``directions`` are column →
+    whether more or less of it is better, where the source says so.
     """
 
     path: Path
@@ -63,6 +63,7 @@ class Table:
     notes: tuple[str, ...] = ()
     aside: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     history: Callable[[str], History] | None = None
+    items: Callable[[str], Mapping[str, ItemScores]] | None = None
     directions: Mapping[str, Direction] = field(default_factory=dict)
     _values: dict[str, list[Value]] = field(default_factory=dict, repr=False)
     _conventions: dict[str, Convention] = field(default_factory=dict, repr=False)

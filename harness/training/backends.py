@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import json
 import os
@@ -169,6 +170,19 @@ def require_device(asked: str, backend: str) -> None:
     check_device(asked)
     if asked not in ("auto", "cpu"):
         resolve_device(asked, devices_here(backend))
+
+
+def own_device(asked: str) -> str:
+    """Return the device that ``asked`` means to a training function of the user's own.
+
+    Torch or JAX looks for it, whichever this process has imported, else the first one installed.
+    Without either there is only the CPU. Raises as `resolve_device` does.
+    """
+    usable = [backend for backend in BACKENDS.values() if _installed(backend.libraries[0])]
+    usable.sort(key=lambda backend: backend.libraries[0] not in sys.modules)
+    if asked == "cpu" or not usable:
+        return resolve_device(asked, ("cpu",))
+    return resolve_device(asked, importlib.import_module(usable[0].devices).available_devices())
 
 
 def devices_here(backend: str, *, patience: float | None = None) -> tuple[str, ...]:

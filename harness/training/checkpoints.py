@@ -10,10 +10,12 @@ from __future__ import annotations
 import contextlib
 import glob
 import hashlib
+import importlib
 import io
 import json
 import os
 import shutil
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +25,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
+from harness.errors import blamed
 from harness.records import Job
 
 Arrays = Mapping[str, npt.NDArray[Any]]
@@ -163,6 +166,77 @@ class Checkpoint:
         # The log may be on the full disk.
         with contextlib.suppress(OSError, ValueError):
             print(f"checkpoint {self._path} {what}", flush=True)
+
+
+_ARRAY, _PAIRS, _TUPLE = "array of", "pairs", "tuple"
+"""Keys of the objects in the facts that stand for what JSON lacks."""
+
+
+def packed(state: object) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any]]:
+    """Return nested ``state`` as the arrays and the facts of a checkpoint, for `unpacked`.
+
+    Raises `UsageError`, with the user's own line, for a value that cannot be kept.
+    """
+    arrays: dict[str, npt.NDArray[Any]] = {}
+    return arrays, {"content": _packed(state, "", arrays)}
+
+
+def unpacked(arrays: Arrays, facts: Mapping[str, Any]) -> Any:  # noqa: ANN401  as it was
+    """Return what was `packed`: Torch's tensors as tensors on the CPU, other arrays as NumPy's."""
+    return _unpacked(facts["content"], arrays)
+
+
+def _packed(value: object, at: str, arrays: dict[str, npt.NDArray[Any]]) -> object:
+    if value is None or type(value) in (bool, int, float, str):
+        return value
+    if isinstance(value, list | tuple) and type(value) in (list, tuple):
+        items = [_packed(one, f"{at}[{i}]", arrays) for i, one in enumerate(value)]
+        return items if isinstance(value, list) else {_TUPLE: items}
+    if isinstance(value, Mapping):
+        keys = [_packed(key, f"{at}[{key!r}]", arrays) for key in value]
+        items = [_packed(one, f"{at}[{key!r}]", arrays) for key, one in value.items()]
+        return {_PAIRS: [*zip(keys, items, strict=True)]}
+    kind, array = _as_array(value)
+    if array is None or array.dtype.kind in "OV":
+        name = at.removeprefix("['state']")
+        raise blamed(
+            f"run.save: {name} is a {type(value).__name__}, which a "
+            "checkpoint cannot keep; give arrays, numbers, text, and dictionaries or lists of them,"
+            " or write a file into run.folder"
+        )
+    name = str(len(arrays))
+    arrays[name] = array
+    return {_ARRAY: kind, "name": name}
+
+
+def _as_array(value: object) -> tuple[str, npt.NDArray[Any] | None]:
+    """Return an array as NumPy's, with what it is of; None for what is no array."""
+    if hasattr(value, "detach"):
+        torch = sys.modules["torch"]
+        tensor = value.detach().cpu()
+        if tensor.dtype == torch.bfloat16:  # which NumPy lacks
+            return "torch.bfloat16", tensor.view(torch.int16).numpy()
+        return "torch", tensor.numpy()
+    if hasattr(value, "__array__"):
+        return "numpy", np.asarray(value)
+    return "", None
+
+
+def _unpacked(value: Any, arrays: Arrays) -> Any:  # noqa: ANN401
+    if isinstance(value, list):
+        return [_unpacked(one, arrays) for one in value]
+    if not isinstance(value, dict):
+        return value
+    if _TUPLE in value:
+        return tuple(_unpacked(one, arrays) for one in value[_TUPLE])
+    if _PAIRS in value:
+        return {_unpacked(key, arrays): _unpacked(one, arrays) for key, one in value[_PAIRS]}
+    array = arrays[value["name"]]
+    if value[_ARRAY] == "numpy":
+        return array
+    torch = importlib.import_module("torch")
+    tensor = torch.from_numpy(array.copy())
+    return tensor.view(torch.bfloat16) if value[_ARRAY] == "torch.bfloat16" else tensor
 
 
 def discard(path: str | Path) -> None:

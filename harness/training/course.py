@@ -298,6 +298,7 @@ class Course:
             error=error,
             stopped_at=None if error is None else self._now,
             weights=weights,
+            items=held_out.items() if difference else None,
         )
 
     def _peak_so_far(self) -> int:

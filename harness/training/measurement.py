@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -9,8 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
-from harness.records import Evaluation
+from harness.records import Evaluation, ItemScores
+from harness.statistics.groups import clustered_error
 from harness.training.grpo import in_groups, require_finite
 from harness.training.tasks import Scores, Task, Tokens
 from harness.training.uniforms import Uniforms, eval_uniforms
@@ -64,6 +67,11 @@ class HeldOut:
         """Return the last evaluation less the first, paired by prompt."""
         return paired_difference(self.scores[0], self.scores[-1])
 
+    def items(self) -> ItemScores:
+        """Return the scores of the last evaluation and of the first by prompt."""
+        before, after = (tuple(_per_prompt(s).tolist()) for s in (self.scores[0], self.scores[-1]))
+        return ItemScores(after, before, self.task.names(self.prompts))
+
 
 def evaluation(step: int, scores: Scores, rewards: Scores) -> Evaluation:
     """Return the point of the learning curve after ``step`` steps.
@@ -71,21 +79,21 @@ def evaluation(step: int, scores: Scores, rewards: Scores) -> Evaluation:
     ``scores`` and ``rewards`` are ``[prompts, samples]``. The standard error is that of the mean
     over prompts, each with the mean of its samples.
     """
-    per_prompt = scores.mean(axis=1, dtype=np.float64)
+    per_prompt = _per_prompt(scores)
     return Evaluation(
         step=step,
         perf=float(per_prompt.mean()),
-        se=_standard_error(per_prompt),
+        se=standard_error(per_prompt),
         reward=float(rewards.mean(dtype=np.float64)),
     )
 
 
 def paired_difference(before: Scores, after: Scores) -> Difference:
     """Return perf ``after`` minus ``before``, given the ``[prompts, samples]`` scores of each."""
-    differences = after.mean(axis=1, dtype=np.float64) - before.mean(axis=1, dtype=np.float64)
+    differences = _per_prompt(after) - _per_prompt(before)
     return Difference(
         delta=float(differences.mean()),
-        se=_standard_error(differences),
+        se=standard_error(differences),
         prompts_changed=int(np.count_nonzero(differences)),
     )
 
@@ -119,5 +127,17 @@ def peak_memory() -> int:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
-def _standard_error(values: np.ndarray[tuple[int], np.dtype[np.float64]]) -> float:
-    return float(values.std(ddof=1) / np.sqrt(len(values)))
+def standard_error(values: npt.NDArray[np.float64], clusters: Sequence[str] = ()) -> float:
+    """Return the standard error of the mean of ``values`` ``[items]``, where needed by cluster.
+
+    ``clusters`` name the group of each item, such as the text that a question is about: see
+    `clustered_error`. NaN for fewer than two items or groups.
+    """
+    n = len(values)
+    if len(clusters):
+        return clustered_error(values, clusters).se
+    return float(values.std(ddof=1) / np.sqrt(n)) if n > 1 else math.nan
+
+
+def _per_prompt(scores: Scores) -> npt.NDArray[np.float64]:
+    return np.asarray(scores.mean(axis=1, dtype=np.float64))

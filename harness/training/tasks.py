@@ -86,6 +86,10 @@ class Task(ABC):
     def prompts(self, split: Split) -> Tokens:
         """Return the prompts of ``split``: ``[prompts, prompt_tokens]``."""
 
+    def names(self, prompts: Tokens) -> tuple[str, ...]:
+        """Return a name for each of ``prompts`` ``[n, prompt_tokens]``: its tokens."""
+        return tuple([" ".join(map(str, prompt)) for prompt in prompts.tolist()])
+
     @abstractmethod
     def demonstrations(self, prompts: Tokens) -> Tokens:
         """Return right answers to ``prompts``: ``[prompts, max_tokens]``, padded with ``end``."""
@@ -169,6 +173,10 @@ class Addition(Task):
     def prompts(self, split: Split) -> Tokens:
         """Return the prompts of ``split``, as `Task` describes."""
         return self._splits[split]
+
+    def names(self, prompts: Tokens) -> tuple[str, ...]:
+        """Return the sum that each of ``prompts`` asks for, such as 47+85."""
+        return tuple([f"{a}{b}+{c}{d}" for a, b, _, c, d, _ in prompts.tolist()])
 
     def demonstrations(self, prompts: Tokens) -> Tokens:
         """Return the right answers: ``[prompts, max_tokens]``, padded with ``end``."""

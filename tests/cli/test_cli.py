@@ -91,6 +91,7 @@ def test_list_as_json(sweep, declared):
         "sweep": "toy",
         "runs": 8,
         "steps": 20,
+        "seeds": 1,
         "arms": {"placebo": 1, "batch_size": 2},
         "baseline": "wide",
         "questions": ["success_above_half"],

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.session.jobs import checkpoint_of, log_file
+from harness.session.jobs import checkpoint_of, folder_of, log_file
 from harness.store import Store
 from tests.factories import make_result, make_results
 
@@ -19,20 +19,21 @@ def here(tmp_path, monkeypatch):
     (tmp_path / ".git").mkdir()
     old = make_results([0.1, None], prefix="toy", finished_at="2025-01-01", trainer_version="a")
     new = make_results([0.3, 0.4], prefix="toy", finished_at="2025-01-02", trainer_version="b")
-    for name in ("logs", "checkpoints"):
+    for name in ("logs", "checkpoints", "runs"):
         (HOME / name).mkdir(parents=True)
     with Store.open(str(HOME / "store.db")) as store:
         for result in (*old, *new, make_result(id="wide-00", sweep="wide")):
             store.save(result)
             log_file(HOME, result.key, result.run).write_text("printed")
             checkpoint_of(HOME, result.key).mkdir()
+            folder_of(HOME, result.key, result.run).mkdir()
     return tmp_path
 
 
 def left():
     with Store.open(str(HOME / "store.db"), read_only=True) as store:
         runs = store.results()
-    for folder in ("logs", "checkpoints"):
+    for folder in ("logs", "checkpoints", "runs"):
         assert len(list((HOME / folder).iterdir())) == len(runs)
     return sorted((r.run.id, r.conditions.trainer_version) for r in runs)
 

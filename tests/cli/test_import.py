@@ -52,6 +52,12 @@ def test_importing_it_again_changes_nothing(here, sweep):
     assert stored() == before
 
 
+def test_a_table_s_runs_are_those_that_earlier_versions_imported(tmp_path):
+    (tmp_path / "runs.csv").write_text("run,delta_perf,lr\na,0.25,1e-7\nb,-0.5,2e-7\n")
+    keys = [result.key for result in imported(read_runs(tmp_path / "runs.csv"), "old")]
+    assert keys == ["imported620059916e1cb7df", "imported23c3f077f64f1508"]
+
+
 def test_more_runs_can_be_added(here, sweep):
     sweep("import runs.csv --sweep old")
     write_csv(here / "runs.csv", [*ROWS, ROWS[0] | {"run": "d"}])

@@ -210,7 +210,7 @@ def test_plan_as_json_is_the_plan_of_the_sweep(sweep, declared):
     arms = [run["arm"] for run in plan["runs"]]
     assert arms == ["main"] * 8 + ["placebo"] + ["batch_size"] * 2
     first = plan["runs"][0]
-    assert list(first) == ["id", "arm", "pair", "seed", "steps", "config"]
+    assert list(first) == ["id", "arm", "pair", "seed", "repeat", "steps", "config"]
     assert first["config"]["batch_size"] == 8
     assert plan["runs"][-1]["config"]["batch_size"] == 4
     assert plan["cost"] == {

@@ -19,6 +19,7 @@ from tests.tables.tables import write_csv
 WORDS = st.text("abcxyz_ ,;\"'é", min_size=1, max_size=8).map(lambda text: f"w{text}w")
 NUMBERS = st.floats(allow_nan=False, allow_infinity=False)
 SCORES = st.floats(0, 1)
+CLUSTERS = st.tuples(st.floats(1, 512), st.integers(0, 512))
 TUPLES = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**60), 2**60) | NUMBERS | WORDS,
     lambda inside: st.lists(inside, max_size=3).map(tuple),
@@ -46,6 +47,7 @@ def samples(draw):
         done = status == "completed"
         name = "s" if index % 3 else "other"
         before, after = draw(SCORES), draw(SCORES)
+        clusters, changed = draw(st.just((None, None)) | CLUSTERS)
         curve = draw(st.lists(st.tuples(SCORES, NUMBERS.map(abs) | st.just(math.nan)), max_size=3))
         found.append(
             make_result(
@@ -63,6 +65,8 @@ def samples(draw):
                 prompts=512 if done else None,
                 samples=4 if done else None,
                 prompts_changed=draw(st.none() | st.integers(0, 512)) if done else None,
+                clusters=clusters if done else None,
+                clusters_changed=changed if done else None,
                 config={name: values[index] for name, values in columns.items()},
                 seconds=draw(st.none() | NUMBERS),
                 error=None if done else draw(WORDS | st.just('a\n"b"\t\r\n ,')),
@@ -84,7 +88,7 @@ def plain(result):
         *(run.sweep, run.id, run.arm, run.pair, run.seed, run.steps, dict(run.config)),
         *(outcome.status, outcome.delta_perf, outcome.delta_perf_se, se),
         *(outcome.perf_before, outcome.perf_after, outcome.train_delta_perf, outcome.seconds),
-        *(outcome.error, result.finished_at),
+        *(outcome.error, result.finished_at, outcome.clusters, outcome.clusters_changed),
         [(p.step, p.perf, repr(p.se)) for p in outcome.curve],
     )
 

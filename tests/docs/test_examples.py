@@ -26,6 +26,7 @@ from tests.docs.pages import (
 )
 
 pytest_plugins = ["pytester"]
+EXAMPLES = ROOT / "experiments" / "examples"
 
 
 @page
@@ -44,9 +45,11 @@ def test_the_sweep_of_the_readme_is_the_one_in_experiments(tmp_path, monkeypatch
 
 
 def test_the_trainer_of_the_documentation_trains(pytester, tmp_path):
-    for name, text in example_files(DOCS / "writing-sweeps.md").items():
-        if name in ("my_trainer.py", "test_mine.py"):
-            (pytester.path / name).write_text(text)
+    files = example_files(DOCS / "writing-sweeps.md")
+    for name in ("my_trainer.py", "test_mine.py"):
+        (pytester.path / name).write_text(files[name])
+    (train,) = re.findall(r"^def train\(run\):\n((?:    .*\n)+)", files["my_trainer.py"], re.M)
+    assert len(train.splitlines()) <= 15
     pytester.makeini("[pytest]\n")
     result = pytester.runpytest_inprocess(
         "-p", "harness.plugin", "test_mine.py", "--sweep", "mine", "--sweep-executor", "inline"
@@ -113,7 +116,13 @@ def check_command(command, said, names, files):
     elif program == "sweep":
         sweep_parser().parse_args(rest)
         named = next((word for word in rest[1:] if not word.startswith("-")), "")
-        known = not named or named in names or is_table(named) or named.endswith(".db")
+        known = (
+            rest[0] == "init"
+            or not named
+            or named in names
+            or is_table(named)
+            or named.endswith(".db")
+        )
         assert known, f"there is no sweep {named}"
     elif program == "python" and rest[0] == "-c":
         done = subprocess.run(
@@ -133,6 +142,7 @@ def test_every_command_can_be_typed(page, tmp_path, monkeypatch):
     found = commands(page)
     files = example_files(page)
     names = {*experiments(), *sweeps_of(run_examples(page, tmp_path, monkeypatch))}
+    names |= {path.stem.removeprefix("test_") for path in EXAMPLES.glob("*/test_*.py")}
     names |= {
         m[1] for command, _ in found if (m := re.match("sweep import.* --sweep (.+)", command))
     }

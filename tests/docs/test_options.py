@@ -98,7 +98,7 @@ def shared_options():
         if verbs == "verbs":  # the head of a further table
             continue
         every, _, left_out = verbs.partition("all")
-        named = set(re.findall(r"\w+", every)) or set(VERBS) - {left_out.removeprefix(" but ")}
+        named = set(re.findall(r"\w+", every)) or set(VERBS) - set(re.findall(r"\w+", left_out)[1:])
         assert named <= set(VERBS), f"{option}: {verbs}"
         shared.append((re.match(r"`([\w-]+)", option)[1], default, named))
     return shared

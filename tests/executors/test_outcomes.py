@@ -3,10 +3,11 @@
 import math
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from harness.executors.outcomes import sound
-from harness.records import Evaluation, Outcome
+from harness.records import Evaluation, ItemScores, Outcome
 
 
 @pytest.mark.parametrize(
@@ -40,8 +41,7 @@ def test_scores_are_taken_as_they_are():
         (Outcome("completed", value=-45.6, delta_perf_se=3.0), "completed", None),
         (Outcome("completed", value=math.nan), "diverged", "val_loss is not a finite number"),
         (Outcome("completed", value=math.inf), "diverged", "val_loss is not a finite number"),
-        (Outcome("completed", delta_perf=0.1), "failed", "without a value of val_loss"),
-        (Outcome("completed", value=1.0, delta_perf_se=-1.0), "failed", "expected at least 0"),
+        (Outcome("completed", delta_perf=0.1), "failed", "without a value, the final val_loss"),
         (Outcome("diverged", error="it broke down"), "diverged", "it broke down"),
     ],
 )
@@ -58,3 +58,19 @@ def test_a_value_of_a_sweep_that_measures_perf_says_where_to_declare_it():
     outcome = sound(Outcome("completed", value=2.31))
     assert outcome.status == "failed"
     assert outcome.error.endswith('declare it: Sweep(metric="…", direction="min")')
+
+
+def test_scores_by_item_become_plain_ones():
+    given = ItemScores(np.array([0.5, 1.0]), np.float32([0, 1]), [3, "b"], np.array(["x", "y"]))
+    found = sound(Outcome("completed", delta_perf=0.25, items=given)).items
+    assert repr(found) == repr(ItemScores((0.5, 1.0), (0.0, 1.0), ("3", "b"), ("x", "y")))
+    lost = ItemScores([0.5, float("nan")])
+    assert sound(Outcome("completed", delta_perf=0.25, items=lost)).items is None
+
+
+@pytest.mark.parametrize("part", ["before", "ids", "clusters"])
+def test_another_number_of_items_fails_the_run(part):
+    items = ItemScores([0.5, 0.5], **{part: ["1"]})
+    outcome = sound(Outcome("completed", delta_perf=0.0, items=items))
+    assert outcome.status == "failed"
+    assert f"returned items with 1 {part}, but 2 scores after training" in outcome.error

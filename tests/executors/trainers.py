@@ -164,8 +164,9 @@ def hangs_deaf(job: Job, notify: Notify) -> Outcome:
 
 
 def has_children(job: Job, notify: Notify) -> Outcome:
-    """Leaves a process behind that holds everything open, and hangs."""
-    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+    """Leaves a process behind, in a session of its own, that holds everything open, and hangs."""
+    sleep = [sys.executable, "-c", "import time; time.sleep(600)"]
+    child = subprocess.Popen(sleep, start_new_session=True)
     Path(job.cache, "child").write_text(str(child.pid))
     time.sleep(600)
     return completed(job)

@@ -4,11 +4,13 @@ import pytest
 
 from harness.errors import UsageError
 from harness.judging.baselines import name_of, named, of_imported, of_table
+from harness.observations.repeats import averaged, unlike
 from harness.store import Store
 from harness.sweeps.baseline import ENDINGS, PUBLISHED
 from harness.tables import ReadOptions, read_runs
 from harness.tables.files import FORMATS
 from harness.verdicts import Counts
+from tests.factories import make_result
 from tests.tables.tables import write, write_csv
 
 ROWS = [{"run": f"r{i}", "lr": f"{i + 1}e-7", "delta_perf": 0.01 * i} for i in range(6)]
@@ -49,7 +51,7 @@ def test_a_table_s_runs_are_called_by_its_stem(table):
     assert [result.outcome.delta_perf for result in found.results] == [
         row["delta_perf"] for row in ROWS
     ]
-    assert found.unlike is None
+    assert averaged(found.results) == 1
     assert "runs.csv: 6 rows of 3 columns, CSV" in found.notes
     assert "parameters: learning_rate (lr)" in found.notes
 
@@ -62,7 +64,8 @@ def test_a_configuration_of_a_table_counts_once(tmp_path):
     rows = [row | {"run": f"{row['run']}-{seed}", "seed": seed} for row in ROWS for seed in (1, 2)]
     found = of_table(write_csv(tmp_path / "runs.csv", rows), {})
     assert len(found.results) == 6
-    assert found.unlike == "1 run a configuration against 2 repeats"
+    single = [make_result()]
+    assert unlike(single, found.results) == "1 run a configuration against 2 repeats"
     assert found.notes[-1].startswith("its runs: 6 configurations with 2 repeats each")
 
 

@@ -40,6 +40,13 @@ def test_a_reference_reads_back_as_it_was(reference):
     assert again == {v.id: v.verdict for v in verdicts(seen)}
 
 
+def test_a_reference_keeps_the_clusters_of_its_errors(kept):
+    first, *others = evidence().runs
+    grouped = replace(first, outcome=replace(first.outcome, clusters=9.5, clusters_changed=7))
+    found = kept(replace(evidence(), runs=(grouped, *others))).evidence.runs[0].outcome
+    assert (found.clusters, found.clusters_changed) == (9.5, 7)
+
+
 def test_the_same_results_and_fresh_ones_of_the_same_truth_have_not_regressed(reference):
     same = found(reference, evidence())
     assert {one.answer for one in same.values()} == {"still supported"}

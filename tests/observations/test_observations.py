@@ -174,3 +174,16 @@ def test_some_traces_tell_the_learning_rates_of_very_many_runs(monkeypatch):
     assert [rates[0] for _, rates in found] == [0.0, 2.0, 4.0]
     assert len(observations.learning_rates(results[:3])) == 3
     assert observations.learning_rates([]) == []
+
+
+def test_clusters_are_what_a_standard_error_counts():
+    """The t quantile and the least number of changes are those of clusters, where there are any."""
+    as_prompts = {"se": 0.01, "prompts": 512, "prompts_changed": 200}
+    runs = [
+        make_result(id="prompts", delta=0.03, **as_prompts),
+        make_result(id="clusters", delta=0.03, **as_prompts, clusters=30.5, clusters_changed=12),
+        make_result(id="few", delta=0.03, **as_prompts, clusters=3.5, clusters_changed=6),
+        make_result(id="same", delta=0.03, **as_prompts, clusters=30.5, clusters_changed=5),
+    ]
+    count = observations.count_successes(observations.observe(runs), min_gain=0.05)
+    assert count.improved == ("prompts", "clusters")

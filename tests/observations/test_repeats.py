@@ -62,6 +62,14 @@ def test_one_repeat_without_an_error_leaves_the_mean_without():
     assert merge(runs).results[0].outcome.delta_perf_se is None
 
 
+def test_the_fewest_clusters_of_repeats_count():
+    clusters = [{"clusters": 20.5, "clusters_changed": 7}, {"clusters": 9.0, "clusters_changed": 8}]
+    runs = [run(n, 1e-7, 0.1, **few) for n, few in enumerate(clusters)] + [run(2, 2e-7, 0.1)]
+    merged, alone = (r.outcome for r in merge(runs).results)
+    assert (merged.clusters, merged.clusters_changed) == (9.0, 8)
+    assert (alone.clusters, alone.clusters_changed) == (None, None)
+
+
 def test_curves_are_averaged_where_all_have_a_point():
     first = run(0, 1e-7, 0.1, curve=make_curve(0.1, 0.1, 100, 50))
     second = run(1, 1e-7, 0.3, curve=make_curve(0.1, 0.3, 100, 25))

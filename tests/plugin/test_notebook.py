@@ -8,12 +8,10 @@ from tests.conftest import ROOT
 
 pytest_plugins = ["pytester"]
 
-NOTEBOOK = """
+STATE = """
 import contextlib, faulthandler, gc, io, json, locale, logging, multiprocessing, os, random, signal
 import sys, threading, warnings
 import numpy, psutil, pytest
-
-options = ["-p", "harness.plugin", "-p", "no:rerunfailures", "-q"]  # that one leaves a thread
 
 def state():
     me = psutil.Process()
@@ -45,6 +43,13 @@ def state():
         locale=locale.setlocale(locale.LC_ALL),
         limits=(sys.getrecursionlimit(), os.nice(0), os.getpgrp(), sys.dont_write_bytecode),
     )
+"""
+"""Defines ``state()``, all of a process that a session might change."""
+
+NOTEBOOK = (
+    STATE
+    + """
+options = ["-p", "harness.plugin", "-p", "no:rerunfailures", "-q"]  # that one leaves a thread
 
 def session(*more):
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
@@ -67,6 +72,7 @@ for mode, more in (
     print("ENDED", status, left)
 print("PATH", sys.path == path)
 """
+)
 
 SWEEP = """
 import os, signal, time

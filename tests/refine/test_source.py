@@ -10,6 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness import Choice, Constant, Given, LogInt, LogUniform
+from harness.errors import unquoted
+from harness.protocols import takes_run
 from harness.refine import python, refine
 from harness.refine.source import WIDTH, distribution, literal
 from tests import published_broad
@@ -31,11 +33,11 @@ def test_a_value_is_read_back_as_it_was_written(value):
     assert (read, type(read)) == (value, type(value))
 
 
-def distinct(values):
-    return len(set(values)) == len(values)
+def can_be_options(values):
+    return len(set(values)) == len(values) and not any(map(unquoted, values))
 
 
-choices = st.lists(plain, min_size=1, max_size=6).filter(distinct).map(lambda o: Choice(*o))
+choices = st.lists(plain, min_size=1, max_size=6).filter(can_be_options).map(lambda o: Choice(*o))
 ranges = st.tuples(st.floats(1e-9, 1.0), st.floats(1.5, 1e6)).map(lambda ends: LogUniform(*ends))
 wholes = st.tuples(st.integers(1, 99), st.integers(100, 10**9)).map(lambda ends: LogInt(*ends))
 tuples = st.lists(plain, max_size=3).map(tuple)
@@ -171,5 +173,23 @@ def test_a_training_function_that_is_not_known_is_a_stub(tmp_path):
     assert any("is a stub" in line for line in proposal.notes)
     new = load(python(proposal, command="c"), tmp_path)
     assert new.name == "7th.try"
+    assert takes_run(new.trainer)
     with pytest.raises(NotImplementedError, match="train a run"):
-        new.trainer(None, None)
+        new.trainer(None)
+
+
+@pytest.mark.parametrize(
+    ("drawn", "text"),
+    [
+        (Choice(*range(1, 9)), "Choice(1, 2, 3, 4, 5, 6, 7, 8)"),
+        (Choice(*range(16, 1025)), "Choice(*range(16, 1025))"),
+        (Choice(*range(100, 0, -10)), "Choice(*range(100, 9, -10))"),
+        (
+            Choice(*(k / 100 for k in range(0, 51, 5))),
+            "Choice(*(k / 100 for k in range(0, 51, 5)))",
+        ),
+    ],
+)
+def test_many_numbers_at_one_step_are_written_as_a_range(drawn, text):
+    assert distribution(drawn, depth=2) == text
+    assert eval(text, {"Choice": Choice}) == drawn

@@ -184,5 +184,9 @@ def test_a_checkpoint_goes_with_its_run_and_a_fresh_session_begins_without(start
     )
     session.close()
     leave()
+    files = [Path(job.folder) for job in session.fakes[0].submitted]
+    for folder in files:
+        folder.mkdir(parents=True)
     start(sweep, fresh=True)._launch()
     assert list((tmp_path / "checkpoints").iterdir()) == []
+    assert not any(folder.exists() for folder in files)

@@ -312,3 +312,58 @@ def test_the_interval_of_a_large_sample_s_middle_half_is_the_bootstrap_s_for_les
     width = (bootstrapped.high - bootstrapped.low) / math.sqrt(2)
     assert doubled.high - doubled.low == pytest.approx(width, rel=0.05)
     assert "winsorised" in doubled.method
+
+
+def test_clustered_error_of_a_hand_made_example():
+    """Clusters (1, 2), (3), (6, 8) of mean 4: sums of deviations −5, −1 and 6; 62·(3/2)/5²."""
+    found = statistics.clustered_error([1, 6, 2, 3, 8], ["a", "c", "a", "b", "c"])
+    assert found.se == pytest.approx(math.sqrt(62 * 3 / 2) / 5)
+    assert (found.clusters, found.changed) == (pytest.approx(25 / 9), 3)
+
+
+@given(values=SAMPLES)
+def test_clustered_error_where_each_item_is_its_own_cluster_is_the_usual_one(values):
+    found = statistics.clustered_error(values, range(len(values)))
+    assert found.se == pytest.approx(np.std(values, ddof=1) / math.sqrt(len(values)), abs=1e-12)
+    assert found.clusters == pytest.approx(len(values))
+    assert found.changed == np.count_nonzero(values)
+
+
+@given(values=SAMPLES, copies=st.integers(2, 5))
+def test_clustered_error_is_the_same_for_copies_of_each_item(values, copies):
+    once = statistics.clustered_error(values, range(len(values)))
+    again = statistics.clustered_error(
+        np.repeat(values, copies), np.repeat(np.arange(len(values)), copies)
+    )
+    assert again.se == pytest.approx(once.se, abs=1e-12)
+    assert again.clusters == pytest.approx(once.clusters)
+
+
+def test_clustered_error_of_one_cluster_is_not_known():
+    assert math.isnan(statistics.clustered_error([0.1, 0.3], ["text", "text"]).se)
+    with pytest.raises(ValueError, match="a cluster for each of 2 values, got 1"):
+        statistics.clustered_error([0.1, 0.3], ["text"])
+
+
+def test_clusters_whose_changes_cancel_did_not_change():
+    values = [0.1, 0.2, -0.3, 0.5, 0.0]
+    assert statistics.clustered_error(values, ["a", "a", "a", "b", "c"]).changed == 1
+
+
+@pytest.mark.parametrize(
+    ("sizes", "usual"),
+    [([8] * 5, 0.6), ([8] * 20, 0.67), ([1, 2, 4, 8, 16, 32], 0.38), ([50] + [5] * 10, 0.34)],
+    ids=["five", "twenty", "doubling", "one-holds-half"],
+)
+def test_clustered_intervals_cover_and_the_usual_ones_do_not(sizes, usual):
+    """An item shares half of its variance with its cluster; the truth is 0."""
+    rng, repeats = np.random.default_rng(5), 1_000
+    labels = np.repeat(np.arange(len(sizes)), sizes)
+    shared = rng.standard_normal((repeats, len(sizes)))[:, labels]
+    rows = math.sqrt(0.5) * (shared + rng.standard_normal((repeats, labels.size)))
+    found = [statistics.clustered_error(row, labels) for row in rows]
+    errors = np.array([one.se for one in found])
+    covered = np.abs(rows.mean(axis=1)) <= errors * stats.t.ppf(0.975, found[0].clusters - 1)
+    assert 0.93 <= covered.mean() <= 0.985
+    plain = 1.96 * rows.std(axis=1, ddof=1) / math.sqrt(labels.size)
+    assert (np.abs(rows.mean(axis=1)) <= plain).mean() < usual + 0.03

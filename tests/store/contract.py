@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import get_args
 
 import pytest
+import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -19,6 +20,7 @@ from harness.records import (
     Conditions,
     Config,
     Evaluation,
+    ItemScores,
     Outcome,
     Result,
     Run,
@@ -27,6 +29,7 @@ from harness.records import (
 )
 from harness.report.renderers import as_json
 from harness.store import Store
+from harness.store.tables import ITEM_LABELS
 from tests.factories import make_evidence, make_result, make_trace, report_of
 
 STATUSES: tuple[Status, ...] = get_args(Status)
@@ -41,6 +44,12 @@ counts = st.integers(0, 2**62)
 values = st.none() | st.booleans() | st.integers() | finite | text
 
 NUMBERS = itertools.count()
+
+
+def names_of_items(store):
+    """Return how many sets of names the store holds."""
+    query = sa.select(sa.func.count()).select_from(ITEM_LABELS)
+    return store._database.read(lambda connection: connection.scalar(query))
 
 
 def maybe(strategy):
@@ -63,6 +72,19 @@ runs = st.builds(
 conditions = st.builds(
     Conditions, **dict.fromkeys(Conditions.__dataclass_fields__, text) | {"lr_transfer": finite}
 )
+
+
+@st.composite
+def item_scores(draw):
+    """Scores of any size, few distinct ones or many, with or without what came before and names."""
+    n = draw(st.integers(0, 6) | st.just(300))
+    drawn = draw(st.lists(finite | st.sampled_from([0.0, -0.0, 1.0, 0.25]), min_size=1, max_size=6))
+    after = [drawn[i % len(drawn)] / (i + 1 if n == 300 else 1) for i in range(n)]
+    names = draw(st.lists(text, min_size=n, max_size=n)) if n < 300 else [f"q{i}" for i in range(n)]
+    parts = [part if draw(st.booleans()) else () for part in (after[::-1], names, names[::-1])]
+    return ItemScores(tuple(after), *map(tuple, parts))
+
+
 outcomes = st.builds(
     Outcome,
     status=st.sampled_from(STATUSES),
@@ -80,6 +102,10 @@ outcomes = st.builds(
     device=maybe(text),
     weights=maybe(text),
     error=maybe(text),
+    value=maybe(finite),
+    clusters=maybe(finite),
+    clusters_changed=maybe(counts),
+    items=maybe(item_scores()),
 )
 results = st.builds(
     Result,
@@ -90,6 +116,9 @@ results = st.builds(
     environment=st.dictionaries(text, values, max_size=4),
     finished_at=maybe(times),
 )
+
+
+ITEMS = ItemScores((0.0, 0.25, 1.0), (0.25, 0.25, 0.5), ("q1", "q2", "q3"), ("a", "a", "b"))
 
 
 class StoreContract:
@@ -151,6 +180,8 @@ class StoreContract:
             (make_result(trace=make_trace([0.1, bad])), "learning_rate.1"),
             (replace(good, run=in_config), "config.x"),
             (make_result(environment={"x": bad}), "environment.x"),
+            (make_result(items=ItemScores((0.1, bad))), "items.after.1"),
+            (make_result(items=ItemScores((0.1, 0.2), (bad, 0.2))), "items.before.0"),
         ):
             with pytest.raises(StoreError, match=f"run s-00 cannot be stored: .*{where} is"):
                 store.save(result)
@@ -243,9 +274,9 @@ class StoreContract:
         assert store.results("none") == ()
 
     def test_without_traces_the_rest_is_the_same(self, store):
-        result = make_result(trace=make_trace([0.1, 0.2]))
+        result = make_result(trace=make_trace([0.1, 0.2]), items=ITEMS)
         store.save(result)
-        bare = replace(result, outcome=replace(result.outcome, trace=()))
+        bare = replace(result, outcome=replace(result.outcome, trace=(), items=None))
         assert store.results(traces=False) == (bare,)
         assert store.get([result.key], traces=False) == {result.key: bare}
         assert store.results() == (result,)
@@ -337,6 +368,33 @@ class StoreContract:
         store.forget(store.results("t"))
         assert store.get(["a"]) == {}
         assert store.sweeps() == ()
+
+    def test_runs_that_share_their_items_store_the_names_once(self, store):
+        made = [make_result(f"s-{i}", seed=i, index=i, items=ITEMS) for i in range(3)]
+        made[1] = replace(made[1], outcome=replace(made[1].outcome, items=replace(ITEMS, ids=())))
+        for result in made:
+            store.save(result)
+        assert store.results() == tuple(made)
+        assert names_of_items(store) == 2
+        store.forget(made[:2])
+        assert names_of_items(store) == 1
+        assert store.results() == (made[2],)
+        store.forget(made[2:])
+        assert names_of_items(store) == 0
+
+    def test_items_with_other_numbers_of_names_are_not_stored(self, store):
+        for name in ("before", "ids", "clusters"):
+            few = replace(ITEMS, **{name: getattr(ITEMS, name)[:2]})
+            with pytest.raises(StoreError, match=rf"items\.{name} has 2 of 3 items"):
+                store.save(make_result(items=few))
+        assert store.results() == ()
+
+    def test_items_of_a_result_that_is_replaced_go_with_it(self, store):
+        store.save(make_result(status="failed", items=ITEMS))
+        store.save(make_result(items=replace(ITEMS, before=())))
+        assert store.results()[0].outcome.items == replace(ITEMS, before=())
+        store.save(make_result(), fresh=True)
+        assert store.results()[0].outcome.items is None
 
     def test_questions_asked_after_data_that_were_forgotten_stay_post_hoc(self, store):
         store.register("s", "d", {"a": "1"})

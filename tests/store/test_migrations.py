@@ -18,6 +18,7 @@ from harness.records import Evaluation
 from harness.store import Store, tables
 from harness.store.tables import SCHEMA
 from tests.factories import make_result, make_trace
+from tests.store.contract import ITEMS
 
 
 def held():
@@ -94,7 +95,8 @@ def test_it_can_do_what_a_new_one_can(old):
         assert not other.acquire(crashed.key)
         assert not store.acquire(done.key)
         assert list(other.leases([crashed.key])) == [crashed.key]
-        assert store.save(make_result("a-01", sweep="a", index=1, seed=2))
+        assert store.save(make_result("a-01", sweep="a", index=1, seed=2, items=ITEMS))
+        assert store.get([crashed.key])[crashed.key].outcome.items == ITEMS
         assert [r.outcome.status for r in store.results("a")].count("completed") == 3
 
 

@@ -12,7 +12,7 @@ from harness.store import Store
 from harness.store.tables import SCHEMA
 from tests.factories import make_result
 from tests.processes import python
-from tests.store.contract import StoreContract
+from tests.store.contract import ITEMS, StoreContract
 from tests.store.lease_contract import HOLDS, LeaseContract
 
 pytestmark = pytest.mark.postgres
@@ -171,7 +171,8 @@ def test_it_is_brought_up_to_date(postgres, url):
         store.save(make_result())
     database = url.rpartition("/")[2]
     for statement in (
-        "DROP TABLE sweep_sessions, sweep_takings",
+        "DROP TABLE sweep_sessions, sweep_takings, sweep_item_labels",
+        "ALTER TABLE sweep_outcomes DROP COLUMN item_scores, DROP COLUMN item_labels",
         "UPDATE sweep_meta SET value = '1'",
     ):
         postgres.sql(statement, database)
@@ -181,6 +182,9 @@ def test_it_is_brought_up_to_date(postgres, url):
     with Store.open(url) as store:
         assert store.results() == (make_result(),)
         assert store.acquire("a")
+        with_items = make_result(items=ITEMS)
+        assert store.save(with_items, fresh=True)
+        assert store.results() == (with_items,)
         assert store._database.schema == SCHEMA
 
 

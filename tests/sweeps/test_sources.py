@@ -180,6 +180,26 @@ def test_files_that_the_code_names_are_noted(project):
     assert changes(sources(file).noted, before.noted) == ("../base.yaml", "../run.sh")
 
 
+@pytest.mark.parametrize(
+    ("call", "counted"),
+    [
+        ('run.command(["python", "go.py", "--n=2"])', {"go.py", "beside.py"}),
+        ('run.command([sys.executable, Path("go.py"), *run.arguments()])', {"go.py", "beside.py"}),
+        ('run.command(["bash", "../run.sh", "--data=../rows.csv"])', {"run.sh", "rows.csv"}),
+        ('run.command(["python", "-m", "zoo.tool"])', {"src/zoo/__init__.py", "src/zoo/tool.py"}),
+        ('run.command(["/bin/ls", "no.py", "..", "x" * 999 + "\\0"])', set()),
+        ('subprocess.run(["python", "go.py"])', set()),
+    ],
+)
+def test_a_script_that_is_run_as_a_program_counts_with_what_it_imports(project, call, counted):
+    write(project, experiments__train=f"def train(run):\n    {call}\n")
+    write(project, experiments__go="import beside", experiments__beside="")
+    write(project, src__zoo__init="", src__zoo__tool="")
+    (project / "run.sh").touch()
+    (project / "rows.csv").touch()
+    assert files_of(project) == {"train.py"} | counted
+
+
 def test_changes_are_said_with_the_versions_of_packages():
     then = {"train.py": "a", "package numpy": "2.1.0", "gone.py": "b", "same": "c"}
     now = {"train.py": "b", "package numpy": "2.2.0", "package new": "1", "same": "c"}

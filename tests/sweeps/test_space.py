@@ -1,11 +1,15 @@
 import math
+import os
+import pickle
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness import Choice, Given, LogInt, LogUniform, Space, SweepError, Uniform
+from harness import Choice, Config, Given, LogInt, LogUniform, Space, SweepError, Uniform
 from harness.sweeps.sampling import SAMPLERS, unit_points
 from harness.sweeps.strategies import configs
 
@@ -147,3 +151,40 @@ def test_what_cannot_be_drawn_from_is_refused_by_name(make, said):
         make()
     assert said in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_a_config_is_found_by_its_values_in_another_process():
+    config = Config({"lr_schedule": "cosine", "batch_size": 8})
+    hash(config)  # which is that of this process
+    code = (
+        "import pickle, sys; from harness import Config; "
+        "config = pickle.load(sys.stdin.buffer); "
+        "print(config in {Config({'lr_schedule': 'cosine', 'batch_size': 8})})"
+    )
+    said = subprocess.run(
+        [sys.executable, "-c", code],
+        input=pickle.dumps(config),
+        capture_output=True,
+        check=True,
+        env={**os.environ, "PYTHONHASHSEED": "1"},
+    )
+    assert said.stdout.split() == [b"True"]
+
+
+@pytest.mark.parametrize(
+    ("drawn", "words"),
+    [
+        (Choice(*range(1, 9)), "1, 2, 3, 4, 5, 6, 7, 8"),
+        (Choice(*range(16, 1025)), "16, 17, …, 1024 (1009 values)"),
+        (Choice(*range(100, 0, -10)), "100, 90, …, 10 (10 values)"),
+        (Choice(*(k / 100 for k in range(0, 51, 5))), "0.0, 0.05, …, 0.5 (11 values)"),
+        (Choice(1, 2, 3, 4, 5, 6, 7, 8, 10), "1, 2, 3, 4, 5, 6, 7, 8, 10"),
+        (Choice(*(k + 0.5 for k in range(9)), "x"), None),
+        (Choice(*range(9), weights=range(1, 10)), None),
+    ],
+)
+def test_many_numbers_at_one_step_are_described_by_their_ends(drawn, words):
+    if words is None:
+        assert "…" not in drawn.describe()
+    else:
+        assert drawn.describe() == words

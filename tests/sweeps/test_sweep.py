@@ -214,7 +214,17 @@ def test_the_declaration_changes_with_the_space_only_where_it_matters():
 
 PROTOCOL = (
     *("parameters", "within", "arms", "paired_at", "uses_baseline", "fewest", "by_counts"),
-    *("rests_on", "question", "describe", "judge", "runs_of", "curtailed", "power", "worse"),
+    *(
+        "on_spread",
+        "rests_on",
+        "question",
+        "describe",
+        "judge",
+        "runs_of",
+        "curtailed",
+        "power",
+        "worse",
+    ),
     "window",
 )
 

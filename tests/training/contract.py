@@ -168,6 +168,9 @@ class TrainerContract:
         assert outcome.delta_perf == pytest.approx(outcome.perf_after - outcome.perf_before)
         assert 0 < outcome.delta_perf_se < 0.05
         assert 6 <= outcome.prompts_changed <= 512
+        differences = np.subtract(outcome.items.after, outcome.items.before)
+        assert differences.mean() == pytest.approx(outcome.delta_perf)
+        assert np.count_nonzero(differences) == outcome.prompts_changed
         assert 0 < outcome.evaluation_seconds < outcome.seconds
         assert 6 * 8 * 16 * 2 <= outcome.tokens <= 6 * 8 * 16 * 4
         # On a CPU that of the whole process, on a GPU that of the arrays.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import re
 import resource
@@ -17,7 +18,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays_of
 
 from harness.training import checkpoints
-from harness.training.checkpoints import Checkpoint, discard
+from harness.training.checkpoints import Checkpoint, discard, packed, unpacked
+from harness.training.run import train
 
 ARRAYS = {
     "weights": np.arange(7, dtype=np.float32) / 3,
@@ -312,7 +314,7 @@ def test_discard_takes_a_file_or_a_folder_or_nothing(tmp_path):
     assert list(tmp_path.iterdir()) == [outside]
 
 
-def test_the_documented_trainer_ends_where_it_would_have(job, path):
+def test_the_documented_function_ends_where_it_would_have(job, path):
     page = Path(__file__).parents[2] / "docs" / "writing-sweeps.md"
     (text,) = re.findall(
         r"```python\n(# my_resuming_trainer.py\n.*?)```", page.read_text(), re.DOTALL
@@ -324,11 +326,61 @@ def test_the_documented_trainer_ends_where_it_would_have(job, path):
         if progress.step == 10:
             raise KeyboardInterrupt
 
-    whole = example["train"](replace(job, checkpoint=None), lambda progress: None)
+    def outcome(job, notify):
+        found = replace(train(example["train"], job, notify), seconds=None)
+        return repr(found)  # an error that is not known is NaN, which equals nothing
+
+    whole = outcome(replace(job, checkpoint=None), lambda progress: None)
     with pytest.raises(KeyboardInterrupt):
-        example["train"](job, stop)
+        outcome(job, stop)
     assert path.exists()
     seen = []
-    assert example["train"](job, seen.append) == whole
-    assert seen[0].step == 9
+    assert outcome(job, seen.append) == whole
+    assert [progress.step for progress in seen] == [0, *range(9, 21)]
     assert not path.exists()
+
+
+kept = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda one: (
+        st.lists(one, max_size=3)
+        | st.lists(one, max_size=3).map(tuple)
+        | st.dictionaries(st.integers() | st.text() | st.none(), one, max_size=3)
+    ),
+    max_leaves=8,
+)
+
+
+def same(one, other):
+    """Whether two states are equal: of the same types, and NaN equal to NaN."""
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
+    if isinstance(one, list | tuple):
+        return type(one) is type(other) and len(one) == len(other) and all(map(same, one, other))
+    return type(one) is type(other) and (one == other or (one != one and other != other))
+
+
+@settings(max_examples=50)
+@given(kept)
+def test_a_nested_state_comes_back_as_it_was(state):
+    arrays, facts = packed(state)
+    assert same(unpacked(arrays, json.loads(json.dumps(facts))), state)
+
+
+def test_arrays_come_back_with_their_types_and_tensors_as_tensors():
+    import torch
+
+    tensor = torch.arange(6.0).reshape(2, 3)
+    state = {
+        "weights": np.arange(3, dtype=np.int16),
+        "number": np.float32(0.1),
+        "optimizer": {0: {"step": torch.tensor(3), "exp_avg": tensor.T}},
+        "half": tensor.to(torch.bfloat16).requires_grad_(),
+    }
+    found = unpacked(*packed(state))
+    assert found["weights"].dtype == np.int16
+    assert found["number"] == np.float32(0.1)
+    assert found["optimizer"][0]["step"].dtype == torch.int64
+    assert torch.equal(found["optimizer"][0]["exp_avg"], tensor.T)
+    assert found["half"].dtype == torch.bfloat16
+    assert torch.equal(found["half"], state["half"])

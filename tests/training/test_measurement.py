@@ -97,6 +97,15 @@ class TestHeldOut:
         assert difference.delta == pytest.approx(300 / 512)
         assert difference.prompts_changed == 300
         assert held_out.seconds > 0
+        items = held_out.items()
+        assert np.subtract(items.after, items.before).mean() == difference.delta
+        assert (set(items.before), set(items.after)) == ({0.0}, {0.0, 1.0})
+        a, b = (
+            int("".join(map(str, number)))
+            for number in np.split(TASK.prompts("held_out")[0, [0, 1, 3, 4]], 2)
+        )
+        assert items.ids[0] == f"{a}+{b}"
+        assert len(set(items.ids)) == 512
 
     def test_a_score_that_is_no_number_is_no_point_of_the_curve(self, monkeypatch):
         held_out = self.held_out(lambda prompts, noise: np.zeros((512, 4, 4), dtype=np.int64))

@@ -26,6 +26,7 @@ from harness.report.documents.high_performers import (
     threshold_text,
 )
 from harness.report.documents.parameters import parameter_table
+from harness.report.documents.sweep_runs import seed_blocks
 from harness.report.figures import own
 from harness.text import (
     Digits,
@@ -48,6 +49,7 @@ def document(found: Analysis) -> Document:
     digits = _digits(found)
     sections = filled(
         Section("", _about(found)),
+        Section("Seeds", seed_blocks(found.seeds, digits, counts_once=found.merged)),
         Section("High performers", pattern_blocks(found)),
         *([_ranges(found.ranges, found, digits)] if found.ranges else []),
         Section("Effects, the other parameters held equal", _effects(found, digits)),

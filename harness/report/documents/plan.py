@@ -71,8 +71,13 @@ class PlanPage:
 
     @property
     def main(self) -> tuple[Run, ...]:
-        """The main runs."""
-        return tuple(run for run in self.runs if run.arm == MAIN)
+        """The main runs with the first seed: one of each config."""
+        return tuple(run for run in self.runs if run.arm == MAIN and run.repeat == 0)
+
+    @property
+    def seeds(self) -> int:
+        """The number of seeds that each config is trained with."""
+        return 1 + max(run.repeat for run in self.runs)
 
     @property
     def coverage(self) -> tuple[Coverage, ...]:
@@ -84,9 +89,11 @@ def document(page: PlanPage) -> Document:
     """Return a plan as a document: configs and arms, what they cost, and what they can show."""
     sweep, main = page.sweep, page.main
     steps = main[0].steps
-    declared = (len(main), steps) == (sweep.runs, sweep.steps)
-    less = "" if declared else f" (declared: {sweep.runs} of {plural(sweep.steps, 'step')})"
-    title = f"{sweep.name}: {plural(len(main), 'run')} of {plural(steps, 'step')}{less}"
+    declared = (len(main), steps, page.seeds) == (sweep.runs, sweep.steps, sweep.seeds)
+    title = f"{sweep.name}: {_size(len(main), steps, page.seeds)}"
+    if not declared:
+        each = f" with {plural(sweep.seeds, 'seed')}" * (max(page.seeds, sweep.seeds) > 1)
+        title += f" (declared: {sweep.runs}{each} of {plural(sweep.steps, 'step')})"
     columns = (Column("parameter", right=False), Column("drawn from", right=False, wrap=True))
     space = Table(columns, tuple(sweep.parameters.describe().items()))
     findings = Bullets(
@@ -95,8 +102,8 @@ def document(page: PlanPage) -> Document:
     sections = filled(
         Section("", _about(page)),
         Section("Parameters", (space, *_covered(page))),
-        Section("Configs", (_configs(page), Text(_repeats(main)))),
-        Section("Arms", (_arms(page),) if len(page.runs) > len(main) else ()),
+        Section("Configs", (_configs(page), Text(_repeats(main)), *_seeded(page))),
+        Section("Arms", (_arms(page),) if any(r.arm != MAIN for r in page.runs) else ()),
         Section("", tuple(map(Text, cost_text(page.cost)))),
         Section("Power", power_blocks(page.power)),
         Section("Audit of the design", (findings,) if findings.items else ()),
@@ -110,6 +117,11 @@ def _about(page: PlanPage) -> tuple[Block, ...]:
     if page.sweep.judged_by != DELTA_PERF:
         said.append(f"judged by {metric_text(page.sweep.judged_by)}")
     return tuple(map(Text, said))
+
+
+def _size(runs: int, steps: int, seeds: int) -> str:
+    each = f" with {seeds} seeds each" if seeds > 1 else ""
+    return f"{plural(runs, 'run' if seeds == 1 else 'config')}{each} of {plural(steps, 'step')}"
 
 
 def probability(chance: float | None) -> str:
@@ -198,6 +210,18 @@ def _repeats(main: Sequence[Run]) -> str:
     return f"{distinct} of {plural(len(main), 'config')} are distinct."
 
 
+def _seeded(page: PlanPage) -> list[Block]:
+    if page.seeds == 1:
+        return []
+    return [
+        Text(
+            f"Each is trained with {page.seeds} seeds, of which the first is shown, and counts "
+            "once, by their mean; power counts configs. The first seeds of all, their arms too, "
+            "are trained first."
+        )
+    ]
+
+
 def _arms(page: PlanPage) -> Table:
     columns = (
         Column("arm", right=False),
@@ -210,10 +234,11 @@ def _arms(page: PlanPage) -> Table:
         of = [run for run in page.runs if run.arm == arm]
         size = page.sweep.arms[arm]
         if isinstance(size, Pairs):
-            purpose = _pairs(page, arm, size, len({run.pair for run in of}))
+            first = {run.pair for run in of if run.repeat == 0}
+            purpose = _pairs(page, arm, size, len(first))
         else:
             kinds = KINDS if page.sweep.judged_by == DELTA_PERF else KINDS_BY_METRIC
-            purpose = kinds[arm].format(size=len(of))
+            purpose = kinds[arm].format(size=sum(run.repeat == 0 for run in of))
         rows.append((arm, str(len(of)), str(of[0].steps), purpose))
     return Table(columns, tuple(rows))
 

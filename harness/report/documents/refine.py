@@ -46,7 +46,8 @@ def document(page: ProposalPage) -> Document:
     proposal = page.proposal
     sweep = proposal.sweep
     changed = sum(revision.action != "keep" for revision in proposal.revisions)
-    size = f"{plural(sweep.runs, 'run')} of {plural(sweep.steps, 'step')}"
+    seeds = f" with {sweep.seeds} seeds each" if sweep.seeds > 1 else ""
+    size = f"{plural(sweep.runs, 'run')} of {plural(sweep.steps, 'step')}{seeds}"
     runs, steps = proposal.sizes
     given_up = _sentences((r.parameter, r.gives_up) for r in proposal.revisions if r.gives_up)
     notes = _sentences(("note", line) for line in proposal.notes)

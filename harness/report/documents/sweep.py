@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import get_args
 
 from harness.observations import rule_text
+from harness.observations.repeats import each_run
 from harness.report.blocks import (
     Block,
     Bullets,
@@ -27,6 +28,8 @@ from harness.report.documents.sweep_runs import (
     metric_text,
     rate_blocks,
     runs_section,
+    seed_blocks,
+    seeds_section,
     unfinished_section,
 )
 from harness.report.figures import Side
@@ -61,7 +64,9 @@ def document(report: Report) -> Document:
     sections = filled(
         Section("", tuple(Text(text) for text in [_conditions(report)] if text)),
         _side_by_side(report, digits),
+        Section("Seeds", seed_blocks(report.seeds, digits)),
         runs_section(report, digits),
+        seeds_section(report, digits),
         unfinished_section(report),
         Section("Learning rate", rate_blocks(report, digits)),
         Section("Learning curve", curve_blocks(report, digits)),
@@ -133,7 +138,7 @@ def _conditions(report: Report) -> str:
     elif known and known.task:
         parts = [f"Task {known.task}", f"model {known.model}"]
         parts += [f"backend {known.backend}", known.precision]
-    parts += sorted({r.outcome.device for r in report.main if r.outcome.device})
+    parts += sorted({r.outcome.device for r in each_run(report.main) if r.outcome.device})
     if report.steps:
         parts.append(plural(report.steps, "step"))
     sentences = [", ".join(parts) + "." if parts else ""]
@@ -146,7 +151,7 @@ def _conditions(report: Report) -> str:
         held_out, samples = next(iter(prompts))
         each = f" × {plural(samples, 'sample')}" if samples else ""
         sentences.append(f"Perf is measured on {held_out} held-out prompts{each}.")
-    seconds = [r.outcome.seconds for r in report.runs if r.outcome.seconds is not None]
+    seconds = [r.outcome.seconds for r in report.singles if r.outcome.seconds is not None]
     if seconds:
         sentences.append(
             f"{plural(len(seconds), 'run')} took {duration(sum(seconds))} of training in all."

@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from statistics import stdev
 
+from harness.observations.repeats import SeedSpread, each_run
 from harness.records import Config, Outcome, Result
 from harness.report.blocks import (
     DIVERGED,
@@ -23,7 +25,7 @@ from harness.report.blocks import (
     Text,
 )
 from harness.report.failures import short_id
-from harness.report.figures import UNKNOWN, Arm, Curve, Range, Side, rate_of
+from harness.report.figures import UNKNOWN, Arm, Curve, Range, Side, deltas_of, rate_of
 from harness.report.model import Report
 from harness.text import (
     NONE,
@@ -35,6 +37,7 @@ from harness.text import (
     parameter_name,
     percent,
     plural,
+    significant,
 )
 from harness.verdicts import DELTA_PERF, Metric
 
@@ -81,8 +84,12 @@ def runs_section(report: Report, digits: Digits) -> Section:
         notes.append(
             f"In training: {report.metric.name} of the training batches, where its sign disagrees."
         )
-    if any(r.outcome.seconds is not None for r in main):
-        columns[Column("time", drop=4)] = [duration(r.outcome.seconds) for r in main]
+    if any(r.repeats for r in main):
+        columns[Column("seeds", drop=2)] = [_seeds(r) for r in main]
+        columns[Column("SD of seeds", drop=1)] = [_spread(r, digits) for r in main]
+        notes.append("A row is a config, the mean of its seeds.")
+    if any(run.outcome.seconds is not None for run in each_run(main)):
+        columns[Column("time", drop=4)] = [duration(_seconds(r)) for r in main]
     if same:
         shared = ", ".join(f"{parameter_name(name)} {shown}" for name, shown in same.items())
         notes.append(f"The same in every run: {shared}.")
@@ -121,6 +128,52 @@ def config_columns(
             column = Column(parameter_name(name), drop=drop, wrap=True)
             columns[column] = [cell(c.get(name)) for c in configs]
     return columns
+
+
+def seeds_section(report: Report, digits: Digits) -> Section:
+    """Return the runs that the configs with several seeds are the means of, one by one."""
+    runs = [run for result in report.main for run in result.repeats]
+    columns = {
+        Column("run", right=False): [run.run.id for run in runs],
+        Column("seed", drop=1): [str(run.run.seed) for run in runs],
+        Column(report.metric.name): [_outcome(run, report, digits) for run in runs],
+    }
+    if any(run.outcome.seconds is not None for run in runs):
+        columns[Column("time", drop=2)] = [duration(run.outcome.seconds) for run in runs]
+    table = Table(tuple(columns), tuple(zip(*columns.values(), strict=True)), long=True)
+    return Section("Seed by seed", (table,) if runs else ())
+
+
+def seed_blocks(
+    found: SeedSpread | None, digits: Digits, *, counts_once: bool = True
+) -> tuple[Block, ...]:
+    """Return how far configs, and the seeds of one, lie apart, and what that means.
+
+    ``counts_once`` says that a config is one of the results that are judged.
+    """
+    if found is None:
+        return ()
+    of = found.components
+    for sd in (of.between, of.within):
+        digits = digits.enough_for(sd.value)
+    between, within = (
+        f"SD {digits.plain(sd.value)} ({digits.between(sd.low, sd.high, signed=False)})"
+        for sd in (of.between, of.within)
+    )
+    lost = f", of which {found.diverged} diverged" if found.diverged else ""
+    once = ""
+    if counts_once:
+        once = f"; a config counts once, by the mean of its seeds ({significant(of.each, 2)} each)"
+    said = [
+        f"{plural(of.groups, 'config')} in {plural(found.runs, 'run')}{lost}{once}.",
+        f"Between configs {between}, between seeds {within}; 95% intervals.",
+        "What seeds do, the noise of the evaluation included, sets the means of two equally good "
+        f"configs up to {digits.plain(found.equal_within)} apart in 95% of cases: a smaller "
+        "difference between two configs shows nothing.",
+    ]
+    if of.between.low <= 0.0:
+        said.append("That configs differ at all by more than their seeds do is not shown.")
+    return (Text(" ".join(said)),)
 
 
 def unfinished_section(report: Report) -> Section:
@@ -173,6 +226,24 @@ def _outcome(result: Result, report: Report, digits: Digits) -> str:
     if outcome.status != "completed":
         return "diverged" if outcome.stopped_at is None else f"diverged at {outcome.stopped_at}"
     return digits.with_error(report.level(result), outcome.delta_perf_se)
+
+
+def _seeds(result: Result) -> str:
+    """Return the number of a config's seeds, with that of those that completed if not all did."""
+    runs = result.repeats or (result,)
+    done = sum(run.outcome.status == "completed" for run in runs)
+    return str(done) if done == len(runs) else f"{done} of {len(runs)}"
+
+
+def _spread(result: Result, digits: Digits) -> str:
+    deltas = deltas_of(result.repeats)
+    return digits.plain(stdev(deltas)) if len(deltas) > 1 else NONE
+
+
+def _seconds(result: Result) -> float | None:
+    known = [run.outcome.seconds for run in result.repeats or (result,)]
+    told = [seconds for seconds in known if seconds is not None]
+    return sum(told) if told else None
 
 
 def _rank(delta: float | None) -> float:

@@ -10,7 +10,8 @@ from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 from harness.judging.reference import SCHEMA
-from harness.records import Result, Span, finite
+from harness.observations.repeats import SeedSpread
+from harness.records import Outcome, Result, Span, finite
 from harness.report.documents.summary import summary
 from harness.report.model import Report
 from harness.verdicts import DELTA_PERF, Metric, NotNeeded, ParameterEffect, Regressions, Verdict
@@ -58,6 +59,7 @@ def _around(report: Report, runs: list[dict[str, Any]]) -> dict[str, Any]:
         **picked(report, "baseline_read scaled_down complete missing"),
         "answered_early": report.not_needed and _answered_early(report.not_needed),
         "environment": plain(report.environment),
+        "seeds": report.seeds and seeds_data(report.seeds),
         "conditions": report.conditions
         and picked(report.conditions, CONDITIONS) | {"steps": report.steps},
         "runs": runs,
@@ -82,19 +84,13 @@ def run_data(result: Result, metric: Metric) -> dict[str, Any]:
     ``value`` and the curve are in the metric's own direction, as everything that is written.
     """
     run, outcome = result.run, result.outcome
-    value, delta = outcome.value, outcome.delta_perf
-    if metric != DELTA_PERF:
-        value = metric.level(delta) if value is None and delta is not None else value
-        delta = delta if metric.is_change and not metric.minimised else None
     return {
         **picked(run, "id arm pair seed steps"),
         "status": outcome.status,
         "config": plain(run.config),
-        "value": finite(value),
-        **picked(outcome, "perf_before perf_after"),
-        "delta_perf": finite(delta),
-        **picked(outcome, "delta_perf_se"),
+        **_measured(outcome, metric),
         **picked(outcome, "prompts samples prompts_changed train_delta_perf"),
+        **({} if outcome.clusters is None else picked(outcome, "clusters clusters_changed")),
         "curve": [
             {"step": step, "perf": finite(metric.change(perf)), "se": finite(se)}
             for step, perf, se, _ in outcome.curve
@@ -102,6 +98,46 @@ def run_data(result: Result, metric: Metric) -> dict[str, Any]:
         "backend": result.conditions.backend,
         "device": outcome.device or result.conditions.device,
         **picked(outcome, "seconds stopped_at error"),
+        **({"seeds": [_seed(run, metric) for run in result.repeats]} if result.repeats else {}),
+    }
+
+
+def _measured(outcome: Outcome, metric: Metric) -> dict[str, Any]:
+    """Return what a run ended with: the value of another metric, or ΔPerf."""
+    value, delta = outcome.value, outcome.delta_perf
+    if metric != DELTA_PERF:
+        value = metric.level(delta) if value is None and delta is not None else value
+        delta = delta if metric.is_change and not metric.minimised else None
+    return {
+        "value": finite(value),
+        **picked(outcome, "perf_before perf_after"),
+        "delta_perf": finite(delta),
+        **picked(outcome, "delta_perf_se"),
+    }
+
+
+def _seed(result: Result, metric: Metric) -> dict[str, Any]:
+    """Return one of the runs that a config is the mean of."""
+    outcome = result.outcome
+    return {
+        **picked(result.run, "id seed"),
+        "status": outcome.status,
+        **_measured(outcome, metric),
+        **picked(outcome, "seconds stopped_at error"),
+    }
+
+
+def seeds_data(found: SeedSpread) -> dict[str, Any]:
+    """Return the spread between configs and between seeds, as standard deviations."""
+    of = found.components
+    return {
+        "configs": of.groups,
+        **picked(found, "runs diverged"),
+        "each": of.each,
+        "between_configs": {"sd": of.between.value, **picked(of.between, "low high")},
+        "between_seeds": {"sd": of.within.value, **picked(of.within, "low high")},
+        "level": of.within.level,
+        "equal_within": found.equal_within,
     }
 
 

@@ -10,7 +10,13 @@ from harness.report.documents.high_performers import conclusion_text
 from harness.report.documents.plan import Cost, PlanPage
 from harness.report.documents.refine import ProposalPage, drawn_from, size_of
 from harness.report.figures import own
-from harness.report.renderers.as_json import FINDING, metric_data, picked, question_data
+from harness.report.renderers.as_json import (
+    FINDING,
+    metric_data,
+    picked,
+    question_data,
+    seeds_data,
+)
 
 if TYPE_CHECKING:  # only one of these kinds is written at a time
     from harness.analysis import Analysis, Conclusion, Effect, Ranges
@@ -32,7 +38,7 @@ def plan_data(page: PlanPage) -> dict[str, Any]:
     """Return a plan as values that JSON can hold; what is not known is null."""
     return {
         "sweep": page.sweep.name,
-        "runs": [picked(run, "id arm pair seed steps config") for run in page.runs],
+        "runs": [picked(run, "id arm pair seed repeat steps config") for run in page.runs],
         "coverage": [_coverage(of) for of in page.coverage],
         "duplicates": [[run.id for run in group] for group in duplicates(page.main)],
         "cost": _cost(page.cost),
@@ -66,6 +72,7 @@ def analysis_data(found: Analysis) -> dict[str, Any]:
         "sweep": found.sweep,
         "metric": metric_data(found.metric),
         **picked(found, "runs units merged diverged alpha"),
+        "seeds": found.seeds and seeds_data(found.seeds),
         "high_performers": {
             "threshold": finite(found.metric.level(high.threshold)),
             **picked(high, "rule count"),

@@ -40,15 +40,18 @@ def render(report: Report) -> str:
     return _Page(report).render()
 
 
-def fragment(reports: Iterable[Report], notes: Iterable[str] = ()) -> str:
+def fragment(
+    reports: Iterable[Report], notes: Iterable[str] = (), *, about: str = "", first: str = ""
+) -> str:
     """Return reports as a part of another page, such as a cell of a notebook.
 
-    It is self-contained and its style applies to nothing else. ``notes`` are folded away.
+    It is self-contained and its style applies to nothing else. ``notes`` are folded away under what
+    they are ``about``; the line ``first`` is not.
     """
     environment = Environment(autoescape=True)
     inner = Markup("\n").join(Markup(_Page(report).body()) for report in reports)
     return environment.from_string(FRAGMENT).render(
-        style=Markup(NESTED), reports=inner, notes=list(notes)
+        style=Markup(NESTED), reports=inner, notes=list(notes), about=about, first=first
     )
 
 

@@ -37,8 +37,9 @@ PAGE = """\
 FRAGMENT = """\
 <div class="sweep-report">
 <style>.sweep-report { {{ style }} }</style>
+{% if first %}<p class="note">{{ first }}</p>{% endif %}
 {{ reports }}
-{% if notes %}<details><summary>How the table was read</summary><ul class="note">
+{% if notes %}<details><summary>{{ about }}</summary><ul class="note">
 {% for note in notes %}<li>{{ note }}</li>
 {% endfor %}</ul></details>{% endif %}
 </div>

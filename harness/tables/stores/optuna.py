@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,29 +16,49 @@ from harness.tables.table import History, Table
 _INSTALL = 'pip install "pytest-sweep[trackers]"'
 
 
+@dataclass(frozen=True, slots=True)
+class Study:
+    """A study: its directions and metrics, and the parameters of its trials.
+
+    ``distributions`` are those of each trial's parameters, as Optuna writes them in JSON, and
+    ``params`` their values.
+    """
+
+    name: str
+    directions: tuple[str, ...]
+    metrics: tuple[str, ...]
+    distributions: tuple[Mapping[str, str], ...]
+    params: tuple[Mapping[str, Any], ...]
+
+
+def read_study(name: str, part: str) -> Study:
+    """Read the parameters of a study, to declare its space; raise as `read_optuna` does."""
+    study, trials = _opened(name, part, "")
+    from optuna.distributions import distribution_to_json
+
+    return Study(
+        study.study_name,
+        tuple(one.name.lower() for one in study.directions),
+        tuple(study.metric_names or ()),
+        tuple(
+            {key: distribution_to_json(at) for key, at in trial.distributions.items()}
+            for trial in trials
+        ),
+        tuple(dict(trial.params) for trial in trials),
+    )
+
+
 def read_optuna(name: str, part: str) -> Table:
-    """Read a study of Optuna: a database, a journal file, or the address of a storage."""
-    try:
-        import optuna
-    except ModuleNotFoundError as error:
-        raise UsageError(
-            f"{name} needs optuna to be read: {_INSTALL}, or export it: "
-            'study.trials_dataframe().to_csv("runs.csv")'
-        ) from error
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    try:
-        storage: Any = _storage(name)
-        summaries = optuna.get_all_study_summaries(storage, include_best_trial=False)
-        parts = {one.study_name: one.n_trials for one in summaries}
-        study = optuna.load_study(
-            study_name=chosen_part(name, "study", parts, part, "trial"), storage=storage
-        )
-        trials = study.get_trials(deepcopy=False)
-    except UsageError:
-        raise
-    except Exception as error:
-        reason = (str(error).splitlines() or [""])[0][:160] or type(error).__name__
-        raise UsageError(f"{name} cannot be read by Optuna: {reason}") from error
+    """Read a study of Optuna: a database, a journal file, or the address of a storage.
+
+    Raises
+    ------
+    UsageError
+        Where Optuna is not installed, it cannot read this, or there is no such study.
+    """
+    study, trials = _opened(
+        name, part, ', or export it: study.trials_dataframe().to_csv("runs.csv")'
+    )
     called = study.metric_names or [f"{n}" for n in range(len(study.directions))]
     single = len(study.directions) == 1
     values = ["value"] if single else [f"values_{one}" for one in called]
@@ -72,6 +93,29 @@ def read_optuna(name: str, part: str) -> Table:
         history=history,
         directions=minimised,
     )
+
+
+def _opened(name: str, part: str, instead: str) -> tuple[Any, list[Any]]:
+    """Return a study and its trials; ``instead`` says what to do without Optuna."""
+    try:
+        import optuna
+    except ModuleNotFoundError as error:
+        raise UsageError(f"{name} needs optuna to be read: {_INSTALL}{instead}") from error
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    try:
+        storage: Any = _storage(name)
+        summaries = optuna.get_all_study_summaries(storage, include_best_trial=False)
+        parts = {one.study_name: one.n_trials for one in summaries}
+        study = optuna.load_study(
+            study_name=chosen_part(name, "study", parts, part, "trial"), storage=storage
+        )
+        trials = study.get_trials(deepcopy=False)
+    except UsageError:
+        raise
+    except Exception as error:
+        reason = (str(error).splitlines() or [""])[0][:160] or type(error).__name__
+        raise UsageError(f"{name} cannot be read by Optuna: {reason}") from error
+    return study, trials
 
 
 def _storage(name: str) -> object:

@@ -1,4 +1,4 @@
-"""Tables judged from Python, and what a notebook shows of them."""
+"""``harness.judge``: tables judged from Python, and what a notebook shows of them."""
 
 import builtins
 import csv
@@ -88,13 +88,13 @@ def test_what_is_handed_back_is_of_the_same_library(library):
     judged = harness.judge(frame, **ASKED)
     for found in (judged.runs, judged.questions, judged.audit):
         assert isinstance(found, type(frame))
-    assert {"id", "config.learning_rate", "config.size", "delta_perf"} <= set(judged.runs.columns)
-    assert list(judged.runs["id"]) == [run["run"] for run in RUNS]
+    assert {"run", "config.learning_rate", "config.size", "delta_perf"} <= set(judged.runs.columns)
+    assert list(judged.runs["run"]) == [run["run"] for run in RUNS]
     assert {"id", "verdict", "answer", "p_holm"} <= set(judged.questions.columns)
 
 
 def test_without_a_library_they_are_dictionaries(monkeypatch):
-    monkeypatch.setattr("harness.notebook._is_there", lambda library: False)
+    monkeypatch.setattr("harness.notebook.frames.is_there", lambda library: library == "records")
     judged = harness.judge(RUNS, **ASKED)
     assert judged.runs[0]["config.learning_rate"] == 1e-4
     assert {"id", "verdict"} <= judged.questions[0].keys()
@@ -123,9 +123,8 @@ def test_its_text_is_what_print_writes():
     assert "frame: 6 rows" in str(judged)
 
 
-def test_groups_each_have_a_report(tmp_path, monkeypatch):
-    monkeypatch.setattr("harness.notebook._is_there", lambda library: False)
-    judged = harness.judge(RUNS, **ASKED, by="flag")
+def test_groups_each_have_a_report(tmp_path):
+    judged = harness.judge(RUNS, **ASKED, by="flag", library="records")
     assert [dict(by) for by, _ in judged.reports] == [{"flag": False}, {"flag": True}]
     assert len(judged.data["groups"]) == 2
     assert {run["flag"] for run in judged.runs} == {False, True}
@@ -141,11 +140,25 @@ def test_a_baseline_and_curves_may_be_frames_too():
         for run in RUNS
         for step in (0, 50, 100)
     ]
-    judged = harness.judge(RUNS, **ASKED, baseline=RUNS[:3], curves=curves)
+    judged = harness.judge(RUNS, **ASKED, baseline=RUNS[:3], curves=curves, library="records")
     assert any(line.startswith("baseline: frame: 3 rows") for line in judged.notes)
     assert any("curves: 18 points" in line for line in judged.notes)
+    assert [(p["run"], p["step"], p["perf"]) for p in judged.curves] == [
+        (point["run"], point["step"], point["perf"]) for point in curves
+    ]
+    assert {(p["arm"], p["se"]) for p in judged.curves} == {("main", None)}
     published = [dict(run, delta_perf=run["val_acc"]) for run in RUNS]
     assert harness.judge(published, baseline="6/19").data["baseline"] == "6/19"
+
+
+def test_a_stored_sweep_is_a_baseline_from_a_folder_of_the_project(project):
+    rows = [{"lr": 10.0**-n, "delta_perf": n / 50, "delta_perf_se": 0.01} for n in range(2, 9)]
+    judged = harness.judge(rows, baseline="wide", library="records")
+    asked = {row["id"]: row["verdict"] for row in judged.questions}
+    assert judged.data["baseline"] == "wide"
+    assert asked["mean_vs_baseline"] not in ("unanswerable", "not judged")
+    with pytest.raises(harness.UsageError, match="baseline='none': no such sweep is in "):
+        harness.judge(rows, baseline="none")
 
 
 @pytest.mark.slow
@@ -174,6 +187,7 @@ def test_a_missing_value_of_pandas_is_a_blank():
             "margin=-1 is not a number",
         ),
         (RUNS, {"success_above": 2}, "success_above=2 is not a share"),
+        (RUNS, {"library": "arrow"}, "library='arrow' is not known; expected 'pandas', 'polars'"),
         (RUNS, {"metric": "nope", "direction": "max"}, "frame has no column 'nope'"),
         ("nothing.csv", {}, "there is no file nothing.csv"),
     ],
@@ -183,7 +197,6 @@ def test_what_cannot_be_judged_is_a_usage_error(source, asked, message):
         harness.judge(source, **asked)
 
 
-@pytest.mark.slow
 @pytest.mark.slow
 def test_cells_that_hold_dictionaries_are_opened():
     import pandas

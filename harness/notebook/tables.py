@@ -1,17 +1,16 @@
-"""Judge a table: for ``sweep judge``, and from Python, where a notebook shows the report."""
+"""Judge a table: for ``sweep judge``, and from Python."""
 
 from __future__ import annotations
 
-import importlib.util
-import os
-import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from harness.errors import UsageError
+from harness.notebook.frames import Library, Reported, library_of
+from harness.notebook.stored import store_url
 from harness.records import Result, Value
 from harness.sweeps.baseline import counted, is_table
 from harness.verdicts import DELTA_PERF, Baseline, Counts
@@ -19,8 +18,6 @@ from harness.verdicts import DELTA_PERF, Baseline, Counts
 if TYPE_CHECKING:
     from harness.judging.table import Judged
     from harness.judging.table_questions import Terms
-    from harness.report.blocks import SummaryLine
-    from harness.report.model import Report
     from harness.tables import Reading, ReadOptions
 
 Names = str | Iterable[str]
@@ -49,6 +46,7 @@ def judge(
     margin: float | None = None,
     min_gain: float | None = None,
     store: str | Path | None = None,
+    library: Library | None = None,
 ) -> JudgedTable:
     """Judge a table of finished runs, as ``sweep judge`` does with the options of these names.
 
@@ -72,7 +70,10 @@ def judge(
     margin, min_gain
         The difference that matters and the least gain, in the metric's unit.
     store
-        The path or URL of the store with the baseline; by default that of this folder.
+        The path or URL of the store with the baseline; by default that of this project.
+    library
+        What tables are handed back as: "pandas", "polars", or "records", which are lists of
+        dictionaries. By default as ``source``, or else the first of these that is installed.
 
     Returns
     -------
@@ -111,7 +112,8 @@ def judge(
         success_above=success_above,
         references=dict(reference or {}),
     )
-    return judged_table(source, asked, terms, baseline, partial(_stored, store=store))
+    stored = partial(_stored, store=store)
+    return judged_table(source, asked, terms, baseline, stored, library=library_of(library, source))
 
 
 def judged_table(
@@ -120,6 +122,8 @@ def judged_table(
     terms: Terms,
     baseline: Any,  # noqa: ANN401 (a data frame of any library)
     stored: Stored,
+    *,
+    library: Library = "records",
 ) -> JudgedTable:
     """Read a table and judge it; ``stored`` looks a baseline up that is a stored sweep.
 
@@ -141,7 +145,7 @@ def judged_table(
     judged = judge_table(reading, against, replace(terms, references=references))
     reports = tuple((group.by, build(group.judgement)) for group in judged.groups)
     notes = (*reading.notes, *said, *judged.notes)
-    return JudgedTable(reports, notes, judged, reading, _library(source))
+    return JudgedTable(reports, notes, library, judged, reading)
 
 
 def _names(given: Names) -> tuple[str, ...]:
@@ -220,57 +224,34 @@ def _judged_alike(name: str, results: tuple[Result, ...], reading: Reading) -> t
 
 
 def _stored(name: str, *, store: str | Path | None) -> tuple[Result, ...]:
-    """Return the runs of a stored sweep, in the store of this folder unless another is given."""
-    from harness.judging.evidence import pooled
-    from harness.session.arguments import home
+    """Return the runs of a stored sweep, in the store of this project unless another is given."""
+    from harness.judging.stored import undeclared
+    from harness.session.arguments import root
     from harness.store import Store
 
     here = Path.cwd()
-    url = str(store or home(None, here, here) / "store.db")
+    url = store_url(store, root((), here), here)
     with Store.open(url, create=False, read_only=True) as opened:
-        found = pooled(opened.results(sweep=name, traces=False))
+        found = undeclared(name, opened.results(sweep=name, traces=False))
         if found is None:
-            known = ", ".join(sorted(one.sweep for one in opened.sweeps())) or "none"
+            known = ", ".join(one.sweep for one in opened.sweeps()) or "none"
             raise UsageError(f"baseline={name!r}: no such sweep is in {url}, which has {known}")
-    return found.main
+    return found[0].runs
 
 
 # ---- what was found ------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, eq=False)
-class JudgedTable:
+@dataclass(frozen=True, eq=False, repr=False)
+class JudgedTable(Reported):
     """A judged table. A notebook shows its report; `print` writes it as text.
 
-    ``reports`` has the report of each group of ``by``, with the group's values by column; there is
-    one with no values where the table was judged as a whole. ``notes`` say how it was read.
+    ``judged`` are its groups with what pooling them would have hidden, and ``reading`` is how the
+    table was read.
     """
 
-    reports: tuple[tuple[Mapping[str, Value], Report], ...]
-    notes: tuple[str, ...]
     judged: Judged
     reading: Reading
-    library: str = ""
-
-    @property
-    def report(self) -> Report:
-        """Return the report; of several groups, that of the first."""
-        return self.reports[0][1]
-
-    @property
-    def summary(self) -> tuple[str, ...]:
-        """Return the answer of all groups in at most five lines."""
-        return tuple(map(str, self.answer))
-
-    @cached_property
-    def answer(self) -> tuple[SummaryLine, ...]:
-        """Return the lines of `summary` in their parts."""
-        from harness.report.documents.summary import summary
-
-        labels = [
-            ", ".join(f"{name} {value}" for name, value in by.items()) for by, _ in self.reports
-        ]
-        return summary([report for _, report in self.reports], labels)
 
     @cached_property
     def data(self) -> dict[str, Any]:
@@ -291,43 +272,16 @@ class JudgedTable:
             "read": list(self.notes),
         }
         if not reading.by:
-            return {**as_json.as_data(self.report), **read}
+            (whole,) = self.groups
+            return {**{name: of for name, of in whole.items() if name != "by"}, **read}
         return {
             "schema": SCHEMA,
             "summary": list(self.summary),
             "sweep": reading.name,
             **read,
-            "groups": [{"by": dict(by), **as_json.as_data(report)} for by, report in self.reports],
+            "groups": list(self.groups),
             "pooling": [as_json.picked(finding, as_json.FINDING) for finding in judged.pooling],
         }
-
-    @property
-    def runs(self) -> Any:  # noqa: ANN401 (a data frame of any library)
-        """Return the runs, a row each: a data frame if there is a library, else dictionaries."""
-        return self._frame("runs")
-
-    @property
-    def questions(self) -> Any:  # noqa: ANN401 (a data frame of any library)
-        """Return the questions with their verdicts, a row each, as `runs`."""
-        return self._frame("questions")
-
-    @property
-    def audit(self) -> Any:  # noqa: ANN401 (a data frame of any library)
-        """Return the findings on the table, a row each, as `runs`."""
-        return self._frame("audit")
-
-    def _frame(self, what: str) -> Any:  # noqa: ANN401 (a data frame of any library)
-        groups = self.data.get("groups", [{"by": {}, **self.data}])
-        rows = [{**one["by"], **dict(_flat(row))} for one in groups for row in one[what]]
-        if self.library == "pandas":
-            import pandas
-
-            return pandas.DataFrame(rows)
-        if self.library == "polars":
-            import polars
-
-            return polars.DataFrame(rows, infer_schema_length=None, strict=False)
-        return rows
 
     def text(self, width: int = 80, *, colour: bool = False) -> str:
         """Return what a terminal shows, in lines of at most ``width`` characters (40 at least)."""
@@ -365,49 +319,9 @@ class JudgedTable:
         lines += [line for text in pooling for line in wrap(text, width, hanging=2)]
         return "".join(f"{line}\n" for line in lines)
 
-    def __str__(self) -> str:
-        return self.text(shutil.get_terminal_size().columns)
-
-    def __repr__(self) -> str:
-        return str(self)
-
     def _repr_html_(self) -> str:
         """Return the reports as a part of a page, for a notebook."""
         from harness.report.renderers import html
 
-        return html.fragment([report for _, report in self.reports], self.notes)
-
-    def write(self, folder: str | os.PathLike[str]) -> None:
-        """Write ``report.html``, ``report.md`` and ``report.json`` into a folder.
-
-        Of several groups, each has a folder of its own in it, named after its values.
-
-        Raises
-        ------
-        UsageError
-            Where the folder cannot be made or written to.
-        """
-        from harness.report.renderers.write import folder_of, write_report
-
-        for by, report in self.reports:
-            write_report(report, Path(folder) / folder_of(by))
-
-
-def _flat(row: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Yield the cells of a row; the parameters of a run are columns ``config.x``."""
-    for name, item in row.items():
-        if name == "config":
-            yield from ((f"config.{key}", setting) for key, setting in item.items())
-        elif not isinstance(item, Mapping):
-            yield name, item
-
-
-def _library(source: object) -> str:
-    """Return the data-frame library of what is handed back: the source's, or one there is."""
-    own = type(source).__module__.partition(".")[0]
-    known = ("pandas", "polars")
-    return next((one for one in (own, *known) if one in known and _is_there(one)), "")
-
-
-def _is_there(library: str) -> bool:
-    return importlib.util.find_spec(library) is not None
+        reports = [report for _, report in self.reports]
+        return html.fragment(reports, self.notes, about="How the table was read")

@@ -1,0 +1,61 @@
+BEGIN TRANSACTION;
+CREATE TABLE sweep_meta (
+	name TEXT NOT NULL, 
+	value TEXT NOT NULL, 
+	PRIMARY KEY (name)
+);
+INSERT INTO "sweep_meta" VALUES('schema','2');
+CREATE TABLE sweep_outcomes (
+	"key" TEXT NOT NULL, 
+	status TEXT NOT NULL, 
+	final BOOLEAN NOT NULL, 
+	measured BOOLEAN NOT NULL, 
+	delta_perf DOUBLE, 
+	finished_at TEXT, 
+	record TEXT NOT NULL, 
+	trace BLOB, 
+	PRIMARY KEY ("key")
+);
+INSERT INTO "sweep_outcomes" VALUES('5afe9c7eb8c17024','completed',1,1,3.00000000000000044408e-01,'2026-11-25T12:00:00Z','{"conditions":{"trainer":"harness.training.grpo_torch:train","trainer_version":"1","backend":"torch","precision":"float32","device":"cpu","task":"addition","task_version":"1","model":"decoder-100k","lr_transfer":1.0,"files":{},"noted":{}},"outcome":{"status":"completed","perf_before":0.12,"perf_after":0.42000000000000004,"delta_perf":0.30000000000000004,"delta_perf_se":0.01,"prompts":512,"samples":4,"prompts_changed":200,"train_delta_perf":0.30000000000000004,"seconds":3.0,"evaluation_seconds":null,"tokens":null,"peak_memory":null,"device":null,"error":null,"stopped_at":null,"weights":null},"curve":[[0,0.12,0.01,0.12],[10,0.15,0.01,0.15],[20,0.18,0.01,0.18],[30,0.21000000000000002,0.01,0.21000000000000002],[40,0.24000000000000002,0.01,0.24000000000000002],[50,0.27,0.01,0.27],[60,0.30000000000000004,0.01,0.30000000000000004],[70,0.33000000000000007,0.01,0.33000000000000007],[80,0.36000000000000004,0.01,0.36000000000000004],[90,0.39,0.01,0.39],[100,0.42000000000000004,0.01,0.42000000000000004]],"environment":{"python":"3.11.2","cores":2}}',X'785E5D8CD10A83300C45FFA5CFD9A83A5FFC9521523488189392760C91FDFB52DF347003E77093C3A58CD175EF0AEA1E1C61505E781E346434EB9FCD6DA0C54753BFACABF80D3A9DA50A2CA6563AD11B7A43E4AC12F7F2DD9CC5DCAC611A5874BB5892942EA7A36C91302FC2C5F38708CAEA7F7F40A93341');
+INSERT INTO "sweep_outcomes" VALUES('5e0c02a5170b797e','crashed',0,1,NULL,NULL,'{"conditions":{"trainer":"harness.training.grpo_torch:train","trainer_version":"1","backend":"torch","precision":"float32","device":"cpu","task":"addition","task_version":"1","model":"decoder-100k","lr_transfer":1.0,"files":{},"noted":{}},"outcome":{"status":"crashed","perf_before":0.12,"perf_after":null,"delta_perf":null,"delta_perf_se":null,"prompts":512,"samples":4,"prompts_changed":null,"train_delta_perf":null,"seconds":3.0,"evaluation_seconds":null,"tokens":null,"peak_memory":null,"device":null,"error":"killed: ''\u00fc''\n","stopped_at":null,"weights":null},"curve":[[0,0.1,0.01,0.1]],"environment":{}}',NULL);
+INSERT INTO "sweep_outcomes" VALUES('dcc925b63e7bef6e','diverged',1,1,NULL,'2026-11-25T12:00:00Z','{"conditions":{"trainer":"harness.training.grpo_torch:train","trainer_version":"1","backend":"torch","precision":"float32","device":"cpu","task":"addition","task_version":"1","model":"decoder-100k","lr_transfer":1.0,"files":{},"noted":{}},"outcome":{"status":"diverged","perf_before":0.12,"perf_after":null,"delta_perf":null,"delta_perf_se":null,"prompts":512,"samples":4,"prompts_changed":null,"train_delta_perf":null,"seconds":3.0,"evaluation_seconds":null,"tokens":null,"peak_memory":null,"device":null,"error":null,"stopped_at":7,"weights":null},"curve":[],"environment":{"python":"3.11.2","cores":2}}',NULL);
+INSERT INTO "sweep_outcomes" VALUES('ae6183cc70fbf66a','completed',1,1,0.0,'2026-11-25T12:00:00Z','{"conditions":{"trainer":"harness.training.grpo_torch:train","trainer_version":"1","backend":"torch","precision":"float32","device":"cpu","task":"addition","task_version":"1","model":"decoder-100k","lr_transfer":1.0,"files":{},"noted":{}},"outcome":{"status":"completed","perf_before":0.12,"perf_after":0.12,"delta_perf":-0.0,"delta_perf_se":0.01,"prompts":512,"samples":4,"prompts_changed":200,"train_delta_perf":-0.0,"seconds":3.0,"evaluation_seconds":null,"tokens":null,"peak_memory":null,"device":null,"error":null,"stopped_at":null,"weights":null},"curve":[[0,0.12,0.01,0.12],[10,0.12,0.01,0.12],[20,0.12,0.01,0.12],[30,0.12,0.01,0.12],[40,0.12,0.01,0.12],[50,0.12,0.01,0.12],[60,0.12,0.01,0.12],[70,0.12,0.01,0.12],[80,0.12,0.01,0.12],[90,0.12,0.01,0.12],[100,0.12,0.01,0.12]],"environment":{"python":"3.11.2","cores":2}}',NULL);
+CREATE TABLE sweep_questions (
+	sweep TEXT NOT NULL, 
+	declaration TEXT NOT NULL, 
+	question TEXT NOT NULL, 
+	hash TEXT NOT NULL, 
+	registered_at TEXT NOT NULL, 
+	PRIMARY KEY (sweep, declaration, question)
+);
+INSERT INTO "sweep_questions" VALUES('a','d1','plateau','0123','2026-11-25T11:00:00Z');
+CREATE TABLE sweep_runs (
+	sweep TEXT NOT NULL, 
+	"key" TEXT NOT NULL, 
+	arm TEXT NOT NULL, 
+	position BIGINT NOT NULL, 
+	run TEXT NOT NULL, 
+	PRIMARY KEY (sweep, "key")
+);
+INSERT INTO "sweep_runs" VALUES('a','5afe9c7eb8c17024','main',0,'{"id":"a-00","sweep":"a","index":0,"arm":"main","pair":null,"config":{"learning_rate":2e-07,"batch_size":8},"seed":1,"steps":100,"declared_steps":100,"evaluate_every":10,"declaration":""}');
+INSERT INTO "sweep_runs" VALUES('a','5e0c02a5170b797e','main',1,'{"id":"a-01","sweep":"a","index":1,"arm":"main","pair":null,"config":{"learning_rate":2e-07,"batch_size":8},"seed":2,"steps":100,"declared_steps":100,"evaluate_every":10,"declaration":""}');
+INSERT INTO "sweep_runs" VALUES('a','dcc925b63e7bef6e','main',2,'{"id":"a-02","sweep":"a","index":2,"arm":"main","pair":null,"config":{"learning_rate":2e-07,"batch_size":8},"seed":3,"steps":100,"declared_steps":100,"evaluate_every":10,"declaration":""}');
+INSERT INTO "sweep_runs" VALUES('a','ae6183cc70fbf66a','null',0,'{"id":"a-00-null","sweep":"a","index":0,"arm":"null","pair":"a-00","config":{"learning_rate":2e-07,"batch_size":8},"seed":1,"steps":100,"declared_steps":100,"evaluate_every":10,"declaration":""}');
+INSERT INTO "sweep_runs" VALUES('b','5afe9c7eb8c17024','main',0,'{"id":"b-00","sweep":"b","index":0,"arm":"main","pair":null,"config":{"learning_rate":2e-07,"batch_size":8},"seed":1,"steps":100,"declared_steps":100,"evaluate_every":10,"declaration":""}');
+CREATE TABLE sweep_sessions (
+	session TEXT NOT NULL, 
+	host TEXT NOT NULL, 
+	place TEXT NOT NULL, 
+	pid BIGINT NOT NULL, 
+	began DOUBLE NOT NULL, 
+	heartbeat DOUBLE NOT NULL, 
+	PRIMARY KEY (session)
+);
+CREATE TABLE sweep_takings (
+	"key" TEXT NOT NULL, 
+	session TEXT NOT NULL, 
+	since DOUBLE NOT NULL, 
+	PRIMARY KEY ("key")
+);
+CREATE INDEX sweep_runs_by_key ON sweep_runs ("key");
+COMMIT;
