@@ -121,10 +121,9 @@ def source(names_: Sequence[str]) -> str | tuple[str, ...]:
 
 def given(options: argparse.Namespace) -> str:
     """Return the first given option that says how to read a table; empty where none is."""
-    columns = ("before", "after", "metric", "direction", "target", "params", "ignore", "at")
-    names_ = (*columns, "clusters", "before_log")
-    known = (name for name in names_ if getattr(options, name) is not None)
-    return next((f"--{name.replace('_', '-')}" for name in known), "")
+    names_ = ("before", "after", "metric", "direction", "target", "params", "ignore", "at")
+    flags = {name: f"--{name}" for name in (*names_, "clusters")} | {"before_log": "--before-log"}
+    return next((flag for name, flag in flags.items() if getattr(options, name) is not None), "")
 
 
 def positive(text: str) -> float:

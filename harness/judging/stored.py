@@ -210,6 +210,15 @@ def report_folder(planned: Plan, baseline: Named | None = None, *, settled: bool
     return smoke.removesuffix(SMOKE) if whole else smoke
 
 
+def scope_of(planned: Plan, baseline: Named | None = None, *, settled: bool = True) -> str:
+    """Return what part of the sweep a report of ``planned`` is about; empty for the whole.
+
+    It is what the name of the report's folder has beside the sweep's.
+    """
+    folder = report_folder(planned, baseline, settled=settled)
+    return folder[len(planned.sweep.name) :].lstrip("-")
+
+
 def smoke_folder(planned: Plan, baseline: Named | None = None) -> str:
     """Return the name of the folder that a report of a part of ``planned`` is written to."""
     name = planned.sweep.name

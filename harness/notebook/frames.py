@@ -176,9 +176,15 @@ class Reported:
 
     def _runs_as_written(self) -> Iterator[tuple[Mapping[str, Value], Result, Row]]:
         """Yield each run with its group's values, and as its report writes it."""
+        from harness.report.renderers.as_json import run_data
+
         for (by, report), group in zip(self.reports, self.groups, strict=True):
             for result, written in zip(report.runs, group["runs"], strict=True):
-                yield by, result, written
+                # A config with several seeds is one of the report's runs, but a row for each seed.
+                for run in result.repeats:
+                    yield by, run, run_data(run)
+                if not result.repeats:
+                    yield by, result, written
 
     def text(self, width: int = 80, *, colour: bool = False) -> str:
         """Return what a terminal shows, in lines of at most ``width`` characters (40 at least)."""

@@ -37,6 +37,7 @@ def load(
     baseline: str | None = None,
     runs: int | None = None,
     steps: int | None = None,
+    seeds: int | None = None,
     arms: Iterable[str] | None = None,
     backend: str = "auto",
     precision: str = "float32",
@@ -61,9 +62,9 @@ def load(
     baseline
         A stored sweep, a table, the counts "6/19" or "published", in place of the declared
         baseline.
-    runs, steps, arms
-        The part of the sweep to judge: the first main runs, runs of so many steps, these arms. All
-        by default.
+    runs, steps, seeds, arms
+        The part of the sweep to judge: the first main runs, runs of so many steps, each config by
+        its first seeds, these arms. All by default.
     backend, precision
         The backend, "auto", "torch" or "jax", and the precision that the runs were trained with.
     until
@@ -106,6 +107,7 @@ def load(
                 sweep,
                 runs=runs,
                 steps=steps,
+                seeds=seeds,
                 arms=None if arms is None else tuple([arms] if isinstance(arms, str) else arms),
                 backend=backend,
                 precision=precision,
@@ -148,7 +150,7 @@ def _declared(experiments: list[str | Path], at: Path) -> Iterator[Declared]:
 
 def _selection(sweep: Sweep, **asked: Any) -> Selection:  # noqa: ANN401 (fields of a Selection)
     """Return the part of ``sweep`` that is asked for."""
-    for name in ("runs", "steps"):
+    for name in ("runs", "steps", "seeds"):
         if asked[name] is not None and not (is_whole(asked[name]) and asked[name] >= 1):
             raise UsageError(f"{name}={asked[name]!r} is not a whole number of at least 1")
     check_arms(asked["arms"] or (), [sweep])
@@ -212,7 +214,7 @@ class StoredSweep(Reported):
 
         A training function of the user's own may have measured nothing.
         """
-        steps = [(r.run, step) for r in self.report.runs for step in r.outcome.trace]
+        steps = [(r.run, step) for r in self.report.singles for step in r.outcome.trace]
         measured = {
             field.name: [getattr(step, field.name) for _, step in steps]
             for field in fields(StepTrace)
@@ -230,7 +232,7 @@ class StoredSweep(Reported):
         from harness.observations.items import item_names
 
         columns: dict[str, list[Any]] = {name: [] for name in ITEMS}
-        for result in self.report.runs:
+        for result in self.report.singles:
             if (items := result.outcome.items) is not None:
                 count = len(items.after)
                 columns["run"] += [result.run.id] * count

@@ -35,6 +35,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         group.addoption(f"--sweep-{name}", **keywords)
 
 
+def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
+    """Add the hooks that a sweep calls."""
+    from harness.plugin import hooks
+
+    pluginmanager.add_hookspecs(hooks)
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Check the options' values, if any is given, before anything is collected."""
     defaults = {name: keywords.get("default") for name, keywords in OPTIONS.items()}

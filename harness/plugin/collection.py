@@ -10,6 +10,7 @@ import pytest
 from harness.errors import HarnessError, UsageError, nearest
 from harness.plugin import signals
 from harness.plugin.declared import Declared, collect
+from harness.plugin.events import WorkersRuns, on_finished, open_trackers
 from harness.plugin.items import QuestionItem, RunItem, SweepItem, question_id, sweep_of, values
 from harness.plugin.progress import WorkersProgress, observer
 from harness.plugin.settings import FORKED
@@ -36,6 +37,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
         raise pytest.UsageError(str(error)) from None
     _open(config, runs)
     config.pluginmanager.register(WorkersProgress(state.slot.ready), "sweep-workers-progress")
+    config.pluginmanager.register(WorkersRuns(state.slot.ready), "sweep-workers-runs")
     reporter = config.pluginmanager.get_plugin("terminalreporter")
     if reporter is not None:
         for line in pytest_report_collectionfinish(config):
@@ -169,15 +171,17 @@ def _chosen(state: State) -> dict[str, Sweep]:
 def _open(config: pytest.Config, selected: Mapping[str, Iterable[Run]]) -> None:
     """Open a session for the selected runs of each chosen sweep."""
     state = config.stash[STATE]
-    session = SweepSession(state.settings, state.sweeps, observer(config))
+    session = SweepSession(state.settings, state.sweeps, observer(config), on_finished(config))
     try:
         if state.settings.selection.arms:
             check_arms(state.settings.selection.arms, _chosen(state).values())
         session.choose(selected)
+        state.slot.session = session
+        open_trackers(config)
     except HarnessError as error:
+        state.slot.session = None
         session.close()
         raise pytest.UsageError(str(error)) from None
-    state.slot.session = session
     signals.heed()
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from harness.errors import HarnessError, UsageError
 from harness.plugin import xdist
+from harness.plugin.events import close_trackers, tell_verdicts
 from harness.plugin.items import values
 from harness.plugin.state import STATE, State, shown
 from harness.records import MAIN
@@ -80,6 +81,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     for name in state.wanted:
         try:
             report = sweeps.report(name)
+            tell_verdicts(session.config, name)
         except HarnessError as error:
             state.problems.append(f"no report of sweep {name}: {error}")
             continue
@@ -91,12 +93,15 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
                 state.removed.append(remove_superseded(report, smoke))
         except UsageError as error:
             state.reports.append((report, str(error)))
-    state.warning = add_to_job_summary(
+    close_trackers(session.config)
+    warning = add_to_job_summary(
         [
             (report, where if isinstance(where, str) else shown(where, session.config))
             for report, where in state.reports
         ]
     )
+    if warning:
+        state.warn(warning)
     _add_to_junit(session.config, [report for report, _ in state.reports])
     pytest_unconfigure(session.config)
     if state.problems and session.exitstatus == pytest.ExitCode.OK:
@@ -132,8 +137,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
             terminalreporter.write_line(line)
     for problem in state.problems:
         terminalreporter.write_line(f"sweep: error: {problem}", red=True)
-    if state.warning:
-        terminalreporter.write_line(f"sweep: warning: {state.warning}", yellow=True)
+    for warning in state.warnings:
+        terminalreporter.write_line(f"sweep: warning: {warning}", yellow=True)
     if not state.reports:
         return
     from harness.report.renderers.terminal import render

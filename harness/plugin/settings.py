@@ -71,11 +71,18 @@ def settings(config: pytest.Config) -> Settings:
         offline=get("--sweep-offline"),
         fresh=get("--sweep-fresh"),
         baseline=baseline,
+        track=get("--sweep-track") or (),
         references=tuple(here / path for path in get("--sweep-reference") or ()),
         needs_references="regressed" in fail_on(get("--sweep-fail-on")),
         debug=bool(get("usepdb", False)),
         stops=(pytest.exit.Exception,),
     )
+
+
+def where(config: pytest.Config) -> tuple[str, ...]:
+    """Return the options of the command ``sweep`` with which it reads the store of this run."""
+    given = {name: config.getoption(f"--sweep-{name}") for name in ("store", "dir")}
+    return tuple(word for name, to in given.items() if to for word in (f"--{name}", to))
 
 
 def _given(config: pytest.Config) -> bool:

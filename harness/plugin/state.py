@@ -12,7 +12,7 @@ import pytest
 from harness.errors import UsageError
 from harness.plugin import xdist
 from harness.plugin.items import SessionSlot
-from harness.plugin.settings import fail_on
+from harness.plugin.settings import fail_on, where
 from harness.plugin.settings import settings as settings_of
 from harness.plugin.xdist import Node, Role
 from harness.session.settings import Settings
@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 class State:
     """The options, the sweeps found and the session of one pytest run.
 
-    ``modules`` are those that were imported before it, and ``path`` was `sys.path`.
+    ``modules`` are those that were imported before it, and ``path`` was `sys.path`. ``where`` are
+    the options of the command ``sweep`` with which it reads the same store.
     """
 
     wanted: tuple[str, ...]
@@ -43,12 +44,18 @@ class State:
     reports: list[tuple[Report, Path | str]] = field(default_factory=list)
     removed: list[Path | None] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
-    warning: str = ""
+    warnings: list[str] = field(default_factory=list)
+    where: tuple[str, ...] = ()
 
     @property
     def sweeps(self) -> dict[str, Sweep]:
         """The collected sweeps by name."""
         return {name: sweep for name, (sweep, _) in self.found.items()}
+
+    def warn(self, line: str) -> None:
+        """Show a warning at the end, each once."""
+        if line not in self.warnings:
+            self.warnings.append(line)
 
 
 STATE = pytest.StashKey[State]()
@@ -83,6 +90,7 @@ def pytest_configure(config: pytest.Config) -> None:
         runs_tests=_runs_tests(config),
         modules=frozenset(sys.modules),
         path=tuple(sys.path),
+        where=where(config),
     )
 
 

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TypeVar
 
+from harness.errors import nearest
+
 Number = TypeVar("Number", int, float)
 
 HOME = ".sweep"
@@ -76,6 +78,31 @@ def names(text: str) -> tuple[str, ...]:
     if not parts:
         raise argparse.ArgumentTypeError(f"{text!r} names nothing; give NAME or NAME,NAME")
     return parts
+
+
+TRACKERS = ("mlflow", "tensorboard", "wandb", "optuna")
+"""The trackers that runs can be written to."""
+
+_BETWEEN = re.compile(rf",(?=\s*(?:{'|'.join(TRACKERS)})\s*(?:[:,]|$))")
+"""A comma before another tracker; an address may have commas too."""
+
+
+def is_tracker(text: str) -> bool:
+    """Return whether ``text`` begins with the name of a tracker, as ``mlflow:URI`` does."""
+    return re.split("[:,]", text, maxsplit=1)[0].strip() in TRACKERS
+
+
+def trackers(text: str) -> tuple[str, ...]:
+    """Return the trackers of a comma-separated list, each ``NAME`` or ``NAME:PLACE``."""
+    found = tuple(dict.fromkeys(part.strip() for part in _BETWEEN.split(text)))
+    for part in found:
+        if part.partition(":")[0] not in TRACKERS:
+            name = part.partition(":")[0].rpartition(",")[2]
+            raise argparse.ArgumentTypeError(
+                f"{name!r} is none of {', '.join(TRACKERS)}{nearest(name, TRACKERS)}; give NAME or "
+                "NAME:PLACE, as mlflow:sqlite:///runs.db"
+            )
+    return found
 
 
 def _number(

@@ -13,6 +13,7 @@ from harness.session.arguments import (
     names,
     seconds,
     size,
+    trackers,
 )
 
 FAIL_ON = ("failed", "refuted", "inconclusive", "unanswerable", "diverged", "regressed")
@@ -139,6 +140,12 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "report": dict(
         metavar="DIR",
         help=f"where reports are written (default: {HOME}/reports at the root)",
+    ),
+    "track": dict(
+        metavar="TRACKER[:PLACE],…",
+        type=trackers,
+        help="also write runs and verdicts to mlflow, tensorboard, wandb or optuna, each with a "
+        "URI, folder or database if you like, as mlflow:http://host:5000 (default: none)",
     ),
     "reference": dict(
         metavar="PATH",

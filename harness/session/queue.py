@@ -90,6 +90,10 @@ class Queue:
         """The sweeps with jobs that have not been submitted to the executor."""
         return {job.run.sweep for job in self._waiting}
 
+    def is_own(self, result: Result) -> bool:
+        """Return whether this session has trained the run to this end, and saved it."""
+        return self._saved.get(result.key, "") == result.finished_at
+
     def add(self, jobs: Iterable[Job], environment: Mapping[str, Value] | None = None) -> None:
         """Queue ``jobs``, which begin in this order; their results have ``environment``."""
         if environment is not None:

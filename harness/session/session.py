@@ -23,6 +23,7 @@ from harness.judging.stored import (
     not_counted,
     question_hashes,
     report_folder,
+    scope_of,
     smoke_folder,
 )
 from harness.records import Result, Run
@@ -57,11 +58,16 @@ class SweepSession:
     """The runs and questions of the chosen sweeps, with one store and one executor.
 
     `Results` has what is known of runs, `Queue` what is still to be trained. The store and the
-    executor are opened when they are first needed.
+    executor are opened when they are first needed. ``on_finished`` is called once for each run that
+    this session has trained to its end, however it ended, after it was saved.
     """
 
     def __init__(
-        self, settings: Settings, sweeps: Mapping[str, Sweep], observer: Observer | None = None
+        self,
+        settings: Settings,
+        sweeps: Mapping[str, Sweep],
+        observer: Observer | None = None,
+        on_finished: Callable[[Result], None] | None = None,
     ) -> None:
         self.settings = settings
         self.sweeps = dict(sweeps)
@@ -81,6 +87,8 @@ class SweepSession:
         self._store: Store | None = None
         self._queue: Queue | None = None
         self._launched = False
+        self._on_finished = on_finished
+        self._told: set[tuple[str, str | None]] = set()
 
     @property
     def store(self) -> Store:
@@ -270,6 +278,11 @@ class SweepSession:
         folder = report_folder(self._plans[name], self._baseline, settled=settled)
         return self.settings.reports / folder
 
+    def scope(self, name: str) -> str:
+        """Return what part of a chosen sweep its report is about; empty for the whole."""
+        settled = self.report(name).settled
+        return scope_of(self._plans[name], self._baseline, settled=settled)
+
     def log(self, run: Run) -> Path:
         """Return the file that a run of this session prints to, if it has trained any."""
         return log_file(self.settings.home, self._keys[run.id], run)
@@ -287,15 +300,31 @@ class SweepSession:
     def refresh(self) -> None:
         """Read the results that the other processes of a shared session have stored."""
         for planned in self._plans.values():
-            self._results.refresh(self.store.of(planned.runs))
+            found = self.store.of(planned.runs)
+            self._results.refresh(found)
+            self._tell(found.values())
         self._reports.clear()
+
+    def tell_of(self, id_: str) -> None:
+        """Tell of a run that another process of this shared session has trained to its end."""
+        for planned in self._plans.values():
+            runs = {key: run for key, run in planned.runs.items() if run.id == id_}
+            self._tell(self.store.of(runs).values() if runs else ())
+
+    def known(self) -> tuple[Result, ...]:
+        """Return the stored results of the chosen sweeps that count, in the order of the plan."""
+        return tuple(
+            result
+            for planned in self._plans.values()
+            for result in self._results.lookup(planned.runs).values()
+        )
 
     def stop(self) -> None:
         """Stop the workers. Runs in flight are interrupted; finished ones are saved."""
         self.observer.pause()
         if self._queue is not None:
             queue, self._queue = self._queue, None
-            self._note(queue.stop())
+            self._note(queue, queue.stop())
 
     def close(self) -> None:
         """Stop the workers and close the store; `StoreError` if results could not be saved."""
@@ -375,13 +404,26 @@ class SweepSession:
             self.observer.pause()
 
     def _step(self, queue: Queue) -> None:
-        self._note(queue.poll(POLL_SECONDS))
+        self._note(queue, queue.poll(POLL_SECONDS))
         self._advance()
 
-    def _note(self, results: Iterable[Result]) -> None:
-        """Note the results of runs that have ended."""
-        for result in results:
+    def _note(self, queue: Queue, results: Iterable[Result]) -> None:
+        """Note the results of runs that have ended, and tell of those that ended here."""
+        ended = list(results)
+        for result in ended:
             self._results.add(result)
             self._reports.clear()
             if result.is_final:  # a user's training function may have left it
                 discard_checkpoint(self.settings, result.key)
+        self._tell(filter(queue.is_own, ended))
+
+    def _tell(self, results: Iterable[Result]) -> None:
+        """Tell of runs that have ended since this session began, of each end once."""
+        if self._on_finished is None:
+            return
+        for result in results:
+            end = (result.key, result.finished_at)
+            if (result.finished_at or "") >= self._since and end not in self._told:
+                self._told.add(end)
+                self.observer.pause()
+                self._on_finished(result)

@@ -21,7 +21,8 @@ class Settings:
     ``retries`` times. An interrupted run loses up to ``checkpoint_every`` steps, or all with None.
     ``offline`` trains nothing. ``fresh`` ignores stored runs. ``debug`` lets a trainer's exception
     through, for a debugger. ``stops`` are exceptions that end the session, not a run.
-    ``baseline`` replaces the declared one: a sweep, counts, or the path of a table. A ``shared``
+    ``baseline`` replaces the declared one: a sweep, counts, or the path of a table. ``track`` are
+    trackers, each with its place where one was given. A ``shared``
     session consists of several processes, and began at ``since``. ``references`` are reports to
     compare with; with ``needs_references`` there must be some.
     """
@@ -44,6 +45,7 @@ class Settings:
     offline: bool = False
     fresh: bool = False
     baseline: str | None = None
+    track: tuple[str, ...] = ()
     references: tuple[Path, ...] = ()
     needs_references: bool = False
     debug: bool = False

@@ -51,7 +51,7 @@ _HOMES = {
         "cvar_standard_error detectable_gain improvement_interval interquartile_mean mean_interval "
         "net_sd resamples_for sd_interval shown_to_fail shown_to_improve wilson with_noise"
     ),
-    "groups": "ClusteredError Components clustered_error variance_components",
+    "groups": "ClusteredError clustered_error",
     "marks": "levels_covered overlap range_covered",
     "narrowing": "FEWEST_COMPARED Worse WorseEnd all_of_one worse_by worse_end",
     "power": (

@@ -62,10 +62,9 @@ def _named(name: str, options: ReadOptions) -> Table:
     kind = kind_of(file)
     if kind is not None and is_log(kind):
         return read_logs((file,), options)
-    for option in ("clusters", "before_log"):
-        if (given := getattr(options, option)) is not None:
-            said = option.replace("_", "-")
-            raise UsageError(f"--{said} {given} is for logs of evaluations, and {file} is none")
+    for flag, given in (("--clusters", options.clusters), ("--before-log", options.before_log)):
+        if given is not None:
+            raise UsageError(f"{flag} {given} is for logs of evaluations, and {file} is none")
     if kind is not None:
         return read_store(file, kind, part)
     content = files.read_content(file, part)

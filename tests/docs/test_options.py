@@ -113,7 +113,7 @@ def test_every_verb_is_documented_with_its_options(verb):
 @pytest.mark.parametrize("verb", sorted(VERBS))
 def test_the_defaults_of_a_verb_are_the_stated_ones(verb):
     for name, action in arguments_of(verb).items():
-        required = not action.option_strings and action.nargs is None
+        required = not action.option_strings and action.nargs in (None, "+")
         flag = isinstance(action, argparse._StoreTrueAction)
         settings = {"default": action.default, "help": action.help}
         settings |= {"action": "store_true"} if flag else {}

@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+import harness
 from harness.store import Store
 from tests.plugin.shared import report
 
@@ -90,6 +91,13 @@ def test_what_is_exported_is_judged_alike(sweeps, sweep):
     assert ours["rate"]["n"] == 12
     assert judged["seeds"] == report(sweeps)["seeds"]
     assert len([run for run in judged["runs"] if run["arm"] == "main"]) == 12
+    loaded = harness.load("toy", library="records")
+    assert sorted(run["run"] for run in loaded.runs) == sorted(row["run"] for row in rows)
+    assert {point["run"] for point in loaded.curves} == {row["run"] for row in rows}
+    first = harness.load("toy", library="records", seeds=1)
+    assert (len(first.runs), first.data["seeds"]) == (16, None)
+    with pytest.raises(harness.UsageError, match="seeds=0 is not a whole number of at least 1"):
+        harness.load("toy", seeds=0)
 
 
 @pytest.mark.slow

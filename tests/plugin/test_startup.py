@@ -10,6 +10,7 @@ LIGHT = {
     "harness",
     "harness.errors",
     "harness.plugin",
+    "harness.plugin.hooks",
     "harness.session",
     "harness.session.arguments",
     "harness.session.options",

@@ -173,7 +173,7 @@ def come_back(made, store):
         outcome = Outcome("completed", 0.5, 0.5 + gain, gain, delta_perf_se=0.01)
         result = Result(key, run, planned.conditions, outcome)
         store.save(result)
-        assert decode(key, encode_run(run), None, *encode_outcome(result)).run == run
+        assert decode(key, encode_run(run), None, *encode_outcome(result), None, None).run == run
     found = store.of(planned.runs)
     results = [found[key] for key in planned.runs]
     evidence = evidence_of(made, results)

@@ -81,7 +81,7 @@ def _answers(verdicts: Iterable[Verdict]) -> list[str]:
 
 def _ended(report: Report) -> Iterator[str]:
     """Yield how the runs ended, and the most frequent reason of those that failed."""
-    counts = Counter(result.outcome.status for result in report.runs).most_common()
+    counts = Counter(result.outcome.status for result in report.singles).most_common()
     said = ", ".join(f"{number:,} {status}" for status, number in counts)
     if said and report.failures:
         said += f"; {report.failures[0].line}"

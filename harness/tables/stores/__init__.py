@@ -17,7 +17,7 @@ from typing import Literal, TypeGuard
 from harness.errors import UsageError
 from harness.tables.columns import ReadOptions
 from harness.tables.stores import inspect_ai, lm_eval, mlflow, ray, wandb
-from harness.tables.stores.common import SQLITE, opened_database
+from harness.tables.stores.common import SQLITE, as_exported, opened_database
 from harness.tables.stores.evals import EvalLog, LogKind, table_of
 from harness.tables.stores.mlflow import meta_of, without_parents
 from harness.tables.table import Table
@@ -169,12 +169,16 @@ def read_store(name: str, kind: Kind, part: str = "") -> Table:
         if kind == "Optuna":
             from harness.tables.stores.optuna import read_optuna
 
-            return read_optuna(name, part)
+            found = read_optuna(name, part)
+            settings = ("params_", "user_attrs_config.")
+            return as_exported(found, "number", "user_attrs_sweep.", settings, ())
         if kind == "MLflow":
             read = mlflow.read_folder if path.is_dir() else mlflow.read_database
-            return read(path, part)
+            found = read(path, part)
+            return as_exported(found, "run_id", "tags.sweep.", ("params.",), ("metrics.",))
         if kind == "Ray Tune":
             return ray.read_folder(path, part)
-        return wandb.read_wandb(path, part)
+        tags = f"config.{wandb.OURS}."
+        return as_exported(wandb.read_wandb(path, part), "ID", tags, ("config.",), ("summary.",))
     except (OSError, UnicodeDecodeError, sqlite3.Error) as error:
         raise UsageError(f"{name} cannot be read as a store of {kind}: {error}") from error

@@ -59,6 +59,73 @@ def as_table(
     return Table(path, f"{kind}'s store", columns, places or range(1, len(rows) + 1), unit, **more)
 
 
+CURVE = "perf"
+"""The name of the learning curve in a store that the harness wrote."""
+
+_OURS = ("sweep", "run", "arm", "status", "delta_perf", "finished_at", "error")
+
+
+def as_exported(
+    table: Table, id_: str, tags: str, config: Sequence[str], measures: Sequence[str]
+) -> Table:
+    """Return a store that the harness wrote as the table that ``sweep export`` writes.
+
+    A store of anybody else is returned as it is. The column ``id_`` names a run in the store. What
+    a run is stands in the columns that begin with ``tags``, its parameters in those that begin with
+    ``config``, and its numbers in those that begin with ``measures``. Of runs with one id, as when
+    the training code has changed, the one of most steps counts, and of these the last.
+    """
+    keys = table.columns.get(f"{tags}key", ())
+    rows = [row for row, key in enumerate(keys) if key not in (None, "verdicts")]
+    if not rows:
+        return table
+    columns: dict[str, Sequence[object]] = {name: [None] * len(table) for name in _OURS}
+    for name, cells in table.columns.items():
+        for prefixes, to in (((tags,), ""), (config, "config."), (measures, "")):
+            found = next((one for one in prefixes if name.startswith(one)), None)
+            if found is not None:
+                known = columns.get(to + name.removeprefix(found), [None] * len(table))
+                columns[to + name.removeprefix(found)] = [
+                    new if old is None else old for old, new in zip(known, cells, strict=True)
+                ]
+                break
+    for name in ("key", "content", CURVE, f"{CURVE}_se"):
+        columns.pop(name, None)
+    steps, ended = columns.get("steps", [0] * len(table)), columns["finished_at"]
+    last: dict[object, int] = {}
+    for row in rows:
+        run = columns["run"][row]
+        order = [(int(str(steps[r] or 0)), str(ended[r] or "")) for r in (last.get(run, row), row)]
+        last[run] = row if order[1] >= order[0] else last[run]
+    kept = sorted(last.values())
+    named = {str(table.columns[id_][row]): str(columns["run"][row]) for row in kept}
+    points = table.history
+
+    def history(column: str) -> History:
+        found = points(CURVE) if points is not None and column == "delta_perf" else {}
+        return {named[run]: some for run, some in found.items() if run in named}
+
+    notes = [*table.notes[:1], "written by pytest-sweep"]
+    if len(kept) < len(rows):
+        notes.append(
+            f"earlier runs of the same id, left out: {plural(len(rows) - len(kept), 'run')}"
+        )
+    if others := sum(key is None for key in keys):
+        notes.append(f"not written by pytest-sweep, left out: {plural(others, 'run')}")
+    filled = {name: [cells[row] for row in kept] for name, cells in columns.items()}
+    return table.replaced(
+        columns={
+            name: cells
+            for name, cells in filled.items()
+            if name in _OURS or any(cell is not None for cell in cells)
+        },
+        places=[table.places[row] for row in kept],
+        notes=tuple(notes),
+        history=history,
+        directions={},
+    )
+
+
 def ordered(points: Iterable[tuple[int, float]]) -> tuple[tuple[int, float], ...]:
     """Return points (step, number) in the order of their steps; of two at a step, the last."""
     return tuple(sorted(dict(points).items()))

@@ -10,10 +10,10 @@ from typing import Any
 
 from harness.errors import UsageError
 from harness.tables.objects import flattened
-from harness.tables.stores.common import SQLITE, Row, as_table, chosen_part, curves_of
+from harness.tables.stores.common import CURVE, SQLITE, Row, as_table, chosen_part, curves_of
 from harness.tables.table import History, Table
 
-_INSTALL = 'pip install "pytest-sweep[trackers]"'
+_INSTALL = 'pip install "pytest-sweep[optuna]"'
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ def read_optuna(name: str, part: str) -> Table:
         notes.append("its intermediate values are not those that trials end with: not used")
 
     def history(column: str) -> History:
-        return curves_of(points) if alike and column == "value" else {}
+        return curves_of(points) if column == CURVE or (alike and column == "value") else {}
 
     return as_table(
         Path(name.rpartition("/")[2] or name) if "://" in name else Path(name),

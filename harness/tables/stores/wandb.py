@@ -29,6 +29,9 @@ _RUN_ID, _PROJECT, _RUN_CONFIG, _NAME, _SWEEP, _STARTED = 1, 3, 4, 8, 12, 17
 
 _EXPORT = "export the runs' table from the web page, or sync the run with `wandb sync`"
 
+OURS = "pytest_sweep"
+"""The key of a run's config under which the harness says what the run is."""
+
 Fields = list[tuple[int, Any]]
 """The fields of a message in their order: number, and an int or bytes."""
 
@@ -95,6 +98,14 @@ def _run(file: Path) -> tuple[str, Row, dict[str, list[tuple[int, float]]]]:
                 about["State"] = "failed" if dict(_fields(data)).get(1, 0) else "finished"
     row = about | {f"config.{name}": item for name, item in flattened(_public(config))}
     return project, row | {f"summary.{n}": i for n, i in flattened(_public(summary))}, points
+
+
+def has_ended(file: Path) -> bool:
+    """Return whether a run's file says how the run has ended, which is written last."""
+    try:
+        return any(number == _EXIT for record in _records(file) for number, _ in _fields(record))
+    except (OSError, UsageError):  # it is not there yet, or not even begun
+        return False
 
 
 def _public(items: dict[str, Any]) -> dict[str, Any]:
