@@ -54,6 +54,13 @@ class Metric:
         zero: Literal["target", "arbitrary"] = "arbitrary" if target is None else "target"
         return cls(name, zero, direction == "min", 0.0 if target is None else target)
 
+    @classmethod
+    def of(cls, conditions: Conditions) -> Metric:
+        """Return the metric that runs were trained or imported for, which have no target."""
+        if not conditions.metric:
+            return cls()
+        return cls.final(conditions.metric, "min" if conditions.direction == "min" else "max")
+
     @property
     def direction(self) -> Direction:
         """Whether more (``max``) or less (``min``) is better."""

@@ -120,11 +120,11 @@ def _with_items(store: Store, results: Sequence[Result]) -> tuple[Result, ...]:
 
 
 def _data(result: Result) -> dict[str, Any]:
-    from harness.judging.baselines import stored_metric
     from harness.judging.evidence import judged_by
     from harness.report.renderers.as_json import metric_data, run_data
+    from harness.verdicts import Metric
 
-    metric = stored_metric(result.conditions)
+    metric = Metric.of(result.conditions)
     (judged,) = judged_by(metric, [result])
     return {
         "sweep": result.run.sweep,
@@ -142,13 +142,12 @@ def _data(result: Result) -> dict[str, Any]:
 
 
 def _listed(results: Sequence[Result]) -> Iterator[str]:
-    from harness.judging.baselines import stored_metric
     from harness.report.blocks import Column, Table
     from harness.report.renderers.layout import table_text
     from harness.text import NONE, Digits, duration, plural
-    from harness.verdicts import DELTA_PERF
+    from harness.verdicts import DELTA_PERF, Metric
 
-    measured = {stored_metric(r.conditions).name for r in results}
+    measured = {Metric.of(r.conditions).name for r in results}
     digits = Digits.of(map(_ended, results))
     digits = replace(digits, plus=measured == {DELTA_PERF.name})
     # The id of a run that was trained here begins with its sweep's name.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from harness.errors import UnclearTableError, UsageError, nearest
 from harness.observations.repeats import merge
-from harness.records import MAIN, Conditions, Result
+from harness.records import MAIN, Result
 from harness.sweeps.baseline import ENDINGS, PUBLISHED, counted, is_table
 from harness.sweeps.sweep import Sweep
 from harness.text import exact, listed
@@ -119,13 +119,6 @@ def of_table(
             "compare with"
         )
     return _of_runs(path.name if reading.name in sweeps else reading.name, main, reading.notes)
-
-
-def stored_metric(conditions: Conditions) -> Metric:
-    """Return the metric that runs were trained or imported for, without a target."""
-    if not conditions.metric:
-        return DELTA_PERF
-    return Metric.final(conditions.metric, "min" if conditions.direction == "min" else "max")
 
 
 def check_metric(sweep: str, ours: Metric, baseline: str, theirs: Metric) -> None:

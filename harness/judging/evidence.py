@@ -14,7 +14,6 @@ from harness.judging.baselines import (
     check_metric,
     name_of,
     of_imported,
-    stored_metric,
 )
 from harness.observations.repeats import each_run, merge, merge_arms, unlike
 from harness.records import IMPORTED, MAIN, Config, Outcome, Result, Run
@@ -192,7 +191,7 @@ def resolve_baseline(
     if found is None:
         return None, None
     if sweep is None:
-        theirs = stored_metric(found.main[0].conditions)
+        theirs = Metric.of(found.main[0].conditions)
         check_metric(
             planned.sweep.name, replace(metric, zero=theirs.zero, target=0.0), name, theirs
         )

@@ -10,7 +10,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from harness.claims.judging import judge_one, not_asked, with_holm
-from harness.judging.baselines import Named, name_of, named, stored_metric
+from harness.judging.baselines import Named, name_of, named
 from harness.judging.early import EarlyAnswers, not_needed
 from harness.judging.evidence import (
     Gathered,
@@ -30,6 +30,7 @@ from harness.verdicts import (
     DELTA_PERF,
     Evidence,
     Judgement,
+    Metric,
     Need,
     Regressions,
     Verdict,
@@ -135,7 +136,7 @@ def undeclared(name: str, results: Iterable[Result]) -> tuple[Evidence, tuple[st
     if found.main[0].conditions.backend == IMPORTED:
         files = dict.fromkeys(str(r.environment.get("imported_from")) for r in found.main)
         notes.append(f"{name} was imported from {', '.join(files)}: it was trained elsewhere")
-    metric = stored_metric(found.main[0].conditions)
+    metric = Metric.of(found.main[0].conditions)
     arms = {arm: judged_by(metric, runs) for arm, runs in found.arms.items()}
     evidence = Evidence(name, judged_by(metric, found.main), arms, metric=metric)
     if metric != DELTA_PERF:

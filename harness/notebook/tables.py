@@ -13,7 +13,7 @@ from harness.notebook.frames import Library, Reported, library_of
 from harness.notebook.stored import store_url
 from harness.records import Result, Value
 from harness.sweeps.baseline import counted, is_table
-from harness.verdicts import DELTA_PERF, Baseline, Counts
+from harness.verdicts import DELTA_PERF, Baseline, Counts, Metric
 
 if TYPE_CHECKING:
     from harness.judging.table import Judged
@@ -202,11 +202,11 @@ def _judged_alike(name: str, results: tuple[Result, ...], reading: Reading) -> t
     UsageError
         Where they were trained for another metric, or the table's ΔPerf is no change of scores.
     """
-    from harness.judging.baselines import stored_metric, told
+    from harness.judging.baselines import told
     from harness.judging.evidence import judged_by
     from harness.tables.units import is_score
 
-    metric = stored_metric(results[0].conditions)
+    metric = Metric.of(results[0].conditions)
     ours = reading.metric
     if not metric.is_change:
         ours = replace(ours, zero=metric.zero, target=metric.target)

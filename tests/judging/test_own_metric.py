@@ -13,7 +13,7 @@ from harness import LogUniform, Sweep
 from harness.audit import audit
 from harness.claims import judge_all, mean_gain, no_worse, spread, still_improves, success_rate
 from harness.errors import UsageError
-from harness.judging.baselines import named, stored_metric
+from harness.judging.baselines import named
 from harness.judging.early import EarlyAnswers
 from harness.judging.evidence import evidence_of, gathered, judged_by, resolve_baseline
 from harness.judging.reference import load
@@ -197,7 +197,7 @@ def test_stored_runs_that_nobody_declares_say_their_metric(store):
     kept(store, declared("other", metric="train_loss"), around(0.8))
     ours = planned_of(declared(baseline="old", target=0.5))
     baseline, _ = resolve_baseline("old", {}, store, ours)
-    assert stored_metric(baseline.results[0].conditions) == LOSS
+    assert Metric.of(baseline.results[0].conditions) == LOSS
     assert baseline.results[0].outcome.delta_perf == pytest.approx(0.5 - 0.8)
     with pytest.raises(UsageError, match=r"its baseline 'other' by train_loss \(min\)"):
         resolve_baseline("other", {}, store, ours)
