@@ -114,8 +114,9 @@ class Conditions:
     ``trainer`` is the reference that a worker loads (``module:function`` or ``file.py:function``).
     ``lr_transfer`` is the task's factor between the sweep's learning rates and its own. ``files``
     are what ``trainer_version`` is made from, each with a digest, and ``noted`` what the trainer
-    uses besides: packages with their versions, and files that its code names. Neither takes part
-    in comparisons.
+    uses besides: packages with their versions, and files that its code names. ``metric`` names the
+    sweep's own metric, empty where it measures ΔPerf, and ``direction`` which way is better of it.
+    Files, notes and the direction take no part in comparisons.
     """
 
     trainer: str
@@ -129,6 +130,8 @@ class Conditions:
     lr_transfer: float = 1.0
     files: Mapping[str, str] = field(default_factory=dict, compare=False)
     noted: Mapping[str, str] = field(default_factory=dict, compare=False)
+    metric: str = ""
+    direction: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -352,8 +355,10 @@ def run_key(run: Run, conditions: Conditions) -> str:
 
     The device is left out: a run moved to another machine is the same run.
     """
+    own = {"metric": conditions.metric} if conditions.metric else {}
     return digest(
         {
+            **own,
             "config": dict(run.config.items()),
             "seed": run.seed,
             "steps": run.steps,

@@ -66,9 +66,9 @@ def signed(value: float) -> str:
     return number(value) if value < 0 else f"+{number(value)}"
 
 
-def exact(value: float) -> str:
-    """Return a change with all of its digits that matter: ``+0.2025``."""
-    return ("−" if value < 0 else "+") + _rounded(abs(value), 6)
+def exact(value: float, *, plus: bool = True) -> str:
+    """Return a number with all of its digits that matter, a change with its sign: ``+0.2025``."""
+    return ("−" if value < 0 else "+" * plus) + _rounded(abs(value), 6)
 
 
 def significant(value: float, digits: int = 3) -> str:
@@ -131,10 +131,10 @@ def percent_between(low: float | None, high: float | None) -> str:
     return f"{100 * low:.0f} to {100 * high:.0f}%"
 
 
-def interval(of: Interval, *, percent: bool = False) -> str:
+def interval(of: Interval, *, percent: bool = False, write: Callable[[float], str] = signed) -> str:
     """Return ``90% interval +0.01 to +0.05``, with ``…`` for an open end."""
     ends = [
-        "…" if not math.isfinite(end) else (f"{end:.0%}" if percent else signed(end))
+        "…" if not math.isfinite(end) else (f"{end:.0%}" if percent else write(end))
         for end in (of.low, of.high)
     ]
     return f"{of.level:.0%} interval {ends[0]} to {ends[1]}"

@@ -8,22 +8,63 @@ from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 from harness.records import MAIN, Conditions, Result, Span, Value
+from harness.words import Direction
 
 VerdictName = Literal["supported", "refuted", "inconclusive", "unanswerable", "not judged"]
+
+
+class Way(NamedTuple):
+    """A direction that a metric goes in, as a verb, a noun and a participle: rises, rise, rising.
+
+    ``higher`` compares two values, ``above`` says on which side of another one lies, and ``sign``
+    is that of the comparison.
+    """
+
+    rises: str
+    rise: str
+    rising: str
+    higher: str
+    above: str
+    sign: str
+
+
+UP = Way("rises", "rise", "rising", "higher", "above", ">")
+DOWN = Way("falls", "fall", "falling", "lower", "below", "<")
 
 
 @dataclass(frozen=True, slots=True)
 class Metric:
     """The metric that runs are judged by, held as ``delta_perf`` of an outcome: more is better.
 
-    ``zero`` says what the value 0 means: "no change" from before training, which half of useless
-    runs exceed; the user's "target"; or nothing ("arbitrary"), so that no run is a success by
-    itself. A ``minimised`` metric is held with its sign turned, and its name begins with "−".
+    ``zero`` says what the outcome 0 means: "no change" from before training, which half of useless
+    runs exceed; that the metric is at the user's "target"; or nothing ("arbitrary"), so that no run
+    is a success by itself. The outcome is the metric less its ``target``, with the sign turned
+    where it is ``minimised``. What is written for people or programs is turned back: a value by
+    `level`, a difference of two by `change`, an interval by `ends`.
     """
 
     name: str = "ΔPerf"
     zero: Literal["no change", "target", "arbitrary"] = "no change"
     minimised: bool = False
+    target: float = 0.0
+
+    @classmethod
+    def final(cls, name: str, direction: Direction, target: float | None = None) -> Metric:
+        """Return the metric of a final value, of which more or less (``min``) is better."""
+        zero: Literal["target", "arbitrary"] = "arbitrary" if target is None else "target"
+        return cls(name, zero, direction == "min", 0.0 if target is None else target)
+
+    @classmethod
+    def of(cls, conditions: Conditions) -> Metric:
+        """Return the metric that runs were trained or imported for, which have no target."""
+        if not conditions.metric:
+            return cls()
+        return cls.final(conditions.metric, "min" if conditions.direction == "min" else "max")
+
+    @property
+    def direction(self) -> Direction:
+        """Whether more (``max``) or less (``min``) is better."""
+        return "min" if self.minimised else "max"
 
     @property
     def knows_success(self) -> bool:
@@ -31,13 +72,49 @@ class Metric:
         return self.zero != "arbitrary"
 
     @property
-    def given_name(self) -> str:
-        """The name as the user gave it, without the sign of a minimised one."""
-        return self.name.removeprefix("−") if self.minimised else self.name
+    def is_change(self) -> bool:
+        """Return whether it is a change from before training, written with its sign."""
+        return self.zero == "no change"
+
+    @property
+    def measure(self) -> str:
+        """The name of what the learning curve measures: perf, where the metric is a gain of it."""
+        return "perf" if self.is_change and not self.minimised else self.name.removeprefix("Δ")
+
+    @property
+    def improving(self) -> Way:
+        """The direction towards better values."""
+        return DOWN if self.minimised else UP
+
+    @property
+    def worsening(self) -> Way:
+        """The direction towards worse values."""
+        return UP if self.minimised else DOWN
+
+    def outcome(self, value: float) -> float:
+        """Return the outcome of a run with this value of the metric: more is better."""
+        return -(value - self.target) if self.minimised else value - self.target
+
+    def level(self, outcome: float) -> float:
+        """Return the value of the metric that an outcome stands for."""
+        return self.change(outcome) + self.target
+
+    def change(self, difference: float) -> float:
+        """Return a difference of two outcomes as one of the metric; of its curve likewise."""
+        return -difference if self.minimised else difference
+
+    def ends(self, low: float, high: float) -> tuple[float, float]:
+        """Return the interval of the metric, the lower end first, that one of outcomes means."""
+        ends = self.level(low), self.level(high)
+        return (ends[1], ends[0]) if self.minimised else ends
 
 
 DELTA_PERF = Metric()
 """The metric of every sweep that the harness trains."""
+
+
+MARGIN, MIN_GAIN = 0.02, 0.05
+"""The usual margin and least gain of scores from 0 to 1; other metrics have no usual margin."""
 
 
 Rule = Literal["shown", "above zero"]
@@ -97,8 +174,8 @@ class Evidence:
     baseline: Baseline | Counts | None = None
     baseline_name: str | None = None
     alpha: float = 0.05
-    margin: float | None = 0.02
-    min_gain: float = 0.05
+    margin: float | None = MARGIN
+    min_gain: float = MIN_GAIN
     seed: int = 0
     metric: Metric = DELTA_PERF
     unlike: str | None = None
@@ -116,9 +193,10 @@ class Evidence:
         baseline: Baseline | Counts | None = None,
         baseline_name: str | None = None,
         alpha: float = 0.05,
-        margin: float | None = 0.02,
-        min_gain: float = 0.05,
+        margin: float | None = MARGIN,
+        min_gain: float = MIN_GAIN,
         seed: int = 0,
+        metric: Metric = DELTA_PERF,
     ) -> Evidence:
         """Return the finished runs among ``results`` as evidence: the main runs, and each arm."""
         arms = by_arm(result for result in results if result.is_final)
@@ -132,6 +210,7 @@ class Evidence:
             margin=margin,
             min_gain=min_gain,
             seed=seed,
+            metric=metric,
         )
 
 
@@ -210,12 +289,14 @@ def training(*sweeps: str, options: str = "") -> Need:
     return Need("training", command(sweeps, options), sweeps, options)
 
 
-Unit = Literal["change", "share", "parameter"]
-"""The unit of an estimate: a change of the metric, a share of runs, a parameter's value."""
+Unit = Literal["change", "difference", "level", "share", "parameter"]
+"""The unit of an estimate: a gain of one thing over another, where more is better; a difference of
+two spreads or rates; a level, which is a value of the metric; a share of runs; a parameter's
+value."""
 
 
 Shape = Literal["rises", "falls", "peak inside", "flat"]
-"""The shape of the metric along a parameter's range, where one is shown."""
+"""The shape of the outcome, of which more is better, along a parameter's range, where shown."""
 
 
 @dataclass(frozen=True, slots=True)

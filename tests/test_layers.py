@@ -11,7 +11,7 @@ HARNESS, CONTRIBUTING = ROOT / "harness", ROOT / "CONTRIBUTING.md"
 
 LAYERS = [
     {"records", "errors"},
-    {"text"},
+    {"text", "words"},
     {"verdicts"},
     {"protocols"},
     {"statistics"},

@@ -46,7 +46,7 @@ ALLOWED = {
     ): "a run's key in an error",
     ("report/failures.py", "run.id.removeprefix(f'{run.sweep}-')"): "shortens an id",
     ("judging/stored.py", "smoke.removesuffix(SMOKE)"): "the name of a folder",
-    ("report/model.py", "'half' in by_arm"): "the name of an arm, in a mapping",
+    ("report/model.py", "'half' in evidence.arms"): "the name of an arm, in a mapping",
     ("report/renderers/html.py", "str(word).replace(' ', '-')"): "names a class of the style sheet",
     ("report/renderers/layout.py", "'\\n' in text"): "lays out lines",
     ("report/renderers/pictures.py", "row[c] in ' ┈'"): "a place of a drawing that is free",

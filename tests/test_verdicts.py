@@ -2,7 +2,7 @@
 
 import pytest
 
-from harness.verdicts import Counts
+from harness.verdicts import DELTA_PERF, Counts, Metric
 
 
 @pytest.mark.parametrize(
@@ -17,3 +17,28 @@ from harness.verdicts import Counts
 )
 def test_published_rules_are_read(words, rule):
     assert Counts("published", 6, 19, words, "a summary").known_rule == rule
+
+
+@pytest.mark.parametrize(
+    ("metric", "value", "outcome"),
+    [
+        (Metric.final("val_loss", "min"), 0.31, -0.31),
+        (Metric.final("val_loss", "min", 0.5), 0.25, 0.25),
+        (Metric.final("acc", "max", 0.5), 0.25, -0.25),
+        (DELTA_PERF, 0.25, 0.25),
+    ],
+)
+def test_a_metric_turns_values_and_turns_them_back(metric, value, outcome):
+    assert metric.outcome(value) == outcome
+    assert metric.level(outcome) == value
+    low, high = metric.ends(outcome - 0.125, outcome + 0.125)
+    assert (low, high) == (value - 0.125, value + 0.125)
+    assert metric.change(0.125) == (-0.125 if metric.minimised else 0.125)
+
+
+def test_the_words_of_a_metric_follow_its_direction():
+    loss, acc = Metric.final("val_loss", "min"), Metric.final("acc", "max")
+    assert (loss.improving.rises, loss.worsening.rises) == ("falls", "rises")
+    assert (acc.improving.higher, loss.improving.higher) == ("higher", "lower")
+    assert (acc.direction, loss.direction) == ("max", "min")
+    assert (DELTA_PERF.measure, loss.measure) == ("perf", "val_loss")

@@ -186,13 +186,12 @@ def _check_outcomes(sweep: str, observed: observations.Observations, metric: Met
         some = plural(observed.total, "run") if observed.total else "no runs"
         have = "has" if observed.total == 1 else "have"
         raise UsageError(
-            f"{some} of {sweep} {have} finished with a {metric.given_name}; a pattern takes at "
+            f"{some} of {sweep} {have} finished with a {metric.name}; a pattern takes at "
             f"least {FEWEST}"
         )
     if not observed.completed:
         raise UsageError(
-            f"all {observed.total} runs of {sweep} diverged: there is no {metric.given_name} to "
-            "analyse"
+            f"all {observed.total} runs of {sweep} diverged: there is no {metric.name} to analyse"
         )
     if not observed.diverged and statistics.is_constant(observed.delta):
         raise UsageError(

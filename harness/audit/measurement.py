@@ -13,7 +13,7 @@ from harness import observations, statistics
 from harness.audit.view import ALARM, View
 from harness.observations import FloatArray, Observations
 from harness.records import Config, Result, finite
-from harness.text import first, plural, significant
+from harness.text import exact, first, plural, significant
 from harness.verdicts import DELTA_PERF, Baseline, Counts, Finding
 
 USELESS_RATE = 0.025
@@ -43,28 +43,34 @@ FEWEST_EQUAL = 3
 def degenerate_metric(view: View) -> Iterator[Finding]:
     for whose, observed in _sides(view):
         if observed.is_degenerate:
-            value, n = observed.delta[0], observed.delta.size
+            metric, n = view.evidence.metric, observed.delta.size
+            value = exact(metric.level(float(observed.delta[0])), plus=metric.is_change)
             yield Finding(
                 "degenerate_metric",
                 "error",
-                f"{view.metric} is {value:+.4g} in {n} of {n} runs of {whose}: it measures "
-                "something that training does not change; look at how perf is computed before "
-                "anything else",
-                brief=f"{view.evidence.metric.given_name} is the same in every run",
+                f"{metric.name} is {value} in {n} of {n} runs of {whose}: it measures "
+                f"something that training does not change; look at how {metric.measure} is "
+                "computed before anything else",
+                brief=f"{metric.name} is the same in every run",
             )
 
 
 def placebo_moved(view: View) -> Iterator[Finding]:
-    placebo = observations.observe(view.evidence.arms.get("placebo", ()))
-    moved = np.flatnonzero(placebo.delta != 0.0)
-    if moved.size:
-        worst = float(placebo.delta[moved[np.abs(placebo.delta[moved]).argmax()]])
+    """Find placebo runs that did not end where they started, where that is known."""
+    metric = view.evidence.metric
+    known = list(observations.moved_by(view.evidence.arms.get("placebo", ()), metric))
+    moved = [metric.change(distance) for distance in known if distance != 0.0]
+    if moved:
+        worst = max(moved, key=abs)
+        found = f"measure a {metric.name} other than 0 (up to {worst:+.3g}): before and after"
+        if not metric.is_change:
+            found = f"end with another {metric.name} than they began with (by up to {worst:+.3g}): "
+            found += "the first point of the curve and the end"
         yield Finding(
             "placebo_moved",
             "error",
-            f"{moved.size} of {placebo.delta.size} placebo runs, trained with a learning rate of "
-            f"0, measure a {view.metric} other than 0 (up to {worst:+.3g}): before and after are "
-            f"not evaluated alike, so no {view.metric} of this sweep can be trusted",
+            f"{len(moved)} of {len(known)} placebo runs, trained with a learning rate of 0, "
+            f"{found} are not evaluated alike, so no {metric.name} of this sweep can be trusted",
             brief="the placebo moved",
         )
 
@@ -110,6 +116,8 @@ def coarse_metric(view: View) -> Iterator[Finding]:
         worth, of = 1.0 / float(known.min()), f"of {int(known.min())} held-out items one"
     else:
         worth, of = statistics.lattice_step(observed.delta) or 0.0, "one held-out item"
+        if evidence.metric != DELTA_PERF:
+            of = f"one step of {view.metric}, whose values lie on a grid,"
     brief = "a coarse evaluation"
     if worth >= margin / 2:
         yield Finding(
@@ -121,7 +129,7 @@ def coarse_metric(view: View) -> Iterator[Finding]:
         )
     elif observed.se is not None:
         detectable = statistics.detectable_gain(observed.se)
-        if detectable > evidence.min_gain:
+        if detectable > evidence.min_gain > 0.0:
             yield Finding(
                 "coarse_metric",
                 "warning",
@@ -140,7 +148,8 @@ def outlier(view: View) -> Iterator[Finding]:
     of them is a stray.
     """
     observed = view.observed
-    values = -observed.delta if view.evidence.metric.minimised else observed.delta
+    metric = view.evidence.metric
+    values = (-observed.delta if metric.minimised else observed.delta) + metric.target
     if observed.is_degenerate or values.size < FEWEST_SPREAD:
         return
     repeated = _repeated_extreme(values)
@@ -174,7 +183,7 @@ def repeated_runs(view: View) -> Iterator[Finding]:
     yield Finding(
         "repeated_runs",
         "warning",
-        f"{brief}, with equal parameters and an equal {view.evidence.metric.given_name}: rows that "
+        f"{brief}, with equal parameters and an equal {view.evidence.metric.name}: rows that "
         "were copied, or seeds that change nothing, are no further measurements, and p values and "
         "intervals that count them are too sure. Leave the copies out",
         brief=brief,
@@ -237,7 +246,7 @@ def _aborted(view: View, values: FloatArray, same: NDArray[np.bool_]) -> Finding
     leads = bool(view.observed.delta[same][0] == view.observed.delta.max())
     best = ", which rank best" if leads else ""
     best = best if same.sum() > 1 else best.replace("rank", "ranks")
-    name, many = view.evidence.metric.given_name, plural(int(same.sum()), "run")
+    name, many = view.evidence.metric.name, plural(int(same.sum()), "run")
     return Finding(
         "outlier",
         "warning",
@@ -259,7 +268,7 @@ def _outlying(
         "outlier",
         "warning",
         f"{first(told, NAMED)} {verb} far from the other runs, whose "
-        f"{view.evidence.metric.given_name} is {low} to {high}: ranks decide whether a parameter "
+        f"{view.evidence.metric.name} is {low} to {high}: ranks decide whether a parameter "
         "matters, but means, spreads and sizes of effects are those of the outlier",
         brief=f"{first(told, 1)} {verb} far off",
     )
@@ -313,7 +322,7 @@ def _amount(value: float, view: View) -> str:
     """Return an amount of the metric: ΔPerf in points, another metric in its own unit."""
     if view.metric == DELTA_PERF.name:
         return f"{100 * value:.3g} points of perf"
-    return f"{significant(value)} of {view.evidence.metric.given_name}"
+    return f"{significant(value)} of {view.evidence.metric.name}"
 
 
 def _sides(view: View) -> Iterator[tuple[str, Observations]]:
@@ -341,7 +350,7 @@ def _shared_luck(observed: Observations, alpha: float) -> str:
 def _useless_successes(view: View) -> Iterator[Finding]:
     """Find a null arm that succeeds more often than useless training should."""
     null = observations.observe(view.evidence.arms.get("null", ()))
-    if null.rule != "shown" or not null.total:
+    if null.rule != "shown" or not null.total or not view.evidence.metric.is_change:
         return
     count = observations.count_successes(null, view.evidence.min_gain)
     chance = statistics.binomial(count.successes, count.runs, USELESS_RATE).p_greater

@@ -17,7 +17,7 @@ from harness.records import MAIN, Config, Run, is_whole
 from harness.sweeps.sweep import Sweep
 from harness.text import first, listed
 from harness.training.schedules import SCHEDULES, learning_rate, scale_steps
-from harness.verdicts import Finding, Power
+from harness.verdicts import DELTA_PERF, Finding, Power
 
 PLAN_CODES = (
     "confounded",
@@ -45,7 +45,7 @@ NAMED = 6
 """The most runs that are named one by one."""
 
 CONTROLS = {
-    "null": "it is not known what useless training (rewards permuted) measures",
+    "null": "it is not known what useless training{how} measures",
     "placebo": "it is not checked that a run which learns nothing measures 0",
 }
 
@@ -262,7 +262,7 @@ def annealed_window(draft: Draft) -> Iterator[Finding]:
 
 def off_grid(draft: Draft) -> Iterator[Finding]:
     lacking = {power.question for power in draft.power if power.why}
-    run = draft.main[0]
+    run, name = draft.main[0], draft.sweep.judged_by.measure
     points = [*range(0, run.steps, run.evaluate_every), run.steps]
     for id_, start in _windows(draft):
         if id_ not in lacking and start not in points:
@@ -270,7 +270,7 @@ def off_grid(draft: Draft) -> Iterator[Finding]:
             yield Finding(
                 "off_grid",
                 "info",
-                f"{id_} looks from step {start:g} on, and perf is evaluated every "
+                f"{id_} looks from step {start:g} on, and {name} is evaluated every "
                 f"{run.evaluate_every} steps: it is judged from step {nearest}",
             )
 
@@ -303,11 +303,12 @@ def duplicate_config(draft: Draft) -> Iterator[Finding]:
 
 
 def no_control(draft: Draft) -> Iterator[Finding]:
+    useless = " (rewards permuted)" if draft.sweep.judged_by == DELTA_PERF else ""
     for arm, why in CONTROLS.items():
         if arm not in draft.arms and (
             arm != "placebo" or "learning_rate" in draft.sweep.parameters
         ):
-            yield Finding("no_control", "info", f"there is no {arm} arm: {why}")
+            yield Finding("no_control", "info", f"there is no {arm} arm: {why.format(how=useless)}")
 
 
 def _windows(draft: Draft) -> Iterator[tuple[str, float]]:

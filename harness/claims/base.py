@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from harness import observations
 from harness.claims import nights
@@ -11,8 +11,9 @@ from harness.claims.design import Design
 from harness.observations import Observations
 from harness.protocols import Claim
 from harness.records import GapKind, Result, Run, Value, finite
+from harness.statistics import Estimate
 from harness.sweeps import checks
-from harness.text import exact, number, plural, signed
+from harness.text import exact, interval, number, plural, signed
 from harness.verdicts import (
     DELTA_PERF,
     MOST,
@@ -30,10 +31,6 @@ from harness.verdicts import (
 )
 
 NOT_LIKE_FOR_LIKE = "not like for like"
-
-OTHER_EVALUATION = Need(
-    "evaluation", "an evaluation of the held-out prompts that differs between runs"
-)
 
 MARGIN = Need("margin", "a margin (--margin)")
 
@@ -253,7 +250,9 @@ class BaselineClaim(BaseClaim):
         if other.is_degenerate:
             whose = f"the baseline's {evidence.metric.name}"
             need = Need("evaluation", "a baseline whose evaluation differs between runs")
-            return self.unanswerable(id, evidence, _constant(whose, other), n=n, needs=(need,))
+            return self.unanswerable(
+                id, evidence, _constant(whose, other, evidence.metric), n=n, needs=(need,)
+            )
         return self.against(id, evidence, other)
 
     def against_counts(self, id: str, evidence: Evidence, counts: Counts) -> Verdict:
@@ -274,7 +273,7 @@ def unjudgeable(claim: Claim, id: str, evidence: Evidence) -> Verdict | None:
     if observed.total == 0:
         reason, need = "no run of this sweep has finished", training(evidence.sweep)
     elif (constant := constant_metric(evidence)) is not None:
-        reason, need = constant, OTHER_EVALUATION
+        reason, need = constant, other_evaluation(evidence.metric)
     else:
         return None
     return unanswerable(claim, id, evidence, reason, n=observed.total, needs=(need,))
@@ -304,20 +303,42 @@ def unanswerable(
     )
 
 
+def other_evaluation(metric: Metric) -> Need:
+    """Return the need for an evaluation that is no constant."""
+    of = " of the held-out prompts" if metric == DELTA_PERF else ""
+    return Need("evaluation", f"an evaluation{of} that differs between runs")
+
+
 def constant_metric(evidence: Evidence) -> str | None:
     """Say that the metric is the same in all of several runs; None where it is not."""
-    observed = observations.observe(evidence.runs)
-    return _constant(evidence.metric.name, observed) if observed.is_degenerate else None
+    observed, metric = observations.observe(evidence.runs), evidence.metric
+    return _constant(metric.name, observed, metric) if observed.is_degenerate else None
 
 
-def _constant(what: str, observed: Observations) -> str:
-    same = f"{exact(float(observed.delta[0]))} in every one of {observed.delta.size} runs"
+def _constant(what: str, observed: Observations, metric: Metric) -> str:
+    value = exact(metric.level(float(observed.delta[0])), plus=metric.is_change)
+    same = f"{value} in every one of {observed.delta.size} runs"
     return f"{what} is {same}: a constant is no measurement of training"
 
 
 def outcome(value: float, metric: Metric) -> str:
-    """Return a value of ``metric`` in words: with its sign where 0 means something."""
-    return number(value) if metric.zero == "arbitrary" else signed(value)
+    """Return the value of ``metric`` of an outcome in words; a change has its sign."""
+    level = metric.level(value)
+    return signed(level) if metric.is_change else number(level)
+
+
+def outcomes_between(of: Estimate, metric: Metric) -> str:
+    """Return the interval of an estimated outcome as values of ``metric``, in words."""
+    low, high = metric.ends(of.low, of.high)
+    write = signed if metric.is_change else number
+    return interval(replace(of, low=low, high=high), write=write)
+
+
+def gain(difference: float, metric: Metric) -> str:
+    """Return a difference of outcomes in words: ``+0.072``; of a minimised one ``0.072 better``."""
+    if not metric.minimised:
+        return signed(difference)
+    return f"{number(abs(difference))} {'better' if difference >= 0 else 'worse'}"
 
 
 def more(sizes: Iterable[int | None], n: int, of: str = "runs", otherwise: str = "") -> Need:

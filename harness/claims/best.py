@@ -114,8 +114,9 @@ class BestValue(ParameterClaim):
         left = may_be_best(beside, evidence.alpha)
         levels = marked(effect.levels, left)
         verdict, shape, answer = _shape_of(
-            bracketed, np.sort(values), _ends_of_best(levels), evidence.alpha, same=same
+            bracketed, np.sort(values), _ends_of_best(levels), evidence, same=same
         )
+        up, down = evidence.metric.improving, evidence.metric.worsening
         if shape in ("rises", "falls"):
             effect = replace(effect, levels=levels)
         margin = self.margin_of(evidence)
@@ -127,7 +128,8 @@ class BestValue(ParameterClaim):
             # Few values leave the bracket test short windows. One may still be ahead of each other.
             answer = _best_of_few(beside, int(left.argmax()))
             effect = replace(effect, levels=levels)
-        ways = f"rising {p_text(bracketed.p_rising)}, falling {p_text(bracketed.p_falling)}"
+        ways = f"{up.rising} {p_text(bracketed.p_rising)}, "
+        ways += f"{down.rising} {p_text(bracketed.p_falling)}"
         need = self._need(bracketed, np.sort(values), evidence.alpha, shape)
         return replace(
             self.verdict(
@@ -177,9 +179,10 @@ class BestValue(ParameterClaim):
                 evidence,
                 verdict,
                 answer,
-                estimate=float(beside.levels.means[best]),
+                estimate=evidence.metric.level(float(beside.levels.means[best])),
                 p_value=alone,
                 n=beside.n,
+                unit="level",
                 method="adjusted means compared with the best (Hsu), HC2",
                 reason=p_text(alone) + (f"; {NO_MARGIN}" if margin is None else ""),
                 needs=(more([size], beside.n),) if verdict == "inconclusive" else (),
@@ -327,7 +330,7 @@ def _shape_of(
     tested: Bracket,
     ordered: observations.FloatArray,
     best: tuple[float, float],
-    alpha: float,
+    evidence: Evidence,
     *,
     same: bool,
 ) -> tuple[VerdictName, Shape | None, str]:
@@ -337,9 +340,11 @@ def _shape_of(
     may be the best. A rise goes over the whole range where these lie in its upper third: a rise
     without a fall is also found in two of five sweeps of 24 whose best value is at three quarters.
     """
-    peak = written(tested.peak)
+    peak, alpha = written(tested.peak), evidence.alpha
+    up, down = evidence.metric.improving, evidence.metric.worsening
     if tested.p_value <= alpha:
-        return "supported", "peak inside", f"rises to about {peak} and falls beyond it"
+        inside = f"{up.rises} to about {peak} and {down.rises} beyond it"
+        return "supported", "peak inside", inside
     if same:
         return "refuted", "flat", ""
     rises, falls = tested.p_rising <= alpha, tested.p_falling <= alpha
@@ -349,8 +354,8 @@ def _shape_of(
     edge, name = (float(ordered[-1]), "upper") if rises else (float(ordered[0]), "lower")
     end = written(edge)
     if not (best[0] >= upper if rises else best[1] <= lower):
-        way = f"rises to about {peak}" if rises else f"falls from about {peak} on"
-        there = "no fall" if rises else "no rise"
+        way = f"{up.rises} to about {peak}" if rises else f"{down.rises} from about {peak} on"
+        there = f"no {down.rise if rises else up.rise}"
         return "inconclusive", None, f"{way}; {there} is shown at the {name} end, {end}"
     edged = not is_domain_end(ordered.tolist(), edge)
     if best[0] < best[1]:
@@ -359,9 +364,8 @@ def _shape_of(
     else:
         where = f"at {end}, the {name} edge of the range, or beyond" if edged else end
         where += "" if edged else f", the {name} end"
-    way = "rises" if rises else "falls"
     return (
         "inconclusive",
         "rises" if rises else "falls",
-        f"{way} over the whole range: the best is {where}",
+        f"{up.rises if rises else down.rises} over the whole range: the best is {where}",
     )

@@ -14,6 +14,10 @@ from harness.statistics import Comparison
 from harness.text import p_text
 from harness.verdicts import Decision, Difference, Evidence, Need, Verdict, VerdictName
 
+NO_SUCCESS = "a final metric alone does not say which run is a success"
+TO_SUCCEED = Need("metric", "the metric before training, or a target to reach")
+"""What a metric without a zero lacks, and what it needs, for a run to be a success by itself."""
+
 _VERDICTS: dict[statistics.Direction, VerdictName] = {
     "greater": "supported",
     "less": "refuted",
@@ -113,8 +117,8 @@ class CountedClaim(BaseClaim):
         return self.unanswerable(
             id,
             evidence,
-            "a final metric alone does not say which run is a success",
+            NO_SUCCESS,
             by_design=True,
             n=observations.observe(evidence.runs).total,
-            needs=(Need("metric", "the metric before training, or a target to reach"),),
+            needs=(TO_SUCCEED,),
         )

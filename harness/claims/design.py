@@ -17,7 +17,7 @@ from harness.records import MAIN, Config, Result, Run
 from harness.sweeps.sampling import FIXED_SIZE, unit_points
 from harness.sweeps.sweep import Sweep
 from harness.text import number, plural
-from harness.verdicts import DELTA_PERF, MOST, Counts, Effect, Pricing, by_arm
+from harness.verdicts import MOST, Counts, Effect, Pricing, by_arm
 
 ENOUGH = 8
 """The stored runs or pairs that it takes to estimate an SD."""
@@ -85,7 +85,7 @@ class Design:
 
     @cached_property
     def spread(self) -> tuple[float, str] | None:
-        """The SD of ΔPerf over results, and which those are; None where too few are stored.
+        """The SD of the outcome over results, and which those are; None where too few are stored.
 
         Results are runs or, of several seeds, configs. Where single runs show how far the seeds of
         a config lie apart, the SD is that of a mean over the planned number of them.
@@ -169,7 +169,7 @@ class Design:
         """Return the pricing of a claim that needs each run of the baseline."""
         n, m, lacking, spread = self.n, self.other_n, self.lacks_baseline, self.spread
         if not lacking and isinstance(self.sweep.baseline, Counts):
-            lacking = f"published counts have no {DELTA_PERF.name} of each run"
+            lacking = f"published counts have no {self.sweep.judged_by.name} of each run"
         if not lacking and min(n, m) < fewest:
             lacking = f"it needs {fewest} runs on each side, not {n} against {m}"
         if lacking:

@@ -9,11 +9,10 @@ import numpy as np
 
 from harness import observations, statistics
 from harness.claims import nights
-from harness.claims.base import level_of, outcome
+from harness.claims.base import level_of, outcome, outcomes_between
 from harness.claims.design import Design, effects
 from harness.claims.versus import VersusBaseline, left_out, unseen_in_either
 from harness.observations import Observations
-from harness.text import interval
 from harness.verdicts import DELTA_PERF, Difference, Evidence, Metric, Pricing, Verdict
 
 
@@ -26,12 +25,12 @@ class MeanAboveBaseline(VersusBaseline):
     """
 
     def question(self, metric: Metric = DELTA_PERF) -> str:
-        return f"Is the mean {metric.name} higher than the baseline's?"
+        return f"Is the mean {metric.name} {metric.improving.higher} than the baseline's?"
 
     def describe(self, metric: Metric = DELTA_PERF) -> str:
         return (
-            f"mean {metric.name} > the baseline's: one-sided Welch t test over completed runs, "
-            "also corrected for skewness and permuted"
+            f"mean {metric.name} {metric.improving.sign} the baseline's: one-sided Welch t test "
+            "over completed runs, also corrected for skewness and permuted"
         )
 
     def missing_in_counts(self, metric: Metric) -> str:
@@ -44,20 +43,23 @@ class MeanAboveBaseline(VersusBaseline):
         rng = nights.generator(evidence.seed, id)
         compared = statistics.compare_means(observed.delta, other.delta, rng, level_of(evidence))
         ours, theirs = (float(np.mean(side.delta)) for side in (observed, other))
-        said = partial(outcome, metric=evidence.metric)
+        metric = evidence.metric
+        said = partial(outcome, metric=metric)
         found = f"{said(ours)} against {said(theirs)} on average"
         lines = []
         for whose, side in (("this sweep", observed), ("the baseline", other)):
             mean = statistics.bca_mean(side.delta, rng)
             middle = statistics.interquartile_mean(side.delta, rng)
-            lines.append(f"mean of {whose}: {said(mean.value)}, {interval(mean)} (BCa)")
-            lines.append(f"IQM of {whose}: {said(middle.value)}, {interval(middle)} (bootstrap)")
+            between = outcomes_between(mean, metric)
+            lines.append(f"mean of {whose}: {said(mean.value)}, {between} (BCa)")
+            between = outcomes_between(middle, metric)
+            lines.append(f"IQM of {whose}: {said(middle.value)}, {between} (bootstrap)")
         return self.compared(
             id,
             evidence,
             compared,
             found=found,
-            opposite="lower",
+            opposite=metric.worsening.higher,
             reason="random runs of this sweep against the baseline's, not a parameter's effect",
             details=(*lines, *left_out(observed, other), unseen_in_either(observed, other)),
         )
@@ -66,11 +68,14 @@ class MeanAboveBaseline(VersusBaseline):
         def power(effect: float, n: int) -> float:
             return statistics.welch_power(effect, n, design.other_n, alpha=design.sweep.alpha)
 
+        way = design.sweep.judged_by.improving
         gains = effects(
             power,
             design.gains,
-            lambda gain: f"mean higher by {gain}",
-            lambda gain: f"a mean that is higher by {gain} is shown to be above the baseline's",
+            lambda gain: f"mean {way.higher} by {gain}",
+            lambda gain: (
+                f"a mean that is {way.higher} by {gain} is shown to be {way.above} the baseline's"
+            ),
         )
         return design.versus_baseline(self.fewest, gains)
 

@@ -10,7 +10,15 @@ import numpy as np
 
 from harness import observations, statistics
 from harness.claims import nights
-from harness.claims.base import MARGIN, NO_MARGIN, OTHER_EVALUATION, MarginClaim, level_of, more
+from harness.claims.base import (
+    MARGIN,
+    NO_MARGIN,
+    MarginClaim,
+    gain,
+    level_of,
+    more,
+    other_evaluation,
+)
 from harness.claims.design import Design, spread_of
 from harness.errors import SweepError
 from harness.observations import Observations
@@ -18,7 +26,7 @@ from harness.observations.repeats import averaged
 from harness.records import MAIN, Result, Value
 from harness.statistics import Comparison
 from harness.sweeps import checks
-from harness.text import interval, number, p_text, parameter_name, plural, signed
+from harness.text import interval, number, p_text, parameter_name, plural
 from harness.verdicts import (
     DELTA_PERF,
     Difference,
@@ -142,7 +150,7 @@ class NoWorse(MarginClaim):
                 evidence,
                 "the difference is the same in every pair: a constant is no measurement",
                 n=sum(matched.pairs for matched in arms),
-                needs=(OTHER_EVALUATION,),
+                needs=(other_evaluation(evidence.metric),),
             )
         return self._compare(id, evidence, arms, arm_needed)
 
@@ -206,7 +214,7 @@ class NoWorse(MarginClaim):
             method="paired t, non-inferiority of every value",
             reason=reason,
             needs=needs,
-            details=[matched.line() for matched in arms],
+            details=[matched.line(evidence.metric) for matched in arms],
         )
 
     def _enough(
@@ -261,6 +269,8 @@ class NoWorse(MarginClaim):
             why = f"pairs: {' and '.join(few)}; {FEWEST_PAIRS} of each are needed: {enough}"
             return Pricing(fewest, why=why, unit="pairs")
         margin = design.sweep.margin if self.margin is None else self.margin
+        if margin is None:
+            return Pricing(fewest, why=NO_MARGIN, unit="pairs")
         found = _pair_spread(self, design)
         spread = RUN_SD if found is None else found[0]
         values = len(self.than)
@@ -356,13 +366,15 @@ class _Matched:
         """State the difference as seen from the reference."""
         if not self.differences.size:
             return f"no pair of {name} and {self.label} has a {metric.name} on both sides"
-        return f"{name} against {self.label}: {signed(self.compared.estimate)}"
+        return f"{name} against {self.label}: {gain(self.compared.estimate, metric)}"
 
-    def line(self) -> str:
+    def line(self, metric: Metric) -> str:
         """Return the line printed beside the verdict."""
         if not self.pairs:
             return f"against {self.label}: no matched runs"
-        estimate = signed(self.compared.estimate) if self.differences.size else "no difference"
+        estimate = (
+            gain(self.compared.estimate, metric) if self.differences.size else "no difference"
+        )
         line = f"against {self.label}: {estimate}, {interval(self.compared)}"
         line += f" ({plural(self.pairs, 'pair')})"
         if self.lost or self.won:

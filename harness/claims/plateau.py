@@ -14,10 +14,11 @@ from harness.claims import nights
 from harness.claims.base import (
     MARGIN,
     NO_MARGIN,
-    OTHER_EVALUATION,
     MarginClaim,
+    gain,
     level_of,
     more,
+    other_evaluation,
     unseen,
 )
 from harness.claims.design import GAINS, Design, effects, spread_of, spreads
@@ -26,7 +27,7 @@ from harness.observations.repeats import averaged, each_run
 from harness.records import MAIN, GapKind, Result, Run
 from harness.statistics import Comparison
 from harness.sweeps import checks
-from harness.text import interval, number, p_text, plural, signed
+from harness.text import interval, number, p_text, plural
 from harness.verdicts import (
     DELTA_PERF,
     Difference,
@@ -69,18 +70,20 @@ class StillImproves(MarginClaim):
         return "half of the steps" if self.since is None else f"step {self.since}"
 
     def question(self, metric: Metric = DELTA_PERF) -> str:
-        return f"Does perf still improve after {self._since}, or has it reached a plateau?"
+        return (
+            f"Does {metric.measure} still improve after {self._since}, or has it reached a plateau?"
+        )
 
     def describe(self, metric: Metric = DELTA_PERF) -> str:
         return (
-            f"perf improves from {self._since} to the last: paired t interval [L, U] of the gain, "
-            "also corrected for skewness, supported where L > 0 and U >= margin, refuted where U < "
-            f"margin; margin: {self.margin_words}"
+            f"{metric.measure} improves from {self._since} to the last: paired t interval [L, U] "
+            "of the gain, also corrected for skewness, supported where L > 0 and U >= margin, "
+            f"refuted where U < margin; margin: {self.margin_words}"
         )
 
     def decide(self, id: str, evidence: Evidence) -> Verdict:
         observed = observations.observe(evidence.runs)
-        margin = self.margin_of(evidence)
+        margin, metric = self.margin_of(evidence), evidence.metric
         start, end, used = ends_of(observed.completed, self.since)
         if not used:
             of = "half of the steps"
@@ -89,23 +92,23 @@ class StillImproves(MarginClaim):
             return self.unanswerable(
                 id,
                 evidence,
-                "no run has its perf measured both at that step and at the end",
+                f"no run has its {metric.measure} measured both at that step and at the end",
                 n=observed.total,
                 needs=(Need("curve", f"an evaluation at {of} and at the last"),),
             )
         gained = statistics.gain(start, end, level_of(evidence))
         if len(used) > 1 and statistics.is_constant(end - start):
-            same = f"{signed(gained.estimate)} in every one of {len(used)} runs"
+            same = f"{gain(gained.estimate, metric)} in every one of {len(used)} runs"
             return self.unanswerable(
                 id,
                 evidence,
                 f"the gain is {same}: a constant is no measurement of training",
                 n=len(used),
-                needs=(OTHER_EVALUATION,),
+                needs=(other_evaluation(metric),),
             )
         first, last = self.window(used[0].run)
-        found = f"{signed(gained.estimate)} from step {first:g} to {last:g}"
-        verdict, answer = _decided(gained, margin, found)
+        found = f"{gain(gained.estimate, metric)} from step {first:g} to {last:g}"
+        verdict, answer = _decided(gained, margin, found, metric)
         window = statistics.rate_in_window(observations.learning_rates(used), first, last)
         if window is not None:
             falls = window.end < window.start
@@ -157,6 +160,8 @@ class StillImproves(MarginClaim):
         if why:
             return Pricing(design.n, why=why)
         margin = design.sweep.margin if self.margin is None else self.margin
+        if margin is None:
+            return Pricing(design.n, why=NO_MARGIN)
         found = _gain_spread(self, design)
         # Without an SD the margin is taken to be as large as the smallest gain that is looked at.
         least = GAINS[0] if found is None else margin / found[0]
@@ -173,8 +178,8 @@ class StillImproves(MarginClaim):
         shown = effects(
             power,
             gains,
-            lambda gain: f"gain of {gain} from step {start:g}",
-            lambda gain: f"a gain of {gain} from step {start:g} on is shown",
+            lambda size: f"gain of {size} from step {start:g}",
+            lambda size: f"a gain of {size} from step {start:g} on is shown",
         )
         return Pricing(design.n, shown, given=given)
 
@@ -194,16 +199,19 @@ class StillImproves(MarginClaim):
         return observations.window_of(run, self.since)
 
 
-def _decided(gained: Comparison, margin: float | None, found: str) -> tuple[VerdictName, str]:
+def _decided(
+    gained: Comparison, margin: float | None, found: str, metric: Metric
+) -> tuple[VerdictName, str]:
     """Return the verdict and answer of a gain with its interval [L, U]."""
     if margin is None or not np.isfinite(gained.high):
         return "inconclusive", f"not shown: {found}"
     if gained.high < margin:
         if gained.low > -margin:
             return "refuted", f"plateau: {found}, within the margin of {number(margin)}"
+        name, falls = metric.measure, metric.worsening.rises
         if gained.high < 0.0:
-            return "refuted", f"no, perf falls: {found}"
-        return "refuted", f"no, perf is flat or falls: {found}"
+            return "refuted", f"no, {name} {falls}: {found}"
+        return "refuted", f"no, {name} is flat or {falls}: {found}"
     if gained.low > 0.0:
         return "supported", f"still improving: {found}"
     return "inconclusive", f"not shown: {found}"
@@ -249,7 +257,7 @@ def _longer_training(observed: Observations, evidence: Evidence) -> str:
     ahead = statistics.paired(differences, level=level_of(evidence))
     pairs = plural(int(differences.size), "pair")
     return (
-        f"against half of the steps, annealed to the end: {signed(ahead.estimate)}, "
+        f"against half of the steps, annealed to the end: {gain(ahead.estimate, evidence.metric)}, "
         f"{interval(ahead)}, {p_text(ahead.p_greater)} ({pairs}): what longer training adds, "
         "apart from annealing"
     )
@@ -271,7 +279,10 @@ def _window(claim: StillImproves, design: Design) -> tuple[str, float]:
     if start >= run.steps or nearest >= run.steps:
         return f"step {start:g} is not followed by an evaluation before the last", start
     if abs(nearest - start) > TOLERANCE * run.steps:
-        every = f"perf is evaluated every {plural(run.evaluate_every, 'step')}, not near enough to "
+        name = design.sweep.judged_by.measure
+        every = (
+            f"{name} is evaluated every {plural(run.evaluate_every, 'step')}, not near enough to "
+        )
         return f"{every}step {start:g} (within {TOLERANCE:.0%} of the steps)", start
     return "", start
 

@@ -9,11 +9,11 @@ import numpy as np
 
 from harness import observations, statistics
 from harness.claims.base import level_of, more, verdict_of
-from harness.claims.curtailment import Bounds, CountedClaim
+from harness.claims.curtailment import NO_SUCCESS, Bounds, CountedClaim
 from harness.claims.design import Design, effects, share
 from harness.observations import Observations, SuccessCount, rule_text
 from harness.sweeps import checks
-from harness.text import interval, number, p_text, plural
+from harness.text import exact, interval, number, p_text, plural
 from harness.verdicts import DELTA_PERF, Evidence, Metric, Pricing, Verdict
 
 SUCCESSES = (0.4, 0.6)
@@ -39,7 +39,7 @@ class SuccessAbove(CountedClaim):
         object.__setattr__(self, "rate", rate)
 
     def question(self, metric: Metric = DELTA_PERF) -> str:
-        return f"Do more than {self._target} of the runs improve?"
+        return f"Do more than {self._target} of the runs {improve(metric)}?"
 
     def describe(self, metric: Metric = DELTA_PERF) -> str:
         return (
@@ -52,8 +52,8 @@ class SuccessAbove(CountedClaim):
         return f"{100 * self.rate:.4g}%"
 
     def decide(self, id: str, evidence: Evidence) -> Verdict:
-        observed = observations.observe(evidence.runs)
-        if not evidence.metric.knows_success:
+        observed, metric = observations.observe(evidence.runs), evidence.metric
+        if not metric.knows_success:
             return self.no_success(id, evidence)
         level = level_of(evidence)
         count = observations.count_successes(observed, evidence.min_gain)
@@ -67,16 +67,17 @@ class SuccessAbove(CountedClaim):
         )
         verdict = verdict_of(evidence, rate.p_greater, failed.p_greater)
         if verdict == "supported":
-            answer = self._supported(count, evidence.metric)
+            answer = self._supported(count, metric)
         elif verdict == "refuted":
-            answer = _refuted(count, evidence.min_gain)
+            answer = _refuted(count, evidence.min_gain, metric)
             reason = f"the opposite is shown ({p_text(failed.p_greater)}); {reason}"
         else:
-            answer = f"not shown: {_shown(count)}{_undecided(count, observed, evidence.metric)}"
+            answer = f"not shown: {_shown(count, metric)}{_undecided(count, observed, metric)}"
         tests = (rate.p_greater, failed.p_greater)
         sizes = [statistics.size_to_decide(count.runs, p, evidence.alpha) for p in tests]
-        helps = more(sizes, count.runs, otherwise="an evaluation of more prompts")
-        rule = rule_text(count.rule, evidence.metric)
+        finer = "an evaluation of more prompts" if metric == DELTA_PERF else "a finer evaluation"
+        helps = more(sizes, count.runs, otherwise=finer)
+        rule = rule_text(count.rule, metric)
         return self.verdict(
             id,
             evidence,
@@ -96,17 +97,21 @@ class SuccessAbove(CountedClaim):
         )
 
     def _supported(self, count: SuccessCount, metric: Metric) -> str:
+        shown = _shown(count, metric)
         if count.rule == "shown" or metric.zero == "target":
-            return f"yes: {_shown(count)}, more than {self._target}"
+            return f"yes: {shown}, more than {self._target}"
+        above = metric.improving.above
         if self.rate == NULL_RATE:
-            return f"median above zero, if measurements are independent: {_shown(count)}"
+            return f"median {above} zero, if measurements are independent: {shown}"
         return (
-            f"more than {self._target} end above zero, if measurements are independent: "
-            f"{_shown(count)}; half of useless runs would"
+            f"more than {self._target} end {above} zero, if measurements are independent: "
+            f"{shown}; half of useless runs would"
         )
 
     def power(self, design: Design) -> Pricing:
         n, alpha = design.n, design.sweep.alpha
+        if not design.sweep.judged_by.knows_success:
+            return Pricing(n, why=NO_SUCCESS)
         if statistics.binomial_threshold(n, self.rate, alpha) is None:
             fewest = math.ceil(math.log(alpha) / math.log(self.rate))
             why = f"no count of {plural(n, 'run')} can show more than {share(self.rate)}; "
@@ -152,18 +157,29 @@ def of_runs(count: SuccessCount) -> str:
     return f"{count.successes} of {count.runs}{share}"
 
 
-def _shown(count: SuccessCount) -> str:
-    did = "are shown to improve" if count.rule == "shown" else "end above zero"
+def improve(metric: Metric) -> str:
+    """Return what a success does: it improves, or passes the target."""
+    if metric.zero != "target":
+        return "improve"
+    return f"reach a {metric.name} {metric.improving.above} {exact(metric.target, plus=False)}"
+
+
+def _shown(count: SuccessCount, metric: Metric) -> str:
+    did = f"are shown to {improve(metric)}"
+    if count.rule == "above zero":
+        zero = exact(metric.target, plus=False) if metric.zero == "target" else "zero"
+        did = f"end {metric.improving.above} {zero}"
     return f"{of_runs(count)} {did}"
 
 
-def _refuted(count: SuccessCount, min_gain: float) -> str:
+def _refuted(count: SuccessCount, min_gain: float, metric: Metric) -> str:
+    shown = _shown(count, metric)
     if count.rule == "above zero":
-        return f"no: only {_shown(count)}"
-    return (
-        f"no: {count.failures} of {count.runs} runs are shown to fail (to gain less than "
-        f"{number(min_gain)}); {_shown(count)}"
-    )
+        return f"no: only {shown}"
+    fail = f"to gain less than {number(min_gain)}"
+    if metric.zero == "target":
+        fail = f"to be less than {number(min_gain)} past the target" if min_gain else "not to"
+    return f"no: {count.failures} of {count.runs} runs are shown to fail ({fail}); {shown}"
 
 
 def _undecided(count: SuccessCount, observed: Observations, metric: Metric) -> str:
@@ -186,8 +202,8 @@ def details_of(evidence: Evidence, observed: Observations, count: SuccessCount) 
         above = int(np.sum(observed.delta > 0.0))
         useless = "; about half of useless runs would pass that"
         lines.append(
-            f"{evidence.metric.name} > 0 in {above} of {count.runs}"
-            + (useless if evidence.metric.zero == "no change" else "")
+            f"{rule_text('above zero', evidence.metric)} in {above} of {count.runs}"
+            + (useless if evidence.metric.is_change else "")
         )
     if observed.diverged:
         lines.append(f"{plural(len(observed.diverged), 'diverged run')} counted as no success")
@@ -199,5 +215,6 @@ def details_of(evidence: Evidence, observed: Observations, count: SuccessCount) 
     null = observations.observe(evidence.arms.get("null", ()))
     if null.total:
         permuted = observations.count_successes(null, evidence.min_gain, count.rule)
-        lines.append(f"null arm (rewards permuted): {_shown(permuted)}")
+        which = "null arm (rewards permuted)" if evidence.metric == DELTA_PERF else "null arm"
+        lines.append(f"{which}: {_shown(permuted, evidence.metric)}")
     return tuple(lines)

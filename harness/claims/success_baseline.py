@@ -7,9 +7,9 @@ from functools import partial
 
 from harness import observations, statistics
 from harness.claims.base import BaselineClaim, level_of, like_for_like, more, verdict_of
-from harness.claims.curtailment import Bounds, CountedClaim, compare_counts
+from harness.claims.curtailment import NO_SUCCESS, Bounds, CountedClaim, compare_counts
 from harness.claims.design import Design, effects, share
-from harness.claims.success import NULL_RATE, details_of, of_runs, rates_above
+from harness.claims.success import NULL_RATE, details_of, improve, of_runs, rates_above
 from harness.observations import Observations, SuccessCount, rule_text
 from harness.text import interval, p_text, plural
 from harness.verdicts import DELTA_PERF, Counts, Evidence, Metric, Need, Pricing, Rule, Verdict
@@ -31,13 +31,14 @@ class SuccessAboveBaseline(CountedClaim, BaselineClaim):
     """
 
     def question(self, metric: Metric = DELTA_PERF) -> str:
-        return "Do more of the runs improve than in the baseline?"
+        return f"Do more of the runs {improve(metric)} than in the baseline?"
 
     def describe(self, metric: Metric = DELTA_PERF) -> str:
         return (
             "success rate > the baseline's: one-sided Boschloo on runs with "
             f"{rule_text('shown', metric)}; "
-            f"where only {metric.name} > 0 is known, also the exact one-sided binomial above 0.5"
+            f"where only {rule_text('above zero', metric)} is known, also the exact one-sided "
+            "binomial above 0.5"
         )
 
     def against_counts(self, id: str, evidence: Evidence, counts: Counts) -> Verdict:
@@ -104,7 +105,7 @@ class SuccessAboveBaseline(CountedClaim, BaselineClaim):
             compared = statistics.strictest(compared.method, compared, again)
             noisier = f"at the standard error of the noisier: {of_runs(one)} against {of_runs(two)}"
             lines = (*lines, noisier)
-        counts_by_sign = ours.rule == "above zero" and evidence.metric.zero == "no change"
+        counts_by_sign = _counts_by_sign(ours.rule, evidence.metric)
         p_value, p_less = compared.p_greater, compared.p_less
         found = f"{of_runs(ours)} against {of_runs(theirs)} in the baseline"
         reason = f"{p_text(p_value)} against the baseline"
@@ -140,6 +141,7 @@ class SuccessAboveBaseline(CountedClaim, BaselineClaim):
             verdict,
             like_for_like(evidence, answer),
             estimate=compared.estimate,
+            unit="difference",
             low=compared.low,
             high=compared.high,
             level=level,
@@ -157,6 +159,9 @@ class SuccessAboveBaseline(CountedClaim, BaselineClaim):
 
     def power(self, design: Design) -> Pricing:
         baseline, alpha, m = design.sweep.baseline, design.sweep.alpha, design.other_n
+        metric = design.sweep.judged_by
+        if not metric.knows_success:
+            return Pricing(design.n, why=NO_SUCCESS)
         if design.lacks_baseline:
             return Pricing(design.n, why=design.lacks_baseline)
         counted: tuple[int, int] | None = None
@@ -165,11 +170,13 @@ class SuccessAboveBaseline(CountedClaim, BaselineClaim):
             if baseline.known_rule is None:
                 why = f"the baseline counts by another rule ({baseline.rule})"
                 return Pricing(design.n, why=why)
-            counted, by_sign = (baseline.successes, baseline.runs), True
+            counted = (baseline.successes, baseline.runs)
+            by_sign = _counts_by_sign(baseline.known_rule, metric)
         elif design.baseline_is_finished:
             observed = observations.observe(design.theirs)
-            count = observations.count_successes(observed, design.sweep.min_gain)
-            counted, by_sign = (count.successes, count.runs), count.rule == "above zero"
+            count = observations.count_successes(observed, design.sweep.min_gain or 0.0)
+            counted = (count.successes, count.runs)
+            by_sign = _counts_by_sign(count.rule, metric)
 
         def power(rate: float, n: int) -> float:
             if counted is None:
@@ -212,7 +219,8 @@ class SuccessAboveBaseline(CountedClaim, BaselineClaim):
                 return None
             others = (theirs.successes, theirs.runs)
         count = observations.count_successes(observed, evidence.min_gain, rule)
-        level, above = level_of(evidence), NULL_RATE if count.rule == "above zero" else None
+        level, by_sign = level_of(evidence), _counts_by_sign(count.rule, evidence.metric)
+        above = NULL_RATE if by_sign else None
         said = statistics.curtailed_boschloo(
             count.successes, count.runs, planned, others, alpha=evidence.alpha, above=above
         )
@@ -226,3 +234,8 @@ class SuccessAboveBaseline(CountedClaim, BaselineClaim):
         if above is not None:
             p_value = max(p_value, statistics.binomial(count.successes, planned, above).p_greater)
         return Bounds(said, count.successes, count.runs, worst.low, best.high, p_value)
+
+
+def _counts_by_sign(rule: Rule, metric: Metric) -> bool:
+    """Return whether half of useless runs count as successes."""
+    return rule == "above zero" and metric.is_change

@@ -66,9 +66,9 @@ class BestInside(MarginClaim):
     def describe(self, metric: Metric = DELTA_PERF) -> str:
         within = "" if self.within is None else f" within levels of {self.within}"
         return (
-            f"best {self.parameter} inside its range: bracket test, rising from the lower end and "
-            f"falling to the upper{within}; refuted where thirds agree within margin: "
-            f"{self.margin_words}"
+            f"best {self.parameter} inside its range: bracket test, {metric.improving.rising} from "
+            f"the lower end and {metric.worsening.rising} to the upper{within}; refuted where "
+            f"thirds agree within margin: {self.margin_words}"
         )
 
     def decide(self, id: str, evidence: Evidence) -> Verdict:
@@ -97,14 +97,15 @@ class BestInside(MarginClaim):
         tested = statistics.bracket(values, results, nights.generator(evidence.seed, id), blocks)
         margin = self.margin_of(evidence)
         same = margin is not None and statistics.flat(values, results, margin, level_of(evidence))
-        verdict, answer = _bracketed(tested, values, evidence.alpha, margin if same else None)
-        found = f"rising {p_text(tested.p_rising)}, falling {p_text(tested.p_falling)}"
+        verdict, answer = _bracketed(tested, values, evidence, margin if same else None)
+        up, down = evidence.metric.improving, evidence.metric.worsening
+        found = f"{up.rising} {p_text(tested.p_rising)}, {down.rising} {p_text(tested.p_falling)}"
         details = []
         if math.isfinite(tested.peak) and tested.p_value < 1.0:
             details = [
-                f"strongest rise up to {parameter_value(tested.rising_to)}: "
+                f"strongest {up.rise} up to {parameter_value(tested.rising_to)}: "
                 f"{p_text(tested.p_rising)}",
-                f"strongest fall from {parameter_value(tested.falling_from)} on: "
+                f"strongest {down.rise} from {parameter_value(tested.falling_from)} on: "
                 f"{p_text(tested.p_falling)}",
             ]
         if observed.diverged:
@@ -211,21 +212,22 @@ class BestInside(MarginClaim):
 
 
 def _bracketed(
-    tested: Bracket, values: observations.FloatArray, alpha: float, margin: float | None
+    tested: Bracket, values: observations.FloatArray, evidence: Evidence, margin: float | None
 ) -> tuple[VerdictName, str]:
     """Return the verdict and answer of a bracket test; ``margin`` where the range is flat in it."""
-    peak = parameter_value(tested.peak)
+    peak, alpha = parameter_value(tested.peak), evidence.alpha
+    up, down = evidence.metric.improving, evidence.metric.worsening
     if tested.n < FEWEST_BRACKETED:
         return "inconclusive", f"too few runs to tell: {plural(tested.n, 'run')}, best near {peak}"
     if tested.p_value <= alpha:
-        return "supported", f"yes: rises to about {peak} and falls beyond it"
+        return "supported", f"yes: {up.rises} to about {peak} and {down.rises} beyond it"
     if margin is not None:
         return "refuted", f"no best value: the same within ±{number(margin)} along the range"
     if min(tested.p_rising, tested.p_falling) <= alpha:
-        return "inconclusive", _at_edge(tested, np.sort(values))
+        return "inconclusive", _at_edge(tested, np.sort(values), evidence.metric)
     return "inconclusive", (
-        "undecided: neither a rise from the lower end nor a fall to the upper end is shown; best "
-        f"near {peak}"
+        f"undecided: neither a {up.rise} from the lower end nor a {down.rise} to the upper end is "
+        f"shown; best near {peak}"
     )
 
 
@@ -241,7 +243,7 @@ def is_monotone(tested: Bracket, ordered: observations.FloatArray) -> bool:
     return bool(tested.peak <= ordered[window - 1])
 
 
-def _at_edge(tested: Bracket, ordered: observations.FloatArray) -> str:
+def _at_edge(tested: Bracket, ordered: observations.FloatArray, metric: Metric) -> str:
     """Return the answer where only a rise, or only a fall, is shown along ``ordered`` values."""
     peak = parameter_value(tested.peak)
     rises = tested.p_rising < tested.p_falling
@@ -251,9 +253,11 @@ def _at_edge(tested: Bracket, ordered: observations.FloatArray) -> str:
     where += "end" if is_end else "edge of the range: widen it"
     if is_monotone(tested, ordered):
         return f"best near {where}"
+    up, down = metric.improving, metric.worsening
     if rises:
-        return f"rises from the lower end to about {peak}, with no fall shown up to {where}"
-    return f"falls from about {peak} to the upper end, with no rise shown from {where}"
+        way = f"{up.rises} from the lower end to about {peak}"
+        return f"{way}, with no {down.rise} shown up to {where}"
+    return f"{down.rises} from about {peak} to the upper end, with no {up.rise} shown from {where}"
 
 
 def _what_helps(tested: Bracket, alpha: float, parameter: str) -> Need:

@@ -65,9 +65,9 @@ class LowerTailAboveBaseline(VersusBaseline):
 
     def describe(self, metric: Metric = DELTA_PERF) -> str:
         return (
-            f"CVaR of {metric.name} over the worst {self.share!r} of the runs > the baseline's: "
-            "one-sided studentised permutation test, also a t test corrected for skewness, and at "
-            "equal noise; diverged runs worst"
+            f"CVaR of {metric.name} over the worst {self.share!r} of the runs "
+            f"{metric.improving.sign} the baseline's: one-sided studentised permutation test, also "
+            "a t test corrected for skewness, and at equal noise; diverged runs worst"
         )
 
     def missing_in_counts(self, metric: Metric) -> str:
@@ -129,7 +129,8 @@ class LowerTailAboveBaseline(VersusBaseline):
             design.gains,
             lambda gain: f"{worst} better by {gain}",
             lambda gain: (
-                f"the {worst} of runs, better by {gain}, are shown to be above the baseline's"
+                f"the {worst} of runs, better by {gain}, are shown to be "
+                f"{design.sweep.judged_by.improving.above} the baseline's"
             ),
         )
         return design.versus_baseline(self.fewest, gains, MOST_SIMULATED)

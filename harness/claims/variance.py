@@ -64,6 +64,7 @@ class SpreadBelowBaseline(VersusBaseline):
             replace(compared, p_greater=compared.p_less, p_less=compared.p_greater),
             found=found,
             opposite="more",
+            unit="difference",
             reason="estimate: difference of the mean absolute deviations from the median",
             details=(
                 _net_ratio(observed, other),

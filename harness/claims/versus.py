@@ -19,7 +19,7 @@ from harness.claims.base import (
 from harness.observations import FloatArray, Observations
 from harness.statistics import Comparison
 from harness.text import p_text, plural
-from harness.verdicts import Counts, Evidence, Metric, Need, Verdict
+from harness.verdicts import DELTA_PERF, Counts, Evidence, Metric, Need, Unit, Verdict
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,7 @@ class VersusBaseline(BaselineClaim):
         *,
         found: str,
         opposite: str,
+        unit: Unit = "change",
         reason: str = "",
         details: Iterable[str] = (),
     ) -> Verdict:
@@ -79,6 +80,7 @@ class VersusBaseline(BaselineClaim):
             level=compared.level,
             p_value=compared.p_greater,
             n=compared.n,
+            unit=unit,
             method=compared.method,
             reason=f"{tested}; {reason}" if reason else tested,
             needs=(enough,) if verdict == "inconclusive" else (),
@@ -114,7 +116,9 @@ class VersusBaseline(BaselineClaim):
         if differs is None:
             return None
         reason = f"the two were evaluated differently ({differs}), and noise alone spreads runs"
-        again = "both sides scored again on the same prompts with as many samples"
+        again = "both sides evaluated again alike"
+        if evidence.metric == DELTA_PERF:
+            again = "both sides scored again on the same prompts with as many samples"
         return self.unanswerable(
             id,
             evidence,

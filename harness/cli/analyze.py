@@ -76,7 +76,4 @@ def run(options: argparse.Namespace) -> int:
 
 def _threshold(options: argparse.Namespace, metric: Metric) -> float | None:
     """Return ``--high`` on the scale of the outcomes, on which more is better."""
-    if options.high is None:
-        return None
-    past = float(options.high) - float(options.target or 0.0)
-    return -past if metric.minimised else past
+    return None if options.high is None else metric.outcome(float(options.high))

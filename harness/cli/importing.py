@@ -86,7 +86,7 @@ def _of_table(
     from harness.store import Store
     from harness.store.merging import add_imported
     from harness.tables import read_runs
-    from harness.tables.importing import NEEDED, imported
+    from harness.tables.importing import HOW, NEEDED, imported
 
     # The store keeps runs of any steps, and whoever counts them compares those of equal ones.
     asked = replace(tables.read_options(options), every_budget=True)
@@ -94,8 +94,8 @@ def _of_table(
         reading = read_runs(source, asked)
     except UnclearMetricError as error:
         raise UsageError(
-            f"{Path(options.source).name} has no column delta_perf, and {NEEDED}: name both ends "
-            "by --before and --after; sweep judge takes any metric"
+            f"{Path(options.source).name} has no column delta_perf, and {NEEDED}: {HOW}; "
+            "sweep judge takes any metric"
         ) from error
     results = imported(reading, options.sweep)
     with Store.open(common.store_url(options)) as store:

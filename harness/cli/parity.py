@@ -69,6 +69,7 @@ def run(options: argparse.Namespace) -> int:
     from harness.report.documents.parity import document
     from harness.report.renderers.document_json import parity_data
     from harness.sweeps.plan import Selection, plan
+    from harness.verdicts import MARGIN
 
     sweep = common.chosen(options.name, common.declared(options))
     if sweep.trainer is not None:
@@ -95,7 +96,7 @@ def run(options: argparse.Namespace) -> int:
         (FIRST, SECOND),
         options.precision,
         trained,
-        margin=options.margin or sweep.margin,
+        margin=options.margin or sweep.margin or MARGIN,
         alpha=sweep.alpha,
     )
     if options.json:

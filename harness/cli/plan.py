@@ -38,6 +38,7 @@ def run(options: argparse.Namespace) -> int:
     """Print the plan of a sweep."""
     common.use_one_thread()
     from harness.audit.plan import audit_plan
+    from harness.judging.baselines import check_comparable
     from harness.report.documents.plan import PlanPage, document
     from harness.report.renderers.document_json import plan_data
 
@@ -48,6 +49,7 @@ def run(options: argparse.Namespace) -> int:
     check_configs(asked)
     runs = tuple(asked.runs.values())
     stored = _stored(options)
+    check_comparable(sweep, sweep.baseline, sweeps)
     ours, theirs = _stored_runs(options, asked, sweeps) if stored is not None else ((), ())
     baseline = sweeps.get(sweep.baseline) if isinstance(sweep.baseline, str) else None
     power = power_of(
@@ -180,11 +182,11 @@ def _stored_runs(
     options: argparse.Namespace, asked: Plan, sweeps: dict[str, Sweep]
 ) -> tuple[tuple[Result, ...], tuple[Result, ...]]:
     """Return the stored runs of the plan and those of its baseline."""
-    from harness.judging.evidence import resolve_baseline
+    from harness.judging.evidence import judged_by, resolve_baseline
 
     name = asked.sweep.baseline
     with common.open_store(options) as store:
-        ours = tuple(store.of(asked.runs, traces=False).values())
+        ours = judged_by(asked.sweep.judged_by, store.of(asked.runs, traces=False).values())
         if not isinstance(name, str):
             return ours, ()
         theirs, _ = resolve_baseline(name, sweeps, store, asked)

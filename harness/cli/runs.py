@@ -120,12 +120,17 @@ def _with_items(store: Store, results: Sequence[Result]) -> tuple[Result, ...]:
 
 
 def _data(result: Result) -> dict[str, Any]:
-    from harness.report.renderers.as_json import run_data
+    from harness.judging.evidence import judged_by
+    from harness.report.renderers.as_json import metric_data, run_data
+    from harness.verdicts import Metric
 
+    metric = Metric.of(result.conditions)
+    (judged,) = judged_by(metric, [result])
     return {
         "sweep": result.run.sweep,
         "key": result.key,
-        **run_data(result),
+        "metric": metric_data(metric),
+        **run_data(judged, metric),
         **items.data(result),
         "code": {
             "version": result.conditions.trainer_version,
@@ -140,8 +145,11 @@ def _listed(results: Sequence[Result]) -> Iterator[str]:
     from harness.report.blocks import Column, Table
     from harness.report.renderers.layout import table_text
     from harness.text import NONE, Digits, duration, plural
+    from harness.verdicts import DELTA_PERF, Metric
 
-    digits = Digits.of(r.outcome.delta_perf for r in results)
+    measured = {Metric.of(r.conditions).name for r in results}
+    digits = Digits.of(map(_ended, results))
+    digits = replace(digits, plus=measured == {DELTA_PERF.name})
     # The id of a run that was trained here begins with its sweep's name.
     named = any(not r.run.id.startswith(r.run.sweep) for r in results)
     # A run that two backends, or earlier code, trained is listed once for each, by the same id.
@@ -154,7 +162,7 @@ def _listed(results: Sequence[Result]) -> Iterator[str]:
         Column("status", right=False),
         *([Column("backend", right=False)] if mixed else []),
         *([Column("code", right=False)] if before else []),
-        Column("ΔPerf"),
+        Column(measured.pop() if len(measured) == 1 else "result"),
         Column("time", drop=1),
         Column("finished", right=False, drop=2),
     )
@@ -166,7 +174,7 @@ def _listed(results: Sequence[Result]) -> Iterator[str]:
             r.outcome.status,
             *([r.conditions.backend] if mixed else []),
             *(["earlier" if id(r) in before else "latest"] if before else []),
-            digits.with_error(r.outcome.delta_perf, r.outcome.delta_perf_se),
+            digits.with_error(_ended(r), r.outcome.delta_perf_se),
             duration(r.outcome.seconds),
             r.finished_at or NONE,
         )
@@ -175,6 +183,11 @@ def _listed(results: Sequence[Result]) -> Iterator[str]:
     yield from table_text(Table(columns, rows), common.width())
     yield from _failed(results)
     yield plural(len(rows), "run")
+
+
+def _ended(result: Result) -> float | None:
+    """Return what a run ended with: the value of its sweep's own metric, or ΔPerf."""
+    return result.outcome.value if result.conditions.metric else result.outcome.delta_perf
 
 
 def _failed(results: Sequence[Result]) -> Iterator[str]:
@@ -232,13 +245,16 @@ def _whole(result: Result) -> Iterator[str]:
     curve = result.outcome.curve
     if curve:
         yield ""
-        columns = (Column("step"), Column("perf"), Column("se"), Column("reward"))
+        own = result.conditions.metric
+        columns = [Column("step"), Column(own or "perf"), Column("se"), Column("reward")]
         write = Digits(4).plain
         rows = [
             (str(p.step), *(write(finite(value)) for value in (p.perf, p.se, p.reward)))
             for p in curve
         ]
-        yield from table_text(Table(columns, tuple(rows)), width)
+        if own:
+            columns, rows = columns[:-1], [row[:-1] for row in rows]
+        yield from table_text(Table(tuple(columns), tuple(rows)), width)
     yield from items.lines(result)
     if result.outcome.error:
         yield ""
@@ -262,9 +278,13 @@ def _facts(result: Result) -> Iterator[tuple[str, str]]:
     yield "config", ", ".join(f"{name} {cell(item)}" for name, item in run.config.items())
     which = f", seed {run.repeat + 1} of its config" if run.repeat else ""
     yield "seed", f"{run.seed}{which}, {plural(run.steps, 'step')}"
-    if outcome.delta_perf is not None:
+    if under.metric and outcome.value is not None:
+        value = Digits(4, plus=False).with_error(outcome.value, outcome.delta_perf_se)
+        better = "less" if under.direction == "min" else "more"
+        yield under.metric, f"{value} ({better} is better)"
+    elif outcome.delta_perf is not None:
         yield "ΔPerf", digits.with_error(outcome.delta_perf, outcome.delta_perf_se)
-    if outcome.value is not None:
+    if outcome.value is not None and not under.metric:
         yield "value", Digits(plus=False).with_error(outcome.value, outcome.delta_perf_se)
     if outcome.perf_before is not None:
         after = digits.plain(outcome.perf_after)

@@ -32,6 +32,7 @@ _FLOATS = (
     "value",
     "seconds",
     "evaluation_seconds",
+    "value",
 )
 _INTEGERS = (
     "prompts",
@@ -112,10 +113,27 @@ def sound(outcome: object, metric: str = "") -> Outcome:
     if (plain.value if metric else plain.delta_perf) is None:
         lacks = f"a value, the final {metric}" if metric else "a delta_perf"
         error = plain.error or f"the trainer returned 'completed' without {lacks}"
+        if plain.value is not None:
+            error += '; for a value of a metric, declare it: Sweep(metric="…", direction="min")'
         return replace(plain, status="failed", error=error)
     wrong = (None if metric else _inconsistency(plain)) or _uneven(plain.items)
     if wrong is not None:
         return replace(plain, status="failed", error=f"the trainer returned {wrong}")
+    return plain
+
+
+def _sound_value(plain: Outcome, value: float | None, metric: str) -> Outcome:
+    """Return a completed run of a sweep with a ``metric`` of its own, whose value was ``value``."""
+    if value is None:
+        error = plain.error or f"the trainer returned 'completed' without a value of {metric}"
+        return replace(plain, status="failed", error=error)
+    if plain.value is None:
+        error = plain.error or f"{metric} is not a finite number"
+        return replace(plain, status="diverged", delta_perf_se=None, error=error)
+    se = plain.delta_perf_se
+    if se is not None and se < 0.0:
+        error = f"the trainer returned a standard error of {metric} of {se:g}, expected at least 0"
+        return replace(plain, status="failed", error=error)
     return plain
 
 

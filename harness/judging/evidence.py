@@ -8,12 +8,25 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from harness.judging.baselines import Named, name_of, of_imported
+from harness.judging.baselines import (
+    Named,
+    check_comparable,
+    check_metric,
+    name_of,
+    of_imported,
+)
 from harness.observations.repeats import each_run, merge, merge_arms, unlike
-from harness.records import IMPORTED, MAIN, Config, Result, Run
+from harness.records import IMPORTED, MAIN, Config, Outcome, Result, Run
 from harness.sweeps.plan import Plan, plan
 from harness.sweeps.sweep import Sweep
-from harness.verdicts import Baseline, Counts, Evidence, by_arm
+from harness.verdicts import (
+    DELTA_PERF,
+    Baseline,
+    Counts,
+    Evidence,
+    Metric,
+    by_arm,
+)
 
 if TYPE_CHECKING:
     from harness.store import Store
@@ -129,21 +142,67 @@ def _merged(
     return merged.results, merge_arms(arms, merged, configs)
 
 
+def judged_by(metric: Metric, results: Iterable[Result]) -> tuple[Result, ...]:
+    """Return stored results as they are judged by ``metric``: more is better, the curve too.
+
+    By a sweep's own metric, the outcome of a completed run is that of its value; of perf before and
+    after, and of rewards in training, nothing is then known.
+    """
+    if metric == DELTA_PERF:
+        return tuple(results)
+    return tuple(
+        replace(
+            result,
+            outcome=_turned(metric, result.outcome),
+            repeats=judged_by(metric, result.repeats),
+        )
+        for result in results
+    )
+
+
+def _turned(metric: Metric, found: Outcome) -> Outcome:
+    done = found.status == "completed" and found.value is not None
+    return replace(
+        found,
+        perf_before=None,
+        perf_after=None,
+        delta_perf=metric.outcome(found.value) if done and found.value is not None else None,
+        train_delta_perf=None,
+        prompts_changed=None,
+        clusters_changed=None,
+        curve=tuple(point._replace(perf=metric.change(point.perf)) for point in found.curve),
+    )
+
+
 def resolve_baseline(
     name: str, sweeps: Mapping[str, Sweep], store: Store, planned: Plan
 ) -> tuple[Baseline | None, Shortfall | None]:
-    """Return the finished runs of the baseline called ``name``, and those it lacks if declared."""
-    sweep = sweeps.get(name)
+    """Return the finished runs of the baseline called ``name``, and those it lacks if declared.
+
+    They are judged by the metric of ``planned``.
+
+    Raises
+    ------
+    UsageError
+        Where the runs of a baseline that is not declared were trained for another metric.
+    """
+    sweep, metric = sweeps.get(name), planned.sweep.judged_by
     found = pooled(store.results(sweep=name, arm=MAIN, traces=False), planned, sweep)
     if found is None:
         return None, None
+    if sweep is None:
+        theirs = Metric.of(found.main[0].conditions)
+        check_metric(
+            planned.sweep.name, replace(metric, zero=theirs.zero, target=0.0), name, theirs
+        )
+    main = judged_by(metric, found.main)
     if found.main[0].conditions.backend == IMPORTED:
-        return of_imported(name, found.main), None
+        return of_imported(name, main, metric), None
     wanted, lacking = _whole(sweep, planned), None
     finished = len(each_run(found.main))
     if finished < wanted:
         lacking = Shortfall(wanted - finished, wanted, f"runs of {name}", {})
-    return Baseline(name, found.main), lacking
+    return Baseline(name, main), lacking
 
 
 def gather(
@@ -168,20 +227,22 @@ def evidence_of(
     *,
     merging: Mapping[str, Config] | None = None,
 ) -> Evidence:
-    """Return the finished runs among ``results`` as evidence under the thresholds of ``sweep``.
+    """Return the finished runs among the stored ``results`` as evidence on ``sweep``.
 
+    They are judged by its metric, under its thresholds. The ``baseline`` is judged so already.
     With ``merging``, the configs of the main runs by their ids, each config is one result, the mean
     over its seeds.
     """
     found = Evidence.from_results(
         sweep.name,
-        results,
+        judged_by(sweep.judged_by, results),
         baseline=baseline,
         baseline_name=baseline_name,
         alpha=sweep.alpha,
         margin=sweep.margin,
-        min_gain=sweep.min_gain,
+        min_gain=sweep.min_gain or 0.0,
         seed=sweep.seed,
+        metric=sweep.judged_by,
     )
     main, arms = found.runs, found.arms
     if merging is not None:
@@ -237,6 +298,7 @@ def gathered(
     """
     lookup = once(lookup or store.of)
     named = baseline_of(planned.sweep, baseline)
+    check_comparable(planned.sweep, named, sweeps)
     absent: Shortfall | None = None
     at_hand: Baseline | Counts | None
     if not isinstance(named, str):

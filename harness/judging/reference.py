@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from harness.errors import UsageError
+from harness.judging.baselines import told
 from harness.judging.evidence import evidence_of
 from harness.records import (
     Conditions,
@@ -23,7 +24,7 @@ from harness.records import (
 )
 from harness.sweeps.plan import Plan
 from harness.text import plural
-from harness.verdicts import Evidence, Verdict, VerdictName
+from harness.verdicts import DELTA_PERF, Evidence, Metric, Verdict, VerdictName
 
 SCHEMA = 1
 """The schema of ``report.json``, raised when a field changes its meaning."""
@@ -111,6 +112,12 @@ def load(path: Path, plans: Mapping[str, Plan]) -> Reference:
                     f"{where} is of {field.replace('_', ' ')} {theirs}, and this sweep's is "
                     f"{ours}: save a new one by `sweep report {name} --save-reference`"
                 )
+        theirs, ours = _metric(data.get("metric")), planned.sweep.judged_by
+        if theirs != ours:
+            raise UsageError(
+                f"{where} is judged by {told(theirs)}, and this sweep by {told(ours)}: save a new "
+                f"one by `sweep report {name} --save-reference`"
+            )
         seeds = max((len(run.get("seeds") or [1]) for run in data["runs"]), default=1)
         averaged = planned.seeds if planned.size < len(planned.of_arms()) else 1
         if seeds != averaged:
@@ -179,6 +186,7 @@ def _result(data: Mapping[str, Any], planned: Plan, conditions: Mapping[str, Any
         prompts_changed=data.get("prompts_changed"),
         clusters=data.get("clusters"),
         clusters_changed=data.get("clusters_changed"),
+        value=_number(data.get("value")),
         curve=tuple(
             Evaluation(int(p["step"]), _known(p["perf"]), _known(p["se"]), _known(p["perf"]))
             for p in data["curve"]
@@ -186,6 +194,13 @@ def _result(data: Mapping[str, Any], planned: Plan, conditions: Mapping[str, Any
     )
     under = _conditions(planned.conditions, conditions, data)
     return Result(key=run.id, run=run, conditions=under, outcome=outcome)
+
+
+def _metric(data: Mapping[str, Any] | None) -> Metric:
+    """Return the metric of a report; one that names none is judged by ΔPerf."""
+    if data is None or data["zero"] == DELTA_PERF.zero:
+        return DELTA_PERF
+    return Metric.final(str(data["name"]), data["direction"], _number(data["target"]))
 
 
 def _conditions(ours: Conditions, stored: Mapping[str, Any], run: Mapping[str, Any]) -> Conditions:

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Sequence
 from harness import observations
 from harness.claims.nights import more_diverged
 from harness.judging.reference import Reference
-from harness.protocols import Claim
 from harness.sweeps.sweep import Sweep
 from harness.verdicts import Difference, Evidence, Regression, Verdict, VerdictName
 
@@ -37,7 +36,7 @@ def compare(
         if claim is None or verdict is None:
             why = "no longer asked of this sweep: not compared"
             found.append(Regression(id_, verdict.verdict if verdict else None, level, why))
-        elif (why_not := _not_tested(claim, verdict, was, unlike)) is not None:
+        elif (why_not := _not_tested(verdict, was, unlike)) is not None:
             found.append(Regression(id_, verdict.verdict, level, why_not))
         else:
             then = reference.evidence
@@ -46,9 +45,9 @@ def compare(
     return tuple(found)
 
 
-def _not_tested(claim: Claim, now: Verdict, was: Verdict, unlike: str | None) -> str | None:
+def _not_tested(now: Verdict, was: Verdict, unlike: str | None) -> str | None:
     """Say why a question is not tested; None where it is no longer supported and can be."""
-    if claim.describe() != was.claim:
+    if now.claim != was.claim:
         return "another claim than the reference's: not compared, save a new reference"
     if now.verdict == "supported":
         return "still supported"

@@ -12,13 +12,30 @@ from typing import TYPE_CHECKING
 from harness.claims.judging import judge_one, not_asked, with_holm
 from harness.judging.baselines import Named, name_of, named
 from harness.judging.early import EarlyAnswers, not_needed
-from harness.judging.evidence import Gathered, Lookup, Shortfall, gathered, pooled, shortfall
+from harness.judging.evidence import (
+    Gathered,
+    Lookup,
+    Shortfall,
+    gathered,
+    judged_by,
+    pooled,
+    shortfall,
+)
 from harness.records import IMPORTED, MAIN, Conditions, Result, digest, run_key
 from harness.sweeps.plan import ANSWERED, Plan, Selection, plan, trained_with
 from harness.sweeps.sources import changes
 from harness.sweeps.sweep import Sweep
 from harness.text import listed, plural
-from harness.verdicts import Evidence, Judgement, Regressions, Verdict, training
+from harness.verdicts import (
+    DELTA_PERF,
+    Evidence,
+    Judgement,
+    Metric,
+    Need,
+    Regressions,
+    Verdict,
+    training,
+)
 
 FEW = 3
 """Of more files that changed only the number is said."""
@@ -37,10 +54,13 @@ def question_hashes(sweep: Sweep) -> dict[str, str]:
 
     The number of seeds takes part where means over them are judged by how they spread.
     """
-    thresholds = [sweep.alpha, sweep.margin, sweep.min_gain]
+    metric = sweep.judged_by
+    thresholds: list[object] = [sweep.alpha, sweep.margin, sweep.min_gain]
+    if metric != DELTA_PERF:
+        thresholds += [metric.name, metric.direction, sweep.target]
     seeds = [sweep.seeds] if sweep.seeds > 1 else []
     return {
-        id_: digest([claim.describe(), *thresholds, *(seeds if claim.on_spread else [])])
+        id_: digest([claim.describe(metric), *thresholds, *(seeds if claim.on_spread else [])])
         for id_, claim in sweep.questions.items()
     }
 
@@ -80,7 +100,10 @@ def judge_stored(
     UsageError
         Where the baseline cannot be read, or the sweep cannot be planned under ``selection``.
     """
-    against = None if baseline is None else named(baseline, sweeps, (), store, [sweep.name])
+    against: Named | None = None
+    if baseline is not None:
+        metrics = [sweep.judged_by]
+        against = named(baseline, sweeps, (), store, [sweep.name], metrics=metrics)
     planned = plan(sweep, selection, trains=False)
     found = gathered(planned, sweeps, store, baseline=against)
     judgement = judge_sweep(found)
@@ -113,7 +136,12 @@ def undeclared(name: str, results: Iterable[Result]) -> tuple[Evidence, tuple[st
     if found.main[0].conditions.backend == IMPORTED:
         files = dict.fromkeys(str(r.environment.get("imported_from")) for r in found.main)
         notes.append(f"{name} was imported from {', '.join(files)}: it was trained elsewhere")
-    return Evidence(name, found.main, found.arms), tuple(notes)
+    metric = Metric.of(found.main[0].conditions)
+    arms = {arm: judged_by(metric, runs) for arm, runs in found.arms.items()}
+    evidence = Evidence(name, judged_by(metric, found.main), arms, metric=metric)
+    if metric != DELTA_PERF:
+        evidence = replace(evidence, margin=None, min_gain=0.0)
+    return evidence, tuple(notes)
 
 
 def judge_undeclared(name: str, results: Sequence[Result]) -> tuple[Judgement, tuple[str, ...]]:
@@ -121,7 +149,7 @@ def judge_undeclared(name: str, results: Sequence[Result]) -> tuple[Judgement, t
     from harness.audit import audit
 
     evidence, notes = undeclared(name, results) or (Evidence(name, ()), ())
-    unfinished = tuple(result for result in results if not result.is_final)
+    unfinished = judged_by(evidence.metric, (r for r in results if not r.is_final))
     return Judgement(evidence, findings=audit(evidence), unfinished=unfinished), notes
 
 
@@ -163,7 +191,7 @@ def judge_sweep(found: Gathered, reference: Reference | None = None) -> Judgemen
         scaled_down=planned.is_scaled_down,
         scale=planned.scale,
         missing=() if answered else _all_missing(planned, lookup),
-        unfinished=tuple(result for result in every if not result.is_final),
+        unfinished=judged_by(evidence.metric, (r for r in every if not r.is_final)),
         not_needed=not_needed(planned, every) if answered else None,
         compared=compared,
         conditions=planned.conditions,
@@ -339,10 +367,15 @@ def _not_judged(verdict: Verdict, lacking: Shortfall, whose: list[str]) -> Verdi
 
 def _as_asked(verdict: Verdict, selection: Selection) -> Verdict:
     """Return ``verdict`` with commands that train what ``selection`` lacks, where it was found."""
-    needs = (
-        replace(need, text=selection.command(need.sweeps, need.options))
-        if need.kind == "training"
-        else need
-        for need in verdict.needs
-    )
-    return replace(verdict, needs=tuple(needs))
+    return replace(verdict, needs=tuple(_declared(need, selection) for need in verdict.needs))
+
+
+def _declared(need: Need, selection: Selection) -> Need:
+    """Return a need in the words of one who has declared a sweep."""
+    if need.kind == "training":
+        return replace(need, text=selection.command(need.sweeps, need.options))
+    if need.kind == "margin":
+        return replace(need, text="a margin: Sweep(…, margin=X), before the first run")
+    if need.kind == "metric":
+        return replace(need, text="a target to reach: Sweep(…, target=X), before the first run")
+    return need

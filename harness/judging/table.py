@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from harness.analysis import interactions_of
 from harness.audit import audit, best_asked
+from harness.claims.curtailment import TO_SUCCEED
 from harness.claims.judging import judge_one, not_asked, with_holm
 from harness.errors import UsageError
 from harness.judging.table_questions import Question, Terms, check_terms, questions_of
@@ -20,6 +21,8 @@ from harness.records import MAIN, Result, Value
 from harness.tables.units import check_baseline, is_score, typical_spread
 from harness.text import listed, p_text, percent
 from harness.verdicts import (
+    MARGIN,
+    MIN_GAIN,
     Baseline,
     Counts,
     Evidence,
@@ -34,15 +37,12 @@ from harness.verdicts import (
 if TYPE_CHECKING:
     from harness.tables import Reading
 
-MARGIN, MIN_GAIN = 0.02, 0.05
-"""The usual margin and least gain of scores from 0 to 1."""
-
 PLAINLY = 0.01
 """Up to this p over all pairs two parameters are told to act together, beside the answer."""
 
 _RUNS_OF_BASELINE = Need("baseline", "the baseline's runs: --baseline TABLE or a stored sweep")
 NEEDS = {
-    "success_above_half": Need("metric", "the metric before training, or a target to reach"),
+    "success_above_half": TO_SUCCEED,
     "success_vs_baseline": Need(
         "baseline", "a baseline: --baseline TABLE, a stored sweep, or SUCCESSES/RUNS"
     ),

@@ -13,7 +13,7 @@ from harness.notebook.frames import Library, Reported, library_of
 from harness.notebook.stored import store_url
 from harness.records import Result, Value
 from harness.sweeps.baseline import counted, is_table
-from harness.verdicts import DELTA_PERF, Baseline, Counts
+from harness.verdicts import DELTA_PERF, Baseline, Counts, Metric
 
 if TYPE_CHECKING:
     from harness.judging.table import Judged
@@ -176,8 +176,7 @@ def _against(
         if (counts := counted(given)) is not None:
             return counts, ()
         if not is_table(given):
-            _check_stored(given, reading)
-            return Baseline(given, stored(given)), ()
+            return Baseline(given, _judged_alike(given, stored(given), reading)), ()
     from harness.tables import read_runs
 
     # The baseline may have none of the columns that the runs are grouped by.
@@ -196,26 +195,39 @@ def _metric_of(reading: Reading) -> dict[str, Any]:
     judged_by = reading.judged_by
     if judged_by is None or not judged_by.inferred:
         return {}
-    way = "min" if judged_by.metric.minimised else "max"
+    way = judged_by.metric.direction
     if judged_by.before is not None:
         return {"before": judged_by.before, "after": judged_by.value, "direction": way}
     return {"metric": judged_by.value, "direction": way}
 
 
-def _check_stored(name: str, reading: Reading) -> None:
-    """Raise a UsageError where a table is not judged as stored runs are: by a ΔPerf of scores."""
+def _judged_alike(name: str, results: tuple[Result, ...], reading: Reading) -> tuple[Result, ...]:
+    """Return a stored sweep's runs, judged by the metric of a table.
+
+    Raises
+    ------
+    UsageError
+        Where they were trained for another metric, or the table's ΔPerf is no change of scores.
+    """
+    from harness.judging.baselines import told
+    from harness.judging.evidence import judged_by
     from harness.tables.units import is_score
 
-    if reading.metric != DELTA_PERF:
+    metric = Metric.of(results[0].conditions)
+    ours = reading.metric
+    if not metric.is_change:
+        ours = replace(ours, zero=metric.zero, target=metric.target)
+    if ours != metric:
         raise UsageError(
-            f"--baseline {name}: stored sweeps are judged by {DELTA_PERF.name}, "
-            f"{reading.source} by {reading.metric.name}; give a table of the same metric"
+            f"--baseline {name}: that sweep is judged by {told(metric)}, {reading.source} by "
+            f"{told(reading.metric)}; give a table of the same metric"
         )
-    if not is_score(reading.metric, reading.results):
+    if metric == DELTA_PERF and not is_score(metric, reading.results):
         raise UsageError(
             f"--baseline {name}: stored sweeps have scores from 0 to 1, and {reading.source} has "
             "other numbers: divide percentages by 100, or give a table in the same unit"
         )
+    return judged_by(reading.metric, results)
 
 
 def _stored(name: str, *, store: str | Path | None) -> tuple[Result, ...]:
@@ -257,8 +269,7 @@ class JudgedTable(Reported):
         reading, judged = self.reading, self.judged
         read = {
             "table": reading.source,
-            "metric": reading.metric.name,
-            "direction": "min" if reading.metric.minimised else "max",
+            "metric": as_json.metric_data(reading.metric),
             "inferred": reading.judged_by is not None and reading.judged_by.inferred,
             "parameters": list(reading.parameters),
             "set_aside": {reason: list(columns) for reason, columns in reading.set_aside.items()},

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from harness import statistics
 from harness.records import Result, Run, finite
+from harness.text import exact
 from harness.verdicts import DELTA_PERF, Metric, Rule
 
 FloatArray = NDArray[np.float64]
@@ -25,9 +26,11 @@ def rule_text(rule: Rule, metric: Metric = DELTA_PERF) -> str:
 
     "shown" needs standard errors; half of useless runs pass "above zero".
     """
+    least = f"{metric.improving.sign} {exact(metric.target, plus=False)}"
     if rule == "shown":
-        return f"{metric.name} − t(.975)·SE > 0 and at least 6 prompts changed"
-    return f"{metric.name} > 0"
+        changed = " and at least 6 prompts changed" if metric.is_change else ""
+        return f"{metric.name} {'+' if metric.minimised else '−'} t(.975)·SE {least}{changed}"
+    return f"{metric.name} {least}"
 
 
 MOST_TRACED = 500
@@ -253,6 +256,22 @@ def worst_value(*samples: Observations) -> float:
         if (before := finite(result.outcome.perf_before)) is not None
     ]
     return min([*seen, *lost], default=0.0)
+
+
+def moved_by(results: Iterable[Result], metric: Metric = DELTA_PERF) -> Iterable[float]:
+    """Yield how far each completed run ended from where it started, where that is known.
+
+    A change from before training says so itself. By another metric it is the last value less the
+    first point of the curve, which is where the run started only if it is that of step 0.
+    """
+    for result in results:
+        outcome, curve = result.outcome, result.outcome.curve
+        if outcome.status != "completed" or (delta := finite(outcome.delta_perf)) is None:
+            continue
+        if metric.is_change:
+            yield delta
+        elif curve and curve[0].step == 0 and outcome.value is not None:
+            yield metric.change(outcome.value) - curve[0].perf
 
 
 def identity(result: Result) -> tuple[str | None, str]:

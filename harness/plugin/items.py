@@ -151,7 +151,8 @@ def describe(run: Run, outcome: Outcome) -> str:
 
 def _run_properties(result: Result) -> list[tuple[str, object]]:
     outcome = result.outcome
-    names = ("status", "delta_perf", "delta_perf_se", "perf_before", "perf_after", "seconds")
+    names: tuple[str, ...] = ("status", "value", "delta_perf", "delta_perf_se")
+    names += ("perf_before", "perf_after", "seconds")
     return _properties(
         {
             "sweep": result.run.sweep,

@@ -77,7 +77,7 @@ class WorkersProgress:
 
     def __init__(self, session: SweepSession) -> None:
         self._session = session
-        self._tally = Tally(workers=0)
+        self._tally = Tally(workers=0, metrics=session.tally.metrics)
         self._waiting: dict[str, Run] = {}
         self._left: dict[str, Run] = {}
 
@@ -133,5 +133,5 @@ class WorkersProgress:
 
 def _outcome(told: dict[str, object]) -> Outcome:
     """Return what a report's properties tell of a run's outcome."""
-    names = ("status", "delta_perf", "seconds")
+    names = ("status", "delta_perf", "value", "seconds")
     return Outcome(**{name: told.get(f"sweep.{name}") for name in names})  # type: ignore[arg-type]

@@ -13,6 +13,7 @@ from itertools import permutations
 import numpy as np
 
 from harness import observations, statistics
+from harness.claims.base import gain, outcome
 from harness.claims.non_inferiority import FEWEST_PAIRS
 from harness.observations import FloatArray, Observations
 from harness.observations.levels import is_number
@@ -30,8 +31,8 @@ from harness.text import (
     parameter_name,
     parameter_value,
     plural,
-    signed,
 )
+from harness.verdicts import Metric
 
 FEWEST_HIGH = 4
 """Fewer high performers than this say nothing by what they have in common."""
@@ -155,7 +156,7 @@ def _fixed(levels: _Levels, value: Value, shared: _Shared | None) -> Revision:
     p_values = {option: levels.p_values.get((option, value), 1.0) for option in others}
     words = [] if shared is None else [shared.words]
     words += [
-        f"against {parameter_value(option)} {_difference(at[value], at[option])}"
+        f"against {parameter_value(option)} {_difference(at[value], at[option], criteria.metric)}"
         + ("" if shared else f", worse by more than the margin {p_text(p_values[option])}")
         for option in paired
     ]
@@ -165,7 +166,7 @@ def _fixed(levels: _Levels, value: Value, shared: _Shared | None) -> Revision:
     seen = [float(at[option].max()) for option in others if at[option].size]
     if seen:
         given_up += f"; the best run with {'it' if len(others) == 1 else 'one of them'} had "
-        given_up += signed(max(seen))
+        given_up += outcome(max(seen), levels.criteria.metric)
     compared = statistics.welch(at[value], at[ranked[0]])
     p_value = shared.p_value if shared else max(p_values.values())
     return Revision(
@@ -189,7 +190,7 @@ def _narrowed(levels: _Levels) -> Revision:
         words.append(
             f"{parameter_value(option)} is worse than {parameter_value(pair[1])}, by more than "
             f"{number(criteria.margin or 0.0)}: "
-            f"{_difference(levels.at[option], levels.at[pair[1]])}, "
+            f"{_difference(levels.at[option], levels.at[pair[1]], criteria.metric)}, "
             f"{p_text(levels.p_values[pair])} ({criteria.needed})"
         )
     best = max(kept, key=lambda option: _mean(levels.at[option]))
@@ -202,7 +203,8 @@ def _narrowed(levels: _Levels) -> Revision:
         after=Choice(*kept, weights=weights),
         why="; ".join(words) + _at_an_end(before, best),
         gives_up=f"{parameter_name(levels.name)} {listed_values(gone)}: "
-        f"{of_runs(lost.size, levels.runs)}, the best of them {signed(float(lost.max()))}",
+        f"{of_runs(lost.size, levels.runs)}, the best of them "
+        f"{outcome(float(lost.max()), criteria.metric)}",
         figure=_figure(levels, levels.shown[0]),
     )
 
@@ -217,7 +219,7 @@ def _kept(levels: _Levels, *, may_fix: bool) -> Revision:
         return Revision(name, "keep", before, before, why)
     pair = min(levels.worse, key=lambda p: (levels.p_values[p], levels.worse[p].estimate))
     one, other = pair
-    over = _difference(levels.at[other], levels.at[one])
+    over = _difference(levels.at[other], levels.at[one], criteria.metric)
     found = f"{parameter_value(other)} over {parameter_value(one)} {over}"
     if criteria.margin is None:
         why = f"{found}; no margin says how much worse a value must be to be left out (--margin)"
@@ -244,12 +246,12 @@ def _mean(outcomes: FloatArray) -> float:
     return float(outcomes.mean()) if outcomes.size else -np.inf
 
 
-def _difference(ours: FloatArray, theirs: FloatArray) -> str:
+def _difference(ours: FloatArray, theirs: FloatArray, metric: Metric) -> str:
     """Return the difference of two means as "+0.120, 90% interval +0.050 to +0.190"."""
     if not (ours.size and theirs.size):
         return "no runs to compare"
     compared = statistics.welch(ours, theirs)
-    estimate = signed(compared.estimate)
+    estimate = gain(compared.estimate, metric)
     return f"{estimate}, {interval(compared)}" if np.isfinite(compared.low) else estimate
 
 
@@ -288,8 +290,8 @@ def decide_constant(
         )
     margin = number(criteria.margin)
     lines = [
-        f"against {parameter_value(value)} {signed(found.estimate)}, {interval(found)} "
-        f"({plural(found.n, 'pair')})"
+        f"against {parameter_value(value)} {gain(found.estimate, criteria.metric)}, "
+        f"{interval(found)} ({plural(found.n, 'pair')})"
         for value, found in tested.items()
     ]
     enough = {value: found for value, found in tested.items() if found.n >= FEWEST_PAIRS}

@@ -17,8 +17,8 @@ from harness.errors import UsageError
 from harness.observations import Observations, rule_text
 from harness.observations.columns import RATE
 from harness.observations.levels import RANGE_FROM, is_number
-from harness.protocols import Claim
-from harness.records import Result
+from harness.protocols import Claim, Notify
+from harness.records import Job, Outcome, Result
 from harness.refine.proposal import Proposal, ProposedQuestion, Revision
 from harness.refine.source import literal
 from harness.sweeps.distributions import Choice, Constant, Distribution, Range
@@ -26,7 +26,7 @@ from harness.sweeps.plan import counted_runs
 from harness.sweeps.sweep import Pairs, Sweep, trainer_file
 from harness.text import listed, listed_values, parameter_name, parameter_value, plural
 from harness.training.settings import check_config
-from harness.verdicts import Counts, Evidence, Metric
+from harness.verdicts import DELTA_PERF, Counts, Evidence, Metric
 
 PLACEBO, NULL, HALF = 2, 8, 12
 """The number of main runs that each arm repeats, if the sweep has so many."""
@@ -45,6 +45,17 @@ PURPOSES = {
     "null": "rewards permuted: what useless training measures",
     "half": "half of the steps: tells longer training from annealing",
 }
+
+PURPOSES_BY_METRIC = PURPOSES | {
+    "placebo": "learning rate 0: must end where it started",
+    "null": "nothing to be learned: what useless training measures",
+}
+"""The purposes of the control arms of a sweep that is judged by a metric of its own."""
+
+
+def train(job: Job, notify: Notify) -> Outcome:
+    """Stand for the training function of a proposed sweep, which is still to be written."""
+    raise NotImplementedError
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +102,9 @@ def proposed(
     space = {revision.parameter: revision.after for revision in revisions}
     paired = {r.parameter: r.pairs for r in revisions if r.pairs is not None}
     runs, why_runs = _runs(past, runs, paired)
-    stub = sweep is None and not (_is_trained_here(space) and _was_trained_here(past))
+    stub = sweep is None and not (
+        past.metric.is_change and _is_trained_here(space) and _was_trained_here(past)
+    )
     steps = _steps(past, steps, stub=stub)
     every = _interval(steps) if sweep is None else sweep.evaluate_every
     has_own = stub or (sweep is not None and sweep.trainer is not None)
@@ -100,9 +113,10 @@ def proposed(
         since = None
     arms = _arms(past, space, runs, half=since is not None, null=not has_own) | paired
     baseline = _counts(past) if past.is_table else past.source
-    names = ("task", "trainer", "min_gain", "sampler", "margin", "seeds")
+    names = ["task", "trainer", "min_gain", "sampler", "margin", "seeds"]
+    names += ["metric", "direction", "target"]
     kept: dict[str, Any] = (
-        {} if sweep is None else {field: getattr(sweep, field) for field in names}
+        _measured(past) if sweep is None else {field: getattr(sweep, field) for field in names}
     )
     seed = 1 if sweep is None else sweep.seed + 1
     bare = Sweep(name, runs=runs, steps=steps, space=space, seed=seed, **kept)
@@ -114,6 +128,7 @@ def proposed(
         baseline=baseline,
         since=since,
         margin=past.margin,
+        metric=past.metric,
         compared=[parameter for parameter in space if not lacking(parameter, design)],
     )
     return Proposal(
@@ -137,7 +152,7 @@ def proposed(
         tests=tests,
         alpha=past.alpha,
         sizes=(why_runs, _why_steps(past, steps, every)),
-        arms=tuple((arm, _purpose(arm, size, space)) for arm, size in arms.items()),
+        arms=tuple((arm, _purpose(arm, size, space, past.metric)) for arm, size in arms.items()),
         notes=tuple(_notes(past, baseline, stub=stub, null="null" in arms)),
         trainer=None if sweep is None or sweep.trainer is None else _imported(sweep),
         stub=stub,
@@ -156,15 +171,18 @@ def _runs(past: Past, asked: int | None, paired: Mapping[str, Pairs]) -> tuple[i
         )
     runs = asked or max(usual, least)
     power = statistics.binomial_power(runs, LIKELY_RATE, alpha=past.alpha)
-    shown = f"a true success rate of {LIKELY_RATE:.0%} is shown to be above one half with "
+    shown = f": a true success rate of {LIKELY_RATE:.0%} is shown to be above one half with "
     shown += f"probability {power:.2f}"
+    had = statistics.binomial_power(before, LIKELY_RATE, alpha=past.alpha)
+    compared = f", with {before} {had:.2f}"
+    if not past.metric.knows_success:
+        shown = compared = ""
     if runs == before:
-        return runs, f"{plural(runs, 'run')}, as many as {past.source} has: {shown}"
+        return runs, f"{plural(runs, 'run')}, as many as {past.source} has{shown}"
     words = f"{plural(runs, 'run')}, where {past.source} has {before}"
     if asked is None and runs == least:
-        return runs, f"{words}, for {least} pairs: {shown}"
-    had = statistics.binomial_power(before, LIKELY_RATE, alpha=past.alpha)
-    return runs, f"{words}: {shown}, with {before} {had:.2f}"
+        return runs, f"{words}, for {least} pairs{shown}"
+    return runs, f"{words}{shown}{compared}"
 
 
 def _steps(past: Past, asked: int | None, *, stub: bool) -> int:
@@ -249,17 +267,32 @@ def _arms(
     return arms
 
 
-def _purpose(arm: str, size: int | Pairs, space: Mapping[str, Distribution]) -> str:
+def _purpose(arm: str, size: int | Pairs, space: Mapping[str, Distribution], metric: Metric) -> str:
     if isinstance(size, int):
-        return PURPOSES[arm]
+        return (PURPOSES if metric == DELTA_PERF else PURPOSES_BY_METRIC)[arm]
     drawn = space[arm]
     fixed = f" {parameter_value(drawn.value)}" if isinstance(drawn, Constant) else ""
     return f"tests the fixed {parameter_name(arm)}{fixed} against {listed_values(size.values)}"
 
 
+def _measured(past: Past) -> dict[str, Any]:
+    """Return the settings of a sweep that is judged by the metric of a table."""
+    metric = past.metric
+    if metric.is_change:
+        return {}
+    target = metric.target if metric.knows_success else None
+    return {
+        "trainer": train,
+        "metric": metric.name,
+        "direction": metric.direction,
+        "target": target,
+        "margin": past.margin,
+    }
+
+
 def _counts(past: Past) -> Counts | None:
     """Return the counts of a table as a baseline; None where they mean nothing."""
-    if past.metric.zero != "no change" or past.observed.is_degenerate:
+    if not past.metric.is_change or past.observed.is_degenerate:
         return None
     count = observations.count_successes(past.observed, min_gain=0.0, rule="above zero")
     return Counts(
@@ -296,7 +329,10 @@ def _notes(past: Past, baseline: str | Counts | None, *, stub: bool, null: bool)
             "parameters"
         )
     if not null:
-        lines.append("no null arm: your training function would need run.rewards")
+        why = "run.rewards"
+        if past.metric != DELTA_PERF:
+            why = "something of which nothing can be learned"
+        lines.append(f"no null arm: your training function would need {why}")
     if past.margin is None:
         lines.append(
             f"no margin is stated for {past.metric.name} (--margin), so nothing is narrowed"
@@ -326,6 +362,7 @@ def questions_of(
     baseline: str | Counts | None,
     since: int | None,
     margin: float | None,
+    metric: Metric,
     compared: Collection[str],
 ) -> list[ProposedQuestion]:
     """Return the questions that a sweep with these parameters and arms can answer.
@@ -334,8 +371,10 @@ def questions_of(
     whether it matters and which value is best.
     ``since`` is the step from which to look for a plateau; None asks no such question.
     """
-    questions = [question("success_above_half", "success_rate.above", 0.5)]
-    if baseline is not None:
+    questions = []
+    if metric.knows_success:
+        questions.append(question("success_above_half", "success_rate.above", 0.5))
+    if baseline is not None and metric.knows_success:
         questions.append(question("success_vs_baseline", "success_rate.above_baseline"))
     if isinstance(baseline, str):
         questions += [

@@ -9,13 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness import statistics
+from harness.claims.base import outcome
 from harness.observations import FloatArray
 from harness.observations.levels import is_number
 from harness.refine.proposal import Action, Figure, Revision
 from harness.refine.sample import Criteria, Sample, figure_of, of_runs, rounded
 from harness.statistics import FEWEST_BRACKETED, Bracket, WorseEnd
 from harness.sweeps.distributions import Choice, LogInt, Range
-from harness.text import number, p_text, parameter_name, parameter_value, plural, signed
+from harness.text import number, p_text, parameter_name, parameter_value, plural
 
 Ordered = Range | Choice
 """The distributions of numeric parameters with many values; a choice spans its options."""
@@ -178,19 +179,20 @@ def _figure(found: _Range, after: Ordered, p_value: float) -> Figure:
 
 
 def _why(found: _Range, after: Ordered, lower: _Side, upper: _Side) -> list[str]:
-    ends, edges = _ends(after), _ends(found.before)
+    ends, edges, down = _ends(after), _ends(found.before), found.criteria.metric.worsening
     words = []
     for side, end in zip((lower, upper), ends, strict=True):
         words += _why_cut(found, side, end)
     for side, edge, end in zip((lower, upper), edges, ends, strict=True):
         if side.best:
-            shown = f"{parameter_value(edge)}, where no fall is shown ({p_text(side.p_value)})"
+            shown = f"{parameter_value(edge)}, where no {down.rise} is shown "
+            shown += f"({p_text(side.p_value)})"
             tried = f"nothing {'below' if side.is_lower else 'above'} it was tried"
             wider = f"as far again, to {parameter_value(end)}" if end != edge else tried
             words.append(f"the best runs lie at the {side.name} edge, {shown}: {wider}")
     return words or [
-        f"no end is shown to be worse: falling to the lower {p_text(lower.p_value)}, to the upper "
-        f"{p_text(upper.p_value)} ({found.criteria.needed}); kept as it is"
+        f"no end is shown to be worse: {down.rising} to the lower {p_text(lower.p_value)}, to the "
+        f"upper {p_text(upper.p_value)} ({found.criteria.needed}); kept as it is"
     ]
 
 
@@ -199,8 +201,9 @@ def _why_cut(found: _Range, side: _Side, end: float) -> list[str]:
     if not side.falls:
         return []
     y, criteria = found.y, found.criteria
-    shown = f"{criteria.metric.name} falls to the {side.name} end ({p_text(side.p_value)}, "
-    shown += f"{criteria.needed})"
+    metric = criteria.metric
+    shown = f"{metric.name} {metric.worsening.rises} to the {side.name} end "
+    shown += f"({p_text(side.p_value)}, {criteria.needed})"
     beyond = found.x < end if side.is_lower else found.x > end
     if criteria.margin is None:
         return [f"{shown}; no margin says how much worse a run must be to be left out (--margin)"]
@@ -212,8 +215,8 @@ def _why_cut(found: _Range, side: _Side, end: float) -> list[str]:
     count = int(beyond.sum())
     return [
         f"{shown}, and the {plural(count, 'run')} {'below' if side.is_lower else 'above'} "
-        f"{parameter_value(end)} average {signed(gone)} against {signed(left)} of the other "
-        f"{y.size - count}"
+        f"{parameter_value(end)} average {outcome(gone, metric)} against "
+        f"{outcome(left, metric)} of the other {y.size - count}"
     ]
 
 
@@ -227,4 +230,5 @@ def _gives_up(found: _Range, after: Ordered) -> str:
     if not outside.any():
         return where
     seen = of_runs(int(outside.sum()), outside.size)
-    return f"{where}: {seen}, the best of them {signed(float(found.y[outside].max()))}"
+    best = outcome(float(found.y[outside].max()), found.criteria.metric)
+    return f"{where}: {seen}, the best of them {best}"

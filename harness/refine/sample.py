@@ -129,7 +129,8 @@ def sample_of(results: Sequence[Result], metric: Metric) -> Sample:
     results = each_run(results)
     units = units_of(results)
     rule = high_rule(units.outcomes, metric)
-    means = "the best third" if rule.kind == "best third" else f"{metric.name} > {rule.threshold:g}"
+    level, sign = metric.level(rule.threshold), metric.improving.sign
+    means = "the best third" if rule.kind == "best third" else f"{metric.name} {sign} {level:g}"
     return _sample(results, units, rule, means, observations.worst_value(units.observed))
 
 

@@ -155,10 +155,11 @@ def _settings(sweep: Sweep, *, stub: bool) -> Iterator[tuple[str, str]]:
         value = getattr(sweep, field.name)
         if field.name in ("name", "space", "arms", "questions", "parameters"):
             continue
-        if field.name not in ("runs", "steps", "seed") and value == field.default:
+        default = sweep.usual.get(field.name, field.default)
+        if field.name not in ("runs", "steps", "seed") and value == default:
             continue
         yield field.name, _setting(value)
-    if stub:
+    if stub and sweep.trainer is None:
         yield "trainer", "train"
 
 

@@ -75,8 +75,9 @@ class Scatter:
     """The ``metric`` of each run against a parameter, the learning rate where none is named.
 
     ``transfer`` is the factor from a rate to the task's own. ``judged`` says that runs are marked
-    as successes or not, and that 0 means something. A parameter is drawn on a logarithmic axis
-    where it ``is_log``.
+    as successes or not: those beyond ``zero``, on the lower side where the metric is ``minimised``.
+    Diverged runs lie at the worse end. A parameter is drawn on a logarithmic axis where it
+    ``is_log``.
     """
 
     points: tuple[Point, ...]
@@ -85,6 +86,8 @@ class Scatter:
     judged: bool = True
     parameter: str = "learning_rate"
     is_log: bool = True
+    zero: float = 0.0
+    minimised: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,9 +103,10 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Curves:
-    """Mean learning curves."""
+    """Mean learning curves of what is called ``measure``."""
 
     lines: tuple[Line, ...]
+    measure: str = "perf"
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +115,7 @@ class Bars:
 
     ``marked`` are the places of some, and ``key`` says why they are. Where they are of a
     ``parameter``, each is the mean of one of its levels with the other parameters held equal. Of
-    others only HTML has bars.
+    others only HTML has bars, with a ``zero`` line where that means something.
     """
 
     bars: tuple[tuple[str, Estimate], ...]
@@ -119,6 +123,7 @@ class Bars:
     marked: tuple[int, ...] = (0,)
     parameter: str = ""
     key: str = ""
+    zero: bool = True
 
 
 @dataclass(frozen=True, slots=True)

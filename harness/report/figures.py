@@ -1,11 +1,11 @@
-"""Estimate the figures of a report's tables, without rounding."""
+"""Estimate the figures of a report's tables, without rounding, as values of the metric."""
 
 from __future__ import annotations
 
 import bisect
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from operator import itemgetter
 
 import numpy as np
@@ -14,6 +14,7 @@ from harness import statistics
 from harness.observations import (
     count_successes,
     identity,
+    moved_by,
     observe,
     partner,
     rule_text,
@@ -36,8 +37,9 @@ class Side:
     """A set of runs in numbers: the sweep itself, its baseline, or an arm.
 
     ``successes`` counts by ``rule``, over all ``runs``; a diverged run is no success, ranks worst
-    in the worst quarter, and has no part in the other figures. ``spread_net`` is the spread
-    without measurement noise. ``improved`` are the ids of the successes.
+    in the worst quarter, and has no part in the other figures. ``positive`` are the runs that are
+    better than 0, or than the target. ``spread_net`` is the spread without measurement noise.
+    ``improved`` are the ids of the successes.
     """
 
     name: str
@@ -82,8 +84,8 @@ class Arm:
     """An arm beside the main runs it is matched with.
 
     An arm of a parameter sets it to ``value``, which may be None. ``difference`` is the mean of arm
-    minus main over ``pairs`` pairs. ``moved`` is the number of runs whose ΔPerf is not exactly
-    zero.
+    minus main over ``pairs`` pairs. ``moved`` is the number of runs that did not end where they
+    started, of the ``known`` ones: see `observations.moved`.
     """
 
     name: str
@@ -93,6 +95,7 @@ class Arm:
     difference: Estimate
     pairs: int
     moved: int
+    known: int
 
 
 def side(
@@ -122,13 +125,13 @@ def side(
         successes=counted.successes,
         success=statistics.wilson(counted.successes, counted.runs, LEVEL),
         positive=int((observed.delta > 0).sum()),
-        mean=statistics.mean_interval(observed.delta, LEVEL),
+        mean=own(metric, statistics.mean_interval(observed.delta, LEVEL)),
         spread=statistics.sd_interval(observed.delta, LEVEL),
         spread_net=statistics.net_sd(observed.delta, observed.se)
         if observed.se is not None and observed.se.size
         else None,
-        worst_quarter=statistics.cvar_interval(ranked, LEVEL),
-        middle_half=statistics.interquartile_mean(observed.delta, generator, LEVEL),
+        worst_quarter=own(metric, statistics.cvar_interval(ranked, LEVEL)),
+        middle_half=own(metric, statistics.interquartile_mean(observed.delta, generator, LEVEL)),
         improved=frozenset(counted.improved if metric.knows_success else ()),
     )
 
@@ -144,7 +147,15 @@ def published_side(counts: Counts) -> Side:
     )
 
 
-def ranges(results: Sequence[Result], improved: frozenset[str]) -> tuple[Range, ...]:
+def own(metric: Metric, outcome: Estimate) -> Estimate:
+    """Return an estimated outcome as a value of the metric, with its interval."""
+    low, high = metric.ends(outcome.low, outcome.high)
+    return replace(outcome, value=metric.level(outcome.value), low=low, high=high)
+
+
+def ranges(
+    results: Sequence[Result], improved: frozenset[str], metric: Metric = DELTA_PERF
+) -> tuple[Range, ...]:
     """Return the runs by range of learning rate, with edges at 1 and 3 of every decade.
 
     The outermost edges are clipped to the data. Without two learning rates there is no table.
@@ -163,17 +174,17 @@ def ranges(results: Sequence[Result], improved: frozenset[str]) -> tuple[Range, 
             low=edges[place],
             high=edges[place + 1],
             runs=len(runs),
-            mean=statistics.mean_interval(deltas_of(runs), LEVEL),
+            mean=own(metric, statistics.mean_interval(deltas_of(runs), LEVEL)),
             successes=sum(result.run.id in improved for result in runs),
         )
         for place, runs in sorted(inside.items())
     )
 
 
-def curve(name: str, results: Sequence[Result]) -> Curve | None:
+def curve(name: str, results: Sequence[Result], metric: Metric = DELTA_PERF) -> Curve | None:
     """Return the mean learning curve of the completed runs; None where they share no point."""
     curves = [
-        {step: perf for step, perf, _, _ in result.outcome.curve}
+        {step: metric.change(perf) for step, perf, _, _ in result.outcome.curve}
         for result in results
         if result.outcome.status == "completed" and result.outcome.curve
     ]
@@ -210,11 +221,12 @@ def arms(
             groups.setdefault(value, []).append(result)
         for value, results in groups.items():
             differences = [
-                delta - other
+                metric.change(delta - other)
                 for result in results
                 if (delta := result.outcome.delta_perf) is not None
                 and (other := matched.get(partner(result))) is not None
             ]
+            movements = list(moved_by(results, metric))
             rows.append(
                 Arm(
                     name=name,
@@ -223,7 +235,8 @@ def arms(
                     side=side(name, results, seed, rule, metric=metric),
                     difference=statistics.mean_interval(differences, LEVEL),
                     pairs=len(differences),
-                    moved=sum(delta != 0 for delta in deltas_of(results)),
+                    moved=sum(moved != 0.0 for moved in movements),
+                    known=len(movements),
                 )
             )
     return tuple(rows)

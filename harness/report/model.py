@@ -26,6 +26,7 @@ from harness.verdicts import (
     DELTA_PERF,
     Baseline,
     Counts,
+    Evidence,
     Finding,
     Judgement,
     Metric,
@@ -109,6 +110,14 @@ class Report:
         """All runs that have a result, one by one: the seeds of a config too."""
         return each_run(self.runs)
 
+    def level(self, result: Result) -> float | None:
+        """Return the value of the metric that a run ended with; None where it has none."""
+        found = result.outcome
+        if found.delta_perf is None:
+            return None
+        measured = None if self.metric.is_change else found.value
+        return self.metric.level(found.delta_perf) if measured is None else measured
+
     @property
     def lr_transfer(self) -> float:
         """The factor between the sweep's learning rates and the task's own."""
@@ -146,9 +155,9 @@ def build(judged: Judgement) -> Report:
         against=against,
         baseline_runs=theirs,
         counts=baseline if isinstance(baseline, Counts) else None,
-        ranges=ranges(main, own.improved),
-        baseline_ranges=ranges(theirs, against.improved) if against else (),
-        curves=_curves(evidence.sweep, main, evidence.arms, theirs, evidence.baseline_name),
+        ranges=ranges(main, own.improved, metric),
+        baseline_ranges=ranges(theirs, against.improved, metric) if against else (),
+        curves=_curves(evidence, theirs),
         arms=arms(evidence.arms, main, evidence.seed, rule, metric=metric),
         seeds=seed_spread(main) if any(result.repeats for result in main) else None,
         metric=metric,
@@ -160,18 +169,13 @@ def build(judged: Judgement) -> Report:
     )
 
 
-def _curves(
-    sweep: str,
-    main: Sequence[Result],
-    by_arm: Mapping[str, Sequence[Result]],
-    theirs: Sequence[Result],
-    baseline: str | None,
-) -> tuple[Curve, ...]:
-    lines = [curve(sweep, main)]
-    if "half" in by_arm:
-        lines.append(curve("half", by_arm["half"]))
+def _curves(evidence: Evidence, theirs: Sequence[Result]) -> tuple[Curve, ...]:
+    metric = evidence.metric
+    lines = [curve(evidence.sweep, evidence.runs, metric)]
+    if "half" in evidence.arms:
+        lines.append(curve("half", evidence.arms["half"], metric))
     if theirs:
-        lines.append(curve(baseline or "baseline", theirs))
+        lines.append(curve(evidence.baseline_name or "baseline", theirs, metric))
     return tuple(line for line in lines if line is not None)
 
 

@@ -50,6 +50,7 @@ def make_job(settings: Settings, key: str, run: Run, planned: Plan) -> Job:
         memory=settings.memory,
         checkpoint=str(checkpoint_of(settings.home, key)),
         checkpoint_every=settings.checkpoint_every,
+        metric=planned.conditions.metric,
         folder=str(folder_of(settings.home, key, run)),
     )
 

@@ -10,7 +10,8 @@ from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import TYPE_CHECKING, TextIO
 
 from harness.session.tally import Tally
-from harness.text import clock, duration, signed
+from harness.text import clock, duration, number, signed
+from harness.verdicts import DELTA_PERF, Metric
 
 if TYPE_CHECKING:
     from rich.live import Live
@@ -48,8 +49,12 @@ def describe(tally: Tally, now: float, width: int) -> str:
         parts.append(f"{clock(left)} to go")
     elif tally.since is not None:
         parts.append(f"{clock(now - tally.since)} so far")
-    if tally.best is not None:
-        parts.append(f"best ΔPerf {signed(tally.best)}")
+    parts += [f"best {metric.name} {_written(metric, best)}" for metric, best in tally.best.items()]
+    parts += [
+        f"{metric.name} {number(point.perf)} at step {point.step}"
+        for metric, point in tally.latest.items()
+        if metric != DELTA_PERF and metric not in tally.best
+    ]
     if tally.elsewhere:
         parts.append(f"{tally.elsewhere} with another session")
     parts.append(f"{len(tally.running)} running")
@@ -61,6 +66,11 @@ def describe(tally: Tally, now: float, width: int) -> str:
     while len(" · ".join(parts)) > width and len(parts) > 1:
         parts.pop()
     return " · ".join(parts)[:width]
+
+
+def _written(metric: Metric, outcome: float) -> str:
+    value = metric.level(outcome)
+    return signed(value) if metric.is_change else number(value)
 
 
 def rewrites(stream: TextIO) -> bool:

@@ -8,8 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.errors import UsageError
-from harness.judging.baselines import Named, named
-from harness.judging.evidence import Gathered, Shortfall, baseline_of, gathered, shortfall
+from harness.judging.baselines import Named, check_comparable, named
+from harness.judging.evidence import (
+    Gathered,
+    Shortfall,
+    baseline_of,
+    gathered,
+    resolve_baseline,
+    shortfall,
+)
 from harness.judging.stored import (
     changed_since,
     judge_sweep,
@@ -65,7 +72,7 @@ class SweepSession:
         self.settings = settings
         self.sweeps = dict(sweeps)
         self.observer = observer or Observer()
-        self.tally = Tally()
+        self.tally = Tally(metrics={name: sweep.judged_by for name, sweep in sweeps.items()})
         self.chosen: tuple[str, ...] = ()
         self._selected: dict[str, list[Run]] = {}
         self._plans: dict[str, Plan] = {}
@@ -118,8 +125,18 @@ class SweepSession:
         if self.settings.baseline is not None:
             judged = self.chosen if len(self.chosen) == 1 else ()
             self._baseline = named(
-                self.settings.baseline, self.sweeps, self.chosen, self.store, judged
+                self.settings.baseline,
+                self.sweeps,
+                self.chosen,
+                self.store,
+                judged,
+                metrics={self.sweeps[name].judged_by for name in self.chosen},
             )
+        for name in self.chosen:
+            against = baseline_of(self.sweeps[name], self._baseline)
+            check_comparable(self.sweeps[name], against, self.sweeps)
+            if isinstance(against, str) and against not in self.sweeps:
+                resolve_baseline(against, self.sweeps, self.store, self._plans[name])
         self._references = self._find_references()
         if self.settings.selection.until == ANSWERED:
             self._answers = Answers(

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import heapq
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from harness.protocols import Event, Finished, Progressed, Skipped, Started
-from harness.records import FINAL, MAIN, Outcome, Run
+from harness.records import FINAL, MAIN, Evaluation, Outcome, Run
+from harness.verdicts import DELTA_PERF, Metric
 
 OVERDUE = 0.1
 """A run that takes longer than the others did is taken to need this share of their time more."""
@@ -55,8 +56,10 @@ class Tally:
 
     ``workers`` train at the same time. ``preparing`` is what runs wait for before their first step,
     such as a warm start. ``since`` is when the first run began. ``ended`` counts runs by their
-    status, ``took`` the seconds and steps of those that ended by themselves. ``best`` is the
-    largest ΔPerf of the main runs. ``elsewhere`` counts the runs of other sessions that this one
+    status, ``took`` the seconds and steps of those that ended by themselves. ``metrics`` are those
+    that the sweeps are judged by, by their names. ``best`` are the best outcomes of their main
+    runs, where more is better, and ``latest`` the latest points of the curve of any run.
+    ``elsewhere`` counts the runs of other sessions that this one
     waits for. ``timer`` is the clock.
     """
 
@@ -71,7 +74,9 @@ class Tally:
     ended: dict[str, int] = field(default_factory=dict)
     took: tuple[float, int] = (0.0, 0)
     trained: tuple[float, int] = (0.0, 0)
-    best: float | None = None
+    metrics: Mapping[str, Metric] = field(default_factory=dict)
+    best: dict[Metric, float] = field(default_factory=dict)
+    latest: dict[Metric, Evaluation] = field(default_factory=dict)
     elsewhere: int = 0
     timer: Callable[[], float] = time.monotonic
 
@@ -147,6 +152,8 @@ class Tally:
             progress = event.progress
             if progress.stage == "train":
                 self.preparing = ""
+                if progress.evaluation is not None:
+                    self.latest[self._metric(run)] = progress.evaluation
                 going = self.running.setdefault(event.key, Going(run.steps, now))
                 going.last = (now, progress.step)
                 going.first = going.first or going.last
@@ -183,9 +190,14 @@ class Tally:
         if outcome.status in FINAL:
             seconds = now - going.began if outcome.seconds is None else outcome.seconds
             self.took = _added(self.took, (seconds, outcome.stopped_at or run.steps))
-        if run.arm == MAIN and outcome.delta_perf is not None:
-            best = outcome.delta_perf if self.best is None else self.best
-            self.best = max(best, outcome.delta_perf)
+        metric, reached = self._metric(run), outcome.delta_perf
+        if metric != DELTA_PERF:
+            reached = None if outcome.value is None else metric.outcome(outcome.value)
+        if run.arm == MAIN and outcome.status in FINAL and reached is not None:
+            self.best[metric] = max(self.best.get(metric, reached), reached)
+
+    def _metric(self, run: Run) -> Metric:
+        return self.metrics.get(run.sweep, DELTA_PERF)
 
 
 def _added(one: tuple[float, int], other: tuple[float, int]) -> tuple[float, int]:

@@ -22,6 +22,7 @@ _FIGURES = (
     "delta_perf",
     "delta_perf_se",
     "train_delta_perf",
+    "value",
 )
 
 

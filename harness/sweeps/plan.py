@@ -232,6 +232,8 @@ def conditions_of(sweep: Sweep, selection: Selection, *, trains: bool) -> Condit
             model=sweep.trainer.__qualname__,
             files=found.files,
             noted=found.noted,
+            metric=sweep.metric or "",
+            direction=sweep.direction or "",
         )
     from harness.training.grpo import TRAINING_VERSION
     from harness.training.tasks import DEFAULT_TASK, get_task

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import cast
+from typing import cast, get_args
 
 from harness.errors import SweepError, UsageError, nearest
 from harness.protocols import Claim, takes_run
@@ -22,7 +22,8 @@ from harness.sweeps.sampling import FIXED_SIZE, SAMPLERS, unit_points
 from harness.sweeps.space import Space
 from harness.text import listed
 from harness.training.schedules import scale_steps
-from harness.verdicts import MOST, Counts
+from harness.verdicts import DELTA_PERF, MARGIN, MIN_GAIN, MOST, Counts, Metric
+from harness.words import Direction, canonical, direction
 
 SHORT_NAMES = {
     "learning_rate": "lr",
@@ -106,9 +107,14 @@ class Sweep:
         change of any trains anew.
     evaluate_every
         Steps between two points of the learning curve.
+    metric, direction, target
+        The name of the metric that the training function measures in place of ΔPerf; whether more
+        (``"max"``) or less (``"min"``) of it is better, which is known where the name says so
+        plainly; and the value that a run must pass to be a success, none by default.
     alpha, margin, min_gain
         The level of a question; the difference that matters, unless a claim names its own; the
-        gain below which a run is shown to fail. Fixed here, before there are data.
+        gain below which a run is shown to fail. Fixed here, before there are data. The margin is
+        0.02 for ΔPerf and None for another metric; ``min_gain`` is 0.05, and 0 for another metric.
     sampler
         ``random``, ``sobol`` or ``latin_hypercube``.
     seeds
@@ -134,9 +140,12 @@ class Sweep:
     trainer: Callable[..., object] | None = None
     depends_on: Sequence[str | os.PathLike[str]] = ()
     evaluate_every: int = 10
+    metric: str | None = None
+    direction: Direction | None = None
+    target: float | None = None
     alpha: float = 0.05
-    margin: float = 0.02
-    min_gain: float = 0.05
+    margin: float | None = None
+    min_gain: float | None = None
     sampler: str = "random"
     seeds: int = 1
     parameters: Space = field(init=False, repr=False)
@@ -148,6 +157,7 @@ class Sweep:
                 f"or digit first, since run ids and report folders are made of it"
             )
         try:
+            self._check_metric()
             self._check_values()
             object.__setattr__(self, "parameters", Space(self.space))
             self._check_baseline()
@@ -210,6 +220,20 @@ class Sweep:
         size = self.runs if fixed else DECLARED_BY
         drawn = [dict(config) for config in self._drawn(size, size)]
         return digest([self.name, self.seed, self.task or "", self.steps, drawn])
+
+    @cached_property
+    def judged_by(self) -> Metric:
+        """The metric that the runs are judged by: the sweep's own, or ΔPerf."""
+        if self.metric is None or self.direction is None:
+            return DELTA_PERF
+        return Metric.final(self.metric, self.direction, self.target)
+
+    @property
+    def usual(self) -> Mapping[str, float | None]:
+        """The margin and the least gain where they are not given."""
+        if self.metric is None:
+            return {"margin": MARGIN, "min_gain": MIN_GAIN}
+        return {"margin": None, "min_gain": 0.0}
 
     def runs_having(self, parameter: str, value: Value, wanted: int) -> int | None:
         """Return a number of main runs of which ``wanted`` have this value of a parameter.
@@ -299,8 +323,18 @@ class Sweep:
         for what in ("seed", "seeds", "runs", "steps", "evaluate_every"):
             least = 0 if what == "seed" else 1
             object.__setattr__(self, what, count(what, getattr(self, what), least))
-        for what, most in (("alpha", 0.5), ("margin", 1.0), ("min_gain", 1.0)):
-            object.__setattr__(self, what, _share(what, getattr(self, what), most))
+        object.__setattr__(self, "alpha", _share("alpha", self.alpha, 0.5))
+        for what, usual in self.usual.items():
+            given = getattr(self, what)
+            if given is None:
+                checked = usual
+            elif self.metric is None:
+                checked = _share(what, given, 1.0)
+            elif what == "margin":
+                checked = number(what, given, "a number above 0", lambda size: size > 0)
+            else:
+                checked = number(what, given, "a number of at least 0", lambda size: size >= 0)
+            object.__setattr__(self, what, checked)
         if not isinstance(self.sampler, str) or self.sampler not in SAMPLERS:
             raise SweepError(
                 f"sampler {shown(self.sampler)} is not one of {', '.join(SAMPLERS)}"
@@ -308,6 +342,39 @@ class Sweep:
             )
         if self.task is not None:
             object.__setattr__(self, "task", text("task", self.task, "addition"))
+
+    def _check_metric(self) -> None:
+        if self.metric is None:
+            for what in ("direction", "target"):
+                if (given := getattr(self, what)) is not None:
+                    raise SweepError(
+                        f"{what}={shown(given)} is of a metric; name the metric, as metric="
+                        '"val_loss"'
+                    )
+            return
+        name = text("metric", self.metric, "val_loss")
+        object.__setattr__(self, "metric", name)
+        if self.trainer is None:
+            raise SweepError(
+                f"metric {name!r} needs a trainer that measures it: the harness's own training "
+                f"measures {DELTA_PERF.name}"
+            )
+        if self.direction is None:
+            way = direction(canonical(name))
+            if way is None:
+                raise SweepError(
+                    f"metric {name!r}: its name does not say whether more or less of it is "
+                    'better; write direction="max" or direction="min"'
+                )
+            object.__setattr__(self, "direction", way)
+        elif self.direction not in get_args(Direction):
+            raise SweepError(
+                f"direction {shown(self.direction)} is not one of max, min: whether more or less "
+                f"of {name} is better"
+            )
+        if self.target is not None:
+            expected = f"a value of {name} that a success passes"
+            object.__setattr__(self, "target", number("target", self.target, expected))
 
     def _check_baseline(self) -> None:
         if isinstance(self.baseline, Counts):

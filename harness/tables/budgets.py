@@ -10,9 +10,10 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 
+from harness import words
 from harness.errors import UsageError
 from harness.records import Outcome, Result, Value, finite, is_number
-from harness.tables import trackers, words
+from harness.tables import trackers
 from harness.tables.columns import Columns, ReadOptions
 from harness.tables.outcomes import OutcomeColumns
 from harness.tables.parameters import MEASURES
@@ -282,7 +283,7 @@ def at_one_step(
     ]
     if whole and step != full:
         best = max(whole, key=lambda result: result.outcome.delta_perf or 0.0)
-        shown = judged_by.sign * (best.outcome.delta_perf or 0.0) + judged_by.target
+        shown = judged_by.metric.level(best.outcome.delta_perf or 0.0)
         said.append(
             f"beside it, at the full {full:,}: {plural(len(whole), 'run')}, the best {best.run.id} "
             f"with {judged_by.value} {shown:.6g}"
@@ -295,15 +296,20 @@ def _at(step: int, result: Result, judged_by: OutcomeColumns) -> Result:
     """Return a run as it was at a step of its curve, as if it had ended there."""
     curve = tuple(point for point in result.outcome.curve if point.step <= step)
     run = replace(result.run, steps=step, declared_steps=step)
-    start: float | None = judged_by.sign * judged_by.target
-    if judged_by.metric.zero == "no change":
+    metric = judged_by.metric
+    start: float | None = metric.change(metric.target)
+    if metric.is_change:
         start = curve[0].perf if curve and curve[0].step == 0 else None
     if not curve or curve[-1].step != step or start is None:
         why = f"no value at step {step:,} of its learning curve"
         return replace(result, run=run, outcome=Outcome("failed", error=why, curve=curve))
-    se = curve[-1].se if judged_by.metric.zero != "no change" else math.nan
+    end, se = curve[-1].perf, math.nan if metric.is_change else curve[-1].se
     outcome = Outcome(
-        "completed", delta_perf=curve[-1].perf - start, delta_perf_se=finite(se), curve=curve
+        "completed",
+        delta_perf=end - start,
+        delta_perf_se=finite(se),
+        curve=curve,
+        value=None if metric.is_change else metric.change(end),
     )
     gaps = tuple(gap for gap in result.gaps if gap.kind not in ("result", "error", "curve"))
     return replace(result, run=run, outcome=outcome, gaps=gaps)

@@ -20,9 +20,13 @@ from harness.records import IMPORTED, MAIN, Result, Status, Value, digest
 from harness.tables import rows
 from harness.tables.files import FORMATS
 from harness.tables.table import Table
+from harness.text import listed
 
 CONFIG = "config."
 """The prefix of a parameter's column."""
+
+METRICS = "metrics."
+"""The prefix of the column of a sweep's own metric, so that nobody takes it for a parameter."""
 
 WRITTEN = {ending: format_ for ending, format_ in FORMATS.items() if format_ != "Excel"}
 """The ending of a file that is written → its format."""
@@ -30,6 +34,13 @@ WRITTEN = {ending: format_ for ending, format_ in FORMATS.items() if format_ != 
 OWN: dict[str, Status] = {"crashed": "crashed", "interrupted": "interrupted"}
 
 _RESTORED = ("sweep", "status", "backend", "trainer_version", "device", "finished_at", "error")
+
+_CLUSTERS = ("clusters", "clusters_changed")
+
+_CHANGE = (
+    *("delta_perf", "delta_perf_se", "prompts", "samples", "prompts_changed", *_CLUSTERS),
+    *("perf_before", "perf_after", "train_delta_perf"),
+)
 
 Cells = dict[str, list[Value]]
 """Name → cells [rows]."""
@@ -40,14 +51,15 @@ def run_columns(results: Sequence[Result]) -> Cells:
 
     A missing value is None. Every run gets an id of its own: if several share one, as in a sweep
     that two backends trained, digits from the run's key are added.
+
+    Raises
+    ------
+    UsageError
+        Where the runs have several metrics: a table is judged by one.
     """
     ids, pairs = _named(results)
     outcomes = [result.outcome for result in results]
     parameters = dict.fromkeys(name for result in results for name in result.run.config)
-    by_cluster: Cells = {
-        "clusters": [outcome.clusters for outcome in outcomes],
-        "clusters_changed": [outcome.clusters_changed for outcome in outcomes],
-    }
     return {
         "sweep": [result.run.sweep for result in results],
         "run": [*ids],
@@ -56,15 +68,7 @@ def run_columns(results: Sequence[Result]) -> Cells:
         "seed": [result.run.seed for result in results],
         "steps": [result.run.steps for result in results],
         "status": [outcome.status for outcome in outcomes],
-        "delta_perf": [outcome.delta_perf for outcome in outcomes],
-        "delta_perf_se": [outcome.delta_perf_se for outcome in outcomes],
-        "prompts": [outcome.prompts for outcome in outcomes],
-        "samples": [outcome.samples for outcome in outcomes],
-        "prompts_changed": [outcome.prompts_changed for outcome in outcomes],
-        **(by_cluster if any(outcome.clusters for outcome in outcomes) else {}),
-        "perf_before": [outcome.perf_before for outcome in outcomes],
-        "perf_after": [outcome.perf_after for outcome in outcomes],
-        "train_delta_perf": [outcome.train_delta_perf for outcome in outcomes],
+        **_measured(results),
         **{
             CONFIG + name: [as_cell(result.run.config.get(name)) for result in results]
             for name in parameters
@@ -79,6 +83,25 @@ def run_columns(results: Sequence[Result]) -> Cells:
             None if o.error is None else o.error.encode(errors="backslashreplace").decode()
             for o in outcomes
         ],
+    }
+
+
+def _measured(results: Sequence[Result]) -> Cells:
+    """Return the columns that runs are judged by: ΔPerf, or the metric of their sweep."""
+    metrics = {result.conditions.metric: result.run.sweep for result in results}
+    if len(metrics) > 1:
+        each = listed(f"{name or 'ΔPerf'} ({sweep})" for name, sweep in metrics.items())
+        raise UsageError(f"these runs have several metrics, {each}: export them sweep by sweep")
+    if name := next(iter(metrics), ""):
+        return {
+            METRICS + name: [result.outcome.value for result in results],
+            f"{METRICS}{name}_se": [result.outcome.delta_perf_se for result in results],
+        }
+    clusters = any(result.outcome.clusters for result in results)
+    return {
+        name: [getattr(result.outcome, name) for result in results]
+        for name in _CHANGE
+        if clusters or name not in _CLUSTERS
     }
 
 

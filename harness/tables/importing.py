@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import fields, replace
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 
 from harness.errors import UsageError
@@ -17,10 +16,11 @@ from harness.sweeps.baseline import counted, is_table
 from harness.sweeps.sweep import NAME
 from harness.tables.runs import CONDITIONS, Reading
 from harness.tables.units import AS_ANY, is_score
-from harness.verdicts import DELTA_PERF
+from harness.verdicts import DELTA_PERF, Metric
 
 NEEDED = "stored runs are judged by ΔPerf, perf after training less before, where more is better"
-"""The columns that a table must have to be imported, in words."""
+HOW = "name both ends by --before and --after, or store them by a metric: --metric COL"
+"""The columns that a table must have to be imported, in words, and how to name others."""
 
 _RUN = ("id", "arm", "pair", "seed", "steps")
 _LATER = ("value", "clusters", "clusters_changed")
@@ -40,16 +40,21 @@ def imported(reading: Reading, sweep: str | None) -> tuple[Result, ...]:
     Raises
     ------
     UsageError
-        Where the runs are judged by something other than ΔPerf, or their sweep is not known.
+        Where the runs are judged by something other than ΔPerf and no metric was named, or their
+        sweep is not known.
     """
-    reading = _as_scored(reading)
-    if reading.metric.zero != "no change" or reading.metric.minimised:
+    metric, judged_by = reading.metric, reading.judged_by
+    own = not metric.is_change and metric.name != DELTA_PERF.name
+    scored = own and _has_items(reading)
+    named_so = scored or reading.is_ours or (judged_by is not None and not judged_by.inferred)
+    if (own and not named_so) or (not own and (not metric.is_change or metric.minimised)):
+        less = ", of which less is better" if metric.minimised else ""
         raise UsageError(
-            f"{Path(reading.source).name} is judged by {reading.metric.name}, and {NEEDED}: name "
-            "both ends by --before and --after; sweep judge takes any metric"
+            f"{Path(reading.source).name} is judged by {metric.name}{less}, and {NEEDED}: {HOW}; "
+            "sweep judge takes any metric"
         )
     known = any(result.outcome.delta_perf is not None for result in reading.results)
-    if known and not is_score(reading.metric, reading.results):
+    if known and not own and not is_score(metric, reading.results):
         raise UsageError(
             f"{Path(reading.source).name} has numbers that are no scores from 0 to 1, as stored "
             f"runs have: divide percentages by 100; sweep judge takes any unit, by {AS_ANY}"
@@ -67,7 +72,21 @@ def imported(reading: Reading, sweep: str | None) -> tuple[Result, ...]:
         )
     for name in named if sweep is None else (sweep,):
         _check_name(name)
+    if own:
+        results = tuple(_by_value(result, metric) for result in results)
     return tuple(_imported(result, sweep or result.run.sweep, reading) for result in results)
+
+
+def _by_value(result: Result, metric: Metric) -> Result:
+    """Return a run judged by its own metric as it is stored: its values as they were measured."""
+    outcome = result.outcome
+    raw = replace(
+        outcome,
+        delta_perf=None,
+        curve=tuple(point._replace(perf=metric.change(point.perf)) for point in outcome.curve),
+    )
+    under = replace(result.conditions, metric=metric.name, direction=metric.direction)
+    return replace(result, outcome=raw, conditions=under)
 
 
 def _check_name(name: str) -> None:
@@ -90,6 +109,8 @@ def _imported(result: Result, sweep: str, reading: Reading) -> Result:
             trainer=IMPORTED,
             backend=IMPORTED,
             trainer_version=result.conditions.trainer_version,
+            metric=result.conditions.metric,
+            direction=result.conditions.direction,
         ),
         environment={
             "imported_from": Path(reading.source).name,
@@ -100,7 +121,9 @@ def _imported(result: Result, sweep: str, reading: Reading) -> Result:
 
 def _content(result: Result) -> dict[str, Any]:
     """Return all that is known of a run except its sweep and its place in the table."""
+    metric = result.conditions.metric
     return {
+        **({metric: result.outcome.value} if metric else {}),
         **{name: getattr(result.run, name) for name in _RUN},
         "config": dict(result.run.config),
         "outcome": {name: getattr(result.outcome, name) for name in _OUTCOME}
@@ -120,25 +143,21 @@ def _items(items: ItemScores | None) -> dict[str, Any]:
     return {"items": {name: list(getattr(items, name)) for name in names}}
 
 
-def _as_scored(reading: Reading) -> Reading:
-    """Return evaluations that have no score before them with their metric as it is."""
-    results = reading.results
-    done = [result.outcome for result in results if result.outcome.status == "completed"]
-    if reading.metric.zero == "no change" or all(outcome.items is None for outcome in done):
-        return reading
-    for result in results:
-        if result.outcome.status == "completed" and result.outcome.items is None:
+def _has_items(reading: Reading) -> bool:
+    """Return whether runs have scores by item that make up their metric: all of them, or none.
+
+    Raises `UsageError` where some have and others have not.
+    """
+    done = [result for result in reading.results if result.outcome.status == "completed"]
+    if all(result.outcome.items is None for result in done):
+        return False
+    for result in done:
+        if result.outcome.items is None:
             raise UsageError(
                 f"{result.run.id} has no scores by item that make up its {reading.metric.name}, "
                 "and others have: log the samples of each evaluation (lm-eval: --log_samples)"
             )
-    scored = tuple(
-        replace(r, outcome=replace(r.outcome, value=fmean(r.outcome.items.after), delta_perf=None))
-        if r.outcome.items is not None
-        else r
-        for r in results
-    )
-    return replace(reading, results=scored, metric=DELTA_PERF)
+    return True
 
 
 def _plain_ids(results: Sequence[Result]) -> tuple[Result, ...]:

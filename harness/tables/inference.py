@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
+from harness import words
 from harness.errors import UnclearMetricError
-from harness.tables import trackers, words
+from harness.tables import trackers
 from harness.tables.columns import MEASURED, Columns
 from harness.tables.naming import Name
 from harness.tables.table import Table, is_numeric
 from harness.tables.trackers import is_bookkeeping
-from harness.tables.words import Direction
 from harness.text import first
+from harness.words import Direction
 
 MOST_COMMANDS = 8
 """The most commands that are offered."""

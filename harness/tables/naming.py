@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from harness.tables import words
+from harness import words
+from harness.words import canonical
 
 Kind = Literal["plain", "parameter", "measurement", "attribute", "bookkeeping"]
 
@@ -29,24 +30,6 @@ PREFIXES: dict[str, Kind] = {
 _UNDERSCORING = {"datetime_start", "mean_test_score", "mean_fit_time"}
 """Columns of exports that write ``params_x``: those of Optuna and scikit-learn."""
 
-ALIASES = {
-    alias: name
-    for name, aliases in {
-        "learning_rate": "lr learningrate learn_rate",
-        "batch_size": "bs batchsize",
-        "generations": "num_generations n_generations",
-        "lr_schedule": "lr_scheduler lr_scheduler_type scheduler learning_rate_schedule",
-        "warmup_steps": "warmup num_warmup_steps n_warmup_steps",
-        "entropy_coef": "ent_coef entropy_coeff entropy_coefficient",
-        "kl_coef": "kl_coeff kl_coefficient",
-        "weight_decay": "wd",
-        "delta_perf": "δperf δ_perf deltaperf",
-        "delta_perf_se": "δperf_se δ_perf_se delta_perf_stderr",
-    }.items()
-    for alias in aliases.split()
-}
-"""Other name → the name that this project uses."""
-
 
 @dataclass(frozen=True, slots=True)
 class Name:
@@ -56,20 +39,6 @@ class Name:
     bare: str
     canonical: str
     kind: Kind
-
-
-def canonical(text: str) -> str:
-    """Return the name that this project uses for a parameter, however it is written.
-
-    >>> [canonical(text) for text in ("learningRate", "Batch Size", "optimizer/lr", "bs")]
-    ['learning_rate', 'batch_size', 'optimizer.learning_rate', 'batch_size']
-    """
-    text = text.replace("∆", "Δ")
-    text = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", text)
-    parts = (re.sub(r"\W+", " ", part).strip().replace(" ", "_") for part in re.split("[./]", text))
-    name = re.sub(r"(?<=\w)__+", "_", ".".join(filter(None, parts)).lower())
-    above, dot, last = name.rpartition(".")
-    return above + dot + ALIASES.get(last, last) or text
 
 
 def parsed(names: Iterable[str]) -> dict[str, Name]:

@@ -14,9 +14,10 @@ from harness.errors import UsageError, nearest
 from harness.tables import files
 from harness.tables.columns import ROLES
 from harness.tables.files import Content
-from harness.tables.naming import canonical, is_known, is_measured, parsed
+from harness.tables.naming import is_known, is_measured, parsed
 from harness.tables.table import Table, check_size
 from harness.text import first
+from harness.words import canonical
 
 NESTS = ("config", "summary", "params", "hparams", "hyperparameters", "metrics", "user_attrs")
 """Columns that may hold a dictionary of a run's settings or results, as those of W&B's API do."""

@@ -8,17 +8,18 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from harness import words
 from harness.errors import UnclearTableError, UsageError
 from harness.records import Outcome, Status, Value, finite
-from harness.tables import rows, words
+from harness.tables import rows
 from harness.tables.columns import MEASURED, SETTINGS, Columns, ReadOptions, resolve
 from harness.tables.inference import Guess, infer
 from harness.tables.naming import Name
 from harness.tables.table import Table
 from harness.tables.trackers import State
-from harness.tables.words import Direction
 from harness.text import first, plural
 from harness.verdicts import Metric
+from harness.words import Direction
 
 MOST_NAMED = 6
 """The most columns that a note names."""
@@ -28,8 +29,8 @@ MOST_NAMED = 6
 class OutcomeColumns:
     """The columns that the outcome of a run is read from.
 
-    The outcome is ``sign`` · (``value`` − ``before``), with ``target`` in place of a missing
-    ``before``; more is better. Unless less of it is better, ``perf_before`` and ``perf_after`` are
+    The outcome is that of ``value`` by the ``metric``, or of ``value`` − ``before``; more is
+    better. Unless less of it is better, ``perf_before`` and ``perf_after`` are
     columns of perf itself. Standard errors are ``se`` · ``se_scale``. ``inferred`` says that the
     columns' names told what to judge by, ``against`` which way is better by the metric's name where
     the user said otherwise. ``notes`` tell the user what was chosen.
@@ -38,7 +39,6 @@ class OutcomeColumns:
     metric: Metric
     value: str
     before: str | None = None
-    target: float = 0.0
     se: str | None = None
     perf_before: str | None = None
     perf_after: str | None = None
@@ -146,7 +146,7 @@ def _change(table: Table, columns: Columns, options: ReadOptions) -> OutcomeColu
         )
     minimised = options.direction == "min"
     se = columns.roles.get("delta_perf_se")
-    metric = Metric(f"{'−' if minimised else ''}Δ{name.bare}", "no change", minimised)
+    metric = Metric(f"Δ{name.bare}", "no change", minimised)
     return OutcomeColumns(
         metric,
         after,
@@ -179,18 +179,16 @@ def _one(columns: Columns, options: ReadOptions, wanted: str, *, is_delta: bool)
         se = next((raw for raw, n in columns.names.items() if _is_error(n, name)), None)
         if se is None:
             se, scale = _over_folds(columns, wanted)
-    if target is None:
-        said = f"−{called}" if minimised else called
-        metric = Metric(said, "no change" if is_delta else "arbitrary", minimised)
+    if target is None and is_delta:
+        metric = Metric(called, "no change", minimised)
     else:
-        said = f"{called} {'+' if target < 0 else '−'} {abs(target):g}"
-        metric = Metric(f"−({said})" if minimised else said, "target", minimised)
+        metric = Metric.final(called, "min" if minimised else "max", target)
+    if target is not None:
         source += f" against the target {target:g}"
     has_perf = is_delta and not minimised
     return OutcomeColumns(
         metric,
         wanted,
-        target=target or 0.0,
         se=se,
         perf_before=roles.get("perf_before") if has_perf else None,
         perf_after=roles.get("perf_after") if has_perf else None,
@@ -253,9 +251,7 @@ def outcomes(
     """
     done = [row for row in kept if states[row] == "completed"]
     values = rows.numbers(table, judged_by.value, done)
-    befores = dict.fromkeys(done, judged_by.target) | (
-        rows.numbers(table, judged_by.before, done) if judged_by.before else {}
-    )
+    befores = rows.numbers(table, judged_by.before, done) if judged_by.before else {}
     details = _details(table, columns, judged_by, done)
     status_column = columns.roles.get("status")
     said: Sequence[Value] = table.values(status_column) if status_column else ()
@@ -265,7 +261,8 @@ def outcomes(
         state, delta, why = states[row], None, None
         status = status_of(state)
         if state == "completed":
-            status, delta = _measured(values[row], befores[row], judged_by.sign)
+            before = befores[row] if judged_by.before else 0.0
+            status, delta = _measured(values[row], before, judged_by.metric)
             if row in unclear:
                 status, delta = "completed", None
             elif status == "diverged":
@@ -277,7 +274,8 @@ def outcomes(
             why = f"{status_column}: {said[row]}"
         if status == "completed":
             known: dict[str, Any] = {name: cells.get(row) for name, cells in details.items()}
-            found[row] = Outcome("completed", delta_perf=delta, **known)
+            value = None if delta is None or judged_by.metric.is_change else values[row]
+            found[row] = Outcome("completed", delta_perf=delta, value=value, **known)
         else:
             found[row] = Outcome(status, perf_before=details["perf_before"].get(row), error=why)
     return found, _turned(diverged, judged_by)
@@ -290,10 +288,12 @@ def status_of(state: State) -> Status:
     return state
 
 
-def _measured(value: float | None, before: float | None, sign: int) -> tuple[Status, float | None]:
+def _measured(
+    value: float | None, before: float | None, metric: Metric
+) -> tuple[Status, float | None]:
     if value is None or before is None:
         return "completed", None
-    delta = sign * (value - before)
+    delta = metric.outcome(value - before)
     return ("completed", delta) if math.isfinite(delta) else ("diverged", None)
 
 

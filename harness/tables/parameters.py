@@ -9,9 +9,10 @@ from dataclasses import replace
 
 import numpy as np
 
+from harness import words
 from harness.errors import UnclearTableError, UsageError
 from harness.records import Value, is_number
-from harness.tables import trackers, words
+from harness.tables import trackers
 from harness.tables.columns import MOST_NAMED, ROLES, SETTINGS, Columns, ReadOptions, resolve
 from harness.tables.naming import Kind, Name, is_known
 from harness.tables.table import Table, is_numeric

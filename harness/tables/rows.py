@@ -10,9 +10,9 @@ from collections.abc import Iterable, Sequence
 
 from harness.errors import UnclearTableError, UsageError
 from harness.records import MAIN, Value, is_number, is_whole
-from harness.tables.naming import canonical
 from harness.tables.table import BLANK, Table, identity
 from harness.tables.trackers import State, misspelt, state
+from harness.words import canonical
 
 
 def ids(table: Table, column: str | None, rows: Iterable[int]) -> list[str]:

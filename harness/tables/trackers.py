@@ -131,7 +131,7 @@ _TIME = re.compile(r"\d{4}-\d\d-\d\d([T _]\d\d[:-]\d\d.*)?")
 
 OURS = Tracker(
     "pytest-sweep",
-    "sweep, run, delta_perf, finished_at",
+    "sweep, run, trainer_version, finished_at",
     _words("sweep backend trainer_version device seconds finished_at error"),
     ids=("run",),
 )
@@ -144,7 +144,7 @@ def recognised(names: Mapping[str, Name]) -> Tracker | None:
     kinds = {name.kind for name in names.values()}
     lower = {name.lower() for name in raw}
     recognised_by = (
-        (OURS, {"sweep", "run", "arm", "status", "delta_perf", "finished_at", "error"} <= raw),
+        (OURS, {"sweep", "run", "arm", "status", "trainer_version", "error"} <= raw),
         (WANDB, {"Name", "State"} <= raw and raw & {"Created", "Runtime", "Sweep", "User"}),
         (
             MLFLOW,

@@ -138,7 +138,7 @@ def check_baseline(
     if differs := percentages(one, two):
         raise UsageError(
             f"the runs are near {differs[0]:.3g} and the baseline {name} is near {differs[1]:.3g} "
-            f"({metric.given_name}): write both in one unit"
+            f"({metric.name}): write both in one unit"
         )
 
 

@@ -273,7 +273,7 @@ def test_measured_runs_succeed_by_their_standard_error():
         (DELTA_PERF, None, "above", [4, 5]),
         (DELTA_PERF, 0.3, "above", [5]),
         (Metric("Δaccuracy", "no change"), None, "best third", [4, 5]),
-        (Metric("−ΔPerf", "no change", minimised=True), None, "best third", [4, 5]),
+        (Metric("ΔPerf", "no change", minimised=True), None, "best third", [4, 5]),
         (Metric("ΔPerf − 0.2", "target"), None, "best third", [4, 5]),
         (Metric("accuracy", "arbitrary"), None, "best third", [4, 5]),
         (Metric("accuracy", "arbitrary"), 0.0, "above", [3, 4, 5]),

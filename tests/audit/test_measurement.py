@@ -89,14 +89,15 @@ def test_one_item_worth_two_points_is_coarse(prompts):
     assert "worth 2 points of perf, against a margin of 2 points of perf: ev" in finding.message
 
 
-LOSS = Metric("−loss", "arbitrary", minimised=True)
+LOSS = Metric("loss", "arbitrary", minimised=True)
 
 
 def test_a_step_of_another_metric_is_told_in_its_own_unit():
     runs = make_results(np.arange(24) % 7 * 2e-5, se=None, prompts=None, curve=())
     evidence = replace(make_evidence(runs=runs, metric=LOSS), margin=3e-5)
     said = only("coarse_metric", audit(evidence)).message
-    assert "one held-out item is worth 2e-5 of loss, against a margin of 3e-5 of loss" in said
+    grid = "one step of loss, whose values lie on a grid, is worth 2e-5 of loss"
+    assert f"{grid}, against a margin of 3e-5 of loss" in said
 
 
 @pytest.mark.parametrize("deltas", [np.arange(24) % 7 / 50, np.linspace(0, 0.1, 24) ** 2])
@@ -135,7 +136,7 @@ def test_what_published_counts_are_worth():
 
 # ---- outliers -----------------------------------------------------------------------------------
 
-VAL_LOSS = Metric("−val_loss", "arbitrary", minimised=True)
+VAL_LOSS = Metric("val_loss", "arbitrary", minimised=True)
 
 
 def of_values(values, metric=VAL_LOSS):

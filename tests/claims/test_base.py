@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from harness.claims import BaseClaim, judge_all
-from harness.claims.base import OTHER_EVALUATION, unjudgeable
+from harness.claims.base import other_evaluation, unjudgeable
 from harness.claims.power import sweep_power
 from harness.protocols import Claim
 from harness.verdicts import DELTA_PERF, Metric, training
@@ -15,7 +15,7 @@ from tests.claims.powers import make_sweep, only
 from tests.factories import make_evidence
 from tests.judging.early_runs import after, planned_of
 
-LOSS = Metric("−loss", minimised=True)
+LOSS = Metric("Δloss", minimised=True)
 
 
 class Positive(BaseClaim):
@@ -72,8 +72,8 @@ def test_a_claim_of_one_s_own_is_judged_at_looks_and_not_on_a_constant():
         ([], "no run of this sweep has finished", training("focused")),
         (
             [0.2] * 24,
-            "−loss is +0.2 in every one of 24 runs: a constant is no measurement of training",
-            OTHER_EVALUATION,
+            "Δloss is −0.2 in every one of 24 runs: a constant is no measurement of training",
+            other_evaluation(LOSS),
         ),
     ],
     ids=["no run", "constant"],
@@ -82,8 +82,8 @@ def test_what_cannot_be_judged_is_said_in_the_words_of_the_claim(deltas, answer,
     evidence = make_evidence(deltas, metric=LOSS)
     verdict = unjudgeable(Positive(), "own", evidence)
     assert (verdict.id, verdict.verdict) == ("own", "unanswerable")
-    assert verdict.question == "Is the mean −loss above zero?"
-    assert verdict.claim == "mean −loss > 0"
+    assert verdict.question == "Is the mean Δloss above zero?"
+    assert verdict.claim == "mean Δloss > 0"
     assert (verdict.answer, verdict.reason) == (answer, answer)
     assert verdict.needs == (need,)
     assert (verdict.p_value, verdict.n) == (1.0, len(deltas))
@@ -111,7 +111,7 @@ def test_a_claim_of_one_s_own_is_compared_by_its_mean_either_way(shift):
     was = Positive().judge("own", then)
     (moved,) = Positive().worse(now, then, was)
     (same,) = Positive().worse(then, then, was)
-    assert moved.what == "mean −loss"
+    assert moved.what == "mean Δloss"
     assert moved.p_value < 0.001 < same.p_value
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import subprocess
 import sys
 from dataclasses import FrozenInstanceError, replace
@@ -275,7 +276,12 @@ def test_a_sweep_file_loads_no_scipy():
 
 # ---- units and names ----------------------------------------------------------------------------
 
-UNITS = {"success_above_half": "share", "lr_sweet_spot": "parameter"}
+UNITS = {
+    "success_above_half": "share",
+    "lr_sweet_spot": "parameter",
+    "variance_vs_baseline": "difference",
+    "success_vs_baseline": "difference",
+}
 """The units of estimates that are no change of the metric."""
 
 
@@ -296,13 +302,27 @@ def words_of(verdict):
     return "\n".join((*named, *map(str, verdict.needs), *verdict.details))
 
 
+NO_PROMPTS = {
+    " of the held-out prompts": "",
+    "an evaluation of more prompts": "a finer evaluation",
+    "both sides scored again on the same prompts with as many samples": (
+        "both sides evaluated again alike"
+    ),
+    "null arm (rewards permuted)": "null arm",
+}
+"""What is said of ΔPerf alone, and what is said of another metric in its place."""
+
+
 @pytest.mark.parametrize("case", CASES, ids=" ".join)
 def test_a_verdict_on_another_metric_is_the_same_but_for_its_name(case):
     asked, _ = case
     evidence = CASES[case]()
     usual = judge(asked, evidence)
-    other = judge(asked, replace(evidence, metric=Metric("−loss", minimised=True)))
-    assert words_of(other) == words_of(usual).replace("ΔPerf", "−loss")
+    other = judge(asked, replace(evidence, metric=Metric("Δscore")))
+    said = words_of(usual).replace("ΔPerf", "Δscore")
+    for prompts, plain in NO_PROMPTS.items():
+        said = said.replace(prompts, plain)
+    assert words_of(other) == said
     assert (other.verdict, other.p_value, other.estimate) == (
         usual.verdict,
         usual.p_value,
@@ -310,17 +330,38 @@ def test_a_verdict_on_another_metric_is_the_same_but_for_its_name(case):
     )
 
 
+@pytest.mark.parametrize("case", CASES, ids=" ".join)
+def test_a_verdict_on_a_loss_is_the_same_and_told_in_values_of_the_loss(case):
+    asked, _ = case
+    evidence = CASES[case]()
+    usual = judge(asked, evidence)
+    other = judge(asked, replace(evidence, metric=Metric("Δloss", minimised=True)))
+    assert (other.verdict, other.p_value, other.estimate) == (
+        usual.verdict,
+        usual.p_value,
+        usual.estimate,
+    )
+    higher = {"higher than the baseline's": "lower than the baseline's", "ΔPerf": "Δloss"}
+    asks = usual.question.replace("perf ", "loss ")
+    for one, opposite in higher.items():
+        asks = asks.replace(one, opposite)
+    assert other.question == asks
+
+
 @pytest.mark.parametrize("zero", ["no change", "target", "arbitrary"])
 @pytest.mark.parametrize("asked", QUESTIONS)
 def test_no_verdict_on_another_metric_says_delta_perf(asked, zero):
-    metric = Metric("−loss", zero, minimised=True)
+    metric = Metric("loss", zero, minimised=True)
     makers = [make for case, make in CASES.items() if case[0] == asked] + [*ODD.values()]
     said = [judge(asked, replace(make(), metric=metric)) for make in makers]
-    assert not [verdict for verdict in said if "ΔPerf" in words_of(verdict)]
+    told = "\n".join(map(words_of, said))
+    if zero == "no change":
+        told = told.replace(" and at least 6 prompts changed", "")  # a table may have that column
+    assert not re.findall(".*(?:Perf|perf |prompt|reward).*", told)
     assert {verdict.question for verdict in said} == {QUESTIONS[asked].question(metric)}
     assert {verdict.claim for verdict in said} == {QUESTIONS[asked].describe(metric)}
 
 
 @pytest.mark.parametrize("asked", VERSUS)
 def test_a_claim_on_the_metric_names_it(asked):
-    assert "−loss" in QUESTIONS[asked].describe(Metric("−loss"))
+    assert "val_loss" in QUESTIONS[asked].describe(Metric("val_loss"))

@@ -49,7 +49,7 @@ def test_what_is_compared_has_the_name_of_its_metric(asked):
         sides = [replace(side, metric=metric) for side in (now, then)]
         return claim.worse(*sides, claim.judge(asked, sides[1]))
 
-    usual, other = compared(DELTA_PERF), compared(Metric("−loss", minimised=True))
+    usual, other = compared(DELTA_PERF), compared(Metric("loss", minimised=True))
     assert usual
-    assert [one.what for one in other] == [one.what.replace("ΔPerf", "−loss") for one in usual]
+    assert [one.what for one in other] == [one.what.replace("ΔPerf", "loss") for one in usual]
     assert [one.p_value for one in other] == [one.p_value for one in usual]

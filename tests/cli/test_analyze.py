@@ -87,9 +87,9 @@ def test_options_of_the_analysis(sweep, table):
     ("options", "threshold", "rule"),
     [
         ("--direction min --metric loss", None, "best third"),
-        ("--direction min --metric loss --high 0.2", -0.2, "above"),
-        ("--direction min --metric loss --target 0.5 --high 0.2", 0.3, "above"),
-        ("--direction max --metric loss --target 0.5 --high 0.85", 0.35, "above"),
+        ("--direction min --metric loss --high 0.2", 0.2, "above"),
+        ("--direction min --metric loss --target 0.5 --high 0.2", 0.2, "above"),
+        ("--direction max --metric loss --target 0.5 --high 0.85", 0.85, "above"),
     ],
 )
 def test_a_plain_metric(sweep, table, options, threshold, rule):

@@ -87,7 +87,7 @@ def test_json_has_all_standard_questions(judge, tables):
     data = json.loads(out)
     assert status == 0
     assert set(STANDARD_IDS) <= {question["id"] for question in data["questions"]}
-    assert data["metric"] == "ΔPerf"
+    assert data["metric"]["name"] == "ΔPerf"
     assert data["table"] == "runs.csv"
     assert data["read"]
     assert len(data["runs"]) == 24
@@ -133,13 +133,17 @@ def test_counts_and_the_published_ones_are_baselines(judge, tmp_path):
     assert same["estimate"] == by_id["success_vs_baseline"]["estimate"]
 
 
-def test_a_minimised_metric_is_shown_with_its_sign_turned(judge, tmp_path):
+def test_a_minimised_metric_is_shown_in_its_own_numbers(judge, tmp_path):
     rng = np.random.default_rng(3)
     rows = [f"{(i + 1) * 1e-5:.3g},{2 + 0.1 * rng.normal():.4f}" for i in range(12)]
     (tmp_path / "runs.csv").write_text("\n".join(["lr,loss", *rows]))
     status, out, _ = judge("runs.csv --metric loss --direction min")
     assert status == 0
-    assert "mean −loss" in out
+    assert "mean loss" in out
+    assert "−loss" not in out
+    values = [float(row.split(",")[1]) for row in rows]
+    first = out.split("Runs by loss")[1].split("○")[1].split()[0]
+    assert float(first) == pytest.approx(min(values), abs=5e-4)
     assert "ΔPerf" not in out
     assert "success" not in out.split("Questions")[0].split("Runs by")[1]
     judge("runs.csv --metric loss --direction min --report out")
@@ -158,7 +162,6 @@ def test_a_minimised_metric_is_shown_with_its_sign_turned(judge, tmp_path):
         ("runs.csv --reference batch_size", "is not COL=VALUE"),
         ("runs.csv --margin -1", "not a number above 0"),
         ("runs.csv --success-above 2", "not a number above 0 and below 1"),
-        ("runs.csv --metric lr --direction max --baseline broad", "give a table of the same"),
     ],
 )
 def test_mistakes_are_one_line(judge, tables, line, said):
@@ -218,7 +221,8 @@ def test_a_bare_command_judges_by_the_one_metric_and_says_what_it_took(judge, lo
     assert "not used, looks measured: epoch" in said
     assert "name all: --params learning_rate,depth,NAME" in said
     data = json.loads(judge("loss.csv --json")[1])
-    assert (data["metric"], data["direction"], data["inferred"]) == ("−val_loss", "min", True)
+    measured = {"name": "val_loss", "direction": "min", "zero": "arbitrary", "target": None}
+    assert (data["metric"], data["inferred"]) == (measured, True)
     assert data["parameters"] == ["learning_rate", "depth"]
     assert data["set_aside"] == {"looks measured": ["epoch"]}
 

@@ -1,6 +1,7 @@
 """What a trainer returns is checked before it is stored."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -33,6 +34,32 @@ def test_scores_are_taken_as_they_are():
     assert sound(given) == given
 
 
+@pytest.mark.parametrize(
+    ("given", "status", "said"),
+    [
+        (Outcome("completed", value=2.31), "completed", None),
+        (Outcome("completed", value=-45.6, delta_perf_se=3.0), "completed", None),
+        (Outcome("completed", value=math.nan), "diverged", "val_loss is not a finite number"),
+        (Outcome("completed", value=math.inf), "diverged", "val_loss is not a finite number"),
+        (Outcome("completed", delta_perf=0.1), "failed", "without a value, the final val_loss"),
+        (Outcome("diverged", error="it broke down"), "diverged", "it broke down"),
+    ],
+)
+def test_a_run_of_a_sweep_with_its_own_metric_has_a_finite_value(given, status, said):
+    curve = (Evaluation(0, 2.7, math.nan, 0), Evaluation(9, 45.6, 0.1, 0))
+    outcome = sound(replace(given, curve=curve), "val_loss")
+    assert (outcome.status, len(outcome.curve)) == (status, 2)
+    assert said is None or said in outcome.error
+    if status == "completed":
+        assert outcome.value == given.value
+
+
+def test_a_value_of_a_sweep_that_measures_perf_says_where_to_declare_it():
+    outcome = sound(Outcome("completed", value=2.31))
+    assert outcome.status == "failed"
+    assert outcome.error.endswith('declare it: Sweep(metric="…", direction="min")')
+
+
 def test_scores_by_item_become_plain_ones():
     given = ItemScores(np.array([0.5, 1.0]), np.float32([0, 1]), [3, "b"], np.array(["x", "y"]))
     found = sound(Outcome("completed", delta_perf=0.25, items=given)).items
@@ -47,29 +74,3 @@ def test_another_number_of_items_fails_the_run(part):
     outcome = sound(Outcome("completed", delta_perf=0.0, items=items))
     assert outcome.status == "failed"
     assert f"returned items with 1 {part}, but 2 scores after training" in outcome.error
-
-
-def test_the_value_of_a_metric_may_be_any_finite_number():
-    given = Outcome(
-        "completed", value=312.5, delta_perf_se=4.0, curve=(Evaluation(5, 900, 9, 900),)
-    )
-    assert sound(given, "val_loss") == given
-
-
-@pytest.mark.parametrize(
-    ("outcome", "status", "said"),
-    [
-        (Outcome("completed", value=math.nan), "diverged", "val_loss is not a finite number"),
-        (Outcome("completed", delta_perf=0.1), "failed", "without a value, the final val_loss"),
-    ],
-)
-def test_a_metric_that_is_none_is_no_value(outcome, status, said):
-    found = sound(outcome, "val_loss")
-    assert (found.status, found.value) == (status, None)
-    assert said in found.error
-
-
-def test_a_value_is_no_delta_perf():
-    found = sound(Outcome("completed", value=0.5))
-    assert found.status == "failed"
-    assert "without a delta_perf" in found.error

@@ -142,6 +142,81 @@ annealed = Sweep("annealed", runs=8, steps=40, evaluate_every=10, seed=3,
 """
 
 
+FIT = '''
+import math, random
+from harness import Outcome
+from harness.records import Evaluation
+
+def fit(job, notify):
+    """Trains in no time: a loss with the best learning rate in the middle of the range."""
+    run = job.run
+    rng = random.Random(f"{run.seed} {run.arm}")
+    start = 2.0 + 0.1 * rng.random()
+    loss = 0.3 + 0.15 * (math.log10(max(run.config["learning_rate"], 1e-9)) + 3) ** 2
+    loss += 0.08 * (run.config["depth"] == 4)
+    loss += 0.02 * (math.fsum(rng.random() for _ in range(12)) - 6)
+    loss += 0.5 * (run.sweep == "coarse")
+    if run.arm == "placebo":
+        loss = start
+    if run.arm == "half":
+        loss += 0.1
+    curve = [Evaluation(0, start, math.nan, 0.0)]
+    for step in range(run.evaluate_every, run.steps + 1, run.evaluate_every):
+        at = start + (loss - start) * math.sqrt(step / run.steps)
+        curve.append(Evaluation(step, at if step < run.steps else loss, math.nan, 0.0))
+    if (run.sweep, run.arm, run.index) == ("fine", "main", 4):
+        return Outcome("diverged", stopped_at=7, seconds=1.0, curve=tuple(curve[:1]),
+                       error="val_loss is nan")
+    return Outcome("completed", value=loss, delta_perf_se=0.01, curve=tuple(curve), seconds=2.0)
+'''
+
+FITTED = """
+from harness import Choice, LogUniform, Pairs, Sweep
+from harness.claims import (best_inside, best_value, lower_tail, matters, mean_gain, no_worse,
+                            spread, still_improves, success_rate)
+from golden_fit import fit
+
+by = dict(steps=20, trainer=fit, metric="val_loss", target=0.6)
+space = dict(learning_rate=LogUniform(1e-5, 1e-1), depth=Choice(2, 4))
+
+fine = Sweep(
+    "fine", runs=24, seed=7, margin=0.03, baseline="coarse", space=space, **by,
+    arms=dict(placebo=2, half=4, depth=Pairs(12, values=(4,))),
+    questions=dict(
+        success_above_half=success_rate.above(0.5),
+        success_vs_baseline=success_rate.above_baseline(),
+        mean_vs_baseline=mean_gain.above_baseline(),
+        variance_vs_baseline=spread.below_baseline(),
+        lower_tail_vs_baseline=lower_tail.above_baseline(),
+        plateau=still_improves(),
+        lr_sweet_spot=best_inside("learning_rate"),
+        depth=no_worse("depth", 2, than=(4,)),
+        matters_learning_rate=matters("learning_rate"),
+        best_depth=best_value("depth"),
+    ),
+)
+coarse = Sweep("coarse", runs=16, seed=8, space=space, **by)
+plain = Sweep("plain", runs=8, seed=9, steps=20, trainer=fit, metric="val_loss", space=space,
+              questions=dict(success_above_half=success_rate.above(0.5), plateau=still_improves(),
+                             matters_depth=matters("depth")))
+
+def test_run(run):
+    run.train()
+
+def test_question(question):
+    question.judge()
+"""
+
+
+def write_fits(root: Path) -> None:
+    """Write sweeps that are judged by a loss, and their trainer, below ``root``."""
+    folder = root / "experiments"
+    folder.mkdir()
+    (root / "pytest.ini").write_text("[pytest]\n")
+    (folder / "golden_fit.py").write_text(FIT)
+    (folder / "test_golden_fits.py").write_text(FITTED)
+
+
 def write_project(root: Path) -> None:
     """Write the sweeps and their trainer below ``root``."""
     folder = root / "experiments"

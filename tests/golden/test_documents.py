@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import shlex
 import shutil
 from dataclasses import replace
@@ -11,7 +12,13 @@ import pytest
 from harness.cli import main
 from tests.conftest import IN_ORDER
 from tests.golden.comparing import check_json, check_text, text_of_html
-from tests.golden.project import write_backends, write_project, write_stored, write_tables
+from tests.golden.project import (
+    write_backends,
+    write_fits,
+    write_project,
+    write_stored,
+    write_tables,
+)
 
 pytest_plugins = ["pytester"]
 GATE = "--sweep-fail-on failed,regressed"
@@ -178,6 +185,43 @@ def test_a_comparison_of_backends(backends, sweep):
 
 def test_a_scaled_down_plan_with_long_warmups(backends, sweep):
     check_json("plan_warmup", json.loads(sweep("plan annealed --steps 20 --json")), backends)
+
+
+@pytest.fixture
+def fits(pytester, monkeypatch):
+    """Such a folder of sweeps that are judged by a loss."""
+    monkeypatch.setenv("PYTEST_ADDOPTS", IN_ORDER)
+    monkeypatch.setenv("COLUMNS", "100")
+    write_fits(pytester.path)
+    return Project(pytester)
+
+
+OF_PERF = re.compile("ΔPerf|[Pp]rompt|[Rr]eward|[Hh]eld-out|−val_loss")
+"""What nothing on a sweep with a metric of its own, and no task, speaks of."""
+
+
+def test_a_sweep_that_is_judged_by_a_loss(fits, sweep):
+    fits.train("--sweep fine,coarse,plain --sweep-fail-on failed")
+    check_json("fits", json.loads(fits.report("fine")), fits.path)
+    check_text("fits_markdown", fits.report("fine", "md"), fits.path)
+    check_text("fits_html", text_of_html(fits.report("fine", "html")), fits.path)
+    check_json("fits_plain", json.loads(fits.report("plain")), fits.path)
+    check_json("fits_analysis", json.loads(sweep("analyze fine --json")), fits.path)
+    reported, analysed = sweep("report fine"), sweep("analyze fine")
+    check_text("fits_terminal", reported, fits.path)
+    check_text("fits_analysis_terminal", analysed, fits.path)
+    pages = [fits.report("fine", "html"), fits.report("plain", "html"), fits.report("plain", "md")]
+    for text in (reported, analysed, *pages):
+        assert not OF_PERF.findall(text)
+
+
+@pytest.mark.slow
+def test_the_plan_of_a_sweep_that_is_judged_by_a_loss_and_the_next_one(fits, sweep):
+    fits.train("--sweep fine,coarse --sweep-fail-on failed --sweep-arms none")
+    check_json("fits_plan", json.loads(sweep("plan fine --arms none --json")), fits.path)
+    check_json("fits_refine", json.loads(sweep("refine fine --json")), fits.path)
+    for line in ("plan fine", "refine fine"):
+        assert not OF_PERF.findall(sweep(line))
 
 
 # ---- tables -------------------------------------------------------------------------------------

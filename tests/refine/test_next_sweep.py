@@ -174,7 +174,7 @@ KINDS = Sweep("old", 24, 100, {"kind": Choice("a", "b"), "rate": Choice(1.0, 2.0
         (KINDS, DELTA_PERF, 5, "ΔPerf > 0.1"),
         (None, DELTA_PERF, 5, "ΔPerf > 0.1"),
         (None, Metric("Δaccuracy", "no change"), 8, "the best third"),
-        (None, Metric("−ΔPerf", "no change", minimised=True), 8, "the best third"),
+        (None, Metric("ΔPerf", "no change", minimised=True), 8, "the best third"),
         (None, Metric("accuracy − 0.5", "target"), 8, "the best third"),
         (None, Metric("accuracy", "arbitrary"), 8, "the best third"),
     ],

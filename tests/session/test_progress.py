@@ -5,16 +5,28 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harness.records import Evaluation
 from harness.session import progress
 from harness.session.progress import LiveLine, LogLine, describe
 from harness.session.tally import Going, Tally
 from harness.text import clock
+from harness.verdicts import DELTA_PERF, Metric
 
 
 def tally(**changes):
     given = {"total": 46, "done": 12, "steps_total": 4600, "steps_done": 1200, "workers": 2}
     given |= {"took": (120.0, 1200), "timer": lambda: 30.0}
     return Tally(**(given | changes))
+
+
+def test_the_line_of_a_sweep_with_its_own_metric_shows_that_metric():
+    loss = Metric.final("val_loss", "min")
+    running = {"a": going()}
+    at = tally(running=running, latest={loss: Evaluation(40, 0.31, 0.01, 0.0)})
+    assert "val_loss 0.310 at step 40" in describe(at, 30.0, 120)
+    done = tally(running=running, latest=at.latest, best={loss: -0.271})
+    assert "best val_loss 0.271" in describe(done, 30.0, 120)
+    assert "ΔPerf" not in describe(done, 30.0, 120)
 
 
 def going(first=10.0, last=(20.0, 41)):
@@ -24,7 +36,7 @@ def going(first=10.0, last=(20.0, 41)):
 def test_the_line_says_what_a_waiting_person_asks():
     ended = {"failed": 3, "oom": 1, "diverged": 2, "completed": 6}
     running = {"a": going(), "b": going()}
-    line = describe(tally(running=running, ended=ended, best=0.0612), 30.0, 120)
+    line = describe(tally(running=running, ended=ended, best={DELTA_PERF: 0.0612}), 30.0, 120)
     assert line == (
         "12/46 runs · 4 failed · 2 diverged · 2:45 to go · best ΔPerf +0.061 · 2 running · "
         "8 steps/s"

@@ -6,6 +6,7 @@ from harness import Outcome
 from harness.protocols import Finished, Progressed, Started
 from harness.records import Progress
 from harness.session.tally import Going, Tally
+from harness.verdicts import DELTA_PERF
 from tests.session.fakes import make
 
 RUNS = make(runs=6, steps=10).plan()
@@ -141,4 +142,4 @@ def test_the_best_is_that_of_the_main_runs():
         session.end(number, delta_perf=gain)
     arm = make(arms={"placebo": 1}).plan()[-1]
     session.tally.count(Finished("a", Outcome("completed", delta_perf=0.5)), arm)
-    assert session.tally.best == 0.07
+    assert session.tally.best == {DELTA_PERF: 0.07}

@@ -3,6 +3,7 @@ import json
 import subprocess
 import sys
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,9 @@ from harness import Choice, Counts, Given, LogUniform, Pairs, Sweep, SweepError,
 from harness.claims import best_inside, no_worse, success_rate
 from harness.plugin.declared import discover
 from harness.records import Conditions, digest, run_key
+from harness.sweeps.plan import Selection, plan
 from harness.training.schedules import scale_steps
+from harness.verdicts import DELTA_PERF, Metric
 
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"
 SWEEPS = discover([EXPERIMENTS])
@@ -247,3 +250,68 @@ def test_a_claim_that_lacks_a_member_of_the_protocol_is_refused_in_one_line(memb
 def test_a_claim_that_has_all_of_it_is_asked_whatever_it_derives_from():
     asked = like_a_claim()
     assert make(questions={"q": asked}).questions["q"] is asked
+
+
+# ---- a metric of its own ------------------------------------------------------------------------
+
+
+def measures(job, notify):
+    raise AssertionError("nothing is trained here")
+
+
+def by_metric(**changes):
+    return make(**{"trainer": measures, "metric": "val_loss", **changes})
+
+
+@pytest.mark.parametrize(
+    ("name", "direction"),
+    [("val_loss", "min"), ("valLoss", "min"), ("eval/accuracy", "max"), ("test.rmse", "min")],
+)
+def test_which_way_is_better_is_plain_by_the_name(name, direction):
+    assert by_metric(metric=name).judged_by == Metric.final(name, direction)
+
+
+def test_a_metric_has_no_usual_margin_and_perf_has():
+    assert (make().margin, make().min_gain, make().judged_by) == (0.02, 0.05, DELTA_PERF)
+    assert (by_metric().margin, by_metric().min_gain) == (None, 0.0)
+    given = by_metric(margin=5.0, min_gain=2.0, target=-3, direction="max")
+    assert (given.margin, given.min_gain) == (5.0, 2.0)
+    assert given.judged_by == Metric("val_loss", "target", False, -3)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"direction": "down"}, "direction 'down' is not one of max, min"),
+        ({"metric": "foo"}, "metric 'foo': its name does not say whether more or less of it is "
+                            'better; write direction="max" or direction="min"'),
+        ({"metric": 3}, "metric is 3; expected text in one line, as 'val_loss'"),
+        ({"target": "low"}, "target is 'low'; expected a value of val_loss that a success passes"),
+        ({"target": float("nan")}, "target is nan; expected a value of val_loss"),
+        ({"target": True}, "target is True; expected a value of val_loss"),
+        ({"margin": 0}, "margin is 0; expected a number above 0"),
+        ({"margin": -0.1}, "margin is -0.1; expected a number above 0"),
+        ({"min_gain": -1}, "min_gain is -1; expected a number of at least 0"),
+        ({"metric": None, "direction": "min"}, "direction='min' is of a metric; name the metric"),
+        ({"metric": None, "target": 0.5}, "target=0.5 is of a metric; name the metric"),
+        ({"trainer": None}, "metric 'val_loss' needs a trainer that measures it"),
+    ],
+)  # fmt: skip
+def test_a_mistake_about_the_metric_is_one_line(changes, said):
+    with pytest.raises(SweepError) as caught:
+        by_metric(**changes)
+    assert str(caught.value).startswith("sweep 's': ")
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_runs_of_another_metric_are_other_runs_and_those_of_perf_are_as_they_were():
+    def keys(sweep):
+        return set(plan(sweep, Selection(), trains=False).runs)
+
+    usual = keys(by_metric())
+    assert not usual & keys(by_metric(metric="train_loss"))
+    assert not usual & keys(make(trainer=measures))
+    assert usual == keys(by_metric(direction="max")) == keys(by_metric(target=1.0, margin=0.1))
+    (main, *_), conditions = make().plan(), CONDITIONS
+    assert run_key(main, conditions) == run_key(main, replace(conditions, direction="min"))

@@ -2,8 +2,10 @@
 
 import pytest
 
-from harness.tables import trackers, words
-from harness.tables.naming import canonical, parsed
+from harness import words
+from harness.tables import trackers
+from harness.tables.naming import parsed
+from harness.words import canonical
 from tests.tables.tables import WANDB
 
 

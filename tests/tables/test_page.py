@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from harness import words
 from harness.tables import files, naming, trackers
 from harness.tables.columns import IDS, NAMES, ROLES
 from tests.docs.pages import DOCS, blocks, code_spans, tables
@@ -39,9 +40,9 @@ def test_every_role_is_there_with_the_names_that_have_it():
     assert missing == set()
 
 
-@pytest.mark.parametrize("name", sorted(set(naming.ALIASES.values()) - set(ROLES)))
+@pytest.mark.parametrize("name", sorted(set(words.ALIASES.values()) - set(ROLES)))
 def test_every_alias_is_there(name):
-    aliases = {alias for alias, target in naming.ALIASES.items() if target == name}
+    aliases = {alias for alias, target in words.ALIASES.items() if target == name}
     assert row(f"`{name}`") == aliases
 
 

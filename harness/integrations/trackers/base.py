@@ -24,8 +24,8 @@ from harness.records import (
 )
 from harness.sweeps.distributions import Choice, Constant, Distribution, Uniform
 from harness.sweeps.sweep import Pairs, Sweep
-from harness.tables.exporting import CONFIG, run_columns
-from harness.verdicts import Verdict
+from harness.tables.exporting import CONFIG, METRICS, run_columns
+from harness.verdicts import DELTA_PERF, Metric, Verdict
 
 KEY, CONTENT = "key", "content"
 """The tags by which a run is found again: its key, and a digest of all that was written of it."""
@@ -111,7 +111,13 @@ class Tracker(Protocol):
 
 def tracked_sweep(sweep: Sweep) -> TrackedSweep:
     """Return what trackers know of a sweep."""
-    return TrackedSweep(sweep.name, _space(sweep))
+    return _tracked(sweep.name, _space(sweep), sweep.judged_by)
+
+
+def _tracked(name: str, space: Mapping[str, Distribution], metric: Metric) -> TrackedSweep:
+    if metric == DELTA_PERF:
+        return TrackedSweep(name, space)
+    return TrackedSweep(name, space, metric.name, metric.minimised)
 
 
 def undeclared_sweep(name: str, results: Sequence[Result]) -> TrackedSweep:
@@ -128,7 +134,7 @@ def undeclared_sweep(name: str, results: Sequence[Result]) -> TrackedSweep:
         numbers = [value for value in found if is_number(value)]
         is_range = len(numbers) == len(found) > 1 and not all(map(is_whole, numbers))
         space[parameter] = Uniform(min(numbers), max(numbers)) if is_range else Choice(*found)
-    return TrackedSweep(name, space)
+    return _tracked(name, space, Metric.of(results[0].conditions))
 
 
 def final_value(outcome: Outcome) -> float | None:
@@ -141,6 +147,9 @@ def tracked_run(result: Result) -> TrackedRun:
     cells = {name: column[0] for name, column in run_columns([result]).items()}
     cells |= {"pair": result.run.pair, KEY: result.key}
     config = {name: cells.pop(CONFIG + name) for name in result.run.config}
+    if own := result.conditions.metric:  # its value is written under its own name
+        del cells[METRICS + own]
+        cells[f"{own}_se"] = cells.pop(f"{METRICS}{own}_se")
     measures = {
         name: float(cells.pop(name))  # type: ignore[arg-type]
         for name, cell in [*cells.items()]

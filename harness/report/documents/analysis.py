@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
 from harness.analysis import Analysis, Effect, Interaction, Ranges
+from harness.observations import rule_text
 from harness.records import Span, Value
 from harness.report.blocks import (
     Block,
@@ -25,9 +27,11 @@ from harness.report.documents.high_performers import (
 )
 from harness.report.documents.parameters import parameter_table
 from harness.report.documents.sweep_runs import seed_blocks
+from harness.report.figures import own
 from harness.text import (
     Digits,
     chance,
+    exact,
     p_value,
     parameter_value,
     percent_between,
@@ -62,11 +66,13 @@ def document(found: Analysis) -> Document:
 
 def _digits(found: Analysis) -> Digits:
     """Return the digits that the outcomes of an analysis are written with."""
-    means = [level.mean for effect in found.effects for level in _levels(effect)]
-    means += [row.mean.value for row in found.ranges.rows] if found.ranges else []
+    metric = found.metric
+    means = [metric.level(level.mean) for effect in found.effects for level in _levels(effect)]
+    rows = found.ranges.rows if found.ranges else ()
+    means += [metric.level(row.mean.value) for row in rows]
     spreads = [row.spread for row in found.ranges.rows] if found.ranges else []
     digits = Digits.of([*means, *spreads])
-    return replace(digits, plus=found.metric.knows_success)
+    return replace(digits, plus=metric.is_change)
 
 
 def _size(found: Analysis) -> str:
@@ -99,17 +105,19 @@ def _about(found: Analysis) -> tuple[Block, ...]:
 def _ranges(ranges: Ranges, found: Analysis, digits: Digits) -> Section:
     name, metric = ranges.parameter, found.metric
     two_rules = metric.knows_success and ranges.rule == "shown"
+    beyond = f"{metric.improving.above} {exact(metric.target, plus=False)}"
     columns = [Column(name, right=False), Column("runs"), Column(f"mean {metric.name}")]
     columns += [Column("95% interval", right=False), Column("SD")]
     if metric.knows_success:
         columns += [Column("success"), Column("95% interval", right=False)]
     if two_rules:
-        columns += [Column("above 0", drop=2), Column("95% interval", right=False, drop=2)]
+        columns += [Column(beyond, drop=2), Column("95% interval", right=False, drop=2)]
     rows = []
     for row in ranges.rows:
         span = significant(row.low) if row.low == row.high else _cell(Span(row.low, row.high))
-        cells = [span, str(row.runs), digits.signed(row.mean.value)]
-        cells += [digits.between(row.mean.low, row.mean.high), digits.plain(row.spread)]
+        mean = own(metric, row.mean)
+        cells = [span, str(row.runs), digits.signed(mean.value)]
+        cells += [digits.between(mean.low, mean.high), digits.plain(row.spread)]
         if metric.knows_success:
             cells += [_rate(row.successes, row.runs)]
             cells += [percent_between(row.success.low, row.success.high)]
@@ -119,8 +127,10 @@ def _ranges(ranges: Ranges, found: Analysis, digits: Digits) -> Section:
         rows.append(tuple(cells))
     notes = []
     if metric.knows_success:
-        rule = "> 0" if ranges.rule == "above zero" else "is shown to be above 0"
-        notes.append(f"A success: {metric.name} {rule}.")
+        rule = rule_text("above zero", metric)
+        if two_rules:
+            rule = f"{metric.name} is shown to be {beyond}"
+        notes.append(f"A success: {rule}.")
     if ranges.outside:
         notes.append(f"{plural(ranges.outside, 'run')} outside of these ranges.")
     blocks: list[Block] = [Table(tuple(columns), tuple(rows), note=" ".join(notes))]
@@ -164,6 +174,12 @@ def _may_be_best(effect: Effect, level: LevelEffect) -> str:
     return "yes" if level.may_be_best else "no"
 
 
+def _ends(level: LevelEffect, metric: Metric) -> tuple[float, float]:
+    """Return the interval of a level's mean as values of the metric, infinite where open."""
+    low = -math.inf if level.low is None else level.low
+    return metric.ends(low, math.inf if level.high is None else level.high)
+
+
 def _level_means(effects: Sequence[Effect], digits: Digits, metric: Metric) -> Table:
     told_apart = any(not one.may_be_best for effect in effects for one in _levels(effect))
     columns = (
@@ -179,8 +195,8 @@ def _level_means(effects: Sequence[Effect], digits: Digits, metric: Metric) -> T
             effect.parameter,
             _cell(level.level),
             str(level.runs),
-            digits.signed(level.mean),
-            digits.between(level.low, level.high),
+            digits.signed(metric.level(level.mean)),
+            digits.between(*_ends(level, metric)),
             *[_may_be_best(effect, level)] * told_apart,
         )
         for effect in effects
@@ -209,18 +225,22 @@ def _interactions(found: Analysis, digits: Digits) -> tuple[Block, ...]:
                 "needed."
             ),
         )
-    items = [(" × ".join(one.parameters), _interaction(one, digits)) for one in looked.shown]
+    items = [
+        (" × ".join(one.parameters), _interaction(one, digits, found.metric))
+        for one in looked.shown
+    ]
     return (Bullets(tuple(items)), Text(f"These are worth a look, of {pairs} tested."))
 
 
-def _interaction(one: Interaction, digits: Digits) -> str:
+def _interaction(one: Interaction, digits: Digits, metric: Metric) -> str:
     where = " and ".join(
         f"{name} {_cell(value)}" for name, value in zip(one.parameters, one.values, strict=True)
     )
     return (
         f"{100 * one.share:.0f}% of the variance beyond what the two add up to (Holm's "
         f"{p_value(one.p_holm, 'p')}), most of all with {where}: "
-        f"{replace(digits, plus=True).signed(one.beyond)} in {plural(one.runs, 'run')}"
+        f"{replace(digits, plus=True).signed(metric.change(one.beyond))} in "
+        f"{plural(one.runs, 'run')}"
     )
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from harness.report.blocks import Block, Bullets, Column, Table, Text, grouped
 from harness.text import chance, in_words, listed, parameter_value, plural, significant
+from harness.verdicts import DELTA_PERF
 
 if TYPE_CHECKING:
     from harness.analysis import Analysis, Conclusion, Pattern
@@ -138,7 +139,8 @@ def _corrected(pattern: Pattern, analysis: Analysis) -> str:
 
 
 def _unmeasured(found: Conclusion, analysis: Analysis) -> str:
-    if not analysis.unmeasured or found.parameter not in MEASURED_BY:
+    own = analysis.metric != DELTA_PERF
+    if own or not analysis.unmeasured or found.parameter not in MEASURED_BY:
         return ""
     return (
         f". So {analysis.metric.name} goes with it; that it trains better is another matter: it is "
@@ -183,8 +185,8 @@ def pattern_text(pattern: Pattern) -> str:
 def threshold_text(found: Analysis) -> str:
     """Return the threshold of a high performer, in the metric's own direction."""
     metric, high = found.metric, found.high
-    bound = -high.threshold if metric.minimised else high.threshold
+    bound = metric.level(high.threshold)
     if high.rule == "above":
-        return f"{metric.given_name} {'<' if metric.minimised else '>'} {significant(bound)}"
+        return f"{metric.name} {metric.improving.sign} {significant(bound)}"
     side = "up to" if metric.minimised else "from"
-    return f"the best third, {metric.given_name} {side} {significant(bound)}"
+    return f"the best third, {metric.name} {side} {significant(bound)}"

@@ -7,8 +7,10 @@ from collections.abc import Mapping, Sequence
 
 from harness.observations.columns import Column as Values
 from harness.observations.columns import read_columns
-from harness.report.blocks import SUCCESS, Bars, Block, Column, Point, Scatter, Table, Text
+from harness.report.blocks import SUCCESS, Bars, Block, Column, Point, Table, Text
 from harness.report.documents.summary import best_text, that_matter
+from harness.report.documents.sweep_runs import scatter
+from harness.report.figures import own
 from harness.report.model import Report
 from harness.statistics import Estimate
 from harness.text import NONE, Digits, level_text, p_value, percent, plural, verdict_numbers
@@ -80,7 +82,7 @@ def parameter_table(
             told = verdict.reason or verdict.answer
         rows.append((name, *cells, told))
     note = (
-        f"With the other parameters held equal, in units of {metric.given_name}; intervals hold "
+        f"With the other parameters held equal, in units of {metric.name}; intervals hold "
         "for all levels of a parameter together. Ranks decide whether it matters, means how much. "
         "Share: of the variance. Holm's p is corrected for all questions."
     )
@@ -122,7 +124,9 @@ def _best(verdict: Verdict | None, alpha: float, *, matters: bool) -> str:
 
 def _pictures(effect: ParameterEffect, report: Report) -> list[Block]:
     name, metric = effect.parameter, report.metric.name
-    bars = tuple((level_text(one.level), _estimate(one)) for one in effect.levels)
+    bars = tuple(
+        (level_text(one.level), own(report.metric, _estimate(one))) for one in effect.levels
+    )
     marked = tuple(place for place, one in enumerate(effect.levels) if one.may_be_best)
     key = "may be the best"
     if len(marked) == len(bars):
@@ -153,7 +157,7 @@ def _scatter(name: str, report: Report) -> list[Block]:
     points = tuple(
         Point(
             x=float(x),
-            y=r.outcome.delta_perf,
+            y=report.level(r),
             error=r.outcome.delta_perf_se,
             success=r.run.id in report.own.improved,
             label=f"{r.run.id}, {name} {x:g}",
@@ -161,10 +165,10 @@ def _scatter(name: str, report: Report) -> list[Block]:
         for x, r in zip(column.as_numbers, main, strict=True)
         if math.isfinite(x)
     )
-    metric, judged = report.metric.name, report.metric.knows_success
+    axis = " (logarithmic)" if is_log else ""
     return [
-        Text(f"{metric} of each run against {name}{' (logarithmic)' if is_log else ''}."),
-        Scatter(points, metric, judged=judged, parameter=name, is_log=is_log),
+        Text(f"{report.metric.name} of each run against {name}{axis}."),
+        scatter(report, points, parameter=name, is_log=is_log),
     ]
 
 

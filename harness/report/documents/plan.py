@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from harness.audit.coverage import Coverage, coverage, duplicates
@@ -18,16 +18,23 @@ from harness.report.blocks import (
     filled,
     grouped,
 )
-from harness.report.documents.sweep_runs import config_columns
+from harness.report.documents.sweep_runs import config_columns, metric_text
 from harness.sweeps.sweep import Pairs, Sweep
 from harness.text import NONE, cell, duration, listed_values, parameter_name, percent, plural
-from harness.verdicts import Finding, Power
+from harness.verdicts import DELTA_PERF, Finding, Power
 
-KINDS = {
+KINDS: Mapping[str, str] = {
     "placebo": "the first {size} runs with a learning rate of 0: must measure exactly 0",
     "null": "the first {size} runs with rewards permuted: what useless training measures",
     "half": "the first {size} runs in half of the steps, their schedule fitted to them",
 }
+
+KINDS_BY_METRIC: Mapping[str, str] = {
+    **KINDS,
+    "placebo": "the first {size} runs with a learning rate of 0: must end where they started",
+    "null": "the first {size} runs with nothing to be learned: what useless training measures",
+}
+"""The arms of a sweep that is judged by a metric of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +100,7 @@ def document(page: PlanPage) -> Document:
         tuple((f"{found.severity}: {found.code}", found.message) for found in page.findings)
     )
     sections = filled(
-        Section("", (Text(f"trained with {page.means}"),) if page.means else ()),
+        Section("", _about(page)),
         Section("Parameters", (space, *_covered(page))),
         Section("Configs", (_configs(page), Text(_repeats(main)), *_seeded(page))),
         Section("Arms", (_arms(page),) if any(r.arm != MAIN for r in page.runs) else ()),
@@ -103,6 +110,13 @@ def document(page: PlanPage) -> Document:
     )
     sample = f"{parameter_name(sweep.sampler)} sample, seed {sweep.seed}"
     return Document(f"{title}, {sample}", sections)
+
+
+def _about(page: PlanPage) -> tuple[Block, ...]:
+    said = [f"trained with {page.means}"] if page.means else []
+    if page.sweep.judged_by != DELTA_PERF:
+        said.append(f"judged by {metric_text(page.sweep.judged_by)}")
+    return tuple(map(Text, said))
 
 
 def _size(runs: int, steps: int, seeds: int) -> str:
@@ -223,7 +237,8 @@ def _arms(page: PlanPage) -> Table:
             first = {run.pair for run in of if run.repeat == 0}
             purpose = _pairs(page, arm, size, len(first))
         else:
-            purpose = KINDS[arm].format(size=sum(run.repeat == 0 for run in of))
+            kinds = KINDS if page.sweep.judged_by == DELTA_PERF else KINDS_BY_METRIC
+            purpose = kinds[arm].format(size=sum(run.repeat == 0 for run in of))
         rows.append((arm, str(len(of)), str(of[0].steps), purpose))
     return Table(columns, tuple(rows))
 

@@ -90,7 +90,7 @@ def _answers(report: Report) -> str:
     refuted = [v for v in others if v.verdict == "refuted"]
     alone = [v for v in others if v.verdict == "supported" and v not in shown]
     parts = [
-        f"{word} {_some(map(_with_numbers, verdicts))}"
+        f"{word} {_some(_with_numbers(verdict, report) for verdict in verdicts)}"
         for word, verdicts in (
             ("supported", shown),
             ("refuted", refuted),
@@ -101,15 +101,18 @@ def _answers(report: Report) -> str:
     return "; ".join(parts)
 
 
-def _with_numbers(verdict: Verdict) -> str:
+def _with_numbers(verdict: Verdict, report: Report) -> str:
     if verdict.estimate is None:
         return verdict.id
     if verdict.unit == "share":
         told, between = percent(verdict.estimate), percent_between(verdict.low, verdict.high)
+    elif verdict.unit == "change" and report.metric.minimised:
+        ends = verdict.low, verdict.high
+        told, between = verdict_numbers(abs(verdict.estimate), *ends, signed=False)
+        told = f"{'better' if verdict.estimate >= 0.0 else 'worse'} by {told}"
     else:
-        told, between = verdict_numbers(
-            verdict.estimate, verdict.low, verdict.high, signed=verdict.unit == "change"
-        )
+        signed = verdict.unit in ("change", "difference")
+        told, between = verdict_numbers(verdict.estimate, verdict.low, verdict.high, signed=signed)
     known = verdict.low is not None or verdict.high is not None
     return f"{verdict.id} ({told}{f', {between}' if known and verdict.unit != 'parameter' else ''})"
 
@@ -165,7 +168,7 @@ def _size(verdict: Verdict, report: Report) -> str:
     of_few = f", from {plural(few.runs, 'run')} with {level_text(few.level)}"
     return (
         f"{effect.parameter} ({level_text(best.level)} ahead of {level_text(worst.level)} by "
-        f"{size} {report.metric.given_name}{f', {between}' if known else ''}"
+        f"{size} {report.metric.name}{f', {between}' if known else ''}"
         f"{'' if (low is not None and low > 0.0) or few.runs > MOST_FEW else of_few}, {p})"
     )
 
@@ -189,10 +192,10 @@ def _best(report: Report) -> str:
     top = max(report.main, key=lambda result: _rank(result.outcome.delta_perf))
     if top.outcome.delta_perf is None:
         return ""
-    value = top.outcome.delta_perf * (-1 if report.metric.minimised else 1)
+    value = report.metric.level(top.outcome.delta_perf)
     return (
         "no value is shown to be better than another; the best run is "
-        f"{top.run.id} ({report.metric.given_name} {significant(value, 4)})"
+        f"{top.run.id} ({report.metric.name} {significant(value, 4)})"
     )
 
 
@@ -238,7 +241,7 @@ def _of_range(effect: ParameterEffect) -> str:
 
 def _not_known(report: Report) -> str:
     if any(finding.code == "degenerate_metric" for finding in report.findings):
-        return f"everything: {report.metric.given_name} does not differ between runs"
+        return f"everything: {report.metric.name} does not differ between runs"
     asked = report.about_parameters("matters")
     undecided = [v for v in asked if v.verdict in ("inconclusive", "not judged")]
     undecided += [v for v in asked if v.verdict == "supported" and not is_shown(v, report.alpha)]

@@ -25,6 +25,7 @@ from harness.report.documents.summary import is_shown, summary, that_matter
 from harness.report.documents.sweep_runs import (
     arms_blocks,
     curve_blocks,
+    metric_text,
     rate_blocks,
     runs_section,
     seed_blocks,
@@ -43,7 +44,7 @@ from harness.text import (
     plural,
     verdict_numbers,
 )
-from harness.verdicts import Counts, Metric, NotNeeded, Verdict, VerdictName
+from harness.verdicts import DELTA_PERF, Counts, Metric, NotNeeded, Verdict, VerdictName
 
 VERDICT_NAMES: tuple[VerdictName, ...] = get_args(VerdictName)
 
@@ -86,8 +87,8 @@ def document(report: Report) -> Document:
 
 def digits_of(report: Report) -> Digits:
     """Return the digits that the outcomes of ``report`` are written with."""
-    digits = Digits.of(r.outcome.delta_perf for r in report.main)
-    return replace(digits, plus=report.metric.knows_success)
+    digits = Digits.of(report.level(result) for result in report.main)
+    return replace(digits, plus=report.metric.is_change)
 
 
 def tally(report: Report) -> list[tuple[VerdictName, int]]:
@@ -132,7 +133,9 @@ def _answered_early(rest: NotNeeded) -> str:
 def _conditions(report: Report) -> str:
     known = report.conditions
     parts = []
-    if known and known.task:
+    if known and known.metric:
+        parts = [f"Judged by {metric_text(report.metric)}", f"trained by {known.model}"]
+    elif known and known.task:
         parts = [f"Task {known.task}", f"model {known.model}"]
         parts += [f"backend {known.backend}", known.precision]
     parts += sorted({r.outcome.device for r in each_run(report.main) if r.outcome.device})
@@ -144,7 +147,7 @@ def _conditions(report: Report) -> str:
             f"The task's own learning rates are {report.lr_transfer:,g} times the sweep's."
         )
     prompts = {(r.outcome.prompts, r.outcome.samples) for r in report.main if r.outcome.prompts}
-    if len(prompts) == 1:
+    if len(prompts) == 1 and report.metric == DELTA_PERF:
         held_out, samples = next(iter(prompts))
         each = f" × {plural(samples, 'sample')}" if samples else ""
         sentences.append(f"Perf is measured on {held_out} held-out prompts{each}.")
@@ -210,7 +213,7 @@ def _figures(side: Side, metric: Metric, digits: Digits) -> list[tuple[str, ...]
         share = percent_between(side.success.low, side.success.high) if side.runs else ""
         successes = [
             ("successes", f"{side.successes} of {side.runs}", share),
-            (f"{metric.name} > 0", positive, ""),
+            (rule_text("above zero", metric), positive, ""),
         ]
     return [
         ("runs", str(side.runs), ""),
@@ -264,11 +267,11 @@ def _questions(report: Report) -> tuple[Block, ...]:
         more = len(report.asked) - len(verdicts)
         blocks.append(Text(f"{plural(more, 'more question')} on parameters: see Parameters."))
     if verdicts:
-        blocks.append(Verdicts(_verdict_table(verdicts), verdicts))
+        blocks.append(Verdicts(_verdict_table(verdicts, report.metric), verdicts))
     return tuple(blocks)
 
 
-def _verdict_table(verdicts: tuple[Verdict, ...]) -> Table:
+def _verdict_table(verdicts: tuple[Verdict, ...], metric: Metric) -> Table:
     levels = {verdict.level for verdict in verdicts if verdict.level is not None}
     one = len(levels) <= 1
     columns = (
@@ -283,11 +286,15 @@ def _verdict_table(verdicts: tuple[Verdict, ...]) -> Table:
     )
     rows = []
     for verdict in verdicts:
+        signed = verdict.unit in ("change", "difference")
+        signed = signed or (verdict.unit == "level" and metric.is_change)
         estimate, interval = verdict_numbers(
-            verdict.estimate, verdict.low, verdict.high, signed=verdict.unit == "change"
+            verdict.estimate, verdict.low, verdict.high, signed=signed
         )
         level = "" if verdict.level is None else f"{verdict.level:.0%}"
         cells = [verdict.verdict, verdict.id, estimate, interval, *([] if one else [level])]
         cells += [str(verdict.n or ""), p_value(verdict.p_value), p_value(verdict.p_holm)]
         rows.append(tuple("" if cell == NONE else cell for cell in cells))
-    return Table(columns, tuple(rows))
+    gains = metric.minimised and any(verdict.unit == "change" for verdict in verdicts)
+    note = f"Differences of {metric.name} are gains: + is better." if gains else ""
+    return Table(columns, tuple(rows), note=note)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from statistics import stdev
 
 from harness.observations.repeats import SeedSpread, each_run
@@ -31,12 +32,14 @@ from harness.text import (
     Digits,
     cell,
     duration,
+    exact,
     learning_rate,
     parameter_name,
     percent,
     plural,
     significant,
 )
+from harness.verdicts import DELTA_PERF, Metric
 
 RATE = "learning_rate"
 MOST_LISTED = 1_000
@@ -68,12 +71,13 @@ def runs_section(report: Report, digits: Digits) -> Section:
     columns = {
         Column("run", right=False): [short_id(r) for r in main],
         Column(""): [_mark(r, report.own.improved) for r in main],
-        Column(report.metric.name): [_outcome(r.outcome, digits) for r in main],
+        Column(report.metric.name): [_outcome(r, report, digits) for r in main],
         **config_columns([r.run.config for r in main], varied, report.lr_transfer, drop=3),
     }
     notes = [f"{SUCCESS} success."] if report.own.improved else []
     if any(r.outcome.delta_perf_se is not None for r in main):
-        notes.append(f"± is the standard error of {report.metric.name} over held-out prompts.")
+        over = " over held-out prompts" if report.metric == DELTA_PERF else ""
+        notes.append(f"± is the standard error of {report.metric.name}{over}.")
     disagrees = [_training(r.outcome, digits) for r in main]
     if any(disagrees):
         columns[Column("in training", drop=1)] = disagrees
@@ -96,6 +100,14 @@ def runs_section(report: Report, digits: Digits) -> Section:
         )
     rows = tuple(zip(*columns.values(), strict=True))
     return Section(title, (Table(tuple(columns), rows, note=" ".join(notes), long=True),))
+
+
+def metric_text(metric: Metric) -> str:
+    """Return a metric in words: ``val_loss, less is better, a success below 0.3``."""
+    better = f"{metric.name}, {'less' if metric.minimised else 'more'} is better"
+    if not metric.knows_success:
+        return better
+    return f"{better}, a success {metric.improving.above} {exact(metric.target, plus=False)}"
 
 
 def config_columns(
@@ -124,7 +136,7 @@ def seeds_section(report: Report, digits: Digits) -> Section:
     columns = {
         Column("run", right=False): [run.run.id for run in runs],
         Column("seed", drop=1): [str(run.run.seed) for run in runs],
-        Column(report.metric.name): [_outcome(run.outcome, digits) for run in runs],
+        Column(report.metric.name): [_outcome(run, report, digits) for run in runs],
     }
     if any(run.outcome.seconds is not None for run in runs):
         columns[Column("time", drop=2)] = [duration(run.outcome.seconds) for run in runs]
@@ -209,10 +221,11 @@ def _mark(result: Result, improved: frozenset[str]) -> str:
     return SUCCESS if result.run.id in improved else OTHER
 
 
-def _outcome(outcome: Outcome, digits: Digits) -> str:
+def _outcome(result: Result, report: Report, digits: Digits) -> str:
+    outcome = result.outcome
     if outcome.status != "completed":
         return "diverged" if outcome.stopped_at is None else f"diverged at {outcome.stopped_at}"
-    return digits.with_error(outcome.delta_perf, outcome.delta_perf_se)
+    return digits.with_error(report.level(result), outcome.delta_perf_se)
 
 
 def _seeds(result: Result) -> str:
@@ -276,7 +289,7 @@ def rate_blocks(report: Report, digits: Digits) -> tuple[Block, ...]:
             rows.append(tuple(cells))
     return (
         Table(tuple(columns), tuple(rows), note="± is half of the 95% interval of the mean."),
-        Scatter(_points(report), metric.name, report.lr_transfer, metric.knows_success),
+        scatter(report, _points(report), transfer=report.lr_transfer),
         *_not_all_drawn(report),
         *_rate_answer(report),
     )
@@ -289,11 +302,33 @@ def _rates(row: Range, transfer: float | None) -> str:
     return f"{learning_rate(row.low * transfer)} to {learning_rate(row.high * transfer)}"
 
 
+def scatter(
+    report: Report,
+    points: tuple[Point, ...],
+    *,
+    transfer: float = 1.0,
+    parameter: str = RATE,
+    is_log: bool = True,
+) -> Scatter:
+    """Return the picture of the report's metric against a parameter."""
+    metric = report.metric
+    return Scatter(
+        points,
+        metric.name,
+        transfer,
+        judged=metric.knows_success,
+        parameter=parameter,
+        is_log=is_log,
+        zero=metric.target,
+        minimised=metric.minimised,
+    )
+
+
 def _points(report: Report) -> tuple[Point, ...]:
     return tuple(
         Point(
             x=rate,
-            y=r.outcome.delta_perf,
+            y=report.level(r),
             error=r.outcome.delta_perf_se,
             success=r.run.id in report.own.improved,
             label=r.run.id,
@@ -321,7 +356,12 @@ def curve_blocks(report: Report, digits: Digits) -> tuple[Block, ...]:
     for other in report.curves[1:]:
         if other.steps[-1] in first.steps:
             chosen = sorted({*chosen, other.steps[-1]})
-    columns = (Column("mean perf", right=False), Column("runs"), *(Column(str(s)) for s in chosen))
+    name = report.metric.measure
+    columns = (
+        Column(f"mean {name}", right=False),
+        Column("runs"),
+        *(Column(str(s)) for s in chosen),
+    )
     rows = []
     for line in report.curves:
         at = dict(zip(line.steps, line.perf, strict=True))
@@ -330,12 +370,13 @@ def curve_blocks(report: Report, digits: Digits) -> tuple[Block, ...]:
         errors = [digits.plain(p.error) for p in points]
         rows.append((line.name, str(line.runs), *("" if m == NONE else m for m in means)))
         rows.append(("", "", *("" if e == NONE else f"± {e}" for e in errors)))
-    note = "Held-out perf by step; ± is half of the 95% interval of the mean over runs."
+    by_step = "Held-out perf by step" if report.metric == DELTA_PERF else f"{name} by step"
+    note = f"{by_step}; ± is half of the 95% interval of the mean over runs."
     lines = tuple(
-        _line(line, mark, _drawn(report) if line.name == report.sweep else ())
+        _line(line, mark, _drawn(report) if line.name == report.sweep else (), report.metric)
         for line, mark in zip(report.curves, MARKS, strict=False)
     )
-    return (Table(columns, tuple(rows), note=note), Curves(lines), *_not_all_drawn(report))
+    return (Table(columns, tuple(rows), note=note), Curves(lines, name), *_not_all_drawn(report))
 
 
 def _few(steps: Sequence[int]) -> list[int]:
@@ -347,7 +388,7 @@ def _few(steps: Sequence[int]) -> list[int]:
     return chosen
 
 
-def _line(line: Curve, mark: str, behind: Sequence[Result]) -> Line:
+def _line(line: Curve, mark: str, behind: Sequence[Result], metric: Metric) -> Line:
     known = [
         (step, p) for step, p in zip(line.steps, line.perf, strict=True) if math.isfinite(p.value)
     ]
@@ -357,7 +398,9 @@ def _line(line: Curve, mark: str, behind: Sequence[Result]) -> Line:
         mark=mark,
         steps=tuple(step for step, _ in known),
         means=tuple(p for _, p in known),
-        behind=tuple(tuple((point.step, point.perf) for point in curve) for curve in curves),
+        behind=tuple(
+            tuple((point.step, metric.change(point.perf)) for point in curve) for curve in curves
+        ),
     )
 
 
@@ -392,13 +435,13 @@ def arms_blocks(report: Report, digits: Digits) -> tuple[Block, ...]:
     )
     mean = digits.with_error(own.mean.value, own.mean.error)
     rows = [_side_row("main", own, mean, "", metric.knows_success)]
-    rows += [_arm_row(arm, digits, metric.knows_success) for arm in report.arms]
+    rows += [_arm_row(arm, digits, metric) for arm in report.arms]
     note = (
         "± is half of a 95% interval; differences are arm minus main, over pairs that share a seed."
     )
     sides = [("main", own), *((arm_label(arm), arm.side) for arm in report.arms)]
     bars = tuple((label, side.mean) for label, side in sides if math.isfinite(side.mean.value))
-    return (Table(columns, tuple(rows), note=note), Bars(bars, metric.name))
+    return (Table(columns, tuple(rows), note=note), Bars(bars, metric.name, zero=metric.is_change))
 
 
 def arm_label(arm: Arm) -> str:
@@ -406,17 +449,20 @@ def arm_label(arm: Arm) -> str:
     return f"{arm.name} {cell(arm.value)}" if arm.is_of_parameter else arm.name
 
 
-def _arm_row(arm: Arm, digits: Digits, knows_success: bool) -> tuple[str, ...]:
+def _arm_row(arm: Arm, digits: Digits, metric: Metric) -> tuple[str, ...]:
     side = arm.side
     if arm.name == "placebo":
         moved = side.diverged + arm.moved
-        told = f"MOVED in {moved}: distrust the measurement" if moved else "exactly 0, as it must"
+        stayed = "exactly 0, as it must" if metric.is_change else "where it started, as it must"
+        if not (metric.is_change or arm.known):
+            stayed = "not known: no value before training"
+        told = f"MOVED in {moved}: distrust the measurement" if moved else stayed
         mean = digits.signed(side.mean.value)
     else:
-        change = digits.with_error(arm.difference.value, arm.difference.error)
+        change = replace(digits, plus=True).with_error(arm.difference.value, arm.difference.error)
         told = f"{change} ({plural(arm.pairs, 'pair')})" if arm.pairs else "no pairs yet"
         mean = digits.with_error(side.mean.value, side.mean.error)
-    return _side_row(arm_label(arm), side, mean, told, knows_success)
+    return _side_row(arm_label(arm), side, mean, told, metric.knows_success)
 
 
 def _side_row(label: str, side: Side, mean: str, told: str, knows_success: bool) -> tuple[str, ...]:

@@ -5,16 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
-from math import isfinite
+from math import inf, isfinite
 from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 from harness.judging.reference import SCHEMA
 from harness.observations.repeats import SeedSpread
-from harness.records import Result, Span, finite
+from harness.records import Outcome, Result, Span, finite
 from harness.report.documents.summary import summary
 from harness.report.model import Report
-from harness.verdicts import NotNeeded, ParameterEffect, Regressions, Verdict
+from harness.verdicts import DELTA_PERF, Metric, NotNeeded, ParameterEffect, Regressions, Verdict
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -40,20 +40,21 @@ def pieces(report: Report) -> Iterator[str]:
     encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
     between = "\n  "
     for result in report.runs:
-        yield between + encode(run_data(result))
+        yield between + encode(run_data(result, report.metric))
         between = ",\n  "
     yield ("\n ]" if report.runs else "]") + after
 
 
 def as_data(report: Report) -> dict[str, Any]:
     """Return the report as values that JSON can hold, its keys in a fixed order."""
-    return _around(report, [run_data(result) for result in report.runs])
+    return _around(report, [run_data(result, report.metric) for result in report.runs])
 
 
 def _around(report: Report, runs: list[dict[str, Any]]) -> dict[str, Any]:
     return {
         "schema": SCHEMA,
         **picked(report, "sweep baseline"),
+        "metric": metric_data(report.metric),
         "summary": list(map(str, summary([report]))),
         **picked(report, "baseline_read scaled_down complete missing"),
         "answered_early": report.not_needed and _answered_early(report.not_needed),
@@ -65,40 +66,63 @@ def _around(report: Report, runs: list[dict[str, Any]]) -> dict[str, Any]:
         "failures": [
             {**picked(one, "status reason"), "runs": list(one.ids)} for one in report.failures
         ],
-        "questions": [question_data(verdict) for verdict in report.verdicts],
+        "questions": [question_data(verdict, report.metric) for verdict in report.verdicts],
         "audit": [picked(finding, FINDING) for finding in report.findings],
         "reference": report.compared and _compared(report.compared),
     }
 
 
-def run_data(result: Result) -> dict[str, Any]:
-    """Return a run as the report writes it."""
+def metric_data(metric: Metric) -> dict[str, Any]:
+    """Return a metric as the report writes it."""
+    target = metric.target if metric.zero == "target" else None
+    return {**picked(metric, "name direction zero"), "target": target}
+
+
+def run_data(result: Result, metric: Metric) -> dict[str, Any]:
+    """Return a run, judged by ``metric``, as the report writes it.
+
+    ``value`` and the curve are in the metric's own direction, as everything that is written.
+    """
     run, outcome = result.run, result.outcome
     return {
         **picked(run, "id arm pair seed steps"),
         "status": outcome.status,
         "config": plain(run.config),
-        **picked(outcome, "perf_before perf_after delta_perf delta_perf_se"),
+        **_measured(outcome, metric),
         **picked(outcome, "prompts samples prompts_changed train_delta_perf"),
         **({} if outcome.clusters is None else picked(outcome, "clusters clusters_changed")),
         "curve": [
-            {"step": step, "perf": finite(perf), "se": finite(se)}
+            {"step": step, "perf": finite(metric.change(perf)), "se": finite(se)}
             for step, perf, se, _ in outcome.curve
         ],
         "backend": result.conditions.backend,
         "device": outcome.device or result.conditions.device,
         **picked(outcome, "seconds stopped_at error"),
-        **({"seeds": list(map(_seed, result.repeats))} if result.repeats else {}),
+        **({"seeds": [_seed(run, metric) for run in result.repeats]} if result.repeats else {}),
     }
 
 
-def _seed(result: Result) -> dict[str, Any]:
+def _measured(outcome: Outcome, metric: Metric) -> dict[str, Any]:
+    """Return what a run ended with: the value of another metric, or ΔPerf."""
+    value, delta = outcome.value, outcome.delta_perf
+    if metric != DELTA_PERF:
+        value = metric.level(delta) if value is None and delta is not None else value
+        delta = delta if metric.is_change and not metric.minimised else None
+    return {
+        "value": finite(value),
+        **picked(outcome, "perf_before perf_after"),
+        "delta_perf": finite(delta),
+        **picked(outcome, "delta_perf_se"),
+    }
+
+
+def _seed(result: Result, metric: Metric) -> dict[str, Any]:
     """Return one of the runs that a config is the mean of."""
     outcome = result.outcome
     return {
         **picked(result.run, "id seed"),
         "status": outcome.status,
-        **picked(outcome, "perf_before perf_after delta_perf delta_perf_se"),
+        **_measured(outcome, metric),
         **picked(outcome, "seconds stopped_at error"),
     }
 
@@ -117,8 +141,11 @@ def seeds_data(found: SeedSpread) -> dict[str, Any]:
     }
 
 
-def question_data(verdict: Verdict) -> dict[str, Any]:
-    """Return a verdict as the report writes it, with what it found of a parameter."""
+def question_data(verdict: Verdict, metric: Metric) -> dict[str, Any]:
+    """Return a verdict by ``metric`` as the report writes it, with what it found of a parameter.
+
+    A level is a value of the metric. A difference is a gain: positive where it is better.
+    """
     return {
         **picked(verdict, "id question claim"),
         "asked": bool(verdict.claim),
@@ -127,22 +154,31 @@ def question_data(verdict: Verdict) -> dict[str, Any]:
         "needs": list(map(str, verdict.needs)),
         "beside": list(verdict.details),
         "decided": verdict.decided and picked(verdict.decided),
-        "effect": verdict.effect and _effect(verdict.effect),
+        "effect": verdict.effect and _effect(verdict.effect, metric),
     }
 
 
-def _effect(effect: ParameterEffect) -> dict[str, Any]:
+def _effect(effect: ParameterEffect, metric: Metric) -> dict[str, Any]:
     return {
         **picked(effect, "asks parameter"),
         "levels": [
             {
                 "level": one.level._asdict() if isinstance(one.level, Span) else plain(one.level),
-                **picked(one, "runs mean low high may_be_best"),
+                "runs": one.runs,
+                **_levels(one.mean, one.low, one.high, metric),
+                "may_be_best": one.may_be_best,
             }
             for one in effect.levels
         ],
         **picked(effect, "share shape"),
     }
+
+
+def _levels(
+    mean: float, low: float | None, high: float | None, metric: Metric
+) -> dict[str, object]:
+    ends = metric.ends(-inf if low is None else low, inf if high is None else high)
+    return {"mean": plain(metric.level(mean)), "low": plain(ends[0]), "high": plain(ends[1])}
 
 
 def _answered_early(rest: NotNeeded) -> dict[str, Any]:

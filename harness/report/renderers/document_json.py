@@ -9,13 +9,21 @@ from harness.records import Outcome, finite
 from harness.report.documents.high_performers import conclusion_text
 from harness.report.documents.plan import Cost, PlanPage
 from harness.report.documents.refine import ProposalPage, drawn_from, size_of
-from harness.report.renderers.as_json import FINDING, picked, question_data, seeds_data
+from harness.report.figures import own
+from harness.report.renderers.as_json import (
+    FINDING,
+    metric_data,
+    picked,
+    question_data,
+    seeds_data,
+)
 
 if TYPE_CHECKING:  # only one of these kinds is written at a time
     from harness.analysis import Analysis, Conclusion, Effect, Ranges
     from harness.judging.parity import Parity
     from harness.refine import Revision
     from harness.statistics import Estimate
+    from harness.verdicts import Metric
 
 SCHEMA = 1
 
@@ -62,21 +70,23 @@ def analysis_data(found: Analysis) -> dict[str, Any]:
     return {
         "schema": SCHEMA,
         "sweep": found.sweep,
-        "metric": picked(found.metric),
+        "metric": metric_data(found.metric),
         **picked(found, "runs units merged diverged alpha"),
         "seeds": found.seeds and seeds_data(found.seeds),
         "high_performers": {
-            **picked(high, "threshold rule count"),
+            "threshold": finite(found.metric.level(high.threshold)),
+            **picked(high, "rule count"),
             "null": high.null and {"count": high.null[0], "runs": high.null[1]},
             "patterns": [picked(pattern, PATTERN) for pattern in high.patterns],
         },
-        "ranges": found.ranges and _ranges(found.ranges),
-        "effects": [_effect(effect) for effect in found.effects],
+        "ranges": found.ranges and _ranges(found.ranges, found.metric),
+        "effects": [_effect(effect, found.metric) for effect in found.effects],
         "interactions": {
             "pairs": interactions.pairs,
             "smallest_p": interactions.smallest,
             "shown": [
-                picked(one, "parameters share p_value p_holm values runs beyond")
+                picked(one, "parameters share p_value p_holm values runs")
+                | {"beyond": finite(found.metric.change(one.beyond))}
                 for one in interactions.shown
             ],
         },
@@ -85,13 +95,13 @@ def analysis_data(found: Analysis) -> dict[str, Any]:
     }
 
 
-def _ranges(ranges: Ranges) -> dict[str, Any]:
+def _ranges(ranges: Ranges, metric: Metric) -> dict[str, Any]:
     return {
         **picked(ranges, "parameter rule outside"),
         "rows": [
             {
                 **picked(row, "low high runs diverged"),
-                "mean": _estimate(row.mean),
+                "mean": _estimate(own(metric, row.mean)),
                 **picked(row, "spread successes"),
                 "success": _estimate(row.success),
                 "positive": row.positive,
@@ -102,11 +112,11 @@ def _ranges(ranges: Ranges) -> dict[str, Any]:
     }
 
 
-def _effect(effect: Effect) -> dict[str, Any]:
+def _effect(effect: Effect, metric: Metric) -> dict[str, Any]:
     return {
         **picked(effect, "parameter share"),
-        "matters": question_data(effect.matters),
-        "best": question_data(effect.best),
+        "matters": question_data(effect.matters, metric),
+        "best": question_data(effect.best, metric),
     }
 
 

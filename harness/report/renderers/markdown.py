@@ -108,6 +108,8 @@ def _block(block: Block, digits: Digits) -> Iterator[str]:
             yield _fenced([*curves_text(block, PICTURE_WIDTH, digits), marks])
         case Verdicts():
             yield _table(block.table)
+            if block.table.note:
+                yield _text(block.table.note)
             yield from _verdicts(block.verdicts)
         case Bars():
             if block.parameter:

@@ -44,9 +44,9 @@ def linear_ticks(low: float, high: float, about: int = 5) -> list[float]:
     return [n * step for n in range(first, math.floor(high / step + 1e-9) + 1)]
 
 
-def padded(values: Sequence[float], *, zero: bool = False) -> tuple[float, float]:
-    """Return a range with some room around ``values``, and around zero if asked for."""
-    among = [*values, 0.0] if zero else list(values)
+def padded(values: Sequence[float], *, around: float | None = None) -> tuple[float, float]:
+    """Return a range with some room around ``values``, and around another value if one is given."""
+    among = list(values) if around is None else [*values, around]
     low, high = min(among), max(among)
     air = 0.04 * (high - low) or 0.05 * abs(high) or 0.05
     return low - air, high + air
@@ -65,8 +65,8 @@ def legend(block: Scatter) -> str:
 class Axes:
     """The scales of a scatter: both ranges, the ``ticks`` below it, and where x is drawn.
 
-    Runs far from all others would leave the rest no room: they are drawn at the edge, ``low`` or
-    ``high``.
+    Runs far from all others would leave the rest no room: they are drawn at the edge of ``y``.
+    Diverged runs are drawn at the ``worst`` of its ends.
     """
 
     x: tuple[float, float]
@@ -74,8 +74,7 @@ class Axes:
     ticks: tuple[float, ...]
     title: str
     is_log: bool
-    low: float
-    high: float
+    worst: float
 
     @classmethod
     def of(cls, picture: Scatter, *, errors: bool) -> Axes:
@@ -90,16 +89,15 @@ class Axes:
             if p.y is not None
             for sign in (-1, 1)
         ]
-        below, above = padded(ends or [0.0], zero=picture.judged)
-        if len(known) < len(picture.points):
-            below -= 0.12 * (above - below)
+        below, above = padded(ends or [0.0], around=picture.zero if picture.judged else None)
+        room = 0.12 * (above - below) * (len(known) < len(picture.points))
+        worst = above + room if picture.minimised else below - room
+        below, above = min(below, worst), max(above, worst)
         xs = [point.x for point in picture.points]
         ticks = (log_ticks if picture.is_log else linear_ticks)(min(xs), max(xs))
         title = "lr" if picture.parameter == RATE else picture.parameter
         places = [math.log10(x) for x in xs] if picture.is_log else xs
-        return cls(
-            padded(places), (below, above), tuple(ticks), title, picture.is_log, below, above
-        )
+        return cls(padded(places), (below, above), tuple(ticks), title, picture.is_log, worst)
 
     def at(self, x: float) -> float:
         """Return where a value of the parameter lies along the axis."""
@@ -111,7 +109,7 @@ class Axes:
 
     def clamp(self, y: float) -> float:
         """Return ``y``, or the edge beyond which it lies."""
-        return min(max(y, self.low), self.high)
+        return min(max(y, self.y[0]), self.y[1])
 
 
 def _near(values: Sequence[float]) -> list[float]:
@@ -136,10 +134,10 @@ def scatter_text(picture: Scatter, width: int, digits: Digits) -> list[str]:
     axes = Axes.of(picture, errors=False)
     canvas = _Canvas(axes.x, axes.y, width, digits)
     if picture.judged:
-        canvas.rule(0.0)
+        canvas.rule(picture.zero)
     for point in sorted(picture.points, key=lambda p: p.success):
         mark = DIVERGED if point.y is None else SUCCESS if point.success else OTHER
-        y = axes.low if point.y is None else axes.clamp(point.y)
+        y = axes.worst if point.y is None else axes.clamp(point.y)
         canvas.put(axes.at(point.x), y, BEYOND if point.y not in (None, y) else mark)
     places = [(axes.at(tick), tick) for tick in axes.ticks]
     lines = canvas.lines()

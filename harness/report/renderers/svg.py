@@ -95,6 +95,9 @@ def scatter(picture: Scatter, digits: Digits) -> str:
     two = picture.transfer != 1
     plot = _Plot(axes.x, axes.y, bottom=40 + 15 * two)
     plot.y_axis(digits.signed)
+    if picture.judged and picture.zero:
+        at = plot.y(picture.zero)
+        plot.line(plot.left, at, WIDTH - RIGHT, at, "zero")
     for tick in axes.ticks:
         plot.x_label(axes.at(tick), axes.write(tick))
         if two:
@@ -106,7 +109,7 @@ def scatter(picture: Scatter, digits: Digits) -> str:
     for point in picture.points:
         x = plot.x(axes.at(point.x))
         if point.y is None:
-            plot.text(x, plot.y(axes.low) - 2, DIVERGED)
+            plot.text(x, plot.y(axes.worst) + (10 if picture.minimised else -2), DIVERGED)
             continue
         if axes.clamp(point.y) != point.y:
             plot.text(x, plot.y(axes.clamp(point.y)) + 4, BEYOND)
@@ -146,7 +149,8 @@ def curves(picture: Curves, digits: Digits) -> str:
         for step, mean in points:
             label = f"{line.label}, step {step}: {digits.plain(mean.value)}"
             plot.circle(plot.x(step), plot.y(mean.value), f"dot line{number}", label, 3)
-    return plot.svg("Mean held-out perf by training step")
+    held_out = "held-out " if picture.measure == "perf" else ""
+    return plot.svg(f"Mean {held_out}{picture.measure} by training step")
 
 
 def bars(picture: Bars, digits: Digits) -> str:
@@ -157,7 +161,7 @@ def bars(picture: Bars, digits: Digits) -> str:
     longest = max(len(label) for label, _ in rows)
     height = TOP + 24 * len(rows) + 28
     plot = _Plot(
-        padded(ends, zero=not picture.parameter),
+        padded(ends, around=0.0 if picture.zero and not picture.parameter else None),
         (0.0, 1.0),
         left=min(220, 8 * longest + 16),
         height=height,

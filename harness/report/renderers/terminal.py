@@ -107,6 +107,8 @@ def _block(block: Block, width: int, digits: Digits, colour: bool) -> Iterator[s
             for line in table_text(block.table, width):
                 found = [word for word in COLOURS if line.startswith(word)]
                 yield _painted(line, found[0], colour) if found else line
+            if block.table.note:
+                yield from wrap(block.table.note, width)
         case Answer():
             yield from _answer(block.verdict, width, colour)
 

@@ -53,7 +53,7 @@ EVERY_KIND = {
     "diverged": run([0.2, 0.15, None, -0.1, None, 0.3]),
     "few": run([0.1, 0.2, 0.0, 0.3]),
     "none": run([0.01 * i for i in range(9)]),
-    "loss": run([-0.01 * i for i in range(30)], metric=Metric("−loss", "arbitrary", True)),
+    "loss": run([-0.01 * i for i in range(30)], metric=Metric("loss", "arbitrary", True)),
     "rewards": run(np.linspace(100, 3000, 24), metric=Metric("reward", "arbitrary")),
     "repeats": run(
         np.linspace(-0.1, 0.2, 24),
@@ -175,11 +175,9 @@ def test_what_no_run_or_every_run_is():
 def test_a_minimised_metric_is_told_in_its_own_direction():
     text = flat(EVERY_KIND["loss"])
     assert "10 high performers (the best third, loss up to 0.09)" in text
-    assert "mean −loss" in " ".join(told(EVERY_KIND["loss"], 200).split())
+    assert "mean loss" in " ".join(told(EVERY_KIND["loss"], 200).split())
     assert "success" not in text
-    given = run(
-        [-0.01 * i for i in range(30)], metric=Metric("−loss", "arbitrary", True), high=-0.1
-    )
+    given = run([-0.01 * i for i in range(30)], metric=Metric("loss", "arbitrary", True), high=-0.1)
     assert "10 high performers (loss < 0.1)" in flat(given)
 
 

@@ -108,11 +108,11 @@ def test_effects_are_drawn_in_every_form():
 
 
 def test_a_run_far_off_is_drawn_at_the_edge_and_leaves_the_others_room():
-    loss = Metric("−loss", "arbitrary", minimised=True)
+    loss = Metric("loss", "arbitrary", minimised=True)
     outcomes = [-0.07 - 0.001 * step for step in range(11)] + [-4.5e9]
     found = report(matters("width", RATES), outcomes=outcomes, metric=loss)
     text = render(found, 100)
-    picture = text.split("−loss of each run against width")[1].split("Questions")[0]
+    picture = text.split("loss of each run against width")[1].split("Questions")[0]
     assert picture.count("○") > 5
     assert "◇ 1 beyond the edge" in picture
     assert "◇" in html.render(found)

@@ -12,7 +12,7 @@ from harness.verdicts import Finding, LevelEffect, Metric, Need, ParameterEffect
 from tests.factories import make_results
 from tests.report.samples import VERDICTS, sample
 
-LOSS = Metric("−val_loss", "arbitrary", minimised=True)
+LOSS = Metric("val_loss", "arbitrary", minimised=True)
 ACCURACY = Metric("acc", "arbitrary")
 WIDTHS = (
     LevelEffect(64, 9, 0.52, 0.50, 0.54, may_be_best=False),

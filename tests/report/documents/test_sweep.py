@@ -98,14 +98,14 @@ def test_the_bracket_answer_stands_with_the_picture():
 
 # ---- other metrics ------------------------------------------------------------------------------
 
-LOSS = Metric("−loss", "arbitrary", minimised=True)
+LOSS = Metric("loss", "arbitrary", minimised=True)
 
 
 def tables(page):
     return [block for section in page.sections for block in section.blocks if type(block) is Table]
 
 
-@pytest.mark.parametrize("name", ["−loss", "accuracy"])
+@pytest.mark.parametrize("name", ["loss", "accuracy"])
 def test_another_metric_is_named_in_every_form(name):
     main = make_results(deltas(24), prefix="focused", train_delta_perf=-0.3)
     report = sample(main=main, baseline=PUBLISHED, metric=Metric(name, "target"))
@@ -120,8 +120,8 @@ def test_another_metric_is_named_in_every_form(name):
 
 def test_without_a_zero_no_row_and_no_column_is_of_successes():
     figures, _, rates, _, arms = tables(document(sample(metric=LOSS)))
-    assert not {"successes", "−loss > 0"} & {row[0] for row in figures.rows}
-    assert [column.title for column in rates.columns][-1] == "mean −loss"
+    assert not {"successes", "loss < 0"} & {row[0] for row in figures.rows}
+    assert [column.title for column in rates.columns][-1] == "mean loss"
     assert "success" not in [column.title for column in arms.columns]
     assert {len(row) for table in (figures, rates, arms) for row in table.rows} == {5, 4}
     figures, _, rates, _, arms = tables(document(sample(metric=Metric("gain", "target"))))

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.report.renderers import as_json
-from harness.verdicts import Verdict
+from harness.verdicts import DELTA_PERF, Verdict
 from tests.factories import make_results
 from tests.report.samples import VERDICTS, every_kind, sample
 
@@ -58,9 +58,9 @@ def test_json_keeps_its_schema(name):
 def test_json_tells_the_clusters_of_a_standard_error_where_there_are_any():
     (alone, grouped) = make_results([0.1, 0.2])
     grouped = replace(grouped, outcome=replace(grouped.outcome, clusters=9.5, clusters_changed=7))
-    found = as_json.run_data(grouped)
+    found = as_json.run_data(grouped, DELTA_PERF)
     assert (found["clusters"], found["clusters_changed"]) == (9.5, 7)
-    assert "clusters" not in as_json.run_data(alone)
+    assert "clusters" not in as_json.run_data(alone, DELTA_PERF)
 
 
 def test_json_has_every_run_of_every_arm_and_every_verdict():

@@ -1,4 +1,4 @@
-"""Tell from the words of a column's name whether it was set or measured, and which way is better.
+"""Tell from the words of a name whether it was set or measured, and which way is better.
 
 Three kinds of words, in one place: those of settings, those of measurements, and those that say
 how far a run got. The rule is `sense`. Where it errs the user is told, and `--params` or `--ignore`
@@ -253,6 +253,39 @@ _MIXED_CASE = tuple(
     ]
 )
 """Words that change between small and capital letters, as a canonical name takes them apart."""
+
+
+ALIASES = {
+    alias: name
+    for name, aliases in {
+        "learning_rate": "lr learningrate learn_rate",
+        "batch_size": "bs batchsize",
+        "generations": "num_generations n_generations",
+        "lr_schedule": "lr_scheduler lr_scheduler_type scheduler learning_rate_schedule",
+        "warmup_steps": "warmup num_warmup_steps n_warmup_steps",
+        "entropy_coef": "ent_coef entropy_coeff entropy_coefficient",
+        "kl_coef": "kl_coeff kl_coefficient",
+        "weight_decay": "wd",
+        "delta_perf": "δperf δ_perf deltaperf",
+        "delta_perf_se": "δperf_se δ_perf_se delta_perf_stderr",
+    }.items()
+    for alias in aliases.split()
+}
+"""Other name → the name that this project uses."""
+
+
+def canonical(text: str) -> str:
+    """Return the name that this project uses for a parameter, however it is written.
+
+    >>> [canonical(text) for text in ("learningRate", "Batch Size", "optimizer/lr", "bs")]
+    ['learning_rate', 'batch_size', 'optimizer.learning_rate', 'batch_size']
+    """
+    text = text.replace("∆", "Δ")
+    text = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", text)
+    parts = (re.sub(r"\W+", " ", part).strip().replace(" ", "_") for part in re.split("[./]", text))
+    name = re.sub(r"(?<=\w)__+", "_", ".".join(filter(None, parts)).lower())
+    above, dot, last = name.rpartition(".")
+    return above + dot + ALIASES.get(last, last) or text
 
 
 @cache

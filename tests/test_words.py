@@ -4,8 +4,9 @@ import re
 
 import pytest
 
-from harness.tables import words
-from harness.tables.naming import canonical, parsed
+from harness import words
+from harness.tables.naming import parsed
+from harness.words import canonical
 
 _SET = """
 lr learning_rate dropout momentum weight_decay temperature alpha beta gamma eps batch_size
