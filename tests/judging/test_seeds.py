@@ -43,12 +43,13 @@ def test_seeds_of_the_only_config_so_far_are_merged():
     assert len(Finished(planned, by_config).evidence(3).runs) == 1
 
 
-def test_arms_are_merged_and_matched_with_configs():
-    planned = planned_of(6, seeds=SEEDS, arms={"half": 2}, questions={})
+@pytest.mark.parametrize("size", [1, 2])
+def test_arms_are_merged_and_matched_with_configs(size):
+    planned = planned_of(6, seeds=SEEDS, arms={"half": size}, questions={})
     runs = Finished(planned, lambda run: by_config(run) / (1 + (run.arm == "half")))
     evidence = runs.evidence()
     half = evidence.arms["half"]
-    assert len(half) == 2
+    assert len(half) == size
     mains = {result.run.id: result for result in evidence.runs}
     for result in half:
         own = mains[result.run.pair]
