@@ -1,5 +1,7 @@
 """Logs of evaluations are imported, listed and compared by the command."""
 
+import json
+
 import pytest
 
 from tests.cli.helpers import stored
@@ -59,6 +61,15 @@ def test_several_logs_are_judged(logs, sweep):
     assert "2 rows of" in out
     report = sweep("judge logs --json")[1]
     assert '"items"' not in report
+
+
+@pytest.mark.parametrize(("named", "runs"), [("all.eval", "1 run of all"), ("logs/", "2 runs of")])
+def test_logs_are_analysed_and_compared_with_as_tables_are(logs, sweep, named, runs):
+    write_eval(logs / "all.eval", inspect_log(number="cccccccc33"))
+    status, out, _ = sweep(f"judge logs --baseline {named} --json")
+    assert status == 0
+    assert json.loads(out)["baseline"]
+    assert runs in sweep(f"analyze {named}")[2]  # a pattern takes four
 
 
 def test_without_samples_the_way_to_have_them_is_told(logs, sweep):
