@@ -29,7 +29,7 @@ CONDITIONS = Conditions("t", "1", "torch", "float32", "cpu", "task", "1", "tiny"
 pytestmark = [
     pytest.mark.trl,
     pytest.mark.slow,
-    pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore"),  # those libraries warn of their own future
 ]
 
 

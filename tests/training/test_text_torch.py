@@ -10,7 +10,7 @@ from harness.errors import UsageError
 from harness.training.grpo import Diverged
 from harness.training.uniforms import eval_uniforms
 
-pytestmark = pytest.mark.trl
+pytestmark = [pytest.mark.trl, pytest.mark.slow]  # the import takes longer than a quick test may
 
 
 @pytest.fixture(autouse=True)
