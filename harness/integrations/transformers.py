@@ -137,7 +137,9 @@ class SweepCallback(TrainerCallback):  # type: ignore[misc]
         self._model = model
         if state.global_step:
             _advance(others.get("train_dataloader"), int(state.epoch))
-        elif not self._recorded:
+        elif self._recorded:
+            self.run.progress(0)  # its checkpoint is gone: it begins again
+        else:
             self._measure(model, lambda scores: self.run.before(scores, **self._named))
 
     def on_substep_end(
