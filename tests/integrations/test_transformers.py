@@ -63,6 +63,7 @@ class World:
         self.evaluations = 0
         self.weights = None
         self.trainer = None
+        self.options = {}
 
     def evaluator(self, run, rows=12, samples=2):
         from harness.integrations.transformers import sampled_scores
@@ -117,6 +118,7 @@ class World:
             eval_dataset=Dataset.from_dict({"prompt": self.example.HELD_OUT[:4]}),
             processing_class=self.example.tiny_tokenizer(),
             callbacks=[callback, Until(), *callbacks],
+            **self.options,
         )
         self.trainer.train(resume_from_checkpoint=callback.checkpoint)
         self.weights = weights_of(self.trainer.model)
@@ -161,9 +163,14 @@ def world(tmp_path, example):
 # ---- measurement ---------------------------------------------------------------------------------
 
 
-def test_a_placebo_measures_exactly_zero(world):
+@pytest.mark.parametrize("how", ["float32", "bfloat16", "LoRA"])
+def test_a_placebo_measures_exactly_zero(world, how):
+    from peft import LoraConfig
+
     made = world(learning_rate=0.0)
-    outcome = made.train()
+    if how == "LoRA":
+        made.options["peft_config"] = LoraConfig(target_modules="all-linear", task_type="CAUSAL_LM")
+    outcome = made.train(bf16=how == "bfloat16")
     assert outcome.status == "completed"
     assert (outcome.delta_perf, outcome.delta_perf_se, outcome.prompts_changed) == (0.0, 0.0, 0)
     assert (outcome.prompts, outcome.samples) == (12, 2)
