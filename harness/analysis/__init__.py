@@ -186,7 +186,7 @@ def _check_outcomes(sweep: str, observed: observations.Observations, metric: Met
         some = plural(observed.total, "run") if observed.total else "no runs"
         have = "has" if observed.total == 1 else "have"
         raise UsageError(
-            f"{some} of {sweep} {have} finished with a {metric.name}; a pattern takes at "
+            f"{some} of {sweep} {have} finished with {metric.name}; a pattern takes at "
             f"least {FEWEST}"
         )
     if not observed.completed:

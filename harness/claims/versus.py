@@ -92,7 +92,7 @@ class VersusBaseline(BaselineClaim):
     ) -> Verdict:
         """Return that a side has fewer runs than the test needs."""
         metric = evidence.metric.name
-        found = f"{observed.delta.size} runs with a {metric} against {other.delta.size}"
+        found = f"{observed.delta.size} runs with {metric} against {other.delta.size}"
         return self.verdict(
             id,
             evidence,

@@ -7,8 +7,9 @@ import time
 import traceback
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar, cast, get_args
+from typing import TYPE_CHECKING, Any, TypeVar, cast, get_args
 
 from harness.errors import HarnessError
 from harness.executors.load import check_unchanged, load_trainer
@@ -16,7 +17,9 @@ from harness.executors.logs import tail
 from harness.protocols import Notify, takes_run
 from harness.records import Evaluation, ItemScores, Job, Outcome, Status, StepTrace, finite
 from harness.text import byte_size
-from harness.training import run as own
+
+if TYPE_CHECKING:
+    from harness.training.run import TrainingFunction
 
 HERE = Path(__file__).parent
 
@@ -67,12 +70,12 @@ def train(job: Job, notify: Notify) -> Outcome:
     """
     trainer = load_trainer(job.conditions.trainer)
     check_unchanged(job.conditions)
-    began = time.monotonic()
     if takes_run(trainer):
-        outcome = own.train(cast("own.TrainingFunction", trainer), job, notify)
-    else:
-        outcome = trainer(job, notify)
-    outcome = sound(outcome, job.metric)
+        from harness.training.run import train as train_run
+
+        trainer = partial(train_run, cast("TrainingFunction", trainer))
+    began = time.monotonic()
+    outcome = sound(trainer(job, notify), job.metric)
     return filled(outcome, (), time.monotonic() - began)
 
 

@@ -115,7 +115,7 @@ def of_table(
     main = [result for result in reading.results if result.run.arm == MAIN]
     if not any(result.is_final for result in main):
         raise UsageError(
-            f"{path.name} has no main run that finished with a {metric.name}: there is nothing to "
+            f"{path.name} has no main run that finished with {metric.name}: there is nothing to "
             "compare with"
         )
     return _of_runs(path.name if reading.name in sweeps else reading.name, main, reading.notes)

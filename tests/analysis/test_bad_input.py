@@ -23,8 +23,8 @@ RATES = {"learning_rate": [1e-7, 2e-7, 3e-7, 4e-7, 5e-7], "kind": ["a", "b", "a"
 @pytest.mark.parametrize(
     ("deltas", "columns", "options", "said"),
     [
-        ([], None, {}, "no runs of s have finished with a ΔPerf; a pattern takes at least 4"),
-        ([0.1], None, {}, "1 run of s has finished with a ΔPerf; a pattern takes at least 4"),
+        ([], None, {}, "no runs of s have finished with ΔPerf; a pattern takes at least 4"),
+        ([0.1], None, {}, "1 run of s has finished with ΔPerf; a pattern takes at least 4"),
         ([0.2025] * 24, None, {}, r"ΔPerf is \+0.2025 in every one of 24 runs of s: a constant"),
         ([None] * 5, None, {}, "all 5 runs of s diverged: there is no ΔPerf to analyse"),
         ([-0.1] * 5, None, {}, "ΔPerf is −0.1 in every one of 5 runs"),

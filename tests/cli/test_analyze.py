@@ -179,9 +179,9 @@ def test_a_stored_sweep_need_not_be_declared(sweep, trained, monkeypatch, tmp_pa
         ("runs.csv --ranges 3,x", "'x' is not a number"),
         ("runs.csv --high nan", "'nan' is not a number"),
         ("runs.csv --parameter batchsize", "no such parameter; .*did you mean 'batch_size'?"),
-        ("one.csv", "1 run of one has finished with a ΔPerf; a pattern takes at least 4"),
+        ("one.csv", "1 run of one has finished with ΔPerf; a pattern takes at least 4"),
         ("same.csv", r"ΔPerf is \+0.2025 in every one of 24 runs of same: a constant"),
-        ("failed.csv", "no runs of failed have finished with a ΔPerf"),
+        ("failed.csv", "no runs of failed have finished with ΔPerf"),
         (
             "alike.csv",
             "no parameter of alike can be compared: learning_rate: the same in every run",

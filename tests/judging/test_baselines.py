@@ -93,7 +93,7 @@ def test_what_cannot_be_known_of_a_table_is_asked_of_the_file_not_by_a_flag(tmp_
 
 def test_a_table_without_a_finished_run_is_no_baseline(tmp_path):
     text = "run,lr,delta_perf,status\na,1e-7,,failed\n"
-    refused(write(tmp_path / "a.csv", text), "has no main run that finished with a ΔPerf")
+    refused(write(tmp_path / "a.csv", text), "has no main run that finished with ΔPerf")
 
 
 def test_what_is_wrong_with_the_file_is_all_that_is_said(tmp_path):
