@@ -232,6 +232,25 @@ def test_a_program_that_continues_by_itself_keeps_its_curve(outcome, tmp_path):
     assert found.perf_before == 0.0
 
 
+def test_a_program_that_starts_over_measures_again(outcome, tmp_path):
+    """It has no step 0, and its second attempt does not come as far as the first."""
+    code = (
+        "import os\n"
+        "for step in range(5, int(os.environ['UNTIL']), 5):\n"
+        '    print(\'{"step": %d, "loss": 9}\' % step)\n'
+        "if os.environ['UNTIL'] == '25': os.kill(os.getpid(), 9)\n"
+    )
+
+    def trained(run, until):
+        run.command([sys.executable, "-c", code], env={"UNTIL": until})
+
+    given = {"checkpoint": str(tmp_path / "checkpoint"), "checkpoint_every": 1, "metric": "loss"}
+    with pytest.raises(HarnessError):
+        outcome(lambda run: trained(run, 25), **given)
+    with pytest.raises(UsageError, match="logged no loss at the last step"):
+        outcome(lambda run: trained(run, 20), **given)
+
+
 # ---- mistakes ------------------------------------------------------------------------------------
 
 
@@ -332,8 +351,15 @@ def test_an_exception_ends_the_program_with_all_it_has_started(outcome, capfd):
 
 
 def test_what_a_program_leaves_behind_is_ended(command, capfd):
-    """It holds the program's output open, which is not waited for."""
+    """It holds the program's output open, which is not waited for, and starts more later."""
+    later = (
+        "import os, subprocess, sys, time; time.sleep(0.3); "
+        "sleep = [sys.executable, '-c', 'import time; time.sleep(600)']; "
+        "child = subprocess.Popen(sleep, start_new_session=True); "
+        "print(os.getpid(), child.pid, flush=True); time.sleep(600)"
+    )
+    code = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {later!r}]); "
     began = time.monotonic()
-    assert command(f"{PARENT}\nprint('{{\"loss\": 2}}')") == 2
+    assert command(code + "print('{\"loss\": 2}')") == 2
     assert time.monotonic() - began < 20
-    assert all(is_gone(pid) for pid in pids(capfd.readouterr().out))
+    assert all(is_gone(pid) for pid in pids(capfd.readouterr().out.replace('{"loss": 2}', "")))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -553,8 +554,9 @@ def test_an_interrupted_run_ends_as_it_would_have(outcome, tmp_path, capsys):
     whole = replace(outcome(walk), seconds=None)
     told = []
     with pytest.raises(KilledError):
-        outcome(lambda run: walk(run, end=14), checkpoint_every=3)
+        outcome(lambda run: (time.sleep(0.1), walk(run, end=14)), checkpoint_every=3)
     resumed = outcome(walk, told, checkpoint_every=3)
+    assert resumed.seconds > 0.1, "the time of both attempts"
     assert "has 12 of 20 steps; training continues" in capsys.readouterr().out
     assert replace(resumed, seconds=None) == whole
     assert [p.step for p in told if p.evaluation] == [0, 5, 10, 15, 20]
