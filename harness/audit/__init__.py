@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import replace
 
 from harness.audit import conditions, design, measurement
 from harness.audit.view import View, errors_first
+from harness.observations.repeats import each_run
 from harness.protocols import Claim
 from harness.verdicts import Evidence, Finding, Verdict
 
@@ -34,6 +36,15 @@ CODES = (
     "scaled_down",
 )
 """The codes of all findings."""
+
+
+ABOUT_RUNS = (
+    conditions.mixed_conditions,
+    design.survivorship,
+    measurement.outlier,
+    measurement.repeated_runs,
+)
+"""Checks of runs one by one, of which the mean of a configuration's repeats tells nothing."""
 
 
 def best_asked(verdicts: Iterable[Verdict]) -> frozenset[str]:
@@ -96,4 +107,10 @@ def audit(
         conditions.annealed_window,
         conditions.post_hoc,
     )
-    return errors_first(finding for check in checks for finding in check(view))
+    runs = each_run(evidence.runs)
+    of_runs = view
+    if runs is not evidence.runs:
+        of_runs = replace(view, evidence=replace(evidence, runs=runs))
+    return errors_first(
+        finding for check in checks for finding in check(of_runs if check in ABOUT_RUNS else view)
+    )

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from harness import observations, statistics
 from harness.audit.view import View
+from harness.observations.repeats import each_run
 from harness.records import IMPORTED
 from harness.statistics import Window
 from harness.text import listed, plural
@@ -98,7 +99,7 @@ def annealed_window(view: View) -> Iterator[Finding]:
     for name, claim in view.questions.items():
         completed = view.observed.completed
         span = claim.window(completed[0].run) if completed else None
-        rates = observations.learning_rates(completed) if span is not None else []
+        rates = observations.learning_rates(each_run(completed)) if span is not None else []
         if span is not None and rates:
             yield from annealing(name, span, statistics.rate_in_window(rates, *span), half, how)
 

@@ -69,7 +69,8 @@ def _to_trackers(options: argparse.Namespace) -> int:
     from harness.integrations.trackers.base import tracked_sweep, undeclared_sweep
     from harness.text import listed, plural
 
-    declared = common.declared(options).sweeps
+    found = common.declared(options)
+    declared = found.sweeps
     with common.open_store(options) as store:
         results, before = _chosen(store, options)
         names = list(dict.fromkeys(result.run.sweep for result in results))
@@ -83,13 +84,13 @@ def _to_trackers(options: argparse.Namespace) -> int:
     )
     for result in results:
         tracking.write_run(result)
-    for name, (found, scope) in verdicts.items():
-        tracking.write_verdicts(name, found, scope)
+    for name, (judged, scope) in verdicts.items():
+        tracking.write_verdicts(name, judged, scope)
     tracking.close()
     for target, why in tracking.failures.items():
         raise UsageError(f"{hidden(target)} was not written to the end: {why}")
     _tell_earlier(before)
-    asked = sum(len(found) for found, _ in verdicts.values())
+    asked = sum(len(judged) for judged, _ in verdicts.values())
     if options.json:
         common.print_json(
             {
@@ -104,15 +105,23 @@ def _to_trackers(options: argparse.Namespace) -> int:
         f"wrote {plural(len(results), 'run')} and {plural(asked, 'verdict')} to "
         f"{listed(map(hidden, targets))}"
     )
-    if undeclared := [name for name in names if name not in verdicts]:
-        print(f"no verdicts on {listed(undeclared)}: no sweep file here declares it")
+    for name in names:
+        if name not in declared:
+            common.tell_unread(found)
+            print(f"no verdicts on {name}: no sweep file here declares it")
+        elif not verdicts[name][0]:
+            print(f"no verdicts on {name}: no question of it can be judged by these runs")
     return 0
 
 
 def _verdicts(
     name: str, sweeps: Mapping[str, Sweep], store: Store
 ) -> tuple[Sequence[Verdict], str]:
-    """Judge a declared sweep by what is stored; return the verdicts, and their scope."""
+    """Judge a declared sweep by what is stored; return the verdicts, and their scope.
+
+    There are none where no question can be judged: then the stored runs are of a part that was
+    trained with other options, and the session itself has written its verdicts on it.
+    """
     from harness.judging.evidence import gathered
     from harness.judging.stored import judge_sweep, scope_of
     from harness.report.model import build
@@ -121,6 +130,8 @@ def _verdicts(
     planned = plan(sweeps[name], Selection(), trains=False)
     report = build(judge_sweep(gathered(planned, sweeps, store)))
     asked = tuple(one for one in report.verdicts if one.id in planned.sweep.questions)
+    if all(one.verdict == "not judged" for one in asked):
+        asked = ()
     return asked, scope_of(planned, settled=report.settled)
 
 

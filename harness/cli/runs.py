@@ -276,7 +276,8 @@ def _facts(result: Result) -> Iterator[tuple[str, str]]:
     stopped = f" at step {outcome.stopped_at}" if outcome.stopped_at is not None else ""
     yield "status", outcome.status + stopped
     yield "config", ", ".join(f"{name} {cell(item)}" for name, item in run.config.items())
-    yield "seed", f"{run.seed}, {plural(run.steps, 'step')}"
+    which = f", seed {run.repeat + 1} of its config" if run.repeat else ""
+    yield "seed", f"{run.seed}{which}, {plural(run.steps, 'step')}"
     if under.metric and outcome.value is not None:
         value = Digits(4, plus=False).with_error(outcome.value, outcome.delta_perf_se)
         better = "less" if under.direction == "min" else "more"

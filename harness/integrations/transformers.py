@@ -137,7 +137,9 @@ class SweepCallback(TrainerCallback):  # type: ignore[misc]
         self._model = model
         if state.global_step:
             _advance(others.get("train_dataloader"), int(state.epoch))
-        elif not self._recorded:
+        elif self._recorded:
+            self.run.progress(0)  # its checkpoint is gone: it begins again
+        else:
             self._measure(model, lambda scores: self.run.before(scores, **self._named))
 
     def on_substep_end(
@@ -271,8 +273,9 @@ class SweepCallback(TrainerCallback):  # type: ignore[misc]
 def _is_finite(model: Model) -> bool:
     """Return whether all weights that are trained are finite."""
     trained = [weight for weight in model.parameters() if weight.requires_grad]
-    with torch.no_grad():
-        return bool(torch.stack([weight.isfinite().all() for weight in trained]).all())
+    # One transfer to the host, also where a model is spread over devices.
+    device = trained[0].device
+    return bool(torch.stack([weight.isfinite().all().to(device) for weight in trained]).all())
 
 
 def _reused(args: Arguments) -> int:

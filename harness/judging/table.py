@@ -37,9 +37,6 @@ from harness.verdicts import (
 if TYPE_CHECKING:
     from harness.tables import Reading
 
-OF_RUNS = ("survivorship", "mixed_conditions", "outlier", "repeated_runs")
-"""Codes of findings about runs, which the mean of a configuration's repeats would hide."""
-
 PLAINLY = 0.01
 """Up to this p over all pairs two parameters are told to act together, beside the answer."""
 
@@ -177,7 +174,7 @@ def _judge(
     judgement = Judgement(
         evidence,
         tuple(verdicts),
-        (*reading.findings, *_findings(evidence, raw, questions, verdicts)),
+        (*reading.findings, *_findings(evidence, questions, verdicts)),
         steps=steps.pop() if len(steps) == 1 else 0,
         of_table=True,
     )
@@ -214,19 +211,12 @@ def _table_need(question: Question, need: Need) -> Need:
 
 
 def _findings(
-    evidence: Evidence,
-    raw: tuple[Result, ...],
-    questions: Sequence[Question],
-    verdicts: Iterable[Verdict],
+    evidence: Evidence, questions: Sequence[Question], verdicts: Iterable[Verdict]
 ) -> tuple[Finding, ...]:
-    """Return the audit of the configurations, for some codes of the runs themselves."""
+    """Return the audit, and the parameters that act together."""
     claims = {question.id: question.claim for question in questions}
     found = list(audit(evidence, claims, best_asked=best_asked(verdicts)))
-    if len(raw) != len(evidence.runs):
-        of_runs = audit(replace(evidence, runs=raw))
-        found = [f for f in found if f.code not in OF_RUNS]
-        found += [f for f in of_runs if f.code in OF_RUNS]
-    found += _interactions(replace(evidence, runs=raw), verdicts)
+    found += _interactions(evidence, verdicts)
     words = "not pre-registered: these questions were asked after the data existed"
     return (*found, Finding("post_hoc", "info", words))
 

@@ -41,6 +41,8 @@ def judge(
     baseline: Any = None,  # noqa: ANN401 (a data frame of any library)
     curves: Any = None,  # noqa: ANN401 (a data frame of any library)
     at: int | None = None,
+    clusters: str | None = None,
+    before_log: str | None = None,
     success_above: float = 0.5,
     reference: Mapping[str, Value] | None = None,
     margin: float | None = None,
@@ -63,6 +65,9 @@ def judge(
         A long table or data frame with the columns run, step, perf and optionally se.
     at
         The step of the curves to judge runs at.
+    clusters, before_log
+        Of logs of evaluations, of which a tuple may name several: the field of an item that names
+        its cluster, and the model or id of those that were made before training.
     success_above
         The success rate to be above, from 0 to 1.
     reference
@@ -105,6 +110,8 @@ def judge(
         by=_names(by),
         curves=curves,
         at=at,
+        clusters=clusters,
+        before_log=before_log,
     )
     terms = Terms(
         margin=margin,

@@ -73,6 +73,7 @@ class Queue:
         self._looked = 0.0
         self._saved: dict[str, str | None] = {}  # the end of each run that this session saved
         self._unsaved: list[Result] = []
+        self._untold: list[Result] = []  # ended, and not returned yet: they could not be saved
         self._environment: Mapping[str, Value] = {}
         self._executor = make_executor(self._on_event, self._may_begin)
         self.tally.workers = self._executor.workers
@@ -129,9 +130,11 @@ class Queue:
         store cannot be read. The next call tries again.
         """
         until = time.monotonic() + timeout
-        ended = [result for event in self._executor.poll(timeout) for result in self._end(event)]
+        for event in self._executor.poll(timeout):
+            self._untold += self._end(event)
         self._save()
-        ended += self._look_elsewhere()
+        ended = [*self._untold, *self._look_elsewhere()]
+        self._untold.clear()
         if self._elsewhere and not ended and not self._curves:
             time.sleep(max(0.0, min(LOOK, until - time.monotonic())))
         self._observer.update(self.tally)
@@ -142,13 +145,14 @@ class Queue:
 
         Raises `StoreError` if results could not be saved.
         """
-        ended = [result for event in self._executor.close() for result in self._end(event)]
+        for event in self._executor.close():
+            self._untold += self._end(event)
         for key, curve in list(self._curves.items()):
             outcome = Outcome("interrupted", error="the session ended", curve=tuple(curve))
-            ended += self._end(Finished(key, outcome))
+            self._untold += self._end(Finished(key, outcome))
         self._open.clear()
         self._save()
-        return ended
+        return self._untold
 
     def _expect(self, job: Job) -> None:
         self.tally.expect(job.run)

@@ -104,6 +104,18 @@ def from_json(given: Mapping[str, Any]) -> FoundSpace:
     )
 
 
+def configuration(tree: ast.Module) -> Mapping[str, Any] | None:
+    """Return the configuration of a W&B sweep that a file writes as a plain dictionary, if one."""
+    names = _Names(tree)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Dict) and not any(map(names.domain, ast.walk(node))):
+            found: Mapping[str, Any] = names.value(node)
+            is_read = not any(isinstance(part, Unread) for part in _parts(found))
+            if is_read and {"method", "parameters"} <= set(found):
+                return found
+    return None
+
+
 def from_python(tree: ast.Module, part: str = "") -> FoundSpace:
     """Read the search space that a file of Python writes as a dictionary.
 
@@ -128,7 +140,10 @@ def from_python(tree: ast.Module, part: str = "") -> FoundSpace:
     gathered, grids = Gathered(), dict[str, Distribution]()
     _add("", names.value(found[part or next(iter(found))]), gathered, grids)
     settings = _settings(tree, names, gathered)
-    samples = settings.get("num_samples")
+    samples, metric = settings.get("num_samples"), settings.get("metric")
+    goal = direction("mode", settings.get("mode"))
+    if metric is not None and goal is None:
+        gathered.say(f"metric {metric}: no mode says whether more or less of it is better")
     runs = None if samples == -1 else counted("num_samples", samples)
     combinations = size_of(grids) if grids else 1
     if grids:
@@ -138,8 +153,8 @@ def from_python(tree: ast.Module, part: str = "") -> FoundSpace:
         gathered.space,
         tuple(gathered.notes),
         runs=(runs or 1) * (combinations or 1) if runs or grids else None,
-        metric=settings.get("metric"),
-        direction=direction("mode", settings.get("mode")),
+        metric=None if goal is None else metric,
+        direction=None if metric is None else goal,
     )
 
 

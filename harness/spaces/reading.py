@@ -25,7 +25,7 @@ EXPECTED = (
 )
 """What is read, in words."""
 
-INSTALL = 'pip install "pytest-sweep[trackers]"'
+INSTALL = 'pip install "pytest-sweep[yaml]"'
 
 _FLOAT = re.compile(r"[-+]?(\d[\d_]*\.?[\d_]*|\.\d[\d_]*)[eE][-+]?\d+$")
 """A number with an exponent; YAML 1.1 takes 1e-5 for text, as it has no point."""
@@ -130,4 +130,5 @@ def _python(text: str, part: str) -> FoundSpace:
         raise UsageError(f"line {error.lineno}: {error.msg}") from None
     except ValueError as error:
         raise UsageError(str(error)) from None
-    return ray.from_python(tree, part)
+    sweep = ray.configuration(tree)
+    return ray.from_python(tree, part) if sweep is None else from_wandb(sweep)

@@ -23,8 +23,8 @@ ENDINGS = (
 PACKED = (".gz", ".bz2", ".xz", ".zst", ".zip")
 """The endings that may follow, of a file that is compressed."""
 
-STORES = (".db", ".sqlite", ".sqlite3", ".wandb", ".log")
-"""The endings of trackers' databases and logs."""
+STORES = (".db", ".sqlite", ".sqlite3", ".wandb", ".log", ".eval")
+"""The endings of trackers' databases and of logs."""
 
 FOLDERS = ("mlruns", "wandb", "ray_results")
 """The names that trackers give the folders of their stores."""

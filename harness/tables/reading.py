@@ -63,7 +63,7 @@ def _named(name: str, options: ReadOptions) -> Table:
     if kind is not None and is_log(kind):
         return read_logs((file,), options)
     for flag, given in (("--clusters", options.clusters), ("--before-log", options.before_log)):
-        if given is not None:
+        if given is not None and not options.may_lack:
             raise UsageError(f"{flag} {given} is for logs of evaluations, and {file} is none")
     if kind is not None:
         return read_store(file, kind, part)

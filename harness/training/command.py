@@ -124,9 +124,15 @@ class Program:
         self._env |= {name: filled(value, facts) for name, value in (env or {}).items()}
         self._name = _short(shlex.join(self._argv), 80)
 
-    def run(self, on_point: Callable[[Point], None], on_look: Callable[[], None]) -> object:
+    def run(
+        self,
+        on_point: Callable[[Point], None],
+        on_look: Callable[[], None],
+        found: object = None,
+    ) -> object:
         """Run the program to its end, and return the metric that came last.
 
+        It is ``found`` where none comes: what came before an interruption.
         If this is left early, the program is ended with all that it has started. What it prints
         goes to our standard output at once; ``on_point`` gets each point of the curve, and
         ``on_look`` is called every `LOOK` seconds or so. None where the metric never came and is
@@ -143,14 +149,13 @@ class Program:
             raise blamed(f"run.command: there is no folder {self._cwd} to run {self._name} in")
         self._folder.mkdir(parents=True, exist_ok=True)
         (self._folder / "config.json").write_text(self._config, encoding="utf-8")
-        was, last, found = self._written(), "", None
+        was, last = self._written(), {True: "", False: ""}
         process = self._start()
         tree = _Tree(process.pid)
         try:
             for is_output, line in _lines(process, tree, on_look):
-                sys.stdout.write(line)
-                sys.stdout.flush()
-                last = line.strip() or last
+                _echo(line)
+                last[is_output] = line.strip() or last[is_output]
                 if is_output:
                     point, value = self._read(line)
                     found = found if value is None else value
@@ -159,7 +164,9 @@ class Program:
         finally:
             tree.end()
             process.wait()
-        said = f"; it last said: {_short(last, 300)}" if last else "; it printed nothing"
+        # A program that fails says why in its errors.
+        words = last[not process.returncode] or last[bool(process.returncode)]
+        said = f"; it last said: {_short(words, 300)}" if words else "; it printed nothing"
         if process.returncode:
             raise HarnessError(f"{self._name} {_ended(process.returncode)}{said}")
         if self._file is not None:
@@ -349,6 +356,14 @@ def _check(name: str, given: object, groups: int) -> None:
 
 def _short(said: str, most: int) -> str:
     return said if len(said) <= most else f"{said[: most - 1]}…"
+
+
+def _echo(line: str) -> None:
+    """Print a line at once; what cannot be printed counts less than the run."""
+    encoding = sys.stdout.encoding or "utf-8"
+    with suppress(OSError, ValueError):
+        sys.stdout.write(line.encode(encoding, "backslashreplace").decode(encoding))
+        sys.stdout.flush()
 
 
 def _ended(code: int) -> str:

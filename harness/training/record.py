@@ -51,6 +51,11 @@ class Record:
         return not self._curve
 
     @property
+    def last(self) -> float | None:
+        """The mean score after the last step; None before it is known."""
+        return None if self._last is None else self._last.mean
+
+    @property
     def has_before(self) -> bool:
         """Whether there are scores from before training."""
         return self._before is not None
@@ -105,13 +110,16 @@ class Record:
         if step <= self._restored:
             self._curve = [point for point in self._curve if point.step < step]
             self._before = self._before if step else None
+            self._last = None
 
     def _point(self, call: str, step: int, found: Scores, reward: float | None = None) -> None:
         if not math.isfinite(found.mean):
             raise DivergedError(step, f"{self._name} is {found.mean} in {call}")
-        if not self._metric and not 0.0 <= found.mean <= 1.0:
+        by_item = (found.mean,) if found.items is None else found.items
+        extreme = max(min(by_item), max(by_item), key=lambda score: abs(score - 0.5))
+        if not self._metric and not 0.0 <= extreme <= 1.0:
             raise blamed(
-                f"{call}: the mean score is {found.mean:g}; expected scores from 0 to 1 (divide "
+                f"{call}: got the score {extreme:g}; expected scores from 0 to 1 (divide "
                 "percentages by 100), or Sweep(metric=…) for another unit"
             )
         reward = found.mean if reward is None else float(reward)
@@ -128,6 +136,7 @@ class Record:
         """Return all of it, as a checkpoint can keep it."""
         return {
             "before": None if self._before is None else astuple(self._before),
+            "last": None if self._last is None else astuple(self._last),
             "curve": [tuple(point) for point in self._curve],
             "rewards": self.rewards,
             "seconds": time.perf_counter() - self._began,
@@ -138,8 +147,9 @@ class Record:
 
         So a run that is interrupted twice keeps its whole curve.
         """
-        before = state["before"]
+        before, last = state["before"], state["last"]
         self._before = None if before is None else Scores(*before)
+        self._last = None if last is None else Scores(*last)
         self._curve = [Evaluation(*point) for point in state["curve"]]
         self._restored = self._curve[-1].step if self._curve else -1
         self.rewards = state["rewards"]
@@ -157,7 +167,9 @@ class Record:
         if isinstance(returned, Outcome):
             return returned
         value = self._returned(returned, where) if self._metric else None
-        last = self._last if value is None else self._last or Scores(value, math.nan)
+        if value is not None and not (self._last and math.isclose(value, self._last.mean)):
+            self._last = Scores(value, math.nan)
+        last = self._last
         if last is None:
             raise UsageError(f"{where}: {self._lacks(returned)}")
         if not math.isfinite(last.mean):
@@ -219,14 +231,14 @@ class Record:
                 f"{where}: returned {_shown(returned)}; expected {self._metric} as a number, or a "
                 "mapping that has it"
             )
-        if value is None or self._last is None:
+        if value is None or self._last is None or not self._is_over:
             return value
         if not math.isclose(value, self._last.mean, rel_tol=1e-6):
             raise UsageError(
                 f"{where}: returned {value:g}, but {self._metric} was {self._last.mean:g} in "
-                "run.after or the last run.log; give it once"
+                "run.after; give it once"
             )
-        return value
+        return None
 
     def _lacks(self, returned: object) -> str:
         """Say what a function should do that ended without a final score."""

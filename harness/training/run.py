@@ -60,7 +60,7 @@ class TrainingRun:
         self._state: Mapping[str, object] = {}  # as it was last saved
         self._minds_arm = run.arm != "null"
         self._record = Record(job, self._tell)
-        self._checkpoint = Checkpoint(job)
+        self._checkpoint = Checkpoint(job, record="1")  # raised whenever its state changes
 
     @property
     def arm(self) -> str:
@@ -283,8 +283,9 @@ class TrainingRun:
         """
         self._minds_arm = True  # the program is told
         program = Program(self._job, argv, metric, curve=curve, file=file, env=env, cwd=cwd)
-        self._restore_record()
-        return program.run(self._printed, self._look)
+        goes_on = self._restore_record() is not None
+        known = self._record.last if goes_on else None
+        return program.run(self._printed, self._look, known)
 
     def arguments(self, form: str = "--{name}={value}") -> list[str]:
         """Return the parameters as arguments of a program: ``--learning_rate=1e-06`` and so on.

@@ -159,7 +159,7 @@ def _sample_batch(
 def _lacking(known: Collection[int], vocabulary: int, device: torch.device) -> Tensor:
     """Return which of a model's tokens are not ``known``, ``[vocabulary]``."""
     lacking = torch.ones(vocabulary, dtype=torch.bool)
-    lacking[torch.tensor(sorted(known))] = False
+    lacking[[token for token in known if token < vocabulary]] = False
     return lacking.to(device)
 
 

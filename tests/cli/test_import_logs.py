@@ -1,9 +1,11 @@
 """Logs of evaluations are imported, listed and compared by the command."""
 
+import json
+
 import pytest
 
 from tests.cli.helpers import stored
-from tests.tables.evals import LATER, inspect_log, write_eval, write_lm_eval
+from tests.tables.evals import LATER, SCORES, inspect_log, write_eval, write_lm_eval
 
 
 @pytest.fixture
@@ -33,6 +35,18 @@ def test_evaluations_are_kept_with_their_items(logs, sweep):
     assert "0.625" in sweep("runs sums-tuned-bbbbbbbb")[1]
 
 
+def test_other_scores_of_the_same_mean_are_other_figures(logs, sweep):
+    sweep("import logs/1.eval --sweep evals")
+    turned = {"a": SCORES["c"], "c": SCORES["a"], "b": SCORES["b"], "d": SCORES["d"]}
+    write_eval(logs / "logs" / "1.eval", inspect_log(scores=turned))
+    status, _, err = sweep("import logs/1.eval --sweep evals")
+    assert status == 2
+    assert "is stored with other figures" in err
+    assert sweep("import logs/1.eval --sweep evals --replace")[0] == 0
+    (found,) = stored("evals")
+    assert found.outcome.items.after == (0.0, 0.5, 1.0, 0.25)
+
+
 def test_before_and_after_become_a_run_with_its_items(logs, sweep):
     assert sweep("import logs --sweep gain --before-log base")[0] == 0
     (found,) = stored("gain")
@@ -47,6 +61,15 @@ def test_several_logs_are_judged(logs, sweep):
     assert "2 rows of" in out
     report = sweep("judge logs --json")[1]
     assert '"items"' not in report
+
+
+@pytest.mark.parametrize(("named", "runs"), [("all.eval", "1 run of all"), ("logs/", "2 runs of")])
+def test_logs_are_analysed_and_compared_with_as_tables_are(logs, sweep, named, runs):
+    write_eval(logs / "all.eval", inspect_log(number="cccccccc33"))
+    status, out, _ = sweep(f"judge logs --baseline {named} --json")
+    assert status == 0
+    assert json.loads(out)["baseline"]
+    assert runs in sweep(f"analyze {named}")[2]  # a pattern takes four
 
 
 def test_without_samples_the_way_to_have_them_is_told(logs, sweep):

@@ -5,13 +5,11 @@ import os
 import shlex
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 from harness.cli.init import NEEDS, TEMPLATES
-
-ROOT = Path(__file__).parents[2]
+from tests.docs.pages import DOCS, ROOT, commands, example_files
 
 SWEEPS = [path.stem.removeprefix("test_") for path in sorted(TEMPLATES.glob("*/test_*.py"))]
 
@@ -60,6 +58,18 @@ def test_the_files_of_a_template_are_those_of_the_example(sweep, here):
         assert (here / "experiments" / example.name).read_bytes() == example.read_bytes()
         assert f"written: experiments/{example.name}" in out
     assert out.endswith("next:\n  sweep plan digits\n  pytest experiments/ --sweep digits\n")
+
+
+def test_the_page_shows_the_example_as_it_is():
+    shown = example_files(DOCS / "first-sweep.md")
+    for name in ("digits_trainer.py", "test_digits.py"):
+        assert shown[name] == f"# {name}\n{(TEMPLATES / 'sklearn' / name).read_text()}"
+
+
+def test_the_page_has_the_commands_that_are_printed(sweep, here):
+    printed = json.loads(sweep("init --json")[1])["next"]
+    shown = [command for command, _ in commands(DOCS / "first-sweep.md")]
+    assert shown[:4] == ["pip install pytest-sweep", "sweep init", *printed]
 
 
 def test_what_is_written_is_found_where_the_commands_look(sweep, here):

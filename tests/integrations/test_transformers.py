@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import random
 import shutil
 import subprocess
 import sys
@@ -28,7 +29,7 @@ CONDITIONS = Conditions("t", "1", "torch", "float32", "cpu", "task", "1", "tiny"
 pytestmark = [
     pytest.mark.trl,
     pytest.mark.slow,
-    pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore"),  # those libraries warn of their own future
 ]
 
 
@@ -62,6 +63,7 @@ class World:
         self.evaluations = 0
         self.weights = None
         self.trainer = None
+        self.options = {}
 
     def evaluator(self, run, rows=12, samples=2):
         from harness.integrations.transformers import sampled_scores
@@ -116,6 +118,7 @@ class World:
             eval_dataset=Dataset.from_dict({"prompt": self.example.HELD_OUT[:4]}),
             processing_class=self.example.tiny_tokenizer(),
             callbacks=[callback, Until(), *callbacks],
+            **self.options,
         )
         self.trainer.train(resume_from_checkpoint=callback.checkpoint)
         self.weights = weights_of(self.trainer.model)
@@ -160,9 +163,14 @@ def world(tmp_path, example):
 # ---- measurement ---------------------------------------------------------------------------------
 
 
-def test_a_placebo_measures_exactly_zero(world):
+@pytest.mark.parametrize("how", ["float32", "bfloat16", "LoRA"])
+def test_a_placebo_measures_exactly_zero(world, how):
+    from peft import LoraConfig
+
     made = world(learning_rate=0.0)
-    outcome = made.train()
+    if how == "LoRA":
+        made.options["peft_config"] = LoraConfig(target_modules="all-linear", task_type="CAUSAL_LM")
+    outcome = made.train(bf16=how == "bfloat16")
     assert outcome.status == "completed"
     assert (outcome.delta_perf, outcome.delta_perf_se, outcome.prompts_changed) == (0.0, 0.0, 0)
     assert (outcome.prompts, outcome.samples) == (12, 2)
@@ -183,10 +191,18 @@ def test_a_run_that_learns_has_its_curve_and_training_reward(world):
 
 
 def test_training_is_the_same_without_the_callback(world, example, tmp_path):
+    import torch
     from datasets import Dataset
     from trl import GRPOConfig, GRPOTrainer
 
+    def careless(model):
+        assert not any(module.training for module in model.modules())
+        draws = random.random(), np.random.random(), torch.rand(3)
+        model.train()
+        return [0.5 for _ in draws]
+
     made = world()
+    made.evaluator = lambda run: careless
     made.train()
     trainer = GRPOTrainer(
         model=example.tiny_model(),
@@ -206,7 +222,7 @@ CUTS = {
     "in the first epoch": dict(until=7),
     "in a later epoch": dict(until=7, prompts=8),
     "at the end of an epoch": dict(until=6, prompts=12),
-    "between steps with the same completions": dict(until=7, num_iterations=2),
+    "between steps with the same completions": dict(until=7, num_iterations=2, arm="null"),
     "with several batches a step": dict(until=7, gradient_accumulation_steps=2),
     "with completions of four steps": dict(until=7, steps_per_generation=4),
 }
@@ -249,13 +265,15 @@ def test_a_run_interrupted_twice_keeps_two_checkpoints_at_most(world, tmp_path):
 
 def test_a_checkpoint_that_is_gone_costs_the_steps_and_not_the_run(world, tmp_path):
     made = world()
-    whole, weights = made.train(), made.weights
+    whole, weights = made.train(arm="null"), made.weights
+    assert made.evaluations == 4
     with pytest.raises(Interrupted):
-        made.train(every=2, until=5)
+        made.train(every=2, until=5, arm="null")
     for folder in tmp_path.rglob("checkpoint-*"):
         shutil.rmtree(folder)
-    assert made.train(every=2).curve == whole.curve
+    assert made.train(every=2, arm="null").curve == whole.curve
     assert same(made.weights, weights)
+    assert made.evaluations == 4 + 2 + 2, "what was measured is kept"
 
 
 def test_a_trainer_that_does_not_continue_is_refused(world):

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from harness import Choice
-from harness.claims import mean_gain, success_rate
+from harness.claims import mean_gain, still_improves, success_rate
 from harness.claims.power import sweep_power
 from harness.errors import UsageError
 from harness.judging.early import EarlyAnswers, launch_order
@@ -16,7 +16,7 @@ from harness.report.model import build
 from harness.report.renderers import as_json
 from harness.store import Store
 from harness.verdicts import Baseline
-from tests.factories import make_results
+from tests.factories import make_results, make_trace
 from tests.judging.early_runs import Finished, better_by_a_tenth, planned_of
 
 SEEDS = 3
@@ -43,12 +43,13 @@ def test_seeds_of_the_only_config_so_far_are_merged():
     assert len(Finished(planned, by_config).evidence(3).runs) == 1
 
 
-def test_arms_are_merged_and_matched_with_configs():
-    planned = planned_of(6, seeds=SEEDS, arms={"half": 2}, questions={})
+@pytest.mark.parametrize("size", [1, 2])
+def test_arms_are_merged_and_matched_with_configs(size):
+    planned = planned_of(6, seeds=SEEDS, arms={"half": size}, questions={})
     runs = Finished(planned, lambda run: by_config(run) / (1 + (run.arm == "half")))
     evidence = runs.evidence()
     half = evidence.arms["half"]
-    assert len(half) == 2
+    assert len(half) == size
     mains = {result.run.id: result for result in evidence.runs}
     for result in half:
         own = mains[result.run.pair]
@@ -170,6 +171,18 @@ def test_the_report_tells_the_spreads_apart(store):
     data = as_json.as_data(build(judged(one, Finished(one, lambda run: 0.01 * run.index), store)))
     assert data["seeds"] is None
     assert all("seeds" not in run for run in data["runs"])
+
+
+def test_seeds_that_change_nothing_are_found_and_traces_are_read_seed_by_seed(store):
+    planned = planned_of(12, seeds=SEEDS, questions={"plateau": still_improves(since=50)})
+    rates = make_trace([1e-6 * (100 - step) / 100 for step in range(100)])
+    finished = Finished(planned, lambda run: 0.01 * run.index**1.1, trace=rates)
+    found = {one.code: one.message for one in judged(planned, finished, store).findings}
+    assert found["repeated_runs"].startswith("24 runs repeat another exactly")
+    assert "plateau looks at steps 50 to 100" in found["annealed_window"]
+    finished = Finished(planned, lambda run: by_config(run) + 0.001 * (run.seed % 97))
+    found = {one.code for one in judged(planned, finished, store).findings}
+    assert not found & {"repeated_runs", "annealed_window"}
 
 
 # ---- baselines and references -------------------------------------------------------------------

@@ -268,6 +268,14 @@ def test_export_writes_what_a_session_did_not(toys, fake, sweep):
     assert list(fake.verdicts) == [("toy", "")]
 
 
+def test_export_leaves_the_verdicts_that_a_session_wrote_on_a_part(toys, fake, sweep):
+    toys.run("--sweep", "toy", "--sweep-track", "tensorboard", "--sweep-steps", "10")
+    assert fake.verdicts.pop(("toy", "smoke"))["verdict.success_above_half"] == "supported"
+    said = sweep("export toy --to tensorboard")[1]
+    assert said.endswith("no verdicts on toy: no question of it can be judged by these runs\n")
+    assert fake.verdicts == {}
+
+
 def test_export_of_a_sweep_that_no_file_declares(toys, fake, sweep):
     toys.run("--sweep", "toy")
     (toys.path / "experiments/test_toy.py").unlink()
@@ -284,23 +292,19 @@ def test_export_of_a_sweep_that_no_file_declares(toys, fake, sweep):
     assert "no sweep file here declares it" in sweep("export toy --to tensorboard")[1]
 
 
-@pytest.mark.parametrize(
-    ("line", "said"),
-    [
-        ("--to tensorboard --curves c.csv", "--curves is for a table"),
-        ("--to tensorboard,tensorbord", "'tensorbord' is none of"),
-        ("--to tensorboard --arm null", "there is no such run in the store"),
-    ],
-)
-def test_a_mistake_in_an_export_is_one_line(toys, fake, sweep, line, said):
-    toys.run("--sweep", "toy", "--sweep-runs", "3")
-    status, _, error = sweep(f"export toy {line}")
-    assert status == 2
-    assert said in error
+MISTAKES = {
+    "--to tensorboard --curves c.csv": "--curves is for a table",
+    "--to tensorboard,tensorbord": "'tensorbord' is none of",
+    "--to tensorboard --arm null": "there is no such run in the store",
+}
 
 
-def test_an_export_that_fails_says_so(toys, fake, sweep):
+def test_a_mistake_in_an_export_is_one_line(toys, fake, sweep):
     toys.run("--sweep", "toy", "--sweep-runs", "3")
+    for line, said in MISTAKES.items():
+        status, _, error = sweep(f"export toy {line}")
+        assert (status, error.count("\n")) == (2, 1)
+        assert said in error
 
     def fail():
         raise OSError("gone")

@@ -12,7 +12,7 @@ def start(tmp_path, monkeypatch):
     """Return a function that starts a session over sweeps with a fake executor."""
     made = []
 
-    def begin(*sweeps, outcomes=None, select=None, observer=None, **settings):
+    def begin(*sweeps, outcomes=None, select=None, observer=None, on_finished=None, **settings):
         fakes = []
 
         def make_executor(name, *, on_event, may_begin, **given):
@@ -27,7 +27,8 @@ def start(tmp_path, monkeypatch):
             reports=tmp_path / "reports",
             **settings,
         )
-        session = SweepSession(settings, {sweep.name: sweep for sweep in sweeps}, observer)
+        named = {sweep.name: sweep for sweep in sweeps}
+        session = SweepSession(settings, named, observer, on_finished)
         runs = {sweep.name: sweep.plan(steps=settings.selection.steps) for sweep in sweeps}
         made.append(session)
         session.choose({name: r if select is None else select(r) for name, r in runs.items()})

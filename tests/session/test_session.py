@@ -7,6 +7,7 @@ from harness.claims import mean_gain, spread, success_rate
 from harness.errors import StoreError
 from harness.protocols import Finished, Started
 from harness.session.progress import Observer
+from harness.store import Store
 from harness.sweeps.plan import Selection
 from tests.session.fakes import done, make
 from tests.tables.tables import write_csv
@@ -256,3 +257,53 @@ def test_the_observer_sees_counts_that_add_up(start):
     assert all(sum(counts[:3]) == 3 for counts in seen)
     assert seen[-1] == (3, 0, 0, 30)
     assert [counts[3] for counts in seen] == sorted(counts[3] for counts in seen)
+
+
+def test_a_run_that_has_ended_is_told_of_once_and_after_it_is_saved(start, tmp_path):
+    ended = []
+
+    def tell(result):
+        with Store.open(str(tmp_path / "store.db")) as store:
+            assert result.key in store.get([result.key])
+        ended.append(result.run.id)
+
+    session = start(sweep := make(), on_finished=tell)
+    session.finish()
+    session.refresh()
+    assert ended == [run.id for run in sweep.plan()]
+    start(sweep, on_finished=tell).finish()
+    assert len(ended) == 3
+    start(sweep, on_finished=tell, fresh=True).finish()
+    assert len(ended) == 6
+
+
+def test_a_run_that_another_session_trained_is_not_told_of(start):
+    ended = []
+    sweep = make()
+    mine = start(sweep, on_finished=lambda result: ended.append(result.run.index))
+    (first, *_) = sweep.plan()
+    other = start(sweep, select=lambda runs: runs[:1])
+    other.result(first)
+
+    mine.result(first)
+    assert ended == []
+    mine.finish()
+    assert ended == [1, 2]
+
+
+def test_a_run_that_could_not_be_saved_at_once_is_told_of_later(start, monkeypatch):
+    ended = []
+    session = start(sweep := make(), on_finished=lambda result: ended.append(result.run.index))
+    save, failures = session.store.save, [StoreError("full")]
+
+    def saved(*given, **named):
+        if failures:
+            raise failures.pop()
+        return save(*given, **named)
+
+    monkeypatch.setattr(session.store, "save", saved)
+    with pytest.raises(StoreError):
+        session.result(sweep.plan()[0])
+    assert ended == []
+    session.finish()
+    assert ended == [0, 1, 2]

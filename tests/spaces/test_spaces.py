@@ -349,6 +349,18 @@ def test_a_sweep_of_wandb_is_read(read):
     assert len(found.notes) == 6
 
 
+def test_a_sweep_of_wandb_is_read_from_a_dictionary_in_python(read):
+    text = """
+        import wandb
+
+        LOW = 0.1
+        sweep = {"method": "random", "parameters": {"lr": {"min": LOW, "max": 1.0}}}
+        wandb.agent(wandb.sweep(sweep, project="p"), function=main, count=5)
+        """
+    found = read("s.py", text)
+    assert (found.kind, found.space) == ("a W&B sweep", {"lr": Uniform(0.1, 1.0)})
+
+
 def test_a_grid_of_wandb_has_as_many_runs_as_combinations(read):
     found = read(
         "g.yaml", "{method: grid, parameters: {a: {values: [1, 2]}, b: {values: [1, 2, 3]}}}"
@@ -507,6 +519,13 @@ def test_a_search_space_of_ray_is_read_and_its_code_is_not_run(read):
     assert len(found.notes) == 6
 
 
+def test_a_metric_whose_better_end_is_not_said_is_left_out_and_that_is_said(read):
+    text = "from ray import tune\ntune.run(f, config={'x': tune.uniform(0, 1)}, metric='loss')\n"
+    found = read("m.py", text)
+    assert (found.metric, found.direction) == (None, None)
+    assert said(found, "metric loss: no mode says")
+
+
 def test_of_several_search_spaces_one_is_named(read, tmp_path):
     text = """
         from ray import tune
@@ -605,7 +624,7 @@ def test_a_file_that_cannot_be_read_is_one_line_with_its_place(read, case):
 
 def test_yaml_without_pyyaml_says_what_to_install(read, monkeypatch):
     monkeypatch.setitem(sys.modules, "yaml", None)
-    with pytest.raises(UsageError, match=r'pip install "pytest-sweep\[trackers\]"'):
+    with pytest.raises(UsageError, match=r'pip install "pytest-sweep\[yaml\]"'):
         read("a.yaml", WANDB.format("{min: 0.1, max: 1}"))
 
 

@@ -389,6 +389,12 @@ class StoreContract:
                 store.save(make_result(items=few))
         assert store.results() == ()
 
+    def test_items_without_names_store_none(self, store):
+        result = make_result(items=replace(ITEMS, ids=(), clusters=()))
+        store.save(result)
+        assert store.results() == (result,)
+        assert names_of_items(store) == 0
+
     def test_items_of_a_result_that_is_replaced_go_with_it(self, store):
         store.save(make_result(status="failed", items=ITEMS))
         store.save(make_result(items=replace(ITEMS, before=())))

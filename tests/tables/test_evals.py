@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+import harness
 from harness.errors import UsageError
 from harness.tables import ReadOptions, read_runs
 from tests.tables.evals import LATER, inspect_log, write_eval, write_lm_eval
@@ -124,6 +125,22 @@ def test_several_files_are_read_together(tmp_path):
     assert found.run.id == "toy-tuned-2026-01-02T00"
     assert found.outcome.delta_perf == 0.25
     assert found.outcome.items.before == (1.0, 0.0, 1.0, 0.0)
+
+
+def test_a_frame_of_them_is_judged_in_python(tmp_path):
+    write_eval(tmp_path / "1.eval", inspect_log())
+    write_eval(tmp_path / "2.eval", inspect_log("m/tuned", LATER, "bbbbbbbb22"))
+    (tmp_path / "base.csv").write_text("run,delta_perf\na,0.1\nb,0.2\n")
+    judged = harness.judge(
+        (str(tmp_path / "1.eval"), str(tmp_path / "2.eval")),
+        clusters="text",
+        before_log="base",
+        baseline=str(tmp_path / "base.csv"),
+        library="records",
+    )
+    (run,) = judged.runs
+    assert (run["run"], run["delta_perf"]) == ("sums-tuned-bbbbbbbb", pytest.approx(1 / 3))
+    assert run["clusters_changed"] == 2
 
 
 def bad(tmp_path, kind):

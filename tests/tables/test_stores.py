@@ -3,6 +3,7 @@
 import json
 import math
 import sqlite3
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +11,8 @@ from harness.errors import UsageError
 from harness.tables import ReadOptions, read_runs
 from harness.tables.reading import read_table
 from harness.tables.stores import kind_of
+from harness.tables.stores.common import as_exported
+from harness.tables.table import Table
 from tests.tables.tables import write
 
 UP = {"metric": "val/acc", "direction": "max"}
@@ -339,7 +342,7 @@ def test_what_is_no_tracker_s(tmp_path):
 def test_without_optuna_its_export_is_named(tmp_path, monkeypatch):
     path = write(tmp_path / "journal.log", '{"op_code": 0, "study_name": "a"}\n')
     monkeypatch.setitem(__import__("sys").modules, "optuna", None)
-    refused(path, "needs optuna", 'pip install "pytest-sweep[trackers]"', "trials_dataframe")
+    refused(path, "needs optuna", 'pip install "pytest-sweep[optuna]"', "trials_dataframe")
 
 
 def test_a_point_that_is_no_number_is_missing(mlruns):
@@ -351,3 +354,37 @@ def test_a_point_that_is_no_number_is_missing(mlruns):
     assert [step for step, _ in points] == [0, 10, 20]
     assert points[0][1] == 0.5
     assert math.isnan(points[1][1])
+
+
+def test_a_store_that_the_harness_wrote_is_read_as_its_export():
+    columns = {
+        "run_id": ["a", "b", "c", "d", "e"],
+        "tags.sweep.key": ["1", "2", "verdicts", "3", None],
+        "tags.sweep.run": ["s-00", "s-00", None, "s-01", None],
+        "tags.sweep.steps": ["100", "100", None, "100", None],
+        "tags.sweep.finished_at": ["2025-01-02", "2025-01-01", None, "2025-01-01", None],
+        "tags.sweep.status": ["completed", "completed", None, "failed", None],
+        "params.lr": ["1e-6", "1e-6", None, None, "1"],
+        "other.lr": [None, None, None, "2e-6", None],
+        "metrics.delta_perf": [0.1, 0.2, None, None, 0.9],
+        "metrics.perf": [0.3, 0.3, None, None, None],
+        "tags.verdict.plateau": [None, None, "supported", None, None],
+    }
+    points = dict.fromkeys("ab", ((0, 0.2), (5, 0.3)))
+    table = Table(Path("m.db"), "MLflow's store", columns, range(1, 6), history=lambda name: points)
+    asked = ("run_id", "tags.sweep.", ("params.", "other."), ("metrics.",))
+    found = as_exported(table, *asked)
+    assert found.columns["run"] == ["s-00", "s-01"]
+    assert found.columns["delta_perf"] == [0.1, None]
+    assert found.columns["config.lr"] == ["1e-6", "2e-6"]
+    assert found.columns["status"] == ["completed", "failed"]
+    assert not {"key", "perf", "verdict.plateau"} & found.columns.keys()
+    assert found.history("delta_perf") == {"s-00": points["a"]}
+    assert found.history("seconds") == {}
+    assert found.notes == (
+        "written by pytest-sweep",
+        "earlier runs of the same id, left out: 1 run",
+        "not written by pytest-sweep, left out: 1 run",
+    )
+    theirs = table.replaced(columns={"run_id": ["a"], "params.lr": ["1"]}, places=[1])
+    assert as_exported(theirs, *asked) is theirs

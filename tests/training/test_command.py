@@ -210,11 +210,11 @@ def test_a_score_that_is_not_finite_ends_the_program_and_the_run(outcome):
 
 
 def test_a_program_that_continues_by_itself_keeps_its_curve(outcome, tmp_path):
-    """Its first attempt is killed after step 10, and the second begins there."""
+    """It is killed after step 10, goes on from there, and is killed after the last step."""
     code = (
         "import os, pathlib\n"
         "at = pathlib.Path(os.environ['SWEEP_FOLDER'], 'at')\n"
-        "for step in range(int(at.read_text()) if at.exists() else 0, 25, 5):\n"
+        "for step in range(int(at.read_text()) + 5 if at.exists() else 0, 25, 5):\n"
         '    print(\'{"step": %d, "accuracy": %f}\' % (step, step / 20))\n'
         "    at.write_text(str(step))\n"
         "    if step == int(os.environ['UNTIL']): os.kill(os.getpid(), 9)\n"
@@ -224,8 +224,9 @@ def test_a_program_that_continues_by_itself_keeps_its_curve(outcome, tmp_path):
         run.command([sys.executable, "-c", code], "accuracy", env={"UNTIL": until})
 
     saved = {"checkpoint": str(tmp_path / "checkpoint"), "checkpoint_every": 1}
-    with pytest.raises(HarnessError, match=r" was killed by SIGKILL; it last said: \{"):
-        outcome(lambda run: trained(run, 10), **saved)
+    for until in (10, 20):
+        with pytest.raises(HarnessError, match=r" was killed by SIGKILL; it last said: \{"):
+            outcome(lambda run, until=until: trained(run, until), **saved)
     found = outcome(lambda run: trained(run, 99), **saved)
     assert [point.step for point in found.curve] == [0, 5, 10, 15, 20]
     assert found.perf_before == 0.0
@@ -272,6 +273,16 @@ def test_a_metric_that_did_not_come_is_one_line(command, code, options, said):
     with pytest.raises(UsageError, match=LINE) as raised:
         command(code, **options)
     assert said in str(raised.value)
+
+
+def test_a_metric_that_did_not_come_is_none_of_another_program(outcome):
+    def trained(run):
+        run.before(0.5)
+        run.log(20, 0.7)
+        run.after(run.command([sys.executable, "-c", ""], "accuracy"))
+
+    with pytest.raises(UsageError, match=r"gave no accuracy; it printed nothing"):
+        outcome(trained)
 
 
 def test_a_file_that_an_earlier_attempt_has_left_is_not_read(command, tmp_path):

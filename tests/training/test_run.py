@@ -278,6 +278,18 @@ def test_a_metric_that_is_none_is_said_with_the_line_of_the_function(outcome, fi
     assert said in str(raised.value)
 
 
+def test_a_returned_metric_comes_before_a_log_at_the_last_step(outcome):
+    """As the best of all steps may be the final one."""
+
+    def trained(run):
+        run.log(20, [3.0, 5.0])
+        return 2.0
+
+    found = outcome(trained, metric="val_loss")
+    assert (found.value, found.delta_perf_se, found.items) == (2.0, None, None)
+    assert [(p.step, p.perf) for p in found.curve] == [(20, 4.0)]
+
+
 def test_a_metric_is_given_once(outcome):
     def trained(run):
         run.after(2.0)
@@ -407,7 +419,8 @@ def log_after_after(run):
         (lambda run: run.before({"a": 1}), "run.before: got a dict"),
         (lambda run: run.before([]), "run.before: no scores"),
         (lambda run: run.before(np.zeros((2, 2, 2))), "run.before: scores of shape [2, 2, 2]"),
-        (lambda run: run.before([45.6, 50]), "the mean score is 47.8; expected scores from 0 to 1"),
+        (lambda run: run.before([0.5, 45.6]), "got the score 45.6; expected scores from 0 to 1"),
+        (lambda run: run.before([-0.1, 1]), "got the score -0.1; expected scores from 0 to 1"),
         (lambda run: run.before([0, 1], se=0.1), "run.before: se= goes with one number"),
         (lambda run: run.before(0.5, se=-0.1), "run.before: se=-0.1; expected the standard error"),
         (lambda run: run.before(0.5, items="a"), "items= names items, but the score is one number"),

@@ -1,19 +1,34 @@
 """Optuna: studies that are read back by `optuna.load_study`."""
 
+import io
+import json
+import shutil
+
 import pytest
 
 from harness import Choice, Given, LogInt, LogUniform, Uniform
 from harness.integrations.trackers.optuna import distribution
-from tests.integrations.trackers.contract import Seen, TrackerContract, a_run, verdicts_in
+from tests.integrations.trackers.contract import Seen, TrackerContract, a_run, verdict, verdicts_in
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
+
+
+@pytest.fixture(scope="module")
+def empty(tmp_path_factory):
+    """A database without a study, which takes Optuna a second to make."""
+    from optuna.storages import get_storage
+
+    path = tmp_path_factory.mktemp("optuna") / "empty.db"
+    get_storage(f"sqlite:///{path}").remove_session()
+    return path
 
 
 class TestOptuna(TrackerContract):
     library, good, bad, stopped = "optuna", "COMPLETE", "FAIL", "PRUNED"
 
     @pytest.fixture
-    def target(self, tmp_path):
+    def target(self, tmp_path, empty):
+        shutil.copy(empty, tmp_path / "study.db")
         return f"optuna:sqlite:///{tmp_path}/study.db"
 
     def study(self, target, sweep):
@@ -63,6 +78,28 @@ class TestOptuna(TrackerContract):
         assert found["batch_size"] == CategoricalDistribution((8, 4))
         assert found["warmup"] == CategoricalDistribution((0, 10, 5))
         assert found["layers"] == CategoricalDistribution(("(64,)", "(64, 64)"))
+
+    def test_its_dashboard_shows_the_runs_and_the_verdicts(self, target):
+        from optuna.storages import get_storage
+        from optuna_dashboard import wsgi
+
+        self.write(target, a_run(), a_run(1, delta=0.3), verdicts=[verdict()])
+        app = wsgi(get_storage(target.partition(":")[2]))
+
+        def page(path):
+            said = {}
+            environ = {"wsgi.url_scheme": "http", "SERVER_NAME": "host", "SERVER_PORT": "80"}
+            environ |= {"REQUEST_METHOD": "GET", "PATH_INFO": path, "wsgi.input": io.BytesIO()}
+            body = b"".join(app(environ, lambda status, _, *more: said.update(status=status)))
+            assert said["status"] == "200 OK"
+            return json.loads(body)
+
+        (found,) = page("/api/studies")["study_summaries"]
+        study = page(f"/api/studies/{found['study_id']}")
+        assert [trial["values"] for trial in study["trials"]] == [[0.05], [0.3]]
+        assert {one["name"] for one in study["union_search_space"]} >= {"learning_rate", "layers"}
+        attributes = {one["key"]: one["value"] for one in found["user_attrs"]}
+        assert "supported" in attributes["verdict.success_above_half"]
 
     def test_a_value_outside_of_the_space_is_an_attribute(self, target):
         self.write(target, a_run(arm="placebo", config={"learning_rate": 0.0, "batch_size": 8}))

@@ -38,7 +38,7 @@ class TestWandB(TrackerContract):
                     for name, value in one["config"].items()
                 },
                 tags={name: str(v) for name, v in one["config"]["pytest_sweep"].items()},
-                numbers=one["summary"],
+                numbers={n: x for n, x in one["summary"].items() if n[0] != "_"},
                 curve=one["curve"],
             )
             for one in sorted(found, key=lambda one: one["name"])
@@ -50,7 +50,7 @@ class TestWandB(TrackerContract):
         return {name: text for name, text in found["summary"].items() if name[0] != "_"}
 
     def harm(self, target):
-        (mark,) = Path(target.partition(":")[2]).glob("wandb/*/sweep.content")
+        (mark,) = Path(target.partition(":")[2]).glob("wandb/offline-*/sweep.content")
         mark.unlink()
 
 
