@@ -22,6 +22,7 @@ NEEDS = {
     "sklearn": ("sklearn", "scikit-learn"),
     "torch": ("torch", "pytest-sweep[torch]"),
     "jax": ("jax", "pytest-sweep[jax]"),
+    "command": None,
     "trl": ("trl", "pytest-sweep[trl]"),
 }
 """Template → the module that it imports, and what pip installs for it."""

@@ -33,12 +33,14 @@ _STUB = '''
 def train(run):
     """Train a run with run.config and run.seed: still to be written.
 
-    Give the held-out scores to run.before and run.after, and run.log between them.
+    {what}
     """
     raise NotImplementedError("train a run with run.config")
 
 
 '''
+
+_SCORES = "Give the held-out scores to run.before and run.after, and run.log between them."
 
 _TESTS = """
 
@@ -94,7 +96,8 @@ def sweep_file(
     name of one to import. ``comments`` stand under the sweep's name, those of ``reasons`` above
     their parameter, those of ``power`` above their question. ``arms`` is code.
     """
-    body = [*_STUB.splitlines()] if stub else []
+    what = f"Return the final {sweep.metric}." if sweep.metric else _SCORES
+    body = [*_STUB.format(what=what).splitlines()] if stub else []
     body += [f"{_variable(sweep.name)} = Sweep(", f"{INDENT}{literal(sweep.name)},"]
     for sentence in comments:
         body += _comment(sentence, 1)

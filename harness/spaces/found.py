@@ -243,7 +243,7 @@ def real(low: float, high: float, *, log: bool = False, step: float | None = Non
     if (high - low) / step > most:
         return Drawn(
             whole_range,
-            f"its step of {step:g} makes more than {most} values, and is left out",
+            f"its step of {step:g} is left out, since it makes more than {most} values",
         )
     values = _grid(low, high, step)
     if not log or len(values) < 2:

@@ -43,7 +43,7 @@ def declared(
         Where the space cannot be that of a sweep.
     """
     measured: dict[str, Any] = {}
-    if found.metric is not None and hasattr(Sweep, "metric"):
+    if found.metric is not None:
         measured = {"metric": found.metric, "direction": found.direction, "trainer": train}
     fixed: dict[str, Any] = {
         "name": name

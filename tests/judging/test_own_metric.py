@@ -79,7 +79,7 @@ def around(level):
     ],
 )
 def test_more_is_better_and_what_is_shown_is_what_was_measured(metric, value, outcome):
-    result = make_result(delta=None, status="completed", value=value, curve=())
+    result = make_result(delta=None, status="completed", value=value, curve=(), prompts_changed=1)
     points = tuple(Evaluation(step, at, 0.01, 0.0) for step, at in ((0, 2.0), (20, value)))
     result = replace(result, outcome=replace(result.outcome, curve=points))
     (judged,) = judged_by(metric, [result])
@@ -90,6 +90,7 @@ def test_more_is_better_and_what_is_shown_is_what_was_measured(metric, value, ou
     assert rises == metric.change(value - 2.0)
     ended = judged.outcome
     assert (ended.perf_before, ended.perf_after, ended.train_delta_perf) == (None, None, None)
+    assert ended.prompts_changed is None  # it says what changed, not what passed a target
 
 
 def test_a_run_that_did_not_complete_has_no_outcome():
@@ -141,6 +142,22 @@ def test_without_target_and_margin_questions_say_which_to_declare(store):
     assert found.evidence.margin is None
     codes = {finding.code for finding in found.findings}
     assert not codes & {"null_success_rule", "shared_before", "coarse_metric"}
+
+
+def test_the_curve_of_a_run_that_failed_is_written_as_it_was_measured(store):
+    ours = declared()
+    planned = kept(store, ours, around(0.3))
+    run = next(iter(store.of(planned.runs).values()))
+    failed = replace(run, outcome=replace(run.outcome, status="failed", value=None))
+    found = gathered(
+        planned,
+        {"s": ours},
+        store,
+        lookup=lambda keys: store.of(keys) | {k: failed for k in keys if k == run.key},
+    )
+    data = as_data(build(judge_sweep(found)))
+    (written,) = [one for one in data["runs"] if one["status"] == "failed"]
+    assert (written["value"], written["curve"][0]["perf"]) == (None, 2.0)
 
 
 def test_early_answers_are_by_the_metric(store):

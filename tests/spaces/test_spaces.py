@@ -652,5 +652,7 @@ def test_the_file_declares_the_same_space_and_says_every_note(read, name, text):
     for note in found.notes:
         assert note.text.replace("'", '"').lower() in words
     assert sweep.runs == (found.runs or 24)
+    assert (sweep.metric, sweep.direction) == (found.metric, found.direction)
+    assert (f"Return the final {found.metric}." in source) == (found.metric is not None)
     assert sweep.seed == (1 if found.seed is None else found.seed)
     assert all(len(line) <= 100 for line in source.splitlines())
