@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import secrets
 import shlex
 import signal
 import subprocess
@@ -26,6 +27,9 @@ from harness.training.scores import number
 
 LOOK = 0.5
 """Seconds between two looks at a program that prints nothing."""
+
+MARK = "SWEEP_PROGRAM"
+"""The variable that tells the processes of a program from all others."""
 
 PATIENCE = 2.0
 """Seconds that a program has to end by itself once it is told to."""
@@ -121,6 +125,7 @@ class Program:
         self._cwd = beside / filled(cwd or "", facts)
         self._env = {f"SWEEP_{_NOT_PLAIN.sub('_', n.upper())}": text(v) for n, v in facts.items()}
         self._env |= {"SWEEP_CONFIG": self._config, "PYTHONUNBUFFERED": "1"}
+        self._env[MARK] = secrets.token_hex(8)
         self._env |= {name: filled(value, facts) for name, value in (env or {}).items()}
         self._name = _short(shlex.join(self._argv), 80)
 
@@ -151,9 +156,9 @@ class Program:
         (self._folder / "config.json").write_text(self._config, encoding="utf-8")
         was, last = self._written(), {True: "", False: ""}
         process = self._start()
-        tree = _Tree(process.pid)
+        tree = _Tree(process.pid, self._env[MARK])
         try:
-            for is_output, line in _lines(process, tree, on_look):
+            for is_output, line in _lines(process, on_look):
                 _echo(line)
                 last[is_output] = line.strip() or last[is_output]
                 if is_output:
@@ -273,7 +278,7 @@ def _whole(step: Any) -> int:  # noqa: ANN401  whatever JSON has
 
 
 def _lines(
-    process: subprocess.Popen[str], tree: _Tree, on_look: Callable[[], None]
+    process: subprocess.Popen[str], on_look: Callable[[], None]
 ) -> Iterator[tuple[bool, str]]:
     """Yield what a program prints, and whether it is standard output, until it has ended."""
     queue: SimpleQueue[tuple[bool, str] | None] = SimpleQueue()
@@ -283,10 +288,6 @@ def _lines(
             for line in stream:
                 queue.put((is_output, line))
         queue.put(None)
-
-    def look() -> None:
-        tree.look()
-        on_look()
 
     assert process.stdout is not None
     assert process.stderr is not None
@@ -306,41 +307,53 @@ def _lines(
             else:
                 yield line
         if time.monotonic() >= next_look:
-            look()
+            on_look()
             next_look = time.monotonic() + LOOK
     while process.poll() is None:
         with suppress(subprocess.TimeoutExpired):
             process.wait(LOOK)
-        look()
+        on_look()
 
 
 class _Tree:
-    """A program with all that it has started, also what no longer descends from it."""
+    """A program with all that it has started, also what no longer descends from it.
 
-    def __init__(self, pid: int) -> None:
-        self._pid = pid
-        self._known: dict[psutil.Process, None] = {}
+    That has the program's ``mark`` in its environment.
+    """
+
+    def __init__(self, pid: int, mark: str) -> None:
+        self._mark = mark
+        self._root = None
         with suppress(psutil.Error):
-            self._known[psutil.Process(pid)] = None
-
-    def look(self) -> None:
-        """Note what the program has started so far."""
-        pids = {process.pid for process in self._known}
-        for process in [*self._known]:
-            with suppress(psutil.Error):
-                if process.pid == self._pid or process.ppid() not in pids:
-                    self._known.update(dict.fromkeys(process.children(recursive=True)))
+            self._root = psutil.Process(pid)
 
     def end(self) -> None:
         """Tell all of them to end, and kill those that have not after `PATIENCE` seconds."""
-        self.look()
-        for process in self._known:
+        known: set[psutil.Process] = set()
+        while new := self._running() - known:  # what is halted starts nothing more
+            known |= new
+            for process in new:
+                with suppress(psutil.Error):
+                    process.suspend()
+        for process in known:
             with suppress(psutil.Error):
                 process.terminate()
-        _, alive = psutil.wait_procs([*self._known], timeout=PATIENCE)
+                process.resume()
+        _, alive = psutil.wait_procs([*known], timeout=PATIENCE)
         for process in alive:
             with suppress(psutil.Error):
                 process.kill()
+
+    def _running(self) -> set[psutil.Process]:
+        found = set()
+        if self._root is not None:
+            with suppress(psutil.Error):
+                found = {self._root, *self._root.children(recursive=True)}
+        for process in psutil.process_iter():
+            with suppress(psutil.Error):
+                if process.environ().get(MARK) == self._mark:
+                    found.add(process)
+        return found
 
 
 def _check(name: str, given: object, groups: int) -> None:

@@ -93,6 +93,7 @@ def test_a_program_gets_the_config_in_its_arguments_its_environment_and_a_file(o
     assert argv == ["--lr=1e-06", f"{own}/x", "3", "{a}", '{"b": {"c": 1}}', *every]
     said = {name: at for name, at in environment.items() if name.startswith("SWEEP_")}
     config = json.loads(said.pop("SWEEP_CONFIG"))
+    assert said.pop("SWEEP_PROGRAM")
     assert Config.from_json(config) == CONFIG
     assert config == json.loads(Path(own, "config.json").read_text())
     assert said == {
@@ -362,4 +363,5 @@ def test_what_a_program_leaves_behind_is_ended(command, capfd):
     began = time.monotonic()
     assert command(code + "print('{\"loss\": 2}')") == 2
     assert time.monotonic() - began < 20
-    assert all(is_gone(pid) for pid in pids(capfd.readouterr().out.replace('{"loss": 2}', "")))
+    left = pids(capfd.readouterr().out.replace('{"loss": 2}', ""))
+    assert [pid for pid in left if not is_gone(pid)] == []
