@@ -42,8 +42,8 @@ class LowerTailAboveBaseline(VersusBaseline):
     share: float = 0.25
 
     def __post_init__(self) -> None:
-        expected = "a number above 0, and 0.5 at most"
-        part = checks.number("share", self.share, expected, lambda part: 0 < part <= 0.5)
+        expected = "a number from 0.001 to 0.5"
+        part = checks.number("share", self.share, expected, lambda part: 0.001 <= part <= 0.5)
         object.__setattr__(self, "share", part)
 
     @property

@@ -385,12 +385,12 @@ class Sweep:
                     f"baseline {self.baseline.name!r} has {successes} successes in {runs} runs; "
                     "expected at most as many, in at least one"
                 )
-        elif self.baseline == self.name:
-            raise SweepError("its baseline is itself; name another sweep")
         elif self.baseline is not None and not isinstance(self.baseline, str):
             raise SweepError(
                 f"baseline is {shown(self.baseline)}; expected the name of a sweep, or Counts"
             )
+        elif self.baseline == self.name:
+            raise SweepError("its baseline is itself; name another sweep")
         elif self.baseline is not None and has_ending(self.baseline):
             raise SweepError(
                 f"baseline {self.baseline!r} is a table; declare a sweep or Counts, and give a "

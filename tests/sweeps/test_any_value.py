@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
@@ -205,6 +205,8 @@ def test_values_come_back_as_they_went_in_or_are_refused(store, place, one, two)
 @settings(max_examples=25, deadline=None, suppress_health_check=[*HealthCheck])
 @pytest.mark.parametrize("place", AS_SETTINGS)
 @given(one=ANY)
+@example(one=2e-311)
+@example(one=np.array([False, False]))
 def test_a_setting_of_any_kind_is_taken_or_refused(place, one):
     made = declared(AS_SETTINGS[place], one)
     if made is not None:
