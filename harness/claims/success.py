@@ -76,7 +76,8 @@ class SuccessAbove(CountedClaim):
         tests = (rate.p_greater, failed.p_greater)
         sizes = [statistics.size_to_decide(count.runs, p, evidence.alpha) for p in tests]
         finer = "an evaluation of more prompts" if metric == DELTA_PERF else "a finer evaluation"
-        helps = more(sizes, count.runs, otherwise=finer)
+        # A run that need only pass a value is not decided by a smaller standard error.
+        helps = more(sizes, count.runs, otherwise=finer if count.rule == "shown" else "")
         rule = rule_text(count.rule, metric)
         return self.verdict(
             id,

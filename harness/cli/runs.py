@@ -29,7 +29,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "name",
         nargs="?",
         metavar="NAME",
-        help="a sweep, or the id or key of a run, which is then shown whole (default: all)",
+        help="a sweep, or the key of a run or its id, of which SWEEP-NUMBER is enough; a run is "
+        "shown whole (default: all)",
     )
     parser.add_argument(
         "--against",
@@ -83,6 +84,9 @@ def found(store: Store, options: argparse.Namespace) -> tuple[tuple[Result, ...]
         return stored.results(store, name or sweep, options), False
     among = stored.results(store, sweep, options)
     chosen = tuple(result for result in among if name in (result.run.id, result.key))
+    # Reports show the sweep and the number, which an id begins with.
+    parts = name.split("-")
+    chosen = chosen or tuple(r for r in among if r.run.id.split("-")[: len(parts)] == parts)
     if not chosen:
         stored.check_sweep(store, name, nor=" and no run of that id or key")
     return chosen, True

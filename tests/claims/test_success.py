@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from harness import statistics
 from harness.claims import success_rate
 from harness.errors import SweepError
 from harness.judging.early import launch_order
+from harness.verdicts import Metric
 from tests.claims.cases import judge, spaced
 from tests.claims.powers import price, why
 from tests.factories import make_arm, make_evidence, make_result, make_results
@@ -35,6 +38,16 @@ def test_not_shown_is_not_shown_not():
     assert verdict.verdict == "inconclusive"
     assert "detects gains from 0.112 on (2.8·SE)" in verdict.answer
     assert "shown to fail: 0 of 24" in verdict.details
+
+
+def test_a_finer_evaluation_is_advised_where_the_standard_error_decides():
+    loss = Metric("val_loss", "target", minimised=True, target=0.5)
+    passed = make_results([*spaced(0.05, 0.2, 13), *spaced(-0.2, -0.05, 11)], se=None)
+    shown = judge("success_above_half", make_evidence(spaced(0.05, 0.2, 13) + [0.0] * 11))
+    plain = judge("success_above_half", replace(make_evidence(runs=passed), metric=loss))
+    assert "or an evaluation of more prompts" in str(shown.needs)
+    assert plain.verdict == "inconclusive"
+    assert "evaluation" not in str(plain.needs)
 
 
 def test_useless_runs_that_pass_zero_are_no_successes():

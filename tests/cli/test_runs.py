@@ -75,6 +75,7 @@ def test_one_run_whole(here, sweep):
     assert sweep(f"runs {key}") == (0, out, "")
     assert ids(sweep, f"runs {key}") == ["toy-01"]
     assert "paired with toy-00" in sweep("runs toy-00-null-")[1]
+    assert sweep("runs toy-00-null") == sweep("runs toy-00-null-")  # an id begins with it
 
 
 def test_the_error_of_a_run_in_full_and_harmless(here, sweep):
