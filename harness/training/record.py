@@ -162,7 +162,9 @@ class Record:
     def outcome(self, returned: object, where: str) -> Outcome:
         """Return the outcome of a run whose function, at ``where``, has ``returned``.
 
-        A returned value is the last point of a curve that has none at the last step. Raises `UsageError` where neither it nor what was measured has a final score.
+        A returned value is the last point of a curve that has none at the last step.
+
+        Raises `UsageError` where neither it nor what was measured has a final score.
         """
         if isinstance(returned, Outcome):
             return returned
