@@ -125,7 +125,8 @@ Rule = Literal["shown", "above zero"]
 class Counts:
     """The published counts of a baseline whose runs are not at hand.
 
-    ``rule`` says in words when a run counted as a success.
+    ``rule`` says when a run counted as a success, such as ``ΔPerf > 0`` or ``val_loss < 0.3``;
+    empty where that is the rule of the sweep that is compared with them.
     """
 
     name: str
@@ -134,11 +135,26 @@ class Counts:
     rule: str
     source: str
 
-    @property
-    def known_rule(self) -> Rule | None:
-        """The success rule that ``rule`` states; None where it is none of ours."""
-        plain = re.sub(r"[\s_*`]", "", self.rule).casefold()
-        return "above zero" if re.fullmatch(r"(δ|delta)perf>0(\.0*)?", plain) else None
+    def known_rule(self, metric: Metric) -> Rule | None:
+        """Return the success rule of ``metric`` that ``rule`` states; None where it is another."""
+        if not self.rule:
+            return "above zero"
+        stated = re.fullmatch(r"(.+)([<>])([-+\d.e]+)", _plain(self.rule))
+        if stated is None:
+            return None
+        name, sign, value = stated.groups()
+        try:
+            target = float(value)
+        except ValueError:
+            return None
+        own = name == _plain(metric.name) and sign == metric.improving.sign
+        gained = metric.is_change and name in ("δperf", "deltaperf") and sign == UP.sign
+        return "above zero" if target == metric.target and (own or gained) else None
+
+
+def _plain(text: str) -> str:
+    """Return a name or a rule without spaces, marks and capitals, which do not matter."""
+    return re.sub(r"[\s_*`]", "", text).casefold().replace("−", "-")
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,30 @@ from harness.verdicts import DELTA_PERF, Counts, Metric
     ],
 )
 def test_published_rules_are_read(words, rule):
-    assert Counts("published", 6, 19, words, "a summary").known_rule == rule
+    assert Counts("published", 6, 19, words, "a summary").known_rule(DELTA_PERF) == rule
+
+
+@pytest.mark.parametrize(
+    ("words", "rule"),
+    [
+        ("val_loss < 0.3", "above zero"),
+        ("`Val Loss` <.30", "above zero"),
+        ("", "above zero"),
+        ("val_loss > 0.3", None),
+        ("val_loss < 0.4", None),
+        ("val_loss < 0.3 or so", None),
+        ("val_loss < 1.2.3", None),
+        ("ΔPerf > 0", None),
+    ],
+)
+def test_a_rule_on_another_metric_is_read_by_its_name_direction_and_target(words, rule):
+    counts = Counts("published", 6, 19, words, "a summary")
+    assert counts.known_rule(Metric.final("val_loss", "min", 0.3)) == rule
+
+
+def test_a_rule_may_name_a_target_below_zero():
+    metric = Metric.final("score", "max", -1.5)
+    assert Counts("p", 6, 19, "score > −1.5", "a paper").known_rule(metric) == "above zero"
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,7 @@ class SuccessAboveBaseline(CountedClaim, BaselineClaim):
         observed = observations.observe(evidence.runs)
         if not evidence.metric.knows_success:
             return self.no_success(id, evidence)
-        rule = counts.known_rule
+        rule = counts.known_rule(evidence.metric)
         ours = observations.count_successes(observed, evidence.min_gain, rule)
         failures = counts.runs - counts.successes
         theirs = SuccessCount(counts.successes, failures, counts.runs, ours.rule)
@@ -167,11 +167,12 @@ class SuccessAboveBaseline(CountedClaim, BaselineClaim):
         counted: tuple[int, int] | None = None
         by_sign = False
         if isinstance(baseline, Counts):
-            if baseline.known_rule is None:
+            rule = baseline.known_rule(metric)
+            if rule is None:
                 why = f"the baseline counts by another rule ({baseline.rule})"
                 return Pricing(design.n, why=why)
             counted = (baseline.successes, baseline.runs)
-            by_sign = _counts_by_sign(baseline.known_rule, metric)
+            by_sign = _counts_by_sign(rule, metric)
         elif design.baseline_is_finished:
             observed = observations.observe(design.theirs)
             count = observations.count_successes(observed, design.sweep.min_gain or 0.0)
@@ -204,7 +205,7 @@ class SuccessAboveBaseline(CountedClaim, BaselineClaim):
         baseline = evidence.baseline
         rule: Rule | None
         if isinstance(baseline, Counts):
-            rule = baseline.known_rule
+            rule = baseline.known_rule(evidence.metric)
             if rule is None:
                 return Bounds(None)
             others = (baseline.successes, baseline.runs)

@@ -61,7 +61,10 @@ PUBLISHED = Counts(
 
 
 def counted(text: str) -> Counts | None:
-    """Return the counts that ``text`` states (6/19) or names (published), else None."""
+    """Return the counts that ``text`` states (6/19) or names (published), else None.
+
+    Those that it states are by the rule of the sweep that they are for.
+    """
     if text == PUBLISHED.name:
         return PUBLISHED
     stated = re.fullmatch(r"(\d+)/(\d+)", text)
@@ -72,4 +75,4 @@ def counted(text: str) -> Counts | None:
         raise UsageError(
             f"baseline {text}: expected SUCCESSES/RUNS, at most as many successes as runs"
         )
-    return Counts(text, successes, runs, "ΔPerf > 0", "given on the command line")
+    return Counts(text, successes, runs, rule="", source="given on the command line")

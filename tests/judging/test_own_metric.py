@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from harness import LogUniform, Sweep
+from harness import Counts, LogUniform, Sweep
 from harness.audit import audit
 from harness.claims import judge_all, mean_gain, no_worse, spread, still_improves, success_rate
 from harness.errors import UsageError
@@ -100,6 +100,21 @@ def test_a_run_that_did_not_complete_has_no_outcome():
 
 
 # ---- a sweep -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("rule", "verdict"),
+    [("val_loss < 0.5", "supported"), ("", "supported"), ("val_loss < 0.4", "inconclusive"),
+     ("ΔPerf > 0", "inconclusive")],
+)  # fmt: skip
+def test_counts_compare_with_a_sweep_of_their_own_rule_alone(store, rule, verdict):
+    asked = {"rate": success_rate.above_baseline()}
+    counts = Counts("paper", 6, 19, rule, "a paper")
+    ours = declared(baseline=counts, target=0.5, questions=asked)
+    found = gathered(kept(store, ours, around(0.3)), {"s": ours}, store)
+    (judged,) = [v for v in judge_sweep(found).verdicts if v.id == "rate"]
+    assert judged.verdict == verdict
+    assert ("another rule" in judged.answer) == (verdict == "inconclusive")
 
 
 QUESTIONS = {

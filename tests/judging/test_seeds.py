@@ -2,10 +2,11 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from harness import Choice
-from harness.claims import mean_gain, still_improves, success_rate
+from harness.claims import judge_all, mean_gain, still_improves, success_rate
 from harness.claims.power import sweep_power
 from harness.errors import UsageError
 from harness.judging.early import EarlyAnswers, launch_order
@@ -248,3 +249,40 @@ def test_power_counts_configs_and_takes_the_variance_of_a_mean():
     more = planned_of(12, seeds=12, questions=asked, baseline="b").sweep
     twelve = [p for p in sweep_power(more, stored) if p.question == "mean"]
     assert twelve[0].size == pytest.approx(0.5 * 0.3 / 12**0.5, rel=0.01)
+
+
+# ---- verdicts on noise ---------------------------------------------------------------------------
+
+
+def of_losses(rng, mean):
+    """Verdicts on 12 configs of 3 seeds by a loss around ``mean``, against one around 1."""
+    asked = {"half": success_rate.above(0.5), "mean": mean_gain.above_baseline()}
+    loss = {"metric": "val_loss", "target": 1.0, "seeds": SEEDS}
+    planned = planned_of(12, questions=asked, **loss)
+
+    def evidence(mean, baseline=None):
+        finished = Finished(planned, lambda run: 0.0, baseline=baseline, name="b")
+        for key, made in finished.made.items():
+            outcome = replace(made.outcome, delta_perf=None, value=rng.normal(mean, 0.1), curve=())
+            finished.made[key] = replace(made, outcome=outcome)
+        return finished.evidence()
+
+    theirs = Baseline("b", evidence(1.0).runs)
+    return {v.id: v.verdict for v in judge_all(asked, evidence(mean, theirs))}
+
+
+@pytest.mark.slow
+def test_seeds_of_useless_configs_support_nothing_more_often_than_alpha_allows():
+    rng = np.random.default_rng(1)
+    found = [of_losses(rng, 1.0) for _ in range(200)]
+    for name in ("half", "mean"):
+        # 18 of 200 and more have a probability of .01 where the rate is .05.
+        assert sum(one[name] == "supported" for one in found) < 18
+
+
+def test_a_lower_loss_is_seen_and_a_higher_one_is_no_success():
+    rng = np.random.default_rng(2)
+    better = of_losses(rng, 0.8)
+    assert (better["half"], better["mean"]) == ("supported", "supported")
+    worse = of_losses(rng, 1.2)
+    assert (worse["half"], worse["mean"]) == ("refuted", "refuted")

@@ -202,7 +202,7 @@ def _baseline(report: Report) -> str:
 
 def _rule_of(counts: Counts, metric: Metric) -> str:
     """Return the rule of published successes, with the metric's name if it is one of our rules."""
-    rule = counts.known_rule
+    rule = counts.known_rule(metric)
     return counts.rule if rule is None else rule_text(rule, metric)
 
 

@@ -108,7 +108,7 @@ def tables(page):
 @pytest.mark.parametrize("name", ["loss", "accuracy"])
 def test_another_metric_is_named_in_every_form(name):
     main = make_results(deltas(24), prefix="focused", train_delta_perf=-0.3)
-    report = sample(main=main, baseline=PUBLISHED, metric=Metric(name, "target"))
+    report = sample(main=main, baseline=replace(PUBLISHED, rule=""), metric=Metric(name, "target"))
     for text in (render(report, 120), markdown.render(report), html.render(report)):
         assert "ΔPerf" not in text
         assert f"mean {name}" in text
@@ -138,7 +138,11 @@ def test_a_parameter_that_is_called_rate_or_success_is_shown_for_every_metric():
 
 def test_published_successes_are_counted_by_the_metric_or_by_their_own_rule():
     metric = Metric("accuracy", "target")
-    ours = Counts("old", 6, 19, "ΔPerf > 0", "a table")
-    assert "there, a success is accuracy > 0." in render(sample(baseline=ours, metric=metric), 200)
+    for rule in ("", "Accuracy > 0.0"):
+        ours = Counts("old", 6, 19, rule, "a table")
+        page = render(sample(baseline=ours, metric=metric), 200)
+        assert "there, a success is accuracy > 0." in page
+    gains = Counts("old", 6, 19, "ΔPerf > 0", "a table")
+    assert "a success is ΔPerf > 0." in render(sample(baseline=gains, metric=metric), 200)
     other = Counts("old", 6, 19, "better than yesterday", "a table")
     assert "a success is better than yesterday." in render(sample(baseline=other), 200)
