@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
@@ -50,7 +51,14 @@ def tell_verdicts(config: pytest.Config, name: str) -> None:
 def _call(config: pytest.Config, name: str, **given: object) -> None:
     """Call a hook; what it raises, unless it ends the session, is a warning."""
     try:
-        getattr(config.hook, name)(config=config, **given)
+        for returned in getattr(config.hook, name)(config=config, **given):
+            if inspect.iscoroutine(returned):
+                code = returned.cr_code
+                returned.close()
+                where = f"{shown(Path(code.co_filename), config)}:{code.co_firstlineno}"
+                config.stash[STATE].warn(
+                    f"{name} is async and was not run; expected a plain function ({where})"
+                )
     except (KeyboardInterrupt, SystemExit, pytest.exit.Exception):
         raise
     except BaseException as error:  # noqa: BLE001  a user's hook may raise anything

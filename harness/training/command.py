@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -15,8 +16,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from queue import Empty, SimpleQueue
-from threading import Thread
+from queue import Empty, Full, Queue
+from threading import Event, Thread
 from typing import IO, Any
 
 import psutil
@@ -27,6 +28,15 @@ from harness.training.scores import number
 
 LOOK = 0.5
 """Seconds between two looks at a program that prints nothing."""
+
+AHEAD = 100
+"""Lines that are read ahead of what is done with them: a program that prints faster waits."""
+
+LONGEST = 2**24
+"""Characters of a line; what is longer counts as several."""
+
+PIPED = 2**21
+"""Characters that may still be in the pipes of a program that has ended."""
 
 MARK = "SWEEP_PROGRAM"
 """The variable that tells the processes of a program from all others."""
@@ -206,9 +216,11 @@ class Program:
                 encoding="utf-8",
                 errors="replace",
             )
-        except OSError as error:
-            why = f"{self._argv[0]!r} cannot be started in {self._cwd} ({error.strerror})"
-            raise blamed(f"run.command: {why}; expected a program and its arguments") from None
+        except (OSError, ValueError) as error:  # the second where text has a zero byte
+            said = getattr(error, "strerror", None) or str(error)
+            why = f"{self._argv[0]!r} cannot be started in {self._cwd} ({said})"
+            expected = _hint(self._cwd / self._argv[0], error) or "a program and its arguments"
+            raise blamed(f"run.command: {why}; expected {expected}") from None
 
     def _written(self) -> object:
         """Return what tells the file from what it is once it has been written again."""
@@ -239,7 +251,10 @@ def _from_file(path: Path, metric: str | _Pattern | None) -> object:
     It is the last match of a pattern; else what the file has under the metric's name, if it is a
     JSON object or has one in a line, the last one; else all of the file, as a number.
     """
-    content = path.read_text(encoding="utf-8", errors="replace")
+    try:
+        content = path.read_text(encoding="utf-8", errors="replace")
+    except OSError as error:
+        raise blamed(f"run.command: {path} cannot be read ({error.strerror})") from None
     if isinstance(metric, re.Pattern):
         found = [match[1] for match in metric.finditer(content)]
         return _number(found[-1]) if found else None
@@ -255,7 +270,7 @@ def _from_file(path: Path, metric: str | _Pattern | None) -> object:
 def _object(line: str) -> dict[str, Any] | None:
     line = line.strip()
     if line[:1] == "{" and line[-1:] == "}":
-        with suppress(ValueError):
+        with suppress(ValueError, RecursionError):
             found = json.loads(line)
             return found if isinstance(found, dict) else None
     return None
@@ -288,34 +303,49 @@ def _lines(
     process: subprocess.Popen[str], on_look: Callable[[], None]
 ) -> Iterator[tuple[bool, str]]:
     """Yield what a program prints, and whether it is standard output, until it has ended."""
-    queue: SimpleQueue[tuple[bool, str] | None] = SimpleQueue()
+    queue: Queue[tuple[bool, str] | None] = Queue(AHEAD)
+    is_over = Event()
+
+    def put(line: tuple[bool, str] | None) -> None:
+        while not is_over.is_set():
+            with suppress(Full):
+                return queue.put(line, timeout=LOOK)
 
     def read(stream: IO[str], is_output: bool) -> None:
         with stream:
-            for line in stream:
-                queue.put((is_output, line))
-        queue.put(None)
+            while not is_over.is_set() and (line := stream.readline(LONGEST)):
+                put((is_output, line))
+        put(None)
 
     assert process.stdout is not None
     assert process.stderr is not None
     for stream, is_output in ((process.stdout, True), (process.stderr, False)):
         Thread(target=read, args=(stream, is_output), daemon=True).start()
     still_open, next_look, has_ended = 2, 0.0, False
-    while still_open:
-        try:
-            line = queue.get(timeout=LOOK)
-        except Empty:
-            if has_ended:  # what it has left behind holds its output open
-                return
-            has_ended = process.poll() is not None
-        else:
+    waited, late, size = 0.0, 0, 0  # since the program has ended
+    try:
+        while still_open:
+            line: tuple[bool, str] | tuple[()] | None = ()
+            began = time.monotonic()
+            with suppress(Empty):
+                line = queue.get(timeout=LOOK)
+            waited += time.monotonic() - began
             if line is None:
                 still_open -= 1
-            else:
+            elif line:
+                late, size = late + 1, size + len(line[1])
                 yield line
-        if time.monotonic() >= next_look:
-            on_look()
-            next_look = time.monotonic() + LOOK
+            if has_ended:  # what it has left behind may hold its output open, and go on printing
+                if waited >= LOOK or (late > AHEAD and size > PIPED):
+                    return
+            else:
+                waited, late, size = 0.0, 0, 0
+            if time.monotonic() >= next_look:
+                on_look()
+                next_look = time.monotonic() + LOOK
+                has_ended = process.poll() is not None
+    finally:
+        is_over.set()
     while process.poll() is None:
         with suppress(subprocess.TimeoutExpired):
             process.wait(LOOK)
@@ -374,7 +404,25 @@ def _check(name: str, given: object, groups: int) -> None:
     raise blamed(f"run.command: {name}={shown!r}; expected {expected}")
 
 
+def _hint(path: Path, error: Exception) -> str:
+    """Return what is expected of a program that is there and cannot be started; else nothing."""
+    if not isinstance(error, OSError) or not path.is_file():
+        return ""
+    if error.errno == errno.EACCES:
+        return f"that it may be executed: chmod +x {path}"
+    try:
+        with path.open("rb") as script:
+            begins = script.readline(200).decode(errors="replace")
+    except OSError:
+        return ""
+    if error.errno == errno.ENOEXEC or not begins.startswith("#!"):
+        return f"a program, or a first line like #!/bin/sh in {path}"
+    windows = " (its lines end as on Windows)" if begins.endswith("\r\n") else ""
+    return f"its first line to name a program that is here, and not {begins.strip()}{windows}"
+
+
 def _short(said: str, most: int) -> str:
+    said = "".join(char if char.isprintable() else "\ufffd" for char in said[: most + 1])
     return said if len(said) <= most else f"{said[: most - 1]}…"
 
 

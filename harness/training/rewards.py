@@ -126,7 +126,7 @@ def _shape(function: Callable[..., object], rewards: Any) -> tuple[int, ...]:  #
     if isinstance(rewards, list | tuple):
         return (len(rewards),)
     shape = tuple(getattr(rewards, "shape", ()))
-    if len(shape) in (1, 2):
+    if len(shape) in (1, 2) and hasattr(rewards, "reshape"):  # a series of pandas has none
         return shape
     raise blamed(
         f"run.rewards: {_name(function)} returned {type(rewards).__name__}; expected a list or an "

@@ -58,6 +58,8 @@ class TrainingRun:
         self._done = 0  # the step that a checkpoint ended at
         self._continues = False  # the function has taken the state of a checkpoint
         self._state: Mapping[str, object] = {}  # as it was last saved
+        self._process = os.getpid()
+        self._has_ended = False
         self._minds_arm = run.arm != "null"
         self._record = Record(job, self._tell)
         self._checkpoint = Checkpoint(job, record="1")  # raised whenever its state changes
@@ -98,6 +100,7 @@ class TrainingRun:
         `steps` does so by itself; other loops, such as a library's callback, call it. The rewards
         give the ``train_delta_perf`` of the run.
         """
+        self._require_use("run.progress")
         self._step = step
         if reward is not None and math.isfinite(reward):
             self._record.rewards.append(float(reward))
@@ -135,6 +138,7 @@ class TrainingRun:
         UsageError
             Where the scores cannot be used, or come too late; the message has the caller's line.
         """
+        self._require_use("run.before")
         if not (self._continues and self._record.has_before):
             found = read("run.before", scores, se, items, clusters)
             self._record.before("run.before", found, self._step)
@@ -164,6 +168,7 @@ class TrainingRun:
             Where the scores cannot be used, or ``step`` is out of order; the message has the
             caller's line.
         """
+        self._require_use("run.log")
         self._record.log("run.log", step, read("run.log", scores, se), reward)
         self._step = step
 
@@ -185,6 +190,7 @@ class TrainingRun:
             Where the scores cannot be used, or there are none from before training and the sweep
             measures ΔPerf; the message has the caller's line.
         """
+        self._require_use("run.after")
         self._record.after("run.after", read("run.after", scores, se, items, clusters))
 
     def diverged(self, step: int | None = None, why: str = "") -> NoReturn:
@@ -281,6 +287,7 @@ class TrainingRun:
         HarnessError
             Where it ends with another status than 0.
         """
+        self._require_use("run.command")
         self._minds_arm = True  # the program is told
         program = Program(self._job, argv, metric, curve=curve, file=file, env=env, cwd=cwd)
         goes_on = self._restore_record() is not None
@@ -336,6 +343,7 @@ class TrainingRun:
         UsageError
             Where a value cannot be kept; the message names it and has the caller's line.
         """
+        self._require_use("run.save")
         self._state = state
         self._save(self._step if step is None else step)
 
@@ -345,6 +353,7 @@ class TrainingRun:
         The run then continues after that step: `steps` begins there, and what was recorded until
         then, "before" included, is there. Tensors are on the CPU; arrays of JAX are NumPy's.
         """
+        self._require_use("run.restored")
         if self._step or not self._record.is_empty:
             raise blamed("run.restored: call it first, ahead of run.before and run.steps")
         step = self._restore_record()
@@ -355,6 +364,19 @@ class TrainingRun:
         return self._state
 
     # ---- our own side ----------------------------------------------------------------------------
+
+    def _require_use(self, call: str) -> None:
+        """Raise UsageError where the run has ended, or is a copy in another process.
+
+        What they record would be lost, or be taken for the next run's.
+        """
+        if self._has_ended:
+            raise blamed(f"{call}: the run {self.id} has ended; it takes nothing more")
+        if os.getpid() != self._process:
+            raise blamed(
+                f"{call}: called in process {os.getpid()}, but the run {self.id} is trained in "
+                f"process {self._process}; hand the scores back to it, and call {call} there"
+            )
 
     def _save(self, step: int) -> None:
         if self._job.checkpoint_every is not None:
@@ -410,6 +432,8 @@ class TrainingRun:
                 return self._record.outcome(returned, where)
             except DivergedError as diverged:
                 return self._record.diverged(diverged.step, diverged.why)
+            finally:
+                self._has_ended = True
 
 
 class Steps(Iterator[int]):

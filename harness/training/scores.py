@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+import reprlib
+from collections import Counter
+from collections.abc import Iterable, Mapping, Set
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -90,9 +93,8 @@ def read(
     count, samples = len(values), 1 if values.ndim == 1 else values.shape[1]
     by_item = values if values.ndim == 1 else values.mean(axis=1)
     ids = _names(call, "items", items, count)
-    if len(set(ids)) < len(ids):
-        twice = next(one for one in ids if ids.count(one) > 1)
-        raise blamed(f"{call}: items= has {twice!r} twice; expected an id for each item")
+    if twice := [one for one, times in Counter(ids).items() if times > 1][:1]:
+        raise blamed(f"{call}: items= has {twice[0]!r} twice; expected an id for each item")
     groups = _names(call, "clusters", clusters, count)
     error = standard_error(by_item, groups)
     return Scores(float(by_item.mean()), error, by_item, samples, ids, groups)
@@ -166,7 +168,7 @@ def plain(values: Any) -> Any:  # noqa: ANN401  any array, or what is none
     Torch keeps a tensor's device and gradient apart from its values, and has types of numbers that
     NumPy lacks.
     """
-    if isinstance(values, str | bytes | Mapping):
+    if isinstance(values, str | bytes | Mapping | Set) or np.ma.is_masked(values):
         return values
     if hasattr(values, "detach"):
         values = values.detach().cpu()
@@ -179,9 +181,13 @@ def plain(values: Any) -> Any:  # noqa: ANN401  any array, or what is none
             for one in values
         ]
     try:
-        return np.asarray(values)
+        found = np.asarray(values)
     except (ValueError, TypeError):  # rows of unequal length
         return values
+    if found.dtype.kind == "O" and found.ndim and all(map(_is_number, found.ravel())):
+        with suppress(OverflowError):
+            return found.astype(np.float64)
+    return found
 
 
 def number(value: object) -> float | None:
@@ -194,18 +200,25 @@ def number(value: object) -> float | None:
 
 def _problem(found: object, given: object) -> str:
     """Say why ``found``, made of the ``given`` scores, are no scores; nothing if they are."""
-    kind = type(given).__name__
-    if not isinstance(found, np.ndarray):
-        return "rows of unequal length" if isinstance(found, list) else f"got a {kind}"
+    if not isinstance(found, np.ndarray) or np.ma.is_masked(found):
+        return _problem_of_kind(found, type(given).__name__)
     if found.dtype.kind not in "biuf" and found.dtype.name != "bfloat16":
         same = np.array(given, dtype=object) if isinstance(given, list | tuple) else found
         strange = next((one for one in same.ravel().tolist() if not _is_number(one)), given)
-        return f"{strange!r} is no number"
+        return f"{reprlib.repr(strange)} is no number"
     if found.ndim > 2:
         return f"scores of shape {list(found.shape)}"
     if found.size == 0:
         return "no scores"
     return ""
+
+
+def _problem_of_kind(found: object, kind: str) -> str:
+    if isinstance(found, np.ma.MaskedArray):
+        return "some scores are masked"
+    if isinstance(found, Set):
+        return f"got a {kind}, which has no order and nothing twice"
+    return "rows of unequal length" if isinstance(found, list) else f"got a {kind}"
 
 
 def _is_number(value: object) -> bool:
@@ -216,7 +229,7 @@ def _error(call: str, se: object) -> float:
     if se is None:
         return math.nan
     found = number(se)
-    if found is None or found < 0:
+    if found is None or found < 0 or math.isinf(found):
         raise blamed(f"{call}: se={se!r}; expected the standard error of the number")
     return found
 
@@ -224,13 +237,24 @@ def _error(call: str, se: object) -> float:
 def _names(call: str, what: str, given: Iterable[object] | None, count: int) -> tuple[str, ...]:
     if given is None:
         return ()
-    if isinstance(given, str) or not isinstance(given, Iterable):
-        raise blamed(f"{call}: {what}={given!r}; expected a list with an entry for each item")
+    if isinstance(given, str | Set) or not isinstance(given, Iterable):
+        shown = reprlib.repr(given)
+        raise blamed(f"{call}: {what}={shown}; expected a list with an entry for each item")
     found = plain(given)
-    names = tuple(map(str, found.tolist() if isinstance(found, np.ndarray) else found))
+    entries = found.tolist() if isinstance(found, np.ndarray) else [*found]
+    if missing := [one for one in entries if _is_missing(one)][:1]:
+        raise blamed(f"{call}: {what}= has {missing[0]!r}; expected a name for each item")
+    names = tuple(map(str, entries))
     if len(names) != count:
         raise blamed(
             f"{call}: {what}= has {plural(len(names), 'entry', 'entries')} for "
             f"{plural(count, 'item')}; expected one for each"
         )
     return names
+
+
+def _is_missing(name: object) -> bool:
+    """Return whether a name is none: None, NaN, or what pandas has for them."""
+    if isinstance(name, float):
+        return math.isnan(name)
+    return name is None or type(name).__name__ in ("NAType", "NaTType")

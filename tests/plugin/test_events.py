@@ -1,5 +1,6 @@
 """The hooks that a sweep calls, and the trackers of ``--sweep-track`` that are built on them."""
 
+import fcntl
 import json
 from collections import Counter
 
@@ -8,6 +9,7 @@ import pytest
 import harness.integrations.trackers as trackers
 import harness.integrations.trackers.tensorboard as module
 from harness import cli
+from harness.integrations.trackers.base import TrackedSweep
 
 pytest_plugins = ["pytester"]
 
@@ -93,6 +95,46 @@ def test_what_a_hook_raises_costs_no_run(toys, how, said):
     assert len(toys.trained) == 11
     (line,) = [line for line in result.outlines if "no network" in line]
     assert line.startswith(f"sweep: warning: pytest_sweep_run_finished raised {said}")
+
+
+def test_a_hook_that_is_async_is_said_not_to_have_run(toys):
+    changed = CONFTEST.replace("def pytest_sweep_run", "async def pytest_sweep_run")
+    (toys.path / "conftest.py").write_text(changed)
+    result = toys.run("--sweep", "toy")
+    result.assert_outcomes(passed=12)  # and no warning of Python's
+    (line,) = [line for line in result.outlines if "is async" in line]
+    assert line == (
+        "sweep: warning: pytest_sweep_run_finished is async and was not run; expected a plain "
+        "function (conftest.py:9)"
+    )
+
+
+def test_no_two_sessions_make_the_place_of_a_tracker_at_once(tmp_path, monkeypatch):
+    tried = []
+
+    def another_session():
+        with trackers.lock_of("tensorboard").open("ab") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    def opened(*_):
+        tried.append("open")
+        with pytest.raises(BlockingIOError):
+            another_session()
+        return Place()
+
+    class Place:
+        def begin(self, sweep):
+            tried.append("begin")
+            with pytest.raises(BlockingIOError):
+                another_session()
+
+    monkeypatch.setattr(module, "open_tracker", opened)
+    monkeypatch.setattr("tempfile.gettempdir", lambda: str(tmp_path))
+    tracking = trackers.Tracking(["tensorboard:x"], tmp_path, tmp_path)
+    another_session()
+    tracking.begin([TrackedSweep("toy")])
+    another_session()
+    assert tried == ["open", "begin"]
 
 
 def test_a_hook_can_end_the_session_and_loses_nothing(toys):

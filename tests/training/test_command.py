@@ -7,6 +7,7 @@ import re
 import sys
 import time
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import psutil
@@ -366,3 +367,100 @@ def test_what_a_program_leaves_behind_is_ended(command, capfd):
     assert time.monotonic() - began < 20
     left = pids(capfd.readouterr().out.replace('{"loss": 2}', ""))
     assert [pid for pid in left if not is_gone(pid)] == []
+
+
+# ---- programs that behave badly ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("first", "mode", "said"),
+    [
+        ("#!/bin/sh\n", 0o600, r"expected that it may be executed: chmod \+x "),
+        (
+            "#!/bin/sh\r\n",
+            0o700,
+            r"and not #!/bin/sh \(its lines end as on Windows\)$",
+        ),
+        ("#!/no/such/program\n", 0o700, "and not #!/no/such/program$"),
+        ("echo 1\n", 0o700, "or a first line like #!/bin/sh in "),
+    ],
+)
+def test_a_script_that_cannot_be_started_says_what_it_lacks(command_line, first, mode, said):
+    folder, run = command_line
+    script = folder / "x.sh"
+    script.write_bytes(first.encode())
+    script.chmod(mode)
+    with pytest.raises(UsageError, match=LINE + r"'\S+x.sh' cannot be started in .*" + said):
+        run([script])
+
+
+@pytest.fixture
+def command_line(outcome, tmp_path):
+    def given(argv, **options):
+        outcome(lambda run: run.command(argv, "loss", **options), metric="x")
+
+    return tmp_path, given
+
+
+def test_an_argument_that_no_program_can_have_is_one_line(command_line):
+    with pytest.raises(UsageError, match=LINE + r"'true' cannot be started in .* \(embedded null"):
+        command_line[1](["true", "a\0b"])
+
+
+def test_what_a_program_has_left_behind_may_go_on_printing(command):
+    chatty = "import time\nwhile True: print('still here', flush=True); time.sleep(.05)"
+    code = (
+        "import subprocess, sys; "
+        f"subprocess.Popen([sys.executable, '-c', {chatty!r}], start_new_session=True); "
+        """print('{"loss": 2}')"""
+    )
+    began = time.monotonic()
+    assert command(code) == 2
+    assert time.monotonic() - began < 20
+
+
+def test_what_a_program_has_left_behind_may_flood_us(command):
+    code = """print('{"loss": 2}', flush=True); import subprocess; subprocess.Popen(['yes'])"""
+    assert command(code) == 2
+
+
+def test_a_program_that_prints_faster_than_we_read_waits(job, monkeypatch):
+    """What it has printed and nobody has read must not fill the memory."""
+    read = []
+
+    def echo(line):
+        read.append(line)
+        if len(read) == 1:  # meanwhile the program prints on
+            time.sleep(0.5)
+
+    monkeypatch.setattr("harness.training.command._echo", echo)
+    code = (
+        "import sys, time\n"
+        "for i in range(200_000): print(i, time.monotonic())\n"
+        """print('{"loss": 2}')"""
+    )
+    train(
+        lambda run: run.command([sys.executable, "-c", code], "loss") and 1.0,
+        replace(job, metric="x"),
+        lambda progress: None,
+    )
+    at = [float(line.split()[1]) for line in read[:-1]]
+    assert len(at) == 200_000
+    assert max(later - earlier for earlier, later in pairwise(at)) > 0.2
+
+
+def test_json_too_deep_to_read_is_a_line_like_any_other(command):
+    assert command("""print('{"a":' * 100_000 + '}' * 100_000); print('{"loss": 2}')""") == 2
+
+
+def test_garbage_that_a_program_prints_does_not_reach_the_message(command):
+    code = r"import os, sys; os.write(1, b'\x00\x1b[31m\xff\xfe bad\n'); sys.exit(3)"
+    with pytest.raises(HarnessError, match="ended with status 3; it last said: ") as caught:
+        command(code)
+    assert str(caught.value).isprintable()
+
+
+def test_a_file_that_cannot_be_read_is_one_line(command):
+    code = "import os; os.mkdir(os.environ['SWEEP_FOLDER'] + '/loss')"
+    with pytest.raises(UsageError, match=LINE + r"\S+loss cannot be read \(Is a directory\)$"):
+        command(code, file="loss")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+import os
 import sys
 import time
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -444,6 +446,25 @@ def log_after_after(run):
         (lambda run: run.before([[1], [1, 2]]), "run.before: rows of unequal length"),
         (lambda run: run.before(None), "run.before: None is no number"),
         (lambda run: run.before({"a": 1}), "run.before: got a dict"),
+        (lambda run: run.before({0.5, 1.0}), "run.before: got a set, which has no order"),
+        (
+            lambda run: run.before(np.ma.array([0.5, 1], mask=[0, 1])),
+            "run.before: some scores are masked",
+        ),
+        (lambda run: run.before(10**400), "run.before: 100000000000000000...00000"),
+        (lambda run: run.before(0.5, se=math.inf), "run.before: se=inf; expected the standard"),
+        (
+            lambda run: run.before([0, 1], items=[1, math.nan]),
+            "run.before: items= has nan; expected a name for each item",
+        ),
+        (
+            lambda run: run.before([0, 1], clusters=pd.array(["a", None])),
+            "run.before: clusters= has <NA>; expected a name for each item",
+        ),
+        (
+            lambda run: run.before([0, 1], items={"a", "b"}),
+            "run.before: items={'a', 'b'}; expected a list",
+        ),
         (lambda run: run.before([]), "run.before: no scores"),
         (lambda run: run.before(np.zeros((2, 2, 2))), "run.before: scores of shape [2, 2, 2]"),
         (lambda run: run.before([0.5, 45.6]), "got the score 45.6; expected scores from 0 to 1"),
@@ -699,3 +720,62 @@ def test_a_mistake_that_is_explained_shows_no_line_of_the_harness(outcome):
     assert "there is no run.before" in said
     assert __file__ in said
     assert str(Path(harness.__file__).parent) not in said
+
+
+def test_scores_in_an_array_of_objects_are_numbers_too(outcome):
+    def trained(run):
+        run.before(np.array([0, 0.5], dtype=object))
+        run.after(pd.Series([1, 0.5], dtype=object))
+
+    assert outcome(trained).delta_perf == 0.5
+
+
+def test_of_a_hundred_thousand_items_one_that_comes_twice_is_found_at_once(outcome):
+    names = [*range(100_000), 99_999]
+    began = time.perf_counter()
+    with pytest.raises(UsageError, match="items= has '99999' twice"):
+        outcome(lambda run: run.before([0.5] * len(names), items=names))
+    assert time.perf_counter() - began < 5  # each compared with all others took four minutes
+
+
+# ---- a run that is used elsewhere ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda run: run.before([0, 1]),
+        lambda run: run.log(5, [0, 1]),
+        lambda run: run.after([0, 1]),
+        lambda run: run.progress(5),
+        lambda run: run.save({}),
+        lambda run: run.restored(),
+        lambda run: run.command(["true"]),
+        lambda run: list(run.steps()),
+    ],
+)
+def test_a_run_that_has_ended_takes_nothing_more(outcome, use, tmp_path):
+    kept, told = [], []
+
+    def trained(run):
+        kept.append(run)
+        run.before([0, 1])
+        run.after([1, 1])
+
+    outcome(trained, told, checkpoint_every=5)
+    there, count = sorted(tmp_path.rglob("*")), len(told)
+    with pytest.raises(UsageError, match=r"run\.\w+: the run \S+ has ended; it takes nothing more"):
+        use(kept[0])
+    assert sorted(tmp_path.rglob("*")) == there
+    assert len(told) == count
+
+
+def test_a_copy_of_the_run_in_another_process_is_told_to_hand_the_scores_back(outcome, monkeypatch):
+    def trained(run):
+        with monkeypatch.context() as elsewhere:
+            elsewhere.setattr(os, "getpid", lambda: 1)
+            run.before([0, 1])
+
+    here = os.getpid()
+    with pytest.raises(UsageError, match=rf"process 1, .* process {here}; hand the scores back"):
+        outcome(trained)

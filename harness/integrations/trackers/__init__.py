@@ -5,11 +5,15 @@ Each tracker has a module, the only one that imports its library.
 
 from __future__ import annotations
 
+import fcntl
 import importlib
+import os
 import re
 import shlex
+import tempfile
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
@@ -48,7 +52,8 @@ class Tracking:
         for sweep in sweeps:
             self._sweeps[sweep.name] = sweep
             for target in self._trackers:
-                self._try(target, partial(_begin, sweep))
+                with _alone(target):
+                    self._try(target, partial(_begin, sweep))
         for target, why in self.failures.items():
             raise UsageError(f"{hidden(target)} cannot be written: {why}")
 
@@ -104,7 +109,7 @@ def _opened(target: str, home: Path, here: Path) -> Tracker:
     name, _, place = target.partition(":")
     module = importlib.import_module(f"{__name__}.{name}")
     try:
-        with warnings.catch_warnings(action="ignore"):
+        with _alone(target), warnings.catch_warnings(action="ignore"):
             tracker: Tracker = module.open_tracker(place, home, here)
     except ModuleNotFoundError as error:
         raise UsageError(
@@ -113,6 +118,29 @@ def _opened(target: str, home: Path, here: Path) -> Tracker:
     except Exception as error:
         raise UsageError(f"{hidden(target)} cannot be opened: {hidden(_reason(error))}") from error
     return tracker
+
+
+def lock_of(target: str) -> Path:
+    """Return the file that is locked while the place of a tracker is made."""
+    name = f"pytest-sweep-{os.getuid()}-{target.partition(':')[0]}.lock"
+    return Path(tempfile.gettempdir(), name)
+
+
+@contextmanager
+def _alone(target: str) -> Iterator[None]:
+    """Let no other session of the user on this machine make a place of this tracker meanwhile.
+
+    The libraries fail, or make things twice, where two make the same database or experiment.
+    """
+    lock = None
+    with suppress(OSError):  # where there can be no lock, it is done without
+        lock = lock_of(target).open("ab")
+        fcntl.flock(lock, fcntl.LOCK_EX)
+    try:
+        yield
+    finally:
+        if lock is not None:
+            lock.close()
 
 
 def _reason(error: BaseException) -> str:
