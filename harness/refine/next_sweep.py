@@ -14,6 +14,7 @@ from harness.claims.design import Design
 from harness.claims.effect import lacking
 from harness.claims.non_inferiority import FEWEST_PAIRS
 from harness.errors import UsageError
+from harness.metrics import DELTA_PERF, Metric
 from harness.observations import Observations, rule_text
 from harness.observations.columns import RATE
 from harness.observations.levels import RANGE_FROM, is_number
@@ -26,7 +27,7 @@ from harness.sweeps.plan import counted_runs
 from harness.sweeps.sweep import Pairs, Sweep, trainer_file
 from harness.text import listed, listed_values, parameter_name, parameter_value, plural
 from harness.training.settings import check_config
-from harness.verdicts import DELTA_PERF, Counts, Evidence, Metric
+from harness.verdicts import Counts, Evidence
 
 PLACEBO, NULL, HALF = 2, 8, 12
 """The number of main runs that each arm repeats, if the sweep has so many."""

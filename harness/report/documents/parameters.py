@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
+from harness.metrics import Metric
 from harness.observations.columns import Column as Values
 from harness.observations.columns import read_columns
 from harness.report.blocks import SUCCESS, Bars, Block, Column, Point, Table, Text
@@ -14,7 +15,7 @@ from harness.report.figures import own
 from harness.report.model import Report
 from harness.statistics import Estimate
 from harness.text import NONE, Digits, level_text, p_value, percent, plural, verdict_numbers
-from harness.verdicts import LevelEffect, Metric, ParameterEffect, Verdict
+from harness.verdicts import LevelEffect, ParameterEffect, Verdict
 
 RATE = "learning_rate"
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import get_args
 
+from harness.metrics import DELTA_PERF, Metric
 from harness.observations import rule_text
 from harness.observations.repeats import each_run
 from harness.report.blocks import (
@@ -44,7 +45,7 @@ from harness.text import (
     plural,
     verdict_numbers,
 )
-from harness.verdicts import DELTA_PERF, Counts, Metric, NotNeeded, Verdict, VerdictName
+from harness.verdicts import Counts, NotNeeded, Verdict, VerdictName
 
 VERDICT_NAMES: tuple[VerdictName, ...] = get_args(VerdictName)
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from statistics import stdev
 
+from harness.metrics import DELTA_PERF, Metric
 from harness.observations.repeats import SeedSpread, each_run
 from harness.records import Config, Outcome, Result
 from harness.report.blocks import (
@@ -39,7 +40,6 @@ from harness.text import (
     plural,
     significant,
 )
-from harness.verdicts import DELTA_PERF, Metric
 
 RATE = "learning_rate"
 MOST_LISTED = 1_000
