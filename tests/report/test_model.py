@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from harness.report.documents.sweep_runs import rate_blocks
+from harness.report.documents.sweep_breakdown import rate_blocks
 from harness.text import Digits
 from harness.verdicts import Baseline
 from tests.factories import PUBLISHED, make_arm, make_evidence, make_result, make_results, report_of

@@ -23,11 +23,9 @@ from harness.report.blocks import (
 )
 from harness.report.documents.parameters import parameter_blocks
 from harness.report.documents.summary import is_shown, summary, that_matter
+from harness.report.documents.sweep_breakdown import arms_blocks, curve_blocks, rate_blocks
 from harness.report.documents.sweep_runs import (
-    arms_blocks,
-    curve_blocks,
     metric_text,
-    rate_blocks,
     runs_section,
     seed_blocks,
     seeds_section,
