@@ -8,7 +8,7 @@ import math
 from collections.abc import ItemsView, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, TypeGuard, TypeVar, overload
+from typing import Any, Literal, NamedTuple, NoReturn, TypeGuard, TypeVar, overload
 
 T = TypeVar("T")
 Value = bool | int | float | str | None | tuple["Value", ...]
@@ -39,7 +39,14 @@ class Config(Mapping[str, Value]):
         return cls({name: _as_it_was(value) for name, value in items.items()})
 
     def __getitem__(self, name: str) -> Value:
-        return self._items[name]
+        try:
+            return self._items[name]
+        except KeyError:
+            there = ", ".join(map(str, self._items)) or "none"
+            raise KeyError(f"no parameter {name!r}; there are: {there}") from None
+
+    def __getattr__(self, name: str) -> NoReturn:
+        raise AttributeError(f"a config has no attribute {name!r}; write config[{name!r}]")
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._items)

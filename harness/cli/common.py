@@ -37,6 +37,9 @@ def use_one_thread() -> None:
             os.environ.setdefault(name, "1")
 
 
+NONE_DECLARED = "no sweep is declared here; --experiments PATH names a file or folder with sweeps"
+
+
 def add_experiments(parser: argparse.ArgumentParser) -> None:
     """Add ``--experiments``."""
     parser.add_argument(
@@ -132,7 +135,7 @@ def chosen(name: str, among: Declared) -> Sweep:
     """
     sweeps = among.sweeps
     if name not in sweeps:
-        there = f"there are {', '.join(sorted(sweeps))}" if sweeps else "no sweep is declared"
+        there = f"there are {', '.join(sorted(sweeps))}" if sweeps else NONE_DECLARED
         unread = "".join(f"; not read: {line}" for line in among.unread.values())
         raise UsageError(f"no sweep {name!r}; {there}{nearest(name, sweeps)}{unread}")
     return sweeps[name]

@@ -30,7 +30,7 @@ def run(options: argparse.Namespace) -> int:
     if options.json:
         common.print_json({"sweeps": rows, "unread": list(found.unread.values())})
     elif not rows:
-        print("no sweep is declared")
+        print(common.NONE_DECLARED)
     else:
         _print(rows)
     common.tell_unread(found)

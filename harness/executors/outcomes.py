@@ -21,7 +21,8 @@ from harness.text import byte_size
 if TYPE_CHECKING:
     from harness.training.run import TrainingFunction
 
-HERE = Path(__file__).parent
+OURS = Path(__file__).parents[1]
+"""The package of the harness, whose own lines tell a user nothing."""
 
 Point = TypeVar("Point", Evaluation, StepTrace)
 
@@ -219,12 +220,20 @@ def one_line(error: BaseException) -> str:
 
 
 def traceback_text(error: BaseException) -> str:
-    """Return the traceback of ``error`` as it is printed, from the trainer on."""
-    entry = error.__traceback__
-    while entry is not None and Path(entry.tb_frame.f_code.co_filename).parent == HERE:
-        entry = entry.tb_next
-    shown = entry or error.__traceback__  # the trainer could not be loaded
-    return "".join(traceback.format_exception(type(error), error, shown))
+    """Return the traceback of ``error`` as it is printed, from the user's own code on.
+
+    Where all of it is the harness's, it is whole. A mistake that a `HarnessError` explains has the
+    user's lines alone.
+    """
+    shown = traceback.TracebackException(type(error), error, error.__traceback__)
+    frames = shown.stack
+    theirs = [i for i, at in enumerate(frames) if not Path(at.filename).is_relative_to(OURS)]
+    if isinstance(error, HarnessError):
+        shown.stack = traceback.StackSummary.from_list([frames[i] for i in theirs])
+        shown.__cause__, shown.__suppress_context__ = None, True
+    elif theirs:
+        shown.stack = traceback.StackSummary.from_list(frames[theirs[0] :])
+    return "".join(shown.format())
 
 
 def _is_out_of_memory(error: BaseException) -> bool:

@@ -20,6 +20,7 @@ from harness.session.session import SweepSession
 from harness.sweeps.discovery import sweeps_in
 from harness.sweeps.plan import ANSWERED, check_arms, planned
 from harness.sweeps.sweep import Sweep
+from harness.text import plural
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
@@ -125,7 +126,8 @@ def pytest_report_collectionfinish(config: pytest.Config) -> list[str]:
             stored = "all to be trained anew"
         until = ", trained until all is answered" * (settings.selection.until == ANSWERED)
         lines.append(
-            f"sweep {name}: {session.planned(name)} runs of up to {steps} steps, {stored}{until}"
+            f"sweep {name}: {plural(session.planned(name), 'run')} of up to "
+            f"{plural(steps, 'step')}, {stored}{until}"
         )
         if changed := session.changed_since(name):
             lines.append(f"sweep {name}: {changed}")

@@ -131,7 +131,10 @@ def side(
         spread_net=statistics.net_sd(observed.delta, observed.se)
         if observed.se is not None and observed.se.size
         else None,
-        worst_quarter=own(metric, statistics.cvar_interval(ranked, LEVEL)),
+        # Of another metric than ΔPerf nobody knows a value for runs that all diverged.
+        worst_quarter=own(metric, statistics.cvar_interval(ranked, LEVEL))
+        if observed.delta.size or metric == DELTA_PERF
+        else UNKNOWN,
         middle_half=own(metric, statistics.interquartile_mean(observed.delta, generator, LEVEL)),
         improved=frozenset(counted.improved if metric.knows_success else ()),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import inspect
 import os
@@ -468,13 +469,29 @@ class Sweep:
         found = getattr(module, named, self.trainer if module is None else None)
         if not inspect.isfunction(self.trainer) or "<" in named or found is not self.trainer:
             raise SweepError(
-                f"trainer {shown(self.trainer)} must be a function at the top level of a file, "
-                "under its own name, since workers load it by name"
+                f"trainer is {_kind(self.trainer)}; workers load it by name: write def train(run) "
+                "at the top level of a file and give trainer=train (a fixed value for it is a "
+                "parameter in space)"
             )
         try:
             takes_run(cast("Callable[..., object]", self.trainer))
         except UsageError as error:
             raise SweepError(str(error)) from None
+
+
+def _kind(trainer: object) -> str:
+    """Say in words what was given in place of a function of a file."""
+    name = getattr(trainer, "__qualname__", "")
+    if isinstance(trainer, functools.partial):
+        return "a functools.partial"
+    if inspect.isclass(trainer):
+        return f"the class {name}"
+    if inspect.ismethod(trainer):
+        return f"the method {name}"
+    if inspect.isfunction(trainer):
+        lost = f"the function {name}, which its file does not have under this name"
+        return "a lambda" if trainer.__name__ == "<lambda>" else lost
+    return f"an instance of {type(trainer).__name__}" if callable(trainer) else shown(trainer)
 
 
 def trainer_file(trainer: Callable[..., object]) -> Path:

@@ -181,10 +181,17 @@ class Program:
             said = f" in {self._file}"
         if found is None and self._is_needed:
             what = self._metric.pattern if isinstance(self._metric, re.Pattern) else self._metric
-            raise blamed(f"run.command: {self._name} gave no {what}{said}")
+            raise blamed(f"run.command: {self._name} gave no {what}{said}{self._reads()}")
         if found is not None and not isinstance(found, list) and number(found) is None:
             raise blamed(f"run.command: {self._name} gave {found!r}; expected a number")
         return found
+
+    def _reads(self) -> str:
+        """Say how else a metric is found, where it was looked for in JSON alone."""
+        if isinstance(self._metric, re.Pattern) or self._file is not None:
+            return ""
+        text = f'metric=re.compile(r"{self._metric}=(\\S+)")'
+        return f"; a line of JSON is read, text like {self._metric}=0.3 by {text}"
 
     def _start(self) -> subprocess.Popen[str]:
         try:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from harness import cli
+from harness.cli import common
 from tests.cli.helpers import data
 
 ROOT = Path(__file__).parents[2]
@@ -103,7 +104,10 @@ def test_list_as_json(sweep, declared):
 def test_list_of_nothing(sweep, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "experiments").mkdir()
-    assert sweep("list") == (0, "no sweep is declared\n", "")
+    assert sweep("list") == (0, f"{common.NONE_DECLARED}\n", "")
+    _, _, said = sweep("plan mine")
+    assert "no sweep 'mine'" in said
+    assert "--experiments PATH" in said
 
 
 def test_experiments_are_where_they_are_said_to_be(sweep, declared):

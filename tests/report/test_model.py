@@ -1,7 +1,12 @@
+import math
+
 import numpy as np
 import pytest
 
+from harness.metrics import Metric
 from harness.report.documents.sweep_breakdown import rate_blocks
+from harness.report.figures import side
+from harness.report.renderers.terminal import render
 from harness.text import Digits
 from harness.verdicts import Baseline
 from tests.factories import PUBLISHED, make_arm, make_evidence, make_result, make_results, report_of
@@ -108,3 +113,23 @@ def test_the_task_s_own_rates_of_a_table_are_not_known():
         shown = rate_blocks(report_of(evidence, (), ()), Digits(4))[0]
         own = [column.title for column in shown.columns].index("the task's own")
         assert [row[own] == "" for row in shown.rows if row[0] == "t"] == [blank]
+
+
+def test_a_loss_of_which_every_run_diverged_has_no_worst_quarter():
+    loss = Metric("val_loss", "arbitrary", minimised=True)
+    lost = [make_result(id=f"s-0{i}", status="diverged", before=None) for i in range(4)]
+    assert math.isnan(side("s", lost, 0, "shown", metric=loss).worst_quarter.value)
+    half = side("s", [*lost[:2], make_result(id="s-05")], 0, "shown", metric=loss)
+    assert math.isfinite(half.worst_quarter.value)
+
+
+def test_a_training_function_is_named_and_its_held_out_items_are_no_prompts():
+    for task, said in (
+        ("own", "Trained by fit, 100 steps."),
+        ("iris", "Trained by fit, task iris"),
+    ):
+        facts = dict(backend="own", model="fit", task=task)
+        runs = [make_result(id=f"s-0{i}", delta=0.1 * i, **facts) for i in range(3)]
+        text = render(report_of(make_evidence(runs=runs)), 200)
+        assert said in text
+        assert "measured on 512 held-out items" in text

@@ -23,6 +23,15 @@ SWEEPS = discover([EXPERIMENTS])
 SPACE = {"learning_rate": LogUniform(1e-7, 1e-6), "batch_size": Choice(4, 8)}
 
 
+class Trainers:
+    """What people give in place of a function: a class, an instance, a method."""
+
+    def __call__(self, run):
+        pass
+
+    fit = __call__
+
+
 def make(**changes):
     return Sweep(**{"name": "s", "runs": 4, "steps": 10, "space": SPACE, **changes})
 
@@ -193,8 +202,19 @@ def test_the_key_is_that_of_the_training_alone():
         ({"questions": {"q": best_inside}}, "which is no claim"),
         ({"alpha": 0.0}, "alpha is 0.0; expected a number above 0 and below 0.5"),
         ({"margin": -1}, "margin is -1"),
-        ({"trainer": functools.wraps(len)(lambda job, notify: None)}, "under its own name"),
-        ({"trainer": lambda job, notify: None}, "must be a function at the top level"),
+        (
+            {"trainer": functools.wraps(len)(lambda run: None)},
+            "trainer is the function len, which its file does not have under this name",
+        ),
+        (
+            {"trainer": lambda run: None},
+            "trainer is a lambda; workers load it by name: write def train(run) at the top level",
+        ),
+        ({"trainer": functools.partial(make, x=1)}, "trainer is a functools.partial; workers"),
+        ({"trainer": Trainers}, "trainer is the class Trainers; workers"),
+        ({"trainer": Trainers()}, "trainer is an instance of Trainers; workers"),
+        ({"trainer": Trainers().fit}, "trainer is the method Trainers.__call__; workers"),
+        ({"trainer": "mod.py:train"}, "trainer is 'mod.py:train'; workers"),
     ],
 )
 def test_what_cannot_be_run_is_refused_by_name(changes, said):

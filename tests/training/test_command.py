@@ -281,6 +281,7 @@ def test_a_program_that_cannot_be_run_is_one_line(outcome, argv, options, said):
     ("code", "options", "said"),
     [
         ("print('all done')", {}, "gave no loss; it last said: all done"),
+        ("print('loss=0.3')", {}, 'text like loss=0.3 by metric=re.compile(r"loss=(\\S+)")'),
         ("", {}, "gave no loss; it printed nothing"),
         ("print('{\"loss\": \"2\"}')", {}, "gave '2'; expected a number"),
         ("print('loss two')", {"metric": re.compile(r"loss (\S+)")}, "the pattern found 'two'"),

@@ -6,15 +6,17 @@ import math
 import sys
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import harness
 from harness import Outcome
 from harness.errors import BackendError, UsageError
-from harness.executors.outcomes import sound
+from harness.executors.outcomes import sound, traceback_text
 from harness.protocols import takes_run
 from harness.records import Evaluation, Job
 from harness.training.run import train
@@ -651,3 +653,25 @@ def test_the_device_is_what_was_asked_for_and_is_here(outcome, job, monkeypatch)
     assert device("auto", "cuda:0", "cuda:1") == device("cuda", "cuda:0") == "cuda:0"
     with pytest.raises(BackendError, match="device 'cuda' is not here; this machine has cpu"):
         device("cuda")
+
+
+# ---- what is shown of a mistake ------------------------------------------------------------------
+
+
+def test_a_traceback_begins_at_the_user_s_own_code(outcome):
+    with pytest.raises(KeyError, match=r"no parameter 'lr'; there are: .*learning_rate") as caught:
+        outcome(lambda run: run.config["lr"])
+    first, at, *_ = traceback_text(caught.value).splitlines()
+    assert first == "Traceback (most recent call last):"
+    assert __file__ in at
+    with pytest.raises(AttributeError, match=r"write config\['learning_rate'\]"):
+        outcome(lambda run: run.config.learning_rate)
+
+
+def test_a_mistake_that_is_explained_shows_no_line_of_the_harness(outcome):
+    with pytest.raises(UsageError) as caught:
+        outcome(lambda run: run.after([1.0]))
+    said = traceback_text(caught.value)
+    assert "there is no run.before" in said
+    assert __file__ in said
+    assert str(Path(harness.__file__).parent) not in said

@@ -34,6 +34,7 @@ from harness.report.documents.sweep_runs import (
 from harness.report.figures import Side
 from harness.report.model import Report
 from harness.statistics import Estimate
+from harness.sweeps.plan import OWN
 from harness.text import (
     NONE,
     Digits,
@@ -134,6 +135,9 @@ def _conditions(report: Report) -> str:
     parts = []
     if known and known.metric:
         parts = [f"Judged by {metric_text(report.metric)}", f"trained by {known.model}"]
+    elif known and known.backend == OWN:
+        parts = [f"Trained by {known.model}"]
+        parts += [f"task {known.task}"] if known.task != OWN else []
     elif known and known.task:
         parts = [f"Task {known.task}", f"model {known.model}"]
         parts += [f"backend {known.backend}", known.precision]
@@ -149,7 +153,8 @@ def _conditions(report: Report) -> str:
     if len(prompts) == 1 and report.metric == DELTA_PERF:
         held_out, samples = next(iter(prompts))
         each = f" × {plural(samples, 'sample')}" if samples else ""
-        sentences.append(f"Perf is measured on {held_out} held-out prompts{each}.")
+        what = "items" if known and known.backend == OWN else "prompts"
+        sentences.append(f"Perf is measured on {held_out} held-out {what}{each}.")
     seconds = [r.outcome.seconds for r in report.singles if r.outcome.seconds is not None]
     if seconds:
         sentences.append(
