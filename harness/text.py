@@ -132,7 +132,12 @@ def percent_between(low: float | None, high: float | None) -> str:
 
 
 def interval(of: Interval, *, percent: bool = False, write: Callable[[float], str] = signed) -> str:
-    """Return ``90% interval +0.01 to +0.05``, with ``…`` for an open end."""
+    """Return ``90% interval +0.01 to +0.05``, with ``…`` for an open end.
+
+    Where both are open, nothing is known of the spread: ``no interval``.
+    """
+    if not (math.isfinite(of.low) or math.isfinite(of.high)):
+        return "no interval"
     ends = [
         "…" if not math.isfinite(end) else (f"{end:.0%}" if percent else write(end))
         for end in (of.low, of.high)

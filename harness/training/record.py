@@ -162,6 +162,8 @@ class Record:
     def outcome(self, returned: object, where: str) -> Outcome:
         """Return the outcome of a run whose function, at ``where``, has ``returned``.
 
+        A returned value is the last point of a curve that has none at the last step.
+
         Raises `UsageError` where neither it nor what was measured has a final score.
         """
         if isinstance(returned, Outcome):
@@ -169,6 +171,9 @@ class Record:
         value = self._returned(returned, where) if self._metric else None
         if value is not None and not (self._last and math.isclose(value, self._last.mean)):
             self._last = Scores(value, math.nan)
+            if self._curve and self._curve[-1].step < self._total and math.isfinite(value):
+                # As `after` would: a curve that stops short could not tell how training ended.
+                self._point(where, self._total, self._last)
         last = self._last
         if last is None:
             raise UsageError(f"{where}: {self._lacks(returned)}")

@@ -293,6 +293,30 @@ def test_a_returned_metric_comes_before_a_log_at_the_last_step(outcome):
     assert [(p.step, p.perf) for p in found.curve] == [(20, 4.0)]
 
 
+@pytest.mark.parametrize("give", ["return", "after"])
+def test_the_final_value_ends_a_curve_that_stops_short(outcome, give):
+    told = []
+
+    def trained(run):
+        run.before(4.0)
+        run.log(10, 3.0)
+        return 2.0 if give == "return" else run.after(2.0)
+
+    found = outcome(trained, told, metric="val_loss")
+    assert [(p.step, p.perf) for p in found.curve] == [(0, 4.0), (10, 3.0), (20, 2.0)]
+    assert [p.evaluation.step for p in told if p.evaluation] == [0, 10, 20]
+    assert math.isnan(found.curve[-1].se)
+
+
+def test_a_final_value_that_is_not_finite_ends_no_curve(outcome):
+    def trained(run):
+        run.log(10, 3.0)
+        return math.inf
+
+    found = outcome(trained, metric="val_loss")
+    assert (found.status, len(found.curve)) == ("diverged", 1)
+
+
 def test_a_metric_is_given_once(outcome):
     def trained(run):
         run.after(2.0)
