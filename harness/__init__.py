@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         success_rate,
     )
     from harness.errors import HarnessError, SweepError, UsageError
+    from harness.metrics import DELTA_PERF, Metric
     from harness.notebook import judge, load
     from harness.records import (
         Config,
@@ -49,17 +50,7 @@ if TYPE_CHECKING:
     from harness.training.checkpoints import Checkpoint
     from harness.training.run import TrainingRun
     from harness.training.schedules import scale_steps
-    from harness.verdicts import (
-        DELTA_PERF,
-        Counts,
-        Difference,
-        Effect,
-        Evidence,
-        Metric,
-        Need,
-        Pricing,
-        Verdict,
-    )
+    from harness.verdicts import Counts, Difference, Effect, Evidence, Need, Pricing, Verdict
 
 __version__ = "0.1.0"
 
@@ -87,6 +78,7 @@ _HOMES = {
         "Run",
         "StepTrace",
     ),
+    "harness.metrics": ("DELTA_PERF", "Metric"),
     "harness.notebook": ("judge", "load"),
     "harness.sweeps.distributions": (
         "Choice",
@@ -103,12 +95,10 @@ _HOMES = {
     "harness.training.run": ("TrainingRun",),
     "harness.training.schedules": ("scale_steps",),
     "harness.verdicts": (
-        "DELTA_PERF",
         "Counts",
         "Difference",
         "Effect",
         "Evidence",
-        "Metric",
         "Need",
         "Pricing",
         "Verdict",

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 from harness.errors import UsageError
+from harness.metrics import DELTA_PERF, Metric
 from harness.records import GapKind, Job, Outcome, Progress, Result, Run, Value
-from harness.verdicts import DELTA_PERF, Difference, Evidence, Metric, Pricing, Verdict
+from harness.verdicts import Difference, Evidence, Pricing, Verdict
 
 Notify = Callable[[Progress], None]
 

@@ -12,6 +12,7 @@ HARNESS, CONTRIBUTING = ROOT / "harness", ROOT / "CONTRIBUTING.md"
 LAYERS = [
     {"records", "errors"},
     {"text", "words"},
+    {"metrics"},
     {"verdicts"},
     {"protocols"},
     {"statistics"},

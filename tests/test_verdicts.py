@@ -2,7 +2,8 @@
 
 import pytest
 
-from harness.verdicts import DELTA_PERF, Counts, Metric
+from harness.metrics import DELTA_PERF, Metric
+from harness.verdicts import Counts
 
 
 @pytest.mark.parametrize(

@@ -22,10 +22,11 @@ from harness.analysis.patterns import Conclusion, Pattern, conclude, find_patter
 from harness.analysis.ranges import Ranges, by_range, check_edges, choose_parameter
 from harness.analysis.units import high_rule, units_of
 from harness.errors import UsageError
+from harness.metrics import Metric
 from harness.observations.columns import LeftOut, read_columns
 from harness.observations.repeats import SeedSpread, each_run, merge, seed_spread
 from harness.text import exact, plural
-from harness.verdicts import Evidence, Metric, Verdict
+from harness.verdicts import Evidence, Verdict
 
 __all__ = [
     "Analysis",

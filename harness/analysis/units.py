@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness import observations
+from harness.metrics import DELTA_PERF, Metric
 from harness.observations import FloatArray, Observations, repeats
 from harness.records import Config, Result
-from harness.verdicts import DELTA_PERF, Metric
 
 HIGH = 0.1
 """The ΔPerf that a high performer exceeds, unless told otherwise."""

@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from harness import observations, statistics
 from harness.audit.view import ALARM, View
+from harness.metrics import DELTA_PERF
 from harness.observations import FloatArray, Observations
 from harness.records import Config, Result, finite
 from harness.text import exact, first, plural, significant
-from harness.verdicts import DELTA_PERF, Baseline, Counts, Finding
+from harness.verdicts import Baseline, Counts, Finding
 
 USELESS_RATE = 0.025
 """The share of useless runs that the success rule lets pass: the upper tail of a 95% interval."""

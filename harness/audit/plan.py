@@ -13,11 +13,12 @@ from harness.audit.conditions import HALF, annealing
 from harness.audit.coverage import coverage, duplicates
 from harness.audit.design import confounding
 from harness.audit.view import errors_first, how_to_have
+from harness.metrics import DELTA_PERF
 from harness.records import MAIN, Config, Run, is_whole
 from harness.sweeps.sweep import Sweep
 from harness.text import first, listed
 from harness.training.schedules import SCHEDULES, learning_rate, scale_steps
-from harness.verdicts import DELTA_PERF, Finding, Power
+from harness.verdicts import Finding, Power
 
 PLAN_CODES = (
     "confounded",

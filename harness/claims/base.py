@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from harness import observations
 from harness.claims import nights
 from harness.claims.design import Design
+from harness.metrics import DELTA_PERF, Metric
 from harness.observations import Observations
 from harness.protocols import Claim
 from harness.records import GapKind, Result, Run, Value, finite
@@ -15,13 +16,11 @@ from harness.statistics import Estimate
 from harness.sweeps import checks
 from harness.text import exact, interval, number, plural, signed
 from harness.verdicts import (
-    DELTA_PERF,
     MOST,
     Baseline,
     Counts,
     Difference,
     Evidence,
-    Metric,
     Need,
     Pricing,
     Unit,

@@ -22,16 +22,15 @@ from harness.claims.effect import (
     share_left,
 )
 from harness.claims.sweet_spot import DROPS, BestInside
+from harness.metrics import DELTA_PERF, Metric
 from harness.observations.adjusted import Adjusted
 from harness.observations.levels import is_domain_end, is_number
 from harness.records import Span
 from harness.statistics import FEWEST_BRACKETED, Bracket
 from harness.text import first, level_text, listed, number, p_text, parameter_name, parameter_value
 from harness.verdicts import (
-    DELTA_PERF,
     Evidence,
     LevelEffect,
-    Metric,
     Need,
     ParameterEffect,
     Pricing,

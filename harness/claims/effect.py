@@ -13,16 +13,15 @@ from harness import observations, statistics
 from harness.claims import nights
 from harness.claims.base import NO_MARGIN, MarginClaim, more
 from harness.claims.design import MOST_SIMULATED, Design, effects
+from harness.metrics import DELTA_PERF, Metric
 from harness.observations.adjusted import FEWEST_DOF, Adjusted, Obstacle, beside_others
 from harness.observations.repeats import each_run
 from harness.sweeps import checks
 from harness.text import first, level_text, number, p_text, parameter_name, plural
 from harness.verdicts import (
-    DELTA_PERF,
     Difference,
     Evidence,
     LevelEffect,
-    Metric,
     Need,
     ParameterEffect,
     Pricing,

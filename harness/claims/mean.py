@@ -12,8 +12,9 @@ from harness.claims import nights
 from harness.claims.base import level_of, outcome, outcomes_between
 from harness.claims.design import Design, effects
 from harness.claims.versus import VersusBaseline, left_out, unseen_in_either
+from harness.metrics import DELTA_PERF, Metric
 from harness.observations import Observations
-from harness.verdicts import DELTA_PERF, Difference, Evidence, Metric, Pricing, Verdict
+from harness.verdicts import Difference, Evidence, Pricing, Verdict
 
 
 @dataclass(frozen=True)

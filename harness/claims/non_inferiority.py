@@ -21,23 +21,14 @@ from harness.claims.base import (
 )
 from harness.claims.design import Design, spread_of
 from harness.errors import SweepError
+from harness.metrics import DELTA_PERF, Metric
 from harness.observations import Observations
 from harness.observations.repeats import averaged
 from harness.records import MAIN, Result, Value
 from harness.statistics import Comparison
 from harness.sweeps import checks
 from harness.text import interval, number, p_text, parameter_name, plural
-from harness.verdicts import (
-    DELTA_PERF,
-    Difference,
-    Effect,
-    Evidence,
-    Metric,
-    Need,
-    Pricing,
-    Verdict,
-    VerdictName,
-)
+from harness.verdicts import Difference, Effect, Evidence, Need, Pricing, Verdict, VerdictName
 
 FEWEST_PAIRS = 12
 """The fewest pairs with a value on which that value is judged."""

@@ -22,22 +22,14 @@ from harness.claims.base import (
     unseen,
 )
 from harness.claims.design import GAINS, Design, effects, spread_of, spreads
+from harness.metrics import DELTA_PERF, Metric
 from harness.observations import FloatArray, Observations
 from harness.observations.repeats import averaged, each_run
 from harness.records import MAIN, GapKind, Result, Run
 from harness.statistics import Comparison
 from harness.sweeps import checks
 from harness.text import interval, number, p_text, plural
-from harness.verdicts import (
-    DELTA_PERF,
-    Difference,
-    Evidence,
-    Metric,
-    Need,
-    Pricing,
-    Verdict,
-    VerdictName,
-)
+from harness.verdicts import Difference, Evidence, Need, Pricing, Verdict, VerdictName
 
 TOLERANCE = 0.05
 """A point of the curve may lie this far from the asked step, as a share of the run's steps."""

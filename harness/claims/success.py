@@ -11,10 +11,11 @@ from harness import observations, statistics
 from harness.claims.base import level_of, more, verdict_of
 from harness.claims.curtailment import NO_SUCCESS, Bounds, CountedClaim
 from harness.claims.design import Design, effects, share
+from harness.metrics import DELTA_PERF, Metric
 from harness.observations import Observations, SuccessCount, rule_text
 from harness.sweeps import checks
 from harness.text import exact, interval, number, p_text, plural
-from harness.verdicts import DELTA_PERF, Evidence, Metric, Pricing, Verdict
+from harness.verdicts import Evidence, Pricing, Verdict
 
 SUCCESSES = (0.4, 0.6)
 """Standard success rates, as shares of the way from the rate to beat to 1: 0.7 and 0.8 for ½."""

@@ -10,9 +10,10 @@ from harness.claims.base import BaselineClaim, level_of, like_for_like, more, ve
 from harness.claims.curtailment import NO_SUCCESS, Bounds, CountedClaim, compare_counts
 from harness.claims.design import Design, effects, share
 from harness.claims.success import NULL_RATE, details_of, improve, of_runs, rates_above
+from harness.metrics import DELTA_PERF, Metric
 from harness.observations import Observations, SuccessCount, rule_text
 from harness.text import interval, p_text, plural
-from harness.verdicts import DELTA_PERF, Counts, Evidence, Metric, Need, Pricing, Rule, Verdict
+from harness.verdicts import Counts, Evidence, Need, Pricing, Rule, Verdict
 
 BASELINE_RATE = 1 / 3
 """Assumed success rate of a baseline whose runs are not stored."""

@@ -13,22 +13,14 @@ from harness.claims import nights
 from harness.claims.base import NO_MARGIN, MarginClaim, level_of, more
 from harness.claims.design import MOST_SIMULATED, Design, effects
 from harness.errors import SweepError
+from harness.metrics import DELTA_PERF, Metric
 from harness.observations.levels import is_domain_end, is_number
 from harness.records import Config
 from harness.statistics import FEWEST_BRACKETED, Bracket
 from harness.sweeps import checks
 from harness.sweeps.distributions import Range
 from harness.text import number, p_text, parameter_name, parameter_value, plural
-from harness.verdicts import (
-    DELTA_PERF,
-    Difference,
-    Evidence,
-    Metric,
-    Need,
-    Pricing,
-    Verdict,
-    VerdictName,
-)
+from harness.verdicts import Difference, Evidence, Need, Pricing, Verdict, VerdictName
 
 DROPS = (3.0, 4.0, 5.3)
 """Standard drops from a best value to both ends of the range, in SDs of a run."""

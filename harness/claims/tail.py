@@ -14,11 +14,12 @@ from harness.claims import nights
 from harness.claims.base import level_of, outcome
 from harness.claims.design import MOST_SIMULATED, Design, effects, share
 from harness.claims.versus import VersusBaseline, also_at_equal_noise, unseen_in_either
+from harness.metrics import DELTA_PERF, Metric
 from harness.observations import FloatArray, Observations
 from harness.records import GapKind
 from harness.statistics import Comparison
 from harness.sweeps import checks
-from harness.verdicts import DELTA_PERF, Difference, Evidence, Metric, Pricing, Verdict
+from harness.verdicts import Difference, Evidence, Pricing, Verdict
 
 FEWEST_IN_TAIL = 4
 """The fewest runs in a tail whose spread can be judged: for a quarter, 16 runs on each side."""

@@ -12,10 +12,11 @@ from harness import observations, statistics
 from harness.claims.base import level_of
 from harness.claims.design import MOST_SIMULATED, Design, effects
 from harness.claims.versus import VersusBaseline, also_at_equal_noise, left_out, unseen_in_either
+from harness.metrics import DELTA_PERF, Metric
 from harness.observations import Observations
 from harness.records import GapKind
 from harness.text import number
-from harness.verdicts import DELTA_PERF, Difference, Evidence, Metric, Pricing, Verdict
+from harness.verdicts import Difference, Evidence, Pricing, Verdict
 
 SPREADS = (0.75, 0.5)
 """Standard ratios of the SD to the baseline's."""

@@ -16,10 +16,11 @@ from harness.claims.base import (
     unseen,
     verdict_of,
 )
+from harness.metrics import DELTA_PERF, Metric
 from harness.observations import FloatArray, Observations
 from harness.statistics import Comparison
 from harness.text import p_text, plural
-from harness.verdicts import DELTA_PERF, Counts, Evidence, Metric, Need, Unit, Verdict
+from harness.verdicts import Counts, Evidence, Need, Unit, Verdict
 
 
 @dataclass(frozen=True)

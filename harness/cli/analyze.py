@@ -6,8 +6,8 @@ import argparse
 
 from harness.cli import common, finished
 from harness.cli.tables import number
+from harness.metrics import Metric
 from harness.records import MAIN
-from harness.verdicts import Metric
 
 HELP = "say what the best runs of a finished sweep share, and which of that is more than chance"
 

@@ -66,10 +66,10 @@ def run(options: argparse.Namespace) -> int:
         Where the sweep, a backend or a value cannot be used: before anything is trained.
     """
     from harness.judging.parity import compare
+    from harness.metrics import MARGIN
     from harness.report.documents.parity import document
     from harness.report.renderers.document_json import parity_data
     from harness.sweeps.plan import Selection, plan
-    from harness.verdicts import MARGIN
 
     sweep = common.chosen(options.name, common.declared(options))
     if sweep.trainer is not None:

@@ -146,8 +146,8 @@ def _found(options: argparse.Namespace, declared: Declared) -> Finished:
 
 def _margin(found: Finished, results: list[Result]) -> float | None:
     """Return the sweep's margin, or the usual one of a score; None where there is neither."""
+    from harness.metrics import MARGIN
     from harness.tables.units import is_score
-    from harness.verdicts import MARGIN
 
     if found.sweep is not None:
         return found.sweep.margin

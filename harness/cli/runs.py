@@ -125,8 +125,8 @@ def _with_items(store: Store, results: Sequence[Result]) -> tuple[Result, ...]:
 
 def _data(result: Result) -> dict[str, Any]:
     from harness.judging.evidence import judged_by
+    from harness.metrics import Metric
     from harness.report.renderers.as_json import metric_data, run_data
-    from harness.verdicts import Metric
 
     metric = Metric.of(result.conditions)
     (judged,) = judged_by(metric, [result])
@@ -146,10 +146,10 @@ def _data(result: Result) -> dict[str, Any]:
 
 
 def _listed(results: Sequence[Result]) -> Iterator[str]:
+    from harness.metrics import DELTA_PERF, Metric
     from harness.report.blocks import Column, Table
     from harness.report.renderers.layout import table_text
     from harness.text import NONE, Digits, duration, plural
-    from harness.verdicts import DELTA_PERF, Metric
 
     measured = {Metric.of(r.conditions).name for r in results}
     digits = Digits.of(map(_ended, results))

@@ -120,33 +120,21 @@ def sound(outcome: object, metric: str = "") -> Outcome:
         if plain.value is not None:
             error += '; for a value of a metric, declare it: Sweep(metric="…", direction="min")'
         return replace(plain, status="failed", error=error)
-    wrong = (None if metric else _inconsistency(plain)) or _uneven(plain.items)
+    wrong = _inconsistency(plain, metric) or _uneven(plain.items)
     if wrong is not None:
         return replace(plain, status="failed", error=f"the trainer returned {wrong}")
     return plain
 
 
-def _sound_value(plain: Outcome, value: float | None, metric: str) -> Outcome:
-    """Return a completed run of a sweep with a ``metric`` of its own, whose value was ``value``."""
-    if value is None:
-        error = plain.error or f"the trainer returned 'completed' without a value of {metric}"
-        return replace(plain, status="failed", error=error)
-    if plain.value is None:
-        error = plain.error or f"{metric} is not a finite number"
-        return replace(plain, status="diverged", delta_perf_se=None, error=error)
-    se = plain.delta_perf_se
-    if se is not None and se < 0.0:
-        error = f"the trainer returned a standard error of {metric} of {se:g}, expected at least 0"
-        return replace(plain, status="failed", error=error)
-    return plain
-
-
-def _inconsistency(outcome: Outcome) -> str | None:
+def _inconsistency(outcome: Outcome, metric: str) -> str | None:
     """Return the figures of a completed run that cannot be true; None if all can."""
     before, after, delta = outcome.perf_before, outcome.perf_after, outcome.delta_perf
-    if (beyond := _beyond(outcome)) is not None:
+    if metric:
+        if (se := outcome.delta_perf_se) is not None and se < 0.0:
+            return f"a standard error of {metric} of {se:g}, expected at least 0"
+    elif (beyond := _beyond(outcome)) is not None:
         return beyond
-    if before is not None and after is not None and delta is not None:
+    elif before is not None and after is not None and delta is not None:
         gained = after - before
         if abs(gained - delta) > TOLERANCE:
             return f"delta_perf {delta:g}, but perf_after - perf_before is {gained:g}"

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.errors import UnclearTableError, UsageError, nearest
+from harness.metrics import DELTA_PERF, Metric
 from harness.observations.repeats import merge
 from harness.records import MAIN, Result
 from harness.sweeps.baseline import ENDINGS, PUBLISHED, counted, is_table
 from harness.sweeps.sweep import Sweep
 from harness.text import exact, listed
-from harness.verdicts import DELTA_PERF, Baseline, Counts, Metric
+from harness.verdicts import Baseline, Counts
 
 if TYPE_CHECKING:
     from harness.store import Store

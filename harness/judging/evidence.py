@@ -15,18 +15,12 @@ from harness.judging.baselines import (
     name_of,
     of_imported,
 )
+from harness.metrics import DELTA_PERF, Metric
 from harness.observations.repeats import each_run, merge, merge_arms, unlike
 from harness.records import IMPORTED, MAIN, Config, Outcome, Result, Run
 from harness.sweeps.plan import Plan, plan
 from harness.sweeps.sweep import Sweep
-from harness.verdicts import (
-    DELTA_PERF,
-    Baseline,
-    Counts,
-    Evidence,
-    Metric,
-    by_arm,
-)
+from harness.verdicts import Baseline, Counts, Evidence, by_arm
 
 if TYPE_CHECKING:
     from harness.store import Store

@@ -12,6 +12,7 @@ from typing import Any, get_args
 from harness.errors import UsageError
 from harness.judging.baselines import told
 from harness.judging.evidence import evidence_of
+from harness.metrics import DELTA_PERF, Metric
 from harness.records import (
     Conditions,
     Config,
@@ -24,7 +25,7 @@ from harness.records import (
 )
 from harness.sweeps.plan import Plan
 from harness.text import plural
-from harness.verdicts import DELTA_PERF, Evidence, Metric, Verdict, VerdictName
+from harness.verdicts import Evidence, Verdict, VerdictName
 
 SCHEMA = 1
 """The schema of ``report.json``, raised when a field changes its meaning."""

@@ -21,21 +21,13 @@ from harness.judging.evidence import (
     pooled,
     shortfall,
 )
+from harness.metrics import DELTA_PERF, Metric
 from harness.records import IMPORTED, MAIN, Conditions, Result, digest, run_key
 from harness.sweeps.plan import ANSWERED, Plan, Selection, plan, trained_with
 from harness.sweeps.sources import changes
 from harness.sweeps.sweep import Sweep
 from harness.text import listed, plural
-from harness.verdicts import (
-    DELTA_PERF,
-    Evidence,
-    Judgement,
-    Metric,
-    Need,
-    Regressions,
-    Verdict,
-    training,
-)
+from harness.verdicts import Evidence, Judgement, Need, Regressions, Verdict, training
 
 FEW = 3
 """Of more files that changed only the number is said."""

@@ -15,14 +15,13 @@ from harness.claims.curtailment import TO_SUCCEED
 from harness.claims.judging import judge_one, not_asked, with_holm
 from harness.errors import UsageError
 from harness.judging.table_questions import Question, Terms, check_terms, questions_of
+from harness.metrics import MARGIN, MIN_GAIN
 from harness.observations import parameter_names
 from harness.observations.repeats import Repeats, merge, merge_arms, unlike
 from harness.records import MAIN, Result, Value
 from harness.tables.units import check_baseline, is_score, typical_spread
 from harness.text import listed, p_text, percent
 from harness.verdicts import (
-    MARGIN,
-    MIN_GAIN,
     Baseline,
     Counts,
     Evidence,

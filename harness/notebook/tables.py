@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from harness.errors import UsageError
+from harness.metrics import DELTA_PERF, Metric
 from harness.notebook.frames import Library, Reported, library_of
 from harness.notebook.stored import store_url
 from harness.records import Result, Value
 from harness.sweeps.baseline import counted, is_table
-from harness.verdicts import DELTA_PERF, Baseline, Counts, Metric
+from harness.verdicts import Baseline, Counts
 
 if TYPE_CHECKING:
     from harness.judging.table import Judged

@@ -14,9 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness import statistics
+from harness.metrics import DELTA_PERF, Metric
 from harness.records import Result, Run, finite
 from harness.text import exact
-from harness.verdicts import DELTA_PERF, Metric, Rule
+from harness.verdicts import Rule
 
 FloatArray = NDArray[np.float64]
 

@@ -15,6 +15,7 @@ import numpy as np
 from harness import observations, statistics
 from harness.claims.base import gain, outcome
 from harness.claims.non_inferiority import FEWEST_PAIRS
+from harness.metrics import Metric
 from harness.observations import FloatArray, Observations
 from harness.observations.levels import is_number
 from harness.records import Result, Value
@@ -32,7 +33,6 @@ from harness.text import (
     parameter_value,
     plural,
 )
-from harness.verdicts import Metric
 
 FEWEST_HIGH = 4
 """Fewer high performers than this say nothing by what they have in common."""

@@ -14,6 +14,7 @@ from harness.analysis.columns import Association, find_associations
 from harness.analysis.effects import find_effects
 from harness.claims.base import constant_metric
 from harness.errors import UsageError
+from harness.metrics import Metric
 from harness.observations.columns import read_columns
 from harness.records import MAIN, Result, Value
 from harness.refine.levels import FEWEST_HIGH, decide_constant, decide_levels
@@ -32,7 +33,7 @@ from harness.sweeps.distributions import (
 )
 from harness.sweeps.sweep import Sweep
 from harness.text import listed, listed_values, p_text, parameter_name, parameter_value
-from harness.verdicts import Evidence, Metric, Verdict, by_arm
+from harness.verdicts import Evidence, Verdict, by_arm
 
 
 def refine(

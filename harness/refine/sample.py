@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 from harness import observations
 from harness.analysis import Effect
 from harness.analysis.units import HighRule, Units, high_rule, units_of
+from harness.metrics import Metric
 from harness.observations import FloatArray
 from harness.observations.repeats import each_run
 from harness.records import Config, Result, Span, Value, finite
 from harness.refine.proposal import Figure
 from harness.statistics import Comparison, Worse
 from harness.text import p_text, parameter_name, plural
-from harness.verdicts import LevelEffect, Metric, Shape
+from harness.verdicts import LevelEffect, Shape
 
 
 @dataclass(frozen=True, slots=True)

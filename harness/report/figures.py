@@ -11,6 +11,7 @@ from operator import itemgetter
 import numpy as np
 
 from harness import statistics
+from harness.metrics import DELTA_PERF, Metric
 from harness.observations import (
     count_successes,
     identity,
@@ -22,7 +23,7 @@ from harness.observations import (
 )
 from harness.records import Config, Result, Value, finite, is_number
 from harness.statistics import Estimate
-from harness.verdicts import DELTA_PERF, Counts, Metric, Rule
+from harness.verdicts import Counts, Rule
 
 LEVEL = 0.95
 """Confidence of the intervals in tables; a verdict's own interval says its level."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
+from harness.metrics import DELTA_PERF, Metric
 from harness.observations.repeats import SeedSpread, each_run, seed_spread
 from harness.records import MAIN, Conditions, Result, Value
 from harness.report.failures import Failure, failures
@@ -23,13 +24,11 @@ from harness.report.figures import (
     side,
 )
 from harness.verdicts import (
-    DELTA_PERF,
     Baseline,
     Counts,
     Evidence,
     Finding,
     Judgement,
-    Metric,
     NotNeeded,
     Regressions,
     Verdict,

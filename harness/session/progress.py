@@ -9,9 +9,9 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import TYPE_CHECKING, TextIO
 
+from harness.metrics import DELTA_PERF, Metric
 from harness.session.tally import Tally
 from harness.text import clock, duration, number, signed
-from harness.verdicts import DELTA_PERF, Metric
 
 if TYPE_CHECKING:
     from rich.live import Live

@@ -7,9 +7,9 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from harness.metrics import DELTA_PERF, Metric
 from harness.protocols import Event, Finished, Progressed, Skipped, Started
 from harness.records import FINAL, MAIN, Evaluation, Outcome, Run
-from harness.verdicts import DELTA_PERF, Metric
 
 OVERDUE = 0.1
 """A run that takes longer than the others did is taken to need this share of their time more."""

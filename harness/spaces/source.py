@@ -8,12 +8,13 @@ from typing import Any
 
 from harness.claims.design import Design
 from harness.claims.effect import lacking
-from harness.refine.next_sweep import question
+from harness.refine.next_sweep import train
+from harness.refine.proposal import ProposedQuestion
+from harness.refine.questions import question
 from harness.refine.source import sweep_file
 from harness.spaces.found import FoundSpace
 from harness.sweeps.sweep import Sweep
 from harness.text import plural
-from harness.training.run import TrainingRun
 
 RUNS = 24
 """The number of runs where the source does not say."""
@@ -22,11 +23,6 @@ STEPS = 1
 """The number of steps where none is given: a whole training."""
 
 SEED = 1
-
-
-def train(run: TrainingRun) -> None:
-    """Stand for the training function that is still to be written; a metric needs one."""
-    raise NotImplementedError
 
 
 def declared(
@@ -78,7 +74,7 @@ def python(found: FoundSpace, sweep: Sweep, source: str, command: str) -> str:
     )
 
 
-def _questions(sweep: Sweep) -> list[Any]:
+def _questions(sweep: Sweep) -> list[ProposedQuestion]:
     design = Design(sweep, sweep.plan())
     return [
         question(f"{word}_{name}", claim, name)

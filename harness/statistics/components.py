@@ -32,12 +32,6 @@ class Components:
         """The SD of a group's mean that its own values leave: ``within`` over √each."""
         return self.within.value / math.sqrt(self.each)
 
-    @property
-    def share_within(self) -> float:
-        """The share of a single value's variance that lies within groups, 0 to 1."""
-        total = self.between.value**2 + self.within.value**2
-        return self.within.value**2 / total if total else math.nan
-
 
 def variance_components(groups: Sequence[ArrayLike], level: float = 0.95) -> Components | None:
     """Return how much of the spread of values lies between groups, and how much within them.

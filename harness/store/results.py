@@ -376,18 +376,6 @@ def _with_labels(
         yield (*documents, known.get(digest))
 
 
-def run_row(result: Result) -> dict[str, Any]:
-    """Return a run as a row of its table."""
-    run = result.run
-    return {
-        "sweep": run.sweep,
-        "key": result.key,
-        "arm": run.arm,
-        "position": run.index,
-        "run": codec.encode_run(run),
-    }
-
-
 @contextmanager
 def _collector_paused() -> Iterator[None]:
     """Stop Python from looking for cycles among the results while they are read.

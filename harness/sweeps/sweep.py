@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import cast, get_args
 
 from harness.errors import SweepError, UsageError, nearest
+from harness.metrics import DELTA_PERF, MARGIN, MIN_GAIN, Metric
 from harness.protocols import Claim, takes_run
 from harness.records import MAIN, Config, Run, Value, digest
 from harness.sweeps.baseline import has_ending
@@ -23,7 +24,7 @@ from harness.sweeps.sampling import FIXED_SIZE, SAMPLERS, unit_points
 from harness.sweeps.space import Space
 from harness.text import listed
 from harness.training.schedules import scale_steps
-from harness.verdicts import DELTA_PERF, MARGIN, MIN_GAIN, MOST, Counts, Metric
+from harness.verdicts import MOST, Counts
 from harness.words import Direction, canonical, direction
 
 SHORT_NAMES = {

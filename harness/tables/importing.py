@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import UsageError
+from harness.metrics import DELTA_PERF, Metric
 from harness.records import IMPORTED, ItemScores, Outcome, Result, digest
 from harness.sweeps.baseline import counted, is_table
 from harness.sweeps.sweep import NAME
 from harness.tables.runs import CONDITIONS, Reading
 from harness.tables.units import AS_ANY, is_score
-from harness.verdicts import DELTA_PERF, Metric
 
 NEEDED = "stored runs are judged by ΔPerf, perf after training less before, where more is better"
 HOW = "name both ends by --before and --after, or store them by a metric: --metric COL"

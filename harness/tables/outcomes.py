@@ -10,6 +10,7 @@ from typing import Any
 
 from harness import words
 from harness.errors import UnclearTableError, UsageError
+from harness.metrics import Metric
 from harness.records import Outcome, Status, Value, finite
 from harness.tables import rows
 from harness.tables.columns import MEASURED, SETTINGS, Columns, ReadOptions, resolve
@@ -18,7 +19,6 @@ from harness.tables.naming import Name
 from harness.tables.table import Table
 from harness.tables.trackers import State
 from harness.text import first, plural
-from harness.verdicts import Metric
 from harness.words import Direction
 
 MOST_NAMED = 6

@@ -8,6 +8,7 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from harness.errors import UsageError, nearest
+from harness.metrics import DELTA_PERF, Metric
 from harness.records import (
     MAIN,
     Conditions,
@@ -42,7 +43,7 @@ from harness.tables.table import Table, levels
 from harness.tables.trackers import OURS, State
 from harness.tables.units import check_curves, check_scores
 from harness.text import plural
-from harness.verdicts import DELTA_PERF, Finding, Metric
+from harness.verdicts import Finding
 
 Curves = Mapping[str, tuple[Evaluation, ...]]
 """Run id → learning curve."""

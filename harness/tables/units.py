@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.errors import UsageError
+from harness.metrics import DELTA_PERF, Metric
 from harness.records import Evaluation, Outcome, Result, finite
 from harness.tables import rows
 from harness.tables.outcomes import OutcomeColumns
 from harness.tables.table import Table
-from harness.verdicts import DELTA_PERF, Metric
 
 FloatArray = NDArray[np.float64]
 

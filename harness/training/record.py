@@ -9,7 +9,7 @@ from dataclasses import astuple
 from typing import Any
 
 from harness.errors import UsageError, blamed
-from harness.records import Evaluation, Job, Outcome, is_whole
+from harness.records import Evaluation, Job, Outcome, finite, is_whole
 from harness.text import listed
 from harness.training import scores as scoring
 from harness.training.measurement import train_difference
@@ -182,7 +182,7 @@ class Record:
         if self._metric:
             return self._completed(
                 value=last.mean,
-                delta_perf_se=_known(last.se),
+                delta_perf_se=finite(last.se),
                 prompts=None if last.items is None else len(last.items),
                 samples=last.samples,
                 clusters=last.effective_clusters,
@@ -194,7 +194,7 @@ class Record:
             perf_before=self._before.mean,
             perf_after=last.mean,
             delta_perf=change.delta,
-            delta_perf_se=_known(change.se),
+            delta_perf_se=finite(change.se),
             prompts=change.items,
             samples=change.samples,
             prompts_changed=change.changed,
@@ -260,10 +260,6 @@ class Record:
             f"{said} and {logged}; call run.before(scores) and run.after(scores), or declare "
             "Sweep(metric=…) and return its final value"
         )
-
-
-def _known(value: float) -> float | None:
-    return value if math.isfinite(value) else None
 
 
 def _shown(value: object) -> str:

@@ -18,8 +18,6 @@ import numpy.typing as npt
 Uniforms = npt.NDArray[np.float32]
 Integers = npt.NDArray[np.int64]
 
-_WORD = 2**64
-
 
 def generator(seed: int, purpose: str, *indices: int) -> np.random.Generator:
     """Return the generator of a key: a run's seed, a purpose, and up to three indices.

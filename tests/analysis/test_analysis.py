@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from harness.analysis import high_rule
-from harness.verdicts import DELTA_PERF, Metric
+from harness.metrics import DELTA_PERF, Metric
 from tests import published_broad
 from tests.analysis.analyses import (
     PUBLISHED,

@@ -10,8 +10,9 @@ from harness.audit import audit
 from harness.audit.measurement import outlier
 from harness.audit.view import ALARM, View
 from harness.claims import success_rate
+from harness.metrics import Metric
 from harness.statistics import binomial_threshold
-from harness.verdicts import Baseline, Evidence, Metric
+from harness.verdicts import Baseline, Evidence
 from tests.audit.designs import QUESTIONS, codes, only
 from tests.factories import (
     PUBLISHED,

@@ -9,8 +9,9 @@ from scipy import stats
 from harness.claims import BaseClaim, judge_all
 from harness.claims.base import other_evaluation, unjudgeable
 from harness.claims.power import sweep_power
+from harness.metrics import DELTA_PERF, Metric
 from harness.protocols import Claim
-from harness.verdicts import DELTA_PERF, Metric, training
+from harness.verdicts import training
 from tests.claims.powers import make_sweep, only
 from tests.factories import make_evidence
 from tests.judging.early_runs import after, planned_of

@@ -23,7 +23,8 @@ from harness.claims import (
     success_rate,
 )
 from harness.errors import SweepError
-from harness.verdicts import Baseline, Counts, Metric, training
+from harness.metrics import Metric
+from harness.verdicts import Baseline, Counts, training
 from tests.claims.cases import (
     BASELINE_IDS,
     CASES,

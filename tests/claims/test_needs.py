@@ -12,8 +12,9 @@ from scipy import stats
 
 from harness.claims import judge_all
 from harness.claims.base import more
+from harness.metrics import Metric
 from harness.statistics import paired_power, runs_needed, size_to_decide
-from harness.verdicts import Baseline, Counts, Metric, training
+from harness.verdicts import Baseline, Counts, training
 from tests.claims.cases import (
     BASELINE_IDS,
     CASES,

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from harness.claims.nights import fell
-from harness.verdicts import DELTA_PERF, Metric
+from harness.metrics import DELTA_PERF, Metric
 from tests.judging.nights import QUESTIONS, RNG, differences, evidence, peaked
 
 

@@ -51,13 +51,19 @@ def test_there_is_a_folder_of_examples_for_each_template():
     assert TEMPLATES.resolve() == ROOT / "experiments" / "examples"
 
 
-def test_the_files_of_a_template_are_those_of_the_example(sweep, here):
-    status, out, err = sweep("init --template sklearn")
-    assert (status, err) == (0, "")
-    for example in (ROOT / "experiments" / "examples" / "sklearn").glob("*.py"):
-        assert (here / "experiments" / example.name).read_bytes() == example.read_bytes()
-        assert f"written: experiments/{example.name}" in out
-    assert out.endswith("next:\n  sweep plan digits\n  pytest experiments/ --sweep digits\n")
+@pytest.mark.parametrize("template", NEEDS)
+def test_the_files_of_a_template_are_those_of_the_example(sweep, here, template):
+    status, out, _ = sweep(f"init --template {template}")
+    assert status == 0
+    names = [path.name for path in (TEMPLATES / template).glob("*.py")]
+    assert len(names) >= 2
+    for name in names:
+        written = (here / "experiments" / name).read_bytes()
+        assert written == (ROOT / "experiments" / "examples" / template / name).read_bytes()
+        assert f"written: experiments/{name}" in out
+    (declared,) = json.loads(sweep("list --json")[1])["sweeps"]
+    name = declared["sweep"]
+    assert out.endswith(f"next:\n  sweep plan {name}\n  pytest experiments/ --sweep {name}\n")
 
 
 def test_the_page_shows_the_example_as_it_is():
@@ -210,10 +216,9 @@ def test_training_is_at_most_fifteen_lines_and_forty_with_trl(template):
 
 
 MARKED = [
-    pytest.param(name, marks=getattr(pytest.mark, name))
-    if name in ("torch", "jax", "trl")
-    else name
+    pytest.param(name, marks=getattr(pytest.mark, name)) if name in ("torch", "jax") else name
     for name in NEEDS
+    if name != "trl"  # tests/integrations/test_transformers.py trains that one to a report
 ]
 
 

@@ -42,6 +42,8 @@ def test_scores_are_taken_as_they_are():
         (Outcome("completed", value=math.nan), "diverged", "val_loss is not a finite number"),
         (Outcome("completed", value=math.inf), "diverged", "val_loss is not a finite number"),
         (Outcome("completed", delta_perf=0.1), "failed", "without a value, the final val_loss"),
+        (Outcome("completed", value=2.0, delta_perf_se=-1.0), "failed", "of val_loss of -1, exp"),
+        (Outcome("completed", value=2.0, prompts=0), "failed", "prompts 0, expected at least 1"),
         (Outcome("diverged", error="it broke down"), "diverged", "it broke down"),
     ],
 )

@@ -19,13 +19,13 @@ from harness.judging.evidence import evidence_of, gathered, judged_by, resolve_b
 from harness.judging.reference import load
 from harness.judging.regressions import compare
 from harness.judging.stored import judge_sweep, question_hashes
+from harness.metrics import DELTA_PERF, Metric
 from harness.records import Evaluation
 from harness.report.model import build
 from harness.report.renderers.as_json import as_data
 from harness.store import Store
 from harness.sweeps.baseline import PUBLISHED
 from harness.sweeps.plan import ANSWERED, Selection, plan
-from harness.verdicts import DELTA_PERF, Metric
 from tests.factories import make_result
 from tests.judging.early_runs import trainer
 from tests.tables.tables import write_csv

@@ -86,6 +86,7 @@ def test_a_killed_run_continues_and_ends_as_it_would_have(project, monkeypatch):
     sweeps.run(*options, executor="local").assert_outcomes(passed=3, skipped=1)
     assert runs(sweeps) == whole
     logs = [path.read_text() for path in (sweeps.path / ".sweep" / "logs").iterdir()]
+    assert len(logs) == 3
     assert all(re.search("has (8|12) of 20 steps; training continues", log) for log in logs)
 
 

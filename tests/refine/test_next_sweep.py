@@ -7,9 +7,9 @@ import pytest
 
 from harness import Choice, Given, LogUniform, Sweep
 from harness.errors import UsageError
+from harness.metrics import DELTA_PERF, Metric
 from harness.records import Config
 from harness.refine import python, refine
-from harness.verdicts import DELTA_PERF, Metric
 from tests import published_broad
 from tests.analysis.analyses import analysis_of
 from tests.factories import make_result

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from harness import Choice, LogInt, LogUniform, Sweep, Uniform
+from harness.metrics import DELTA_PERF, Metric
 from harness.refine import refine
 from harness.refine.ranges import decide_range
 from harness.refine.sample import Criteria, Shown, sample_of
 from harness.refine.source import literal
-from harness.verdicts import DELTA_PERF, Metric
 from tests.factories import make_result
 from tests.refine.sweeps import BROAD, position, refined, revision, runs_of, sweep_of
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from harness.verdicts import DELTA_PERF, Baseline, Counts, Finding, Verdict, training
+from harness.metrics import DELTA_PERF
+from harness.verdicts import Baseline, Counts, Finding, Verdict, training
 from tests.factories import PUBLISHED, make_arm, make_evidence, make_results, report_of
 
 LONG = (

@@ -3,11 +3,12 @@ import math
 import numpy as np
 import pytest
 
-from harness.report.documents.sweep_runs import rate_blocks
+from harness.metrics import Metric
+from harness.report.documents.sweep_breakdown import rate_blocks
 from harness.report.figures import side
 from harness.report.renderers.terminal import render
 from harness.text import Digits
-from harness.verdicts import Baseline, Metric
+from harness.verdicts import Baseline
 from tests.factories import PUBLISHED, make_arm, make_evidence, make_result, make_results, report_of
 from tests.report.samples import sample
 

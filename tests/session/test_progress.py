@@ -5,12 +5,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harness.metrics import DELTA_PERF, Metric
 from harness.records import Evaluation
 from harness.session import progress
 from harness.session.progress import LiveLine, LogLine, describe
 from harness.session.tally import Going, Tally
 from harness.text import clock
-from harness.verdicts import DELTA_PERF, Metric
 
 
 def tally(**changes):

@@ -3,10 +3,10 @@
 import pytest
 
 from harness import Outcome
+from harness.metrics import DELTA_PERF
 from harness.protocols import Finished, Progressed, Started
 from harness.records import Progress
 from harness.session.tally import Going, Tally
-from harness.verdicts import DELTA_PERF
 from tests.session.fakes import make
 
 RUNS = make(runs=6, steps=10).plan()

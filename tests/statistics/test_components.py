@@ -25,7 +25,6 @@ def test_the_published_components_of_the_dyestuff_data():
     assert found.within.value**2 == pytest.approx(2451.25)
     assert (found.groups, found.each, found.between.n, found.within.n) == (6, 5, 6, 30)
     assert found.of_mean == pytest.approx(math.sqrt(2451.25 / 5))
-    assert found.share_within == pytest.approx(2451.25 / (2451.25 + 1764.05))
 
 
 def test_the_intervals_are_those_of_generalised_pivots():

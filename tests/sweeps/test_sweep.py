@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 from harness import Choice, Counts, Given, LogUniform, Pairs, Sweep, SweepError, Uniform
 from harness.claims import best_inside, no_worse, success_rate
+from harness.metrics import DELTA_PERF, Metric
 from harness.plugin.declared import discover
 from harness.records import Conditions, digest, run_key
 from harness.sweeps.plan import Selection, plan
 from harness.training.schedules import scale_steps
-from harness.verdicts import DELTA_PERF, Metric
 
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"
 SWEEPS = discover([EXPERIMENTS])

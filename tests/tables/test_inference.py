@@ -3,7 +3,7 @@
 import pytest
 
 from harness.errors import UnclearTableError, UsageError
-from harness.verdicts import Metric
+from harness.metrics import Metric
 from tests.tables.tables import configs, deltas, read
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from harness.errors import UsageError
-from harness.verdicts import Metric
+from harness.metrics import Metric
 from tests.tables.tables import deltas, read
 
 TEXT = """run,lr,val_loss,val_acc,val_acc_se,loss_before,acc_before,delta_perf,delta_perf_se

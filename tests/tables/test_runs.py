@@ -9,8 +9,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from harness import audit, observations
+from harness.metrics import Metric
 from harness.tables import ReadOptions, read_runs
-from harness.verdicts import Baseline, Evidence, Metric
+from harness.verdicts import Baseline, Evidence
 from tests import published_broad
 from tests.tables.tables import configs, deltas, read, write_csv, write_json, write_parquet
 

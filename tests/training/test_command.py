@@ -334,7 +334,9 @@ print(child.pid, os.getpid(), flush=True)
 
 
 def pids(out):
-    return [int(pid) for pid in out.split()[:2]]
+    """Return the process ids of a program and of what it has started, which it has printed."""
+    program, started = out.split()[:2]
+    return int(program), int(started)
 
 
 def test_an_exception_ends_the_program_with_all_it_has_started(outcome, capfd):

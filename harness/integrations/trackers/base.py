@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Protocol
 
 from harness.errors import HarnessError
+from harness.metrics import DELTA_PERF, Metric
 from harness.records import (
     Evaluation,
     Outcome,
@@ -25,7 +26,7 @@ from harness.records import (
 from harness.sweeps.distributions import Choice, Constant, Distribution, Uniform
 from harness.sweeps.sweep import Pairs, Sweep
 from harness.tables.exporting import CONFIG, METRICS, run_columns
-from harness.verdicts import DELTA_PERF, Metric, Verdict
+from harness.verdicts import Verdict
 
 KEY, CONTENT = "key", "content"
 """The tags by which a run is found again: its key, and a digest of all that was written of it."""

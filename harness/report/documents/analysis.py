@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from harness.analysis import Analysis, Effect, Interaction, Ranges
+from harness.metrics import Metric
 from harness.observations import rule_text
 from harness.records import Span, Value
 from harness.report.blocks import (
@@ -38,7 +39,7 @@ from harness.text import (
     plural,
     significant,
 )
-from harness.verdicts import LevelEffect, Metric
+from harness.verdicts import LevelEffect
 
 MOST_WITH_MEANS = 8
 """Of more parameters than this, the means of those alone that are shown to matter are told."""

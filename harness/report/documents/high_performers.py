@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from harness.metrics import DELTA_PERF
 from harness.report.blocks import Block, Bullets, Column, Table, Text, grouped
 from harness.text import chance, in_words, listed, parameter_value, plural, significant
-from harness.verdicts import DELTA_PERF
 
 if TYPE_CHECKING:
     from harness.analysis import Analysis, Conclusion, Pattern

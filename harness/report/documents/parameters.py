@@ -5,18 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
+from harness.metrics import Metric
+from harness.observations.columns import RATE, read_columns
 from harness.observations.columns import Column as Values
-from harness.observations.columns import read_columns
 from harness.report.blocks import SUCCESS, Bars, Block, Column, Point, Table, Text
 from harness.report.documents.summary import best_text, that_matter
-from harness.report.documents.sweep_runs import scatter
+from harness.report.documents.sweep_breakdown import scatter
 from harness.report.figures import own
 from harness.report.model import Report
 from harness.statistics import Estimate
 from harness.text import NONE, Digits, level_text, p_value, percent, plural, verdict_numbers
-from harness.verdicts import LevelEffect, Metric, ParameterEffect, Verdict
-
-RATE = "learning_rate"
+from harness.verdicts import LevelEffect, ParameterEffect, Verdict
 
 LEVEL = 0.95
 """The confidence at which the intervals of all levels hold together."""

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from harness.audit.coverage import Coverage, coverage, duplicates
+from harness.metrics import DELTA_PERF
 from harness.records import MAIN, Run
 from harness.report.blocks import (
     Block,
@@ -21,7 +22,7 @@ from harness.report.blocks import (
 from harness.report.documents.sweep_runs import config_columns, metric_text
 from harness.sweeps.sweep import Pairs, Sweep
 from harness.text import NONE, cell, duration, listed_values, parameter_name, percent, plural
-from harness.verdicts import DELTA_PERF, Finding, Power
+from harness.verdicts import Finding, Power
 
 KINDS: Mapping[str, str] = {
     "placebo": "the first {size} runs with a learning rate of 0: must measure exactly 0",

@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import get_args
 
+from harness.metrics import DELTA_PERF, Metric
 from harness.observations import rule_text
 from harness.observations.repeats import each_run
 from harness.report.blocks import (
@@ -22,11 +23,9 @@ from harness.report.blocks import (
 )
 from harness.report.documents.parameters import parameter_blocks
 from harness.report.documents.summary import is_shown, summary, that_matter
+from harness.report.documents.sweep_breakdown import arms_blocks, curve_blocks, rate_blocks
 from harness.report.documents.sweep_runs import (
-    arms_blocks,
-    curve_blocks,
     metric_text,
-    rate_blocks,
     runs_section,
     seed_blocks,
     seeds_section,
@@ -45,7 +44,7 @@ from harness.text import (
     plural,
     verdict_numbers,
 )
-from harness.verdicts import DELTA_PERF, Counts, Metric, NotNeeded, Verdict, VerdictName
+from harness.verdicts import Counts, NotNeeded, Verdict, VerdictName
 
 VERDICT_NAMES: tuple[VerdictName, ...] = get_args(VerdictName)
 

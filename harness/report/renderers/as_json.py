@@ -10,11 +10,12 @@ from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 from harness.judging.reference import SCHEMA
+from harness.metrics import DELTA_PERF, Metric
 from harness.observations.repeats import SeedSpread
 from harness.records import Outcome, Result, Span, finite
 from harness.report.documents.summary import summary
 from harness.report.model import Report
-from harness.verdicts import DELTA_PERF, Metric, NotNeeded, ParameterEffect, Regressions, Verdict
+from harness.verdicts import NotNeeded, ParameterEffect, Regressions, Verdict
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance

@@ -21,9 +21,9 @@ from harness.report.renderers.as_json import (
 if TYPE_CHECKING:  # only one of these kinds is written at a time
     from harness.analysis import Analysis, Conclusion, Effect, Ranges
     from harness.judging.parity import Parity
+    from harness.metrics import Metric
     from harness.refine import Revision
     from harness.statistics import Estimate
-    from harness.verdicts import Metric
 
 SCHEMA = 1
 

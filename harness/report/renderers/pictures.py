@@ -7,13 +7,13 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from harness.observations.columns import RATE
 from harness.report.blocks import BEYOND, DIVERGED, OTHER, SUCCESS, Bars, Curves, Line, Scatter
 from harness.text import Digits, cell, learning_rate
 
 HEIGHT = 11
 WIDEST = 96
 MOST_TICKS = 7
-RATE = "learning_rate"
 
 OFF = 20.0
 """Runs this many times the middle half's width from it are drawn at the edge of a picture."""

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from harness.records import is_number
 from harness.tables.objects import flattened
 from harness.tables.stores.common import Row, as_table, chosen_part, curves_of
 from harness.tables.table import History, Table, value
@@ -47,7 +48,7 @@ def read_folder(path: Path, part: str) -> Table:
             found[trial] = [
                 (int(one["training_iteration"]), float(one[column]))
                 for one in flat
-                if _is_number(one.get("training_iteration")) and _is_number(one.get(column))
+                if is_number(one.get("training_iteration")) and is_number(one.get(column))
             ]
         return curves_of(found)
 
@@ -98,7 +99,3 @@ def _results(folder: Path) -> Iterator[dict[str, Any]]:
         with (folder / "progress.csv").open(encoding="utf-8", newline="") as file:
             for row in csv.DictReader(file):
                 yield {key: value(item) for key, item in row.items() if key}
-
-
-def _is_number(item: object) -> bool:
-    return isinstance(item, int | float) and not isinstance(item, bool)

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from harness.metrics import Metric
 from harness.report.documents.analysis import document
 from harness.report.renderers.document_json import analysis_data as as_data
 from harness.report.renderers.terminal import render_document
 from harness.text import chance, parameter_value, significant
-from harness.verdicts import Metric
 from tests.analysis.analyses import PUBLISHED, analysis_of
 from tests.factories import make_results
 

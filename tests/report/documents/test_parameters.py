@@ -4,12 +4,12 @@ from dataclasses import replace
 
 import pytest
 
+from harness.metrics import Metric
 from harness.report.blocks import Bars, Scatter, Table
 from harness.report.documents.parameters import parameter_blocks
 from harness.report.documents.sweep import digits_of, document
 from harness.report.renderers import html, markdown
 from harness.report.renderers.terminal import render
-from harness.verdicts import Metric
 from tests.factories import make_results
 from tests.report.documents.test_summary import ACCURACY, RATES, WIDTHS, best, matters
 from tests.report.samples import sample

@@ -4,11 +4,12 @@ from dataclasses import replace
 
 import pytest
 
+from harness.metrics import Metric
 from harness.records import Span
 from harness.report.documents.summary import summary
 from harness.report.renderers import as_json, html, markdown
 from harness.report.renderers.terminal import render, summary_text
-from harness.verdicts import Finding, LevelEffect, Metric, Need, ParameterEffect, Verdict
+from harness.verdicts import Finding, LevelEffect, Need, ParameterEffect, Verdict
 from tests.factories import make_results
 from tests.report.samples import VERDICTS, sample
 

@@ -5,11 +5,12 @@ from dataclasses import replace
 
 import pytest
 
+from harness.metrics import Metric
 from harness.report.blocks import Table
 from harness.report.documents.sweep import document
 from harness.report.renderers import html, markdown
 from harness.report.renderers.terminal import render
-from harness.verdicts import Counts, Metric
+from harness.verdicts import Counts
 from tests.factories import PUBLISHED, make_results, report_of
 from tests.report.samples import deltas, every_kind, sample
 

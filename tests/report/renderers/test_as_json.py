@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from harness.metrics import DELTA_PERF
 from harness.report.renderers import as_json
-from harness.verdicts import DELTA_PERF, Verdict
+from harness.verdicts import Verdict
 from tests.factories import make_results
 from tests.report.samples import VERDICTS, every_kind, sample
 

@@ -46,7 +46,7 @@ def test_a_file_that_cannot_be_replaced_leaves_no_rest(tmp_path):
 
 def test_of_very_many_runs_pages_show_some_and_json_all(monkeypatch):
     monkeypatch.setattr("harness.report.documents.sweep_runs.MOST_LISTED", 10)
-    monkeypatch.setattr("harness.report.documents.sweep_runs.MOST_DRAWN", 20)
+    monkeypatch.setattr("harness.report.documents.sweep_breakdown.MOST_DRAWN", 20)
     runs = [0.01 * number for number in range(60)]
     report = sample(main=make_results(runs, prefix="focused"), baseline=False, arms=False)
     text = as_json.render(report)
