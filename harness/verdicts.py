@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
-from harness.metrics import DELTA_PERF, MARGIN, MIN_GAIN, Metric
+from harness.metrics import DELTA_PERF, MARGIN, MIN_GAIN, UP, Metric
 from harness.records import MAIN, Conditions, Result, Span, Value
 
 VerdictName = Literal["supported", "refuted", "inconclusive", "unanswerable", "not judged"]
