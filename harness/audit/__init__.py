@@ -99,6 +99,7 @@ def audit(
         measurement.coarse_metric,
         measurement.train_eval_divergence,
         measurement.null_success_rule,
+        measurement.against_the_name,
         design.edge_optimum,
         design.survivorship,
         measurement.outlier,

@@ -11,11 +11,13 @@ from numpy.typing import NDArray
 
 from harness import observations, statistics
 from harness.audit.view import ALARM, View
-from harness.metrics import DELTA_PERF
+from harness.metrics import DELTA_PERF, Metric
 from harness.observations import FloatArray, Observations
 from harness.records import Config, Result, finite
+from harness.tables import notes
 from harness.text import exact, first, plural, significant
 from harness.verdicts import Baseline, Counts, Finding
+from harness.words import canonical, direction
 
 USELESS_RATE = 0.025
 """The share of useless runs that the success rule lets pass: the upper tail of a 95% interval."""
@@ -296,6 +298,19 @@ def train_eval_divergence(view: View) -> Iterator[Finding]:
             "the reward of training batches is no measure of improvement",
             brief="training reward and held-out perf disagree",
         )
+
+
+def against_the_name(view: View) -> Iterator[Finding]:
+    """Find a declared metric that is judged the other way than its name says."""
+    if view.declared_runs is not None:
+        yield from declared_against_its_name(view.evidence.metric)
+
+
+def declared_against_its_name(metric: Metric) -> Iterator[Finding]:
+    """Yield a finding where a sweep declares a direction that is not that of its metric's name."""
+    by_name = direction(canonical(metric.name))
+    if metric.zero != "no change" and by_name not in (None, "min" if metric.minimised else "max"):
+        yield notes.against_the_name(metric.name, metric.minimised, 'direction="{}"')
 
 
 def null_success_rule(view: View) -> Iterator[Finding]:

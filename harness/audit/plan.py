@@ -12,6 +12,7 @@ from harness import statistics
 from harness.audit.conditions import HALF, annealing
 from harness.audit.coverage import coverage, duplicates
 from harness.audit.design import confounding
+from harness.audit.measurement import declared_against_its_name
 from harness.audit.view import errors_first, how_to_have
 from harness.metrics import DELTA_PERF
 from harness.records import MAIN, Config, Run, is_whole
@@ -25,6 +26,7 @@ PLAN_CODES = (
     "constant_parameter",
     "mixed_conditions",
     "annealed_window",
+    "against_the_name",
     "missing_baseline",
     "unanswerable",
     "underpowered",
@@ -34,7 +36,7 @@ PLAN_CODES = (
     "duplicate_config",
     "no_control",
 )
-"""The codes of findings on a plan. Finished sweeps can have the first four too."""
+"""The codes of findings on a plan. Finished sweeps can have the first five too."""
 
 LITTLE = 0.5
 """A question with less power than this at all of its standard effects is underpowered."""
@@ -117,6 +119,7 @@ def audit_plan(
         underpowered,
         long_warmup,
         annealed_window,
+        against_the_name,
         off_grid,
         not_drawn,
         duplicate_config,
@@ -259,6 +262,11 @@ def annealed_window(draft: Draft) -> Iterator[Finding]:
         window = statistics.rate_in_window(rates, *span)
         how = how_to_have(draft.sweep.arms, "half", HALF)
         yield from annealing(id_, span, window, "half" in draft.arms, how)
+
+
+def against_the_name(draft: Draft) -> Iterator[Finding]:
+    """Find a metric that is judged the other way than its name says."""
+    yield from declared_against_its_name(draft.sweep.judged_by)
 
 
 def off_grid(draft: Draft) -> Iterator[Finding]:

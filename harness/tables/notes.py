@@ -96,17 +96,20 @@ def _named(name: str, raw: str) -> str:
     return name if name == raw else f"{name} ({raw})"
 
 
-def against_the_name(judged_by: OutcomeColumns) -> Finding:
-    """Return a finding on a direction that is not the one of the metric's name."""
-    said, other = ("min", "max") if judged_by.metric.minimised else ("max", "min")
+def against_the_name(name: str, minimised: bool, option: str = "--direction {}") -> Finding:
+    """Return a finding on the metric ``name`` that is judged the other way than its name says.
+
+    ``option`` is how the user states the way.
+    """
+    given, other = ("min", "max") if minimised else ("max", "min")
     return Finding(
         "against_the_name",
         "warning",
-        f"{judged_by.value} is judged with --direction {said}, and by its name "
-        f"{'less' if other == 'min' else 'more'} is better: --direction {other} if so, for all "
+        f"{name} is judged with {option.format(given)}, and by its name "
+        f"{'less' if other == 'min' else 'more'} is better: {option.format(other)} if so, for all "
         "that is called best would be the worst",
-        (judged_by.value,),
-        brief=f"{judged_by.value} is judged the other way than its name says",
+        (name,),
+        brief=f"{name} is judged the other way than its name says",
     )
 
 

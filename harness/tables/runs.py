@@ -158,7 +158,11 @@ def read_runs(source: Source, options: ReadOptions = NOTHING) -> Reading:
         # Those that were stopped early count at that step, and are not said to be lost.
         was = ["completed" if state == "pruned" else state for state in was]
         compared = replace(compared, notes=())
-    beware = [notes.against_the_name(judged_by)] if judged_by.against else []
+    beware = (
+        [notes.against_the_name(judged_by.value, judged_by.metric.minimised)]
+        if judged_by.against
+        else []
+    )
     return Reading(
         name=table.stem,
         source=source if isinstance(source, str) else str(path_of(source)),

@@ -11,6 +11,7 @@ import pytest
 
 from harness import Counts, LogUniform, Sweep
 from harness.audit import audit
+from harness.audit.plan import audit_plan
 from harness.claims import judge_all, mean_gain, no_worse, spread, still_improves, success_rate
 from harness.errors import UsageError
 from harness.judging.baselines import named
@@ -329,3 +330,19 @@ def test_pairs_are_compared_by_the_metric(store):
     assert verdict.verdict == "supported"
     assert "8 against 4: 0.11" in verdict.answer.replace("batch size ", "")
     assert "better" in verdict.answer
+
+
+@pytest.mark.parametrize(
+    ("metric", "direction", "against"),
+    [("val_loss", "max", True), ("val_loss", "min", False), ("acc", "min", True)],
+)
+def test_a_direction_against_the_name_is_warned_of_before_and_after(
+    store, metric, direction, against
+):
+    sweep = declared(metric=metric, direction=direction)
+    kept(store, sweep, around(0.3))
+    found = judge_sweep(gathered(planned_of(sweep), {"s": sweep}, store)).findings
+    for findings in (found, audit_plan(sweep, sweep.plan())):
+        told = [one.message for one in findings if one.code == "against_the_name"]
+        assert len(told) == against
+        assert all(f'{metric} is judged with direction="{direction}"' in one for one in told)
