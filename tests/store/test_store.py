@@ -162,7 +162,7 @@ def small_disk(tmp_path):
 
 @pytest.mark.slow
 def test_what_a_full_disk_refused_is_saved_once_there_is_room(small_disk):
-    (small_disk / "ballast").write_bytes(b"x" * 300_000)
+    (small_disk / "ballast").write_bytes(b"x" * 450_000)
     made = [make_result(f"s-{n}", seed=n, index=n, error=f"{n}" * 20_000) for n in range(100)]
     kept = []
 
