@@ -75,7 +75,9 @@ def beside_a_table(sweeps, monkeypatch):
     write_csv(sweeps.path / "data" / "runs.csv", rows)
     sweeps.read = []
     read = runs.read_table
-    monkeypatch.setattr(runs, "read_table", lambda path: sweeps.read.append(path) or read(path))
+    monkeypatch.setattr(
+        runs, "read_table", lambda path, *asked: sweeps.read.append(path) or read(path, *asked)
+    )
     return sweeps
 
 

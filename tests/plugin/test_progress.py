@@ -10,6 +10,7 @@ import pytest
 
 from harness.plugin.progress import WorkersProgress
 from harness.session.progress import Observer, describe
+from harness.session.tally import Tally
 from tests.session.fakes import make
 
 pytest_plugins = ["pytester"]
@@ -79,7 +80,7 @@ def report(run, when="call", **facts):
 def workers():
     """The progress of two workers with three runs of four."""
     runs = make(runs=4).plan()
-    session = SimpleNamespace(observer=Recorder(), unfinished=lambda: runs)
+    session = SimpleNamespace(observer=Recorder(), unfinished=lambda: runs, tally=Tally(workers=0))
     watched = WorkersProgress(session)
     watched._tally.timer = lambda: 0.0
     ids = [f"test_s.py::test_run[{run.id}]" for run in runs[:3]]
