@@ -367,6 +367,7 @@ def test_a_nested_state_comes_back_as_it_was(state):
     assert same(unpacked(arrays, json.loads(json.dumps(facts))), state)
 
 
+@pytest.mark.torch
 def test_arrays_come_back_with_their_types_and_tensors_as_tensors():
     import torch
 

@@ -143,6 +143,8 @@ def test_an_object_that_can_be_called_has_the_name_of_its_class(step):
     assert sorted(named(["x"] * 5)) == [0, 1, 2, 3, 4]
 
 
+@pytest.mark.torch
+@pytest.mark.jax
 def test_arrays_stay_arrays_and_rows_are_groups(step):
     import jax.numpy as jnp
     import torch
@@ -177,7 +179,12 @@ def reward_model():
 @pytest.mark.parametrize(
     ("function", "group", "said"),
     [
-        (reward_model, None, "got a reward model; expected a function that returns a reward for"),
+        pytest.param(
+            reward_model,
+            None,
+            "got a reward model; expected a function that returns a reward for",
+            marks=pytest.mark.torch,
+        ),
         (lambda: "org/reward-model", None, "got a reward model; expected a function"),
         (lambda: 3, None, "got 3; expected a function"),
         (lambda: lengths, 0, "group=0; expected how many rewards in order are a group"),

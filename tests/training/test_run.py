@@ -10,7 +10,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -157,6 +156,8 @@ def forms():
     yield np.array([[0, 0], [1, 1], [True, False]])
 
 
+@pytest.mark.torch
+@pytest.mark.jax
 def test_scores_may_be_of_any_library(outcome):
     for form in forms():
 
@@ -458,8 +459,8 @@ def log_after_after(run):
             "run.before: items= has nan; expected a name for each item",
         ),
         (
-            lambda run: run.before([0, 1], clusters=pd.array(["a", None])),
-            "run.before: clusters= has <NA>; expected a name for each item",
+            lambda run: run.before([0, 1], clusters=np.array(["a", None])),
+            "run.before: clusters= has None; expected a name for each item",
         ),
         (
             lambda run: run.before([0, 1], items={"a", "b"}),
@@ -680,6 +681,7 @@ def test_the_folder_is_the_runs_own_and_stays(outcome, tmp_path):
     assert (tmp_path / "runs" / "key" / "model.bin").read_bytes() == b"weights"
 
 
+@pytest.mark.torch
 def test_the_device_is_what_was_asked_for_and_is_here(outcome, job, monkeypatch):
     from harness.training import device_torch
 
@@ -722,10 +724,23 @@ def test_a_mistake_that_is_explained_shows_no_line_of_the_harness(outcome):
     assert str(Path(harness.__file__).parent) not in said
 
 
+@pytest.mark.slow  # that is where pandas is there
+def test_a_column_of_pandas_is_read_as_a_list_is(outcome):
+    import pandas as pd
+
+    def trained(run):
+        run.before(pd.Series([0, 0.5], dtype=object))
+        run.after(pd.Series([1, 0.5]))
+
+    assert outcome(trained).delta_perf == 0.5
+    with pytest.raises(UsageError, match="clusters= has <NA>; expected a name for each item"):
+        outcome(lambda run: run.before([0, 1], clusters=pd.array(["a", None])))
+
+
 def test_scores_in_an_array_of_objects_are_numbers_too(outcome):
     def trained(run):
         run.before(np.array([0, 0.5], dtype=object))
-        run.after(pd.Series([1, 0.5], dtype=object))
+        run.after(np.array([1, 0.5], dtype=object))
 
     assert outcome(trained).delta_perf == 0.5
 
