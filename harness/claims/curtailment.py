@@ -16,7 +16,7 @@ from harness.verdicts import Decision, Difference, Evidence, Need, Verdict, Verd
 
 NO_SUCCESS = "a final metric alone does not say which run is a success"
 TO_SUCCEED = Need("metric", "the metric before training, or a target to reach")
-"""What a metric without a zero lacks, and what it needs, for a run to be a success by itself."""
+"""The lack, and the need, of a metric without a zero, where runs are to be successes."""
 
 _VERDICTS: dict[statistics.Direction, VerdictName] = {
     "greater": "supported",

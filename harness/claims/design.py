@@ -155,7 +155,7 @@ class Design:
 
     @property
     def a_run(self) -> str:
-        """What one of the n results is, in words."""
+        """Name one of the n results in words."""
         return "a run" if self.seeds == 1 else f"a config's mean over {self.seeds} seeds"
 
     @property

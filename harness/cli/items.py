@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Words(NamedTuple):
-    """What the two scores of an item are called, and an item whose second is above or below."""
+    """Words for the two scores of an item, and for an item whose second is above or below."""
 
     first: str
     second: str

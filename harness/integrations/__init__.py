@@ -1,1 +1,1 @@
-"""What connects the harness with other tools: trackers, and libraries that train."""
+"""Connect the harness with other tools: trackers, and libraries that train."""

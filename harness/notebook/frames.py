@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from harness.report.model import Report
 
 Library = Literal["pandas", "polars", "records"]
-"""What a table is handed back as; records are a list of dictionaries."""
+"""The kinds of table that are returned; records are a list of dictionaries."""
 
 LIBRARIES: tuple[Library, ...] = ("pandas", "polars", "records")
 """The first that is installed is taken."""
@@ -33,7 +33,7 @@ AUDIT = ("code", "severity", "message", "parameters")
 """The columns that a table has even where it has no rows."""
 
 NESTED = {"config", "curve", "decided", "effect"}
-"""What a report holds below a run or a question, and so is no cell."""
+"""Parts of a run or a question in a report that are no single cell."""
 
 
 def library_of(asked: str | None, source: object = None) -> Library:

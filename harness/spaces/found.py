@@ -1,4 +1,4 @@
-"""What a space from elsewhere is read as: distributions of ours, and notes on what has none."""
+"""A space from elsewhere as it was read: distributions of ours, and notes on what has none."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ EXPECTED = (
     "a ConfigSpace in JSON, Optuna's distributions in JSON or a study.db, a W&B sweep in YAML, a "
     "Hydra configuration in YAML, or a search space of Ray Tune in Python or JSON"
 )
-"""What is read, in words."""
+"""The formats that are read, in words."""
 
 INSTALL = 'pip install "pytest-sweep[yaml]"'
 

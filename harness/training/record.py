@@ -1,4 +1,4 @@
-"""What a run has measured so far: the scores before training, the curve, and the last scores."""
+"""Record what a run measures: the scores before training, the curve, and the last scores."""
 
 from __future__ import annotations
 

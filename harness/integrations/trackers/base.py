@@ -32,7 +32,7 @@ KEY, CONTENT = "key", "content"
 """The tags by which a run is found again: its key, and a digest of all that was written of it."""
 
 VERDICTS = "verdicts"
-"""What a tracker's run that holds verdicts, and no run of the sweep, is called."""
+"""The name of the tracker's run that holds verdicts, and is no run of the sweep."""
 
 _IDENTITY = ("seed", "steps", "repeat")
 """Numbers that say which run it is, and measure nothing."""

@@ -25,7 +25,7 @@ from harness.records import Status, Value
 from harness.tables.stores.common import CURVE
 
 TAG = "sweep."
-"""What the names of our tags begin with."""
+"""The beginning of the names of our tags."""
 
 LONGEST = 5000
 """Characters of a tag's value; MLflow's own limit for tags. Parameters take a few more."""
