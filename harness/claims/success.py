@@ -163,7 +163,7 @@ def improve(metric: Metric) -> str:
     """Return what a success does: it improves, or passes the target."""
     if metric.zero != "target":
         return "improve"
-    return f"reach a {metric.name} {metric.improving.above} {exact(metric.target, plus=False)}"
+    return f"reach {metric.name} {metric.improving.above} {exact(metric.target, plus=False)}"
 
 
 def _shown(count: SuccessCount, metric: Metric) -> str:
