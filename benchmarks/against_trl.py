@@ -40,7 +40,7 @@ from harness.errors import HarnessError
 from harness.store import Store
 from harness.training import uniforms
 from harness.training.backends import resolve_backend
-from harness.training.grpo import group_advantages, in_groups
+from harness.training.grpo import grade_groups, group_advantages
 from harness.training.settings import GRPOSettings
 from harness.training.tasks import completion_mask, get_task
 from harness.training.warm_start import cache_file, warm_started
@@ -195,7 +195,7 @@ def stepper(backend: str, generations: int) -> Callable[[], int]:
         with computing():
             completions = policy.sample(chosen, noise, most)
             mask = completion_mask(completions, TASK.end)
-            rewards = in_groups(TASK.reward, chosen, completions)
+            rewards = grade_groups(TASK, chosen, completions).rewards
             advantages = group_advantages(rewards, settings.advantage_clip)
             policy.gradient(chosen, completions, mask, advantages, 0.0)
             policy.update(0.0)

@@ -27,7 +27,7 @@ from step import CACHE, weights_of
 
 from harness.training import grpo_jax, grpo_torch, uniforms
 from harness.training.device_jax import computing_on, keep_programs, open_device
-from harness.training.grpo import group_advantages, in_groups
+from harness.training.grpo import grade_groups, group_advantages
 from harness.training.settings import GRPOSettings
 from harness.training.tasks import completion_mask, get_task
 
@@ -47,7 +47,7 @@ def step(policy: Policy, now: int, kl_coef: float) -> float:
     noise = uniforms.train_uniforms(1, now, rows, group, TASK.max_tokens)
     completions = policy.sample(chosen, noise)
     mask = completion_mask(completions, TASK.end)
-    advantages = group_advantages(in_groups(TASK.reward, chosen, completions), 2.0)
+    advantages = group_advantages(grade_groups(TASK, chosen, completions).rewards, 2.0)
     policy.gradient(chosen, completions, mask, advantages, kl_coef)
     policy.update(0.0)
     return time.perf_counter() - began

@@ -20,7 +20,7 @@ from pathlib import Path
 import torch
 
 from harness.training import uniforms, warm_start_torch
-from harness.training.grpo import group_advantages, in_groups
+from harness.training.grpo import grade_groups, group_advantages
 from harness.training.grpo_torch import Policy
 from harness.training.settings import GRPOSettings
 from harness.training.tasks import Task, completion_mask, get_task
@@ -126,7 +126,7 @@ def step_of(
         noise = uniforms.train_uniforms(1, now, rows, group, task.max_tokens)
         completions = policy.sample(chosen, noise, None)
         mask = completion_mask(completions, task.end)
-        rewards = in_groups(task.reward, chosen, completions)
+        rewards = grade_groups(task, chosen, completions).rewards
         advantages = group_advantages(rewards, settings.advantage_clip)
         policy.gradient(chosen, completions, mask, advantages, kl_coef)
         policy.update(0.0)

@@ -190,7 +190,11 @@ class StepTrace:
     """The measurements of one training step.
 
     ``kl`` is None where the KL penalty is off, and so not computed. ``completions`` is a CRC-32 of
-    the sampled completions: if it is equal, two runs drew the same tokens.
+    the sampled completions: if it is equal, two runs drew the same tokens. ``no_signal`` is the
+    share of groups whose rewards are all equal, so that nothing is learned from them; ``truncated``
+    the share of completions that were cut off at the most tokens allowed; ``length`` the mean
+    number of tokens of a completion. ``parts`` are the means of the named rewards, where the reward
+    is a sum of several.
     """
 
     step: int
@@ -201,6 +205,10 @@ class StepTrace:
     grad_norm: float
     loss: float
     completions: int | None = None
+    no_signal: float | None = None
+    truncated: float | None = None
+    length: float | None = None
+    parts: tuple[tuple[str, float], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -266,8 +266,11 @@ def _finite_points(points: Sequence[Point], kind: type[Point]) -> list[Point]:
         if not isinstance(point, kind):
             raise TypeError(f"expected {kind.__name__} values, got {type(point).__name__}")
         values = {name: getattr(point, name) for name in kind.__annotations__}
+        parts = {name: value for name, value in values.items() if isinstance(value, tuple)}
         numbers: dict[str, Any] = {
-            name: None if value is None else float(value) for name, value in values.items()
+            name: None if value is None else float(value)
+            for name, value in values.items()
+            if name not in parts
         }
         lacking = {name for name in numbers if name in _MAY_LACK and finite(numbers[name]) is None}
         numbers |= dict.fromkeys(lacking, math.nan)
@@ -278,5 +281,5 @@ def _finite_points(points: Sequence[Point], kind: type[Point]) -> list[Point]:
                 for name, number in numbers.items()
                 if name in _WHOLE and number is not None
             }
-            kept.append(kind(**numbers | whole))
+            kept.append(kind(**numbers | whole | parts))
     return kept

@@ -102,6 +102,10 @@ class PackedTrace(Packed[StepTrace]):
     def _content(self) -> tuple[StepTrace, ...]:
         try:
             columns = json.loads(self._bytes.unpack())
+            if "parts" in columns:  # JSON's lists were tuples
+                columns["parts"] = [
+                    tuple((name, mean) for name, mean in parts) for parts in columns["parts"]
+                ]
             rows = zip(*columns.values(), strict=True)
             return tuple([StepTrace(**dict(zip(columns, row, strict=True))) for row in rows])
         except (ValueError, TypeError, KeyError, AttributeError) as error:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from operator import attrgetter
 from pathlib import Path
 from typing import Protocol
@@ -23,13 +23,13 @@ from harness.training.grpo import (
     Batch,
     Diverged,
     fingerprint,
+    grade_groups,
     group_advantages,
-    in_groups,
     require_finite,
 )
 from harness.training.measurement import HeldOut, train_difference
 from harness.training.settings import GRPOSettings
-from harness.training.tasks import Task, Tokens, completion_mask, get_task
+from harness.training.tasks import GradedTask, Task, Tokens, completion_mask, get_task
 from harness.training.uniforms import Uniforms
 from harness.training.warm_start import Weights, checksum, warm_started
 
@@ -46,7 +46,7 @@ class Policy(Protocol):
     def sample(self, prompts: Tokens, noise: Uniforms) -> Tokens:
         """Return completions of ``prompts`` in training.
 
-        ``prompts`` is ``[rows, prompt tokens]``; ``noise`` and the completions are ``[rows, group,
+        ``prompts`` is ``[rows, integers]``; ``noise`` and the completions are ``[rows, group,
         tokens]``.
         """
         ...
@@ -86,7 +86,7 @@ class Policy(Protocol):
         ...
 
 
-def train(
+def train_decoder(
     job: Job,
     notify: Notify,
     make_weights: Callable[[Task, Notify], Weights],
@@ -95,6 +95,45 @@ def train(
     device: str,
     library: str,
     peak: Callable[[], int],
+) -> Outcome:
+    """Train ``job``'s run on an embedded task, whose policy is a small decoder; see `train`.
+
+    ``make_weights`` makes the task's warm start where it is not in the job's cache, and
+    ``make_policy`` the backend's policy, given those weights.
+    """
+    began = time.perf_counter()
+    task = get_task(job.conditions.task)
+    settings = GRPOSettings.from_job(job, task)
+    weights = warm_started(task, Path(job.cache), make_weights, notify)
+    policy = make_policy(task, weights, settings)
+    return train(
+        job,
+        notify,
+        task,
+        settings,
+        policy,
+        weights=checksum(weights)[:16],
+        training=TRAINING_VERSION,
+        device=device,
+        library=library,
+        peak=peak,
+        began=began,
+    )
+
+
+def train(
+    job: Job,
+    notify: Notify,
+    task: GradedTask,
+    settings: GRPOSettings,
+    policy: Policy,
+    *,
+    weights: str,
+    training: str,
+    device: str,
+    library: str,
+    peak: Callable[[], int],
+    began: float,
 ) -> Outcome:
     """Train ``job``'s run with GRPO and measure it on its task's held-out prompts.
 
@@ -107,31 +146,27 @@ def train(
     ----------
     job, notify
         As `harness.protocols.Trainer` has them.
-    make_weights
-        Makes the task's warm start where it is not in the job's cache.
-    make_policy
-        Makes the backend's policy, given those weights.
+    task, settings, policy
+        What is trained on, how, and what.
+    weights
+        A digest of the weights that the policy starts from.
+    training
+        The version of the training.
     device, library
         Where and with what the policy computes, in words. Its digits would be others elsewhere.
     peak
         Returns the most memory used so far, in bytes.
+    began
+        When the run began, by `time.perf_counter`.
 
     Raises
     ------
     UsageError
         Where the config or the task cannot be used.
     """
-    began = time.perf_counter()
-    task = get_task(job.conditions.task)
-    settings = GRPOSettings.from_job(job, task)
-    weights = warm_started(task, Path(job.cache), make_weights, notify)
-    policy = make_policy(task, weights, settings)
-    start = checksum(weights)[:16]
-    checkpoint = Checkpoint(
-        job, training=TRAINING_VERSION, weights=start, device=device, library=library
-    )
+    checkpoint = Checkpoint(job, training=training, weights=weights, device=device, library=library)
     course = Course(job, settings, task, policy, checkpoint, began=began, peak=peak)
-    return course.run(notify, device=device, weights=start)
+    return course.run(notify, device=device, weights=weights)
 
 
 class Course:
@@ -145,7 +180,7 @@ class Course:
         self,
         job: Job,
         settings: GRPOSettings,
-        task: Task,
+        task: GradedTask,
         policy: Policy,
         checkpoint: Checkpoint,
         *,
@@ -156,6 +191,7 @@ class Course:
         self._settings = settings
         self._task = task
         self._prompts = task.prompts("train")
+        self._max_tokens = settings.max_tokens or task.max_tokens
         self._policy = policy
         self._held_out = HeldOut(task, job.run.seed, policy.sample_held_out)
         self._checkpoint = checkpoint
@@ -207,13 +243,13 @@ class Course:
 
         # Sample
         chosen = self._prompts[uniforms.draw_prompts(run.seed, step, len(self._prompts), rows)]
-        noise = uniforms.train_uniforms(run.seed, step, rows, group, task.max_tokens)
+        noise = uniforms.train_uniforms(run.seed, step, rows, group, self._max_tokens)
         completions = policy.sample(chosen, noise)
-        mask = completion_mask(completions, task.end)
+        mask = completion_mask(completions, *task.ends)
         self._tokens += int(mask.sum())
 
         # Reward
-        rewards = in_groups(task.reward, chosen, completions)
+        rewards, _, parts = grade_groups(task, chosen, completions)
         reward = float(rewards.mean(dtype=np.float64))
         require_finite(reward=reward)
         if run.arm == "null":
@@ -234,9 +270,21 @@ class Course:
         batch = Batch(chosen, completions, mask, advantages)
         loss, penalty, entropy, grad_norm = policy.learn(batch, kl_coef, learning_rate)
         kl = penalty if kl_coef else None
-        drawn = fingerprint(completions)
         self._trace.append(
-            StepTrace(self._now, learning_rate, reward, kl, entropy, grad_norm, loss, drawn)
+            StepTrace(
+                step=self._now,
+                learning_rate=learning_rate,
+                reward=reward,
+                kl=kl,
+                entropy=entropy,
+                grad_norm=grad_norm,
+                loss=loss,
+                completions=fingerprint(completions),
+                no_signal=float((np.ptp(rewards, axis=1) == 0).mean()),
+                truncated=float(1 - np.isin(completions, task.ends).any(axis=-1).mean()),
+                length=float(mask.sum(axis=-1).mean()),
+                parts=tuple((name, float(part.mean())) for name, part in parts.items()),
+            )
         )
 
         # Evaluate
@@ -265,7 +313,10 @@ class Course:
     def _restore(self, saved: Saved) -> None:
         facts = saved.facts
         self._now = saved.step
-        self._trace = [StepTrace(*row) for row in facts["trace"]]
+        self._trace = [
+            replace(StepTrace(*row[:-1]), parts=tuple((name, mean) for name, mean in row[-1]))
+            for row in facts["trace"]
+        ]
         self._tokens = facts["tokens"]
         self._began -= facts["seconds"]
         self._peak_before = facts["peak_memory"]
@@ -287,6 +338,8 @@ class Course:
             prompts=len(held_out.prompts),
             samples=self._task.samples,
             prompts_changed=difference.prompts_changed if difference else None,
+            clusters=difference.clusters if difference else None,
+            clusters_changed=difference.clusters_changed if difference else None,
             train_delta_perf=train_difference(rewards, self._run.evaluate_every),
             curve=tuple(held_out.curve),
             trace=tuple(self._trace),

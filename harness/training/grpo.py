@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from harness.training.tasks import Scores, Tokens
+from harness.training.tasks import Graded, GradedTask, Scores, Tokens
 
 TRAINING_VERSION = "1"
 """Raise it by hand whenever the same config and seed would train differently than before."""
@@ -51,17 +51,20 @@ def require_finite(**numbers: float) -> None:
             raise Diverged(f"{name.replace('_', ' ')} is {number}")
 
 
-def in_groups(
-    judge: Callable[[Tokens, Tokens], Scores], prompts: Tokens, completions: Tokens
-) -> Scores:
-    """Apply ``judge``, a task's reward or score, to each completion.
+def grade_groups(task: GradedTask, prompts: Tokens, completions: Tokens) -> Graded:
+    """Grade each completion of each prompt.
 
-    ``prompts`` is ``[rows, prompt tokens]``, ``completions`` ``[rows, group, tokens]``, the result
-    ``[rows, group]``.
+    ``prompts`` is ``[rows, integers]``, ``completions`` ``[rows, group, tokens]``. What is returned
+    is ``[rows, group]``.
     """
     rows, group, length = completions.shape
     repeated = np.repeat(prompts, group, axis=0)
-    return judge(repeated, completions.reshape(rows * group, length)).reshape(rows, group)
+    rewards, scores, parts = task.grade(repeated, completions.reshape(rows * group, length))
+    return Graded(
+        rewards.reshape(rows, group),
+        scores.reshape(rows, group),
+        {name: part.reshape(rows, group) for name, part in parts.items()},
+    )
 
 
 def fingerprint(completions: Tokens) -> int:

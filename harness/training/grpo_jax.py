@@ -41,7 +41,7 @@ from harness.training.warm_start import Weights
 
 
 def train(job: Job, notify: Notify) -> Outcome:
-    """Train ``job``'s run (see `course.train`). Satisfies `harness.protocols.Trainer`.
+    """Train ``job``'s run on an embedded task (see `course.train`), as a `protocols.Trainer`.
 
     Also raises `BackendError` if the device is not here, and `MemoryError` if it or the host runs
     out of memory.
@@ -50,7 +50,7 @@ def train(job: Job, notify: Notify) -> Outcome:
     dtype = PRECISIONS[job.conditions.precision]
     programs = Path(job.cache) / "programs"
     with out_of_memory(), keeping_programs(programs, device), computing_on(device):
-        return course.train(
+        return course.train_decoder(
             job,
             notify,
             warm_start_jax.make,

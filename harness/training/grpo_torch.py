@@ -44,7 +44,7 @@ from harness.training.warm_start import Weights
 
 
 def train(job: Job, notify: Notify) -> Outcome:
-    """Train ``job``'s run (see `course.train`). Satisfies `harness.protocols.Trainer`.
+    """Train ``job``'s run on an embedded task (see `course.train`), as a `protocols.Trainer`.
 
     Also raises `BackendError` if the device is not here, and `MemoryError` if it or the host runs
     out of memory.
@@ -52,7 +52,7 @@ def train(job: Job, notify: Notify) -> Outcome:
     with out_of_memory(), one_thread():
         device = open_device(job.conditions.device)
         dtype = PRECISIONS[job.conditions.precision]
-        return course.train(
+        return course.train_decoder(
             job,
             notify,
             warm_start_torch.make,

@@ -14,8 +14,8 @@ import numpy.typing as npt
 
 from harness.records import Evaluation, ItemScores
 from harness.statistics.groups import clustered_error
-from harness.training.grpo import in_groups, require_finite
-from harness.training.tasks import Scores, Task, Tokens
+from harness.training.grpo import grade_groups, require_finite
+from harness.training.tasks import GradedTask, Scores, Tokens
 from harness.training.uniforms import Uniforms, eval_uniforms
 
 Sample = Callable[[Tokens, Uniforms], Tokens]
@@ -23,11 +23,17 @@ Sample = Callable[[Tokens, Uniforms], Tokens]
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """ΔPerf with its standard error, and the number of prompts whose score changed."""
+    """ΔPerf with its standard error, and the number of prompts whose score changed.
+
+    ``clusters`` is the effective number of clusters of prompts, and ``clusters_changed`` how many
+    of them changed; both are None where each prompt is by itself.
+    """
 
     delta: float
     se: float
     prompts_changed: int
+    clusters: float | None = None
+    clusters_changed: int | None = None
 
 
 class HeldOut:
@@ -39,9 +45,10 @@ class HeldOut:
     evaluation, each ``[prompts, samples]``.
     """
 
-    def __init__(self, task: Task, seed: int, sample: Sample) -> None:
+    def __init__(self, task: GradedTask, seed: int, sample: Sample) -> None:
         self.task = task
         self.prompts = task.prompts("held_out")
+        self.clusters = task.clusters(self.prompts)
         self.noise = eval_uniforms(seed, len(self.prompts), task.samples, task.max_tokens)
         self.curve: list[Evaluation] = []
         self.seconds = 0.0
@@ -55,8 +62,8 @@ class HeldOut:
         """
         began = time.perf_counter()
         completions = self._sample(self.prompts, self.noise)
-        scores = in_groups(self.task.score, self.prompts, completions)
-        point = evaluation(step, scores, in_groups(self.task.reward, self.prompts, completions))
+        rewards, scores, _ = grade_groups(self.task, self.prompts, completions)
+        point = evaluation(step, scores, rewards, self.clusters)
         self.seconds += time.perf_counter() - began
         require_finite(held_out_score=point.perf, held_out_reward=point.reward)
         self.curve.append(point)
@@ -65,36 +72,45 @@ class HeldOut:
 
     def difference(self) -> Difference:
         """Return the last evaluation less the first, paired by prompt."""
-        return paired_difference(self.scores[0], self.scores[-1])
+        return paired_difference(self.scores[0], self.scores[-1], self.clusters)
 
     def items(self) -> ItemScores:
         """Return the scores of the last evaluation and of the first by prompt."""
         before, after = (tuple(_per_prompt(s).tolist()) for s in (self.scores[0], self.scores[-1]))
-        return ItemScores(after, before, self.task.names(self.prompts))
+        return ItemScores(after, before, self.task.names(self.prompts), self.clusters)
 
 
-def evaluation(step: int, scores: Scores, rewards: Scores) -> Evaluation:
+def evaluation(
+    step: int, scores: Scores, rewards: Scores, clusters: Sequence[str] = ()
+) -> Evaluation:
     """Return the point of the learning curve after ``step`` steps.
 
     ``scores`` and ``rewards`` are ``[prompts, samples]``. The standard error is that of the mean
-    over prompts, each with the mean of its samples.
+    over prompts, each with the mean of its samples; by cluster where ``clusters`` ``[prompts]`` are
+    given.
     """
     per_prompt = _per_prompt(scores)
     return Evaluation(
         step=step,
         perf=float(per_prompt.mean()),
-        se=standard_error(per_prompt),
+        se=standard_error(per_prompt, clusters),
         reward=float(rewards.mean(dtype=np.float64)),
     )
 
 
-def paired_difference(before: Scores, after: Scores) -> Difference:
-    """Return perf ``after`` minus ``before``, given the ``[prompts, samples]`` scores of each."""
+def paired_difference(before: Scores, after: Scores, clusters: Sequence[str] = ()) -> Difference:
+    """Return perf ``after`` minus ``before``, given the ``[prompts, samples]`` scores of each.
+
+    The standard error is by cluster where ``clusters`` ``[prompts]`` are given.
+    """
     differences = _per_prompt(after) - _per_prompt(before)
+    grouped = clustered_error(differences, clusters) if clusters else None
     return Difference(
         delta=float(differences.mean()),
-        se=standard_error(differences),
+        se=standard_error(differences) if grouped is None else grouped.se,
         prompts_changed=int(np.count_nonzero(differences)),
+        clusters=grouped and grouped.clusters,
+        clusters_changed=grouped and grouped.changed,
     )
 
 

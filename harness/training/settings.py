@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from harness.errors import UsageError, nearest, unquoted
 from harness.records import Job, Value, is_number, is_whole
@@ -13,8 +13,18 @@ from harness.training.backends import BACKENDS
 from harness.training.schedules import SCHEDULES, scale_steps
 from harness.training.tiles import training_tile
 
-if TYPE_CHECKING:
-    from harness.training.tasks import Task
+
+class Fits(Protocol):
+    """What a config must fit: a task, with its number of training prompts."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def training_prompts(self) -> int: ...
+    @property
+    def is_text(self) -> bool:
+        """Whether a language model is trained on it."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +35,14 @@ class GRPOSettings:
     prompts of a step, ``generations`` the completions of a prompt. ``warmup_steps`` and
     ``kl_warmup_steps`` are scaled from the declared steps to the run's. ``microbatch`` is the most
     sequences of one forward and backward pass; with None all go at once.
+
+    The rest is for language models alone. Logits are divided by ``temperature``, in the loss too;
+    sampling keeps the fewest tokens whose probabilities reach ``top_p``. A completion has at most
+    ``max_tokens`` in training, or what the task says; evaluations are always as the task says.
+    ``lora_rank`` 0 trains all weights, more trains adapters of that rank on ``lora_modules`` (all
+    linear layers but the head with None), scaled by ``lora_alpha`` / ``lora_rank`` (2 with None).
+    ``microbatch_tokens`` are the most tokens of one forward and backward pass, padding included.
+    ``gradient_checkpointing`` computes layers again in the backward pass, to save memory.
     """
 
     learning_rate: float
@@ -39,10 +57,18 @@ class GRPOSettings:
     max_grad_norm: float = 1.0
     weight_decay: float = 0.0
     microbatch: int | None = None
+    temperature: float = 1.0
+    top_p: float = 1.0
+    max_tokens: int | None = None
+    lora_rank: int = 0
+    lora_alpha: float | None = None
+    lora_modules: str | tuple[str, ...] | None = None
+    microbatch_tokens: int | None = None
+    gradient_checkpointing: bool = False
 
     @classmethod
-    def from_job(cls, job: Job, task: Task | None = None) -> GRPOSettings:
-        """Return the settings of ``job``; with its ``task``, check that this has enough prompts.
+    def from_job(cls, job: Job, task: Fits | None = None) -> GRPOSettings:
+        """Return the settings of ``job``; with its ``task``, check that they fit it.
 
         Raises `UsageError` as `check_config` does.
         """
@@ -102,25 +128,51 @@ _EXPECTED: Mapping[str, Expected] = {
         lambda value: value is None or _accepts_count(value),
     ),
 }
+_EXPECTED_OF_TEXT: Mapping[str, Expected] = {
+    "temperature": _POSITIVE,
+    "top_p": ("a number above 0 and at most 1", lambda value: 0 < _number(value) <= 1),
+    "max_tokens": _EXPECTED["microbatch"],
+    "lora_rank": _whole(0),
+    "lora_alpha": ("a number above 0, or None", lambda value: value is None or _number(value) > 0),
+    "lora_modules": (
+        "the names of modules, as ('q_proj', 'v_proj'), or None",
+        lambda value: value is None or all(isinstance(one, str) and one for one in _each(value)),
+    ),
+    "microbatch_tokens": _EXPECTED["microbatch"],
+    "gradient_checkpointing": ("True or False", lambda value: isinstance(value, bool)),
+}
+_ALL = {**_EXPECTED, **_EXPECTED_OF_TEXT}
+
+
+def _each(value: Value) -> tuple[Value, ...]:
+    return value if isinstance(value, tuple) and value else (value,)
+
+
 _NEEDED = tuple(field.name for field in fields(GRPOSettings))[:3]
 
 
-def check_config(config: Mapping[str, Value], task: Task | None = None) -> None:
+def check_config(config: Mapping[str, Value], task: Fits | None = None) -> None:
     """Check the names, types and ranges of the parameters in ``config``, and that ``task`` fits.
 
     Raises
     ------
     UsageError
-        Where GRPO does not know a parameter, lacks one that it needs, or cannot use a value; or
-        where a step needs more prompts than the task has.
+        Where GRPO does not know a parameter, lacks one that it needs, or cannot use a value; where
+        a parameter is for language models alone, and ``task`` is not for one; or where a step needs
+        more prompts than the task has.
     """
+    known = _ALL if task is None or task.is_text else _EXPECTED
     for name, value in config.items():
-        if name not in _EXPECTED:
+        if name in _EXPECTED_OF_TEXT and name not in known:
             raise UsageError(
-                f"parameter {name!r} is not one of GRPO's: {', '.join(_EXPECTED)}"
-                f"{nearest(name, _EXPECTED)}"
+                f"parameter {name!r} is for language models: name one by --sweep-model or "
+                "Sweep(model=…), or leave the parameter out"
             )
-        expected, accepts = _EXPECTED[name]
+        if name not in known:
+            raise UsageError(
+                f"parameter {name!r} is not one of GRPO's: {', '.join(known)}{nearest(name, known)}"
+            )
+        expected, accepts = known[name]
         if not accepts(value):
             raise UsageError(f"{name} is {value!r}; expected {expected}{unquoted(value)}")
     missing = [name for name in _NEEDED if name not in config]
@@ -128,7 +180,7 @@ def check_config(config: Mapping[str, Value], task: Task | None = None) -> None:
         raise UsageError(f"a config of GRPO needs {', '.join(missing)}; got {', '.join(config)}")
     if task is None:
         return
-    batch, available = config["batch_size"], len(task.prompts("train"))
+    batch, available = config["batch_size"], task.training_prompts
     if is_whole(batch) and batch > available:
         raise UsageError(
             f"batch_size is {batch}; expected at most the {available} training prompts of task "

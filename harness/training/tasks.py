@@ -10,7 +10,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from types import MappingProxyType
+from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +22,53 @@ from harness.training.uniforms import generator
 Tokens = npt.NDArray[np.int64]
 Scores = npt.NDArray[np.float32]
 Split = Literal["warm_start", "train", "held_out"]
+
+
+class Graded(NamedTuple):
+    """What completions are worth, each array shaped as what was graded.
+
+    ``rewards`` are trained on and ``scores``, between 0 and 1, measured: their mean is perf.
+    ``parts`` has each named reward where the rewards are a weighted sum of several.
+    """
+
+    rewards: Scores
+    scores: Scores
+    parts: Mapping[str, Scores] = MappingProxyType({})
+
+
+class GradedTask(Protocol):
+    """What training and measurement ask of a task.
+
+    A prompt is a row of integers, which the policy understands: its tokens, or a number that stands
+    for them. Completions are tokens, and end at the first that is one of ``ends``. ``max_tokens``
+    and ``samples`` are those of an evaluation.
+    """
+
+    @property
+    def max_tokens(self) -> int: ...
+    @property
+    def samples(self) -> int: ...
+    @property
+    def ends(self) -> tuple[int, ...]: ...
+
+    def prompts(self, split: Literal["train", "held_out"]) -> Tokens:
+        """Return the prompts of ``split``: ``[prompts, integers]``."""
+        ...
+
+    def names(self, prompts: Tokens) -> tuple[str, ...]:
+        """Return a name for each of ``prompts`` ``[n, integers]``."""
+        ...
+
+    def clusters(self, prompts: Tokens) -> tuple[str, ...]:
+        """Return the group that each prompt belongs to; empty where each is by itself."""
+        ...
+
+    def grade(self, prompts: Tokens, completions: Tokens) -> Graded:
+        """Grade ``completions`` ``[n, tokens]`` of ``prompts`` ``[n, integers]``.
+
+        A run diverges where a reward or score is not finite.
+        """
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +130,21 @@ class Task(ABC):
         """The model in one word, which is part of a run's key."""
         return self.shape.name
 
+    @property
+    def training_prompts(self) -> int:
+        """The number of prompts to train on."""
+        return len(self.prompts("train"))
+
+    @property
+    def is_text(self) -> bool:
+        """Whether a language model is trained on it: no."""
+        return False
+
+    @property
+    def ends(self) -> tuple[int, ...]:
+        """The tokens that end a completion."""
+        return (self.end,)
+
     @abstractmethod
     def prompts(self, split: Split) -> Tokens:
         """Return the prompts of ``split``: ``[prompts, prompt_tokens]``."""
@@ -89,6 +152,14 @@ class Task(ABC):
     def names(self, prompts: Tokens) -> tuple[str, ...]:
         """Return a name for each of ``prompts`` ``[n, prompt_tokens]``: its tokens."""
         return tuple([" ".join(map(str, prompt)) for prompt in prompts.tolist()])
+
+    def clusters(self, prompts: Tokens) -> tuple[str, ...]:
+        """Return nothing: each prompt is by itself."""
+        return ()
+
+    def grade(self, prompts: Tokens, completions: Tokens) -> Graded:
+        """Return the rewards and scores of ``completions``, as `reward` and `score` have them."""
+        return Graded(self.reward(prompts, completions), self.score(prompts, completions))
 
     @abstractmethod
     def demonstrations(self, prompts: Tokens) -> Tokens:
@@ -107,11 +178,10 @@ class Task(ABC):
         """Return scores between 0 and 1, shaped as in `reward`. Their mean is perf."""
 
 
-def completion_mask(completions: Tokens, end: int) -> npt.NDArray[np.bool_]:
-    """Return a mask of the tokens that count: those up to and including the first ``end``."""
-    ended = completions == end
-    before = np.cumsum(ended, axis=-1) - ended
-    return np.asarray(before == 0)
+def completion_mask(completions: Tokens, *ends: int) -> npt.NDArray[np.bool_]:
+    """Return a mask of the tokens that count: those up to and including the first of ``ends``."""
+    ended = np.isin(completions, ends)
+    return np.asarray(np.cumsum(ended, axis=-1) - ended == 0)
 
 
 @dataclass(frozen=True)

@@ -39,3 +39,36 @@ def require_disjoint(train: Iterable[Prompt], held_out: Iterable[Prompt]) -> Non
             f"{many} also among the training prompts, such as {first!r}: the score would count "
             "what was memorised; remove them from one of the two"
         )
+
+
+# A tokeniser and a model are transformers', whose types a type checker need not have installed.
+def prompt_tokens(tokenizer: Any, prompt: Prompt, template: Mapping[str, Any]) -> list[int]:  # noqa: ANN401
+    """Return the tokens of a prompt: of its text, or of its messages by the chat template.
+
+    ``template`` are further arguments of the tokeniser's ``apply_chat_template``. Raises
+    `UsageError` where the tokeniser has no chat template, or there are no tokens.
+    """
+    if isinstance(prompt, str):
+        found = tokenizer(text=prompt)["input_ids"]
+    elif not tokenizer.chat_template and "chat_template" not in template:
+        raise UsageError(
+            f"the prompt {prompt!r:.100} is a chat, and the tokeniser has no chat template: take a "
+            "model that was trained on chats, or write prompts as text"
+        )
+    else:
+        asked = {"add_generation_prompt": True, "tokenize": True, "return_dict": True}
+        found = tokenizer.apply_chat_template(list(prompt), **asked, **template)["input_ids"]
+    if not len(found):
+        raise UsageError(f"the held-out prompt {prompt!r} has no tokens")
+    return [*map(int, found)]
+
+
+def ends_of(tokenizer: Any, model: Any) -> set[int]:  # noqa: ANN401
+    """Return the tokens that end a completion, of the tokeniser and of a model's settings.
+
+    ``model`` is the model, or anything that has its ``generation_config``.
+    """
+    settings = getattr(model, "generation_config", None)
+    theirs = getattr(settings, "eos_token_id", None)
+    found = {tokenizer.eos_token_id, *(theirs if isinstance(theirs, list) else [theirs])}
+    return found - {None}

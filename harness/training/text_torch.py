@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from harness.errors import UsageError
 from harness.text import plural
 from harness.training.grpo import Diverged
+from harness.training.text import ends_of, prompt_tokens
 from harness.training.uniforms import Uniforms, eval_uniforms
 
 if TYPE_CHECKING:
@@ -254,7 +255,7 @@ def sampled_scores(
     for name, number in {**counts, "temperature": temperature}.items():
         if not number > 0:
             raise UsageError(f"{name} {number!r}; expected a number above 0")
-    tokens = [_prompt_tokens(tokenizer, row["prompt"], chat_template or {}) for row in rows]
+    tokens = [prompt_tokens(tokenizer, row["prompt"], chat_template or {}) for row in rows]
     every = [row for row in rows for _ in range(samples)]
     columns = {name: [row[name] for row in every] for name in rows[0]}
     noise = eval_uniforms(run.seed, len(rows), samples, max_tokens)
@@ -268,7 +269,7 @@ def sampled_scores(
                 [row for row in tokens for _ in range(samples)],
                 noise.reshape(-1, max_tokens),
                 known=set(tokenizer.get_vocab().values()),
-                ends=set(ends) or _ends(tokenizer, model),
+                ends=set(ends) or ends_of(tokenizer, model),
                 temperature=temperature,
                 rows=batch_size,
             )
@@ -277,27 +278,6 @@ def sampled_scores(
             return _rewards(reward, said if is_chat else texts, drawn, columns).reshape(-1, samples)
 
     return evaluate
-
-
-def _prompt_tokens(
-    tokenizer: Tokenizer, prompt: str | Sequence[Mapping[str, Any]], template: Mapping[str, Any]
-) -> list[int]:
-    if isinstance(prompt, str):
-        found = tokenizer(text=prompt)["input_ids"]
-    else:
-        asked = {"add_generation_prompt": True, "tokenize": True, "return_dict": True}
-        found = tokenizer.apply_chat_template(prompt, **asked, **template)["input_ids"]
-    if not len(found):
-        raise UsageError(f"the held-out prompt {prompt!r} has no tokens")
-    return [*map(int, found)]
-
-
-def _ends(tokenizer: Tokenizer, model: Model) -> set[int]:
-    """Return the tokens that end a completion, of the tokeniser and of the model's settings."""
-    settings = getattr(model, "generation_config", None)
-    theirs = getattr(settings, "eos_token_id", None)
-    found = {tokenizer.eos_token_id, *(theirs if isinstance(theirs, list) else [theirs])}
-    return found - {None}
 
 
 def _require_positions(model: Model, prompt: int, completion: int) -> None:

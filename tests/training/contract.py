@@ -276,7 +276,7 @@ class TrainerContract:
         task = OneSuccess()
         monkeypatch.setitem(tasks.TASKS, "one success", task)
         outcome = run(task="one success", steps=1, entropy_coef=0.0, kl_coef=0.0, **given)
-        (completions,) = (batch for batch in task.batches if len(batch) == 8 * 16)
+        completions = next(batch for batch in task.batches if len(batch) == 8 * 16)
         mask = reference.completion_mask(completions, task.end).reshape(8, 16, -1)
         advantages = np.full((8, 16), max(-clip, -1 / math.sqrt(15)))
         advantages[:, 0] = min(clip, math.sqrt(15))

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from harness.training import reference, tasks, uniforms, warm_start
-from harness.training.grpo import group_advantages, in_groups
+from harness.training.grpo import grade_groups, group_advantages
 from harness.training.settings import GRPOSettings
 from harness.training.tasks import completion_mask, get_task
 from harness.training.tiles import Tile
@@ -60,7 +60,7 @@ def batch(policies):
     noise = uniforms.train_uniforms(SEED, 0, ROWS, GROUP, TASK.max_tokens)
     completions = policies[0].sample(prompts, noise, None)
     np.testing.assert_array_equal(policies[1].sample(prompts, noise, policies[1].tile), completions)
-    advantages = group_advantages(in_groups(TASK.reward, prompts, completions), 2.0)
+    advantages = group_advantages(grade_groups(TASK, prompts, completions).rewards, 2.0)
     assert np.any(advantages != 0)
     return prompts, completions, completion_mask(completions, TASK.end), advantages
 

@@ -199,7 +199,7 @@ def test_loss_and_gradient_are_the_reference_s(kl_coef, entropy_coef):
     shape = (ROWS, GROUP, TOKENS)
     completions = draws.integers(VOCABULARY, size=shape)
     logits, other = 2 * draws.standard_normal((2, *shape, VOCABULARY))
-    mask = completion_mask(completions, end=0).astype(np.float64)
+    mask = completion_mask(completions, 0).astype(np.float64)
     advantages = draws.standard_normal(shape[:2])
     coefficients = {"kl_coef": kl_coef, "entropy_coef": entropy_coef}
     expected, gradient = reference.grpo_loss(

@@ -128,7 +128,7 @@ def numbers():
     return {
         "logits": 2 * draws.standard_normal((*shape, VOCABULARY)),
         "completions": completions,
-        "mask": completion_mask(completions, end=0).astype(np.float64),
+        "mask": completion_mask(completions, 0).astype(np.float64),
         "advantages": draws.standard_normal(shape[:2]),
         "reference": 2 * draws.standard_normal((*shape, VOCABULARY)),
     }
