@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -352,13 +352,13 @@ def read_weights(folder: Path, shape: Architecture, name: str) -> Arrays:
             slot = weights[f"layers.{own}"][int(layer)] if own else weights[ours]
             # GPT-2's matrices are [in, out].
             turned = shape.rotary is None and own in GPT2_MODULES.values()
-            array = array.T if turned else array
-            if array.shape != slot.shape:
+            content = array.T if turned else array
+            if content.shape != slot.shape:
                 raise UsageError(
-                    f"model {name!r}: tensor {theirs} is {list(array.shape)}; config.json says "
+                    f"model {name!r}: tensor {theirs} is {list(content.shape)}; config.json says "
                     f"{list(slot.shape)}"
                 )
-            slot[...] = array
+            slot[...] = content
             missing.pop(short, None)
     if missing:
         more = plural(len(missing), "tensor is", "tensors are")
@@ -396,7 +396,7 @@ def _files(folder: Path, name: str) -> list[Path]:
     return [folder / file for file in named]
 
 
-def _tensors(path: Path, name: str) -> Any:
+def _tensors(path: Path, name: str) -> Iterator[tuple[str, npt.NDArray[Any]]]:
     """Yield the name and content of each tensor in a file."""
     from safetensors import SafetensorError, safe_open
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from functools import partial
-from typing import Any
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -24,7 +24,34 @@ Parameters = dict[str, Array]
 """Weights by name; those that begin with ``layers.`` are stacked: ``[layers, …]``."""
 
 Cache = tuple[Array, Array]
-"""Keys and values of all layers."""
+"""Keys and values."""
+
+Drawing = tuple[Array, Array, Array, Array, Cache]
+"""Of `generate`'s loop: its step, tokens, which have ended, whether all was finite, the cache."""
+
+
+class Prompts(NamedTuple):
+    """Prompts padded on the left: ``[rows, tokens]``, and the index of each one's first token."""
+
+    tokens: Array
+    starts: Array
+
+
+class Sampling(NamedTuple):
+    """How completions are drawn.
+
+    ``ends`` ``[n]`` are the tokens that end a completion; after one, the first of them fills the
+    rest. ``known`` ``[vocabulary]`` says which tokens may be drawn. Logits are divided by
+    ``temperature``; for ``top_p`` see `draw`.
+    """
+
+    ends: Array
+    known: Array
+    temperature: Array | float = 1.0
+    top_p: Array | float = 1.0
+
+
+LOWEST = np.finfo(np.float32).min
 
 BUCKETS = (8, 12)
 """Lengths are rounded up to one of these times a power of two, so that few shapes compile."""
@@ -148,7 +175,7 @@ def _rest(shape: Architecture, layer: Parameters, x: Array, mixed: Array) -> Arr
 
 def _weights(scores: Array, seen: Array) -> Array:
     """Return the softmax of ``scores`` over the last axis, of those that are ``seen``."""
-    scores = jnp.where(seen, scores.astype(jnp.float32), jnp.finfo(jnp.float32).min)
+    scores = jnp.where(seen, scores.astype(jnp.float32), LOWEST)
     return jax.nn.softmax(scores, axis=-1)
 
 
@@ -198,12 +225,12 @@ def head_of(parameters: Parameters) -> Array:
     return parameters["head"] if "head" in parameters else parameters["embed"]
 
 
-def _sight(starts: Array, length: int) -> tuple[Array, Array, Array]:
+def _sight(prompts: Prompts) -> tuple[Array, Array, Array]:
     """Return the positions of padded prompts, which tokens are real, and what each one sees.
 
     ``[rows, length]`` twice and ``[rows, length, length]``. What is padding sees itself.
     """
-    at = jnp.arange(length)
+    at, starts = jnp.arange(prompts.tokens.shape[1]), prompts.starts
     real = at >= starts[:, None]
     seen = (real[:, None] & (at <= at[:, None])) | (at == at[:, None])
     return jnp.maximum(at - starts[:, None], 0), real, seen
@@ -212,8 +239,7 @@ def _sight(starts: Array, length: int) -> tuple[Array, Array, Array]:
 def completion_hidden(
     parameters: Parameters,
     shape: Architecture,
-    prompts: Array,
-    starts: Array,
+    prompts: Prompts,
     completions: Array,
     *,
     recompute: bool = False,
@@ -226,10 +252,6 @@ def completion_hidden(
     ----------
     parameters
         In the precision that is computed in.
-    prompts
-        ``[rows, prompt tokens]``, padded on the left.
-    starts
-        ``[rows]``: the index of each prompt's first token.
     completions
         ``[rows, group, tokens]``.
     recompute
@@ -242,12 +264,12 @@ def completion_hidden(
     """
     top, layers = _split(parameters)
     rows, group, steps = completions.shape
-    length, written = prompts.shape[1], steps - 1  # the last token is never read
-    positions, real, seen = _sight(starts, length)
-    after = (length - starts)[:, None, None] + jnp.arange(written)
+    length, written = prompts.tokens.shape[1], steps - 1  # the last token is never read
+    positions, real, seen = _sight(prompts)
+    after = (length - prompts.starts)[:, None, None] + jnp.arange(written)
     after = jnp.broadcast_to(after, (rows, group, written)).reshape(-1)
     positions = jnp.concatenate([positions.reshape(-1), after])
-    tokens = jnp.concatenate([prompts.reshape(-1), completions[:, :, :-1].reshape(-1)])
+    tokens = jnp.concatenate([prompts.tokens.reshape(-1), completions[:, :, :-1].reshape(-1)])
     cut, angles = rows * length, _angles(shape, positions)
     within = jnp.tril(jnp.ones((written, written), dtype=bool))
 
@@ -274,13 +296,13 @@ def completion_hidden(
 
 
 def completion_logits(
-    parameters: Parameters, shape: Architecture, prompts: Array, starts: Array, completions: Array
+    parameters: Parameters, shape: Architecture, prompts: Prompts, completions: Array
 ) -> Array:
     """Return the logits that completion tokens were drawn from, as `completion_hidden` takes them.
 
     ``[rows, group, tokens, vocabulary]`` in float32: all at once, for few tokens.
     """
-    hidden = completion_hidden(parameters, shape, prompts, starts, completions)
+    hidden = completion_hidden(parameters, shape, prompts, completions)
     return logits_of(parameters, hidden.reshape(-1, shape.width)).reshape(*completions.shape, -1)
 
 
@@ -290,15 +312,15 @@ def logits_of(parameters: Parameters, hidden: Array) -> Array:
 
 
 def read_prompts(
-    parameters: Parameters, shape: Architecture, prompts: Array, starts: Array
+    parameters: Parameters, shape: Architecture, prompts: Prompts
 ) -> tuple[Array, Cache]:
     """Return the hidden states after ``prompts``, ``[rows, width]``, and all layers' cache.
 
     Keys and values are ``[layers, rows, tokens, groups, size]``.
     """
     top, layers = _split(parameters)
-    rows, length = prompts.shape
-    positions, _, seen = _sight(starts, length)
+    rows, length = prompts.tokens.shape
+    positions, _, seen = _sight(prompts)
     angles = _angles(shape, positions.reshape(-1))
 
     def step(x: Array, layer: Parameters) -> tuple[Array, Cache]:
@@ -309,7 +331,7 @@ def read_prompts(
         mixed = _read(query, key, value, seen)
         return _rest(shape, layer, x, mixed.reshape(rows * length, -1)), (key, value)
 
-    x = _embed(top, prompts.reshape(-1), positions.reshape(-1))
+    x = _embed(top, prompts.tokens.reshape(-1), positions.reshape(-1))
     x, cache = lax.scan(step, x, layers)
     return _end(shape, top, x.reshape(rows, length, -1)[:, -1]), cache
 
@@ -376,28 +398,18 @@ def _nucleus(weights: Array, top_p: Array | float) -> Array:
 def generate(
     parameters: Parameters,
     shape: Architecture,
-    prompts: Array,
-    starts: Array,
+    prompts: Prompts,
     noise: Array,
-    ends: Array,
-    known: Array,
-    temperature: Array | float = 1.0,
-    top_p: Array | float = 1.0,
+    sampling: Sampling,
 ) -> tuple[Array, Array]:
     """Draw completions by inverse CDF; the loop stops when all have ended.
 
     Parameters
     ----------
-    parameters, prompts, starts
-        As `completion_hidden` takes them.
+    parameters
+        In the precision that is computed in.
     noise
         ``[rows, group, tokens]``, multiples of 2⁻²⁴ in [0, 1).
-    ends
-        ``[n]``: the tokens that end a completion. After one, the first of them fills the rest.
-    known
-        ``[vocabulary]``: the tokens that may be drawn.
-    temperature, top_p
-        What the logits are divided by, and see `draw`.
 
     Returns
     -------
@@ -410,28 +422,33 @@ def generate(
     rows, group, steps = noise.shape
     many = rows * group
     noise = noise.reshape(many, steps)
-    hidden, prompt = read_prompts(parameters, shape, prompts, starts)
-    real = jnp.arange(prompts.shape[1]) >= starts[:, None]
+    hidden, prompt = read_prompts(parameters, shape, prompts)
+    _, real, _ = _sight(prompts)
+    ends, length = sampling.ends, prompts.tokens.shape[1]
     numbers = jnp.arange(shape.layers)
     room = (shape.layers, rows, group, steps, shape.groups, shape.size)
     own = jnp.zeros(room, hidden.dtype), jnp.zeros(room, hidden.dtype)
 
-    def drawn(hidden: Array, step: Array | int, ended: Array, sound: Array) -> Any:
+    def drawn(
+        hidden: Array, step: Array | int, ended: Array, sound: Array
+    ) -> tuple[Array, Array, Array]:
         logits = logits_of(parameters, hidden)
         sound = sound & (jnp.isfinite(logits).all(axis=-1) | ended).all()
-        logits = jnp.where(known, logits / temperature, -jnp.inf)
+        logits = jnp.where(sampling.known, logits / sampling.temperature, -jnp.inf)
         uniforms = lax.dynamic_index_in_dim(noise, step, axis=1, keepdims=False)
-        token = jnp.where(ended, ends[0], draw(logits, uniforms, top_p))
+        token = jnp.where(ended, ends[0], draw(logits, uniforms, sampling.top_p))
         return token, ended | (token[:, None] == ends).any(axis=-1), sound
 
-    def one(carry: Any) -> Any:
+    def one(carry: Drawing) -> Drawing:
         step, tokens, ended, sound, own = carry
         last = lax.dynamic_index_in_dim(tokens, step - 1, keepdims=False)
-        positions = jnp.repeat(prompts.shape[1] - starts, group) + step - 1
+        positions = jnp.repeat(length - prompts.starts, group) + step - 1
         angles = _angles(shape, positions)
         within = (jnp.arange(steps) < step)[None]
 
-        def through(carry: tuple[Array, Cache], layer: Any) -> tuple[tuple[Array, Cache], None]:
+        def through(
+            carry: tuple[Array, Cache], layer: tuple[Parameters, Cache, Array]
+        ) -> tuple[tuple[Array, Cache], None]:
             x, own = carry
             weights, read, number = layer
             query, *new = (
@@ -439,11 +456,15 @@ def generate(
                 for part in _projected(shape, weights, x, angles)
             )
             at = (number, 0, 0, step - 1, 0, 0)
-            own = tuple(
+            keys, values = (
                 lax.dynamic_update_slice(kept, part[None], at)
                 for kept, part in zip(own, new, strict=True)
             )
-            here = tuple(lax.dynamic_index_in_dim(kept, number, keepdims=False) for kept in own)
+            own = keys, values
+            here = (
+                lax.dynamic_index_in_dim(keys, number, keepdims=False),
+                lax.dynamic_index_in_dim(values, number, keepdims=False),
+            )
             mixed = _continue(query, read, here, real, within)
             return (_rest(shape, weights, x, mixed), own), None
 

@@ -8,7 +8,6 @@ import json
 import numpy as np
 import pytest
 
-from harness.errors import UsageError
 from harness.training import reference
 from harness.training.decoder_files import architecture, read_weights
 
@@ -104,7 +103,7 @@ def padded(length):
     for row, prompt in enumerate(PROMPTS):
         prompts[row, length - len(prompt) :] = prompt
     starts = np.array([length - len(prompt) for prompt in PROMPTS], dtype=np.int32)
-    return jnp.asarray(prompts), jnp.asarray(starts)
+    return decoder_jax.Prompts(jnp.asarray(prompts), jnp.asarray(starts))
 
 
 def plain(model, completions):
@@ -128,7 +127,7 @@ def test_logits_are_those_of_transformers(models, completions, kind):
     model, shape, parameters = models(kind)
     wanted = plain(model, completions)
     got = decoder_jax.completion_logits(
-        parameters, shape, *padded(12), jnp.asarray(completions, dtype=jnp.int32)
+        parameters, shape, padded(12), jnp.asarray(completions, dtype=jnp.int32)
     )
     assert wanted.std() > 0.3
     np.testing.assert_allclose(got, wanted, atol=1e-4)
@@ -142,11 +141,9 @@ def test_generated_tokens_are_drawn_from_transformers_logits(models, kind):
     tokens, sound = decoder_jax.generate(
         parameters,
         shape,
-        *padded(12),
+        padded(12),
         jnp.asarray(noise, dtype=jnp.float32),
-        jnp.asarray(ends),
-        jnp.asarray(known),
-        0.7,
+        decoder_jax.Sampling(jnp.asarray(ends), jnp.asarray(known), 0.7),
     )
     logits = np.where(known, plain(model, np.asarray(tokens)) / 0.7, -np.inf)
     chances = np.exp(reference.log_softmax(logits))
