@@ -57,11 +57,10 @@ BUCKETS = (8, 12)
 """Lengths are rounded up to one of these times a power of two, so that few shapes compile."""
 
 
-def bucket(length: int, most: int | None = None) -> int:
-    """Return the length that ``length`` is padded to: at most ``most``, a half more at worst."""
+def bucket(length: int) -> int:
+    """Return the length that ``length`` is padded to, at most a half more above 8."""
     sizes = (base << power for power in range(60) for base in BUCKETS)
-    found = next(size for size in sizes if size >= length)
-    return found if most is None else min(found, most)
+    return next(size for size in sizes if size >= length)
 
 
 def parameters_of(weights: Arrays) -> Parameters:
