@@ -62,6 +62,7 @@ HEAVY = {
     "jinja2": {"report"},
     "rich": {"session/progress"},
     "jax": {
+        "training/decoder_jax",
         "training/device_jax",
         "training/grpo_jax",
         "training/programs_jax",

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from jax.experimental.compilation_cache import compilation_cache
 from jax.typing import DTypeLike
 
+from harness.text import plural
 from harness.training.backends import resolve_device
 from harness.training.measurement import peak_memory
 
@@ -22,9 +23,9 @@ _KINDS = {"gpu": "cuda"}
 """Our names of JAX's platforms, where they differ."""
 
 
-def _devices() -> dict[str, jax.Device]:
+def _devices(threads: int = 1) -> dict[str, jax.Device]:
     """Return JAX's devices by name: ``cpu``, and each ``cuda:N`` or ``tpu:N``."""
-    with _frugal():
+    with _frugal(threads):
         found = {"cpu": jax.devices("cpu")[0]}
         for index, device in enumerate(jax.devices()):
             if device.platform != "cpu":
@@ -37,16 +38,27 @@ def available_devices() -> tuple[str, ...]:
     return tuple(_devices())
 
 
-def open_device(asked: str, available: Sequence[str] | None = None) -> jax.Device:
-    """Return the device that ``asked`` means here; raises as `resolve_device` does."""
-    devices = _devices()
+def open_device(
+    asked: str, available: Sequence[str] | None = None, *, threads: int = 1
+) -> jax.Device:
+    """Return the device that ``asked`` means here; raises as `resolve_device` does.
+
+    A CPU computes with ``threads``, if this is the first time that the process looks for devices.
+    """
+    devices = _devices(threads)
     return devices[resolve_device(asked, available or tuple(devices))]
 
 
-def describe(device: jax.Device) -> str:
-    """Return the device in words, for the record of a run."""
+def threads_given() -> int:
+    """Return the threads that this process may compute with: ``OMP_NUM_THREADS``, or 1."""
+    given = os.environ.get("OMP_NUM_THREADS", "")
+    return int(given) if given.isdecimal() and int(given) else 1
+
+
+def describe(device: jax.Device, threads: int = 1) -> str:
+    """Return the device in words, for the record of a run; a CPU with its ``threads``."""
     if device.platform == "cpu":
-        return "cpu (1 thread)"
+        return f"cpu ({plural(threads, 'thread')})"
     return f"{_KINDS.get(device.platform, device.platform)}:{device.id} ({device.device_kind})"
 
 
@@ -123,14 +135,15 @@ def out_of_memory() -> Iterator[None]:
 
 
 @contextmanager
-def _frugal() -> Iterator[None]:
-    """Make XLA compute with one CPU thread and take memory as it needs it.
+def _frugal(threads: int = 1) -> Iterator[None]:
+    """Make XLA compute with few CPU ``threads`` and take memory as it needs it.
 
     Both only if it has not started in this process. With its first device it makes a pool of
-    ``NPROC`` threads. Models as small as ours are no faster with more, and workers would fight over
-    cores. By default it takes most of a GPU's memory at once, and leaves none for another worker.
+    ``NPROC`` threads. The embedded task's model is no faster with more than one, and workers would
+    fight over cores. By default it takes most of a GPU's memory at once, and leaves none for
+    another worker.
     """
-    asked = {"NPROC": "1"}
+    asked = {"NPROC": str(threads)}
     if "XLA_PYTHON_CLIENT_PREALLOCATE" not in os.environ:
         asked["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"
     before = {name: os.environ.get(name) for name in asked}

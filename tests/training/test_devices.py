@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from harness.errors import BackendError, UsageError
@@ -46,3 +48,22 @@ def test_a_missing_backend_says_how_to_install_it(monkeypatch):
         resolve_backend("torch")
     monkeypatch.setattr(backends, "_installed", lambda module: True)
     assert resolve_backend("auto").name == "torch"
+
+
+@pytest.mark.jax
+def test_jax_computes_with_the_threads_that_it_is_given(monkeypatch):
+    from harness.training import device_jax
+
+    for given, threads in ((None, 1), ("3", 3), ("0", 1), ("2,1", 1)):
+        if given is None:
+            monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+        else:
+            monkeypatch.setenv("OMP_NUM_THREADS", given)
+        assert device_jax.threads_given() == threads
+    monkeypatch.delenv("NPROC", raising=False)
+    with device_jax._frugal(3):
+        assert os.environ["NPROC"] == "3"
+    assert "NPROC" not in os.environ
+    device = device_jax.open_device("cpu")
+    assert device_jax.describe(device) == "cpu (1 thread)"
+    assert device_jax.describe(device, 2) == "cpu (2 threads)"
