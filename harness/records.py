@@ -123,7 +123,8 @@ class Conditions:
     are what ``trainer_version`` is made from, each with a digest, and ``noted`` what the trainer
     uses besides: packages with their versions, and files that its code names. ``metric`` names the
     sweep's own metric, empty where it measures ΔPerf, and ``direction`` which way is better of it.
-    Files, notes and the direction take no part in comparisons.
+    ``model_source`` and ``task_source`` say where a language model and its task are found; they are
+    known by their content. Files, notes, sources and the direction take no part in comparisons.
     """
 
     trainer: str
@@ -139,6 +140,8 @@ class Conditions:
     noted: Mapping[str, str] = field(default_factory=dict, compare=False)
     metric: str = ""
     direction: str = field(default="", compare=False)
+    model_source: str = field(default="", compare=False)
+    task_source: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)

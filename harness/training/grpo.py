@@ -15,6 +15,9 @@ from harness.training.tasks import Graded, GradedTask, Scores, Tokens
 TRAINING_VERSION = "1"
 """Raise it by hand whenever the same config and seed would train differently than before."""
 
+TEXT_TRAINING_VERSION = "text-1"
+"""The same for language models."""
+
 ADVANTAGE_EPSILON = 1e-6
 """Added to a group's standard deviation before its rewards are divided by it."""
 

@@ -1,0 +1,139 @@
+"""A task of text for one model: its prompts as tokens, its completions as text.
+
+To training a prompt is the number of its row in the task; the policy looks its tokens up here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+
+from harness.errors import UsageError
+from harness.records import Conditions
+from harness.training.tasks import Graded, Tokens
+from harness.training.text import ends_of, prompt_tokens
+from harness.training.text_model import ModelFiles, locate
+from harness.training.text_tasks import TextTask, load_task
+
+Tokenizer: TypeAlias = Any  # transformers', which a type checker need not have installed
+
+
+@dataclass(frozen=True)
+class TokenisedTask:
+    """What training asks of a task (see `harness.training.tasks.GradedTask`), for one tokeniser.
+
+    ``tokens`` are those of each row's prompt, ``ends`` the tokens that end a completion, and
+    ``known`` those that may be drawn: a model may have more, which its tokeniser lacks.
+    """
+
+    task: TextTask
+    tokenizer: Tokenizer
+    tokens: tuple[tuple[int, ...], ...]
+    ends: tuple[int, ...]
+
+    @property
+    def max_tokens(self) -> int:
+        """The most tokens of a completion in an evaluation."""
+        return self.task.max_tokens
+
+    @property
+    def samples(self) -> int:
+        """The completions of each held-out prompt in an evaluation."""
+        return self.task.samples
+
+    @cached_property
+    def known(self) -> frozenset[int]:
+        """The tokens that may be drawn."""
+        return frozenset(self.tokenizer.get_vocab().values())
+
+    def prompts(self, split: Literal["train", "held_out"]) -> Tokens:
+        """Return the numbers of the rows of ``split``: ``[prompts, 1]``."""
+        return self.task.numbers(split)[:, None]
+
+    def names(self, prompts: Tokens) -> tuple[str, ...]:
+        """Return the ids of rows ``[n, 1]``."""
+        return tuple(self.task.rows[number].id for number in prompts[:, 0])
+
+    def clusters(self, prompts: Tokens) -> tuple[str, ...]:
+        """Return the clusters of rows ``[n, 1]``; empty where a row has none."""
+        found = [self.task.rows[number].cluster for number in prompts[:, 0]]
+        return tuple(one for one in found if one is not None) if None not in found else ()
+
+    def grade(self, prompts: Tokens, completions: Tokens) -> Graded:
+        """Grade ``completions`` ``[n, tokens]`` of the rows ``prompts`` ``[n, 1]`` as text."""
+        ended = np.isin(completions, self.ends)
+        lengths = np.where(ended.any(axis=1), ended.argmax(axis=1) + 1, completions.shape[1])
+        drawn = [row[:n].tolist() for row, n in zip(completions, lengths, strict=True)]
+        texts = self.tokenizer.batch_decode(drawn, skip_special_tokens=True)
+        return self.task.grade(prompts[:, 0].tolist(), texts, drawn)
+
+
+def tokenised(task: TextTask, files: ModelFiles) -> TokenisedTask:
+    """Return ``task`` for the tokeniser of a model, with all of its prompts as tokens.
+
+    Raises
+    ------
+    UsageError
+        Where the model has no tokeniser, no chat template for a task of chats, or no token that
+        ends a completion; or where a prompt has no tokens or, with the longest completion of an
+        evaluation, does not fit into the model.
+    """
+    from transformers import AutoConfig, AutoTokenizer, GenerationConfig
+
+    where = {"gguf_file": files.gguf} if files.gguf else {}
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(files.folder, **where)
+        config = AutoConfig.from_pretrained(files.folder, **where)
+    except (OSError, ValueError, KeyError, ImportError) as error:
+        said = (str(error) or type(error).__name__).splitlines()[0]
+        raise UsageError(f"model {files.name!r} cannot be read: {said:.200}") from None
+    try:
+        generation = GenerationConfig.from_pretrained(files.folder)
+    except OSError:  # not every model has one
+        generation = GenerationConfig.from_model_config(config)
+    ends = ends_of(tokenizer, _Settings(generation))
+    if not ends:
+        raise UsageError(
+            f"model {files.name!r} has no end token: set eos_token in its tokenizer_config.json, "
+            "or eos_token_id in its generation_config.json"
+        )
+    tokens = tuple(tuple(prompt_tokens(tokenizer, row.prompt, {})) for row in task.rows)
+    most = getattr(config, "max_position_embeddings", None)
+    longest = max(range(len(tokens)), key=lambda number: len(tokens[number]))
+    if most is not None and len(tokens[longest]) + task.max_tokens > most:
+        raise UsageError(
+            f"task {task.name!r}: prompt {task.rows[longest].id!r} has {len(tokens[longest])} "
+            f"tokens, with max_tokens {task.max_tokens} more than the {most} that model "
+            f"{files.name!r} can read; shorten one of them"
+        )
+    return TokenisedTask(task, tokenizer, tokens, tuple(sorted(ends)))
+
+
+@dataclass(frozen=True)
+class _Settings:
+    """The settings of generation, as a model has them."""
+
+    generation_config: object
+
+
+def of_conditions(conditions: Conditions) -> tuple[TokenisedTask, ModelFiles]:
+    """Return the task and the model that a run is trained under, as they were when it was planned.
+
+    Raises `UsageError` where either has changed since, or as `tokenised` does.
+    """
+    files = locate(conditions.model_source, Path())
+    task = load_task(conditions.task_source, Path())
+    for what, now, then in (
+        ("model", files.identity, conditions.model),
+        ("task", task.version, conditions.task_version),
+    ):
+        if now != then:
+            raise UsageError(
+                f"{what} {getattr(conditions, what)!r} has changed since this session began: start "
+                "it again"
+            )
+    return tokenised(task, files), files
