@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
-import importlib
-import importlib.util
-import os
 import sys
 import sysconfig
 from collections.abc import Container
 from pathlib import Path
-from types import ModuleType
 from typing import cast
 
-from harness.errors import UsageError, nearest
+from harness.errors import UsageError
 from harness.protocols import Trainer
 from harness.records import Conditions, file_digest
+from harness.training.references import load
 
 _DIGESTS: dict[Path, str] = {}
 """The files that this process has trained with, as they were at first."""
@@ -28,22 +24,11 @@ def load_trainer(reference: str) -> Trainer:
     path or one relative to the working directory. A process imports a file once, and the file can
     import modules that lie beside it. Every mistake is a `UsageError` that quotes the reference.
     """
-    place, _, name = reference.rpartition(":")
-    if not place or not name:
-        raise UsageError(
-            f"trainer '{reference}' is not a reference: write 'package.module:function' "
-            "or 'path/to/file.py:function'"
-        )
-    is_file = place.endswith(".py") or os.sep in place
-    module = _import_file(place, reference) if is_file else _import_module(place, reference)
-    found = getattr(module, name, None)
-    if found is None:
-        hint = nearest(name, vars(module))
-        raise UsageError(f"trainer '{reference}': '{place}' defines no '{name}'{hint}")
+    found = load(reference, "trainer")
     if not callable(found):
         raise UsageError(
             f"trainer '{reference}': expected a function of a run, "
-            f"but '{name}' is of type {type(found).__name__}"
+            f"but '{reference.rpartition(':')[2]}' is of type {type(found).__name__}"
         )
     return cast("Trainer", found)
 
@@ -93,44 +78,3 @@ def _known(file: Path) -> str:
     if path not in _DIGESTS:
         _DIGESTS[path] = file_digest(file)
     return _DIGESTS[path]
-
-
-def _import_module(name: str, reference: str) -> ModuleType:
-    try:
-        return importlib.import_module(name)
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:
-        raise _import_failed(reference, error) from error
-
-
-def _import_file(place: str, reference: str) -> ModuleType:
-    path = Path(place).resolve()
-    if not path.is_file():
-        raise UsageError(f"trainer '{reference}': there is no file {path}")
-    name = f"_sweep_trainer_{hashlib.sha256(str(path).encode()).hexdigest()[:12]}"
-    if name in sys.modules:
-        return sys.modules[name]
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
-        raise UsageError(f"trainer '{reference}': {path} is not a Python file")
-    module = importlib.util.module_from_spec(spec)
-    beside = str(path.parent)
-    if beside not in sys.path:
-        sys.path.append(beside)
-    sys.modules[name] = module
-    try:
-        spec.loader.exec_module(module)
-    except BaseException as error:
-        del sys.modules[name]
-        if isinstance(error, KeyboardInterrupt):
-            raise
-        raise _import_failed(reference, error) from error
-    return module
-
-
-def _import_failed(reference: str, error: BaseException) -> UsageError:
-    message = " ".join(str(error).split())
-    return UsageError(
-        f"trainer '{reference}' cannot be imported: {type(error).__name__}: {message}"
-    )

@@ -24,14 +24,27 @@ def normalised(prompt: Prompt) -> str:
     return " ".join(unicodedata.normalize("NFKC", prompt).casefold().split())
 
 
+def overlaps(train: Iterable[Prompt], held_out: Iterable[Prompt]) -> list[tuple[int, int]]:
+    """Return which held-out prompts are also among the training prompts, compared as `normalised`.
+
+    Each is a pair of positions, among the training prompts, where it is the first such one, and
+    among the held-out prompts.
+    """
+    known: dict[str, int] = {}
+    for number, prompt in enumerate(train):
+        known.setdefault(normalised(prompt), number)
+    texts = enumerate(map(normalised, held_out))
+    return [(known[text], number) for number, text in texts if text in known]
+
+
 def require_disjoint(train: Iterable[Prompt], held_out: Iterable[Prompt]) -> None:
     """Check that no prompt is both trained on and held out.
 
     Raises `UsageError` with the number of held-out prompts that are, and the first of them. They
     are compared as `normalised`.
     """
-    known = {normalised(prompt) for prompt in train}
-    shared = [text for text in map(normalised, held_out) if text in known]
+    held_out = list(held_out)
+    shared = [normalised(held_out[second]) for _, second in overlaps(train, held_out)]
     if shared:
         first = shared[0] if len(shared[0]) <= 100 else f"{shared[0][:99]}…"
         many = plural(len(shared), "held-out prompt is", "held-out prompts are")
