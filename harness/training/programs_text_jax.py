@@ -91,11 +91,20 @@ def working(weights: Weights, plan: Plan) -> Parameters:
     return weights.frozen | scaled
 
 
+def merged(weights: Weights, plan: Plan) -> Parameters:
+    """Return the weights that completions are drawn with: adapters are added to their matrices."""
+    parameters = working(weights, plan)
+    for name in [name.removesuffix(".a") for name in parameters if name.endswith(".a")]:
+        a, b = parameters.pop(f"{name}.a"), parameters.pop(f"{name}.b")
+        parameters[name] = parameters[name] + b @ a
+    return parameters
+
+
 @partial(jax.jit, static_argnames="plan")
 def sample(
     weights: Weights, prompts: Prompts, noise: Array, sampling: Sampling, *, plan: Plan
 ) -> tuple[Array, Array]:
-    return decoder.generate(working(weights, plan), plan.shape, prompts, noise, sampling)
+    return decoder.generate(merged(weights, plan), plan.shape, prompts, noise, sampling)
 
 
 @partial(jax.jit, static_argnames=("plan", "size"))

@@ -204,6 +204,10 @@ def test_adapters_are_those_of_their_matrices(files, policy, batch):
     plain.weights = plain.weights._replace(trained=merged)
     (_, sums), (_, others) = ours.gradient(batch, 0.0), plain.gradient(batch, 0.0)
     np.testing.assert_allclose(sums, others, rtol=1e-4)
+    noise = np.random.default_rng(1).random((len(PROMPTS), GROUP, STEPS), dtype=np.float32)
+    drawn = ours.sample(ROWS, noise)
+    np.testing.assert_array_equal(drawn, plain.sample(ROWS, noise))
+    assert (drawn != policy("gpt2").sample(ROWS, noise)).any()
 
 
 def test_a_module_that_is_not_there_is_refused(policy):
