@@ -66,10 +66,17 @@ HEAVY = {
         "training/device_jax",
         "training/grpo_jax",
         "training/programs_jax",
+        "training/programs_text_jax",
+        "training/grpo_text_jax",
         "training/model_jax",
         "training/warm_start_jax",
     },
-    "optax": {"training/grpo_jax", "training/programs_jax", "training/warm_start_jax"},
+    "optax": {
+        "training/grpo_jax",
+        "training/programs_jax",
+        "training/programs_text_jax",
+        "training/warm_start_jax",
+    },
     "ray": {"executors/cluster"},
 }
 

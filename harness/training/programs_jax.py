@@ -131,7 +131,7 @@ def add_gradient(
     return Gradient(total.vector + flat(gradient, decoder), total.sums + sums)
 
 
-def _optimizer(rates: Rates) -> optax.GradientTransformation:
+def optimizer(rates: Rates) -> optax.GradientTransformation:
     adamw = optax.adamw(
         rates.learning,
         b1=ADAM_BETAS[0],
@@ -145,7 +145,7 @@ def _optimizer(rates: Rates) -> optax.GradientTransformation:
 @jax.jit
 def first_moments(vector: Array) -> optax.OptState:
     nought = np.float32(0.0)
-    return _optimizer(Rates(nought, nought, nought)).init(vector)
+    return optimizer(Rates(nought, nought, nought)).init(vector)
 
 
 @jax.jit
@@ -160,6 +160,6 @@ norm = jax.jit(jnp.linalg.norm)
 def update(
     vector: Array, moments: optax.OptState, total: Gradient, rates: Rates
 ) -> tuple[Array, optax.OptState, Array]:
-    change, moments = _optimizer(rates).update(total.vector, moments, vector)
+    change, moments = optimizer(rates).update(total.vector, moments, vector)
     norms = jnp.stack([jnp.linalg.norm(total.vector), jnp.linalg.norm(vector)])
     return optax.apply_updates(vector, change), moments, jnp.concatenate([total.sums, norms])
