@@ -7,6 +7,7 @@ import pytest
 from harness.records import Conditions, Config, Job, Run
 from harness.training.grpo import TRAINING_VERSION
 from harness.training.tasks import get_task
+from tests.training import tiny_models
 
 CONFIG = {
     "learning_rate": 1e-7,
@@ -22,6 +23,23 @@ CONFIG = {
 def device(pytestconfig):
     """The device that the trainers' contract is tested on."""
     return pytestconfig.getoption("--trainer-device")
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory):
+    """Return the folder of a tiny language model, written once: ``tiny_model("gpt2")``.
+
+    It takes what `tiny_models.write` does. Needs Torch and transformers.
+    """
+    written = {}
+
+    def folder(kind="llama", **changes):
+        key = repr((kind, sorted(changes.items())))
+        if key not in written:
+            written[key] = tiny_models.write(tmp_path_factory.mktemp(kind), kind, **changes)
+        return written[key]
+
+    return folder
 
 
 @pytest.fixture
