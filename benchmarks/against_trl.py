@@ -113,12 +113,12 @@ def environment(folder: Path) -> Path:
 class Side:
     """A trainer in a process of its own, which takes steps when it is asked."""
 
-    def __init__(self, name: str, command: Sequence[object]) -> None:
+    def __init__(self, name: str, command: Sequence[object], threads: int = 1) -> None:
         self._name = name
         self._log = tempfile.TemporaryFile("w+")  # noqa: SIM115  (open as long as the process)
         self.process = subprocess.Popen(
             [str(word) for word in command],
-            env=CHILDREN,
+            env=CHILDREN | dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), str(threads)),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,
@@ -130,11 +130,17 @@ class Side:
         print(request, file=self.process.stdin, flush=True)
         return self._answer()
 
+    def end(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
     def _answer(self) -> dict[str, Any]:
         line = self.process.stdout.readline() if self.process.stdout else ""
         if not line:
             self._log.seek(0)
-            raise SystemExit(f"against_trl: {self._name} ended: {last_words(self._log.read())}")
+            raise SystemExit(
+                f"{Path(sys.argv[0]).stem}: {self._name} ended: {last_words(self._log.read())}"
+            )
         answer: dict[str, Any] = json.loads(line)
         return answer
 

@@ -16,7 +16,8 @@ import os
 import sys
 import tempfile
 import time
-from typing import TextIO
+from collections.abc import Callable
+from typing import Any, TextIO
 
 import numpy as np
 import torch
@@ -115,11 +116,14 @@ def perf(model: GPT2LMHeadModel, task: Task) -> float:
 class OnRequest(TrainerCallback):  # type: ignore[misc]
     """Takes as many steps as the next line of standard input says, and answers how they went.
 
-    A step lasts from the end of the one before it, so that its generation is counted.
+    A step lasts from the end of the one before it, so that its generation is counted. Where
+    ``memory`` is given, it is asked for the bytes that the process held.
     """
 
-    def __init__(self, answers: TextIO, tokens: list[int]) -> None:
-        self.answers, self.tokens = answers, tokens
+    def __init__(
+        self, answers: TextIO, tokens: list[int], memory: Callable[[], int] | None = None
+    ) -> None:
+        self.answers, self.tokens, self.memory = answers, tokens, memory
 
     def on_train_begin(self, *_: object, **__: object) -> None:
         line = sys.stdin.readline()
@@ -132,7 +136,9 @@ class OnRequest(TrainerCallback):  # type: ignore[misc]
     def on_step_end(self, *_: object, **__: object) -> None:
         self.ends.append(time.perf_counter())
         if len(self.ends) > self.wanted:
-            answer = {"seconds": np.diff(self.ends).tolist(), "tokens": self.tokens}
+            answer: dict[str, Any] = {"seconds": np.diff(self.ends).tolist(), "tokens": self.tokens}
+            if self.memory is not None:
+                answer["memory"] = self.memory()
             print(json.dumps(answer), file=self.answers)
             self.on_train_begin()
 
