@@ -198,10 +198,10 @@ def _source(function: Callable[..., object], name: str) -> str:
         ) from None
 
 
-def declared(given: object, what: str) -> tuple[Reward, ...]:
+def declared(given: object, what: str, folder: Path) -> tuple[Reward, ...]:
     """Return the rewards that ``given`` declares, as `TextTask.read` describes them.
 
-    ``what`` begins the message of each error.
+    References start from ``folder``, and ``what`` begins the message of each error.
     """
     try:
         if isinstance(given, Mapping) and "rule" not in given:
@@ -210,6 +210,7 @@ def declared(given: object, what: str) -> tuple[Reward, ...]:
             found = [_one(one) for one in given]
         else:
             found = [_one(given)]
+        found = [one.found(folder) for one in found]
     except UsageError as error:
         raise UsageError(f"{what}: {error}") from error
     if not found:

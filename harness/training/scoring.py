@@ -67,6 +67,8 @@ def _plain(text: str) -> str:
 
 
 def _value(found: re.Match[str]) -> Decimal | None:
+    if found["below"] and found.string[: found.start()].endswith("/"):  # the end of a date
+        return Decimal(found["below"])
     whole = re.sub(r"[,_']", "", found["whole"] or "0")
     value = Decimal(f"{whole}.{found['part'] or found['only'] or '0'}")
     power = found["exponent"] or found["power"]

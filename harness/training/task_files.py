@@ -159,9 +159,9 @@ def _checked(given: Mapping[str, Any], what: str) -> dict[str, Any]:
 
 
 def _task(lines: Sequence[_Line], settings: Mapping[str, Any], what: str, folder: Path) -> TextTask:
-    rewards = None
+    rewards: Sequence[Reward] | None = None
     if "rewards" in settings:
-        rewards = [one.found(folder) for one in declared(settings["rewards"], what)]
+        rewards = declared(settings["rewards"], what, folder)
     held_out: Sequence[_Line] = settings.get("held_out", ())
     prompts = [_prompt(line, number, settings) for number, line in enumerate([*lines, *held_out])]
     notes = []

@@ -212,8 +212,12 @@ class TextTask:
             self._item(self.rows[row], text, ids)
             for row, text, ids in zip(rows, completions, given, strict=True)
         ]
-        waiting = [grader.begin(items) for grader in self._graders]
-        found = [np.array(wait(), dtype=np.float32) for wait in waiting]
+        try:
+            waiting = [grader.begin(items) for grader in self._graders]
+            found = [np.array(wait(), dtype=np.float32) for wait in waiting]
+        except BaseException:
+            self.close()  # another function may still be at it, and its rewards are for nobody
+            raise
         parts = {one.name: part for one, part in zip(self.rewards, found, strict=True)}
         total = np.zeros(len(items), dtype=np.float32)
         for reward in self.rewards:
