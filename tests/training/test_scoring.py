@@ -62,7 +62,7 @@ def test_a_whole_number_is_right_however_it_is_written(number, write):
     assert not RULES["numeric"].is_right(write(number), str(number + 1))
 
 
-@given(st.decimals(-(10**6), 10**6, places=3), st.sampled_from(["{}", "is ${}.", "{:,}", "{:E}"]))
+@given(st.decimals(-(10**5), 10**5, places=3), st.sampled_from(["{}", "is ${}.", "{:,}", "{:E}"]))
 def test_a_decimal_is_right_however_it_is_written(number, write):
     assert RULES["numeric"].is_right(write.format(number), str(number))
     assert not RULES["numeric"].is_right(write.format(number), str(number + Decimal("0.001")))
