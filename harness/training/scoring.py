@@ -201,7 +201,7 @@ def _is_numeric(completion: str, answer: str) -> bool:
 
 
 def _is_choice(completion: str, answer: str) -> bool:
-    return chosen_letter(completion) == answer.strip(" ().").upper()
+    return chosen_letter(completion) == answer.strip().strip("().").upper()
 
 
 def _is_marked(completion: str, answer: str) -> bool:
