@@ -45,6 +45,7 @@ from importlib.util import find_spec
 from itertools import count
 from pathlib import Path
 from statistics import median
+from types import SimpleNamespace
 from typing import Any, Self
 
 import numpy as np
@@ -54,6 +55,7 @@ from harness.training.course import Policy
 from harness.training.grpo import Batch, group_advantages
 from harness.training.settings import GRPOSettings
 from harness.training.tasks import Scores, Tokens
+from harness.training.text import ends_of
 
 ROOT = Path(__file__).resolve().parents[1]
 WORKER = Path(__file__).with_name("trl_text_worker.py")
@@ -75,6 +77,9 @@ class Work:
     kl_coef: float = 0.0
     entropy_coef: float = 0.0
     threads: int = 2
+    device: str = "cpu"
+    """Of Torch; JAX computes on its first."""
+    precision: str = "float32"
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -145,21 +150,29 @@ def peak_memory() -> int:
 class Source:
     """The prompts as a policy asks for them: row numbers, whose tokens it looks up.
 
-    No token ends a completion: the one that would is no token of any model.
+    The tokens that end a completion are never drawn, as they are not with TRL's here.
     """
 
-    ends = (-1,)
     temperature = top_p = 1.0
 
     def __init__(self, work: Work) -> None:
-        from transformers import AutoTokenizer
+        from transformers import AutoTokenizer, GenerationConfig
 
         self._tokenizer = AutoTokenizer.from_pretrained(work.model)
         asked = {"add_generation_prompt": True, "tokenize": True, "return_dict": False}
         self.tokens = tuple(
             tuple(self._tokenizer.apply_chat_template(prompt, **asked)) for prompt in work.prompts()
         )
-        self.known = np.array(sorted(self._tokenizer.get_vocab().values()))
+        generation = GenerationConfig.from_pretrained(work.model)
+        self.ends = tuple(
+            sorted(ends_of(self._tokenizer, SimpleNamespace(generation_config=generation)))
+        )
+        self.known = np.array(sorted({*self._tokenizer.get_vocab().values()} - {*self.ends}))
+
+    @property
+    def task(self) -> Self:
+        """What evaluations sample with."""
+        return self
 
     def grade(self, completions: Tokens) -> Scores:
         """Return the rewards ``[rows, group]`` of ``completions`` ``[rows, group, tokens]``."""
@@ -244,23 +257,22 @@ def torch_policy(work: Work, source: Source, settings: GRPOSettings) -> Policy:
     import torch
     from transformers import AutoModelForCausalLM
 
+    from harness.training import grpo_text_torch
+
     torch.set_num_threads(work.threads)
     model = AutoModelForCausalLM.from_pretrained(work.model, dtype=torch.float32)
-    trainer = import_module("harness.training.grpo_text_torch")
-    policy: Policy = trainer.Policy(source, model, settings)
-    return policy
+    device, dtype = torch.device(work.device), getattr(torch, work.precision)
+    return grpo_text_torch.Policy(source, model, settings, device, dtype)  # type: ignore[arg-type]
 
 
 def jax_policy(work: Work, source: Source, settings: GRPOSettings) -> Policy:
-    files, trainer = (
-        import_module(f"harness.training.{name}") for name in ("decoder_files", "grpo_text_jax")
-    )
+    from harness.training import decoder_files as files
+    from harness.training import grpo_text_jax
+
     folder = Path(work.model)
     shape = files.architecture(json.loads((folder / "config.json").read_text()), folder.name)
-    policy: Policy = trainer.Policy(
-        source, shape, files.read_weights(folder, shape, folder.name), settings
-    )
-    return policy
+    weights = files.read_weights(folder, shape, folder.name)
+    return grpo_text_jax.Policy(source, shape, weights, settings, dtype=work.precision)
 
 
 def stepper(backend: str, work: Work, clock: Clock) -> Callable[[], int]:
