@@ -17,7 +17,7 @@ from harness.session.arguments import home as home_of
 from harness.session.arguments import root as root_of
 from harness.session.options import OPTIONS
 from harness.session.progress import rewrites
-from harness.sweeps.plan import Selection, check_arms, place
+from harness.sweeps.plan import Selection, check_arms, located, place
 from harness.sweeps.sweep import Sweep
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def add_store(parser: argparse.ArgumentParser) -> None:
 
 def add_selection(parser: argparse.ArgumentParser) -> None:
     """Add the options that choose the runs of a sweep."""
-    add_options(parser, "runs", "steps", "seeds", "arms", "backend", "precision")
+    add_options(parser, "runs", "steps", "seeds", "arms", "backend", "precision", "model", "task")
 
 
 def add_strict(parser: argparse.ArgumentParser, when: str = "when a claim is refuted") -> None:
@@ -101,6 +101,9 @@ def selection(options: argparse.Namespace, sweep: Sweep) -> Selection:
         arms=kept,
         backend=options.backend,
         precision=options.precision,
+        model=located(options.model, Path.cwd()),
+        task=located(options.task, Path.cwd()),
+        root=str(root(options)),
         place=place(map(os.path.relpath, paths), Path.cwd()),
     )
 

@@ -10,7 +10,7 @@ from harness.session.arguments import home as home_of
 from harness.session.options import FAIL_ON
 from harness.session.settings import Settings
 from harness.sweeps.baseline import counted, is_table
-from harness.sweeps.plan import Selection, check_until, place
+from harness.sweeps.plan import Selection, check_until, located, place
 
 FORKED = (
     "a sweep's items share a session, which would end with the process of the first; leave it out, "
@@ -55,6 +55,10 @@ def settings(config: pytest.Config) -> Settings:
             backend=get("--sweep-backend"),
             device=device,
             precision=get("--sweep-precision"),
+            model=located(get("--sweep-model"), here),
+            task=located(get("--sweep-task"), here),
+            root=str(config.rootpath),
+            digests=str(home / "cache" / "models.json"),
             until=check_until(get("--sweep-until")),
             place=place(config.args, here) if _given(config) else "",
         ),

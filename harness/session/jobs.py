@@ -39,6 +39,7 @@ def make_job(settings: Settings, key: str, run: Run, planned: Plan) -> Job:
     """Return the job that trains ``run``."""
     from harness.training.settings import program
 
+    backend = planned.conditions.backend
     return Job(
         key=key,
         run=run,
@@ -46,7 +47,7 @@ def make_job(settings: Settings, key: str, run: Run, planned: Plan) -> Job:
         cache=str(settings.home / "cache"),
         log=str(log_file(settings.home, key, run)),
         timeout=settings.timeout,
-        program=program(planned.conditions.backend, run.config),
+        program="" if planned.conditions.model_source else program(backend, run.config),
         memory=settings.memory,
         checkpoint=str(checkpoint_of(settings.home, key)),
         checkpoint_every=settings.checkpoint_every,
@@ -65,6 +66,10 @@ def check_trainable(planned: Plan) -> None:
     if planned.sweep.trainer is None:
         require_device(planned.conditions.device, planned.conditions.backend)
     check_configs(planned)
+    if planned.conditions.model_source:
+        from harness.training.tokenised import of_conditions
+
+        of_conditions(planned.conditions)
 
 
 def check_writable(settings: Settings, plans: Iterable[Plan]) -> None:
@@ -96,7 +101,11 @@ def _lacks_weights(cache: Path, plans: Iterable[Plan]) -> bool:
     from harness.training.tasks import get_task
     from harness.training.warm_start import cache_file
 
-    tasks = {planned.conditions.task for planned in plans if planned.sweep.trainer is None}
+    tasks = {
+        planned.conditions.task
+        for planned in plans
+        if planned.sweep.trainer is None and not planned.conditions.model_source
+    }
     return not all(cache_file(get_task(task), cache).is_file() for task in tasks)
 
 

@@ -43,6 +43,16 @@ OPTIONS: dict[str, dict[str, Any]] = {
         default="float32",
         help="number format of training (default: float32)",
     ),
+    "model": dict(
+        metavar="MODEL",
+        help="train this language model in place of the sweep's: a folder in transformers' format, "
+        "a GGUF file, or a name on the hub (default: the sweep's own, or the task's small decoder)",
+    ),
+    "task": dict(
+        metavar="TASK",
+        help="train on this task in place of the sweep's: FILE.jsonl, FILE.py:NAME, module:NAME or "
+        "a built-in name such as arithmetic-2 (default: the sweep's own, or addition)",
+    ),
     "executor": dict(
         metavar="local|inline|ray",
         default="local",

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from harness.errors import UsageError, nearest
 from harness.records import MAIN, Conditions, Config, Run, run_key
@@ -14,6 +15,9 @@ from harness.sweeps.sources import packages, sources
 from harness.sweeps.sweep import Sweep, trainer_file
 from harness.text import plural
 from harness.verdicts import EXPERIMENTS, command
+
+if TYPE_CHECKING:
+    from harness.training.backends import Backend
 
 ANSWERED = "answered"
 UNTIL = ("all", ANSWERED)
@@ -30,7 +34,8 @@ class Selection:
     ``runs`` is the number of main runs to keep, the first ones. ``steps`` and ``seeds`` replace the
     declared numbers of steps and of seeds, ``arms`` are the names of the arms to keep, and
     ``until`` is one of `UNTIL`. ``place`` is where pytest finds the sweeps: what it is called on,
-    or empty where its configuration says.
+    or empty where its configuration says. ``model`` and ``task`` replace those of the sweep, whose
+    own are relative to ``root``. ``digests`` is the file where digests of models are kept.
     """
 
     runs: int | None = None
@@ -42,6 +47,10 @@ class Selection:
     precision: str = "float32"
     until: str = UNTIL[0]
     place: str = EXPERIMENTS
+    model: str | None = None
+    task: str | None = None
+    root: str = ""
+    digests: str | None = None
 
     def command(self, sweeps: Iterable[str], options: str = "") -> str:
         """Return the command that trains ``sweeps`` so; ``options``, if any, begin with a space."""
@@ -50,8 +59,30 @@ class Selection:
     @property
     def means(self) -> str:
         """The options of pytest that train the same; empty where all are the defaults."""
-        said = (("backend", self.backend, "auto"), ("precision", self.precision, "float32"))
-        return "".join(f" --sweep-{name} {given}" for name, given, usual in said if given != usual)
+        said = (
+            ("backend", self.backend, "auto"),
+            ("precision", self.precision, "float32"),
+            ("model", self.model, None),
+            ("task", self.task, None),
+        )
+        return "".join(
+            f" --sweep-{name} {shlex.quote(given)}"
+            for name, given, usual in said
+            if given is not None and given != usual
+        )
+
+
+def located(source: str | None, here: Path) -> str | None:
+    """Return a model or task given ``here``: a path as an absolute one, a name as it is."""
+    if source is None:
+        return None
+    path = Path(source).expanduser()
+    file, colon, name = source.rpartition(":")
+    if (here / path).exists() or path.suffix in (".jsonl", ".gguf"):
+        return str((here / path).absolute())
+    if colon and file.endswith(".py"):
+        return f"{(here / file).absolute()}:{name}"
+    return source
 
 
 def place(arguments: Iterable[str], here: Path) -> str:
@@ -190,10 +221,12 @@ def check_configs(planned: Plan) -> None:
     """
     if planned.sweep.trainer is not None:
         return
-    from harness.training.settings import check_config
+    from harness.training.settings import Fits, check_config
     from harness.training.tasks import get_task
+    from harness.training.text_tasks import load_task
 
-    task = get_task(planned.conditions.task)
+    source = planned.conditions.task_source
+    task: Fits = load_task(source, Path()) if source else get_task(planned.conditions.task)
     for config in dict.fromkeys(run.config for run in planned.runs.values()):
         try:
             check_config(config, task)
@@ -218,6 +251,12 @@ def conditions_of(sweep: Sweep, selection: Selection, *, trains: bool) -> Condit
     check_precision(selection.precision)
     check_device(selection.device)
     if sweep.trainer is not None:
+        for name, given in (("model", selection.model), ("task", selection.task)):
+            if given is not None:
+                raise UsageError(
+                    f"--sweep-{name} {given}: sweep {sweep.name!r} has a training function of its "
+                    "own; the option is for the harness's own training"
+                )
         file = trainer_file(sweep.trainer)
         found = sources(file, sweep.depends_on)
         own = found.files[file.name]
@@ -239,7 +278,10 @@ def conditions_of(sweep: Sweep, selection: Selection, *, trains: bool) -> Condit
     from harness.training.tasks import DEFAULT_TASK, get_task
 
     backend = resolve_backend(selection.backend, needed=trains)
-    task = get_task(sweep.task or DEFAULT_TASK)
+    model, named = selection.model or sweep.model, selection.task or sweep.task
+    if model is not None:
+        return _of_text(backend, selection, model, named, trains=trains)
+    task = get_task(named or DEFAULT_TASK)
     return Conditions(
         trainer=backend.trainer,
         trainer_version=TRAINING_VERSION,
@@ -251,6 +293,44 @@ def conditions_of(sweep: Sweep, selection: Selection, *, trains: bool) -> Condit
         model=task.model,
         lr_transfer=task.lr_transfer,
         noted=packages(backend.libraries),
+    )
+
+
+def _of_text(
+    backend: Backend, selection: Selection, model: str, task: str | None, *, trains: bool
+) -> Conditions:
+    """Return the conditions of runs that train a language model on a task of text."""
+    from harness.training.backends import require_text
+    from harness.training.grpo import TEXT_TRAINING_VERSION
+    from harness.training.tasks import TASKS
+    from harness.training.text_model import locate
+    from harness.training.text_tasks import load_task
+
+    if task is None or task in TASKS:
+        given = "no task is named" if task is None else f"task {task!r} is for a small decoder"
+        raise UsageError(
+            f"model {model!r}: {given}; a language model needs a task of text: --sweep-task "
+            "FILE.jsonl, FILE.py:NAME, or a built-in name such as arithmetic-2"
+        )
+    if trains:
+        require_text(backend)
+    root = Path(selection.root)
+    digests = None if selection.digests is None else Path(selection.digests)
+    files = locate(model, root, digests)
+    loaded, where = load_task(task, root), located(task, root)
+    return Conditions(
+        trainer=backend.text_trainer,
+        trainer_version=TEXT_TRAINING_VERSION,
+        backend=backend.name,
+        precision=selection.precision,
+        device=selection.device,
+        task=loaded.name,
+        task_version=loaded.version,
+        model=files.identity,
+        lr_transfer=loaded.lr_transfer,
+        noted=packages((*backend.libraries, *backend.text_libraries)),
+        model_source=str(files.path),
+        task_source=where or task,
     )
 
 

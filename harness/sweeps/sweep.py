@@ -100,7 +100,11 @@ class Sweep:
     questions
         Id → claim.
     task
-        The name of the task to train on; the embedded addition task where None.
+        The task to train on: a name, or with a ``model`` also ``FILE.jsonl``, ``FILE.py:NAME`` or
+        ``module:NAME``, paths from the project's root; the embedded addition task where None.
+    model
+        The language model to train: a folder in transformers' format, a GGUF file, or a name on the
+        hub, paths from the project's root. The task's own small decoder where None.
     trainer
         A function of the sweep file that trains a run, in place of the harness's own backends.
     depends_on
@@ -139,6 +143,7 @@ class Sweep:
     arms: Mapping[str, int | Pairs] = field(default_factory=dict)
     questions: Mapping[str, Claim] = field(default_factory=dict)
     task: str | None = None
+    model: str | None = None
     trainer: Callable[..., object] | None = None
     depends_on: Sequence[str | os.PathLike[str]] = ()
     evaluate_every: int = 10
@@ -221,7 +226,9 @@ class Sweep:
         fixed = self.sampler in FIXED_SIZE
         size = self.runs if fixed else DECLARED_BY
         drawn = [dict(config) for config in self._drawn(size, size)]
-        return digest([self.name, self.seed, self.task or "", self.steps, drawn])
+        # A task of text is known by its content, which a run's conditions have.
+        task = "" if self.model else self.task or ""
+        return digest([self.name, self.seed, task, self.steps, drawn])
 
     @cached_property
     def judged_by(self) -> Metric:
@@ -464,6 +471,11 @@ class Sweep:
                     "training has a version, and reads nothing of yours"
                 )
             return
+        if self.model is not None:
+            raise SweepError(
+                f"model {shown(self.model)} is for the harness's own training, and this sweep has "
+                "a trainer; leave one of them out, or make the model a parameter in space"
+            )
         named = getattr(self.trainer, "__qualname__", "<unnamed>")
         module = sys.modules.get(getattr(self.trainer, "__module__", ""))
         found = getattr(module, named, self.trainer if module is None else None)

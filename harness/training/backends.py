@@ -24,7 +24,8 @@ class Backend:
 
     ``trainer`` is the reference that a worker loads. The function ``available_devices`` of the
     module ``devices`` names the devices of this machine. ``compiles`` says whether each new shape
-    of batch needs a compiled program.
+    of batch needs a compiled program. ``text_trainer`` trains language models, and needs
+    ``text_libraries`` too.
     """
 
     name: str
@@ -32,6 +33,8 @@ class Backend:
     trainer: str
     devices: str
     compiles: bool = False
+    text_trainer: str = ""
+    text_libraries: tuple[str, ...] = ("transformers",)
 
 
 BACKENDS = {
@@ -40,6 +43,7 @@ BACKENDS = {
         ("torch", "safetensors"),
         "harness.training.grpo_torch:train",
         "harness.training.device_torch",
+        text_trainer="harness.training.grpo_text_torch:train",
     ),
     "jax": Backend(
         "jax",
@@ -47,6 +51,7 @@ BACKENDS = {
         "harness.training.grpo_jax:train",
         "harness.training.device_jax",
         compiles=True,
+        text_trainer="harness.training.grpo_text_jax:train",
     ),
 }
 """The backends, in the order in which ``auto`` prefers them. Each has an extra of its name."""
@@ -103,6 +108,13 @@ def resolve_backend(name: str, *, needed: bool = True) -> Backend:
             f"backend {name!r}: {listed(missing)} {verb} not installed; run: {pip(name)}"
         )
     return backend
+
+
+def require_text(backend: Backend) -> None:
+    """Check that ``backend`` can train language models; `BackendError` if it lacks a library."""
+    missing = [library for library in backend.text_libraries if not _installed(library)]
+    if missing:
+        raise BackendError(f"language models need {listed(missing)}; run: {pip('hf')}")
 
 
 def choice(asked: str, name: str) -> str:

@@ -8,29 +8,82 @@ that it is sampled with, over the whole vocabulary. Tests check loss and gradien
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Protocol
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
+import optax
 
 from harness.errors import UsageError
+from harness.protocols import Notify
+from harness.records import Job, Outcome
 from harness.text import listed
+from harness.training import course, uniforms
 from harness.training import programs_text_jax as programs
-from harness.training import uniforms
 from harness.training.checkpoints import Arrays
-from harness.training.decoder_files import Architecture
+from harness.training.decoder_files import Architecture, architecture, read_weights
 from harness.training.decoder_jax import Parameters, Prompts, Sampling, bucket, cast
-from harness.training.grpo import Batch, Diverged, require_finite
+from harness.training.device_jax import (
+    computing_on,
+    describe,
+    keeping_programs,
+    open_device,
+    out_of_memory,
+    peak_bytes,
+    threads_given,
+)
+from harness.training.grpo import TEXT_TRAINING_VERSION, Batch, Diverged, require_finite
 from harness.training.programs_jax import Coefficients, Rates
 from harness.training.settings import GRPOSettings
 from harness.training.tasks import Tokens
+from harness.training.text_model import config_of
+from harness.training.tokenised import of_conditions
 from harness.training.uniforms import Uniforms
 
 SEQUENCES = 64
 """The most completions that are drawn at once, unless ``microbatch`` says fewer."""
+
+
+def train(job: Job, notify: Notify) -> Outcome:
+    """Train ``job``'s run on a language model (see `course.train`), as a `protocols.Trainer`.
+
+    Also raises `BackendError` if the device is not here, and `MemoryError` if it or the host runs
+    out of memory.
+    """
+    began = time.perf_counter()
+    threads = threads_given()
+    device = open_device(job.conditions.device, threads=threads)
+    kept = keeping_programs(Path(job.cache) / "programs", device)
+    with out_of_memory(), kept, computing_on(device):
+        task, files = of_conditions(job.conditions)
+        settings = GRPOSettings.from_job(job, task.task)
+        shape = architecture(config_of(files), files.name)
+        policy = Policy(
+            task,
+            shape,
+            read_weights(files.folder, shape, files.name),
+            settings,
+            dtype=job.conditions.precision,
+            seed=job.run.seed,
+        )
+        return course.train(
+            job,
+            notify,
+            task,
+            settings,
+            policy,
+            weights=files.digest,
+            training=TEXT_TRAINING_VERSION,
+            device=describe(device, threads),
+            library=f"jax {jax.__version__}, optax {optax.__version__}",
+            peak=lambda: peak_bytes(device),
+            began=began,
+        )
 
 
 class Source(Protocol):

@@ -17,6 +17,7 @@ from __future__ import annotations
 import copy
 import inspect
 import time
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from typing import Any, TypeAlias
@@ -149,12 +150,14 @@ def _adapted(model: Model, settings: GRPOSettings, seed: int) -> Model:
     alpha = 2 * settings.lora_rank if settings.lora_alpha is None else settings.lora_alpha
     config = LoraConfig(
         r=settings.lora_rank,
-        lora_alpha=alpha,
+        lora_alpha=alpha,  # type: ignore[arg-type]  # it is only divided
         lora_dropout=0.0,
         target_modules=named or "all-linear",
         task_type="CAUSAL_LM",
     )
-    adapted: Model = get_peft_model(model, config)
+    with warnings.catch_warnings():  # peft asks transformers in ways that will go
+        warnings.simplefilter("ignore", FutureWarning)
+        adapted: Model = get_peft_model(model, config)
     with torch.no_grad():
         for name, parameter in adapted.named_parameters():
             if ".lora_A." in name:
@@ -214,11 +217,13 @@ class Policy:
         self._cache = "cache" if "cache" in takes else "past_key_values"  # its name until lately
         vocabulary = self._head(model).weight.shape[0]
         lacking = torch.ones(vocabulary, dtype=torch.bool)
-        lacking[[token for token in task.known if token < vocabulary]] = False
+        lacking[torch.from_numpy(task.known[task.known < vocabulary])] = False
         self._lacking = lacking.to(device)
         if settings.gradient_checkpointing:
             inner = self._inner(model)
-            inner.gradient_checkpointing_enable({"use_reentrant": False})
+            with warnings.catch_warnings():  # a new name for it, from transformers 6 on
+                warnings.simplefilter("ignore", FutureWarning)
+                inner.gradient_checkpointing_enable({"use_reentrant": False})
             if settings.lora_rank:
                 inner.enable_input_require_grads()
         self.shares_prompts = not settings.gradient_checkpointing and self._agrees()
@@ -259,7 +264,7 @@ class Policy:
         order = np.array(
             sorted(range(len(prompts)), key=lambda at: len(self.task.tokens[prompts[at, 0]]))
         )
-        task = self.task.task
+        task = self.task
         completions = np.empty(noise.shape, dtype=np.int64)
         completions[order] = self._sample(
             prompts[order], noise[order], EVALUATION_ROWS, task.temperature, task.top_p
@@ -433,7 +438,7 @@ class Policy:
         read = decoder(
             input_ids=tokens, attention_mask=mask, position_ids=positions, use_cache=True
         )
-        last = read.last_hidden_state[:, -1:].repeat_interleave(group, dim=0)
+        last: Tensor = read.last_hidden_state[:, -1:].repeat_interleave(group, dim=0)
         if length == 1:
             return last
         cached = read[self._cache]
@@ -482,7 +487,7 @@ class Policy:
         """
         lengths = [len(one) for one in self.task.tokens]
         rows = np.array([int(np.argmin(lengths)), int(np.argmax(lengths))])
-        completions = torch.tensor(sorted(self.task.known)[:3], device=self.device).expand(2, 2, 3)
+        completions = torch.from_numpy(self.task.known[:3]).to(self.device).expand(2, 2, 3)
         tokens, mask, positions = (part.repeat_interleave(2, dim=0) for part in self._padded(rows))
         given = completions.flatten(0, 1)[:, :-1]
         steps = torch.arange(1, 3, device=self.device)
@@ -573,7 +578,8 @@ def most_probable(logits: Tensor, top_p: float) -> Tensor:
     ordered, _ = torch.sort(torch.softmax(logits, dim=-1), dim=-1, descending=True)
     needed = (ordered.cumsum(dim=-1) < top_p).sum(dim=-1, keepdim=True)
     least = ordered.gather(-1, needed.clamp(max=ordered.shape[-1] - 1))
-    return logits.masked_fill(torch.softmax(logits, dim=-1) < least, -torch.inf)
+    kept: Tensor = logits.masked_fill(torch.softmax(logits, dim=-1) < least, -torch.inf)
+    return kept
 
 
 def _convert(model: Model, dtype: torch.dtype, *, keep: bool) -> None:

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from harness.errors import UsageError, nearest
 from harness.training.checkpoints import write_whole
@@ -133,6 +134,23 @@ def _described(path: Path, name: str, known: Path | None) -> ModelFiles:
             with contextlib.suppress(OSError):  # it is read anew next time
                 write_whole(known, json.dumps(digests).encode())
     return ModelFiles(plain, path, digests[mark])
+
+
+def config_of(files: ModelFiles) -> dict[str, Any]:
+    """Return what ``config.json`` says of a model; `UsageError` where it is none that is read."""
+    if files.gguf:
+        raise UsageError(
+            f"model {files.name!r} is a GGUF file, which Torch alone trains from: "
+            "--sweep-backend torch, or save it in transformers' format"
+        )
+    path = files.path / "config.json"
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UsageError(f"model {files.name!r}: {path} cannot be read ({error})") from None
+    if not isinstance(found, dict):
+        raise UsageError(f"model {files.name!r}: {path} is no JSON object")
+    return found
 
 
 def _files(folder: Path) -> Iterator[Path]:

@@ -169,6 +169,16 @@ class TextTask:
         """The source files of its reward functions."""
         return tuple(sorted({one.file for one in self.rewards if one.file is not None}))
 
+    @property
+    def training_prompts(self) -> int:
+        """The number of prompts to train on."""
+        return len(self.numbers("train"))
+
+    @property
+    def is_text(self) -> bool:
+        """Whether a language model is trained on it: yes."""
+        return True
+
     def numbers(self, split: Split) -> npt.NDArray[np.int64]:
         """Return the numbers of the rows of a split, in their order: ``[n]``."""
         found = [number for number, row in enumerate(self.rows) if row.split == split]

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from harness.errors import UsageError
 from harness.records import Conditions
@@ -45,10 +46,20 @@ class TokenisedTask:
         """The completions of each held-out prompt in an evaluation."""
         return self.task.samples
 
+    @property
+    def temperature(self) -> float:
+        """What logits are divided by in an evaluation."""
+        return self.task.temperature
+
+    @property
+    def top_p(self) -> float:
+        """The share of the most probable tokens that an evaluation draws from."""
+        return self.task.top_p
+
     @cached_property
-    def known(self) -> frozenset[int]:
-        """The tokens that may be drawn."""
-        return frozenset(self.tokenizer.get_vocab().values())
+    def known(self) -> npt.NDArray[np.int64]:
+        """The tokens that may be drawn, in order."""
+        return np.array(sorted(self.tokenizer.get_vocab().values()), dtype=np.int64)
 
     def prompts(self, split: Literal["train", "held_out"]) -> Tokens:
         """Return the numbers of the rows of ``split``: ``[prompts, 1]``."""

@@ -1,0 +1,293 @@
+"""GRPO of language models in Torch: against NumPy's loss, a plain forward pass, and itself."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from harness.errors import UsageError
+from harness.records import Conditions, Config, Job, Run
+from harness.training import reference
+from harness.training.grpo import TEXT_TRAINING_VERSION, Batch
+from harness.training.settings import GRPOSettings
+from harness.training.text_model import locate
+from harness.training.text_tasks import TextTask
+
+with contextlib.suppress(ModuleNotFoundError):
+    import torch
+
+    from harness.training import grpo_text_torch
+    from harness.training.tokenised import tokenised
+    from tests.training import tiny_models
+
+pytestmark = [pytest.mark.torch, pytest.mark.trl]
+
+GROUP, STEPS = 4, 5
+KINDS = ("llama", "llama3", "qwen2", "qwen3", "gpt2")
+ASKED = ("2+2=", "Say something, anything at all:", "x", "one, two,")
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    made = {}
+
+    def folder(kind):
+        if kind not in made:
+            made[kind] = tiny_models.write(tmp_path_factory.mktemp("models") / kind, kind)
+        return made[kind]
+
+    return folder
+
+
+@pytest.fixture(scope="module")
+def task():
+    return TextTask.from_records(
+        [
+            {"prompt": text, "answer": "4", "split": split}
+            for split in ("train", "held_out")
+            for text in ([f"{one} {split}" for one in ASKED] if split == "held_out" else ASKED)
+        ],
+        name="tiny",
+        max_tokens=STEPS,
+        samples=2,
+        rewards="exact",
+    )
+
+
+@pytest.fixture
+def policy(folders, task):
+    def make(kind="llama", dtype=torch.float32, seed=1, **settings):
+        given = GRPOSettings(
+            **{"learning_rate": 1e-3, "batch_size": 4, "generations": GROUP} | settings
+        )
+        files = locate(str(folders(kind)), folders(kind))
+        model = grpo_text_torch.load(files, given, seed=seed)
+        bound = tokenised(task, files)
+        return grpo_text_torch.Policy(bound, model, given, torch.device("cpu"), dtype)
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def batch():
+    draws = np.random.default_rng(5)
+    completions = draws.integers(8, 200, size=(4, GROUP, STEPS))
+    lengths = draws.integers(1, STEPS + 1, size=(4, GROUP))
+    mask = np.arange(STEPS) < lengths[..., None]
+    completions[~mask] = tiny_models.ENDS[0]
+    advantages = draws.standard_normal((4, GROUP)).astype(np.float32)
+    return Batch(np.arange(4)[:, None], completions, mask, advantages)
+
+
+def plain_logits(policy, model, completions):
+    """Return the logits of each sequence alone, without padding: [rows, group, tokens, words]."""
+    rows = []
+    for row, group in enumerate(completions):
+        prompt = policy.task.tokens[row]
+        for completion in group:
+            tokens = torch.tensor([[*prompt, *map(int, completion)]])
+            rows.append(model(tokens).logits[0, len(prompt) - 1 : -1])
+    return torch.stack(rows).reshape(*completions.shape, -1) / policy.settings.temperature
+
+
+def moved(policy, scale=0.02):
+    """Move the trained weights away from the reference."""
+    draws = np.random.default_rng(9)
+    with torch.no_grad():
+        for weight in policy.weights:
+            weight.add_(torch.from_numpy(draws.standard_normal(weight.shape)).float(), alpha=scale)
+    policy._show()
+
+
+@pytest.mark.parametrize(
+    ("kind", "kl_coef", "given"),
+    [
+        ("llama3", 0.0, {}),
+        ("qwen3", 0.3, {}),
+        ("gpt2", 0.3, {"microbatch": 3}),
+        ("qwen2", 0.3, {"gradient_checkpointing": True}),
+        ("llama", 0.3, {"microbatch_tokens": 100}),
+    ],
+)
+def test_loss_and_gradient_are_the_reference_s(policy, batch, monkeypatch, kind, kl_coef, given):
+    monkeypatch.setattr(grpo_text_torch, "LOGITS", 7)  # in parts of the tokens
+    ours = policy(kind, entropy_coef=0.05, kl_coef=0.3, temperature=0.7, max_grad_norm=1e9, **given)
+    with torch.no_grad():
+        before = plain_logits(ours, ours.model, batch.completions).numpy()
+    moved(ours)
+    measured = ours.gradient(*batch, kl_coef)
+    found = [weight.grad.clone() for weight in ours.weights]
+    logits = plain_logits(ours, ours.model, batch.completions)
+    loss, by_logits = reference.grpo_loss(
+        logits.detach().numpy(),
+        batch.completions,
+        batch.mask,
+        batch.advantages,
+        reference=before if kl_coef else None,
+        kl_coef=kl_coef,
+        entropy_coef=0.05,
+    )
+    ours.optimizer.zero_grad()
+    logits.backward(torch.from_numpy(by_logits).float())
+    assert measured[0] == pytest.approx(loss, rel=1e-4, abs=1e-6)
+    norm = math.sqrt(sum(float(weight.grad.square().sum()) for weight in ours.weights))
+    assert measured[3] == pytest.approx(norm, rel=1e-4)
+    for one, weight in zip(found, ours.weights, strict=True):
+        torch.testing.assert_close(one, weight.grad, rtol=2e-3, atol=2e-6)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_prompt_is_computed_once_for_its_group(policy, batch, kind):
+    ours = policy(kind)
+    assert ours.shares_prompts
+    tokens = torch.from_numpy(batch.completions)
+    with torch.no_grad():
+        once = ours._hidden_once(ours.model, np.arange(4), tokens)
+        found = ours._logits(ours.model, once).reshape(4, GROUP, STEPS, -1)
+        plain = plain_logits(ours, ours.model, batch.completions)
+    torch.testing.assert_close(found, plain, rtol=1e-3, atol=1e-4)
+
+
+def test_a_model_that_differs_is_computed_with_its_prompts(policy, monkeypatch):
+    once = grpo_text_torch.Policy._hidden_once
+    monkeypatch.setattr(
+        grpo_text_torch.Policy, "_hidden_once", lambda self, *given: once(self, *given) * 1.5
+    )
+    assert not policy().shares_prompts
+
+
+def test_completions_end_and_are_drawn_from_the_logits(policy):
+    ours = policy("qwen3", temperature=1.3)
+    noise = np.random.default_rng(2).random((4, GROUP, STEPS), dtype=np.float32)
+    drawn = ours.sample(np.arange(4)[:, None], noise)
+    assert drawn.shape == noise.shape
+    ended = np.isin(drawn, ours.task.ends)
+    mask = np.cumsum(ended, axis=-1) - ended == 0
+    assert (drawn[~mask] == ours.task.ends[0]).all()
+    assert drawn.max() < tiny_models.KNOWN
+    with torch.no_grad():
+        logits = plain_logits(ours, ours.model, drawn).numpy()
+    logits[..., tiny_models.KNOWN :] = -np.inf
+    expected = reference.sample(logits, noise)
+    assert (expected[mask] == drawn[mask]).mean() > 0.99
+
+
+def test_only_the_most_probable_tokens_are_kept():
+    logits = torch.log(torch.tensor([[0.5, 0.2, 0.2, 0.1]]))
+    kept = [
+        grpo_text_torch.most_probable(logits, share).isfinite().tolist()[0]
+        for share in (0.4, 0.6, 0.95, 1.0)
+    ]
+    assert kept == [
+        [True, False, False, False],
+        [True, True, True, False],
+        [True, True, True, True],
+        [True, True, True, True],
+    ]
+
+
+@pytest.mark.parametrize("given", [{}, {"lora_rank": 2}])
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_no_learning_rate_measures_exactly_0(run_text, precision, given):
+    outcome = run_text(precision=precision, learning_rate=0.0, arm="placebo", **given)
+    assert (outcome.delta_perf, outcome.prompts_changed) == (0.0, 0)
+    assert len({point.perf for point in outcome.curve}) == 1
+
+
+@pytest.mark.parametrize("given", [{}, {"lora_rank": 2, "kl_coef": 0.1, "kl_warmup_steps": 0}])
+def test_an_interrupted_run_ends_bit_for_bit_as_another(run_text, tmp_path, given):
+    whole = run_text(**given)
+    where = {"checkpoint": str(tmp_path / "saved"), "checkpoint_every": 1}
+
+    def interrupt(progress):
+        if progress.step == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_text(interrupt, job=where, **given)
+    seen = []
+    again = run_text(seen.append, job=where, **given)
+    assert [progress.step for progress in seen if progress.reward is not None] == [4]
+    assert timeless(again) == timeless(whole)
+
+
+def test_small_steps_move_weights_in_bfloat16(policy, batch):
+    ours = policy(dtype=torch.bfloat16, learning_rate=4e-7)
+    before = [weight.clone() for weight in ours.weights]
+    assert {live.dtype for live in ours._live} == {torch.bfloat16}
+    ours.learn(batch, 0.0, 4e-7)
+    for was, weight in zip(before, ours.weights, strict=True):
+        assert weight.dtype is torch.float32
+        assert (was != weight).float().mean() > 0.5
+
+
+def test_adapters_begin_as_the_model_and_alone_are_trained(policy, batch):
+    plain, ours, other = policy(), policy(lora_rank=2), policy(lora_rank=2, seed=2)
+    tokens = torch.from_numpy(batch.completions)
+    rows = np.arange(4)
+    with torch.no_grad():
+        start = plain._hidden(plain.model, rows, tokens)
+        torch.testing.assert_close(ours._hidden(ours.model, rows, tokens), start)
+    names = [name for name, one in ours.model.named_parameters() if one.requires_grad]
+    assert names
+    assert all(".lora_" in name for name in names)
+    assert any(
+        not torch.equal(one, two) for one, two in zip(ours.weights, other.weights, strict=True)
+    )
+    ours.learn(batch, 0.0, 1e-2)
+    with torch.no_grad():
+        assert not torch.allclose(ours._hidden(ours.model, rows, tokens), start)
+        with ours._as_reference() as model:
+            torch.testing.assert_close(ours._hidden(model, rows, tokens), start)
+
+
+def test_modules_that_are_not_there_are_refused(policy):
+    with pytest.raises(UsageError, match=r"lora_modules has 'q_prj'; the linear layers .*q_proj"):
+        policy(lora_rank=2, lora_modules=("q_prj",))
+
+
+def test_an_evaluation_changes_no_training(run_text):
+    seldom, often = (run_text(evaluate_every=every) for every in (4, 1))
+    assert seldom.trace == often.trace
+    assert seldom.delta_perf == often.delta_perf
+
+
+def timeless(outcome):
+    return replace(outcome, seconds=None, evaluation_seconds=None, peak_memory=None)
+
+
+@pytest.fixture
+def run_text(folders, tmp_path):
+    """Train a run of a tiny model on arithmetic and return its outcome."""
+    file = tmp_path / "task.jsonl"
+    lines = ['{"task": {"max_tokens": 3, "samples": 2, "rewards": "exact"}}']
+    lines += [f'{{"prompt": "{n}+1=", "answer": "{n + 1}"}}' for n in range(40)]
+    file.write_text("\n".join(lines))
+
+    def run(notify=lambda progress: None, *, kind="llama", precision="float32", job=None, **given):
+        from harness.training.text_tasks import load_task
+
+        arm, every = given.pop("arm", "main"), given.pop("evaluate_every", 2)
+        base = {"learning_rate": 1e-3, "batch_size": 4, "generations": GROUP, "kl_coef": 0.0}
+        planned = Run("t-00", "t", 0, arm, None, Config(base | given), 7, 4, 4, every)
+        files, task = locate(str(folders(kind)), tmp_path), load_task(str(file), tmp_path)
+        conditions = Conditions(
+            trainer="harness.training.grpo_text_torch:train",
+            trainer_version=TEXT_TRAINING_VERSION,
+            backend="torch",
+            precision=precision,
+            device="cpu",
+            task=task.name,
+            task_version=task.version,
+            model=files.identity,
+            model_source=str(files.path),
+            task_source=str(file),
+        )
+        todo = Job("k", planned, conditions, str(tmp_path), str(tmp_path / "log"), **job or {})
+        return grpo_text_torch.train(todo, notify)
+
+    return run
