@@ -1,13 +1,15 @@
 """Check that both backends train on a GPU as they do on the CPU: one table in under six minutes.
 
     python benchmarks/gpu_check.py [--wheels DIR] [--cache DIR] [--json FILE]
-                                   [--backends torch,jax] [--only TEXT]
+                                   [--backends torch,jax] [--only TEXT] [--model DIR]
     python benchmarks/gpu_check.py --device cpu --quick
 
-Needs a clone, Torch and JAX, and no network. Python packages that the machine lacks may lie in a
-folder as wheels: `--wheels` unpacks those that are missing, or older than the project needs, into a
-folder of this run's own. Every check is a process of its own with a limit, and what it leaves is
-ended: a check that fails or hangs stops no other. The exit status is 1 where one failed.
+Needs a clone, Torch, JAX and transformers, and no network. The language model has the shape of
+SmolLM2-135M and random weights, unless `--model` names the folder of one. Python packages that the
+machine lacks may lie in a folder as wheels: `--wheels` unpacks those that are missing, or older
+than the project needs, into a folder of this run's own. Every check is a process of its own with a
+limit, and what it leaves is ended: a check that fails or hangs stops no other. The exit status is 1
+where one failed.
 `--quick` is a smaller version with longer limits, for a machine without a GPU.
 """
 
@@ -22,7 +24,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
@@ -77,23 +79,54 @@ class Size:
     repeats: int
     shapes: tuple[tuple[int, int], ...]
     contract: tuple[str, ...]
+    text: tuple[int, int, int]
+    """Prompts, completions of each, and their tokens, for a language model."""
+    decoder: Mapping[str, int]
+    """Its shape."""
     workers: int = 2
     together: bool = False
     patience: float = 1
 
 
-FULL = Size((4, 60), (2, 20), (2, 20), 40, ((8, 16), (8, 32)), ("-m", ""))
+SMOLLM2 = {
+    "vocab_size": 49152,
+    "hidden_size": 576,
+    "intermediate_size": 1536,
+    "num_hidden_layers": 30,
+    "num_attention_heads": 9,
+    "num_key_value_heads": 3,
+}
+FULL = Size((4, 60), (2, 20), (2, 20), 40, ((8, 16), (8, 32)), ("-m", ""), (8, 16, 128), SMOLLM2)
 SOME = ("-k", "placebo or field")
-QUICK = Size((2, 4), (1, 4), (1, 4), 5, ((8, 32),), SOME, workers=1, together=True, patience=4)
+QUICK = Size(
+    (2, 4),
+    (1, 4),
+    (1, 4),
+    5,
+    ((8, 32),),
+    SOME,
+    (2, 2, 8),
+    {},
+    workers=1,
+    together=True,
+    patience=4,
+)
 
 
 class Bench:
     """The checks of one device, what they share, and the reports that they leave each other."""
 
     def __init__(
-        self, folder: Path, device: str, backends: Sequence[str], size: Size, site: Path
+        self,
+        folder: Path,
+        device: str,
+        backends: Sequence[str],
+        size: Size,
+        site: Path,
+        model: Path | None = None,
     ) -> None:
         self.folder, self.device, self.backends, self.size = folder, device, backends, size
+        self.model = model
         self.reports: dict[tuple[str, str], dict[str, Any]] = {}
         self.walls: dict[tuple[str, str], float] = {}
         self.cache = folder / ".sweep" / "cache"
@@ -133,6 +166,7 @@ class Bench:
         stages += apart(each("focused", 55, self.focused))
         stages += apart(each("step", 40, self.step))
         stages += [each("bfloat16", 70, self.bfloat16)]
+        stages += apart(each("language model", 60, self.language_model))
         # Last, so that it may have all the time that is left.
         stages += [each("contract", 170, self.contract)]
         return stages
@@ -295,6 +329,31 @@ class Bench:
             )
         return Found("; ".join(parts), figures)
 
+    def language_model(self, backend: str, limit: float) -> Found:
+        """Train a language model in bfloat16: its speed, and that learning rate 0 changes none."""
+        if find_spec("transformers") is None:
+            raise NotRunError("transformers is not here")
+        rows, group, tokens = self.size.text
+        work: dict[str, Any] = dict(rows=rows, generations=group, tokens=tokens, kl_coef=0.005)
+        work |= dict(entropy_coef=0.002, device=self.device, precision="bfloat16")
+        model = str(self.model or self.folder / f"model-{backend}")
+        shape = None if self.model else dict(self.size.decoder)
+        asked = json.dumps(["text", model, backend, shape, work])
+        done = self.execute([__file__, "--child", asked], limit)
+        if done.code:
+            raise FailedError(done.last_line, done.output)
+        figures: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+        text = (
+            f"{rows}×{group} completions of {tokens} tokens: {figures['seconds']:.2f} s a step, "
+            f"{figures['rate']:,.0f} tokens/s, with KL and entropy"
+        )
+        if figures["redrawn"] or not figures["moved"]:
+            raise FailedError(
+                f"{text}; learning rate 0 changed {figures['redrawn']:.0f} held-out tokens, and "
+                f"the weights moved by {figures['moved']:g} in a step with one above 0"
+            )
+        return Found(f"{text}; learning rate 0 changed no held-out token", figures)
+
     def contract(self, backend: str, limit: float) -> Found:
         """Run the contract that every trainer keeps, on the device."""
         name = {"torch": "TestGRPOTorch", "jax": "TestGRPOJax"}[backend]
@@ -353,6 +412,42 @@ def child(asked: str, cache: Path, *given: Any) -> None:  # noqa: ANN401 - JSON
     print(json.dumps(figures))
 
 
+def text_child(model: Path, backend: str, shape: dict[str, Any] | None, work: Any) -> None:  # noqa: ANN401 - JSON
+    """Train a language model, in a process of its own; it is made with ``shape``, if that is given.
+
+    Prints the median seconds of a step, its tokens a second, how many tokens of held-out
+    completions learning rate 0 changed, and by how much another moved the norm of the weights.
+    """
+    import numpy as np
+    from real_models import Work, noise_of, policy_of
+
+    from harness.training.grpo import Batch, group_advantages
+
+    if shape is not None:
+        from tests.training import tiny_models
+
+        tiny_models.write(model, "llama", **shape)
+    work = Work(str(model), **work)
+    source, settings, policy = policy_of(backend, work)
+    took, redrawn, moved = [], 0, 0.0
+    asked, noise = noise_of(work, 10**6)
+    before = policy.sample_held_out(asked, noise)
+    for now, learning_rate in enumerate([0.0, 0.0, 0.0, 0.0, 1e-4]):  # the first compiles
+        began, norm = time.perf_counter(), policy.norm()
+        chosen, drawn = noise_of(work, now)
+        completions = policy.sample(chosen, drawn)
+        advantages = group_advantages(source.grade(completions), settings.advantage_clip)
+        mask = np.ones(completions.shape, dtype=bool)
+        policy.learn(Batch(chosen, completions, mask, advantages), work.kl_coef, learning_rate)
+        took.append(time.perf_counter() - began)
+        if learning_rate == 0:
+            redrawn += int((policy.sample_held_out(asked, noise) != before).sum())
+        moved = abs(policy.norm() - norm)
+    seconds = statistics.median(took[1:])
+    rate = completions.size / seconds
+    print(json.dumps({"seconds": seconds, "rate": rate, "redrawn": redrawn, "moved": moved}))
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the checks and print the table; 1 where one failed."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
@@ -364,13 +459,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--cache", type=Path, metavar="DIR", help="keep warm starts and compiled programs here"
     )
+    parser.add_argument("--model", type=Path, metavar="DIR", help="train this language model")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the table here as well")
     parser.add_argument("--seconds", type=float, default=SECONDS, help="for all checks together")
     parser.add_argument("--child", help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     if options.child:
-        asked, cache, *given = json.loads(options.child)
-        child(asked, Path(cache), *given)
+        asked, folder, *given = json.loads(options.child)
+        (text_child if asked == "text" else partial(child, asked))(Path(folder), *given)
         return 0
     backends = options.backends.split(",")
     if not set(backends) <= set(BACKENDS):
@@ -385,7 +481,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             options.cache.mkdir(parents=True, exist_ok=True)
             (folder / ".sweep").mkdir()
             (folder / ".sweep" / "cache").symlink_to(options.cache.resolve())
-        stages = Bench(folder, options.device, backends, size, site).stages()
+        stages = Bench(folder, options.device, backends, size, site, options.model).stages()
         stages = [[check for check in stage if options.only in check.name] for stage in stages]
         if options.wheels:
             stages = [[Check("wheels", 30, lambda _: unpack(options.wheels, site))], *stages]

@@ -56,9 +56,12 @@ from harness.training.grpo import Batch, group_advantages
 from harness.training.settings import GRPOSettings
 from harness.training.tasks import Scores, Tokens
 from harness.training.text import ends_of
+from harness.training.uniforms import Uniforms
 
 ROOT = Path(__file__).resolve().parents[1]
 WORKER = Path(__file__).with_name("trl_text_worker.py")
+PROMPTS = 256
+"""That are trained on."""
 DROPPED = 3
 """Steps of each side before those that count: they compile, and fill caches."""
 
@@ -90,7 +93,7 @@ class Work:
 
     def prompts(self) -> Iterator[list[dict[str, str]]]:
         """Give the prompts, all of one length: 46 tokens of SmolLM2's."""
-        for number in range(256):
+        for number in range(PROMPTS):
             a, b = 10 + number * 37 % 90, 10 + number * 53 % 90
             yield [{"role": "user", "content": f"What is {a} + {b}? Say the number and stop."}]
 
@@ -275,8 +278,8 @@ def jax_policy(work: Work, source: Source, settings: GRPOSettings) -> Policy:
     return grpo_text_jax.Policy(source, shape, weights, settings, dtype=work.precision)
 
 
-def stepper(backend: str, work: Work, clock: Clock) -> Callable[[], int]:
-    """Return a function that takes a training step as the trainer does, and counts its tokens."""
+def policy_of(backend: str, work: Work) -> tuple[Source, GRPOSettings, Policy]:
+    """Return the prompts, the settings, and the policy of a backend."""
     source = Source(work)
     settings = GRPOSettings(
         1e-6,
@@ -287,12 +290,22 @@ def stepper(backend: str, work: Work, clock: Clock) -> Callable[[], int]:
         entropy_coef=work.entropy_coef,
     )
     make = {"torch": torch_policy, "jax": jax_policy}[backend]
-    policy, steps = make(work, source, settings), count()
+    return source, settings, make(work, source, settings)
+
+
+def noise_of(work: Work, now: int) -> tuple[Tokens, Uniforms]:
+    """Return the prompts of a step ``[rows, 1]`` and its noise ``[rows, generations, tokens]``."""
+    chosen = uniforms.draw_prompts(1, now, PROMPTS, work.rows)[:, None]
+    return chosen, uniforms.train_uniforms(1, now, work.rows, work.generations, work.tokens)
+
+
+def stepper(backend: str, work: Work, clock: Clock) -> Callable[[], int]:
+    """Return a function that takes a training step as the trainer does, and counts its tokens."""
+    source, settings, policy = policy_of(backend, work)
+    steps = count()
 
     def step() -> int:
-        now = next(steps)
-        chosen = uniforms.draw_prompts(1, now, len(source.tokens), work.rows)[:, None]
-        noise = uniforms.train_uniforms(1, now, work.rows, work.generations, work.tokens)
+        chosen, noise = noise_of(work, next(steps))
         with clock.phase("generation"):
             completions = policy.sample(chosen, noise)
         with clock.phase("reward"):

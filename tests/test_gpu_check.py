@@ -207,6 +207,7 @@ def test_a_device_that_is_not_here_is_a_failed_check(capsys):
 @pytest.mark.slow
 @pytest.mark.torch
 @pytest.mark.jax
+@pytest.mark.trl
 def test_all_of_it_on_the_cpu(tmp_path, warm_cache):
     file = tmp_path / "table.json"
     options = ["--cache", str(warm_cache), "--json", str(file)]
@@ -216,9 +217,8 @@ def test_all_of_it_on_the_cpu(tmp_path, warm_cache):
     assert {name: row["found"] for name, row in rows.items() if row["state"] != "ok"} == {}
     assert (status, table["failed"]) == (0, 0)
     names = ["session on cpu", "session on cpu again", "ΔPerf", "placebo", "focused", "step"]
-    names = [
-        f"{name}, {of}" for name in [*names, "bfloat16", "contract"] for of in ("torch", "jax")
-    ]
+    last = ["bfloat16", "language model", "contract"]
+    names = [f"{name}, {of}" for name in [*names, *last] for of in ("torch", "jax")]
     assert set(rows) == {"environment", "warm start", *names}
     for of in ("torch", "jax"):
         figures = {name: rows[f"{name}, {of}"]["figures"] for name in ("ΔPerf", "placebo", "step")}
@@ -230,4 +230,5 @@ def test_all_of_it_on_the_cpu(tmp_path, warm_cache):
         assert rows[f"session on cpu again, {of}"]["figures"]["ratio"] > 0
         assert rows[f"focused, {of}"]["figures"]["runs"] == 6
         assert rows[f"bfloat16, {of}"]["figures"]["changed"] > 0
+        assert rows[f"language model, {of}"]["figures"]["redrawn"] == 0
         assert rows[f"contract, {of}"]["figures"]["passed"] == 2
