@@ -82,6 +82,9 @@ def test_a_chat_stays_one_and_a_text_becomes_one_if_asked(file):
 def test_a_task_is_made_in_python(tmp_path):
     task = TextTask.from_records(LINES, name="sums", held_out=[{"prompt": "9+9", "answer": 18}])
     assert [row.split for row in task.rows] == ["train"] * 40 + ["held_out"]
+    assert (task.training_prompts, task.is_text) == (40, True)
+    with pytest.raises(UsageError, match=r"^task 't': held_out has no records$"):
+        TextTask.from_records(LINES, name="t", held_out=[])
     (tmp_path / "tasks.py").write_text(
         "from harness import TextTask\n"
         "lines = [{'prompt': f'{n}', 'answer': n} for n in range(40)]\n"
@@ -219,8 +222,16 @@ BAD = [
     ([{"task": {"reward": "exact", "rewards": 1}}, GOOD], r"^sums.jsonl:1: 'reward' and 'rewards'"),
     ([{"task": {"rewards": []}}, GOOD], r"^sums.jsonl:1: no rewards; name one"),
     ([{"task": {"rewards": ["exact", "exact"]}}, GOOD], r"^sums.jsonl:1: two rewards are called"),
+    (
+        [{"task": {"rewards": {"exact": None}}}, GOOD],
+        r"^sums.jsonl:1: .* weight None; expected a n",
+    ),
+    (
+        [{"task": {"reward": {"rule": "exact", "name": 3}}}, GOOD],
+        r"^sums.jsonl:1: reward 3: the nam",
+    ),
     ([{"task": {"rewards": {"exact": "1"}}}, GOOD], r"^sums.jsonl:1: .* weight '1'; expected a n"),
-    ([{"task": {"reward": 3}}, GOOD], r"^sums.jsonl:1: .* got 3; expected a rule's name"),
+    ([{"task": {"reward": 3}}, GOOD], r"^sums.jsonl:1: the reward 3; expected a rule's name"),
     (
         [{"task": {"reward": {"rule": "regex", "pat": 1}}}, GOOD],
         r"no setting 'pat'; .*'pattern'\?$",
