@@ -116,6 +116,8 @@ class Reward:
                 f"reward {rule!r} is not one of {', '.join(known)}, nor file.py:function or "
                 f"module:function{nearest(rule, known)}"
             )
+        if not isinstance(self.name, str) or not self.name.isprintable():
+            raise UsageError(f"{what}: the name is no printable text")
         if not is_number(self.weight) or not math.isfinite(self.weight):
             raise UsageError(f"{what}: weight {self.weight!r}; expected a number")
         if not is_number(self.time_limit) or not 0 < self.time_limit < math.inf:
@@ -205,7 +207,7 @@ def declared(given: object, what: str, folder: Path) -> tuple[Reward, ...]:
     """
     try:
         if isinstance(given, Mapping) and "rule" not in given:
-            found = [_one(name, weight) for name, weight in given.items()]
+            found = [_one(name, weight=weight) for name, weight in given.items()]
         elif isinstance(given, list | tuple):
             found = [_one(one) for one in given]
         else:
@@ -222,8 +224,7 @@ def declared(given: object, what: str, folder: Path) -> tuple[Reward, ...]:
     return tuple(found)
 
 
-def _one(given: object, weight: object = None) -> Reward:
-    weighted: dict[str, Any] = {} if weight is None else {"weight": weight}
+def _one(given: object, **weighted: Any) -> Reward:  # noqa: ANN401
     if isinstance(given, Reward):
         return replace(given, **weighted)
     if isinstance(given, Mapping):
@@ -237,7 +238,9 @@ def _one(given: object, weight: object = None) -> Reward:
         if "rule" not in given:
             raise UsageError(f"the reward {dict(given)} has no 'rule'; expected one, such as exact")
         return Reward(**given)
-    return Reward(given, **weighted)  # type: ignore[arg-type]  # checked there
+    if isinstance(given, str) or callable(given):
+        return Reward(given, **weighted)
+    raise UsageError(f"the reward {given!r}; expected a rule's name, a function, or settings")
 
 
 # ---- giving --------------------------------------------------------------------------------------

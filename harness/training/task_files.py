@@ -73,6 +73,8 @@ def from_records(records: Iterable[Mapping[str, Any]], given: Settings) -> TextT
         raise UsageError("task of records: it has no name; give it one by name='…'")
     if "held_out" in settings:
         settings["held_out"] = _numbered(settings["held_out"], "held-out record")
+        if not settings["held_out"]:
+            raise UsageError(f"task {settings['name']!r}: held_out has no records")
     what = f"task {settings['name']!r}"
     lines = _numbered(records, "record")
     if not lines:

@@ -1,5 +1,6 @@
 """Reward functions of a user's own: what they are given, and how one that fails ends a run."""
 
+import os
 import re
 import subprocess
 import sys
@@ -13,6 +14,8 @@ import pytest
 from harness import HarnessError, Reward, TextTask, UsageError
 
 LINES = [{"prompt": f"{n} + 1 =", "answer": n + 1, "k": n} for n in range(40)]
+
+MARK = f"73.{os.getpid()}"
 
 REWARDS = """
 import asyncio, os, re, sys, time
@@ -58,7 +61,7 @@ async def waits(completions): await asyncio.sleep(60)
 
 def starts(completions):
     import subprocess
-    subprocess.run(["sleep", "73.25"])
+    subprocess.run(["sleep", "73.MARK"])
 
 def raises(completions): return [1 / (text != "bad") for text in completions]
 
@@ -85,7 +88,7 @@ def fewer(completions): return [1.0]
 def number(completions): return 1.0
 
 def nothing(completions): pass
-"""
+""".replace("73.MARK", MARK)
 
 
 @pytest.fixture
@@ -233,7 +236,7 @@ def test_a_function_that_hangs_is_ended_within_its_limit(task, name):
     with pytest.raises(HarnessError, match=said):
         mine.grade([0], ["slow"])
     assert time.monotonic() - began < 5
-    assert not [p for p in psutil.Process().children(recursive=True) if "73.25" in p.cmdline()]
+    assert not [p for p in psutil.process_iter(["cmdline"]) if MARK in (p.info["cmdline"] or ())]
     assert not any("serve(" in " ".join(p.cmdline()) for p in psutil.Process().children())
 
 

@@ -1,7 +1,10 @@
 """Tasks of text: read, split, named by their content, graded, and refused in one line."""
 
+import dataclasses
 import json
+import re
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +13,8 @@ from hypothesis import strategies as st
 
 import harness.training.arithmetic as shipped
 from harness import HarnessError, Reward, TextTask, UsageError, arithmetic
+from harness.training.rewarding import TIME_LIMIT
+from harness.training.scoring import RULES
 from harness.training.text import normalised
 from harness.training.text_tasks import load_task
 
@@ -77,6 +82,9 @@ def test_a_chat_stays_one_and_a_text_becomes_one_if_asked(file):
 def test_a_task_is_made_in_python(tmp_path):
     task = TextTask.from_records(LINES, name="sums", held_out=[{"prompt": "9+9", "answer": 18}])
     assert [row.split for row in task.rows] == ["train"] * 40 + ["held_out"]
+    assert (task.training_prompts, task.is_text) == (40, True)
+    with pytest.raises(UsageError, match=r"^task 't': held_out has no records$"):
+        TextTask.from_records(LINES, name="t", held_out=[])
     (tmp_path / "tasks.py").write_text(
         "from harness import TextTask\n"
         "lines = [{'prompt': f'{n}', 'answer': n} for n in range(40)]\n"
@@ -88,6 +96,28 @@ def test_a_task_is_made_in_python(tmp_path):
     assert load_task("tasks.py:made", tmp_path) is load_task("tasks.py:mine", tmp_path)
     with pytest.raises(UsageError, match=r"task 'tasks.py:other': expected a TextTask .* type int"):
         load_task("tasks.py:other", tmp_path)
+
+
+def test_the_lines_of_the_documentation_are_a_task(file):
+    page = (Path(__file__).parents[2] / "docs" / "tasks.md").read_text()
+    lines, rewards = re.findall(r"^```json\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
+    task = TextTask.read(written(file, lines))
+    assert task.grade([0, 1, 2], ["4 * 3 = 12", "#### 14", "41"]).scores.tolist() == [1, 1, 0]
+    file.with_name("rewards.py").write_text("def brevity(completions): return []\n")
+    for first in rewards.splitlines():
+        assert TextTask.read(written(file, first, HELD, GOOD)).perf in ("numeric", "exact")
+    defaults = {field.name: field.default for field in dataclasses.fields(TextTask)}
+    for name, shown in re.findall(r"^\| `(max_tokens|samples)` \| `(\d+)`", page, re.MULTILINE):
+        assert defaults[name] == int(shown)
+    for name, rule in RULES.items():
+        assert f"| `{name}` |" in page, rule
+    assert f"({TIME_LIMIT:g})" in page
+    for name, make in shipped.TASKS.items():
+        made = make()
+        train, held_out = (len(made.numbers(split)) for split in ("train", "held_out"))
+        asked = made.rows[0].id
+        assert f"| `{name}` | {asked}" in page
+        assert re.search(rf"`{name}` .* \| {held_out}, {train:,} \|", page)
 
 
 # ---- sides ---------------------------------------------------------------------------------------
@@ -192,8 +222,16 @@ BAD = [
     ([{"task": {"reward": "exact", "rewards": 1}}, GOOD], r"^sums.jsonl:1: 'reward' and 'rewards'"),
     ([{"task": {"rewards": []}}, GOOD], r"^sums.jsonl:1: no rewards; name one"),
     ([{"task": {"rewards": ["exact", "exact"]}}, GOOD], r"^sums.jsonl:1: two rewards are called"),
+    (
+        [{"task": {"rewards": {"exact": None}}}, GOOD],
+        r"^sums.jsonl:1: .* weight None; expected a n",
+    ),
+    (
+        [{"task": {"reward": {"rule": "exact", "name": 3}}}, GOOD],
+        r"^sums.jsonl:1: reward 3: the nam",
+    ),
     ([{"task": {"rewards": {"exact": "1"}}}, GOOD], r"^sums.jsonl:1: .* weight '1'; expected a n"),
-    ([{"task": {"reward": 3}}, GOOD], r"^sums.jsonl:1: .* got 3; expected a rule's name"),
+    ([{"task": {"reward": 3}}, GOOD], r"^sums.jsonl:1: the reward 3; expected a rule's name"),
     (
         [{"task": {"reward": {"rule": "regex", "pat": 1}}}, GOOD],
         r"no setting 'pat'; .*'pattern'\?$",
