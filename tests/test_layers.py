@@ -38,13 +38,18 @@ HEAVY = {
     "pytest": {"plugin"},
     "torch": {
         "training/device_torch",
+        "training/grpo_text_torch",
         "training/grpo_torch",
         "training/model_torch",
         "training/text_torch",
         "training/warm_start_torch",
         "integrations/transformers",
     },
-    "transformers": {"integrations/transformers"},
+    "transformers": {
+        "integrations/transformers",
+        "training/grpo_text_torch",
+        "training/tokenised",
+    },
     "trl": set(),
     "datasets": set(),
     "sqlalchemy": {"store"},
@@ -73,6 +78,7 @@ HEAVY = {
     },
     "optax": {
         "training/grpo_jax",
+        "training/grpo_text_jax",
         "training/programs_jax",
         "training/programs_text_jax",
         "training/warm_start_jax",

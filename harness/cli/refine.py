@@ -60,7 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "it; 0.02 for a ΔPerf and a score from 0 to 1 of a table)",
     )
     tables.add_table_options(parser)
-    common.add_options(parser, "backend", "precision")
+    common.add_options(parser, "backend", "precision", "model", "task")
     common.add_experiments(parser)
     common.add_store(parser)
 

@@ -46,12 +46,12 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "model": dict(
         metavar="MODEL",
         help="train this language model in place of the sweep's: a folder in transformers' format, "
-        "a GGUF file, or a name on the hub (default: the sweep's own, or the task's small decoder)",
+        "a GGUF file, or a name on the hub (default: declared, or else the task's small decoder)",
     ),
     "task": dict(
         metavar="TASK",
         help="train on this task in place of the sweep's: FILE.jsonl, FILE.py:NAME, module:NAME or "
-        "a built-in name such as arithmetic-2 (default: the sweep's own, or addition)",
+        "a built-in name such as arithmetic-2 (default: declared, or else addition)",
     ),
     "executor": dict(
         metavar="local|inline|ray",

@@ -351,6 +351,8 @@ class Sweep:
             )
         if self.task is not None:
             object.__setattr__(self, "task", text("task", self.task, "addition"))
+        if self.model is not None:
+            object.__setattr__(self, "model", text("model", self.model, "models/my-model"))
 
     def _check_metric(self) -> None:
         if self.metric is None:

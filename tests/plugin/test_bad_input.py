@@ -173,7 +173,7 @@ def test_a_backend_that_is_not_installed_comes_with_the_line_that_installs_it(sw
         ("sweep = toy(space=dict(x=Choice(1.0, float('nan'))), arms={})", "nan is not a finite"),
         ("sweep = toy(space=dict(learning_rate='1e-6'))", "'1e-6' is not a number; write it with"),
         ("sweep = toy(space=dict(x=Choice(len, abs)), arms={})", "is a function; write its name"),
-        ("sweep = toy(model='gpt2')", "Sweep has no argument 'model' (it has: name, runs, "),
+        ("sweep = toy(weights='gpt2')", "Sweep has no argument 'weights' (it has: name, runs, "),
         ("sweep = toy(questions=dict(q=still_improves(since='5')))", "since is '5'; expected"),
     ],
 )
@@ -194,7 +194,7 @@ def test_a_bad_sweep_is_one_line_with_its_place(sweeps, body, said):
         ("sweep = toy(space=dict(x=Choice([64], [128])), arms={})", "[64] is a list; write a tup"),
         ("sweep = toy(space=dict(x=Choice(1.0, float('nan'))), arms={})", "nan is not a finite"),
         ("sweep = toy(space=dict(x=Odd()), arms={})", "its distribution draws nan is not a finit"),
-        ("sweep = toy(model='gpt2')", "Sweep has no argument 'model' (it has: name, runs, "),
+        ("sweep = toy(weights='gpt2')", "Sweep has no argument 'weights' (it has: name, runs, "),
     ],
 )
 def test_a_bad_sweep_stops_no_sweep_of_another_file(sweeps, sweep, body, said):

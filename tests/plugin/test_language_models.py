@@ -1,13 +1,12 @@
 """A sweep that trains a language model: `--sweep-model` and `--sweep-task`."""
 
-import contextlib
 import json
 import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
-
-with contextlib.suppress(ModuleNotFoundError):
-    from tests.training import tiny_models
 
 pytest_plugins = ["pytester"]
 pytestmark = [pytest.mark.torch, pytest.mark.trl]
@@ -30,9 +29,26 @@ def test_question(question):
 """
 
 
+WRITE = """
+import sys
+from pathlib import Path
+from tests.training import tiny_models
+tiny_models.write(Path(sys.argv[1]), "llama")
+"""
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    """A tiny model, written by another process: this one could not import Torch twice."""
+    folder = tmp_path_factory.mktemp("models") / "llama"
+    root = Path(__file__).resolve().parents[2]
+    subprocess.run([sys.executable, "-c", WRITE, str(folder)], check=True, cwd=root)
+    return folder
+
+
 @pytest.fixture
-def project(sweeps):
-    tiny_models.write(sweeps.path / "model", "llama")
+def project(model, sweeps):
+    shutil.copytree(model, sweeps.path / "model")
     (sweeps.path / "experiments").mkdir()
     (sweeps.path / "experiments" / "test_small.py").write_text(FILE)
     lines = ['{"task": {"max_tokens": 3, "samples": 2, "rewards": "exact"}}']
