@@ -13,6 +13,9 @@ from harness.training import reference
 from harness.training.grpo import Batch
 from harness.training.settings import GRPOSettings
 
+VOCABULARY, KNOWN, END = 211, 200, 3
+GROUP, STEPS = 4, 6
+
 with contextlib.suppress(ModuleNotFoundError):
     import jax
     import torch
@@ -22,14 +25,12 @@ with contextlib.suppress(ModuleNotFoundError):
     from harness.training.decoder_files import architecture, read_weights
     from tests.training.test_decoder_jax import PROMPTS, build
 
-pytestmark = [pytest.mark.jax, pytest.mark.torch]
+    TASK = SimpleNamespace(
+        tokens=PROMPTS, ends=(END, 7), known=np.arange(KNOWN), temperature=1.0, top_p=1.0
+    )
+    ROWS = np.arange(len(PROMPTS))[:, None]
 
-VOCABULARY, KNOWN, END = 211, 200, 3
-GROUP, STEPS = 4, 6
-TASK = SimpleNamespace(
-    tokens=PROMPTS, ends=(END, 7), known=np.arange(KNOWN), temperature=1.0, top_p=1.0
-)
-ROWS = np.arange(len(PROMPTS))[:, None]
+pytestmark = [pytest.mark.jax, pytest.mark.torch]
 
 
 @pytest.fixture(scope="module")
