@@ -424,7 +424,7 @@ def text_child(model: Path, backend: str, shape: dict[str, Any] | None, work: An
     from harness.training.grpo import Batch, group_advantages
 
     if shape is not None:
-        from tests.training import tiny_models
+        from tests.training.text import tiny_models
 
         tiny_models.write(model, "llama", **shape)
     work = Work(str(model), **work)

@@ -55,7 +55,7 @@ from harness.training.course import Policy
 from harness.training.grpo import Batch, group_advantages
 from harness.training.settings import GRPOSettings
 from harness.training.tasks import Scores, Tokens
-from harness.training.text import ends_of
+from harness.training.text.prompts import ends_of
 from harness.training.uniforms import Uniforms
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -121,7 +121,7 @@ def cases(model: str, small: str, threads: int) -> list[Case]:
 
 def write_small(folder: Path) -> None:
     """Write a Llama of 10 million random weights, with a tokenizer of bytes."""
-    from tests.training import tiny_models
+    from tests.training.text import tiny_models
 
     tiny_models.write(
         folder,
@@ -260,22 +260,22 @@ def torch_policy(work: Work, source: Source, settings: GRPOSettings) -> Policy:
     import torch
     from transformers import AutoModelForCausalLM
 
-    from harness.training import grpo_text_torch
+    from harness.training.text import grpo_torch
 
     torch.set_num_threads(work.threads)
     model = AutoModelForCausalLM.from_pretrained(work.model, dtype=torch.float32)
     device, dtype = torch.device(work.device), getattr(torch, work.precision)
-    return grpo_text_torch.Policy(source, model, settings, device, dtype)  # type: ignore[arg-type]
+    return grpo_torch.Policy(source, model, settings, device, dtype)  # type: ignore[arg-type]
 
 
 def jax_policy(work: Work, source: Source, settings: GRPOSettings) -> Policy:
-    from harness.training import decoder_files as files
-    from harness.training import grpo_text_jax
+    from harness.training.text import decoder_files as files
+    from harness.training.text import grpo_jax
 
     folder = Path(work.model)
     shape = files.architecture(json.loads((folder / "config.json").read_text()), folder.name)
     weights = files.read_weights(folder, shape, folder.name)
-    return grpo_text_jax.Policy(source, shape, weights, settings, dtype=work.precision)
+    return grpo_jax.Policy(source, shape, weights, settings, dtype=work.precision)
 
 
 def policy_of(backend: str, work: Work) -> tuple[Source, GRPOSettings, Policy]:
@@ -458,7 +458,7 @@ def main() -> None:
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[-options.threads :])
     backends = []
     for name in filter(None, options.backends.split(",")):
-        if find_spec(f"harness.training.grpo_text_{name}") is None or find_spec(name) is None:
+        if find_spec(f"harness.training.text.grpo_{name}") is None or find_spec(name) is None:
             print(f"{name} is left out: it is not here")
         else:
             backends.append(name)

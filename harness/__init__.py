@@ -47,12 +47,12 @@ if TYPE_CHECKING:
     from harness.sweeps.space import Space
     from harness.sweeps.strategies import configs
     from harness.sweeps.sweep import Pairs, Sweep
-    from harness.training.arithmetic import arithmetic
     from harness.training.checkpoints import Checkpoint
-    from harness.training.rewarding import Reward
     from harness.training.run import TrainingRun
     from harness.training.schedules import scale_steps
-    from harness.training.text_tasks import TextTask
+    from harness.training.text.arithmetic import arithmetic
+    from harness.training.text.rewarding import Reward
+    from harness.training.text.tasks import TextTask
     from harness.verdicts import Counts, Difference, Effect, Evidence, Need, Pricing, Verdict
 
 __version__ = "0.1.0"
@@ -94,12 +94,12 @@ _HOMES = {
     "harness.sweeps.space": ("Space",),
     "harness.sweeps.strategies": ("configs",),
     "harness.sweeps.sweep": ("Pairs", "Sweep"),
-    "harness.training.arithmetic": ("arithmetic",),
+    "harness.training.text.arithmetic": ("arithmetic",),
     "harness.training.checkpoints": ("Checkpoint",),
-    "harness.training.rewarding": ("Reward",),
+    "harness.training.text.rewarding": ("Reward",),
     "harness.training.run": ("TrainingRun",),
     "harness.training.schedules": ("scale_steps",),
-    "harness.training.text_tasks": ("TextTask",),
+    "harness.training.text.tasks": ("TextTask",),
     "harness.verdicts": (
         "Counts",
         "Difference",

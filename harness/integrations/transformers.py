@@ -17,7 +17,7 @@ from harness.errors import UsageError
 from harness.text import plural
 from harness.training.grpo import Diverged
 from harness.training.rewards import Rewarding
-from harness.training.text import require_disjoint
+from harness.training.text.prompts import require_disjoint
 
 if TYPE_CHECKING:
     from harness.training.run import TrainingRun
@@ -26,7 +26,7 @@ try:
     import torch
     from transformers import TrainerCallback
 
-    from harness.training.text_torch import sampled_scores, undisturbed
+    from harness.training.text.sampling_torch import sampled_scores, undisturbed
 except ImportError as error:
     raise UsageError(
         f"harness.integrations.transformers needs Transformers and Torch ({error}): "

@@ -67,7 +67,7 @@ def check_trainable(planned: Plan) -> None:
         require_device(planned.conditions.device, planned.conditions.backend)
     check_configs(planned)
     if planned.conditions.model_source:
-        from harness.training.tokenised import of_conditions
+        from harness.training.text.tokenised import of_conditions
 
         of_conditions(planned.conditions)
 

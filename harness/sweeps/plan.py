@@ -223,7 +223,7 @@ def check_configs(planned: Plan) -> None:
         return
     from harness.training.settings import Fits, check_config
     from harness.training.tasks import get_task
-    from harness.training.text_tasks import load_task
+    from harness.training.text.tasks import load_task
 
     source = planned.conditions.task_source
     task: Fits = load_task(source, Path()) if source else get_task(planned.conditions.task)
@@ -303,8 +303,8 @@ def _of_text(
     from harness.training.backends import require_text
     from harness.training.grpo import TEXT_TRAINING_VERSION
     from harness.training.tasks import TASKS
-    from harness.training.text_model import locate
-    from harness.training.text_tasks import load_task
+    from harness.training.text.model_files import locate
+    from harness.training.text.tasks import load_task
 
     if task is None or task in TASKS:
         given = "no task is named" if task is None else f"task {task!r} is for a small decoder"

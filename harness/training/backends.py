@@ -43,7 +43,7 @@ BACKENDS = {
         ("torch", "safetensors"),
         "harness.training.grpo_torch:train",
         "harness.training.device_torch",
-        text_trainer="harness.training.grpo_text_torch:train",
+        text_trainer="harness.training.text.grpo_torch:train",
     ),
     "jax": Backend(
         "jax",
@@ -51,7 +51,7 @@ BACKENDS = {
         "harness.training.grpo_jax:train",
         "harness.training.device_jax",
         compiles=True,
-        text_trainer="harness.training.grpo_text_jax:train",
+        text_trainer="harness.training.text.grpo_jax:train",
     ),
 }
 """The backends, in the order in which ``auto`` prefers them. Each has an extra of its name."""

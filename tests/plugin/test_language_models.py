@@ -32,7 +32,7 @@ def test_question(question):
 WRITE = """
 import sys
 from pathlib import Path
-from tests.training import tiny_models
+from tests.training.text import tiny_models
 tiny_models.write(Path(sys.argv[1]), "llama")
 """
 

@@ -7,7 +7,7 @@ import pytest
 from harness.records import Conditions, Config, Job, Run
 from harness.training.grpo import TRAINING_VERSION
 from harness.training.tasks import get_task
-from tests.training import tiny_models
+from tests.training.text import tiny_models
 
 CONFIG = {
     "learning_rate": 1e-7,

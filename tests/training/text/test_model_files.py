@@ -3,7 +3,7 @@ import shutil
 import pytest
 
 from harness.errors import UsageError
-from harness.training.text_model import config_of, locate
+from harness.training.text.model_files import config_of, locate
 
 
 @pytest.fixture

@@ -16,8 +16,8 @@ from harness.errors import HarnessError, UsageError, nearest
 from harness.records import file_digest, is_number
 from harness.text import listed, plural
 from harness.training.references import load
-from harness.training.reward_functions import Answer, Function
-from harness.training.scoring import (
+from harness.training.text.reward_functions import Answer, Function
+from harness.training.text.scoring import (
     GRADING_VERSION,
     PATTERN,
     RULES,

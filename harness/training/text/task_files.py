@@ -12,10 +12,10 @@ from typing import Any
 from harness.errors import UsageError, nearest, short
 from harness.records import is_number
 from harness.text import plural
-from harness.training.rewarding import Reward, declared
-from harness.training.scoring import PATTERN, RULES, rule_for
-from harness.training.text import Prompt, normalised, overlaps
-from harness.training.text_tasks import Row, Settings, Split, TextTask
+from harness.training.text.prompts import Prompt, normalised, overlaps
+from harness.training.text.rewarding import Reward, declared
+from harness.training.text.scoring import PATTERN, RULES, rule_for
+from harness.training.text.tasks import Row, Settings, Split, TextTask
 
 HELD_OUT_SHARE = 5
 """One in so many prompts is held out where nothing says which are."""

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.training.scoring import (
+from harness.training.text.scoring import (
     RULES,
     as_number,
     chosen_letter,

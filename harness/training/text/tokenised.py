@@ -16,9 +16,9 @@ import numpy.typing as npt
 from harness.errors import UsageError
 from harness.records import Conditions
 from harness.training.tasks import Graded, Tokens
-from harness.training.text import ends_of, prompt_tokens
-from harness.training.text_model import ModelFiles, locate
-from harness.training.text_tasks import TextTask, load_task
+from harness.training.text.model_files import ModelFiles, locate
+from harness.training.text.prompts import ends_of, prompt_tokens
+from harness.training.text.tasks import TextTask, load_task
 
 Tokenizer: TypeAlias = Any  # transformers', which a type checker need not have installed
 

@@ -14,15 +14,15 @@ from harness.records import Conditions, Config, Job, Run
 from harness.training import reference
 from harness.training.grpo import TEXT_TRAINING_VERSION, Batch
 from harness.training.settings import GRPOSettings
-from harness.training.text_model import locate
-from harness.training.text_tasks import TextTask
+from harness.training.text.model_files import locate
+from harness.training.text.tasks import TextTask
 
 with contextlib.suppress(ModuleNotFoundError):
     import torch
 
-    from harness.training import grpo_text_torch
-    from harness.training.tokenised import tokenised
-    from tests.training import tiny_models
+    from harness.training.text import grpo_torch
+    from harness.training.text.tokenised import tokenised
+    from tests.training.text import tiny_models
 
 pytestmark = [pytest.mark.torch, pytest.mark.trl]
 
@@ -65,9 +65,9 @@ def policy(folders, task):
             **{"learning_rate": 1e-3, "batch_size": 4, "generations": GROUP} | settings
         )
         files = locate(str(folders(kind)), folders(kind))
-        model = grpo_text_torch.load(files, given, seed=seed)
+        model = grpo_torch.load(files, given, seed=seed)
         bound = tokenised(task, files)
-        return grpo_text_torch.Policy(bound, model, given, torch.device("cpu"), dtype)
+        return grpo_torch.Policy(bound, model, given, torch.device("cpu"), dtype)
 
     return make
 
@@ -114,7 +114,7 @@ def moved(policy, scale=0.02):
     ],
 )
 def test_loss_and_gradient_are_the_reference_s(policy, batch, monkeypatch, kind, kl_coef, given):
-    monkeypatch.setattr(grpo_text_torch, "LOGITS", 7)  # in parts of the tokens
+    monkeypatch.setattr(grpo_torch, "LOGITS", 7)  # in parts of the tokens
     ours = policy(kind, entropy_coef=0.05, kl_coef=0.3, temperature=0.7, max_grad_norm=1e9, **given)
     with torch.no_grad():
         before = plain_logits(ours, ours.model, batch.completions).numpy()
@@ -153,9 +153,9 @@ def test_a_prompt_is_computed_once_for_its_group(policy, batch, kind):
 
 
 def test_a_model_that_differs_is_computed_with_its_prompts(policy, monkeypatch):
-    once = grpo_text_torch.Policy._hidden_once
+    once = grpo_torch.Policy._hidden_once
     monkeypatch.setattr(
-        grpo_text_torch.Policy, "_hidden_once", lambda self, *given: once(self, *given) * 1.5
+        grpo_torch.Policy, "_hidden_once", lambda self, *given: once(self, *given) * 1.5
     )
     assert not policy().shares_prompts
 
@@ -179,7 +179,7 @@ def test_completions_end_and_are_drawn_from_the_logits(policy):
 def test_only_the_most_probable_tokens_are_kept():
     logits = torch.log(torch.tensor([[0.5, 0.2, 0.2, 0.1]]))
     kept = [
-        grpo_text_torch.most_probable(logits, share).isfinite().tolist()[0]
+        grpo_torch.most_probable(logits, share).isfinite().tolist()[0]
         for share in (0.4, 0.6, 0.95, 1.0)
     ]
     assert kept == [
@@ -269,14 +269,14 @@ def run_text(folders, tmp_path):
     file.write_text("\n".join(lines))
 
     def run(notify=lambda progress: None, *, kind="llama", precision="float32", job=None, **given):
-        from harness.training.text_tasks import load_task
+        from harness.training.text.tasks import load_task
 
         arm, every = given.pop("arm", "main"), given.pop("evaluate_every", 2)
         base = {"learning_rate": 1e-3, "batch_size": 4, "generations": GROUP, "kl_coef": 0.0}
         planned = Run("t-00", "t", 0, arm, None, Config(base | given), 7, 4, 4, every)
         files, task = locate(str(folders(kind)), tmp_path), load_task(str(file), tmp_path)
         conditions = Conditions(
-            trainer="harness.training.grpo_text_torch:train",
+            trainer="harness.training.text.grpo_torch:train",
             trainer_version=TEXT_TRAINING_VERSION,
             backend="torch",
             precision=precision,
@@ -288,6 +288,6 @@ def run_text(folders, tmp_path):
             task_source=str(file),
         )
         todo = Job("k", planned, conditions, str(tmp_path), str(tmp_path / "log"), **job or {})
-        return grpo_text_torch.train(todo, notify)
+        return grpo_torch.train(todo, notify)
 
     return run

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from harness.errors import UsageError
 from harness.text import plural
 from harness.training.grpo import Diverged
-from harness.training.text import ends_of, prompt_tokens
+from harness.training.text.prompts import ends_of, prompt_tokens
 from harness.training.uniforms import Uniforms, eval_uniforms
 
 if TYPE_CHECKING:

@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import harness.training.arithmetic as shipped
+import harness.training.text.arithmetic as shipped
 from harness import HarnessError, Reward, TextTask, UsageError, arithmetic
-from harness.training.rewarding import TIME_LIMIT
-from harness.training.scoring import RULES
-from harness.training.text import normalised
-from harness.training.text_tasks import load_task
+from harness.training.text.prompts import normalised
+from harness.training.text.rewarding import TIME_LIMIT
+from harness.training.text.scoring import RULES
+from harness.training.text.tasks import load_task
 
 LINES = [{"prompt": f"{n} + 1 =", "answer": n + 1} for n in range(40)]
 
@@ -99,7 +99,7 @@ def test_a_task_is_made_in_python(tmp_path):
 
 
 def test_the_lines_of_the_documentation_are_a_task(file):
-    page = (Path(__file__).parents[2] / "docs" / "tasks.md").read_text()
+    page = (Path(__file__).parents[3] / "docs" / "tasks.md").read_text()
     lines, rewards = re.findall(r"^```json\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
     task = TextTask.read(written(file, lines))
     assert task.grade([0, 1, 2], ["4 * 3 = 12", "#### 14", "41"]).scores.tolist() == [1, 1, 0]

@@ -10,14 +10,15 @@ import pytest
 
 from harness.errors import UsageError
 from harness.training import reference
-from harness.training.decoder_files import architecture, read_weights
+from harness.training.text.decoder_files import architecture, read_weights
 
 with contextlib.suppress(ModuleNotFoundError):
     import jax.numpy as jnp
     import torch
     import transformers
 
-    from harness.training import decoder_jax, device_jax
+    from harness.training import device_jax
+    from harness.training.text import decoder_jax
 
 pytestmark = [pytest.mark.jax, pytest.mark.torch]
 

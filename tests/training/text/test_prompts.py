@@ -3,7 +3,7 @@
 import pytest
 
 from harness.errors import UsageError
-from harness.training.text import normalised, require_disjoint
+from harness.training.text.prompts import normalised, require_disjoint
 
 
 @pytest.mark.parametrize(

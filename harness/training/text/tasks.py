@@ -19,9 +19,9 @@ import numpy.typing as npt
 from harness.errors import HarnessError, UsageError, nearest, short
 from harness.records import digest, is_number, is_whole
 from harness.training.references import load
-from harness.training.rewarding import Grader, Item, Reward
 from harness.training.tasks import Graded
-from harness.training.text import Prompt
+from harness.training.text.prompts import Prompt
+from harness.training.text.rewarding import Grader, Item, Reward
 
 Split = Literal["train", "held_out"]
 
@@ -135,7 +135,7 @@ class TextTask:
         UsageError
             Where the file cannot be used: one line with the number of the line.
         """
-        from harness.training.task_files import read
+        from harness.training.text.task_files import read
 
         return read(Path(path), settings)
 
@@ -147,7 +147,7 @@ class TextTask:
 
         The setting ``name`` is needed. ``held_out`` may be more such mappings.
         """
-        from harness.training.task_files import from_records
+        from harness.training.text.task_files import from_records
 
         return from_records(records, settings)
 
@@ -263,7 +263,7 @@ def load_task(source: str, folder: Path) -> TextTask:
     (`arithmetic.TASKS`). A name in Python is a `TextTask` or a function that returns one. Relative
     paths start from ``folder``. Raises `UsageError`, in one line, for whatever is wrong.
     """
-    from harness.training.arithmetic import TASKS
+    from harness.training.text.arithmetic import TASKS
 
     if source in TASKS:
         return TASKS[source]()

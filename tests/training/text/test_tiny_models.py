@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.training import tiny_models
+from tests.training.text import tiny_models
 
 pytestmark = [pytest.mark.trl, pytest.mark.slow]  # the import takes longer than a quick test may
 

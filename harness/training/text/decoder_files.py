@@ -1,4 +1,4 @@
-"""Read a checkpoint of transformers for `harness.training.decoder_jax`: NumPy alone, no Torch.
+"""Read a checkpoint of transformers for `harness.training.text.decoder_jax`: NumPy alone, no Torch.
 
 Llama, Mistral without a sliding window, Qwen2, Qwen3 and GPT-2 differ in few things; `Architecture`
 names them. What is not known is refused: a decoder that leaves out one setting still talks, and no

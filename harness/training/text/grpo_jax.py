@@ -24,10 +24,7 @@ from harness.protocols import Notify
 from harness.records import Job, Outcome
 from harness.text import listed
 from harness.training import course, uniforms
-from harness.training import programs_text_jax as programs
 from harness.training.checkpoints import Arrays
-from harness.training.decoder_files import Architecture, architecture, read_weights
-from harness.training.decoder_jax import Parameters, Prompts, Sampling, bucket, cast
 from harness.training.device_jax import (
     computing_on,
     describe,
@@ -41,8 +38,11 @@ from harness.training.grpo import TEXT_TRAINING_VERSION, Batch, Diverged, requir
 from harness.training.programs_jax import Coefficients, Rates
 from harness.training.settings import GRPOSettings
 from harness.training.tasks import Tokens
-from harness.training.text_model import config_of
-from harness.training.tokenised import of_conditions
+from harness.training.text import programs_jax as programs
+from harness.training.text.decoder_files import Architecture, architecture, read_weights
+from harness.training.text.decoder_jax import Parameters, Prompts, Sampling, bucket, cast
+from harness.training.text.model_files import config_of
+from harness.training.text.tokenised import of_conditions
 from harness.training.uniforms import Uniforms
 
 SEQUENCES = 64

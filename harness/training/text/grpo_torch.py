@@ -51,9 +51,9 @@ from harness.training.grpo import (
 from harness.training.grpo_torch import grpo_loss
 from harness.training.settings import GRPOSettings
 from harness.training.tasks import Scores, Tokens
-from harness.training.text_model import ModelFiles
-from harness.training.text_torch import draw
-from harness.training.tokenised import TokenisedTask, of_conditions
+from harness.training.text.model_files import ModelFiles
+from harness.training.text.sampling_torch import draw
+from harness.training.text.tokenised import TokenisedTask, of_conditions
 from harness.training.uniforms import Uniforms, generator
 
 Model: TypeAlias = Any  # transformers', which a type checker need not have installed

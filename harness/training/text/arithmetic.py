@@ -7,9 +7,9 @@ from functools import partial
 
 from harness.errors import UsageError
 from harness.records import is_whole
-from harness.training.rewarding import Reward
-from harness.training.text import Prompt
-from harness.training.text_tasks import Row, Split, TextTask
+from harness.training.text.prompts import Prompt
+from harness.training.text.rewarding import Reward
+from harness.training.text.tasks import Row, Split, TextTask
 from harness.training.uniforms import generator
 
 TRAIN = 4096

@@ -71,7 +71,7 @@ def one_by_one(model, prompt, uniforms, *, known, ends, temperature):
 @pytest.mark.parametrize("kind", ["gpt2", "llama"])
 @pytest.mark.parametrize("temperature", [1.0, 0.6])
 def test_a_completion_is_what_its_noise_draws_without_a_batch(kind, temperature):
-    from harness.training.text_torch import sample_text
+    from harness.training.text.sampling_torch import sample_text
 
     model, noise = tiny(kind), eval_uniforms(7, len(PROMPTS), 2, 9)
     asked = dict(known=set(KNOWN), ends={0, 17}, temperature=temperature)
@@ -88,7 +88,7 @@ def test_a_completion_is_what_its_noise_draws_without_a_batch(kind, temperature)
 
 
 def test_the_model_is_asked_in_equal_batches_of_the_shortest_first():
-    from harness.training.text_torch import sample_text
+    from harness.training.text.sampling_torch import sample_text
 
     model, noise = tiny("llama"), eval_uniforms(7, len(PROMPTS), 1, 4)[:, 0]
     shapes = []
@@ -103,7 +103,7 @@ def test_the_model_is_asked_in_equal_batches_of_the_shortest_first():
 def test_a_draw_is_the_first_token_whose_cumulative_probability_exceeds_the_uniform():
     import torch
 
-    from harness.training.text_torch import draw
+    from harness.training.text.sampling_torch import draw
 
     logits = torch.log(torch.tensor([0.25, 0.0, 0.5, 0.25, 0.0]))
     least = 2.0**-24
@@ -114,7 +114,7 @@ def test_a_draw_is_the_first_token_whose_cumulative_probability_exceeds_the_unif
 def test_draws_follow_the_probabilities():
     import torch
 
-    from harness.training.text_torch import draw
+    from harness.training.text.sampling_torch import draw
 
     n, size = 200_000, 50
     logits = torch.randn(size, generator=torch.Generator().manual_seed(1)) * 2
@@ -127,7 +127,7 @@ def test_draws_follow_the_probabilities():
 def test_a_model_whose_logits_are_not_finite_has_diverged():
     import torch
 
-    from harness.training.text_torch import sample_text
+    from harness.training.text.sampling_torch import sample_text
 
     model = tiny("llama")
     with torch.no_grad():
@@ -139,7 +139,7 @@ def test_a_model_whose_logits_are_not_finite_has_diverged():
 def test_nothing_is_left_disturbed():
     import torch
 
-    from harness.training.text_torch import undisturbed
+    from harness.training.text.sampling_torch import undisturbed
 
     model = tiny("gpt2").train()
     model.transformer.h[0].eval()  # a part that is frozen
@@ -179,7 +179,7 @@ def words():
 
 
 def scorer(reward, rows=ROWS, seed=4, **asked):
-    from harness.training.text_torch import sampled_scores
+    from harness.training.text.sampling_torch import sampled_scores
 
     asked = dict(max_tokens=5, samples=3) | asked
     return sampled_scores(SimpleNamespace(seed=seed), words(), rows, reward, **asked)

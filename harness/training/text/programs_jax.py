@@ -17,10 +17,10 @@ import numpy as np
 import optax
 from jax import Array, lax
 
-from harness.training import decoder_jax as decoder
-from harness.training.decoder_files import Architecture
-from harness.training.decoder_jax import Parameters, Prompts, Sampling
 from harness.training.programs_jax import Coefficients, Rates, grpo_loss, optimizer
+from harness.training.text import decoder_jax as decoder
+from harness.training.text.decoder_files import Architecture
+from harness.training.text.decoder_jax import Parameters, Prompts, Sampling
 
 Argument = Any
 """A NumPy array outside a program, a JAX array inside."""

@@ -33,7 +33,7 @@ IMPORTED_IN = 120.0
 
 _START = (
     "import sys, json; sys.path[:] = json.loads(sys.argv[2]); import harness; sys.path.pop(0); "
-    "from harness.training.reward_functions import serve; serve(int(sys.argv[1]))"
+    "from harness.training.text.reward_functions import serve; serve(int(sys.argv[1]))"
 )
 
 Arguments = Mapping[str, Any]

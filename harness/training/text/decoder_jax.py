@@ -1,8 +1,8 @@
 """The decoder of Llama, Qwen and GPT-2 checkpoints in JAX. It reads a prompt once for its group.
 
-Weights are as `harness.training.decoder_files` reads them: those of the layers are stacked, and a
-scan runs over them, so a program's size does not grow with the depth. Prompts are padded on the
-left, positions count from a prompt's first token, and what is padding is never attended to.
+Weights are as `harness.training.text.decoder_files` reads them: those of the layers are stacked,
+and a scan runs over them, so a program's size does not grow with the depth. Prompts are padded on
+the left, positions count from a prompt's first token, and what is padding is never attended to.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy as np
 from jax import Array, lax
 from jax.typing import DTypeLike
 
-from harness.training.decoder_files import Architecture, Arrays
+from harness.training.text.decoder_files import Architecture, Arrays
 
 Parameters = dict[str, Array]
 """Weights by name; those that begin with ``layers.`` are stacked: ``[layers, …]``."""

@@ -20,10 +20,11 @@ with contextlib.suppress(ModuleNotFoundError):
     import jax
     import torch
 
-    from harness.training import device_jax, grpo_text_jax
-    from harness.training import programs_text_jax as programs
-    from harness.training.decoder_files import architecture, read_weights
-    from tests.training.test_decoder_jax import PROMPTS, build
+    from harness.training import device_jax
+    from harness.training.text import grpo_jax
+    from harness.training.text import programs_jax as programs
+    from harness.training.text.decoder_files import architecture, read_weights
+    from tests.training.text.test_decoder_jax import PROMPTS, build
 
     TASK = SimpleNamespace(
         tokens=PROMPTS, ends=(END, 7), known=np.arange(KNOWN), temperature=1.0, top_p=1.0
@@ -54,9 +55,7 @@ def policy(files):
     def make(kind="llama", dtype="float32", **settings):
         chosen = {"learning_rate": 1e-3, "batch_size": len(PROMPTS), "generations": GROUP}
         _, shape, weights = files(kind)
-        return grpo_text_jax.Policy(
-            TASK, shape, weights, GRPOSettings(**chosen | settings), dtype=dtype
-        )
+        return grpo_jax.Policy(TASK, shape, weights, GRPOSettings(**chosen | settings), dtype=dtype)
 
     return make
 

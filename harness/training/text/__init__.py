@@ -1,0 +1,1 @@
+"""Language models: their files, tasks of text, and GRPO on them in Torch and JAX."""
