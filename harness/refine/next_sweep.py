@@ -21,7 +21,8 @@ from harness.refine.proposal import Proposal, Revision
 from harness.refine.questions import questions_of, since_of
 from harness.sweeps.distributions import Constant, Distribution
 from harness.sweeps.plan import counted_runs
-from harness.sweeps.sweep import Pairs, Sweep, trainer_file
+from harness.sweeps.sweep import Pairs, Sweep
+from harness.sweeps.trainers import trainer_file
 from harness.text import listed, listed_values, parameter_name, parameter_value, plural
 from harness.training.settings import check_config
 from harness.verdicts import Counts, Evidence

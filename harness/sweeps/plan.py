@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 from harness.errors import UsageError, nearest
 from harness.records import MAIN, Conditions, Config, Run, run_key
 from harness.sweeps.sources import packages, sources
-from harness.sweeps.sweep import Sweep, trainer_file
+from harness.sweeps.sweep import Sweep
+from harness.sweeps.trainers import trainer_file
 from harness.text import plural
 from harness.verdicts import EXPERIMENTS, command
 

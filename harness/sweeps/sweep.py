@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
-import inspect
 import os
 import re
-import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
-from typing import cast, get_args
+from typing import get_args
 
-from harness.errors import SweepError, UsageError, nearest
+from harness.errors import SweepError, nearest
 from harness.metrics import DELTA_PERF, MARGIN, MIN_GAIN, Metric
-from harness.protocols import Claim, takes_run
+from harness.protocols import Claim
 from harness.records import MAIN, Config, Run, Value, digest
 from harness.sweeps.baseline import has_ending
 from harness.sweeps.checks import check_quotes, count, declared, number, plain_each, shown, text
 from harness.sweeps.sampling import FIXED_SIZE, SAMPLERS, unit_points
 from harness.sweeps.space import Space
+from harness.sweeps.trainers import check_trainer
 from harness.text import listed
 from harness.training.schedules import scale_steps
 from harness.verdicts import MOST, Counts
@@ -170,7 +167,7 @@ class Sweep:
             self._check_baseline()
             self._check_arms()
             self._check_questions()
-            self._check_trainer()
+            check_trainer(self.trainer, self.depends_on, self.model)
         except SweepError as error:
             raise SweepError(f"sweep {self.name!r}: {error}") from None
         if self.parameters.has_own:
@@ -457,61 +454,6 @@ class Sweep:
             for name, value in claim.paired_at.items():
                 if name in self.parameters:
                     self._check_quotes(f"question {id_!r}", name, [value])
-
-    def _check_trainer(self) -> None:
-        given = self.depends_on
-        if not isinstance(given, list | tuple) or not all(
-            isinstance(one, str | os.PathLike) and str(one) for one in given
-        ):
-            raise SweepError(
-                f"depends_on is {shown(given)}; expected a list of files, folders and packages"
-            )
-        if self.trainer is None:
-            if given:
-                raise SweepError(
-                    f"depends_on {', '.join(map(str, given))} needs a trainer: the harness's own "
-                    "training has a version, and reads nothing of yours"
-                )
-            return
-        if self.model is not None:
-            raise SweepError(
-                f"model {shown(self.model)} is for the harness's own training, and this sweep has "
-                "a trainer; leave one of them out, or make the model a parameter in space"
-            )
-        named = getattr(self.trainer, "__qualname__", "<unnamed>")
-        module = sys.modules.get(getattr(self.trainer, "__module__", ""))
-        found = getattr(module, named, self.trainer if module is None else None)
-        if not inspect.isfunction(self.trainer) or "<" in named or found is not self.trainer:
-            raise SweepError(
-                f"trainer is {_kind(self.trainer)}; workers load it by name: write def train(run) "
-                "at the top level of a file and give trainer=train (a fixed value for it is a "
-                "parameter in space)"
-            )
-        try:
-            takes_run(cast("Callable[..., object]", self.trainer))
-        except UsageError as error:
-            raise SweepError(str(error)) from None
-
-
-def _kind(trainer: object) -> str:
-    """Say in words what was given in place of a function of a file."""
-    name = getattr(trainer, "__qualname__", "")
-    if isinstance(trainer, functools.partial):
-        return "a functools.partial"
-    if inspect.isclass(trainer):
-        return f"the class {name}"
-    if inspect.ismethod(trainer):
-        return f"the method {name}"
-    if inspect.isfunction(trainer):
-        lost = f"the function {name}, which its file does not have under this name"
-        return "a lambda" if trainer.__name__ == "<lambda>" else lost
-    return f"an instance of {type(trainer).__name__}" if callable(trainer) else shown(trainer)
-
-
-def trainer_file(trainer: Callable[..., object]) -> Path:
-    """Return the file that a training function is loaded from."""
-    module = sys.modules.get(trainer.__module__)
-    return Path(getattr(module, "__file__", None) or inspect.getfile(trainer)).resolve()
 
 
 def _lacks(claim: object) -> str:
