@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import math
 from dataclasses import replace
+from datetime import timedelta
 
 import numpy as np
 import pytest
 
 from harness.errors import UsageError
 from harness.records import Conditions, Config, Job, Run
-from harness.training import reference
+from harness.training import checkpoints, reference
 from harness.training.grpo import TEXT_TRAINING_VERSION, Batch
 from harness.training.settings import GRPOSettings
 from harness.training.text.model_files import locate
@@ -199,9 +200,14 @@ def test_no_learning_rate_measures_exactly_0(run_text, precision, given):
 
 
 @pytest.mark.parametrize("given", [{}, {"lora_rank": 2, "kl_coef": 0.1, "kl_warmup_steps": 0}])
-def test_an_interrupted_run_ends_bit_for_bit_as_another(run_text, tmp_path, given):
+@pytest.mark.parametrize("every", [1, timedelta(microseconds=1)])
+@pytest.mark.parametrize("large", [0, 2**26])
+def test_an_interrupted_run_ends_bit_for_bit_as_another(
+    run_text, tmp_path, given, every, large, monkeypatch
+):
+    monkeypatch.setattr(checkpoints, "LARGE", large)
     whole = run_text(**given)
-    where = {"checkpoint": str(tmp_path / "saved"), "checkpoint_every": 1}
+    where = {"checkpoint": str(tmp_path / "saved"), "checkpoint_every": every}
 
     def interrupt(progress):
         if progress.step == 3:
