@@ -197,8 +197,8 @@ class StepTrace:
     the sampled completions: if it is equal, two runs drew the same tokens. ``no_signal`` is the
     share of groups whose rewards are all equal, so that nothing is learned from them; ``truncated``
     the share of completions that were cut off at the most tokens allowed; ``length`` the mean
-    number of tokens of a completion. ``parts`` are the means of the named rewards, where the reward
-    is a sum of several.
+    number of tokens of a completion. ``parts`` are the means of the named rewards of a task of
+    text.
     """
 
     step: int
