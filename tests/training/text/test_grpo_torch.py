@@ -161,11 +161,12 @@ def test_a_pass_has_as_many_tokens_as_on_jax(policy, folders, monkeypatch, kind,
 @pytest.mark.parametrize("given", [{}, {"gradient_checkpointing": True}])
 def test_no_pass_has_more_tokens_than_allowed(policy, batch, monkeypatch, tokens, given):
     cut, parts = grpo_torch.microbatches, []
-    monkeypatch.setattr(
-        grpo_torch,
-        "microbatches",
-        lambda *size: (parts.append(part) or part for part in cut(*size)),
-    )
+
+    def noted(*size):
+        parts.extend(cut(*size))
+        return parts
+
+    monkeypatch.setattr(grpo_torch, "microbatches", noted)
     ours = policy(microbatch_tokens=tokens, **given)
     ours.gradient(*batch, 0.0)
     written = int(batch.mask.sum(axis=-1).max())
