@@ -269,12 +269,13 @@ def torch_policy(work: Work, source: Source, settings: GRPOSettings) -> Policy:
 
 
 def jax_policy(work: Work, source: Source, settings: GRPOSettings) -> Policy:
-    from harness.training.text import decoder_files as files
     from harness.training.text import grpo_jax
+    from harness.training.text.architecture import architecture
+    from harness.training.text.decoder_files import read_weights
 
     folder = Path(work.model)
-    shape = files.architecture(json.loads((folder / "config.json").read_text()), folder.name)
-    weights = files.read_weights(folder, shape, folder.name)
+    shape = architecture(json.loads((folder / "config.json").read_text()), folder.name)
+    weights = read_weights(folder, shape, folder.name)
     return grpo_jax.Policy(source, shape, weights, settings, dtype=work.precision)
 
 

@@ -7,6 +7,7 @@ import json
 import math
 from collections.abc import ItemsView, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, NoReturn, TypeGuard, TypeVar, overload
 
@@ -152,10 +153,10 @@ class Job:
     job of a program has it ready for the next. It is empty where nothing is compiled. ``memory``
     are the bytes that its process, with all it starts, may use. ``alone`` gives it a device to
     itself; executors without devices ignore it. ``checkpoint`` is the file or folder where its
-    trainer saves its state every ``checkpoint_every`` steps, or never if that is None. Neither is
-    part of the run's identity, for the result is the same. ``folder`` is where its trainer keeps
-    files of its own; it is made at its first use. ``metric`` names the sweep's own metric; it is
-    empty where the sweep measures ΔPerf.
+    trainer saves its state: every ``checkpoint_every`` steps, or whenever so much time has passed,
+    or never if that is None. Neither is part of the run's identity, for the result is the same.
+    ``folder`` is where its trainer keeps files of its own; it is made at its first use. ``metric``
+    names the sweep's own metric; it is empty where the sweep measures ΔPerf.
     """
 
     key: str
@@ -168,7 +169,7 @@ class Job:
     memory: int | None = None
     alone: bool = False
     checkpoint: str | None = None
-    checkpoint_every: int | None = None
+    checkpoint_every: int | timedelta | None = None
     folder: str = ""
     metric: str = ""
 
@@ -196,8 +197,8 @@ class StepTrace:
     the sampled completions: if it is equal, two runs drew the same tokens. ``no_signal`` is the
     share of groups whose rewards are all equal, so that nothing is learned from them; ``truncated``
     the share of completions that were cut off at the most tokens allowed; ``length`` the mean
-    number of tokens of a completion. ``parts`` are the means of the named rewards, where the reward
-    is a sum of several.
+    number of tokens of a completion. ``parts`` are the means of the named rewards of a task of
+    text.
     """
 
     step: int

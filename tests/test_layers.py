@@ -68,6 +68,8 @@ HEAVY = {
     "rich": {"session/progress"},
     "jax": {
         "training/text/decoder_jax",
+        "training/text/layers_jax",
+        "training/text/sampling_jax",
         "training/device_jax",
         "training/grpo_jax",
         "training/programs_jax",

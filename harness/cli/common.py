@@ -8,6 +8,7 @@ import os
 import shutil
 import sys
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -92,14 +93,21 @@ def selection(options: argparse.Namespace, sweep: Sweep) -> Selection:
         Where it has no arm of a given name.
     """
     kept = arms(options.arms)
-    paths = sweep_paths(options.experiments or (), root(options))
     check_arms(kept or (), [sweep])
-    return Selection(
+    return replace(
+        trained_as(options),
         runs=options.runs,
         steps=options.steps,
         seeds=options.seeds,
         arms=kept,
         backend=options.backend,
+    )
+
+
+def trained_as(options: argparse.Namespace) -> Selection:
+    """Return the precision, model and task that ``options`` choose, of a sweep's every run."""
+    paths = sweep_paths(options.experiments or (), root(options))
+    return Selection(
         precision=options.precision,
         model=located(options.model, Path.cwd()),
         task=located(options.task, Path.cwd()),

@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 import sys
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from harness.cli import common
 from harness.errors import UsageError
 from harness.records import Outcome, Run
-from harness.session.arguments import at_least_one, share
+from harness.session.arguments import DIGESTS, at_least_one, share
 from harness.sweeps.sweep import Sweep
 
 if TYPE_CHECKING:
@@ -33,6 +34,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "runs",
         "steps",
         "precision",
+        "model",
+        "task",
         runs="the first N runs of the declared sample "
         f"(default: {RUNS}, or all of a sweep that has fewer)",
     )
@@ -69,7 +72,7 @@ def run(options: argparse.Namespace) -> int:
     from harness.metrics import MARGIN
     from harness.report.documents.parity import document
     from harness.report.renderers.document_json import parity_data
-    from harness.sweeps.plan import Selection, plan
+    from harness.sweeps.plan import plan
 
     sweep = common.chosen(options.name, common.declared(options))
     if sweep.trainer is not None:
@@ -77,19 +80,16 @@ def run(options: argparse.Namespace) -> int:
             f"parity compares the harness's own backends; sweep {sweep.name!r} has a training "
             f"function of its own"
         )
-    selections = [
-        Selection(
-            runs=options.runs or min(RUNS, sweep.runs),
-            steps=options.steps,
-            seeds=1,
-            arms=(),
-            backend=backend,
-            precision=options.precision,
-        )
-        for backend in (FIRST, SECOND)
-    ]
-    for selection in selections:
-        plan(sweep, selection)
+    chosen = replace(
+        common.trained_as(options),
+        runs=options.runs or min(RUNS, sweep.runs),
+        steps=options.steps,
+        seeds=1,
+        arms=(),
+        digests=str(common.home(options) / DIGESTS),
+    )
+    selections = [replace(chosen, backend=backend) for backend in (FIRST, SECOND)]
+    conditions, _ = (plan(sweep, selection).conditions for selection in selections)
     trained = _trained(options, sweep, selections)
     found = compare(
         sweep.name,
@@ -98,6 +98,8 @@ def run(options: argparse.Namespace) -> int:
         trained,
         margin=options.margin or sweep.margin or MARGIN,
         alpha=sweep.alpha,
+        model=conditions.model if conditions.model_source else "",
+        task=conditions.task if conditions.model_source else "",
     )
     if options.json:
         common.print_json(parity_data(found))

@@ -125,7 +125,10 @@ class Agreement:
 
 @dataclass(frozen=True, slots=True)
 class Parity:
-    """The runs of a sweep on two backends, compared; ``verdict`` is on the sweep as a whole."""
+    """The runs of a sweep on two backends, compared; ``verdict`` is on the sweep as a whole.
+
+    ``model`` and ``task`` are those of a language model, and empty for an embedded task.
+    """
 
     sweep: str
     backends: tuple[str, str]
@@ -136,6 +139,8 @@ class Parity:
     step_one: StepOne
     agreement: Agreement
     verdict: Verdict
+    model: str = ""
+    task: str = ""
 
     @property
     def unfinished(self) -> tuple[Pair, ...]:
@@ -176,6 +181,8 @@ def compare(
     *,
     margin: float,
     alpha: float = 0.05,
+    model: str = "",
+    task: str = "",
 ) -> Parity:
     """Compare ``runs``, each with its outcome on the first and on the second of ``backends``.
 
@@ -189,6 +196,8 @@ def compare(
         The difference in mean ΔPerf, 0 to 1, below which it does not matter.
     alpha
         The level of the tests: the interval is at 1 − 2α.
+    model, task
+        The language model and its task, if one is trained.
     """
     pairs = tuple(
         Pair(run, one, other, *parted(one.trace, other.trace)) for run, one, other in runs
@@ -203,6 +212,8 @@ def compare(
         step_one=step_one(pairs),
         agreement=agreement(pairs),
         verdict=judge(pairs, backends, margin=margin, alpha=alpha),
+        model=model,
+        task=task,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from harness.errors import UsageError, nearest
-from harness.session.arguments import STORE, arms
+from harness.session.arguments import DIGESTS, STORE, arms, interval
 from harness.session.arguments import home as home_of
 from harness.session.options import FAIL_ON
 from harness.session.settings import Settings
@@ -42,6 +42,7 @@ def settings(config: pytest.Config) -> Settings:
     if baseline and is_table(baseline) and counted(baseline) is None:
         baseline = baseline if "://" in baseline else str(here / baseline)
     workers, device = _placed(config)
+    every = get("--sweep-checkpoint-every")
     return Settings(
         root=config.rootpath,
         home=home,
@@ -58,7 +59,7 @@ def settings(config: pytest.Config) -> Settings:
             model=located(get("--sweep-model"), here),
             task=located(get("--sweep-task"), here),
             root=str(config.rootpath),
-            digests=str(home / "cache" / "models.json"),
+            digests=str(home / DIGESTS),
             until=check_until(get("--sweep-until")),
             place=place(config.args, here) if _given(config) else "",
         ),
@@ -71,7 +72,7 @@ def settings(config: pytest.Config) -> Settings:
         timeout=get("--sweep-timeout"),
         memory=get("--sweep-memory"),
         retries=get("--sweep-retries"),
-        checkpoint_every=get("--sweep-checkpoint-every"),
+        checkpoint_every=interval(every) if every else None,
         offline=get("--sweep-offline"),
         fresh=get("--sweep-fresh"),
         baseline=baseline,

@@ -6,6 +6,7 @@ import argparse
 import os
 import re
 from collections.abc import Callable, Iterable
+from datetime import timedelta
 from pathlib import Path
 from typing import TypeVar
 
@@ -20,6 +21,9 @@ HOME_VARIABLE = "SWEEP_DIR"
 
 STORE = "store.db"
 """The store in that folder."""
+
+DIGESTS = Path("cache", "models.json")
+"""The digests of models in that folder."""
 
 ROOTS = (HOME, "pytest.ini", "pyproject.toml", "tox.ini", "setup.cfg", "setup.py", ".git")
 """The root of a project is the nearest directory upwards that has one of these."""
@@ -133,6 +137,32 @@ def seconds(text: str) -> float:
     return _number(
         text, float, lambda value: 0 < value < float("inf"), "a number of seconds above 0"
     )
+
+
+_TIME = re.compile(r"(\d+(?:\.\d+)?)([smh])", re.ASCII)
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours"}
+
+
+def interval(text: str) -> int | timedelta:
+    """Return a number of steps, as ``10``, or a time, as ``90s``, ``10m`` or ``2h``."""
+    try:
+        if (found := _TIME.fullmatch(text.strip())) is None:
+            return at_least_one(text)
+        time = timedelta(**{_UNITS[found[2]]: float(found[1])})
+        if time > timedelta(0):
+            return time
+    except (argparse.ArgumentTypeError, OverflowError):
+        pass
+    raise argparse.ArgumentTypeError(
+        f"{text!r} is neither a whole number of steps of at least 1, nor a time such as 90s, 10m "
+        "or 2h"
+    )
+
+
+def checked_interval(text: str) -> str:
+    """Return what `interval` reads, as it is: pytest-xdist hands on plain values alone."""
+    interval(text)
+    return text
 
 
 def share(text: str) -> float:

@@ -9,6 +9,7 @@ from harness.session.arguments import (
     HOME_VARIABLE,
     at_least_one,
     at_least_zero,
+    checked_interval,
     gpus,
     names,
     seconds,
@@ -137,9 +138,10 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "(default: 1)",
     ),
     "checkpoint-every": dict(
-        metavar="N",
-        type=at_least_one,
-        help="save every run's state every N steps, and resume from there what was interrupted",
+        metavar="N|TIME",
+        type=checked_interval,
+        help="save every run's state every N steps, or every 90s, 10m or 2h, and resume from there "
+        "what was interrupted; of saves of over a second, fewer: a twentieth of the time at most",
     ),
     "offline": dict(action="store_true", default=False, help="judge what is stored, train nothing"),
     "fresh": dict(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 
 from harness.sweeps.plan import Selection
@@ -18,7 +19,8 @@ class Settings:
     time, None for as many places as the GPUs, or else the cluster, have. ``threads`` is per worker.
     ``gpus`` are how many or which GPUs, with up to ``per_gpu`` runs on each; None for the
     selection's device. A run that crashed, ran out of memory or took too long is tried again
-    ``retries`` times. An interrupted run loses up to ``checkpoint_every`` steps, or all with None.
+    ``retries`` times. An interrupted run loses up to ``checkpoint_every``, steps or a time, or all
+    with None.
     ``offline`` trains nothing. ``fresh`` ignores stored runs. ``debug`` lets a trainer's exception
     through, for a debugger. ``stops`` are exceptions that end the session, not a run.
     ``baseline`` replaces the declared one: a sweep, counts, or the path of a table. ``track`` are
@@ -41,7 +43,7 @@ class Settings:
     timeout: float | None = None
     memory: int | None = None
     retries: int = 1
-    checkpoint_every: int | None = None
+    checkpoint_every: int | timedelta | None = None
     offline: bool = False
     fresh: bool = False
     baseline: str | None = None

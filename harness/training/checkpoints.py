@@ -16,11 +16,15 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from threading import Thread
-from typing import Any, Self
+from typing import Any, BinaryIO, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +36,15 @@ Arrays = Mapping[str, npt.NDArray[Any]]
 
 _SEAL = b"pytest-sweep checkpoint 1 %64s\n"
 """The first line. Raise the number whenever the layout of a file changes."""
+
+BRIEF = 1.0
+"""Seconds that a save may take, however often saves are asked for."""
+
+LEAST_APART = 20
+"""Longer saves begin at least this many times as long apart: so a twentieth goes into saving."""
+
+LARGE = 2**26
+"""Bytes of arrays from which on they are written at once, rather than copied for a thread."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,26 +60,36 @@ class Checkpoint:
     """The checkpoint of one run: read at its start, replaced as it trains, removed when it is done.
 
     Use it as a context. It is removed at the end, unless an exception ends the context: then the
-    run was interrupted. A thread writes the files, so training does not wait for the disk. If a
-    checkpoint cannot be written or used, the run's log says so and training continues.
+    run was interrupted. If a checkpoint cannot be written or used, the run's log says so and
+    training continues.
+
+    A thread writes a copy of the arrays, so training does not wait for the disk. Of `LARGE` ones,
+    such as a language model's, no copy is made: training waits until they are written.
 
     Parameters
     ----------
     job
         The run. Without ``job.checkpoint`` nothing is read or written; without
         ``job.checkpoint_every`` nothing is written.
+    clock
+        Returns a time in seconds, which only rises.
     made_with
         What else must be equal for the run to end with the same result, such as versions. The run
         and its trainer always must.
     """
 
-    def __init__(self, job: Job, **made_with: str) -> None:
+    def __init__(
+        self, job: Job, *, clock: Callable[[], float] = time.monotonic, **made_with: str
+    ) -> None:
         self._path = None if job.checkpoint is None else Path(job.checkpoint)
         self._every = job.checkpoint_every
         self._last = job.run.steps
         self._owner = {"run": job.key, "trainer": job.conditions.trainer_version} | made_with
         self._writing: Thread | None = None
         self._has_failed = False
+        self._clock = clock
+        self._began = clock()  # the last save, or the run if there was none
+        self._took: float | None = 0.0  # that save; None while it is being written
 
     def __enter__(self) -> Self:
         return self
@@ -75,10 +98,20 @@ class Checkpoint:
         self.close(done=kind is None)
 
     def is_due(self, step: int) -> bool:
-        """Return whether to save after ``step`` steps; never after the last."""
-        if self._path is None or self._every is None:
+        """Return whether to save after ``step`` steps; never after the last.
+
+        That is after so many steps, or so long after the last save began, as the job says. But
+        where that save took longer than `BRIEF`, the next waits `LEAST_APART` times as long.
+        """
+        if self._path is None or self._every is None or step >= self._last:
             return False
-        return step % self._every == 0 and step < self._last
+        since = self._clock() - self._began
+        took = since if self._took is None else self._took
+        if took > BRIEF and since < LEAST_APART * took:
+            return False
+        if isinstance(self._every, timedelta):
+            return since >= self._every.total_seconds()
+        return step % self._every == 0
 
     def load(self) -> Saved | None:
         """Load the last checkpoint; None if the run starts from the beginning.
@@ -100,8 +133,8 @@ class Checkpoint:
     def save(self, step: int, arrays: Arrays, facts: Mapping[str, Any]) -> None:
         """Save the state after ``step`` steps. The previous save is kept until this one is whole.
 
-        The arrays are copied before this returns. They hold NumPy's own types of numbers or text,
-        and ``facts`` whatever JSON can hold; anything else is a `TypeError`.
+        The arrays are copied or written before this returns. They hold NumPy's own types of numbers
+        or text, and ``facts`` whatever JSON can hold; anything else is a `TypeError`.
         """
         if self._path is None:
             return
@@ -110,13 +143,19 @@ class Checkpoint:
             if dtype.kind in "OV":  # an .npy file does not preserve these
                 raise TypeError(f"array {name!r} of a checkpoint is of {dtype}; expected numbers")
         said = {"of": self._owner, "step": step, "arrays": [*arrays], "facts": dict(facts)}
-        content = io.BytesIO(json.dumps(said, separators=(",", ":")).encode() + b"\n")
-        content.seek(0, io.SEEK_END)
+        head = json.dumps(said, separators=(",", ":")).encode() + b"\n"
         self._settle()
+        self._began, self._took = self._clock(), None
+        if sum(np.asarray(array).nbytes for array in arrays.values()) >= LARGE:
+            self._write(partial(_write_arrays, self._path, head, arrays))
+            return
         try:
+            content = io.BytesIO(head)
+            content.seek(0, io.SEEK_END)
             for array in arrays.values():
                 np.save(content, array, allow_pickle=False)
-            self._writing = Thread(target=self._write, args=(self._path, content.getbuffer()))
+            write = partial(_write_content, self._path, content.getbuffer())
+            self._writing = Thread(target=self._write, args=(write,))
             self._writing.start()
         except (MemoryError, RuntimeError) as error:
             self._writing = None
@@ -145,11 +184,12 @@ class Checkpoint:
         arrays = {name: np.load(file, allow_pickle=False) for name in said["arrays"]}
         return Saved(said["step"], arrays, said["facts"])
 
-    def _write(self, path: Path, content: memoryview) -> None:
+    def _write(self, write: Callable[[], None]) -> None:
         try:
-            write_whole(path, _SEAL % hashlib.sha256(content).hexdigest().encode(), content)
+            write()
         except (OSError, MemoryError) as error:
             self._fail(error)
+        self._took = self._clock() - self._began
 
     def _settle(self) -> None:
         if self._writing is not None:
@@ -251,13 +291,48 @@ def discard(path: str | Path) -> None:
                 one.unlink(missing_ok=True)
 
 
+def _write_content(path: Path, content: memoryview) -> None:
+    write_whole(path, _SEAL % hashlib.sha256(content).hexdigest().encode(), content)
+
+
+def _write_arrays(path: Path, head: bytes, arrays: Arrays) -> None:
+    """Write a checkpoint from its arrays themselves, a few megabytes at a time."""
+    with _whole(path) as file:
+        file.write(_SEAL % (b"0" * 64))  # its place
+        hashing = _Hashing(file)
+        hashing.write(head)
+        for array in arrays.values():
+            np.save(hashing, array, allow_pickle=False)
+        file.seek(0)
+        file.write(_SEAL % hashing.digest.hexdigest().encode())
+
+
+class _Hashing:
+    """A file that is written to, with the SHA-256 of what was written."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.digest = hashlib.sha256()
+
+    def write(self, part: bytes) -> int:
+        self.digest.update(part)
+        return self._file.write(part)
+
+
 def write_whole(path: Path, *parts: bytes | memoryview) -> None:
     """Write a file so that ``path`` is never half written, even if the power fails."""
+    with _whole(path) as file:
+        file.writelines(parts)
+
+
+@contextmanager
+def _whole(path: Path) -> Iterator[BinaryIO]:
+    """Give a file to write that takes the place of ``path`` once it is whole and on the disk."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
         with part.open("wb") as file:
-            file.writelines(parts)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         part.replace(path)

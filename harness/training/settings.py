@@ -34,14 +34,15 @@ class GRPOSettings:
     ``learning_rate`` is the config's times the task's ``lr_transfer``. ``batch_size`` counts the
     prompts of a step, ``generations`` the completions of a prompt. ``warmup_steps`` and
     ``kl_warmup_steps`` are scaled from the declared steps to the run's. ``microbatch`` is the most
-    sequences of one forward and backward pass; with None all go at once.
+    sequences of one forward and backward pass; None sets no limit.
 
     The rest is for language models alone. Logits are divided by ``temperature``, in the loss too;
     sampling keeps the fewest tokens whose probabilities reach ``top_p``. A completion has at most
     ``max_tokens`` in training, or what the task says; evaluations are always as the task says.
     ``lora_rank`` 0 trains all weights, more trains adapters of that rank on ``lora_modules`` (all
     linear layers but the head with None), scaled by ``lora_alpha`` / ``lora_rank`` (2 with None).
-    ``microbatch_tokens`` are the most tokens of one forward and backward pass, padding included.
+    ``microbatch_tokens`` are the most tokens of one forward and backward pass, padding included;
+    None chooses for the model (see `harness.training.text.training.tokens_of_a_pass`).
     ``gradient_checkpointing`` computes layers again in the backward pass, to save memory.
     """
 

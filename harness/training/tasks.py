@@ -28,7 +28,8 @@ class Graded(NamedTuple):
     """What completions are worth, each array shaped as what was graded.
 
     ``rewards`` are trained on and ``scores``, between 0 and 1, measured: their mean is perf.
-    ``parts`` has each named reward where the rewards are a weighted sum of several.
+    ``parts`` has each named reward of a task of text, also of one; ``rewards`` are their weighted
+    sum. It is empty for an embedded task.
     """
 
     rewards: Scores

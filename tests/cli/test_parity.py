@@ -339,3 +339,48 @@ def test_torch_and_jax_begin_as_the_same_experiment(warm_project):
     for run in found["runs"]:
         assert run["parted_at"] is None or run["parted_at"] > 1
         assert run["torch"]["perf_before"] == pytest.approx(run["jax"]["perf_before"], abs=0.005)
+
+
+WRITE = "import sys; from pathlib import Path; from tests.training.text import tiny_models; "
+WRITE += "tiny_models.write(Path(sys.argv[1]))"
+
+TEXT = """
+from harness import LogUniform, Sweep
+
+space = dict(learning_rate=LogUniform(1e-4, 1e-3), batch_size=2, generations=4, kl_coef=0.0)
+small = Sweep("small", runs=3, steps=50, seed=3, space=space)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.torch
+@pytest.mark.jax
+@pytest.mark.trl
+def test_a_language_model_is_judged_by_the_same_rule(tmp_path):
+    """In processes of their own: one process cannot import Torch twice."""
+
+    def python(*words):
+        env = os.environ | {"PYTHONPATH": str(ROOT), "COLUMNS": "80"}
+        command = [sys.executable, *words]
+        return subprocess.run(
+            command, cwd=tmp_path, env=env, capture_output=True, text=True, check=True
+        )
+
+    python("-c", WRITE, "model")
+    (tmp_path / "pytest.ini").write_text("[pytest]\n")
+    (tmp_path / "experiments").mkdir()
+    (tmp_path / "experiments" / "test_small.py").write_text(TEXT)
+    lines = ['{"task": {"max_tokens": 3, "samples": 2, "rewards": "exact"}}']
+    lines += [f'{{"prompt": "{n}+1=", "answer": "{n + 1}"}}' for n in range(40)]
+    (tmp_path / "sums.jsonl").write_text("\n".join(lines))
+    options = "--model model --task sums.jsonl --runs 2 --steps 2 --margin 0.1 --json"
+    done = python("-m", "harness.cli", "parity", "small", *options.split())
+    found = json.loads(done.stdout)
+    assert (found["model"][:6], found["task"], found["steps"]) == ("model@", "sums", 2)
+    assert len(found["runs"]) == 2
+    for run in found["runs"]:
+        assert {run[backend]["status"] for backend in ("torch", "jax")} == {"completed"}
+        assert run["difference"] == run["jax"]["delta_perf"] - run["torch"]["delta_perf"]
+        assert run["torch"]["perf_before"] == pytest.approx(run["jax"]["perf_before"], abs=0.13)
+    assert found["equivalence"]["verdict"] in ("supported", "inconclusive", "unanswerable")
+    assert found["step_1"]["largest"] is None or found["step_1"]["largest"] <= 1e-3

@@ -35,7 +35,7 @@ def outcome(delta=0.1, **changes):
     return make_result(delta=delta, **(given | changes)).outcome
 
 
-def compared(*sides, margin=0.02, precision="float32", alpha=0.05):
+def compared(*sides, margin=0.02, precision="float32", alpha=0.05, **trained):
     """Compare runs given as what came of them on each side: a ΔPerf, a status, or an outcome."""
     runs = []
     for index, pair in enumerate(sides):
@@ -44,7 +44,7 @@ def compared(*sides, margin=0.02, precision="float32", alpha=0.05):
             outcome(side) if isinstance(side, int | float | str) else side for side in pair
         )
         runs.append((run, ours, theirs))
-    return compare("s", BACKENDS, precision, runs, margin=margin, alpha=alpha)
+    return compare("s", BACKENDS, precision, runs, margin=margin, alpha=alpha, **trained)
 
 
 def differing(*differences, **given):

@@ -139,3 +139,13 @@ def test_a_gain_that_is_no_number_is_no_difference():
     assert compared((broken, 0.1)).pairs[0].difference is None
     unfinished = replace(outcome(), status="timeout")
     assert compared((unfinished, 0.1)).pairs[0].difference is None
+
+
+def test_a_language_model_is_named_and_judged_though_its_tokens_part_at_once():
+    sides = [(0.1, outcome(0.1 + d, trace=parting(1))) for d in (0.002, -0.001, 0.003, -0.002)]
+    found = compared(*sides, model="smol@1", task="sums")
+    assert found.verdict.verdict == "supported"
+    lines = as_text(found, 120)
+    assert lines[0] == "s: torch and jax, 4 runs of 20 steps, smol@1 on sums, float32, cpu"
+    assert all(line.endswith(" 1") for line in lines[4:8])
+    assert said(found)[1]["step 1"].startswith("not compared: the tokens differ in every run")

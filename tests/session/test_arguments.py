@@ -1,10 +1,12 @@
 """Values of options: what is read, and what is refused in one line."""
 
+import argparse
 from argparse import ArgumentTypeError
+from datetime import timedelta
 
 import pytest
 
-from harness.session.arguments import gpus, size
+from harness.session.arguments import checked_interval, gpus, interval, size
 
 
 @pytest.mark.parametrize(
@@ -46,3 +48,23 @@ def test_how_many_gpus_or_which(text, value):
 def test_what_names_no_gpus(text):
     with pytest.raises(ArgumentTypeError, match="is neither a number of GPUs, at least 1, nor a"):
         gpus(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("10", 10),
+        ("90s", timedelta(seconds=90)),
+        ("1.5m", timedelta(seconds=90)),
+        (" 2h ", timedelta(hours=2)),
+    ],
+)
+def test_an_interval_is_steps_or_a_time(text, expected):
+    assert interval(text) == expected
+    assert checked_interval(text) == text
+
+
+@pytest.mark.parametrize("text", ["", "0", "-1", "1.5", "0s", "m", "10 m", "5d", "9" * 400 + "h"])
+def test_what_is_no_interval_is_refused(text):
+    with pytest.raises(argparse.ArgumentTypeError, match="neither a whole number of steps"):
+        checked_interval(text)

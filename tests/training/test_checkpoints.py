@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
+import math
 import os
 import re
 import resource
+import threading
 import time
+import tracemalloc
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +33,14 @@ ARRAYS = {
     "a name/with.all ~ sorts": np.array([True, False]),
 }
 FACTS = {"tokens": 12, "seconds": 0.1 + 0.2, "curve": [[0, 0.1, float("nan"), None]], "text": "é"}
+
+
+@pytest.fixture(params=["copied", "written at once"], scope="module", autouse=True)
+def way(request):
+    """Save as a small model does, and as a large one."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(checkpoints, "LARGE", math.inf if request.param == "copied" else 0)
+        yield request.param
 
 
 @pytest.fixture
@@ -120,19 +133,114 @@ def test_the_arrays_are_those_of_the_call(job):
 
 def test_a_slow_disk_keeps_the_order(job, monkeypatch):
     """What is saved later stays, though the one before took long to write."""
-    replaced, delays = checkpoints.write_whole, [0.3, 0.0]
+    whole, delays = checkpoints._whole, [0.3, 0.0]
 
-    def slow(path, *parts):
+    def slow(path):
         time.sleep(delays.pop(0))
-        replaced(path, *parts)
+        return whole(path)
 
-    monkeypatch.setattr(checkpoints, "write_whole", slow)
+    monkeypatch.setattr(checkpoints, "_whole", slow)
     checkpoint = Checkpoint(job)
     checkpoint.save(4, ARRAYS, FACTS)
     checkpoint.save(8, ARRAYS, FACTS)
     checkpoint.close(done=False)
     time.sleep(0.4)
     assert Checkpoint(job).load().step == 8
+
+
+def test_both_ways_write_the_same_file(job, path, monkeypatch):
+    contents = set()
+    for large in (0, math.inf):
+        monkeypatch.setattr(checkpoints, "LARGE", large)
+        saved(job)
+        contents.add(path.read_bytes())
+    assert len(contents) == 1
+
+
+def test_of_large_arrays_no_copy_is_made(job, way):
+    if way == "copied":
+        return
+    array = np.arange(2**24, dtype=np.float32)
+    checkpoint = Checkpoint(job)
+    tracemalloc.start()
+    checkpoint.save(4, {"half": array[1::2], "array": array}, {})
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    checkpoint.close(done=False)
+    assert most < array.nbytes / 1.5
+    found = Checkpoint(job).load().arrays
+    np.testing.assert_array_equal(found["half"], array[1::2])
+
+
+class Clock:
+    """A clock that the test turns; saves take as long as it says."""
+
+    def __init__(self, monkeypatch, takes=0.0):
+        self.now, self.takes = 1000.0, takes
+        whole = checkpoints._whole
+
+        @contextlib.contextmanager
+        def slow(path):
+            with whole(path) as file:
+                yield file
+            self.now += self.takes
+
+        monkeypatch.setattr(checkpoints, "_whole", slow)
+
+    def __call__(self):
+        return self.now
+
+    def train(self, job, step_takes, steps=20):
+        """Return the steps after which a run of 20 steps is saved."""
+        checkpoint, found = Checkpoint(job, clock=self), []
+        for step in range(1, steps + 1):
+            self.now += step_takes
+            if checkpoint.is_due(step):
+                checkpoint.save(step, ARRAYS, FACTS)
+                checkpoint.close(done=False)  # waits for the thread
+                found.append(step)
+        return found
+
+
+def test_it_is_due_when_so_much_time_has_passed(job, monkeypatch):
+    clock = Clock(monkeypatch)
+    job = replace(job, checkpoint_every=timedelta(seconds=60))
+    assert clock.train(job, step_takes=25) == [3, 6, 9, 12, 15, 18]
+    assert clock.train(job, step_takes=61) == [*range(1, 20)]
+    assert clock.train(job, step_takes=2) == []
+
+
+def test_saves_of_a_second_or_less_are_as_many_as_asked_for(job, monkeypatch):
+    job = replace(job, checkpoint_every=1)
+    assert Clock(monkeypatch, takes=1.0).train(job, step_takes=0.1) == [*range(1, 20)]
+
+
+@pytest.mark.parametrize("every", [1, timedelta(seconds=1)])
+def test_longer_saves_take_a_twentieth_of_the_time_at_most(job, monkeypatch, every):
+    clock = Clock(monkeypatch, takes=3.0)
+    saves = clock.train(replace(job, checkpoint_every=every), step_takes=10)
+    assert saves == [1, 7, 13, 19]  # 57 seconds of training after each save of 3
+    clock.takes = 50.0
+    assert clock.train(replace(job, checkpoint_every=every), step_takes=10) == [1]
+
+
+def test_a_save_that_is_still_being_written_is_waited_for_a_second_only(job, way, monkeypatch):
+    if way != "copied":
+        return
+    written = threading.Event()
+    write = checkpoints.write_whole
+    monkeypatch.setattr(
+        checkpoints, "write_whole", lambda *given: (written.wait(30), write(*given))
+    )
+    now = [0.0]
+    checkpoint = Checkpoint(replace(job, checkpoint_every=1), clock=lambda: now[0])
+    checkpoint.save(1, ARRAYS, FACTS)
+    due = []
+    for now[0] in (0.5, 1.0, 1.5, 100.0):
+        due.append(checkpoint.is_due(2))
+    assert due == [True, True, False, False]
+    written.set()
+    checkpoint.close(done=False)
 
 
 def test_it_is_due_every_so_many_steps_but_not_after_the_last(job):

@@ -23,8 +23,11 @@ def document(found: Parity) -> Document:
     on = [device for device in dict.fromkeys(found.devices) if device]
     if len(on) == 2:
         on = [f"{name}: {there}" for name, there in zip(found.backends, found.devices, strict=True)]
+    trained = [f"{found.model} on {found.task}"] if found.model else []
     return Document(
-        headline=", ".join([f"{found.sweep}: {first} and {second}", size, found.precision, *on]),
+        headline=", ".join(
+            [f"{found.sweep}: {first} and {second}", size, *trained, found.precision, *on]
+        ),
         sections=(
             Section("", (_table(found),)),
             Section("", (Bullets(tuple(_findings(found))),)),

@@ -183,6 +183,8 @@ def parity_data(found: Parity) -> dict[str, Any]:
     return {
         "schema": SCHEMA,
         **picked(found, "sweep backends precision steps"),
+        "model": found.model or None,
+        "task": found.task or None,
         "runs": [
             {
                 "id": pair.run.id,

@@ -8,7 +8,6 @@ that it is sampled with, over the whole vocabulary. Tests check loss and gradien
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
@@ -23,7 +22,7 @@ from harness.errors import UsageError
 from harness.protocols import Notify
 from harness.records import Job, Outcome
 from harness.text import listed
-from harness.training import course, uniforms
+from harness.training import uniforms
 from harness.training.checkpoints import Arrays
 from harness.training.device_jax import (
     computing_on,
@@ -34,15 +33,19 @@ from harness.training.device_jax import (
     peak_bytes,
     threads_given,
 )
-from harness.training.grpo import TEXT_TRAINING_VERSION, Batch, Diverged, require_finite
+from harness.training.grpo import Batch, Diverged, require_finite
 from harness.training.programs_jax import Coefficients, Rates
 from harness.training.settings import GRPOSettings
 from harness.training.tasks import Tokens
 from harness.training.text import programs_jax as programs
-from harness.training.text.decoder_files import Architecture, architecture, read_weights
-from harness.training.text.decoder_jax import Parameters, Prompts, Sampling, bucket, cast
-from harness.training.text.model_files import config_of
-from harness.training.text.tokenised import of_conditions
+from harness.training.text import training
+from harness.training.text.architecture import Architecture, architecture
+from harness.training.text.decoder_files import read_weights
+from harness.training.text.decoder_jax import Prompts, bucket
+from harness.training.text.layers_jax import Parameters, cast
+from harness.training.text.model_files import ModelFiles, config_of
+from harness.training.text.sampling_jax import Sampling
+from harness.training.text.tokenised import TokenisedTask
 from harness.training.uniforms import Uniforms
 
 SEQUENCES = 64
@@ -55,34 +58,24 @@ def train(job: Job, notify: Notify) -> Outcome:
     Also raises `BackendError` if the device is not here, and `MemoryError` if it or the host runs
     out of memory.
     """
-    began = time.perf_counter()
     threads = threads_given()
     device = open_device(job.conditions.device, threads=threads)
+
+    def policy(task: TokenisedTask, files: ModelFiles, settings: GRPOSettings) -> Policy:
+        shape = architecture(config_of(files), files.name)
+        weights = read_weights(files.folder, shape, files.name)
+        precision, seed = job.conditions.precision, job.run.seed
+        return Policy(task, shape, weights, settings, dtype=precision, seed=seed)
+
     kept = keeping_programs(Path(job.cache) / "programs", device)
     with out_of_memory(), kept, computing_on(device):
-        task, files = of_conditions(job.conditions)
-        settings = GRPOSettings.from_job(job, task.task)
-        shape = architecture(config_of(files), files.name)
-        policy = Policy(
-            task,
-            shape,
-            read_weights(files.folder, shape, files.name),
-            settings,
-            dtype=job.conditions.precision,
-            seed=job.run.seed,
-        )
-        return course.train(
+        return training.train(
             job,
             notify,
-            task,
-            settings,
             policy,
-            weights=files.digest,
-            training=TEXT_TRAINING_VERSION,
             device=describe(device, threads),
             library=f"jax {jax.__version__}, optax {optax.__version__}",
             peak=lambda: peak_bytes(device),
-            began=began,
         )
 
 
@@ -154,6 +147,10 @@ class Policy:
                 reference = {name: jnp.array(array) for name, array in reference.items()}
         self.reference = reference
         self.moments = programs.first_moments(self.weights.trained)
+        on_host = next(iter(self.weights.trained.values())).device.platform == "cpu"  # type: ignore[union-attr]
+        self.tokens = training.tokens_of_a_pass(
+            settings, shape.features, number_bytes=jnp.dtype(dtype).itemsize, on_host=on_host
+        )
         known = np.zeros(shape.vocabulary, dtype=bool)
         known[[token for token in task.known if token < shape.vocabulary]] = True
         ends = np.array(task.ends, dtype=np.int32)
@@ -274,8 +271,7 @@ class Policy:
     ) -> Iterator[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], int]]:
         """Yield rows, members of each group, and a number of tokens: equal parts of a batch.
 
-        A part has at most ``microbatch`` sequences and ``microbatch_tokens`` tokens, if that many
-        hold one sequence. A group stays whole if it fits. The last part is filled with copies.
+        See `training.completions_of_a_pass`. The last part is filled with copies.
         """
         rows, group, most = batch.completions.shape
         longest = int(batch.mask.sum(axis=-1).max())
@@ -284,12 +280,16 @@ class Policy:
         while length // 2 >= longest:
             length = -(-length // 2)
         read = bucket(max(len(self.task.tokens[row]) for row in batch.prompts[:, 0].tolist()))
-        tokens = self.settings.microbatch_tokens or math.inf
-        sequences = self.settings.microbatch or rows * group
-        fits = min(sequences, (tokens - read) // length)
-        members = int(min(group, max(1, fits)))
-        together = min(sequences // members, tokens // (read + members * length))
-        together = int(min(rows, max(1, together))) if members == group else 1
+        sequences = training.completions_of_a_pass(
+            rows,
+            group,
+            most=self.settings.microbatch,
+            tokens=self.tokens,
+            read=read,
+            written=length,
+        )
+        members = min(group, sequences)
+        together = min(rows, max(1, sequences // group))
         for row in range(0, rows, together):
             for member in range(0, group, members):
                 yield (

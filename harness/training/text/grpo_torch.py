@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import copy
 import inspect
-import time
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
@@ -30,7 +29,6 @@ from torch import Tensor, nn
 from harness.errors import UsageError
 from harness.protocols import Notify
 from harness.records import Job, Outcome
-from harness.training import course
 from harness.training.checkpoints import Arrays
 from harness.training.device_torch import (
     PRECISIONS,
@@ -42,7 +40,6 @@ from harness.training.device_torch import (
 from harness.training.grpo import (
     ADAM_BETAS,
     ADAM_EPSILON,
-    TEXT_TRAINING_VERSION,
     Batch,
     Diverged,
     microbatches,
@@ -51,9 +48,10 @@ from harness.training.grpo import (
 from harness.training.grpo_torch import grpo_loss
 from harness.training.settings import GRPOSettings
 from harness.training.tasks import Scores, Tokens
+from harness.training.text import training
 from harness.training.text.model_files import ModelFiles
 from harness.training.text.sampling_torch import draw
-from harness.training.text.tokenised import TokenisedTask, of_conditions
+from harness.training.text.tokenised import TokenisedTask
 from harness.training.uniforms import Uniforms, generator
 
 Model: TypeAlias = Any  # transformers', which a type checker need not have installed
@@ -76,26 +74,20 @@ def train(job: Job, notify: Notify) -> Outcome:
     """
     import transformers
 
+    device = open_device(job.conditions.device)
+    dtype = PRECISIONS[job.conditions.precision]
+
+    def policy(task: TokenisedTask, files: ModelFiles, settings: GRPOSettings) -> Policy:
+        return Policy(task, load(files, settings, seed=job.run.seed), settings, device, dtype)
+
     with out_of_memory():
-        began = time.perf_counter()
-        device = open_device(job.conditions.device)
-        task, files = of_conditions(job.conditions)
-        settings = GRPOSettings.from_job(job, task.task)
-        model = load(files, settings, seed=job.run.seed)
-        dtype = PRECISIONS[job.conditions.precision]
-        policy = Policy(task, model, settings, device, dtype)
-        return course.train(
+        return training.train(
             job,
             notify,
-            task,
-            settings,
             policy,
-            weights=files.digest,
-            training=TEXT_TRAINING_VERSION,
             device=describe(device),
             library=f"torch {torch.__version__}, transformers {transformers.__version__}",
             peak=lambda: peak_bytes(device),
-            began=began,
         )
 
 
@@ -205,6 +197,12 @@ class Policy:
         self._reference: Model = None
         if settings.kl_coef and not settings.lora_rank:
             self._reference = copy.deepcopy(model).requires_grad_(False)
+        self.tokens = training.tokens_of_a_pass(
+            settings,
+            _features(model, self._head(model)),
+            number_bytes=dtype.itemsize,
+            on_host=device.type == "cpu",
+        )
         self.optimizer = torch.optim.AdamW(
             self.weights,
             lr=settings.learning_rate,
@@ -349,7 +347,7 @@ class Policy:
         share = mask / np.float32(mask.sum())
         sums = torch.zeros(3, device=self.device)
         rows, group, _ = completions.shape
-        for part in microbatches(rows, group, self._most(prompts, completions)):
+        for part in microbatches(rows, group, self._most(prompts, mask)):
             length = max(1, int(mask[part].sum(axis=-1).max()))
             tokens = self._send(completions[part])[..., :length]
             counted = self._send(mask[part])[..., :length].flatten(0, 1)
@@ -369,14 +367,19 @@ class Policy:
         measured: list[float] = torch.cat([sums, norm[None].to(sums)]).tolist()
         return measured
 
-    def _most(self, prompts: Tokens, completions: Tokens) -> int | None:
-        """Return the most completions of a microbatch; None where all go at once."""
-        limits = [self.settings.microbatch]
-        if self.settings.microbatch_tokens is not None:
-            longest = max(len(self.task.tokens[row]) for row in prompts[:, 0])
-            limits.append(self.settings.microbatch_tokens // (longest + completions.shape[-1]))
-        given = [limit for limit in limits if limit is not None]
-        return max(1, min(given)) if given else None
+    def _most(self, prompts: Tokens, mask: npt.NDArray[np.bool_]) -> int:
+        """Return the most completions of one forward and backward pass."""
+        rows, group, _ = mask.shape
+        longest = max(len(self.task.tokens[row]) for row in prompts[:, 0])
+        written = int(mask.sum(axis=-1).max())
+        return training.completions_of_a_pass(
+            rows,
+            group,
+            most=self.settings.microbatch,
+            tokens=self.tokens,
+            read=longest if self.shares_prompts else 0,
+            written=written if self.shares_prompts else longest + written,
+        )
 
     def _backward(
         self,
@@ -580,6 +583,18 @@ def most_probable(logits: Tensor, top_p: float) -> Tensor:
     least = ordered.gather(-1, needed.clamp(max=ordered.shape[-1] - 1))
     kept: Tensor = logits.masked_fill(torch.softmax(logits, dim=-1) < least, -torch.inf)
     return kept
+
+
+def _features(model: Model, head: Model) -> int:
+    """Return how many numbers go into and come out of the linear layers but the head, for a token.
+
+    Those of adapters, which are few, do not count.
+    """
+    return sum(
+        sum(one.weight.shape)
+        for name, one in model.named_modules()
+        if _is_linear(one) and one is not head and ".lora_" not in name
+    )
 
 
 def _convert(model: Model, dtype: torch.dtype, *, keep: bool) -> None:

@@ -19,8 +19,10 @@ from jax import Array, lax
 
 from harness.training.programs_jax import Coefficients, Rates, grpo_loss, optimizer
 from harness.training.text import decoder_jax as decoder
-from harness.training.text.decoder_files import Architecture
-from harness.training.text.decoder_jax import Parameters, Prompts, Sampling
+from harness.training.text.architecture import Architecture
+from harness.training.text.decoder_jax import Prompts
+from harness.training.text.layers_jax import Parameters, cast, head_of
+from harness.training.text.sampling_jax import Sampling
 
 Argument = Any
 """A NumPy array outside a program, a JAX array inside."""
@@ -83,7 +85,7 @@ def part_size(tokens: int, vocabulary: int) -> int:
 
 def working(weights: Weights, plan: Plan) -> Parameters:
     """Return the weights that are computed with."""
-    trained = decoder.cast(weights.trained, plan.dtype)
+    trained = cast(weights.trained, plan.dtype)
     scaled = {
         name: array * plan.adapter if name.endswith(".b") else array
         for name, array in trained.items()
@@ -132,7 +134,7 @@ def gradient(
 
     def of_trained(trained: Parameters) -> tuple[Array, Array]:
         parameters = working(Weights(trained, weights.frozen), plan)
-        return hidden_of(parameters), decoder.head_of(parameters)
+        return hidden_of(parameters), head_of(parameters)
 
     (hidden, head), pull = jax.vjp(of_trained, weights.trained)
     compared = None if reference is None else hidden_of(reference)
@@ -145,7 +147,7 @@ def gradient(
 
         log_r = None
         if reference is not None and other is not None:
-            log_r = jax.nn.log_softmax(logits(other, decoder.head_of(reference)), axis=0)
+            log_r = jax.nn.log_softmax(logits(other, head_of(reference)), axis=0)
         value, (kl, entropy) = grpo_loss(
             logits(hidden, head),
             drawn.tokens[:, None, None],

@@ -20,8 +20,9 @@ from harness.errors import HarnessError, UsageError, nearest, short
 from harness.records import digest, is_number, is_whole
 from harness.training.references import load
 from harness.training.tasks import Graded
+from harness.training.text.grading import Grader, Item
 from harness.training.text.prompts import Prompt
-from harness.training.text.rewarding import Grader, Item, Reward
+from harness.training.text.rewarding import Reward
 
 Split = Literal["train", "held_out"]
 

@@ -10,7 +10,8 @@ import pytest
 
 from harness.errors import UsageError
 from harness.training import reference
-from harness.training.text.decoder_files import architecture, read_weights
+from harness.training.text.architecture import architecture
+from harness.training.text.decoder_files import read_weights
 
 with contextlib.suppress(ModuleNotFoundError):
     import jax.numpy as jnp
@@ -18,7 +19,7 @@ with contextlib.suppress(ModuleNotFoundError):
     import transformers
 
     from harness.training import device_jax
-    from harness.training.text import decoder_jax
+    from harness.training.text import decoder_jax, layers_jax, sampling_jax
 
 pytestmark = [pytest.mark.jax, pytest.mark.torch]
 
@@ -78,7 +79,7 @@ def build(folder, kind="llama", dtype=None, **save):
 def load(folder):
     config = json.loads((folder / "config.json").read_text())
     shape = architecture(config, "tiny")
-    return shape, decoder_jax.parameters_of(read_weights(folder, shape, "tiny"))
+    return shape, layers_jax.parameters_of(read_weights(folder, shape, "tiny"))
 
 
 @pytest.fixture(scope="module")
@@ -145,7 +146,7 @@ def test_generated_tokens_are_drawn_from_transformers_logits(models, kind):
         shape,
         padded(12),
         jnp.asarray(noise, dtype=jnp.float32),
-        decoder_jax.Sampling(jnp.asarray(ends), jnp.asarray(known), 0.7),
+        sampling_jax.Sampling(jnp.asarray(ends), jnp.asarray(known), 0.7),
     )
     logits = np.where(known, plain(model, np.asarray(tokens)) / 0.7, -np.inf)
     chances = np.exp(reference.log_softmax(logits))
@@ -165,7 +166,7 @@ def test_tokens_are_drawn_in_proportion_from_the_most_probable():
         (0.75, [0, 0.4, 0, 0.3, 0.2, 0]),
         (0.1, [0, 1, 0, 0, 0, 0]),
     ):
-        share = np.bincount(decoder_jax.draw(logits, noise, top_p), minlength=6) / 4096
+        share = np.bincount(sampling_jax.draw(logits, noise, top_p), minlength=6) / 4096
         np.testing.assert_allclose(share, np.array(kept) / np.sum(kept), atol=1e-3)
 
 
@@ -173,7 +174,7 @@ def test_the_highest_uniform_draws_no_token_without_probability():
     logits = np.full((1, 50_000), -np.inf, dtype=np.float32)
     logits[0, 1000:30_000] = 0.0
     for noise, wanted in ((0.0, 1000), (1 - 2**-24, 29_999)):
-        token = decoder_jax.draw(jnp.asarray(logits), jnp.asarray([noise], dtype=jnp.float32))
+        token = sampling_jax.draw(jnp.asarray(logits), jnp.asarray([noise], dtype=jnp.float32))
         assert int(token[0]) == wanted
 
 

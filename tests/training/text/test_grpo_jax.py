@@ -23,7 +23,8 @@ with contextlib.suppress(ModuleNotFoundError):
     from harness.training import device_jax
     from harness.training.text import grpo_jax
     from harness.training.text import programs_jax as programs
-    from harness.training.text.decoder_files import architecture, read_weights
+    from harness.training.text.architecture import architecture
+    from harness.training.text.decoder_files import read_weights
     from tests.training.text.test_decoder_jax import PROMPTS, build
 
     TASK = SimpleNamespace(

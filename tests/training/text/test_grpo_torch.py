@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import math
 from dataclasses import replace
+from datetime import timedelta
 
 import numpy as np
 import pytest
 
 from harness.errors import UsageError
 from harness.records import Conditions, Config, Job, Run
-from harness.training import reference
+from harness.training import checkpoints, reference
 from harness.training.grpo import TEXT_TRAINING_VERSION, Batch
 from harness.training.settings import GRPOSettings
+from harness.training.text import training
+from harness.training.text.architecture import architecture
 from harness.training.text.model_files import locate
 from harness.training.text.tasks import TextTask
 
@@ -111,6 +115,7 @@ def moved(policy, scale=0.02):
         ("gpt2", 0.3, {"microbatch": 3}),
         ("qwen2", 0.3, {"gradient_checkpointing": True}),
         ("llama", 0.3, {"microbatch_tokens": 100}),
+        ("llama", 0.3, {"microbatch_tokens": 1}),
     ],
 )
 def test_loss_and_gradient_are_the_reference_s(policy, batch, monkeypatch, kind, kl_coef, given):
@@ -138,6 +143,39 @@ def test_loss_and_gradient_are_the_reference_s(policy, batch, monkeypatch, kind,
     assert measured[3] == pytest.approx(norm, rel=1e-4)
     for one, weight in zip(found, ours.weights, strict=True):
         torch.testing.assert_close(one, weight.grad, rtol=2e-3, atol=2e-6)
+
+
+@pytest.mark.parametrize(
+    ("kind", "given"),
+    [("llama3", {}), ("qwen2", {}), ("qwen3", {"lora_rank": 2}), ("gpt2", {})],
+)
+def test_a_pass_has_as_many_tokens_as_on_jax(policy, folders, monkeypatch, kind, given):
+    monkeypatch.setitem(training.ACTIVATIONS, "host", 2**27)
+    ours = policy(kind, **given)
+    shape = architecture(json.loads((folders(kind) / "config.json").read_text()), kind)
+    assert ours.tokens == 2**27 // (4 * shape.features) > training.LEAST_TOKENS
+    assert policy(kind, microbatch_tokens=9, **given).tokens == 9
+
+
+@pytest.mark.parametrize("tokens", [1, 60, 200, 10_000])
+@pytest.mark.parametrize("given", [{}, {"gradient_checkpointing": True}])
+def test_no_pass_has_more_tokens_than_allowed(policy, batch, monkeypatch, tokens, given):
+    cut, parts = grpo_torch.microbatches, []
+
+    def noted(*size):
+        parts.extend(cut(*size))
+        return parts
+
+    monkeypatch.setattr(grpo_torch, "microbatches", noted)
+    ours = policy(microbatch_tokens=tokens, **given)
+    ours.gradient(*batch, 0.0)
+    written = int(batch.mask.sum(axis=-1).max())
+    for rows, group in parts:
+        many, members = batch.mask[rows, group].shape[:2]
+        read = max(len(ours.task.tokens[row]) for row in batch.prompts[rows, 0])
+        prompts = many * (members if given else 1)
+        assert prompts * read + many * members * written <= tokens or many * members == 1
+    assert (len(parts) == 1) == (tokens == 10_000)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -199,9 +237,14 @@ def test_no_learning_rate_measures_exactly_0(run_text, precision, given):
 
 
 @pytest.mark.parametrize("given", [{}, {"lora_rank": 2, "kl_coef": 0.1, "kl_warmup_steps": 0}])
-def test_an_interrupted_run_ends_bit_for_bit_as_another(run_text, tmp_path, given):
+@pytest.mark.parametrize("every", [1, timedelta(microseconds=1)])
+@pytest.mark.parametrize("large", [0, 2**26])
+def test_an_interrupted_run_ends_bit_for_bit_as_another(
+    run_text, tmp_path, given, every, large, monkeypatch
+):
+    monkeypatch.setattr(checkpoints, "LARGE", large)
     whole = run_text(**given)
-    where = {"checkpoint": str(tmp_path / "saved"), "checkpoint_every": 1}
+    where = {"checkpoint": str(tmp_path / "saved"), "checkpoint_every": every}
 
     def interrupt(progress):
         if progress.step == 3:
