@@ -274,7 +274,8 @@ def _calibration(page: CalibrationPage, factor: float) -> Calibration:
     from harness.sweeps.transfer import Calibration, adapters_of
 
     test, known = page.test, page.conditions
-    assert test.rate is not None and test.fresh is not None
+    assert test.rate is not None
+    assert test.fresh is not None
     outcome = test.fresh.outcome
     return Calibration(
         model=known.model,

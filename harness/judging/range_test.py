@@ -88,9 +88,10 @@ class RangeTest:
 
     ``rungs`` are by rate, the lowest first. ``helps`` are the rates that are shown to gain,
     ``may_be_best`` those that are not shown to be worse than the best of them. ``rate`` is the one
-    that is picked, between rates of the ladder; None where no rate helps. The best rate lies between ``low`` and ``high``: half
-    a step beyond the rates that may be best, or None where the ladder ends with one of them.
-    ``fresh`` is the run with a fresh seed at ``rate``, once there is one.
+    that is picked, between rates of the ladder; None where no rate helps. The best rate lies
+    between ``low`` and ``high``: half a step beyond the rates that may be best, or None where the
+    ladder ends with one of them. ``fresh`` is the run with a fresh seed at ``rate``, once there is
+    one.
     """
 
     rungs: tuple[Rung, ...]
@@ -161,16 +162,15 @@ def next_rate(rungs: Sequence[Rung], limits: Limits, alpha: float) -> float | No
     if not rungs:
         return limits.begin
     ordered = sorted(rungs, key=lambda rung: rung.rate)
-    above = ordered[-1].rate * STEP
-    if not _has_passed(ordered, alpha) and above <= limits.high * 1.001:
-        return _round(above)
-    below = ordered[0].rate / STEP
-    if below < limits.low * 0.999:
+    above, below = _round(ordered[-1].rate * STEP), _round(ordered[0].rate / STEP)
+    if above <= limits.high and not _has_passed(ordered, alpha):
+        return above
+    if below < limits.low:
         return None
     found = read(ordered, alpha)
     lowest = ordered[0]
     is_harmful = lowest.gains is None or _is_worse_than_none(lowest, alpha)
-    return _round(below) if is_harmful or lowest.rate in found.may_be_best else None
+    return below if is_harmful or lowest.rate in found.may_be_best else None
 
 
 def most_runs(limits: Limits) -> int:

@@ -149,7 +149,7 @@ def _factor(page: CalibrationPage) -> str:
         return f"{said}; not kept, because the task itself declares {page.own:g}"
     before = page.replaced
     instead = ""
-    if before is not None:
+    if before is not None and before.lr_transfer != page.factor:
         instead = f" in place of {before.lr_transfer:g} (sweep {before.sweep})"
     return f"{said}; kept in {page.kept}{instead}"
 
