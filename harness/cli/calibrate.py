@@ -63,7 +63,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "threads",
         "checkpoint-every",
         "report",
-        steps="steps of each run (default: 25%%, a quarter of the sweep's, at least 10)",
+        steps="steps of each run (default: quarter, of the sweep's, but at least 10)",
     )
     parser.add_argument(
         "--from",
