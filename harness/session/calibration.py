@@ -56,14 +56,10 @@ class Ladder:
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """What has been trained: the ladder's results, what they show, and a run that did not finish.
-
-    ``before`` is the number of runs that were stored before.
-    """
+    """The results of a ladder, what they show, and a run that did not finish."""
 
     test: RangeTest
     results: tuple[Result, ...]
-    before: int
     failed: Result | None = None
 
 
@@ -79,7 +75,6 @@ class Bench:
     planned: Plan
     observer: Observer
     tally: Tally = field(default_factory=lambda: Tally(workers=1))
-    before: int = 0
     _stack: ExitStack = field(default_factory=ExitStack)
     _queue: Queue | None = None
     _store: Store | None = None
@@ -96,14 +91,13 @@ class Bench:
         finally:
             self._stack.close()
 
-    def result(self, run: Run) -> Result:
-        """Return the result of ``run``; train it where no final one is stored."""
+    def result(self, run: Run) -> tuple[Result, bool]:
+        """Return the result of ``run``, trained where no final one is stored, and if one was."""
         assert self._store is not None
         key = run_key(run, self.planned.conditions)
         stored = self._store.of({key: run}).get(key)
         if stored is not None and stored.is_final:
-            self.before += 1
-            return stored
+            return stored, True
         if self._queue is None:
             make = partial(make_executor, self.settings)
             self._queue = Queue(
@@ -123,7 +117,7 @@ class Bench:
         result = found[key]
         if result.is_final:
             discard_checkpoint(self.settings, key)
-        return result
+        return result, False
 
 
 def climb(bench: Bench, ladder: Ladder, alpha: float, tell: Tell) -> Trained:
@@ -136,14 +130,13 @@ def climb(bench: Bench, ladder: Ladder, alpha: float, tell: Tell) -> Trained:
     rungs: list[Rung] = []
 
     def trained(run: Run) -> Result:
-        before = bench.before
-        result = bench.result(run)
+        result, was_stored = bench.result(run)
         results.append(result)
-        tell(result, bench.before > before)
+        tell(result, was_stored)
         return result
 
     def ended(test: RangeTest, failed: Result | None = None) -> Trained:
-        return Trained(test, tuple(results), bench.before, failed)
+        return Trained(test, tuple(results), failed)
 
     while (rate := next_rate(rungs, ladder.limits, alpha)) is not None:
         result = trained(ladder.run(rate))

@@ -133,6 +133,8 @@ def test_a_second_time_nothing_is_trained_and_the_same_is_said(project):
     again = project.data()
     assert project.trained == []
     assert again == first
+    lines = project.sweep(f"calibrate sums {TEXT}")[2].splitlines()[1:]
+    assert [line for line in lines if "in the store" not in line] == []
     other = project.data(f"calibrate sums {TEXT} --seed 7")
     assert other["rates"] != first["rates"]
     assert len(project.kept) == 1

@@ -164,6 +164,17 @@ def test_runs_without_scores_by_item_are_unmeasured():
     assert read([plain], ALPHA).standing == "unmeasured"
 
 
+def test_the_more_rates_there_are_the_more_it_takes_to_be_worse_than_the_best():
+    drawn = np.random.default_rng(7).normal(size=64)
+    wave = (drawn - drawn.mean()) / drawn.std(ddof=1)
+    worse = rung(1e-6, 0.2, noise=0.02)
+    gap = wave * 0.08 + 2.3 * 0.08 / 8  # 2.3 standard errors
+    best = of_gains(1e-5, np.asarray(worse.gains) + gap)
+    others = [rung(rate, -0.2) for rate in (1e-4, 3e-4, 1e-3)]
+    assert read([worse, best], ALPHA).may_be_best == (1e-5,)
+    assert read([worse, best, *others], ALPHA).may_be_best == (1e-6, 1e-5)
+
+
 def test_kl_entropy_and_signal_come_from_the_trace():
     trace = make_trace([1e-6, 1e-6], kl=0.2, entropy=1.5, no_signal=0.25)
     of = Rung(1e-6, Outcome("completed", trace=trace))
