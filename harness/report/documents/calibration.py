@@ -163,9 +163,10 @@ def _no_factor(page: CalibrationPage) -> str:
 def _why(test: RangeTest, digits: Digits) -> str:
     best = max((r for r in test.rungs if r.rate in test.helps), key=lambda r: r.gain or 0.0)
     others = [rate for rate in test.may_be_best if rate != best.rate]
-    said = f"of {plural(len(test.rungs), 'rate')}, {learning_rate(best.rate)} gained most"
+    most = f"{learning_rate(best.rate)} gained most ({_gain(best, digits)})"
+    said = f"of {plural(len(test.rungs), 'rate')}, {most}"
     if others:
-        said += f" ({_gain(best, digits)}), and {_rates(others)} cannot be told from it"
+        said += f", and {_rates(others)} cannot be told from it"
     above = [rung for rung in test.rungs if rung.rate > max(test.may_be_best)]
     if above:
         lost = above[-1]
