@@ -125,7 +125,9 @@ class Conditions:
     uses besides: packages with their versions, and files that its code names. ``metric`` names the
     sweep's own metric, empty where it measures ΔPerf, and ``direction`` which way is better of it.
     ``model_source`` and ``task_source`` say where a language model and its task are found; they are
-    known by their content. Files, notes, sources and the direction take no part in comparisons.
+    known by their content. ``lr_origin`` says where the factor of a language model comes from:
+    ``task``, ``calibrated``, or nowhere. Files, notes, sources, the origin and the direction take
+    no part in comparisons.
     """
 
     trainer: str
@@ -143,6 +145,7 @@ class Conditions:
     direction: str = field(default="", compare=False)
     model_source: str = field(default="", compare=False)
     task_source: str = field(default="", compare=False)
+    lr_origin: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)

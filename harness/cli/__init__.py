@@ -15,6 +15,7 @@ from pathlib import Path
 from harness import __version__
 from harness.cli import (
     analyze,
+    calibrate,
     doctor,
     export,
     forget,
@@ -39,6 +40,7 @@ VERBS = {
     "judge": judge,
     "analyze": analyze,
     "refine": refine,
+    "calibrate": calibrate,
     "parity": parity,
     "export": export,
     "import": importing,

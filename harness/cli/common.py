@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from harness.plugin.declared import Declared
     from harness.report.blocks import Document, SummaryLine, Table
     from harness.report.model import Report
+    from harness.session.progress import Observer
     from harness.store import Store
 
 
@@ -37,6 +38,9 @@ def use_one_thread() -> None:
         for name in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
             os.environ.setdefault(name, "1")
 
+
+MODELS = "cache/models.json"
+"""The file with digests of models, in the folder for everything that is written."""
 
 NONE_DECLARED = "no sweep is declared here; --experiments PATH names a file or folder with sweeps"
 
@@ -112,6 +116,7 @@ def trained_as(options: argparse.Namespace) -> Selection:
         model=located(options.model, Path.cwd()),
         task=located(options.task, Path.cwd()),
         root=str(root(options)),
+        digests=str(home(options) / MODELS),
         place=place(map(os.path.relpath, paths), Path.cwd()),
     )
 
@@ -196,6 +201,16 @@ def width() -> int:
 def colour() -> bool:
     """Return whether to use colour: on a terminal that has it, unless NO_COLOR is set."""
     return rewrites(sys.stdout) and not os.environ.get("NO_COLOR")
+
+
+def observer() -> Observer:
+    """Return an observer that shows progress on stderr; the table or JSON goes to stdout."""
+    from harness.session.progress import LiveLine, LogLine
+
+    stream = sys.stderr
+    if rewrites(stream):
+        return LiveLine(stream, width(), lambda: 0)
+    return LogLine(stream, width(), lead="")
 
 
 def print_json(data: object) -> None:

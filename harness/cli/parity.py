@@ -15,7 +15,6 @@ from harness.session.arguments import DIGESTS, at_least_one, share
 from harness.sweeps.sweep import Sweep
 
 if TYPE_CHECKING:
-    from harness.session.progress import Observer
     from harness.session.session import SweepSession
     from harness.sweeps.plan import Selection
 
@@ -121,7 +120,7 @@ def _trained(
     from harness.sweeps.plan import planned
 
     home = common.home(options)
-    observer = _observer()
+    observer = common.observer()
     sessions: list[SweepSession] = []
     runs = planned(sweep, selections[0])
     try:
@@ -163,13 +162,3 @@ def _announce(backend: str, session: SweepSession, name: str, runs: tuple[Run, .
     size = f"{plural(len(runs), 'run')} of {plural(runs[0].steps, 'step')}"
     stored = session.stored(name)
     print(f"sweep: {backend}: {size}, {stored} in the store", file=sys.stderr, flush=True)
-
-
-def _observer() -> Observer:
-    """Return an observer that shows progress on stderr; the table or JSON goes to stdout."""
-    from harness.session.progress import LiveLine, LogLine, rewrites
-
-    stream, width = sys.stderr, common.width()
-    if rewrites(stream):
-        return LiveLine(stream, width, lambda: 0)
-    return LogLine(stream, width, lead="")

@@ -13,7 +13,7 @@ from harness.errors import StoreError
 from harness.records import Conditions, Result, Run, is_whole
 from harness.session.arguments import STORE
 from harness.session.progress import rewrites
-from harness.sweeps.plan import Plan, check_configs, plan, trained_with
+from harness.sweeps.plan import Plan, check_configs, plan, trained_with, transfer_in_words
 from harness.sweeps.sweep import Sweep
 from harness.verdicts import Power
 
@@ -72,6 +72,7 @@ def run(options: argparse.Namespace) -> int:
         ),
         means=trained_with(asked.conditions, selection, device=False),
         transfer=asked.conditions.lr_transfer,
+        transfer_said=transfer_in_words(sweep, selection, asked.conditions),
     )
     if options.json:
         common.print_json(plan_data(page))

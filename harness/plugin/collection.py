@@ -129,6 +129,8 @@ def pytest_report_collectionfinish(config: pytest.Config) -> list[str]:
             f"sweep {name}: {plural(session.planned(name), 'run')} of up to "
             f"{plural(steps, 'step')}, {stored}{until}"
         )
+        if transfer := session.transfer_in_words(name):
+            lines.append(f"sweep {name}: {transfer}")
         if changed := session.changed_since(name):
             lines.append(f"sweep {name}: {changed}")
     lines += [f"baseline: {line}" for line in session.baseline_read]

@@ -42,7 +42,7 @@ from harness.session.queue import Queue, now
 from harness.session.results import Results
 from harness.session.settings import Settings
 from harness.session.tally import Tally
-from harness.sweeps.plan import ANSWERED, Plan, plan, trained_with
+from harness.sweeps.plan import ANSWERED, Plan, plan, trained_with, transfer_in_words
 from harness.sweeps.sweep import Sweep
 from harness.verdicts import Baseline, Regression, Verdict
 
@@ -196,6 +196,11 @@ class SweepSession:
             return ""
         which = "sweep" if len(ours) == len(said) else f"sweep {', '.join(ours)}"
         return f"{which}: {said[ours[0]]}"
+
+    def transfer_in_words(self, name: str) -> str:
+        """Say where the factor of a chosen sweep's learning rates comes from, or nothing."""
+        planned = self._plans[name]
+        return transfer_in_words(planned.sweep, planned.selection, planned.conditions)
 
     @property
     def baseline_read(self) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from harness.records import MAIN, Conditions, Config, Run, run_key
 from harness.sweeps.sources import packages, sources
 from harness.sweeps.sweep import Sweep
 from harness.sweeps.trainers import trainer_file
+from harness.sweeps.transfer import TASK, transfer_of
 from harness.text import plural
 from harness.verdicts import EXPERIMENTS, command
 
@@ -281,7 +282,7 @@ def conditions_of(sweep: Sweep, selection: Selection, *, trains: bool) -> Condit
     backend = resolve_backend(selection.backend, needed=trains)
     model, named = selection.model or sweep.model, selection.task or sweep.task
     if model is not None:
-        return _of_text(backend, selection, model, named, trains=trains)
+        return _of_text(backend, sweep, selection, model, named, trains=trains)
     task = get_task(named or DEFAULT_TASK)
     return Conditions(
         trainer=backend.trainer,
@@ -298,7 +299,13 @@ def conditions_of(sweep: Sweep, selection: Selection, *, trains: bool) -> Condit
 
 
 def _of_text(
-    backend: Backend, selection: Selection, model: str, task: str | None, *, trains: bool
+    backend: Backend,
+    sweep: Sweep,
+    selection: Selection,
+    model: str,
+    task: str | None,
+    *,
+    trains: bool,
 ) -> Conditions:
     """Return the conditions of runs that train a language model on a task of text."""
     from harness.training.backends import require_text
@@ -319,6 +326,9 @@ def _of_text(
     digests = None if selection.digests is None else Path(selection.digests)
     files = locate(model, root, digests)
     loaded, where = load_task(task, root), located(task, root)
+    transfer = transfer_of(
+        sweep, files.identity, (loaded.name, loaded.version), own=loaded.lr_transfer, root=root
+    )
     return Conditions(
         trainer=backend.text_trainer,
         trainer_version=TEXT_TRAINING_VERSION,
@@ -328,11 +338,28 @@ def _of_text(
         task=loaded.name,
         task_version=loaded.version,
         model=files.identity,
-        lr_transfer=loaded.lr_transfer,
+        lr_transfer=transfer.factor,
         noted=packages((*backend.libraries, *backend.text_libraries)),
         model_source=str(files.path),
         task_source=where or task,
+        lr_origin=transfer.origin,
     )
+
+
+def transfer_in_words(sweep: Sweep, selection: Selection, conditions: Conditions) -> str:
+    """Say where the factor of a language model's learning rates comes from; empty for others."""
+    if not conditions.model_source:
+        return ""
+    own = conditions.lr_transfer if conditions.lr_origin == TASK else None
+    found = transfer_of(
+        sweep,
+        conditions.model,
+        (conditions.task, conditions.task_version),
+        own=own,
+        root=Path(selection.root),
+        more=selection.means.replace(" --sweep-", " --"),
+    )
+    return found.said
 
 
 def trained_with(conditions: Conditions, selection: Selection, *, device: bool = True) -> str:

@@ -303,15 +303,15 @@ def test_plain_progress_is_a_line_at_a_time(project, monkeypatch):
 
 
 def test_a_terminal_sees_a_live_line_and_a_pipe_plain_ones(monkeypatch):
-    from harness.cli import parity
+    from harness.cli import common
     from harness.session.progress import LiveLine, LogLine
 
     monkeypatch.delenv("TERM", raising=False)
-    assert type(parity._observer()) is LogLine
+    assert type(common.observer()) is LogLine
     monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
-    assert type(parity._observer()) is LiveLine
+    assert type(common.observer()) is LiveLine
     monkeypatch.setenv("TERM", "dumb")
-    assert type(parity._observer()) is LogLine
+    assert type(common.observer()) is LogLine
 
 
 # ---- for real -----------------------------------------------------------------------------------

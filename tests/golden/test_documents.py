@@ -9,7 +9,9 @@ from dataclasses import replace
 
 import pytest
 
+import harness.executors
 from harness.cli import main
+from tests.cli.calibrate_project import write
 from tests.conftest import IN_ORDER
 from tests.golden.comparing import check_json, check_text, text_of_html
 from tests.golden.project import (
@@ -181,6 +183,27 @@ def test_a_comparison_of_backends(backends, sweep):
     check_text("parity_terminal", sweep("parity twice"), backends)
     second = sweep("report twice --runs 5 --arms none --backend jax --json")
     check_json("sweep_backend", json.loads(second), backends)
+
+
+@pytest.fixture
+def calibrated(tmp_path, monkeypatch):
+    """A folder with a model, whose trainer takes no time, in this process."""
+    write(tmp_path, monkeypatch)
+    make = harness.executors.make_executor
+    monkeypatch.setattr(
+        harness.executors, "make_executor", lambda name, **given: make("inline", **given)
+    )
+    return tmp_path
+
+
+def test_a_range_test(calibrated, sweep):
+    line = "calibrate sums --model tiny --task sums.jsonl"
+    check_json("calibrate", json.loads(sweep(f"{line} --json")), calibrated)
+    check_text("calibrate_terminal", sweep(line), calibrated)
+    folder = calibrated / ".sweep/reports/sums-calibrate"
+    check_text("calibrate_markdown", (folder / "report.md").read_text("utf-8"), calibrated)
+    page = (folder / "report.html").read_text("utf-8")
+    check_text("calibrate_html", text_of_html(page), calibrated)
 
 
 def test_a_scaled_down_plan_with_long_warmups(backends, sweep):

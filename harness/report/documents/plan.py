@@ -59,7 +59,8 @@ class PlanPage:
     """A plan, with its cost, power and findings.
 
     ``means`` names the backend and what else trains the runs; it is empty for a user's training
-    function. ``transfer`` is the factor from the sweep's learning rates to the task's.
+    function. ``transfer`` is the factor from the sweep's learning rates to the task's, and
+    ``transfer_said`` says of a language model where it comes from.
     """
 
     sweep: Sweep
@@ -69,6 +70,7 @@ class PlanPage:
     findings: tuple[Finding, ...]
     means: str = ""
     transfer: float = 1.0
+    transfer_said: str = ""
 
     @property
     def main(self) -> tuple[Run, ...]:
@@ -115,6 +117,7 @@ def document(page: PlanPage) -> Document:
 
 def _about(page: PlanPage) -> tuple[Block, ...]:
     said = [f"trained with {page.means}"] if page.means else []
+    said += [page.transfer_said] if page.transfer_said else []
     if page.sweep.judged_by != DELTA_PERF:
         said.append(f"judged by {metric_text(page.sweep.judged_by)}")
     return tuple(map(Text, said))

@@ -35,6 +35,7 @@ from harness.report.figures import Side
 from harness.report.model import Report
 from harness.statistics import Estimate
 from harness.sweeps.plan import OWN
+from harness.sweeps.transfer import CALIBRATED
 from harness.text import (
     NONE,
     Digits,
@@ -146,9 +147,12 @@ def _conditions(report: Report) -> str:
         parts.append(plural(report.steps, "step"))
     sentences = [", ".join(parts) + "." if parts else ""]
     if report.lr_transfer != 1:
+        by = ", as sweep calibrate found" if known and known.lr_origin == CALIBRATED else ""
         sentences.append(
-            f"The task's own learning rates are {report.lr_transfer:,g} times the sweep's."
+            f"The task's own learning rates are {report.lr_transfer:,g} times the sweep's{by}."
         )
+    elif known and known.model_source and not known.lr_origin:
+        sentences.append("lr_transfer is not calibrated: the sweep's rates were used as they are.")
     prompts = {(r.outcome.prompts, r.outcome.samples) for r in report.main if r.outcome.prompts}
     if len(prompts) == 1 and report.metric == DELTA_PERF:
         held_out, samples = next(iter(prompts))

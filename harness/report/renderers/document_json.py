@@ -1,4 +1,4 @@
-"""Write plans, analyses, next sweeps and comparisons as JSON; what is missing is null."""
+"""Write plans, analyses, next sweeps, comparisons and range tests as JSON; missing is null."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.audit.coverage import Coverage, duplicates
 from harness.records import Outcome, finite
+from harness.report.documents.calibration import CalibrationPage
 from harness.report.documents.high_performers import conclusion_text
 from harness.report.documents.plan import Cost, PlanPage
 from harness.report.documents.refine import ProposalPage, drawn_from, size_of
@@ -17,10 +18,12 @@ from harness.report.renderers.as_json import (
     question_data,
     seeds_data,
 )
+from harness.sweeps.transfer import adapters_of
 
 if TYPE_CHECKING:  # only one of these kinds is written at a time
     from harness.analysis import Analysis, Conclusion, Effect, Ranges
     from harness.judging.parity import Parity
+    from harness.judging.range_test import Rung
     from harness.metrics import Metric
     from harness.refine import Revision
     from harness.statistics import Estimate
@@ -209,4 +212,41 @@ def _outcome(outcome: Outcome) -> dict[str, Any]:
         **picked(outcome, "status perf_before delta_perf"),
         "se": finite(outcome.delta_perf_se),
         "error": outcome.error,
+    }
+
+
+# ---- a range test -------------------------------------------------------------------------------
+
+
+def calibration_data(page: CalibrationPage) -> dict[str, Any]:
+    """Return a range test as values that JSON can hold; what is missing or unbounded is null."""
+    test, known = page.test, page.conditions
+    return {
+        "schema": SCHEMA,
+        "sweep": page.sweep.name,
+        **picked(known, "model task task_version backend precision"),
+        "adapters": adapters_of(page.config),
+        "steps": page.steps,
+        "standing": test.standing,
+        "learning_rate": test.rate if test.standing == "found" else None,
+        "lr_transfer": page.factor,
+        **picked(test, "low high helps may_be_best alpha"),
+        "declared": list(page.declared),
+        "used": page.factor and [end * page.factor for end in page.declared],
+        "task_declares": page.own,
+        "file": page.kept or None,
+        "rates": [_rung(rung) for rung in test.rungs],
+        "fresh": test.fresh and _rung(test.fresh),
+        "seconds": page.seconds,
+    }
+
+
+def _rung(rung: Rung) -> dict[str, Any]:
+    outcome = rung.outcome
+    return {
+        "learning_rate": rung.rate,
+        **picked(outcome, "status perf_before delta_perf"),
+        "se": finite(outcome.delta_perf_se),
+        **picked(rung, "kl entropy no_signal"),
+        "seconds": outcome.seconds,
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -15,6 +15,7 @@ from harness.report.blocks import (
     Block,
     Bullets,
     Curves,
+    Document,
     Scatter,
     Table,
     Text,
@@ -37,7 +38,12 @@ NESTED = re.sub(r"(?m)^( *)(:root|body)(?= )", r"\1&", STYLE)
 
 def render(report: Report) -> str:
     """Return the report as a page, the questions first."""
-    return _Page(report).render()
+    return _of(report).render()
+
+
+def render_document(page: Document, title: str) -> str:
+    """Return a document of another kind as such a page."""
+    return _Page(page, title, ()).render()
 
 
 def fragment(
@@ -49,18 +55,23 @@ def fragment(
     they are ``about``; the line ``first`` is not.
     """
     environment = Environment(autoescape=True)
-    inner = Markup("\n").join(Markup(_Page(report).body()) for report in reports)
+    inner = Markup("\n").join(Markup(_of(report).body()) for report in reports)
     return environment.from_string(FRAGMENT).render(
         style=Markup(NESTED), reports=inner, notes=list(notes), about=about, first=first
     )
 
 
-class _Page:
-    """Writes a report as HTML; jinja2 escapes everything that comes from the report."""
+def _of(report: Report) -> _Page:
+    return _Page(document(report), report.sweep, tally(report))
 
-    def __init__(self, report: Report) -> None:
-        self.report = report
-        self.page = document(report)
+
+class _Page:
+    """Writes a document as HTML; jinja2 escapes everything that comes from it."""
+
+    def __init__(self, page: Document, title: str, counts: Sequence[tuple[str, int]]) -> None:
+        self.page = page
+        self.title = title
+        self.tally = counts
         self.environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
         self.environment.filters["kind"] = lambda word: str(word).replace(" ", "-")
         self.environment.filters["draw"] = self.draw
@@ -84,8 +95,8 @@ class _Page:
                 "summary": page.summary,
                 "sections": page.questions_first,
             },
-            "sweep": self.report.sweep,
-            "tally": tally(self.report),
+            "sweep": self.title,
+            "tally": self.tally,
             "style": Markup(STYLE),
         }
 

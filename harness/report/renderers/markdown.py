@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from harness.report.blocks import (
     Bars,
@@ -29,12 +29,18 @@ SPECIAL = r"\`*_{}[]<>#|~"
 
 def render(report: Report) -> str:
     """Return the report as Markdown: the answers, then the questions, then all else."""
-    page = document(report)
+    return render_document(
+        document(report), _answers(one for one in report.asked if one.effect is None)
+    )
+
+
+def render_document(page: Document, answers: Sequence[str] = ()) -> str:
+    """Return a document as Markdown; ``answers`` are lines below its summary."""
     parts = [f"# {_text(page.headline)}"]
     if page.warning:
         parts.append(f"> **{_text(page.warning)}**")
     parts.append("\n".join(f"- {line}" for line in _summary(page)))
-    if answers := _answers(one for one in report.asked if one.effect is None):
+    if answers:
         parts.append("\n".join(answers))
     for section in page.questions_first:
         parts += [f"## {_text(section.title)}"] if section.title else []

@@ -13,6 +13,7 @@ from pathlib import Path
 from harness.errors import UsageError
 from harness.judging.reference import REFERENCE
 from harness.records import Value
+from harness.report.blocks import Document
 from harness.report.model import Report
 from harness.report.renderers import as_json, html, markdown
 
@@ -34,6 +35,13 @@ def write_report(report: Report, directory: Path) -> None:
         Where the directory cannot be made or written to.
     """
     forms = (as_json.pieces(report), [markdown.render(report)], [html.render(report)])
+    _write(dict(zip(FILES, forms, strict=True)), directory)
+
+
+def write_document(page: Document, data: object, directory: Path, *, title: str) -> None:
+    """Write a document of another kind, and its ``data`` as JSON, as `write_report` does."""
+    text = json.dumps(data, indent=1, allow_nan=False) + "\n"
+    forms = ([text], [markdown.render_document(page)], [html.render_document(page, title)])
     _write(dict(zip(FILES, forms, strict=True)), directory)
 
 

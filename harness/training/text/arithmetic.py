@@ -40,7 +40,7 @@ def arithmetic(
     samples: int = 4,
     chat: bool = True,
     max_tokens: int = 16,
-    lr_transfer: float = 1.0,
+    lr_transfer: float | None = None,
     name: str = "",
 ) -> TextTask:
     """Make a task of arithmetic: what ``17 + 25`` is, graded as a number.
@@ -64,7 +64,7 @@ def arithmetic(
     max_tokens
         Of a completion.
     lr_transfer
-        Multiplies a sweep's learning rates.
+        Multiplies a sweep's learning rates; with None what `sweep calibrate` has found does.
     name
         By default it says what differs from the defaults.
 

@@ -43,7 +43,7 @@ class Settings(TypedDict, total=False):
     samples: int
     temperature: float
     top_p: float
-    lr_transfer: float
+    lr_transfer: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +70,9 @@ class TextTask:
     Make one by `TextTask.read`, `TextTask.from_records` or `arithmetic`. ``perf`` names the reward
     that perf is the mean of; it lies between 0 and 1. An evaluation draws ``samples`` completions
     of each held-out prompt at ``temperature`` and ``top_p``, whatever a run is trained with. A
-    sweep's learning rates are multiplied by ``lr_transfer``. ``notes`` are sentences about how the
-    task was read, to be printed.
+    sweep's learning rates are multiplied by ``lr_transfer``; with None by what `sweep calibrate`
+    has found for the model, or else by 1. ``notes`` are sentences about how the task was read, to
+    be printed.
     """
 
     name: str
@@ -82,7 +83,7 @@ class TextTask:
     samples: int = 4
     temperature: float = 1.0
     top_p: float = 1.0
-    lr_transfer: float = 1.0
+    lr_transfer: float | None = None
     notes: tuple[str, ...] = field(default=(), compare=False)
 
     def __post_init__(self) -> None:
@@ -103,6 +104,8 @@ class TextTask:
                 raise UsageError(f"{what}: {name} {value!r}; expected a whole number from 1")
         for name, most in (("temperature", math.inf), ("top_p", 1), ("lr_transfer", math.inf)):
             value = getattr(self, name)
+            if value is None and name == "lr_transfer":
+                continue
             if not is_number(value) or not 0 < value <= most or value == math.inf:
                 limit = " up to 1" if most == 1 else ""
                 raise UsageError(f"{what}: {name} {value!r}; expected a number above 0{limit}")

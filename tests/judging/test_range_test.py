@@ -1,0 +1,225 @@
+"""The range test's rule: where the ladder goes, what it picks, and how often that is luck."""
+
+import numpy as np
+import pytest
+
+from harness.judging.range_test import (
+    STEP,
+    Limits,
+    Rung,
+    gains_more,
+    most_runs,
+    next_rate,
+    read,
+)
+from harness.records import ItemScores, Outcome
+from tests.factories import make_trace
+
+ALPHA = 0.025
+LIMITS = Limits(1e-6, 1e-8, 1e-2)
+
+
+def rung(rate, gain, *, n=64, noise=0.2, seed=0, spread=None, clusters=()):
+    """A run whose items gain ``gain`` on average, exactly; None for one that diverged."""
+    if gain is None:
+        return Rung(rate, Outcome("diverged", stopped_at=3))
+    drawn = np.random.default_rng([seed, int(1e9 * rate)]).normal(size=n)
+    drawn = noise * (drawn - drawn.mean()) if spread is None else spread
+    return of_gains(rate, gain + drawn, clusters)
+
+
+def of_gains(rate, gains, clusters=()):
+    gains = np.asarray(gains)
+    items = ItemScores(after=tuple(0.3 + gains), before=(0.3,) * len(gains), clusters=clusters)
+    se = float(gains.std(ddof=1) / len(gains) ** 0.5)
+    return Rung(
+        rate, Outcome("completed", delta_perf=float(gains.mean()), delta_perf_se=se, items=items)
+    )
+
+
+def ladder(gain_of, limits=LIMITS, fresh=None):
+    """Climb with runs whose gain is a function of the rate, and return the test."""
+    rungs = []
+    while (rate := next_rate(rungs, limits, ALPHA)) is not None:
+        rungs.append(gain_of(rate))
+        assert len(rungs) < 30
+    test = read(rungs, ALPHA)
+    if test.rate is not None and fresh is not None:
+        test = test.confirmed_by(fresh(test.rate))
+    return test
+
+
+def peak(best, *, height=0.15, noise=0.2, seed=0):
+    """Gains that rise over two decades up to ``best`` and fall to a loss within one above it."""
+
+    def gain(rate):
+        x = np.log10(rate / best)
+        true = height * np.exp(-(x**2) / 0.7) if x <= 0 else height - (height + 0.25) * x
+        return None if x > 1.4 else rung(rate, max(true, -0.3), noise=noise, seed=seed)
+
+    return lambda rate: rung(rate, None) if gain(rate) is None else gain(rate)
+
+
+# ---- the ladder -------------------------------------------------------------------------------
+
+
+def test_the_ladder_climbs_by_half_decades_until_a_run_diverges():
+    test = ladder(lambda rate: rung(rate, None if rate > 2e-5 else 0.0))
+    assert [r.rate for r in test.rungs] == [1e-6, 3.2e-6, 1e-5, 3.2e-5]
+    assert (test.rate, test.standing) == (None, "none")
+
+
+def test_it_ends_after_two_rates_in_a_row_that_are_worse_than_the_best():
+    gains = {1e-6: 0.05, 3.2e-6: 0.1, 1e-5: 0.0, 3.2e-5: 0.1, 1e-4: 0.0, 3.2e-4: 0.0}
+    tried = [r.rate for r in ladder(lambda rate: rung(rate, gains[rate], noise=0.05)).rungs]
+    assert tried == [1e-6, 3.2e-6, 1e-5, 3.2e-5, 1e-4, 3.2e-4]
+
+
+def test_it_ends_after_two_that_are_worse_than_no_training():
+    test = ladder(lambda rate: rung(rate, -0.1 if rate > 5e-6 else 0.0))
+    assert [r.rate for r in test.rungs] == [1e-6, 3.2e-6, 1e-5, 3.2e-5]
+
+
+def test_it_goes_down_where_the_lowest_rate_may_be_best():
+    gains = {3.2e-8: 0.0, 1e-7: 0.1, 3.2e-7: 0.2, 1e-6: 0.2}
+    test = ladder(lambda rate: rung(rate, gains.get(rate, -0.1), noise=0.05))
+    assert [r.rate for r in test.rungs][:2] == [1e-7, 3.2e-7]
+    assert test.may_be_best == (3.2e-7, 1e-6)
+
+
+def test_it_goes_down_where_the_lowest_rate_diverges_or_harms():
+    for lost in (None, -0.2):
+        test = ladder(lambda rate, lost=lost: rung(rate, lost if rate > 5e-7 else 0.0))
+        assert test.rungs[0].rate == 3.2e-7
+
+
+def test_it_does_not_go_down_where_nothing_happens():
+    assert ladder(lambda rate: rung(rate, 0.0)).rungs[0].rate == 1e-6
+
+
+def test_it_keeps_to_its_limits():
+    limits = Limits(1e-6, 1e-6, 1e-5)
+    test = ladder(lambda rate: rung(rate, 0.1), limits)
+    assert [r.rate for r in test.rungs] == [1e-6, 3.2e-6, 1e-5]
+    assert most_runs(limits) == 4
+    assert most_runs(LIMITS) == 2 + 8 + 4
+
+
+# ---- what it shows ------------------------------------------------------------------------------
+
+
+def test_a_clear_effect_is_found_with_its_bracket():
+    test = ladder(peak(3e-5), fresh=lambda rate: rung(rate, 0.12))
+    assert test.standing == "found"
+    assert 1e-5 < test.rate < 1e-4
+    assert test.low < 3e-5 < test.high
+    assert test.low == pytest.approx(test.may_be_best[0] / STEP**0.5)
+
+
+def test_a_rate_that_a_fresh_seed_does_not_confirm_is_not_named():
+    test = ladder(peak(3e-5), fresh=lambda rate: rung(rate, 0.01))
+    assert test.standing == "unconfirmed"
+    assert ladder(peak(3e-5)).standing == "unconfirmed"
+    assert ladder(peak(3e-5), fresh=lambda rate: rung(rate, None)).standing == "unconfirmed"
+
+
+def test_an_end_of_the_bracket_is_open_where_the_ladder_ends():
+    test = ladder(lambda rate: rung(rate, 0.1), Limits(1e-6, 1e-6, 1e-5))
+    assert (test.low, test.high) == (None, None)
+
+
+def test_of_rates_that_cannot_be_told_apart_the_picked_one_lies_between():
+    gains = {1e-6: 0.0, 3.2e-6: 0.1, 1e-5: 0.1, 3.2e-5: 0.1, 1e-4: None}
+    test = ladder(lambda rate: rung(rate, gains[rate], noise=0.1))
+    assert test.may_be_best == (3.2e-6, 1e-5, 3.2e-5)
+    assert test.rate == 1e-5
+    assert test.nearest.rate == 1e-5
+
+
+def test_fewer_than_six_items_show_nothing():
+    few = np.zeros(64)
+    few[:5] = 1.0
+    assert not gains_more(of_gains(1e-6, few), None, 0.2)
+    few[5] = 1.0
+    assert gains_more(of_gains(1e-6, few), None, 0.2)
+
+
+def test_items_of_a_cluster_count_as_one():
+    gains = np.repeat(np.random.default_rng(4).normal(0.06, 0.2, 12), 8)
+    clusters = tuple(np.repeat([f"text {n}" for n in range(12)], 8))
+    assert gains_more(of_gains(1e-6, gains), None, ALPHA)
+    assert not gains_more(of_gains(1e-6, gains, clusters), None, ALPHA)
+
+
+def test_rates_are_compared_item_by_item():
+    # What is noise in each run alone is the same in both: the items are.
+    same = np.random.default_rng(5).normal(0.0, 0.5, 64)
+    better = of_gains(1e-5, same + 0.03 + np.random.default_rng(6).normal(0.0, 0.02, 64))
+    assert gains_more(better, of_gains(1e-6, same), ALPHA)
+    assert not gains_more(better, of_gains(1e-6, same[::-1]), ALPHA)
+
+
+def test_runs_without_scores_by_item_are_unmeasured():
+    plain = Rung(1e-6, Outcome("completed", delta_perf=0.2, delta_perf_se=0.01))
+    assert read([plain], ALPHA).standing == "unmeasured"
+
+
+def test_the_more_rates_there_are_the_more_it_takes_to_be_worse_than_the_best():
+    drawn = np.random.default_rng(7).normal(size=64)
+    wave = (drawn - drawn.mean()) / drawn.std(ddof=1)
+    worse = rung(1e-6, 0.2, noise=0.02)
+    gap = wave * 0.08 + 2.3 * 0.08 / 8  # 2.3 standard errors
+    best = of_gains(1e-5, np.asarray(worse.gains) + gap)
+    others = [rung(rate, -0.2) for rate in (1e-4, 3e-4, 1e-3)]
+    assert read([worse, best], ALPHA).may_be_best == (1e-5,)
+    assert read([worse, best, *others], ALPHA).may_be_best == (1e-6, 1e-5)
+
+
+def test_kl_entropy_and_signal_come_from_the_trace():
+    trace = make_trace([1e-6, 1e-6], kl=0.2, entropy=1.5, no_signal=0.25)
+    of = Rung(1e-6, Outcome("completed", trace=trace))
+    assert (of.kl, of.entropy, of.no_signal) == (0.2, (1.5, 1.5), 0.25)
+
+
+# ---- how often it is luck -----------------------------------------------------------------------
+
+
+def simulated(rng, gain, *, spread=0.0, n=64, noise=0.25):
+    """Return a function from rate to a run: its seed moves all items by ``spread``."""
+
+    def run(rate):
+        shift = rng.normal(0.0, spread) if spread else 0.0
+        return of_gains(rate, gain(rate) + shift + rng.normal(0.0, noise, n))
+
+    return run
+
+
+def named(rng, gain, trials, **settings):
+    """Return the tests, of ``trials``, that name a rate."""
+    run = simulated(rng, gain, **settings)
+    limits = Limits(1e-6, 1e-6, 1e-3)
+    tests = (ladder(run, limits, fresh=run) for _ in range(trials))
+    return [test for test in tests if test.standing == "found"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("spread", "most"), [(0.0, 0.025), (0.02, 0.06)])
+def test_where_nothing_helps_a_rate_is_hardly_ever_named(spread, most):
+    rng, trials = np.random.default_rng(18), 1000
+    found = named(rng, lambda rate: 0.0, trials, spread=spread)
+    assert len(found) / trials <= most
+
+
+@pytest.mark.slow
+def test_a_clear_effect_is_nearly_always_named_near_its_best_and_in_the_bracket():
+    def gain(rate):
+        x = np.log10(rate / 3e-5)
+        return 0.15 * np.exp(-(x**2) / 0.7) if x < 0 else 0.15 - 0.4 * min(x, 1.0)
+
+    rng, trials = np.random.default_rng(19), 300
+    found = named(rng, gain, trials)
+    assert len(found) / trials > 0.95
+    reached = [gain(test.rate) / 0.15 for test in found]
+    assert np.mean(reached) > 0.85
+    inside = [(t.low or 0) < 3e-5 < (t.high or 1) for t in found]
+    assert np.mean(inside) > 0.95

@@ -1,0 +1,88 @@
+"""`sweep calibrate` on a tiny language model, and a session that uses what it found."""
+
+import json
+import os
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+pytest_plugins = ["pytester"]
+pytestmark = [pytest.mark.torch, pytest.mark.trl, pytest.mark.slow]
+
+FILE = """
+from harness import LogUniform, Sweep
+
+small = Sweep(
+    "small", runs=1, steps=16, seed=1, evaluate_every=16,
+    space=dict(learning_rate=LogUniform(1e-7, 4e-7), batch_size=4, generations=8),
+)
+
+def test_run(run):
+    run.train()
+"""
+
+TASK = """
+from harness import TextTask
+
+def late(completions):
+    \"\"\"Return the share of signs in the later half of the alphabet.\"\"\"
+    return [sum(sign > "M" for sign in text) / max(1, len(text)) for text in completions]
+
+task = TextTask.from_records(
+    [{"prompt": f"{n}:", "answer": ""} for n in range(60)],
+    name="late", rewards=late, max_tokens=6, samples=2,
+)
+"""
+
+WRITE = """
+import sys
+from pathlib import Path
+from tests.training.text import tiny_models
+tiny_models.write(Path(sys.argv[1]), "llama")
+"""
+
+GIVEN = "--model model --task task.py:task"
+
+
+def command(folder, line):
+    """Run ``sweep`` as a process of its own, and return what it prints."""
+    done = subprocess.run(
+        [sys.executable, "-m", "harness.cli", *shlex.split(line)],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(ROOT), "COLUMNS": "80"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return " ".join(done.stdout.split())
+
+
+def test_a_model_is_calibrated_and_its_sweep_trained_with_what_was_found(sweeps):
+    folder = sweeps.path
+    subprocess.run([sys.executable, "-c", WRITE, str(folder / "model")], check=True, cwd=ROOT)
+    (folder / "experiments").mkdir()
+    (folder / "experiments" / "test_small.py").write_text(FILE)
+    (folder / "task.py").write_text(TASK)
+    line = f"calibrate small {GIVEN} --from 1e-4 --to 1e-1 --json"
+    assert "is not calibrated" in command(folder, f"plan small {GIVEN}")
+    found = json.loads(command(folder, line))
+    assert found["standing"] == "found"
+    assert 1e-4 < found["learning_rate"] < 1e-1
+    assert len(found["rates"]) < 7  # it stopped where the policy had collapsed
+    assert command(folder, line) == command(folder, line)
+    (entry,) = json.loads((folder / "lr_transfer.json").read_text())["calibrations"]
+    assert entry["lr_transfer"] == found["lr_transfer"]
+    # A session on the same model and task trains with it, and says so.
+    options = GIVEN.replace("--", "--sweep-")
+    done = sweeps.run_apart("--sweep", "small", "--sweep-executor", "inline", *options.split())
+    done.stdout.fnmatch_lines(["*lr_transfer * is calibrated (lr_transfer.json, sweep small*"])
+    report = json.loads((folder / ".sweep/reports/small/report.json").read_text())
+    assert report["lr_transfer"] == found["lr_transfer"]
+    assert report["runs"][0]["delta_perf"] > 0.05
+    page = (folder / ".sweep/reports/small/report.md").read_text()
+    assert "times the sweep's, as sweep calibrate found" in page

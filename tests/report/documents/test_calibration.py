@@ -1,0 +1,125 @@
+"""The page of a range test: what it says of each way in which one ends."""
+
+from dataclasses import replace
+
+import pytest
+
+from harness import LogUniform, Sweep
+from harness.judging.range_test import Rung, read
+from harness.records import ItemScores, Outcome
+from harness.report.documents.calibration import CalibrationPage, document
+from harness.report.renderers.document_json import calibration_data
+from harness.report.renderers.html import render_document as html
+from harness.report.renderers.markdown import render_document as markdown
+from harness.report.renderers.terminal import render_document as terminal
+from harness.sweeps.transfer import middle
+from tests.factories import make_result, make_trace
+
+SWEEP = Sweep(
+    "small",
+    runs=4,
+    steps=40,
+    space=dict(learning_rate=LogUniform(1e-7, 1e-5), batch_size=4, generations=8),
+)
+GAINS = {1e-6: 0.0, 3.2e-6: 0.1, 1e-5: 0.02}
+
+
+def rung(rate, gain, **more):
+    if gain is None:
+        return Rung(rate, Outcome("diverged", stopped_at=3, **more))
+    after = tuple(0.3 + gain + 0.02 * (-1) ** n for n in range(40))
+    items = ItemScores(after, (0.3,) * 40)
+    return Rung(
+        rate, Outcome("completed", delta_perf=gain, delta_perf_se=0.003, items=items, **more)
+    )
+
+
+def page(gains=GAINS, fresh=None, **more):
+    test = read([rung(rate, gain) for rate, gain in gains.items()], 0.025)
+    if fresh is not None:
+        test = test.confirmed_by(fresh)
+    usual = CalibrationPage(
+        sweep=SWEEP,
+        ladder="small-calibrate",
+        config=middle(SWEEP),
+        steps=10,
+        declared=(1e-7, 1e-5),
+        conditions=make_result(model="tiny@1").conditions,
+        test=test,
+        factor=3.2 if test.standing == "found" else None,
+        own=None,
+        results=(),
+        kept="lr_transfer.json" if test.standing == "found" else "",
+    )
+    return replace(usual, **more)
+
+
+def found(**more):
+    return page(fresh=rung(3.2e-6, 0.09), **more)
+
+
+def said(of):
+    return {line.label: line.text for line in document(of).summary}
+
+
+def test_a_rate_that_was_found_has_five_lines():
+    lines = said(found())
+    assert list(lines) == ["Rate", "Factor", "Why", "Uncertain", "Beware"]
+    assert lines["Rate"].startswith("3.2e-6 for all weights: with a fresh seed ΔPerf is +0.090")
+    assert "1e-6, to that rate: 1e-7 to 1e-5 are used as 3.2e-7 to 3.2e-5" in lines["Factor"]
+    assert "between 1.8e-6 and 5.7e-6" in lines["Uncertain"]
+    assert "10 of the sweep's 40 steps" in lines["Beware"]
+
+
+def test_an_open_end_is_said_and_how_to_go_on():
+    lines = said(page({1e-6: 0.0, 3.2e-6: 0.1}, fresh=rung(3.2e-6, 0.09)))
+    assert "the best rate lies above 1.8e-6" in lines["Uncertain"]
+    assert "the highest rate tried may be the best: go on by --to" in lines["Beware"]
+    lines = said(page({1e-6: 0.1, 3.2e-6: -0.1}, fresh=rung(1e-6, 0.09)))
+    assert "the best rate lies below 1.8e-6" in lines["Uncertain"]
+    assert "go down by --from" in lines["Beware"]
+
+
+@pytest.mark.parametrize(
+    ("of", "rate", "why"),
+    [
+        (page(fresh=rung(3.2e-6, 0.0)), "a fresh seed does not show it (0.000", "3.2e-6 gained"),
+        (page(fresh=rung(3.2e-6, None)), "a fresh seed does not show it (diverged", "3.2e-6"),
+        (page(), "the run with a fresh seed has not finished", "3.2e-6"),
+        (page({1e-6: 0.0, 1e-5: -0.1}), "no rate helped", "0.000 ± 0.003 at 1e-6, is within"),
+        (page({1e-6: None}), "no rate helped", "every run diverged"),
+    ],
+)
+def test_where_none_is_named_it_says_why_and_writes_nothing(of, rate, why):
+    lines = said(of)
+    assert lines["Rate"].startswith("none: ")
+    assert rate in lines["Rate"]
+    assert why in lines["Why"]
+    assert "nothing is written to lr_transfer.json" in lines["Factor"]
+    assert len(lines) <= 5
+
+
+def test_a_run_that_failed_is_named():
+    failed = make_result(status="oom", error="no memory", config={"learning_rate": 1e-5})
+    assert "the run at 1e-05 is oom (no memory)" in said(page({}, failed=failed))["Beware"]
+
+
+def test_what_the_task_declares_stays():
+    assert "not kept, because the task itself declares 7" in said(found(own=7.0))["Factor"]
+    assert "the task's own lr_transfer, 7, stays" in said(page(own=7.0))["Factor"]
+
+
+def test_groups_without_signal_are_warned_of():
+    trace = make_trace([1e-6], no_signal=0.81)
+    test = read([rung(1e-6, 0.0, trace=trace)], 0.025)
+    assert "in 81% of groups all rewards were equal" in said(page(test=test))["Beware"]
+
+
+@pytest.mark.parametrize("of", [found(), page(), page({}), page({1e-6: None})])
+def test_every_form_can_be_written(of):
+    for width in (40, 80):
+        text = terminal(document(of), width)
+        assert max(map(len, text.splitlines())) <= width
+    assert "small" in html(document(of), "small-calibrate")
+    assert "Rate" in markdown(document(of))
+    assert calibration_data(of)["standing"] == of.test.standing
