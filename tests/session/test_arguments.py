@@ -1,6 +1,5 @@
 """Values of options: what is read, and what is refused in one line."""
 
-import argparse
 from argparse import ArgumentTypeError
 from datetime import timedelta
 
@@ -66,5 +65,5 @@ def test_an_interval_is_steps_or_a_time(text, expected):
 
 @pytest.mark.parametrize("text", ["", "0", "-1", "1.5", "0s", "m", "10 m", "5d", "9" * 400 + "h"])
 def test_what_is_no_interval_is_refused(text):
-    with pytest.raises(argparse.ArgumentTypeError, match="neither a whole number of steps"):
+    with pytest.raises(ArgumentTypeError, match="neither a whole number of steps"):
         checked_interval(text)
