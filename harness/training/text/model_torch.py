@@ -37,18 +37,23 @@ COMPARED = 3
 
 
 class Padded(NamedTuple):
-    """Prompts of equal width: tokens, the mask of those that are read, and positions.
+    """Prompts of equal width: tokens, positions, and the mask of the tokens that are read.
 
-    All are ``[rows, tokens]``. The padding is on the left.
+    All are ``[rows, tokens]``. The padding is on the left. Where there is none the mask is None:
+    attention is faster without one.
     """
 
     tokens: Tensor
-    mask: Tensor
     positions: Tensor
+    mask: Tensor | None
 
     def repeated(self, group: int) -> Padded:
         """Return each row ``group`` times."""
-        return Padded(*(part.repeat_interleave(group, dim=0) for part in self))
+        mask = None if self.mask is None else self.mask.repeat_interleave(group, dim=0)
+        tokens, positions = (
+            part.repeat_interleave(group, dim=0) for part in (self.tokens, self.positions)
+        )
+        return Padded(tokens, positions, mask)
 
 
 class LanguageModel:
@@ -110,7 +115,10 @@ class LanguageModel:
         read = [[0] * (longest - len(one)) + [1] * len(one) for one in tokens]
         mask = torch.tensor(read, device=self.device)
         positions = (mask.cumsum(dim=-1) - 1).clamp_(min=0)
-        return Padded(torch.tensor(padded, device=self.device), mask, positions)
+        is_padded = any(len(one) < longest for one in tokens)
+        return Padded(
+            torch.tensor(padded, device=self.device), positions, mask if is_padded else None
+        )
 
     def continued(
         self, rows: Rows, group: int, length: int, drawn: Sequence[Tensor]
@@ -120,29 +128,26 @@ class LanguageModel:
         There are ``length`` of them, ``group`` of each prompt. When the next is asked for,
         ``drawn`` has the tokens ``[rows · group]`` of all before.
         """
-        tokens, mask, positions = self.padded(rows)
+        given = self.padded(rows)
         if not self._repeats:
-            tokens, mask, positions = Padded(tokens, mask, positions).repeated(group)
+            given = given.repeated(group)
         cached = None
         for step in range(length):
             read = self._decoder()(
-                input_ids=tokens,
-                attention_mask=mask,
-                position_ids=positions,
+                input_ids=given.tokens,
+                attention_mask=given.mask,
+                position_ids=given.positions,
                 use_cache=True,
                 **{self._cache: cached},
             )
             cached, logits = read[self._cache], self.logits(read.last_hidden_state[:, -1])
-            positions = positions[:, -1:] + 1
             if step == 0 and self._repeats:
                 cached.batch_repeat_interleave(group)
-                logits, mask, positions = (
-                    one.repeat_interleave(group, dim=0) for one in (logits, mask, positions)
-                )
+                logits, given = logits.repeat_interleave(group, dim=0), given.repeated(group)
             yield logits
             if step + 1 < length:
                 tokens = drawn[-1][:, None]
-                mask = torch.cat([mask, mask.new_ones(len(mask), 1)], dim=1)
+                given = Padded(tokens, given.positions[:, -1:] + 1, _longer(given.mask, tokens))
 
     # ---- training -------------------------------------------------------------------------------
 
@@ -203,9 +208,12 @@ class LanguageModel:
         """Compute each prompt once, and its completions with its keys and values."""
         _, group, length = completions.shape
         decoder = self._decoder()
-        tokens, mask, positions = self.padded(rows)
+        prompts = self.padded(rows)
         read = decoder(
-            input_ids=tokens, attention_mask=mask, position_ids=positions, use_cache=True
+            input_ids=prompts.tokens,
+            attention_mask=prompts.mask,
+            position_ids=prompts.positions,
+            use_cache=True,
         )
         last: Tensor = read.last_hidden_state[:, -1:].repeat_interleave(group, dim=0)
         if length == 1:
@@ -213,11 +221,11 @@ class LanguageModel:
         cached = read[self._cache]
         cached.batch_repeat_interleave(group)
         given = completions.flatten(0, 1)[:, :-1]
-        mask = mask.repeat_interleave(group, dim=0)
+        prompts = prompts.repeated(group)
         after = decoder(
             input_ids=given,
-            attention_mask=torch.cat([mask, mask.new_ones(given.shape)], dim=1),
-            position_ids=self._after(positions.repeat_interleave(group, dim=0), length - 1),
+            attention_mask=_longer(prompts.mask, given),
+            position_ids=self._after(prompts.positions, length - 1),
             use_cache=True,
             **{self._cache: cached},
         )
@@ -226,7 +234,7 @@ class LanguageModel:
     def _packed(self, rows: Rows, completions: Tensor) -> Tensor:
         """Compute each prompt and all of its completions in one row, with a mask between them."""
         _, group, length = completions.shape
-        tokens, mask, positions = self.padded(rows)
+        tokens, positions, mask = self.padded(rows)
         prompt, given = tokens.shape[1], completions[..., :-1].flatten(1)
         whole = torch.cat([tokens, given], dim=1)
         # Of each token its completion's number, of the prompt's −1. Each reads what precedes it in
@@ -237,8 +245,12 @@ class LanguageModel:
         at = torch.arange(len(part), device=self.device)
         allowed = (part[:, None] == part) | (part == -1)
         allowed = allowed & (at[:, None] >= at)
-        read = torch.cat([mask, mask.new_ones(given.shape)], dim=1).bool()
-        allowed = allowed & read[:, None] | torch.eye(len(at), dtype=torch.bool, device=self.device)
+        read = (
+            torch.ones_like(whole)
+            if mask is None
+            else torch.cat([mask, mask.new_ones(given.shape)], dim=1)
+        )
+        allowed = allowed & read[:, None].bool() | (at[:, None] == at)
         dtype = next(self._decoder().parameters()).dtype
         closed = torch.zeros(allowed.shape, dtype=dtype, device=self.device)
         closed = closed.masked_fill_(~allowed, torch.finfo(dtype).min)[:, None]
@@ -262,14 +274,14 @@ class LanguageModel:
         ).last_hidden_state
         return states[:, -length:]
 
-    def _whole(self, rows: Rows, completions: Tensor) -> dict[str, Tensor]:
+    def _whole(self, rows: Rows, completions: Tensor) -> dict[str, Tensor | None]:
         """Return each completion but its last token after its prompt, as a model takes them."""
         _, group, length = completions.shape
-        tokens, mask, positions = self.padded(rows).repeated(group)
+        tokens, positions, mask = self.padded(rows).repeated(group)
         given = completions.flatten(0, 1)[:, :-1]
         return {
             "input_ids": torch.cat([tokens, given], dim=1),
-            "attention_mask": torch.cat([mask, mask.new_ones(given.shape)], dim=1),
+            "attention_mask": _longer(mask, given),
             "position_ids": torch.cat([positions, self._after(positions, length - 1)], dim=1),
         }
 
@@ -311,6 +323,11 @@ class LanguageModel:
         elif not _has_windows(self._inner.config.get_text_config()):
             with suppress(ValueError, RuntimeError, TypeError, IndexError):  # it takes no such mask
                 self._ways = {"packed"} if agrees(self._packed(rows, completions)) else set()
+
+
+def _longer(mask: Tensor | None, given: Tensor) -> Tensor | None:
+    """Return the mask of what it is of and then of tokens that are all read."""
+    return None if mask is None else torch.cat([mask, mask.new_ones(given.shape)], dim=1)
 
 
 Finish: TypeAlias = Callable[[Tensor], Tensor]

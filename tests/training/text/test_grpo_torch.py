@@ -84,15 +84,15 @@ def batch():
     return Batch(np.arange(4)[:, None], completions, mask, advantages)
 
 
-def plain_logits(policy, model, completions):
+def plain_logits(policy, model, completions, rows=range(4)):
     """Return the logits of each sequence alone, without padding: [rows, group, tokens, words]."""
-    rows = []
-    for row, group in enumerate(completions):
+    found = []
+    for row, group in zip(rows, completions, strict=True):
         prompt = policy.task.tokens[row]
         for completion in group:
             tokens = torch.tensor([[*prompt, *map(int, completion)]])
-            rows.append(model(tokens).logits[0, len(prompt) - 1 : -1])
-    return torch.stack(rows).reshape(*completions.shape, -1) / policy.settings.temperature
+            found.append(model(tokens).logits[0, len(prompt) - 1 : -1])
+    return torch.stack(found).reshape(*completions.shape, -1) / policy.settings.temperature
 
 
 def moved(policy, scale=0.02):
@@ -144,15 +144,17 @@ def test_loss_and_gradient_are_the_reference_s(policy, batch, monkeypatch, kind,
         torch.testing.assert_close(one, weight.grad, rtol=2e-3, atol=2e-6)
 
 
+@pytest.mark.parametrize("rows", [[0, 1, 2, 3], [1, 1, 1, 1]])
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_prompt_is_computed_once_for_its_group(policy, batch, kind):
+def test_a_prompt_is_computed_once_for_its_group(policy, batch, kind, rows):
+    """Also where the prompts are of one length, so that nothing is padded."""
     ours = policy(kind)
     assert ours.model.way(30, GROUP, STEPS) == "cached"
     tokens = torch.from_numpy(batch.completions)
     with torch.no_grad():
-        once = ours.model.hidden(np.arange(4), tokens)
+        once = ours.model.hidden(np.array(rows), tokens)
         found = ours.model.logits(once).reshape(4, GROUP, STEPS, -1)
-        plain = plain_logits(ours, ours.model.module, batch.completions)
+        plain = plain_logits(ours, ours.model.module, batch.completions, rows)
     torch.testing.assert_close(found, plain, rtol=1e-3, atol=1e-4)
 
 
