@@ -42,6 +42,7 @@ HEAVY = {
         "training/text/loading_torch",
         "training/text/loss_torch",
         "training/text/model_torch",
+        "training/text/products_torch",
         "training/grpo_torch",
         "training/model_torch",
         "training/text/sampling_torch",

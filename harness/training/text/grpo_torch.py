@@ -46,6 +46,7 @@ from harness.training.tasks import Scores, Tokens
 from harness.training.text.loading_torch import Module, convert, load
 from harness.training.text.loss_torch import loss_and_gradient
 from harness.training.text.model_torch import LanguageModel
+from harness.training.text.products_torch import use_onednn
 from harness.training.text.sampling_torch import draw
 from harness.training.text.tokenised import TokenisedTask, of_conditions
 from harness.training.uniforms import Uniforms
@@ -118,6 +119,7 @@ class Policy:
         if not same:
             for weight, live in zip(self.weights, self._live, strict=True):
                 live.register_post_accumulate_grad_hook(_add_to(weight))
+        use_onednn(module)
         self.model = LanguageModel(module, task, settings, device)
         # Only a penalty compares with the weights at the start: without one no copy is kept.
         copied = settings.kl_coef and not settings.lora_rank

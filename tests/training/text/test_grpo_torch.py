@@ -190,6 +190,15 @@ def test_a_model_with_windows_is_not_packed(policy, batch, kind):
     assert policy(kind).model.way(30, GROUP, STEPS) == "cached"
 
 
+def test_windows_longer_than_what_is_compared_are_not_packed_either(policy, monkeypatch):
+    monkeypatch.setattr(model_torch.LanguageModel, "_packed", model_torch.LanguageModel._plain)
+    ways = [
+        policy(kind, gradient_checkpointing=True).model.way(30, GROUP, STEPS)
+        for kind in ("llama", "mistral", "qwen2-windows", "gemma2")
+    ]
+    assert ways == ["packed", "plain", "plain", "plain"]
+
+
 @pytest.mark.parametrize("kind", ["granite", "cohere", "gemma2"])
 def test_a_head_may_scale_or_cap_its_logits(policy, batch, kind):
     ours = policy(kind)
