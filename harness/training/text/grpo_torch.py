@@ -28,6 +28,7 @@ from harness.training.checkpoints import Arrays
 from harness.training.device_torch import (
     PRECISIONS,
     describe,
+    keep_freed_memory,
     open_device,
     out_of_memory,
     peak_bytes,
@@ -68,6 +69,7 @@ def train(job: Job, notify: Notify) -> Outcome:
 
     with out_of_memory():
         began = time.perf_counter()
+        keep_freed_memory()
         device = open_device(job.conditions.device)
         task, files = of_conditions(job.conditions)
         settings = GRPOSettings.from_job(job, task.task)
