@@ -119,6 +119,14 @@ def cases(model: str, small: str, threads: int) -> list[Case]:
     ]
 
 
+def chosen(every: Sequence[Case], only: str) -> list[Case]:
+    """Return the case of the name ``only``, else those whose names have it, if there is a model."""
+    there = [case for case in every if case.work.model]
+    return [case for case in there if case.name == only] or [
+        case for case in there if only in case.name
+    ]
+
+
 def write_small(folder: Path) -> None:
     """Write a Llama of 10 million random weights, with a tokenizer of bytes."""
     from tests.training.text import tiny_models
@@ -260,9 +268,11 @@ def torch_policy(work: Work, source: Source, settings: GRPOSettings) -> Policy:
     import torch
     from transformers import AutoModelForCausalLM
 
+    from harness.training import device_torch
     from harness.training.text import grpo_torch
 
     torch.set_num_threads(work.threads)
+    device_torch.keep_freed_memory()  # as the trainer does
     model = AutoModelForCausalLM.from_pretrained(work.model, dtype=torch.float32)
     device, dtype = torch.device(work.device), getattr(torch, work.precision)
     return grpo_torch.Policy(source, model, settings, device, dtype)  # type: ignore[arg-type]
@@ -442,7 +452,12 @@ def main() -> None:
     parser.add_argument("--env", type=Path, metavar="DIR", help="where TRL is installed")
     parser.add_argument("--rounds", type=int, default=5, help="how many steps count")
     parser.add_argument("--backends", default="torch,jax")
-    parser.add_argument("--only", metavar="TEXT", default="", help="only cases with this name")
+    parser.add_argument(
+        "--only",
+        metavar="TEXT",
+        default="",
+        help="only the case of this name, or cases with it in theirs",
+    )
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures to FILE")
     parser.add_argument("--serve", help=argparse.SUPPRESS)
@@ -466,9 +481,7 @@ def main() -> None:
     all_found, all_missed = {}, []
     with tempfile.TemporaryDirectory() as small:
         write_small(Path(small))
-        for case in cases(options.model or "", small, options.threads):
-            if options.only not in case.name or not case.work.model:
-                continue
+        for case in chosen(cases(options.model or "", small, options.threads), options.only):
             served = [sys.executable, __file__, str(case.work), "--serve"]
             commands: dict[str, list[object]] = {"trl": [python, WORKER, str(case.work)]}
             commands |= {name: [*served, name] for name in backends}

@@ -39,6 +39,10 @@ HEAVY = {
     "torch": {
         "training/device_torch",
         "training/text/grpo_torch",
+        "training/text/loading_torch",
+        "training/text/loss_torch",
+        "training/text/model_torch",
+        "training/text/products_torch",
         "training/grpo_torch",
         "training/model_torch",
         "training/text/sampling_torch",
@@ -48,6 +52,7 @@ HEAVY = {
     "transformers": {
         "integrations/transformers",
         "training/text/grpo_torch",
+        "training/text/loading_torch",
         "training/text/tokenised",
     },
     "trl": set(),

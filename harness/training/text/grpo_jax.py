@@ -7,7 +7,6 @@ that it is sampled with, over the whole vocabulary. Tests check loss and gradien
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
@@ -18,11 +17,8 @@ import numpy as np
 import numpy.typing as npt
 import optax
 
-from harness.errors import UsageError
 from harness.protocols import Notify
 from harness.records import Job, Outcome
-from harness.text import listed
-from harness.training import uniforms
 from harness.training.checkpoints import Arrays
 from harness.training.device_jax import (
     computing_on,
@@ -37,8 +33,8 @@ from harness.training.grpo import Batch, Diverged, require_finite
 from harness.training.programs_jax import Coefficients, Rates
 from harness.training.settings import GRPOSettings
 from harness.training.tasks import Tokens
+from harness.training.text import adapters, training
 from harness.training.text import programs_jax as programs
-from harness.training.text import training
 from harness.training.text.architecture import Architecture, architecture
 from harness.training.text.decoder_files import read_weights
 from harness.training.text.decoder_jax import Prompts, bucket
@@ -129,14 +125,12 @@ class Policy:
         self.task = task
         self.settings = settings
         rank = settings.lora_rank
-        alpha = 2.0 * rank if settings.lora_alpha is None else settings.lora_alpha
-        self.plan = programs.Plan(
-            shape, dtype, alpha / rank if rank else 1.0, settings.gradient_checkpointing
-        )
+        scale = adapters.scale_of(settings) if rank else 1.0
+        self.plan = programs.Plan(shape, dtype, scale, settings.gradient_checkpointing)
         if rank:
-            adapters = first_adapters(shape, settings, seed)
             self.weights = programs.Weights(
-                _sent(adapters), {name: jnp.asarray(a, dtype) for name, a in weights.items()}
+                _sent(first_adapters(shape, settings, seed)),
+                {name: jnp.asarray(a, dtype) for name, a in weights.items()},
             )
             reference = self.weights.frozen
         else:
@@ -323,36 +317,22 @@ def _sent(weights: Arrays) -> Parameters:
 
 
 def first_adapters(shape: Architecture, settings: GRPOSettings, seed: int) -> Arrays:
-    """Return adapters that change nothing yet: A is drawn from ``seed``, B is 0.
+    """Return adapters that change nothing yet: A is drawn from ``seed``, B is 0; see `adapters`.
 
-    Hu et al., LoRA, 2021 (arXiv:2106.09685), with A uniform within ±1/√(features in), as in peft.
     Raises `UsageError` where a module is named that the model does not have.
     """
-    asked = settings.lora_modules
-    wanted = [asked] if isinstance(asked, str) else [*(asked or shape.modules)]
-    if wanted == ["all-linear"]:
-        wanted = [*shape.modules]
-    chosen = {
-        theirs: ours
-        for theirs, ours in shape.modules.items()
-        if any(name == theirs or theirs.endswith(f".{name}") for name in wanted)
+    sizes, weights = shape.shapes(), {ours: theirs for theirs, ours in shape.tensors().items()}
+    # The path of each kind of layer in the first of the model's layers, and in all of them.
+    paths = {
+        name: [weights[f"layers.{n}.{name}"].removesuffix(".weight") for n in range(shape.layers)]
+        for name in shape.modules.values()
     }
-    unknown = [
-        name
-        for name in wanted
-        if not any(name == theirs or theirs.endswith(f".{name}") for theirs in shape.modules)
-    ]
-    if unknown:
-        raise UsageError(
-            f"lora_modules: the model has no {listed(unknown)}; it has {listed([*shape.modules])}"
-        )
-    sizes, adapters = shape.shapes(), {}
-    for theirs, ours in chosen.items():
-        out, into = sizes[f"layers.{ours}"]
-        draws = uniforms.generator(seed, f"adapter {theirs}")
-        drawn = draws.random((shape.layers, settings.lora_rank, into), dtype=np.float32)
-        adapters[f"layers.{ours}.a"] = ((2 * drawn - 1) / math.sqrt(into)).astype(np.float32)
-        adapters[f"layers.{ours}.b"] = np.zeros(
-            (shape.layers, out, settings.lora_rank), dtype=np.float32
-        )
-    return adapters
+    within = {of[0].partition(".0.")[2]: name for name, of in paths.items()}
+    found = {}
+    for path in adapters.adapted_layers(settings, [*within]):
+        name, rank = within[path], settings.lora_rank
+        out, into = sizes[f"layers.{name}"]
+        drawn = [adapters.first_factor(seed, one, rank, into) for one in paths[name]]
+        found[f"layers.{name}.a"] = np.stack(drawn)
+        found[f"layers.{name}.b"] = np.zeros((shape.layers, out, rank), dtype=np.float32)
+    return found

@@ -1,38 +1,32 @@
 """GRPO in Torch on a causal language model of transformers, whole or by adapters (LoRA).
 
 `harness.training.grpo_torch` says which GRPO this is, and `harness.training.course` trains it: the
-loop and the loss are the same. What differs is the policy. A prompt is computed once for all of its
-completions, in generation and in training: the keys and values of the prompts are repeated for each
-group, and gradients flow back through them. Where a model computes something else that way than in
-a plain forward pass (it is compared when it is loaded), and with gradient checkpointing, which has
-no such cache, each completion is computed with its prompt.
+loop and the loss are the same. What differs is the policy: a `model_torch.LanguageModel`, which
+computes a prompt once for all of its completions, in generation and in training.
 
 Logits over a large vocabulary are computed for a part of the tokens at a time, and their gradient
-at once: so no array of all tokens and the whole vocabulary is ever made, and nothing is computed
-twice.
+at once, from its formula (`loss_torch`): so no array of all tokens and the whole vocabulary is ever
+made, and nothing is computed twice.
 """
 
 from __future__ import annotations
 
-import copy
-import inspect
-import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
-from typing import Any, TypeAlias
+from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from harness.errors import UsageError
 from harness.protocols import Notify
 from harness.records import Job, Outcome
 from harness.training.checkpoints import Arrays
 from harness.training.device_torch import (
     PRECISIONS,
     describe,
+    keep_freed_memory,
     open_device,
     out_of_memory,
     peak_bytes,
@@ -45,25 +39,23 @@ from harness.training.grpo import (
     microbatches,
     require_finite,
 )
-from harness.training.grpo_torch import grpo_loss
 from harness.training.settings import GRPOSettings
 from harness.training.tasks import Scores, Tokens
 from harness.training.text import training
+from harness.training.text.loading_torch import Module, convert, load
+from harness.training.text.loss_torch import loss_and_gradient
 from harness.training.text.model_files import ModelFiles
+from harness.training.text.model_torch import LanguageModel
+from harness.training.text.products_torch import use_onednn
 from harness.training.text.sampling_torch import draw
 from harness.training.text.tokenised import TokenisedTask
-from harness.training.uniforms import Uniforms, generator
-
-Model: TypeAlias = Any  # transformers', which a type checker need not have installed
+from harness.training.uniforms import Uniforms
 
 EVALUATION_ROWS = 64
 """The most completions that are generated at once in an evaluation."""
 
 LOGITS = 256
 """The most tokens whose logits are computed at once in training."""
-
-TOLERANCE = {torch.float32: 2e-3, torch.bfloat16: 0.2}
-"""How far logits may be from those of a plain forward pass, as a share of their spread."""
 
 
 def train(job: Job, notify: Notify) -> Outcome:
@@ -74,6 +66,7 @@ def train(job: Job, notify: Notify) -> Outcome:
     """
     import transformers
 
+    keep_freed_memory()
     device = open_device(job.conditions.device)
     dtype = PRECISIONS[job.conditions.precision]
 
@@ -91,79 +84,6 @@ def train(job: Job, notify: Notify) -> Outcome:
         )
 
 
-def load(files: ModelFiles, settings: GRPOSettings, *, seed: int) -> Model:
-    """Return the model in float32, with adapters where the settings ask for them.
-
-    Nothing is dropped out, also in training. The first factor of each adapter is drawn from the
-    run's ``seed``; the second is 0, so that training begins at the model itself.
-
-    Raises
-    ------
-    UsageError
-        Where the model cannot be read, or has no modules of the names that are to be adapted.
-    """
-    from transformers import AutoModelForCausalLM
-
-    where = {"gguf_file": files.gguf} if files.gguf else {}
-    try:
-        model: Model = AutoModelForCausalLM.from_pretrained(
-            files.folder, dtype=torch.float32, **where
-        )
-    except (OSError, ValueError, KeyError, ImportError) as error:
-        said = (str(error) or type(error).__name__).splitlines()[0]
-        raise UsageError(f"model {files.name!r} cannot be read: {said:.200}") from None
-    for module in model.modules():
-        if isinstance(module, nn.Dropout):
-            module.p = 0.0
-        if isinstance(getattr(module, "attention_dropout", None), float):
-            module.attention_dropout = 0.0
-    model.eval()
-    return _adapted(model, settings, seed) if settings.lora_rank else model
-
-
-def _adapted(model: Model, settings: GRPOSettings, seed: int) -> Model:
-    try:
-        from peft import LoraConfig, get_peft_model
-    except ImportError:
-        raise UsageError(
-            f"lora_rank is {settings.lora_rank}, and peft is not installed; run: "
-            'pip install "pytest-sweep[hf]"'
-        ) from None
-    modules = settings.lora_modules
-    named = [modules] if isinstance(modules, str) else list(modules or ())
-    there = sorted(
-        {name.rsplit(".", maxsplit=1)[-1] for name, one in model.named_modules() if _is_linear(one)}
-    )
-    for name in named:
-        if name not in there:
-            raise UsageError(
-                f"lora_modules has {name!r}; the linear layers of this model are {', '.join(there)}"
-            )
-    alpha = 2 * settings.lora_rank if settings.lora_alpha is None else settings.lora_alpha
-    config = LoraConfig(
-        r=settings.lora_rank,
-        lora_alpha=alpha,  # type: ignore[arg-type]  # it is only divided
-        lora_dropout=0.0,
-        target_modules=named or "all-linear",
-        task_type="CAUSAL_LM",
-    )
-    with warnings.catch_warnings():  # peft asks transformers in ways that will go
-        warnings.simplefilter("ignore", FutureWarning)
-        adapted: Model = get_peft_model(model, config)
-    with torch.no_grad():
-        for name, parameter in adapted.named_parameters():
-            if ".lora_A." in name:
-                draws = generator(seed, f"adapter {name}").standard_normal(parameter.shape)
-                scale = parameter.shape[1] ** -0.5
-                parameter.copy_(torch.from_numpy(scale * draws))
-    adapted.eval()
-    return adapted
-
-
-def _is_linear(module: nn.Module) -> bool:
-    return isinstance(module, nn.Linear) or type(module).__name__ == "Conv1D"
-
-
 class Policy:
     """The model being trained, the reference that it started from, and its optimiser.
 
@@ -174,7 +94,7 @@ class Policy:
     def __init__(
         self,
         task: TokenisedTask,
-        model: Model,
+        module: Module,
         settings: GRPOSettings,
         device: torch.device,
         dtype: torch.dtype = torch.float32,
@@ -182,27 +102,29 @@ class Policy:
         self.task = task
         self.settings = settings
         self.device = device
-        self.model = model.to(device)
-        trained = [one for one in model.parameters() if one.requires_grad]
+        module = module.to(device)
+        trained = [one for one in module.parameters() if one.requires_grad]
         if dtype is not torch.float32:
             kept = [one.detach().clone() for one in trained]
-            _convert(model, dtype, keep=bool(settings.lora_rank))
+            convert(module, dtype, keep=bool(settings.lora_rank))
         # Where the model computes in float32, or adapters alone are trained, they are the same.
-        self._live = [one for one in model.parameters() if one.requires_grad]
+        self._live = [one for one in module.parameters() if one.requires_grad]
         same = self._live[0].dtype is torch.float32
         self.weights: list[Tensor] = [*self._live] if same else kept
         if not same:
             for weight, live in zip(self.weights, self._live, strict=True):
                 live.register_post_accumulate_grad_hook(_add_to(weight))
-        self._reference: Model = None
-        if settings.kl_coef and not settings.lora_rank:
-            self._reference = copy.deepcopy(model).requires_grad_(False)
+        use_onednn(module)
+        self.model = LanguageModel(module, task, settings, device)
         self.tokens = training.tokens_of_a_pass(
             settings,
-            _features(model, self._head(model)),
+            self.model.features,
             number_bytes=dtype.itemsize,
             on_host=device.type == "cpu",
         )
+        # Only a penalty compares with the weights at the start: without one no copy is kept.
+        copied = settings.kl_coef and not settings.lora_rank
+        self._reference = self.model.copy() if copied else None
         self.optimizer = torch.optim.AdamW(
             self.weights,
             lr=settings.learning_rate,
@@ -211,40 +133,9 @@ class Policy:
             weight_decay=settings.weight_decay,
             fused=True,
         )
-        takes = inspect.signature(type(self._inner(model)).forward).parameters
-        self._cache = "cache" if "cache" in takes else "past_key_values"  # its name until lately
-        vocabulary = self._head(model).weight.shape[0]
-        lacking = torch.ones(vocabulary, dtype=torch.bool)
-        lacking[torch.from_numpy(task.known[task.known < vocabulary])] = False
-        self._lacking = lacking.to(device)
-        if settings.gradient_checkpointing:
-            inner = self._inner(model)
-            with warnings.catch_warnings():  # a new name for it, from transformers 6 on
-                warnings.simplefilter("ignore", FutureWarning)
-                inner.gradient_checkpointing_enable({"use_reentrant": False})
-            if settings.lora_rank:
-                inner.enable_input_require_grads()
-        self.shares_prompts = not settings.gradient_checkpointing and self._agrees()
-
-    # ---- the model ------------------------------------------------------------------------------
-
-    def _inner(self, model: Model) -> Model:
-        """Return the causal model, without what wraps it to adapt it."""
-        return model.get_base_model() if self.settings.lora_rank else model
-
-    def _head(self, model: Model) -> Model:
-        return self._inner(model).get_output_embeddings()
-
-    def _padded(self, rows: npt.NDArray[np.int64]) -> tuple[Tensor, Tensor, Tensor]:
-        """Return tokens, mask and positions of the prompts of ``rows``, padded on the left."""
-        tokens = [self.task.tokens[row] for row in rows]
-        longest = max(map(len, tokens))
-        padding = min(self.task.ends)
-        padded = [[padding] * (longest - len(one)) + [*one] for one in tokens]
-        read = [[0] * (longest - len(one)) + [1] * len(one) for one in tokens]
-        mask = torch.tensor(read, device=self.device)
-        positions = (mask.cumsum(dim=-1) - 1).clamp_(min=0)
-        return torch.tensor(padded, device=self.device), mask, positions
+        lacking = torch.ones(self.model.vocabulary, dtype=torch.bool)
+        lacking[torch.from_numpy(task.known[task.known < len(lacking)])] = False
+        self._lacking = lacking.to(device) if lacking.any() else None
 
     # ---- sampling -------------------------------------------------------------------------------
 
@@ -273,7 +164,7 @@ class Policy:
     def _sample(
         self, prompts: Tokens, noise: Uniforms, most: int, temperature: float, top_p: float
     ) -> Tokens:
-        self.model.eval()
+        self.model.trains(False)
         completions = np.full(noise.shape, self.task.ends[0], dtype=np.int64)
         for rows, group in microbatches(noise.shape[0], noise.shape[1], most):
             part = noise[rows, group]
@@ -286,36 +177,21 @@ class Policy:
     ) -> Tokens:
         """Return completions ``[rows, group, tokens]``, up to the last that has not ended."""
         count, group, length = noise.shape
-        tokens, mask, positions = self._padded(rows)
         uniforms = torch.from_numpy(noise.reshape(count * group, length)).to(self.device)
         ends = torch.tensor(self.task.ends, device=self.device)
         ended = torch.zeros(count * group, dtype=torch.bool, device=self.device)
         broken = torch.zeros((), dtype=torch.bool, device=self.device)
-        cached, columns = None, []
-        for step in range(length):
-            output = self.model(
-                input_ids=tokens,
-                attention_mask=mask,
-                position_ids=positions,
-                use_cache=True,
-                logits_to_keep=1,
-                **{self._cache: cached},
-            )
-            cached, logits = output[self._cache], output.logits[:, -1].float()
-            if step == 0:
-                cached.batch_repeat_interleave(group)
-                logits = logits.repeat_interleave(group, dim=0)
-                mask = mask.repeat_interleave(group, dim=0)
-                positions = positions[:, -1:].repeat_interleave(group, dim=0)
+        columns: list[Tensor] = []
+        for step, logits in enumerate(self.model.continued(rows, group, length, columns)):
             broken |= ~logits.amax(dim=-1).isfinite().all()
-            logits = (logits / temperature).masked_fill(self._lacking, -torch.inf)
-            drawn = draw(most_probable(logits, top_p), uniforms[:, step])
+            allowed = logits if temperature == 1.0 else logits / temperature
+            if self._lacking is not None:
+                allowed = allowed.masked_fill(self._lacking, -torch.inf)
+            drawn = draw(most_probable(allowed, top_p), uniforms[:, step])
             columns.append(torch.where(ended, ends[0], drawn))
             ended |= torch.isin(drawn, ends)
             if ended.all():
                 break
-            tokens, positions = columns[-1][:, None], positions + 1
-            mask = torch.cat([mask, mask.new_ones(len(mask), 1)], dim=1)
         if broken:
             raise Diverged("the logits of the model are not finite")
         host: Tokens = torch.stack(columns, dim=1).view(count, group, -1).cpu().numpy()
@@ -343,7 +219,7 @@ class Policy:
         Takes and returns what `course.Policy.learn` does.
         """
         self.optimizer.zero_grad()
-        self.model.train(self.settings.gradient_checkpointing)
+        self.model.trains(True)
         share = mask / np.float32(mask.sum())
         sums = torch.zeros(3, device=self.device)
         rows, group, _ = completions.shape
@@ -351,18 +227,18 @@ class Policy:
             length = max(1, int(mask[part].sum(axis=-1).max()))
             tokens = self._send(completions[part])[..., :length]
             counted = self._send(mask[part])[..., :length].flatten(0, 1)
-            hidden = self._hidden(self.model, prompts[part[0], 0], tokens)[counted]
+            hidden = self.model.hidden(prompts[part[0], 0], tokens)[counted]
             reference = None
             if kl_coef:
                 with torch.no_grad(), self._as_reference() as model:
-                    reference = self._hidden(model, prompts[part[0], 0], tokens)[counted]
+                    reference = model.hidden(prompts[part[0], 0], tokens)[counted]
             each = self._send(advantages[part]).flatten()[:, None].expand(counted.shape)[counted]
             weights = self._send(share[part])[..., :length].flatten(0, 1)[counted]
             drawn = tokens.flatten(0, 1)[counted]
             sums += self._backward(
                 hidden, drawn, weights, each, reference=reference, kl_coef=kl_coef
             )
-        self.model.eval()
+        self.model.trains(False)
         norm = torch.nn.utils.clip_grad_norm_(self.weights, self.settings.max_grad_norm)
         measured: list[float] = torch.cat([sums, norm[None].to(sums)]).tolist()
         return measured
@@ -372,13 +248,14 @@ class Policy:
         rows, group, _ = mask.shape
         longest = max(len(self.task.tokens[row]) for row in prompts[:, 0])
         written = int(mask.sum(axis=-1).max())
+        once = self.model.way(longest, group, written) != "plain"
         return training.completions_of_a_pass(
             rows,
             group,
             most=self.settings.microbatch,
             tokens=self.tokens,
-            read=longest if self.shares_prompts else 0,
-            written=written if self.shares_prompts else longest + written,
+            read=longest if once else 0,
+            written=written if once else longest + written,
         )
 
     def _backward(
@@ -403,125 +280,31 @@ class Policy:
             compared = None
             if reference is not None:
                 with torch.no_grad(), self._as_reference() as model:
-                    compared = self._logits(model, reference[now])[:, None, None]
-            terms = grpo_loss(
-                self._logits(self.model, leaf[now])[:, None, None],
-                drawn[now, None, None],
-                weights[now, None, None],
-                advantages[now, None],
+                    compared = model.logits(reference[now])
+            logits = self.model.logits(leaf[now])
+            found, gradient = loss_and_gradient(
+                logits.detach(),
+                drawn[now],
+                weights[now],
+                advantages[now],
                 reference=compared,
                 kl_coef=kl_coef,
                 entropy_coef=self.settings.entropy_coef,
+                temperature=self.settings.temperature,
             )
-            torch.autograd.backward(terms[0])
-            sums += torch.stack(terms).detach()
+            torch.autograd.backward(logits, gradient)
+            sums += found
         torch.autograd.backward(hidden, leaf.grad)
         return sums
 
-    def _logits(self, model: Model, hidden: Tensor) -> Tensor:
-        """Return the tempered logits of ``hidden`` ``[n, width]`` in float32."""
-        logits: Tensor = self._head(model)(hidden).float()
-        return logits / self.settings.temperature
-
-    def _hidden(self, model: Model, rows: npt.NDArray[np.int64], completions: Tensor) -> Tensor:
-        """Return the states that each token of ``completions`` is predicted from.
-
-        ``completions`` is ``[rows, group, tokens]``, the result ``[rows · group, tokens, width]``.
-        """
-        share = getattr(self, "shares_prompts", True)
-        return (self._hidden_once if share else self._hidden_plain)(model, rows, completions)
-
-    def _hidden_once(
-        self, model: Model, rows: npt.NDArray[np.int64], completions: Tensor
-    ) -> Tensor:
-        """Compute each prompt once, and its completions with its keys and values."""
-        _, group, length = completions.shape
-        decoder = self._inner(model).get_decoder()
-        tokens, mask, positions = self._padded(rows)
-        read = decoder(
-            input_ids=tokens, attention_mask=mask, position_ids=positions, use_cache=True
-        )
-        last: Tensor = read.last_hidden_state[:, -1:].repeat_interleave(group, dim=0)
-        if length == 1:
-            return last
-        cached = read[self._cache]
-        cached.batch_repeat_interleave(group)
-        given = completions.flatten(0, 1)[:, :-1]
-        mask = mask.repeat_interleave(group, dim=0)
-        steps = torch.arange(1, length, device=self.device)
-        after = decoder(
-            input_ids=given,
-            attention_mask=torch.cat([mask, mask.new_ones(given.shape)], dim=1),
-            position_ids=positions[:, -1:].repeat_interleave(group, dim=0) + steps,
-            use_cache=True,
-            **{self._cache: cached},
-        )
-        return torch.cat([last, after.last_hidden_state], dim=1)
-
-    def _hidden_plain(
-        self, model: Model, rows: npt.NDArray[np.int64], completions: Tensor
-    ) -> Tensor:
-        """Compute each completion with its prompt."""
-        _, group, length = completions.shape
-        tokens, mask, positions = (
-            part.repeat_interleave(group, dim=0) for part in self._padded(rows)
-        )
-        given = completions.flatten(0, 1)[:, :-1]
-        steps = torch.arange(1, length, device=self.device)
-        read = self._inner(model).get_decoder()(
-            input_ids=torch.cat([tokens, given], dim=1),
-            attention_mask=torch.cat([mask, mask.new_ones(given.shape)], dim=1),
-            position_ids=torch.cat([positions, positions[:, -1:] + steps], dim=1),
-            use_cache=False,
-        )
-        states: Tensor = read.last_hidden_state[:, -length:]
-        return states
-
-    @torch.no_grad()
-    def _agrees(self) -> bool:
-        """Return whether a prompt can be computed once for its group.
-
-        Compares with the model's own plain forward pass, on two prompts of unequal length.
-
-        Raises
-        ------
-        UsageError
-            Where the logits of the head differ from the model's own: it scales or caps them.
-        """
-        lengths = [len(one) for one in self.task.tokens]
-        rows = np.array([int(np.argmin(lengths)), int(np.argmax(lengths))])
-        completions = torch.from_numpy(self.task.known[:3]).to(self.device).expand(2, 2, 3)
-        tokens, mask, positions = (part.repeat_interleave(2, dim=0) for part in self._padded(rows))
-        given = completions.flatten(0, 1)[:, :-1]
-        steps = torch.arange(1, 3, device=self.device)
-        plain = (
-            self.model(
-                input_ids=torch.cat([tokens, given], dim=1),
-                attention_mask=torch.cat([mask, mask.new_ones(given.shape)], dim=1),
-                position_ids=torch.cat([positions, positions[:, -1:] + steps], dim=1),
-            )
-            .logits[:, -3:]
-            .float()
-        )
-        allowed = TOLERANCE[next(self.model.parameters()).dtype] * float(plain.std())
-
-        def differs(hidden: Tensor) -> bool:
-            found = self._head(self.model)(hidden).float()
-            return bool((found - plain).abs().max() > allowed)
-
-        if differs(self._hidden_plain(self.model, rows, completions)):
-            raise UsageError(
-                f"this model ({type(self._inner(self.model)).__name__}) does more with its logits "
-                "than its head: it cannot be trained here"
-            )
-        return not differs(self._hidden_once(self.model, rows, completions))
-
     @contextmanager
-    def _as_reference(self) -> Iterator[Model]:
+    def _as_reference(self) -> Iterator[LanguageModel]:
         """Give the model as it was before the first step."""
-        off = self.model.disable_adapter() if self.settings.lora_rank else nullcontext()
-        with off:
-            yield self._reference or self.model
+        if self._reference is not None:
+            yield self._reference
+        else:
+            with self.model.without_adapters() as model:
+                yield model
 
     def update(self, learning_rate: float) -> None:
         """Take a step of AdamW along the gradient."""
@@ -583,30 +366,6 @@ def most_probable(logits: Tensor, top_p: float) -> Tensor:
     least = ordered.gather(-1, needed.clamp(max=ordered.shape[-1] - 1))
     kept: Tensor = logits.masked_fill(torch.softmax(logits, dim=-1) < least, -torch.inf)
     return kept
-
-
-def _features(model: Model, head: Model) -> int:
-    """Return how many numbers go into and come out of the linear layers but the head, for a token.
-
-    Those of adapters, which are few, do not count.
-    """
-    return sum(
-        sum(one.weight.shape)
-        for name, one in model.named_modules()
-        if _is_linear(one) and one is not head and ".lora_" not in name
-    )
-
-
-def _convert(model: Model, dtype: torch.dtype, *, keep: bool) -> None:
-    """Convert a model to ``dtype``, but for the weights that are trained where ``keep`` says so."""
-    with torch.no_grad():
-        for one in model.parameters():
-            if not (keep and one.requires_grad):
-                one.data = one.data.to(dtype)
-        for module in model.modules():
-            for name, buffer in module.named_buffers(recurse=False):
-                if buffer.is_floating_point() and "inv_freq" not in name:
-                    setattr(module, name, buffer.to(dtype))
 
 
 def _add_to(weight: Tensor) -> Any:  # noqa: ANN401  Torch's hook

@@ -12,6 +12,7 @@ from harness.errors import UsageError
 from harness.training import reference
 from harness.training.grpo import Batch
 from harness.training.settings import GRPOSettings
+from harness.training.text import adapters
 
 VOCABULARY, KNOWN, END = 211, 200, 3
 GROUP, STEPS = 4, 6
@@ -211,8 +212,18 @@ def test_adapters_are_those_of_their_matrices(files, policy, batch):
     assert (drawn != policy("gpt2").sample(ROWS, noise)).any()
 
 
+@pytest.mark.parametrize(
+    ("kind", "ours", "path"),
+    [("llama", "down", "layers.1.mlp.down_proj"), ("gpt2", "o", "h.1.attn.c_proj")],
+)
+def test_the_first_factor_is_that_of_every_backend(files, kind, ours, path):
+    settings = GRPOSettings(1e-3, 4, GROUP, lora_rank=2, lora_modules=(path.rpartition(".")[2],))
+    drawn = grpo_jax.first_adapters(files(kind)[1], settings, 3)[f"layers.{ours}.a"][1]
+    np.testing.assert_array_equal(drawn, adapters.first_factor(3, path, *drawn.shape))
+
+
 def test_a_module_that_is_not_there_is_refused(policy):
-    with pytest.raises(UsageError, match="no w_up; it has q_proj, k_proj"):
+    with pytest.raises(UsageError, match=r"has 'w_up'; the linear layers .* q_proj, k_proj"):
         policy(lora_rank=2, lora_modules=("q_proj", "w_up"))
 
 

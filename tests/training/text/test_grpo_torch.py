@@ -16,7 +16,7 @@ from harness.records import Conditions, Config, Job, Run
 from harness.training import checkpoints, reference
 from harness.training.grpo import TEXT_TRAINING_VERSION, Batch
 from harness.training.settings import GRPOSettings
-from harness.training.text import training
+from harness.training.text import adapters, training
 from harness.training.text.architecture import architecture
 from harness.training.text.model_files import locate
 from harness.training.text.tasks import TextTask
@@ -24,7 +24,7 @@ from harness.training.text.tasks import TextTask
 with contextlib.suppress(ModuleNotFoundError):
     import torch
 
-    from harness.training.text import grpo_torch
+    from harness.training.text import grpo_torch, loading_torch, model_torch
     from harness.training.text.tokenised import tokenised
     from tests.training.text import tiny_models
 
@@ -69,7 +69,7 @@ def policy(folders, task):
             **{"learning_rate": 1e-3, "batch_size": 4, "generations": GROUP} | settings
         )
         files = locate(str(folders(kind)), folders(kind))
-        model = grpo_torch.load(files, given, seed=seed)
+        model = loading_torch.load(files, given, seed=seed)
         bound = tokenised(task, files)
         return grpo_torch.Policy(bound, model, given, torch.device("cpu"), dtype)
 
@@ -87,15 +87,15 @@ def batch():
     return Batch(np.arange(4)[:, None], completions, mask, advantages)
 
 
-def plain_logits(policy, model, completions):
+def plain_logits(policy, model, completions, rows=range(4)):
     """Return the logits of each sequence alone, without padding: [rows, group, tokens, words]."""
-    rows = []
-    for row, group in enumerate(completions):
+    found = []
+    for row, group in zip(rows, completions, strict=True):
         prompt = policy.task.tokens[row]
         for completion in group:
             tokens = torch.tensor([[*prompt, *map(int, completion)]])
-            rows.append(model(tokens).logits[0, len(prompt) - 1 : -1])
-    return torch.stack(rows).reshape(*completions.shape, -1) / policy.settings.temperature
+            found.append(model(tokens).logits[0, len(prompt) - 1 : -1])
+    return torch.stack(found).reshape(*completions.shape, -1) / policy.settings.temperature
 
 
 def moved(policy, scale=0.02):
@@ -114,6 +114,9 @@ def moved(policy, scale=0.02):
         ("qwen3", 0.3, {}),
         ("gpt2", 0.3, {"microbatch": 3}),
         ("qwen2", 0.3, {"gradient_checkpointing": True}),
+        ("gpt2", 0.0, {"gradient_checkpointing": True, "microbatch": 3}),
+        ("mistral", 0.3, {"gradient_checkpointing": True}),
+        ("gemma2", 0.3, {}),
         ("llama", 0.3, {"microbatch_tokens": 100}),
         ("llama", 0.3, {"microbatch_tokens": 1}),
     ],
@@ -122,11 +125,11 @@ def test_loss_and_gradient_are_the_reference_s(policy, batch, monkeypatch, kind,
     monkeypatch.setattr(grpo_torch, "LOGITS", 7)  # in parts of the tokens
     ours = policy(kind, entropy_coef=0.05, kl_coef=0.3, temperature=0.7, max_grad_norm=1e9, **given)
     with torch.no_grad():
-        before = plain_logits(ours, ours.model, batch.completions).numpy()
+        before = plain_logits(ours, ours.model.module, batch.completions).numpy()
     moved(ours)
     measured = ours.gradient(*batch, kl_coef)
     found = [weight.grad.clone() for weight in ours.weights]
-    logits = plain_logits(ours, ours.model, batch.completions)
+    logits = plain_logits(ours, ours.model.module, batch.completions)
     loss, by_logits = reference.grpo_loss(
         logits.detach().numpy(),
         batch.completions,
@@ -173,29 +176,96 @@ def test_no_pass_has_more_tokens_than_allowed(policy, batch, monkeypatch, tokens
     for rows, group in parts:
         many, members = batch.mask[rows, group].shape[:2]
         read = max(len(ours.task.tokens[row]) for row in batch.prompts[rows, 0])
-        prompts = many * (members if given else 1)
+        prompts = many * (members if ours.model.way(read, members, written) == "plain" else 1)
         assert prompts * read + many * members * written <= tokens or many * members == 1
     assert (len(parts) == 1) == (tokens == 10_000)
 
 
+@pytest.mark.parametrize("rows", [[0, 1, 2, 3], [1, 1, 1, 1]])
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_prompt_is_computed_once_for_its_group(policy, batch, kind):
+def test_a_prompt_is_computed_once_for_its_group(policy, batch, kind, rows):
+    """Also where the prompts are of one length, so that nothing is padded."""
     ours = policy(kind)
-    assert ours.shares_prompts
+    assert ours.model.way(30, GROUP, STEPS) == "cached"
     tokens = torch.from_numpy(batch.completions)
     with torch.no_grad():
-        once = ours._hidden_once(ours.model, np.arange(4), tokens)
-        found = ours._logits(ours.model, once).reshape(4, GROUP, STEPS, -1)
-        plain = plain_logits(ours, ours.model, batch.completions)
+        once = ours.model.hidden(np.array(rows), tokens)
+        found = ours.model.logits(once).reshape(4, GROUP, STEPS, -1)
+        plain = plain_logits(ours, ours.model.module, batch.completions, rows)
     torch.testing.assert_close(found, plain, rtol=1e-3, atol=1e-4)
 
 
-def test_a_model_that_differs_is_computed_with_its_prompts(policy, monkeypatch):
-    once = grpo_torch.Policy._hidden_once
-    monkeypatch.setattr(
-        grpo_torch.Policy, "_hidden_once", lambda self, *given: once(self, *given) * 1.5
-    )
-    assert not policy().shares_prompts
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_prompt_is_packed_with_its_group(policy, batch, kind):
+    ours = policy(kind, gradient_checkpointing=True)
+    assert ours.model.way(30, GROUP, STEPS) == "packed"
+    assert ours.model.way(30, 1, STEPS) == "plain"  # nothing to save
+    assert ours.model.way(30, GROUP, 200) == "plain"  # too many pairs
+    rows, tokens = np.arange(4), torch.from_numpy(batch.completions)
+    with torch.no_grad():
+        found = ours.model.logits(ours.model._packed(rows, tokens)).reshape(4, GROUP, STEPS, -1)
+        plain = plain_logits(ours, ours.model.module, batch.completions)
+    torch.testing.assert_close(found, plain, rtol=1e-3, atol=1e-4)
+    packed = ours.gradient(*batch, 0.0)
+    by_packed = [weight.grad.clone() for weight in ours.weights]
+    ours.model._ways = set()
+    assert packed == pytest.approx(ours.gradient(*batch, 0.0), rel=1e-4, abs=1e-6)
+    for one, weight in zip(by_packed, ours.weights, strict=True):
+        torch.testing.assert_close(one, weight.grad, rtol=2e-3, atol=2e-6)
+
+
+@pytest.mark.parametrize("kind", ["mistral", "qwen2-windows"])
+def test_a_model_with_windows_is_not_packed(policy, batch, kind):
+    """A mask of all tokens overrules the windows, which are shorter than the prompts here."""
+    ours = policy(kind, gradient_checkpointing=True)
+    rows, tokens = np.arange(4), torch.from_numpy(batch.completions)
+    with torch.no_grad():
+        plain = ours.model._plain(rows, tokens)
+        assert not torch.allclose(ours.model._packed(rows, tokens), plain, atol=0.01)
+        torch.testing.assert_close(ours.model._cached(rows, tokens), plain, rtol=1e-3, atol=1e-4)
+    assert ours.model.way(30, GROUP, STEPS) == "plain"
+    assert policy(kind).model.way(30, GROUP, STEPS) == "cached"
+
+
+def test_windows_longer_than_what_is_compared_are_not_packed_either(policy, monkeypatch):
+    monkeypatch.setattr(model_torch.LanguageModel, "_packed", model_torch.LanguageModel._plain)
+    ways = [
+        policy(kind, gradient_checkpointing=True).model.way(30, GROUP, STEPS)
+        for kind in ("llama", "mistral", "qwen2-windows", "gemma2")
+    ]
+    assert ways == ["packed", "plain", "plain", "plain"]
+
+
+@pytest.mark.parametrize("kind", ["granite", "cohere", "gemma2"])
+def test_a_head_may_scale_or_cap_its_logits(policy, batch, kind):
+    ours = policy(kind)
+    tokens = torch.from_numpy(batch.completions)
+    with torch.no_grad():
+        found = ours.model.logits(ours.model.hidden(np.arange(4), tokens))
+        plain = plain_logits(ours, ours.model.module, batch.completions)
+    torch.testing.assert_close(found.reshape(plain.shape), plain, rtol=1e-3, atol=1e-4)
+
+
+def test_a_head_that_does_what_is_not_known_is_refused(policy, monkeypatch):
+    monkeypatch.setattr(model_torch, "_capped", model_torch._scaled)
+    with pytest.raises(UsageError, match=r"Gemma2ForCausalLM.* cannot be trained here"):
+        policy("gemma2")
+
+
+@pytest.mark.parametrize("way", ["cached", "packed"])
+def test_a_model_that_differs_is_computed_with_its_prompts(policy, batch, monkeypatch, way):
+    once = getattr(model_torch.LanguageModel, f"_{way}")
+    for name in ("_cached", "_packed"):
+        monkeypatch.setattr(
+            model_torch.LanguageModel, name, lambda self, *given: once(self, *given) * 1.5
+        )
+    ours = policy("qwen2")
+    assert ours.model.way(30, GROUP, STEPS) == "plain"
+    monkeypatch.undo()
+    # Then the prompts of completions are read for each of them, with what it drew before.
+    noise = np.random.default_rng(2).random((4, GROUP, STEPS), dtype=np.float32)
+    rows = np.arange(4)[:, None]
+    np.testing.assert_array_equal(ours.sample(rows, noise), policy("qwen2").sample(rows, noise))
 
 
 def test_completions_end_and_are_drawn_from_the_logits(policy):
@@ -208,7 +278,7 @@ def test_completions_end_and_are_drawn_from_the_logits(policy):
     assert (drawn[~mask] == ours.task.ends[0]).all()
     assert drawn.max() < tiny_models.KNOWN
     with torch.no_grad():
-        logits = plain_logits(ours, ours.model, drawn).numpy()
+        logits = plain_logits(ours, ours.model.module, drawn).numpy()
     logits[..., tiny_models.KNOWN :] = -np.inf
     expected = reference.sample(logits, noise)
     assert (expected[mask] == drawn[mask]).mean() > 0.99
@@ -273,9 +343,9 @@ def test_adapters_begin_as_the_model_and_alone_are_trained(policy, batch):
     tokens = torch.from_numpy(batch.completions)
     rows = np.arange(4)
     with torch.no_grad():
-        start = plain._hidden(plain.model, rows, tokens)
-        torch.testing.assert_close(ours._hidden(ours.model, rows, tokens), start)
-    names = [name for name, one in ours.model.named_parameters() if one.requires_grad]
+        start = plain.model.hidden(rows, tokens)
+        torch.testing.assert_close(ours.model.hidden(rows, tokens), start)
+    names = [name for name, one in ours.model.module.named_parameters() if one.requires_grad]
     assert names
     assert all(".lora_" in name for name in names)
     assert any(
@@ -283,14 +353,25 @@ def test_adapters_begin_as_the_model_and_alone_are_trained(policy, batch):
     )
     ours.learn(batch, 0.0, 1e-2)
     with torch.no_grad():
-        assert not torch.allclose(ours._hidden(ours.model, rows, tokens), start)
+        assert not torch.allclose(ours.model.hidden(rows, tokens), start)
         with ours._as_reference() as model:
-            torch.testing.assert_close(ours._hidden(model, rows, tokens), start)
+            torch.testing.assert_close(model.hidden(rows, tokens), start)
 
 
 def test_modules_that_are_not_there_are_refused(policy):
     with pytest.raises(UsageError, match=r"lora_modules has 'q_prj'; the linear layers .*q_proj"):
         policy(lora_rank=2, lora_modules=("q_prj",))
+
+
+@pytest.mark.parametrize(
+    ("kind", "path"), [("llama", "layers.1.mlp.down_proj"), ("gpt2", "h.1.attn.c_proj")]
+)
+def test_the_first_factor_is_that_of_every_backend(policy, kind, path):
+    ours = policy(kind, lora_rank=2, lora_modules=(path.rpartition(".")[2],), seed=3)
+    weights = dict(ours.model.module.named_parameters())
+    (name,) = (name for name in weights if f".{path}.lora_A." in name)
+    drawn = adapters.first_factor(3, path, *weights[name].shape)
+    np.testing.assert_array_equal(weights[name].detach().numpy(), drawn)
 
 
 def test_an_evaluation_changes_no_training(run_text):

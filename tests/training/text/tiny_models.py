@@ -63,6 +63,16 @@ KINDS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
         },
         "mistral": {"model_type": "mistral", **_ROTARY, "sliding_window": 8},
         "qwen2-windows": {"model_type": "qwen2", **_ROTARY, **_WINDOW},
+        # Heads that do more than a product: they divide, multiply, or cap.
+        "granite": {"model_type": "granite", **_ROTARY, "logits_scaling": 3.0},
+        "cohere": {"model_type": "cohere", **_ROTARY, "logit_scale": 0.4},
+        "gemma2": {
+            "model_type": "gemma2",
+            **_ROTARY,
+            "head_dim": 8,
+            "sliding_window": 8,
+            "final_logit_softcapping": 2.0,
+        },
     }
 )
 """The settings of each model by its name."""
