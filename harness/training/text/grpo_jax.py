@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -70,6 +70,7 @@ def train(job: Job, notify: Notify) -> Outcome:
             settings,
             dtype=job.conditions.precision,
             seed=job.run.seed,
+            start=lambda: read_weights(files.folder, shape, files.name),
         )
         return course.train(
             job,
@@ -127,11 +128,12 @@ class Policy:
         *,
         dtype: str = "float32",
         seed: int = 0,
+        start: Callable[[], Arrays] | None = None,
     ) -> None:
         """Send ``weights``, as `decoder_files.read_weights` has them, to the device.
 
-        Adapters are drawn from ``seed``. Raises `UsageError` where they are for modules that the
-        model does not have.
+        Adapters are drawn from ``seed``. ``start`` reads the weights again, for `moved`.
+        Raises `UsageError` where adapters are for modules that the model does not have.
         """
         self.task = task
         self.settings = settings
@@ -153,6 +155,8 @@ class Policy:
             if dtype == "float32":
                 reference = {name: jnp.array(array) for name, array in reference.items()}
         self.reference = reference
+        # No copy is kept of weights that can be had again: those of a whole model are large.
+        self._start = (lambda: first_adapters(shape, settings, seed)) if rank else start
         self.moments = programs.first_moments(self.weights.trained)
         known = np.zeros(shape.vocabulary, dtype=bool)
         known[[token for token in task.known if token < shape.vocabulary]] = True
@@ -301,6 +305,26 @@ class Policy:
     def norm(self) -> float:
         """Return the Euclidean norm of all trained weights together."""
         return float(programs.norm(self.weights.trained))
+
+    def moved(self) -> float | None:
+        """Return the share of trained weights that have changed; see `course.Policy.moved`."""
+        then: Mapping[str, Any]
+        if self.settings.kl_coef and not self.settings.lora_rank:
+            then = self.reference
+        elif self._start is None:
+            return None
+        else:
+            try:
+                then = self._start()
+            except UsageError:  # the model's files are gone, which shall not cost the run
+                return None
+        dtype = jnp.dtype(self.plan.dtype)
+        changed, total = 0, 0
+        for name, array in self.weights.trained.items():
+            now, before = (np.asarray(one).astype(dtype) for one in (array, then[name]))
+            changed += int((now != before).sum())
+            total += now.size
+        return changed / total
 
     def state(self) -> Arrays:
         """Return the trained weights and AdamW's state, for `restore`."""

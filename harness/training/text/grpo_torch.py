@@ -18,7 +18,7 @@ import copy
 import inspect
 import time
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from typing import Any, TypeAlias
 
@@ -83,7 +83,14 @@ def train(job: Job, notify: Notify) -> Outcome:
         settings = GRPOSettings.from_job(job, task.task)
         model = load(files, settings, seed=job.run.seed)
         dtype = PRECISIONS[job.conditions.precision]
-        policy = Policy(task, model, settings, device, dtype)
+        policy = Policy(
+            task,
+            model,
+            settings,
+            device,
+            dtype,
+            start=lambda: load(files, settings, seed=job.run.seed),
+        )
         return course.train(
             job,
             notify,
@@ -186,7 +193,10 @@ class Policy:
         settings: GRPOSettings,
         device: torch.device,
         dtype: torch.dtype = torch.float32,
+        *,
+        start: Callable[[], Model] | None = None,
     ) -> None:
+        """Send the model to the device; ``start`` loads it again as it is now, for `moved`."""
         self.task = task
         self.settings = settings
         self.device = device
@@ -202,6 +212,9 @@ class Policy:
         if not same:
             for weight, live in zip(self.weights, self._live, strict=True):
                 live.register_post_accumulate_grad_hook(_add_to(weight))
+        # Adapters are small. Of a whole model no copy is kept for `moved`: it is loaded again.
+        self._began = [one.detach().clone() for one in self._live] if settings.lora_rank else []
+        self._start = start
         self._reference: Model = None
         if settings.kl_coef and not settings.lora_rank:
             self._reference = copy.deepcopy(model).requires_grad_(False)
@@ -538,6 +551,28 @@ class Policy:
     def norm(self) -> float:
         """Return the Euclidean norm of all weights that are trained."""
         return float(torch.stack([weight.detach().norm() for weight in self.weights]).norm())
+
+    @torch.no_grad()
+    def moved(self) -> float | None:
+        """Return the share of trained weights that have changed; see `course.Policy.moved`.
+
+        Where the model is loaded again for this, its gradients give their room.
+        """
+        then: list[Tensor] = self._began
+        if not then and self._reference is not None:
+            then = list(self._reference.parameters())
+        elif not then and self._start is not None:
+            self.optimizer.zero_grad()
+            try:
+                then = list(self._start().parameters())
+            except UsageError:  # its files are gone, which shall not cost the run
+                return None
+        if not then:
+            return None
+        changed = sum(
+            int((live != old.to(live)).sum()) for live, old in zip(self._live, then, strict=True)
+        )
+        return float(changed / sum(live.numel() for live in self._live))
 
     def state(self) -> Arrays:
         """Return the weights that are trained and AdamW's state, for `restore`."""
