@@ -87,7 +87,10 @@ def policy_collapse(view: View) -> Iterator[Finding]:
 
 
 def frozen_weights(view: View) -> Iterator[Finding]:
-    """Find runs with a learning rate above 0 in which hardly any weight has changed."""
+    """Find runs in which hardly any weight has changed, though a step should have moved them.
+
+    Where no group has a signal, there may be no gradient, and `no_signal` says so.
+    """
     runs = [run for run in observe_health(view.evidence.runs) if run.learns]
     frozen = [run for run in runs if run.moved < FROZEN]
     if not frozen:

@@ -74,7 +74,8 @@ class RunHealth:
     ``no_signal`` is the share of groups whose rewards are all equal, ``truncated`` that of
     completions cut off at the most tokens, ``length`` the tokens of a completion; ``entropy`` and
     ``kl`` are in nats a token, ``kl`` None where no step has a penalty. ``moved`` is the share of
-    weights that differ from the start. ``learns`` says that a learning rate was above 0.
+    weights that differ from the start. ``learns`` says that there was a step with a gradient
+    and a learning rate above 0, which moves them.
     """
 
     result: Result
@@ -141,7 +142,7 @@ def run_health(result: Result) -> RunHealth | None:
         entropy=entropy,
         kl=Trend.of(kl) if kl else None,
         moved=moved,
-        learns=any(step.learning_rate > 0.0 for step in trace),
+        learns=any(step.learning_rate > 0.0 and step.grad_norm > 0.0 for step in trace),
     )
 
 

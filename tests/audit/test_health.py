@@ -94,8 +94,9 @@ def test_weights_that_do_not_move_at_all():
     assert "no weight changed in any of 3 runs" in finding.message
 
 
-def test_a_learning_rate_of_0_moves_nothing_and_that_is_right():
+@pytest.mark.parametrize("without", ["learning_rate", "grad_norm"])
+def test_without_a_step_nothing_moves_and_that_is_right(without):
     still = trained(moved=0.0)
-    trace = tuple(replace(step, learning_rate=0.0) for step in still.outcome.trace)
+    trace = tuple(replace(step, **{without: 0.0}) for step in still.outcome.trace)
     still = replace(still, outcome=replace(still.outcome, trace=trace))
     assert "frozen_weights" not in found(sweep(still, HEALTHY))
