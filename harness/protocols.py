@@ -140,8 +140,9 @@ class Claim(Protocol):
     ``fewest`` it is judged only once all are in. ``by_counts`` says that counts alone decide it, so
     that `curtailed` may settle it early. ``on_spread`` says that it is about how single results
     spread, as counts of successes and tails are: of means over seeds it is another claim.
-    ``rests_on`` are the kinds of missing values that could
-    change it: with one of them in a run of ``runs_of`` it is never supported.
+    ``on_gains`` says that it claims a gain from training: where it is not supported, its verdict
+    says so if there was nothing to learn from. ``rests_on`` are the kinds of missing values that
+    could change it: with one of them in a run of ``runs_of`` it is never supported.
     """
 
     @property
@@ -160,6 +161,8 @@ class Claim(Protocol):
     def by_counts(self) -> bool: ...
     @property
     def on_spread(self) -> bool: ...
+    @property
+    def on_gains(self) -> bool: ...
     @property
     def rests_on(self) -> Collection[GapKind]: ...
 

@@ -262,6 +262,9 @@ class Outcome:
     weights it started from: runs that started from different ones are not of one experiment.
     ``value`` is the final value of the sweep's own metric, as the trainer gave it; None where the
     sweep measures ΔPerf. ``items`` are the scores that ΔPerf or the value comes from.
+    ``weights_moved`` is the share of the trained weights that differ from where the run began, as
+    the forward pass computes with them. Where it is given, the trace has the measures of the
+    training's health: ``no_signal``, ``truncated`` and ``length``.
     """
 
     status: Status
@@ -287,6 +290,7 @@ class Outcome:
     weights: str | None = None
     value: float | None = None
     items: ItemScores | None = None
+    weights_moved: float | None = None
 
     @property
     def independent(self) -> float | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 
-from harness.audit import conditions, design, measurement
+from harness.audit import conditions, design, health, measurement
 from harness.audit.view import View, errors_first
 from harness.observations.repeats import each_run
 from harness.protocols import Claim
@@ -33,6 +33,7 @@ CODES = (
     "post_hoc",
     "annealed_window",
     "placebo_moved",
+    *health.CODES,
     "scaled_down",
 )
 """The codes of all findings."""
@@ -91,6 +92,10 @@ def audit(
     checks: tuple[Callable[[View], Iterator[Finding]], ...] = (
         measurement.degenerate_metric,
         measurement.placebo_moved,
+        health.frozen_weights,
+        health.policy_collapse,
+        health.no_signal,
+        health.truncation,
         conditions.scaled_down,
         conditions.mixed_conditions,
         design.confounded,

@@ -91,6 +91,11 @@ class BaseClaim:
         return self.by_counts
 
     @property
+    def on_gains(self) -> bool:
+        """Whether the claim is about a gain from training, which needs something to learn from."""
+        return False
+
+    @property
     def rests_on(self) -> Collection[GapKind]:
         """The kinds of missing values that could change the verdict.
 

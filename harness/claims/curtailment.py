@@ -54,6 +54,10 @@ class CountedClaim(BaseClaim):
         return True
 
     @property
+    def on_gains(self) -> bool:
+        return True
+
+    @property
     def rests_on(self) -> Collection[GapKind]:
         """A missing result is counted, as what helps the claim least."""
         kinds: tuple[GapKind, ...] = ("repeat",)

@@ -6,7 +6,7 @@ from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from harness import statistics
-from harness.claims.base import BaseClaim, more, unjudgeable
+from harness.claims.base import BaseClaim, constant_metric, more, unjudgeable
 from harness.claims.best import settled
 from harness.claims.mean import MeanAboveBaseline
 from harness.claims.non_inferiority import NoWorse
@@ -16,6 +16,7 @@ from harness.claims.success_baseline import SuccessAboveBaseline
 from harness.claims.sweet_spot import BestInside
 from harness.claims.tail import LowerTailAboveBaseline
 from harness.claims.variance import SpreadBelowBaseline
+from harness.observations.health import nothing_to_learn
 from harness.protocols import Claim
 from harness.records import Gap, Result, finite
 from harness.text import first, listed, p_text
@@ -54,7 +55,26 @@ def judge_all(questions: Mapping[str, Claim], evidence: Evidence) -> tuple[Verdi
 
 
 def judge_one(id: str, claim: Claim, evidence: Evidence) -> Verdict:
-    """Judge one claim; nothing is corrected. No claim is supported through a missing value."""
+    """Judge one claim; nothing is corrected. No claim is supported through a missing value.
+
+    A claim on gains that is not supported says so in its details where there was nothing to learn
+    from.
+    """
+    verdict = _judged(id, claim, evidence)
+    if not claim.on_gains or not _lacks_gains(verdict, evidence):
+        return verdict
+    why = nothing_to_learn(evidence.runs)
+    return replace(verdict, details=(why, *verdict.details)) if why else verdict
+
+
+def _lacks_gains(verdict: Verdict, evidence: Evidence) -> bool:
+    """Return whether the runs were judged, or are all alike, and do not support the claim."""
+    if verdict.verdict == "unanswerable":
+        return constant_metric(evidence) is not None
+    return verdict.verdict in ("refuted", "inconclusive")
+
+
+def _judged(id: str, claim: Claim, evidence: Evidence) -> Verdict:
     verdict = unjudgeable(claim, id, evidence) or claim.judge(id, evidence)
     missing = _missing(claim, evidence) if verdict.verdict == "supported" else []
     if not missing:

@@ -28,6 +28,10 @@ class MeanAboveBaseline(VersusBaseline):
     def question(self, metric: Metric = DELTA_PERF) -> str:
         return f"Is the mean {metric.name} {metric.improving.higher} than the baseline's?"
 
+    @property
+    def on_gains(self) -> bool:
+        return True
+
     def describe(self, metric: Metric = DELTA_PERF) -> str:
         return (
             f"mean {metric.name} {metric.improving.sign} the baseline's: one-sided Welch t test "

@@ -58,6 +58,10 @@ class StillImproves(MarginClaim):
         super().__post_init__()
 
     @property
+    def on_gains(self) -> bool:
+        return True
+
+    @property
     def _since(self) -> str:
         return "half of the steps" if self.since is None else f"step {self.since}"
 

@@ -58,6 +58,10 @@ class LowerTailAboveBaseline(VersusBaseline):
         return math.ceil(FEWEST_IN_TAIL / self.share - 1e-9)
 
     @property
+    def on_gains(self) -> bool:
+        return True
+
+    @property
     def on_spread(self) -> bool:
         return True
 

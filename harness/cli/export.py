@@ -139,7 +139,7 @@ def _chosen(
     store: Store, options: argparse.Namespace
 ) -> tuple[tuple[Result, ...], tuple[Result, ...]]:
     """Return the runs to write, and those of earlier code that are left out."""
-    results = stored.results(store, options.sweep, options)
+    results = stored.results(store, options.sweep, options, traces=True)
     if not results:
         raise UsageError("there is no such run in the store: nothing was written")
     before = () if options.earlier else stored.earlier(results)
@@ -157,6 +157,7 @@ def _tell_earlier(before: Sequence[Result]) -> None:
 
 
 def _to_tables(options: argparse.Namespace) -> int:
+    from harness.observations.health import health_columns
     from harness.tables.exporting import (
         check_target,
         curve_columns,
@@ -174,7 +175,7 @@ def _to_tables(options: argparse.Namespace) -> int:
         raise UsageError(f"--to and --curves both name {options.curves}: name two files")
     with common.open_store(options) as store:
         results, before = _chosen(store, options)
-    runs = run_columns(results)
+    runs = run_columns(results) | health_columns(results)
     curves = {} if options.curves is None else curve_columns(results)
     points = len(curves.get("run", ()))
     write_tables({path: runs if path is to else curves for path in files})

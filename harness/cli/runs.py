@@ -52,8 +52,8 @@ def run(options: argparse.Namespace) -> int:
     with common.open_store(options) as store:
         chosen, whole = found(store, options)
         if whole or options.against:
-            chosen = _with_items(store, chosen)
-        other = _with_items(store, _against(store, options, chosen, whole=whole))
+            chosen = _with_all(store, chosen)
+        other = _with_all(store, _against(store, options, chosen, whole=whole))
     if options.against:
         items.show(chosen[0], other[0], as_json=options.json)
     elif options.json:
@@ -114,13 +114,10 @@ def _against(
     return other
 
 
-def _with_items(store: Store, results: Sequence[Result]) -> tuple[Result, ...]:
-    """Return ``results`` with their scores by item, packed."""
+def _with_all(store: Store, results: Sequence[Result]) -> tuple[Result, ...]:
+    """Return ``results`` with their traces and their scores by item, packed."""
     known = store.of({result.key: result.run for result in results})
-    return tuple(
-        replace(result, outcome=replace(result.outcome, items=known[result.key].outcome.items))
-        for result in results
-    )
+    return tuple(replace(result, outcome=known[result.key].outcome) for result in results)
 
 
 def _data(result: Result) -> dict[str, Any]:
@@ -136,6 +133,7 @@ def _data(result: Result) -> dict[str, Any]:
         "metric": metric_data(metric),
         **run_data(judged, metric),
         **items.data(result),
+        **_health(result),
         "code": {
             "version": result.conditions.trainer_version,
             "files": dict(result.conditions.files),
@@ -143,6 +141,17 @@ def _data(result: Result) -> dict[str, Any]:
         },
         "finished_at": result.finished_at,
     }
+
+
+def _health(result: Result) -> dict[str, Any]:
+    """Return the health of the run's training as JSON has it; empty where it is not known."""
+    from harness.observations.health import run_health
+    from harness.report.renderers.as_json import picked
+
+    found = run_health(result)
+    if found is None:
+        return {}
+    return {"health": {name: picked(trend) for name, trend in found.trends.items()}}
 
 
 def _listed(results: Sequence[Result]) -> Iterator[str]:
@@ -300,6 +309,7 @@ def _facts(result: Result) -> Iterator[tuple[str, str]]:
             f"on {outcome.prompts} prompts × {outcome.samples or 1} samples"
             + ("" if changed is None else f", {changed} prompts changed"),
         )
+    yield from _trained_well(result)
     if source := result.environment.get("imported_from"):
         by = result.environment.get("backend")
         yield "from", f"{source}, imported" + (f"; trained by {by}" if by else "")
@@ -314,3 +324,28 @@ def _facts(result: Result) -> Iterator[tuple[str, str]]:
     yield "took", took
     if result.finished_at:
         yield "finished", result.finished_at
+
+
+def _trained_well(result: Result) -> Iterator[tuple[str, str]]:
+    """Yield what the trace tells of the run's training, from its first tenth to its last."""
+    from harness.observations.health import run_health, share
+    from harness.text import percent, significant
+
+    found = run_health(result)
+    if found is None:
+        return
+    yield (
+        "learned",
+        f"from {percent(1.0 - found.no_signal.mean)} of groups (in the others all rewards were "
+        f"equal); {percent(found.truncated.mean)} of completions cut off, "
+        f"{share(found.moved)} of weights moved",
+    )
+    trends = [("length", found.length), ("entropy", found.entropy), ("KL", found.kl)]
+    yield (
+        "policy",
+        ", ".join(
+            f"{name} {significant(trend.start)} to {significant(trend.end)}"
+            for name, trend in trends
+            if trend is not None
+        ),
+    )

@@ -27,8 +27,10 @@ def add_filters(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def results(store: Store, sweep: str | None, options: argparse.Namespace) -> tuple[Result, ...]:
-    """Return the runs of a sweep, or of all, that ``options`` choose, without their traces.
+def results(
+    store: Store, sweep: str | None, options: argparse.Namespace, *, traces: bool = False
+) -> tuple[Result, ...]:
+    """Return the runs of a sweep, or of all, that ``options`` choose, ``traces`` and all if so.
 
     Raises
     ------
@@ -37,7 +39,7 @@ def results(store: Store, sweep: str | None, options: argparse.Namespace) -> tup
     """
     if sweep is not None:
         check_sweep(store, sweep)
-    found = store.results(sweep, options.arm, traces=False)
+    found = store.results(sweep, options.arm, traces=traces)
     return tuple(r for r in found if options.status in (None, r.outcome.status))
 
 

@@ -36,7 +36,7 @@ _FLOATS = (
     "value",
     "seconds",
     "evaluation_seconds",
-    "value",
+    "weights_moved",
 )
 _INTEGERS = (
     "prompts",
@@ -126,7 +126,7 @@ def sound(outcome: object, metric: str = "") -> Outcome:
     return plain
 
 
-def _inconsistency(outcome: Outcome, metric: str) -> str | None:
+def _inconsistency(outcome: Outcome, metric: str) -> str | None:  # noqa: PLR0911 (one each)
     """Return the figures of a completed run that cannot be true; None if all can."""
     before, after, delta = outcome.perf_before, outcome.perf_after, outcome.delta_perf
     if metric:
@@ -143,6 +143,9 @@ def _inconsistency(outcome: Outcome, metric: str) -> str | None:
         return f"prompts {prompts}, expected at least 1"
     if changed is not None and not 0 <= changed <= (changed if prompts is None else prompts):
         return f"prompts_changed {changed} of {prompts} prompts"
+    moved = outcome.weights_moved
+    if moved is not None and not 0.0 <= moved <= 1.0:
+        return f"weights_moved {moved:g}, expected a share from 0 to 1"
     return None
 
 

@@ -218,11 +218,15 @@ class Reported:
 
 def _run_row(result: Result, written: Row) -> Row:
     """Return a run as a row: its parameters after its status, the cells as in an export."""
+    from harness.observations.health import health_columns
+
     cells = _cells({"run": written["id"], **written})
     cells.pop("id")
     parameters = {CONFIG + name: as_cell(value) for name, value in result.run.config.items()}
     before = {name: cells.pop(name) for name in RUNS}
-    return {**before, **parameters, **cells}
+    cells.pop("weights_moved", None)
+    health = {name: column[0] for name, column in health_columns([result]).items()}
+    return {**before, **parameters, **cells, **health}
 
 
 def _cells(row: Mapping[str, Any]) -> Row:

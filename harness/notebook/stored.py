@@ -218,7 +218,12 @@ class StoredSweep(Reported):
         measured = {
             field.name: [getattr(step, field.name) for _, step in steps]
             for field in fields(StepTrace)
+            if field.name != "parts"
         }
+        # The rewards that make up a sum, each by its own name.
+        parts = [dict(step.parts) for _, step in steps]
+        for name in dict.fromkeys(name for found in parts for name in found):
+            measured[f"reward.{name}"] = [found.get(name) for found in parts]
         of = {"run": [run.id for run, _ in steps], "arm": [run.arm for run, _ in steps]}
         return long_frame(of | measured, self.library)
 

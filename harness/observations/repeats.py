@@ -207,6 +207,7 @@ def _merged(repeats: Sequence[Result]) -> Result:
             train_delta_perf=_mean(outcome.train_delta_perf for outcome in completed),
             curve=_mean_curve([outcome.curve for outcome in completed]),
             value=_mean(outcome.value for outcome in completed),
+            weights_moved=_mean(outcome.weights_moved for outcome in completed),
         ),
     )
 

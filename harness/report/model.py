@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Literal
 
 from harness.metrics import DELTA_PERF, Metric
+from harness.observations.health import Health, health
 from harness.observations.repeats import SeedSpread, each_run, seed_spread
 from harness.records import MAIN, Conditions, Result, Value
 from harness.report.failures import Failure, failures
@@ -45,7 +46,8 @@ class Report:
     ``against`` those of the baseline if it is known. ``not_needed`` are runs that the sweep was
     answered without. ``compared`` has the questions of a reference report. ``baseline_read`` are
     lines on how a baseline that is a table was read. ``alpha`` is the level at which Holm's p is a
-    headline. A report ``of_table`` is of runs that are not trained here.
+    headline. ``health`` is that of training, where it was measured. A report ``of_table`` is of
+    runs that are not trained here.
     """
 
     sweep: str
@@ -74,6 +76,7 @@ class Report:
     baseline_read: tuple[str, ...] = ()
     alpha: float = 0.05
     of_table: bool = False
+    health: Health | None = None
 
     @property
     def complete(self) -> bool:
@@ -165,6 +168,7 @@ def build(judged: Judgement) -> Report:
         baseline_read=baseline.notes if isinstance(baseline, Baseline) else (),
         alpha=evidence.alpha,
         of_table=judged.of_table,
+        health=health(main),
     )
 
 

@@ -23,7 +23,7 @@ HOW = "name both ends by --before and --after, or store them by a metric: --metr
 """The columns that a table must have to be imported, in words, and how to name others."""
 
 _RUN = ("id", "arm", "pair", "seed", "steps")
-_LATER = ("value", "clusters", "clusters_changed")
+_LATER = ("value", "clusters", "clusters_changed", "weights_moved")
 """Fields of an outcome that earlier versions did not have: a key has those that are not None."""
 
 _OUTCOME = tuple(

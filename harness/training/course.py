@@ -77,6 +77,14 @@ class Policy(Protocol):
         """Return the Euclidean norm of all weights together."""
         ...
 
+    def moved(self) -> float | None:
+        """Return the share of the trained weights that differ from where the run began.
+
+        They are compared as the forward pass computes with them: a step that is too small for
+        bfloat16 changes nothing there. None where it is not known. Nothing is learned after this.
+        """
+        ...
+
     def state(self) -> Arrays:
         """Return the weights and AdamW's state, for `restore`."""
         ...
@@ -220,7 +228,8 @@ class Course:
                     notify(Progress("train", self._now, self._run.steps, reward, point))
             except Diverged as diverged:
                 error = f"{diverged} at step {self._now} of {self._run.steps}"
-        return self._outcome(error, device, weights)
+            moved = self._policy.moved()
+        return self._outcome(error, device, weights, moved)
 
     def _begin(self, notify: Notify) -> None:
         """Measure the policy before the first step, or restore the checkpoint.
@@ -325,7 +334,9 @@ class Course:
         self._held_out.scores = [*_part(saved.arrays, "scores.").values()]
         self._held_out.seconds = facts["evaluation_seconds"]
 
-    def _outcome(self, error: str | None, device: str, weights: str) -> Outcome:
+    def _outcome(
+        self, error: str | None, device: str, weights: str, moved: float | None
+    ) -> Outcome:
         held_out = self._held_out
         difference = held_out.difference() if error is None else None
         rewards = [entry.reward for entry in self._trace]
@@ -352,6 +363,7 @@ class Course:
             stopped_at=None if error is None else self._now,
             weights=weights,
             items=held_out.items() if difference else None,
+            weights_moved=moved,
         )
 
     def _peak_so_far(self) -> int:

@@ -160,6 +160,14 @@ class Policy:
         """Return the Euclidean norm of all weights together."""
         return float(programs.norm(self.weights))
 
+    def moved(self) -> float:
+        """Return the share of weights that have changed; see `course.Policy.moved`."""
+        now, then = (
+            np.asarray(vector).astype(jnp.dtype(self.decoder.dtype))
+            for vector in (self.weights, self.reference)
+        )
+        return float((now != then).mean())
+
     def state(self) -> Arrays:
         """Return the weights and AdamW's state, for `restore`; valid until the next `update`."""
         leaves = jax.tree.leaves(self.moments)

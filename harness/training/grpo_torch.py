@@ -207,6 +207,13 @@ class Policy:
         """Return the Euclidean norm of all weights together."""
         return float(self.weights.vector.detach().norm())
 
+    def moved(self) -> float:
+        """Return the share of weights that have changed; see `course.Policy.moved`."""
+        with torch.no_grad():
+            now = self.weights.named(self.dtype)
+        changed = sum(int((now[name] != then).sum()) for name, then in self.reference.items())
+        return changed / self.weights.vector.numel()
+
     def state(self) -> Arrays:
         """Return the weights and AdamW's state, for `restore`."""
         moments = self.optimizer.state[self.weights.vector]

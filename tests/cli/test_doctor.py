@@ -61,7 +61,7 @@ def test_all_is_well(here, sweep):
     assert (status, err) == (0, "")
     assert re.split("  +", out.splitlines()[0]) == ["check", "result", "what to do"]
     assert out.endswith("\nall is well\n")
-    assert "schema 3: 2 runs (1" in " ".join(out.split())
+    assert "schema 4: 2 runs (1" in " ".join(out.split())
     assert max(map(len, out.splitlines())) <= 80
     assert "\033" not in out
     # SQLite itself leaves an empty log beside a file that it reads.

@@ -11,7 +11,7 @@ from harness.store import Store
 from harness.tables import read_runs
 from harness.tables.columns import ReadOptions
 from harness.tables.exporting import write_tables
-from tests.factories import make_arm, make_result, make_results
+from tests.factories import make_arm, make_result, make_results, make_trace
 
 FORMATS = ["csv", "tsv", "jsonl", "json", "parquet"]
 
@@ -54,6 +54,30 @@ def test_the_columns_in_their_order(project, sweep):
     assert [row["delta_perf"] for row in rows][:4] == ["0.1", repr(1 / 3), "", "-2e-17"]
     assert [row["pair"] for row in rows][-2:] == ["toy-00", "toy-01"]
     assert rows[4]["error"] == 'killed:\n  "9", ␀'
+
+
+def test_the_health_of_training_has_columns_where_it_was_measured(project, sweep):
+    trace = make_trace([1e-7] * 4, no_signal=0.25, truncated=0.5, length=3.0)
+    keep(make_result("fit-00", sweep="fit", trace=trace, weights_moved=0.0052))
+    keep(make_result("fit-01", sweep="fit", index=1, seed=2))
+    sweep("export fit --to runs.csv")
+    with Path("runs.csv").open(newline="") as file:
+        first, second = csv.DictReader(file)
+    health = {name[7:]: cell for name, cell in first.items() if name.startswith("health.")}
+    assert health == {
+        "no_signal": "0.25",
+        "truncated": "0.5",
+        "length": "3.0",
+        "entropy_start": "1.0",
+        "entropy_end": "1.0",
+        "kl_end": "0.0",
+        "weights_moved": "0.0052",
+    }
+    assert second["health.no_signal"] == ""
+    # Nobody takes them for parameters, nor for what the runs are judged by.
+    found = read_runs("runs.csv", ReadOptions())
+    assert found.metric.name == "ΔPerf"
+    assert {*found.results[0].run.config} == {"learning_rate", "batch_size"}
 
 
 @pytest.mark.parametrize("ending", FORMATS)

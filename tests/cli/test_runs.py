@@ -10,7 +10,7 @@ from harness.cli import runs
 from harness.records import Evaluation
 from harness.store import Store
 from tests.cli.helpers import data
-from tests.factories import make_arm, make_result, make_results
+from tests.factories import make_arm, make_result, make_results, make_trace
 from tests.tables.tables import write_csv
 
 pytest_plugins = ["pytester"]
@@ -224,3 +224,21 @@ def test_a_reason_why_runs_failed_is_listed_once(here, sweep):
     assert out.count("ValueError") == 1
     assert "wide: 4 runs failed: ValueError: 5 of 3 (runs 05 to 08)" in out
     assert sweep("runs --status completed")[1].count("failed") == 0
+
+
+def test_the_health_of_a_run_s_training(here, sweep):
+    trace = [*make_trace([1e-7] * 9, no_signal=0.5, truncated=0.02, length=9.5)]
+    trace += make_trace([1e-7] * 9, no_signal=1.0, truncated=0.02, length=4.0, entropy=0.1)
+    keep(make_result("fit-00", sweep="fit", trace=tuple(trace), weights_moved=0.0052))
+    status, out, err = sweep("runs fit-00")
+    assert (status, err) == (0, "")
+    said = " ".join(out.split())
+    assert "learned from 25% of groups (in the others all rewards were equal); 2% of" in said
+    assert "completions cut off, 0.52% of weights moved" in said
+    assert "policy length 9.5 to 4, entropy 1 to 0.1, KL 0 to 0" in said
+    (run,) = json.loads(sweep("runs fit-00 --json")[1])["runs"]
+    assert run["weights_moved"] == 0.0052
+    assert run["health"]["no_signal"] == {"start": 0.5, "end": 1.0, "mean": 0.75}
+    assert "learned" not in sweep("runs toy-01")[1]
+    (run,) = json.loads(sweep("runs toy-01 --json")[1])["runs"]
+    assert not {"health", "weights_moved"} & set(run)

@@ -17,7 +17,7 @@ from harness.training.tasks import get_task
 from harness.training.warm_start import parameter_shapes
 from harness.verdicts import Finding, Verdict, VerdictName
 from tests.docs.pages import DOCS, README, ROOT, code_spans, experiments, prose, tables
-from tests.factories import make_arm, make_evidence, make_result, report_of
+from tests.factories import make_arm, make_evidence, make_result, make_trace, report_of
 
 
 def keys(value):
@@ -33,12 +33,15 @@ def keys(value):
 
 def test_every_field_of_the_json_report_is_documented():
 
-    main = (make_result(id="s-00"), make_result(id="s-01", delta=0.1, index=1))
+    measured = {"no_signal": 0.1, "truncated": 0.0, "length": 5.0}
+    trace = make_trace([1e-7], **measured)
+    first = make_result(id="s-00", trace=trace, weights_moved=0.9)
+    main = (first, make_result(id="s-01", delta=0.1, index=1))
     evidence = make_evidence(runs=main, arms={"null": make_arm("null", main, [0.0, 0.01])})
     verdicts = claims.judge_all({"half": claims.success_rate.above(0.5)}, evidence)
     report = report_of(evidence, verdicts, [Finding("post_hoc", "warning", "changed")])
     fields = set(keys(as_json.as_data(report)))
-    assert {"schema", "delta_perf", "p_holm", "severity"} <= fields
+    assert {"schema", "delta_perf", "p_holm", "severity", "worst_run", "weights_moved"} <= fields
     assert fields - set(code_spans(DOCS / "report.md")) == set()
 
 

@@ -19,6 +19,7 @@ from harness.records import Evaluation, ItemScores, Outcome
         ({"delta_perf": 0.1, "perf_after": 45.6}, "perf_after 45.6, expected a score from 0 to 1"),
         ({"delta_perf": 0.1, "curve": (Evaluation(5, 0.3, 0.1, 0), Evaluation(9, 45.6, 0.1, 0))},
          "perf (step 9) 45.6, expected a score from 0 to 1"),
+        ({"delta_perf": 0.1, "weights_moved": 37.0}, "weights_moved 37, expected a share from 0"),
         ({"delta_perf": 0.2, "perf_before": 0.3, "perf_after": 0.4}, "perf_after - perf_before"),
     ],
 )  # fmt: skip

@@ -16,6 +16,7 @@ from tests.factories import make_result
 
 TRAINER = '''
 import math, os, random
+from dataclasses import replace
 from harness import Outcome
 from harness.records import Evaluation, StepTrace
 
@@ -51,10 +52,19 @@ def trainer(job, notify):
         StepTrace(step, rate * (1 - step / (run.steps + 1)), 0.1, None, 1.5, 1.0, 0.05, step)
         for step in range(1, run.steps + 1)
     )
+    share = None
+    if run.sweep == "narrow":
+        share = moved * (0.004 if run.index == 1 else 0.4)
+        trace = tuple(
+            replace(one, no_signal=0.6 + 0.02 * run.index, truncated=0.02 + 0.001 * one.step,
+                    length=12 - one.step / 20, entropy=1.5 - one.step / 40,
+                    kl=None if one.step <= 20 else one.step / 1000)
+            for one in trace
+        )
     return Outcome(status="completed", perf_before=before, perf_after=before + gain,
                    delta_perf=gain, delta_perf_se=0.012 * moved, prompts=512, samples=4,
                    prompts_changed=150 * moved, train_delta_perf=0.8 * gain - 0.02 * moved,
-                   curve=tuple(curve), trace=trace, seconds=2.0)
+                   curve=tuple(curve), trace=trace, seconds=2.0, weights_moved=share)
 '''
 
 SWEEPS = """

@@ -44,9 +44,16 @@ def outcome_of(run):
         delta=gain, se=0.01 if gain else 0.0, status=status, steps=run.steps, evaluate_every=10
     )
     scores = {"main": ItemScores((1.0, 0.5), (0.0, 0.5), ("q1", "q2"), ("a", "b"))}
+    trace, moved = make_trace([1e-4] * run.steps), None
+    if run.sweep == "wide":
+        measured = {"no_signal": 0.25, "truncated": 0.0, "length": 5.0}
+        trace, moved = make_trace([1e-4] * run.steps, **measured), 0.9
+        parts = {"right": 0.5} | ({"brief": 1.0} if run.index else {})
+        trace = tuple(replace(step, parts=tuple(parts.items())) for step in trace)
     return replace(
         made.outcome,
-        trace=make_trace([1e-4] * run.steps),
+        weights_moved=moved,
+        trace=trace,
         items=scores.get(run.arm, ItemScores((0.25,))) if run.sweep == "toy" else None,
     )
 

@@ -108,6 +108,22 @@ def test_curves_and_traces_are_long_tables(project):
     assert trace[0]["learning_rate"] == 1e-4
 
 
+def test_the_health_of_training_is_in_runs_and_traces(project):
+    loaded = load("wide")
+    (first, *others), (run, *_) = loaded.trace[::20], loaded.runs
+    assert (first["no_signal"], first["length"], first["reward.right"]) == (0.25, 5.0, 0.5)
+    assert first["reward.brief"] is None
+    assert {row["reward.brief"] for row in others} == {1.0}
+    assert "parts" not in first
+    assert (run["health.no_signal"], run["health.weights_moved"]) == (0.25, 0.9)
+    assert run["health.kl_end"] == 0.0
+    assert "weights_moved" not in run
+    assert loaded.data["health"]["runs"] == 6
+    toy = load()
+    assert not any(name.startswith("health.") for name in toy.runs[0])
+    assert toy.data["health"] is None
+
+
 def test_scores_by_item_are_a_long_table(project):
     items = load().items
     assert Counter(row["arm"] for row in items) == {"main": 2 * 7, "placebo": 1}

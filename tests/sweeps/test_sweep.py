@@ -236,6 +236,7 @@ PROTOCOL = (
     *("parameters", "within", "arms", "paired_at", "uses_baseline", "fewest", "by_counts"),
     *(
         "on_spread",
+        "on_gains",
         "rests_on",
         "question",
         "describe",

@@ -347,6 +347,21 @@ def test_without_a_penalty_the_reference_policy_does_not_matter():
     assert np.isnan(policy.total.sums[1])
 
 
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_weights_that_moved_are_those_that_the_forward_pass_sees(precision):
+    policy = make_policy(precision)
+    assert policy.moved() == 0.0
+    vector = np.array(policy.weights) * (1 + 2**-12)  # too little for bfloat16, but at its edges
+    vector[:7] += 1.0
+    policy.weights = jnp.asarray(vector)
+    changes = float((np.asarray(policy.reference) != 0).mean())
+    moved = policy.moved()
+    if precision == "float32":
+        assert moved == pytest.approx(changes, abs=1e-3)
+    else:
+        assert 7 / vector.size <= moved < 0.2
+
+
 def test_an_update_moves_against_the_gradient():
     policy = make_policy()
     policy.gradient(*a_batch(policy), 0.0)

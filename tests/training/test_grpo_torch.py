@@ -223,6 +223,18 @@ def test_the_reference_policy_is_computed_only_where_it_counts(monkeypatch):
     assert used == [False, False, True]
 
 
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_weights_that_moved_are_those_that_the_forward_pass_sees(precision):
+    policy = make_policy(precision, noise=0.1)
+    vector = policy.weights.vector
+    assert policy.moved() == 0.0
+    with torch.no_grad():
+        vector[:7] += 1.0
+        vector[7:] *= 1 + 2**-12  # too little for bfloat16 to tell, but where it rounds elsewhere
+    moved = policy.moved()
+    assert moved > 0.9 if precision == "float32" else 7 / vector.numel() <= moved < 0.2
+
+
 def test_an_update_moves_against_the_gradient():
     policy = make_policy()
     policy.gradient(*a_batch(policy), 0.0)

@@ -13,6 +13,7 @@ from typing import Protocol
 
 from harness.errors import HarnessError
 from harness.metrics import DELTA_PERF, Metric
+from harness.observations.health import health_columns
 from harness.records import (
     Evaluation,
     Outcome,
@@ -145,7 +146,8 @@ def final_value(outcome: Outcome) -> float | None:
 
 def tracked_run(result: Result) -> TrackedRun:
     """Return what trackers know of a run: a row of ``sweep export``, and its curve."""
-    cells = {name: column[0] for name, column in run_columns([result]).items()}
+    columns = run_columns([result]) | health_columns([result])
+    cells = {name: column[0] for name, column in columns.items()}
     cells |= {"pair": result.run.pair, KEY: result.key}
     config = {name: cells.pop(CONFIG + name) for name in result.run.config}
     if own := result.conditions.metric:  # its value is written under its own name

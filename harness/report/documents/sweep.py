@@ -23,7 +23,12 @@ from harness.report.blocks import (
 )
 from harness.report.documents.parameters import parameter_blocks
 from harness.report.documents.summary import is_shown, summary, that_matter
-from harness.report.documents.sweep_breakdown import arms_blocks, curve_blocks, rate_blocks
+from harness.report.documents.sweep_breakdown import (
+    arms_blocks,
+    curve_blocks,
+    health_blocks,
+    rate_blocks,
+)
 from harness.report.documents.sweep_runs import (
     metric_text,
     runs_section,
@@ -72,6 +77,7 @@ def document(report: Report) -> Document:
         Section("Learning rate", rate_blocks(report, digits)),
         Section("Learning curve", curve_blocks(report, digits)),
         Section("Arms", arms_blocks(report, digits)),
+        Section("Health of training", health_blocks(report)),
         Section("Audit", _audit(report)),
         Section("Reference", _reference(report)),
         Section("Parameters", parameter_blocks(report, digits), leads=True),

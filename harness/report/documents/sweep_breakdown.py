@@ -1,4 +1,4 @@
-"""Break the runs of a sweep down: by learning rate, by step, and by arm."""
+"""Break the runs of a sweep down: by learning rate, by step, by arm, and by how they trained."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
+from harness.audit.health import CODES
 from harness.metrics import DELTA_PERF, Metric
 from harness.observations.columns import RATE
+from harness.observations.health import Measure, share
 from harness.records import Result
 from harness.report.blocks import (
     Bars,
@@ -20,6 +22,7 @@ from harness.report.blocks import (
     Table,
     Text,
 )
+from harness.report.failures import short_id
 from harness.report.figures import UNKNOWN, Arm, Curve, Range, Side, rate_of
 from harness.report.model import Report
 from harness.text import (
@@ -27,8 +30,10 @@ from harness.text import (
     Digits,
     cell,
     learning_rate,
+    listed,
     percent,
     plural,
+    significant,
 )
 
 MOST_STEPS = 6
@@ -250,3 +255,56 @@ def _side_row(label: str, side: Side, mean: str, told: str, knows_success: bool)
     steps = ", ".join(map(str, side.steps)) or NONE
     successes = [f"{side.successes} of {side.runs}"] if knows_success else []
     return (label, str(side.runs), steps, mean, *successes, told)
+
+
+# ---- how they trained ---------------------------------------------------------------------------
+
+_MEASURES = {
+    "no_signal": "groups without signal",
+    "truncated": "completions cut off",
+    "length": "tokens a completion",
+    "entropy": "entropy",
+    "kl": "KL from the start",
+    "weights_moved": "weights that moved",
+}
+"""The measures of health in words. The first two and the last are shares."""
+
+_SHARES = ("no_signal", "truncated", "weights_moved")
+
+
+def health_blocks(report: Report) -> tuple[Block, ...]:
+    """Return what the runs learned from, and a table of how they trained; empty if not measured."""
+    health = report.health
+    if health is None:
+        return ()
+    codes = {finding.code for finding in report.findings} & set(CODES)
+    beware = f"; the audit has {listed(sorted(codes))}" if codes else ""
+    learned = 1.0 - health["no_signal"].mean
+    answer = (
+        f"There was something to learn from in {percent(learned)} of groups, and "
+        f"{share(health['weights_moved'].mean)} of the weights moved{beware}."
+    )
+    columns = (
+        Column("", right=False),
+        Column("start"),
+        Column("end"),
+        Column("all steps"),
+        Column("worst run"),
+        Column("run", right=False, drop=1),
+    )
+    rows = tuple(_measure_row(measure) for measure in health.measures)
+    note = (
+        f"Means over {plural(health.runs, 'run')}; start and end are the first and the last tenth "
+        "of the steps. A group without signal has equal rewards, from which nothing is learned. "
+        "Entropy and KL are in nats a token. The worst run is the one with the most groups without "
+        "signal or completions cut off; at its end the shortest completions, the least entropy or "
+        "the largest KL; or the fewest weights that moved."
+    )
+    return (Text(answer), Table(columns, rows, note=note))
+
+
+def _measure_row(measure: Measure) -> tuple[str, ...]:
+    write = share if measure.name in _SHARES else significant
+    cells = (measure.start, measure.end, measure.mean, measure.worst)
+    told = ["" if value is None else write(value) for value in cells]
+    return (_MEASURES[measure.name], *told, short_id(measure.run))

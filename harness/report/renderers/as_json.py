@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.judging.reference import SCHEMA
 from harness.metrics import DELTA_PERF, Metric
+from harness.observations.health import Health
 from harness.observations.repeats import SeedSpread
 from harness.records import Outcome, Result, Span, finite
 from harness.report.documents.summary import summary
@@ -68,6 +69,7 @@ def _around(report: Report, runs: list[dict[str, Any]]) -> dict[str, Any]:
             {**picked(one, "status reason"), "runs": list(one.ids)} for one in report.failures
         ],
         "questions": [question_data(verdict, report.metric) for verdict in report.verdicts],
+        "health": report.health and health_data(report.health),
         "audit": [picked(finding, FINDING) for finding in report.findings],
         "reference": report.compared and _compared(report.compared),
     }
@@ -98,6 +100,7 @@ def run_data(result: Result, metric: Metric) -> dict[str, Any]:
         ],
         "backend": result.conditions.backend,
         "device": outcome.device or result.conditions.device,
+        **({} if outcome.weights_moved is None else picked(outcome, "weights_moved")),
         **picked(outcome, "seconds stopped_at error"),
         **({"seeds": [_seed(run, metric) for run in result.repeats]} if result.repeats else {}),
     }
@@ -139,6 +142,21 @@ def seeds_data(found: SeedSpread) -> dict[str, Any]:
         "between_seeds": {"sd": of.within.value, **picked(of.within, "low high")},
         "level": of.within.level,
         "equal_within": found.equal_within,
+    }
+
+
+def health_data(found: Health) -> dict[str, Any]:
+    """Return the health of training as the report writes it."""
+    return {
+        "runs": found.runs,
+        "measures": [
+            {
+                "measure": one.name,
+                **picked(one, "start end mean worst"),
+                "worst_run": one.run.run.id,
+            }
+            for one in found.measures
+        ],
     }
 
 

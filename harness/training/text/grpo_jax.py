@@ -7,9 +7,9 @@ that it is sampled with, over the whole vocabulary. Tests check loss and gradien
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import optax
 
+from harness.errors import UsageError
 from harness.protocols import Notify
 from harness.records import Job, Outcome
 from harness.training.checkpoints import Arrays
@@ -59,9 +60,12 @@ def train(job: Job, notify: Notify) -> Outcome:
 
     def policy(task: TokenisedTask, files: ModelFiles, settings: GRPOSettings) -> Policy:
         shape = architecture(config_of(files), files.name)
-        weights = read_weights(files.folder, shape, files.name)
         precision, seed = job.conditions.precision, job.run.seed
-        return Policy(task, shape, weights, settings, dtype=precision, seed=seed)
+
+        def start() -> Arrays:
+            return read_weights(files.folder, shape, files.name)
+
+        return Policy(task, shape, start(), settings, dtype=precision, seed=seed, start=start)
 
     kept = keeping_programs(Path(job.cache) / "programs", device)
     with out_of_memory(), kept, computing_on(device):
@@ -116,11 +120,12 @@ class Policy:
         *,
         dtype: str = "float32",
         seed: int = 0,
+        start: Callable[[], Arrays] | None = None,
     ) -> None:
         """Send ``weights``, as `decoder_files.read_weights` has them, to the device.
 
-        Adapters are drawn from ``seed``. Raises `UsageError` where they are for modules that the
-        model does not have.
+        Adapters are drawn from ``seed``. ``start`` reads the weights again, for `moved`.
+        Raises `UsageError` where adapters are for modules that the model does not have.
         """
         self.task = task
         self.settings = settings
@@ -140,6 +145,8 @@ class Policy:
             if dtype == "float32":
                 reference = {name: jnp.array(array) for name, array in reference.items()}
         self.reference = reference
+        # No copy is kept of weights that can be had again: those of a whole model are large.
+        self._start = (lambda: first_adapters(shape, settings, seed)) if rank else start
         self.moments = programs.first_moments(self.weights.trained)
         on_host = next(iter(self.weights.trained.values())).device.platform == "cpu"  # type: ignore[union-attr]
         self.tokens = training.tokens_of_a_pass(
@@ -295,6 +302,26 @@ class Policy:
     def norm(self) -> float:
         """Return the Euclidean norm of all trained weights together."""
         return float(programs.norm(self.weights.trained))
+
+    def moved(self) -> float | None:
+        """Return the share of trained weights that have changed; see `course.Policy.moved`."""
+        then: Mapping[str, Any]
+        if self.settings.kl_coef and not self.settings.lora_rank:
+            then = self.reference
+        elif self._start is None:
+            return None
+        else:
+            try:
+                then = self._start()
+            except UsageError:  # the model's files are gone, which shall not cost the run
+                return None
+        dtype = jnp.dtype(self.plan.dtype)
+        changed, total = 0, 0
+        for name, array in self.weights.trained.items():
+            now, before = (np.asarray(one).astype(dtype) for one in (array, then[name]))
+            changed += int((now != before).sum())
+            total += now.size
+        return changed / total
 
     def state(self) -> Arrays:
         """Return the trained weights and AdamW's state, for `restore`."""

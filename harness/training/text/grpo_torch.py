@@ -11,7 +11,7 @@ made, and nothing is computed twice.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -20,6 +20,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from harness.errors import UsageError
 from harness.protocols import Notify
 from harness.records import Job, Outcome
 from harness.training.checkpoints import Arrays
@@ -71,7 +72,10 @@ def train(job: Job, notify: Notify) -> Outcome:
     dtype = PRECISIONS[job.conditions.precision]
 
     def policy(task: TokenisedTask, files: ModelFiles, settings: GRPOSettings) -> Policy:
-        return Policy(task, load(files, settings, seed=job.run.seed), settings, device, dtype)
+        def start() -> Module:
+            return load(files, settings, seed=job.run.seed)
+
+        return Policy(task, start(), settings, device, dtype, start=start)
 
     with out_of_memory():
         return training.train(
@@ -98,7 +102,10 @@ class Policy:
         settings: GRPOSettings,
         device: torch.device,
         dtype: torch.dtype = torch.float32,
+        *,
+        start: Callable[[], Module] | None = None,
     ) -> None:
+        """Send the model to the device; ``start`` loads it again as it is now, for `moved`."""
         self.task = task
         self.settings = settings
         self.device = device
@@ -125,6 +132,9 @@ class Policy:
         # Only a penalty compares with the weights at the start: without one no copy is kept.
         copied = settings.kl_coef and not settings.lora_rank
         self._reference = self.model.copy() if copied else None
+        # Adapters are small. Of a whole model no copy is kept for `moved`: it is loaded again.
+        self._began = [one.detach().clone() for one in self._live] if settings.lora_rank else []
+        self._start = start
         self.optimizer = torch.optim.AdamW(
             self.weights,
             lr=settings.learning_rate,
@@ -324,6 +334,28 @@ class Policy:
     def norm(self) -> float:
         """Return the Euclidean norm of all weights that are trained."""
         return float(torch.stack([weight.detach().norm() for weight in self.weights]).norm())
+
+    @torch.no_grad()
+    def moved(self) -> float | None:
+        """Return the share of trained weights that have changed; see `course.Policy.moved`.
+
+        Where the model is loaded again for this, its gradients give their room.
+        """
+        then: list[Tensor] = self._began
+        if not then and self._reference is not None:
+            then = list(self._reference.module.parameters())
+        elif not then and self._start is not None:
+            self.optimizer.zero_grad()
+            try:
+                then = list(self._start().parameters())
+            except UsageError:  # its files are gone, which shall not cost the run
+                return None
+        if not then:
+            return None
+        changed = sum(
+            int((live != old.to(live)).sum()) for live, old in zip(self._live, then, strict=True)
+        )
+        return float(changed / sum(live.numel() for live in self._live))
 
     def state(self) -> Arrays:
         """Return the weights that are trained and AdamW's state, for `restore`."""

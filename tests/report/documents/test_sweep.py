@@ -10,8 +10,8 @@ from harness.report.blocks import Table
 from harness.report.documents.sweep import document
 from harness.report.renderers import html, markdown
 from harness.report.renderers.terminal import render
-from harness.verdicts import Counts
-from tests.factories import PUBLISHED, make_results, report_of
+from harness.verdicts import Counts, Finding
+from tests.factories import PUBLISHED, make_results, make_trace, report_of
 from tests.report.samples import deltas, every_kind, sample
 
 KINDS = every_kind()
@@ -72,6 +72,23 @@ def test_the_arms_are_read_beside_their_main_runs():
     assert re.search(r"placebo .*exactly 0, as it must", arms)
     assert re.search(r"null +4 .* of 4 ", arms)
     assert re.search(r"batch_size 12 +3 .*\(2 pairs\)", arms)
+
+
+def test_the_health_of_training_is_shown_where_it_was_measured():
+    trace = make_trace([1e-7] * 20, no_signal=0.81, truncated=0.004, length=5.5, kl=None)
+    main = make_results(deltas(24), prefix="focused", trace=trace, weights_moved=0.0052)
+    findings = [Finding("no_signal", "warning", "in 81% of groups …")]
+    text = render(sample(main=main, findings=findings), 80)
+    section = text.split("Health of training")[1].split("Audit")[0]
+    said = " ".join(section.split())
+    assert "There was something to learn from in 19% of groups, and 0.52% of the weights" in said
+    assert "moved; the audit has no_signal." in said
+    assert re.search(r"^groups without signal +81% +81% +81% +81% +00$", section, re.MULTILINE)
+    assert re.search(r"^completions cut off +0.4% .*", section, re.MULTILINE)
+    assert re.search(r"^weights that moved +0.52% +0.52% +00$", section, re.MULTILINE)
+    assert "KL from" not in section
+    assert max(map(len, section.splitlines())) <= 80
+    assert "Health of training" not in render(sample(), 80)
 
 
 def test_a_moved_placebo_stands_out():

@@ -177,6 +177,41 @@ def test_microbatches_add_up(policy, batch, cut):
         np.testing.assert_allclose(other[name], gradient, atol=1e-5, err_msg=name)
 
 
+@pytest.mark.parametrize(
+    ("given", "dtype", "least", "most"),
+    [
+        ({"kl_coef": 0.0}, "float32", 0.9, 1.0),
+        ({"kl_coef": 0.1}, "bfloat16", 0.0, 0.99),
+        ({"lora_rank": 2}, "float32", 0.4, 1.0),
+    ],
+)
+def test_weights_that_moved_are_counted_in_every_way(files, batch, given, dtype, least, most):
+    """Against the weights read again, the reference, and the first adapters."""
+    _, shape, weights = files("llama")
+    settings = GRPOSettings(learning_rate=1e-3, batch_size=len(PROMPTS), generations=GROUP, **given)
+    ours = grpo_jax.Policy(TASK, shape, weights, settings, dtype=dtype, start=lambda: weights)
+    assert ours.moved() == 0.0
+    trained = dict(ours.weights.trained)
+    name = next(iter(trained))
+    array = np.array(trained[name])
+    array.flat[:3] += 1.0
+    trained[name] = array
+    ours.weights = ours.weights._replace(trained=trained)
+    assert ours.moved() == 3 / sum(one.size for one in trained.values())
+    ours.learn(batch, given.get("kl_coef", 0.0), 1e-3 if dtype == "float32" else 1e-4)
+    assert least < ours.moved() <= most
+
+
+def test_a_model_whose_files_are_gone_costs_no_run(policy):
+    def gone():
+        raise UsageError("model 'x' cannot be read")
+
+    ours = policy(kl_coef=0.0)
+    assert ours.moved() is None
+    ours._start = gone
+    assert ours.moved() is None
+
+
 def test_adapters_begin_as_the_model_and_alone_are_trained(policy, batch):
     plain, ours = policy(kl_coef=0.1), policy(kl_coef=0.1, lora_rank=3, lora_alpha=6.0)
     noise = np.random.default_rng(1).random((len(PROMPTS), GROUP, STEPS), dtype=np.float32)

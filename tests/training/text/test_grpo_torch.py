@@ -303,6 +303,7 @@ def test_only_the_most_probable_tokens_are_kept():
 def test_no_learning_rate_measures_exactly_0(run_text, precision, given):
     outcome = run_text(precision=precision, learning_rate=0.0, arm="placebo", **given)
     assert (outcome.delta_perf, outcome.prompts_changed) == (0.0, 0)
+    assert outcome.weights_moved == 0.0
     assert len({point.perf for point in outcome.curve}) == 1
 
 
@@ -336,6 +337,51 @@ def test_small_steps_move_weights_in_bfloat16(policy, batch):
     for was, weight in zip(before, ours.weights, strict=True):
         assert weight.dtype is torch.float32
         assert (was != weight).float().mean() > 0.5
+
+
+@pytest.mark.parametrize(
+    ("given", "least"),
+    [({"kl_coef": 0.0}, 0.9), ({"kl_coef": 0.1}, 0.9), ({"lora_rank": 2}, 0.4)],
+)
+def test_weights_that_moved_are_counted_in_every_way(policy, batch, folders, given, least):
+    """Against the model loaded again, the reference, and the first adapters."""
+    settings = GRPOSettings(learning_rate=1e-2, batch_size=4, generations=GROUP, **given)
+    files = locate(str(folders("llama")), folders("llama"))
+    bound, device = policy().task, torch.device("cpu")
+    ours = grpo_torch.Policy(
+        bound,
+        grpo_torch.load(files, settings, seed=1),
+        settings,
+        device,
+        start=lambda: grpo_torch.load(files, settings, seed=1),
+    )
+    assert ours.moved() == 0.0
+    with torch.no_grad():
+        ours.weights[0].view(-1)[:3] += 1.0
+    total = sum(weight.numel() for weight in ours.weights)
+    assert ours.moved() == 3 / total
+    ours.learn(batch, given.get("kl_coef", 0.0), 1e-2)
+    assert least < ours.moved() <= 1.0
+
+
+def test_weights_that_moved_are_those_that_the_forward_pass_sees(policy, batch):
+    ours = policy(dtype=torch.bfloat16, kl_coef=0.1)
+    ours.learn(batch, 0.1, 1e-7)
+    assert 0.0 < ours.moved() < 0.05
+    assert any(
+        (weight.to(torch.bfloat16) != old).any()
+        for weight, old in zip(ours.weights, ours._reference.parameters(), strict=True)
+    )
+
+
+def test_a_model_whose_files_are_gone_costs_no_run(policy, batch):
+    def gone():
+        raise UsageError("model 'x' cannot be read")
+
+    ours = policy(kl_coef=0.0)
+    assert ours.moved() is None
+    ours._start = gone
+    assert ours.moved() is None
 
 
 def test_adapters_begin_as_the_model_and_alone_are_trained(policy, batch):
