@@ -200,7 +200,7 @@ def _beware(page: CalibrationPage) -> list[str]:
         why = page.failed.outcome.error or "no error was recorded"
         rate = page.failed.run.config["learning_rate"]
         said.append(f"the run at {rate:g} is {page.failed.outcome.status} ({why}): run it again")
-    picked = test.nearest or (test.rungs[-1] if test.rungs else None)
+    picked = test.nearest or (test.rungs[0] if test.rungs else None)
     if picked and picked.no_signal is not None and picked.no_signal > NO_SIGNAL:
         said.append(
             f"in {percent(picked.no_signal)} of groups all rewards were equal, nothing to learn "

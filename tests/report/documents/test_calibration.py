@@ -111,7 +111,8 @@ def test_what_the_task_declares_stays():
 
 def test_groups_without_signal_are_warned_of():
     trace = make_trace([1e-6], no_signal=0.81)
-    test = read([rung(1e-6, 0.0, trace=trace)], 0.025)
+    collapsed = rung(1e-5, -0.2, trace=make_trace([1e-5], no_signal=0.99))
+    test = read([rung(1e-6, 0.0, trace=trace), collapsed], 0.025)
     assert "in 81% of groups all rewards were equal" in said(page(test=test))["Beware"]
 
 
