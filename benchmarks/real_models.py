@@ -268,11 +268,9 @@ def torch_policy(work: Work, source: Source, settings: GRPOSettings) -> Policy:
     import torch
     from transformers import AutoModelForCausalLM
 
-    from harness.training import device_torch
     from harness.training.text import grpo_torch
 
     torch.set_num_threads(work.threads)
-    device_torch.keep_freed_memory()  # as the trainer does
     model = AutoModelForCausalLM.from_pretrained(work.model, dtype=torch.float32)
     device, dtype = torch.device(work.device), getattr(torch, work.precision)
     return grpo_torch.Policy(source, model, settings, device, dtype)  # type: ignore[arg-type]

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from harness.errors import UsageError
 from harness.training.settings import GRPOSettings
+from harness.training.text.cache_torch import make_room
 from harness.training.text.tokenised import TokenisedTask
 
 Module: TypeAlias = Any  # transformers' models and caches, which a type checker need not have
@@ -144,6 +145,8 @@ class LanguageModel:
             if step == 0 and self._repeats:
                 cached.batch_repeat_interleave(group)
                 logits, given = logits.repeat_interleave(group, dim=0), given.repeated(group)
+            if step == 0:
+                make_room(cached, length - 1)
             yield logits
             if step + 1 < length:
                 tokens = drawn[-1][:, None]
