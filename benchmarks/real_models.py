@@ -22,7 +22,7 @@ TRL has its defaults, but for what `trl_text_worker.py` says. What differs:
   uniforms of the run, tokens that the tokenizer lacks left out.
 - TRL's reference is a second model, as is ours without LoRA; neither has one without KL penalty.
 
-The shares of the phases are those of one more step, with Torch's hooks. The part of the machine's
+The shares of the phases are those of two more steps, with Torch's hooks. The part of the machine's
 greatest speed that our step reaches is its matrix products by the time of the step, over what a
 product of two square matrices reaches in the same process, the best of ten.
 """
@@ -268,11 +268,9 @@ def torch_policy(work: Work, source: Source, settings: GRPOSettings) -> Policy:
     import torch
     from transformers import AutoModelForCausalLM
 
-    from harness.training import device_torch
     from harness.training.text import grpo_torch
 
     torch.set_num_threads(work.threads)
-    device_torch.keep_freed_memory()  # as the trainer does
     model = AutoModelForCausalLM.from_pretrained(work.model, dtype=torch.float32)
     device, dtype = torch.device(work.device), getattr(torch, work.precision)
     return grpo_torch.Policy(source, model, settings, device, dtype)  # type: ignore[arg-type]
@@ -341,7 +339,7 @@ def serve(backend: str, work: Work) -> None:
         if line.strip() == "details":
             clock.phases.clear()
             with torch_phases(clock) if backend == "torch" else nullcontext():
-                step()
+                step(), step()
             whole = sum(clock.phases.values())
             shares = {phase: seconds / whole for phase, seconds in clock.phases.items()}
             found = {"shares": shares, "peak": max(peak(backend)), "operations": operations(work)}

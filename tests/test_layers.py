@@ -38,6 +38,7 @@ HEAVY = {
     "pytest": {"plugin"},
     "torch": {
         "training/device_torch",
+        "training/text/cache_torch",
         "training/text/grpo_torch",
         "training/text/loading_torch",
         "training/text/loss_torch",
@@ -51,6 +52,7 @@ HEAVY = {
     },
     "transformers": {
         "integrations/transformers",
+        "training/text/cache_torch",
         "training/text/grpo_torch",
         "training/text/loading_torch",
         "training/text/tokenised",

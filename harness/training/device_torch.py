@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import ctypes
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 
 import torch
 
@@ -71,16 +70,3 @@ def out_of_memory() -> Iterator[None]:
         if not on_device and "can't allocate memory" not in str(error):
             raise
         raise MemoryError(str(error).splitlines()[0]) from error
-
-
-def keep_freed_memory() -> None:
-    """Let this process keep the memory of arrays that it frees, for those to come.
-
-    A step of a language model frees gigabytes and takes them again. Given back to the system,
-    every page must be cleared each time. Only glibc is told; elsewhere nothing happens.
-    """
-    most_mapped, trimmed_above = -4, -1  # M_MMAP_MAX and M_TRIM_THRESHOLD in malloc.h
-    with suppress(OSError, TypeError, AttributeError):
-        tell = ctypes.CDLL(None).mallopt
-        tell(most_mapped, 0)
-        tell(trimmed_above, -1)

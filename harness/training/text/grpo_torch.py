@@ -27,7 +27,6 @@ from harness.training.checkpoints import Arrays
 from harness.training.device_torch import (
     PRECISIONS,
     describe,
-    keep_freed_memory,
     open_device,
     out_of_memory,
     peak_bytes,
@@ -55,7 +54,7 @@ from harness.training.uniforms import Uniforms
 EVALUATION_ROWS = 64
 """The most completions that are generated at once in an evaluation."""
 
-LOGITS = 256
+LOGITS = 384
 """The most tokens whose logits are computed at once in training."""
 
 
@@ -67,7 +66,6 @@ def train(job: Job, notify: Notify) -> Outcome:
     """
     import transformers
 
-    keep_freed_memory()
     device = open_device(job.conditions.device)
     dtype = PRECISIONS[job.conditions.precision]
 
@@ -145,7 +143,7 @@ class Policy:
         )
         lacking = torch.ones(self.model.vocabulary, dtype=torch.bool)
         lacking[torch.from_numpy(task.known[task.known < len(lacking)])] = False
-        self._lacking = lacking.to(device) if lacking.any() else None
+        self._lacking = lacking.nonzero().flatten().to(device)
 
     # ---- sampling -------------------------------------------------------------------------------
 
@@ -195,8 +193,7 @@ class Policy:
         for step, logits in enumerate(self.model.continued(rows, group, length, columns)):
             broken |= ~logits.amax(dim=-1).isfinite().all()
             allowed = logits if temperature == 1.0 else logits / temperature
-            if self._lacking is not None:
-                allowed = allowed.masked_fill(self._lacking, -torch.inf)
+            allowed.index_fill_(1, self._lacking, -torch.inf)
             drawn = draw(most_probable(allowed, top_p), uniforms[:, step])
             columns.append(torch.where(ended, ends[0], drawn))
             ended |= torch.isin(drawn, ends)

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from harness.errors import UsageError
 from harness.training.settings import GRPOSettings
+from harness.training.text.cache_torch import make_room
 from harness.training.text.loading_torch import is_linear
 from harness.training.text.tokenised import TokenisedTask
 
@@ -145,6 +146,8 @@ class LanguageModel:
             if step == 0 and self._repeats:
                 cached.batch_repeat_interleave(group)
                 logits, given = logits.repeat_interleave(group, dim=0), given.repeated(group)
+            if step == 0:
+                make_room(cached, length - 1)
             yield logits
             if step + 1 < length:
                 tokens = drawn[-1][:, None]

@@ -41,7 +41,7 @@ def draw(logits: Tensor, uniforms: Tensor) -> Tensor:
     exact, in whatever order a device adds them, and equal logits give equal tokens. A token whose
     logit is −∞ is never drawn.
     """
-    weights = (torch.softmax(logits.float(), dim=-1) * 2**_WEIGHT).long()
+    weights = torch.softmax(logits.float(), dim=-1).mul_(2**_WEIGHT).long()
     cumulative = weights.cumsum(dim=-1)
     noise = (uniforms.double() * 2**_NOISE).long().unsqueeze(-1)
     limit = (cumulative[..., -1:] * noise) >> _NOISE  # less than the total
