@@ -38,6 +38,7 @@ HEAVY = {
     "pytest": {"plugin"},
     "torch": {
         "training/device_torch",
+        "training/text/anatomy_torch",
         "training/text/grpo_torch",
         "training/grpo_torch",
         "training/model_torch",
@@ -47,6 +48,7 @@ HEAVY = {
     },
     "transformers": {
         "integrations/transformers",
+        "training/text/anatomy_torch",
         "training/text/grpo_torch",
         "training/text/tokenised",
     },

@@ -119,7 +119,7 @@ class SweepSession:
             )
             self._keys.update({run.id: key for key, run in self._plans[name].runs.items()})
             if not self.settings.offline:
-                check_trainable(self._plans[name])
+                check_trainable(self._plans[name], self.settings)
         if not self.settings.offline:
             check_writable(self.settings, self._plans.values())
         if self.settings.baseline is not None:

@@ -28,7 +28,7 @@ _EXAMPLES = {
 """Worked examples of each sign; they are no prompts."""
 
 _SPLITS: tuple[Split, Split] = ("held_out", "train")
-_SYSTEM = "You are a calculator. Reply with the number only."
+_SYSTEM = "You are a calculator."
 
 
 def arithmetic(
@@ -39,7 +39,7 @@ def arithmetic(
     held_out: int = 512,
     samples: int = 4,
     chat: bool = True,
-    max_tokens: int = 16,
+    max_tokens: int = 24,
     lr_transfer: float = 1.0,
     name: str = "",
 ) -> TextTask:
@@ -59,8 +59,8 @@ def arithmetic(
     samples
         Completions of each in an evaluation.
     chat
-        Whether a prompt is a chat with two worked examples, which makes a model that was tuned for
-        chats reply with a number alone; otherwise it is text: ``17 + 25 =``.
+        Whether a prompt is a chat with two worked examples, after which a model that was tuned for
+        chats replies ``17 + 25 = 42``; otherwise it is text: ``17 + 25 =``.
     max_tokens
         Of a completion.
     lr_transfer
@@ -173,7 +173,8 @@ def _prompt(text: str, signs: str, chat: bool) -> Prompt:
     first, last = _EXAMPLES[signs[0]][0], _EXAMPLES[signs[-1]][1]
     messages = [("system", _SYSTEM)]
     for asked, answer in (first, last):
-        messages += [("user", f"What is {asked}?"), ("assistant", answer)]
+        # Small models are right far more often where they write the sum before its value.
+        messages += [("user", f"What is {asked}?"), ("assistant", f"{asked} = {answer}")]
     messages.append(("user", f"What is {text}?"))
     return tuple([{"role": role, "content": content} for role, content in messages])
 

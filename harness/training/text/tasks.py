@@ -256,6 +256,13 @@ class TextTask:
             grader.close()
 
 
+def is_of_text(task: str) -> bool:
+    """Return whether a task is one of text by its name, which need not be there."""
+    from harness.training.text.arithmetic import TASKS
+
+    return task in TASKS or ":" in task or Path(task).suffix == ".jsonl"
+
+
 def load_task(source: str, folder: Path) -> TextTask:
     """Return the task that ``source`` names.
 
