@@ -348,6 +348,7 @@ def _of_text(
     digests = None if selection.digests is None else Path(selection.digests)
     files = locate(model, root, digests)
     loaded, where = load_task(task, root), located(task, root)
+    imported, noted = _imported(loaded.files)
     return Conditions(
         trainer=backend.text_trainer,
         trainer_version=TEXT_TRAINING_VERSION,
@@ -355,13 +356,32 @@ def _of_text(
         precision=selection.precision,
         device=selection.device,
         task=loaded.name,
-        task_version=loaded.version,
+        task_version=loaded.version_with(imported),
         model=files.identity,
         lr_transfer=loaded.lr_transfer,
-        noted=packages((*backend.libraries, *backend.text_libraries)),
+        files=imported,
+        noted=noted | packages((*backend.libraries, *backend.text_libraries)),
         model_source=str(files.path),
         task_source=where or task,
     )
+
+
+def _imported(files: Iterable[Path]) -> tuple[dict[str, str], dict[str, str]]:
+    """Return what source files import: local files by path, with digests; and what is noted.
+
+    Workers start elsewhere, so the paths are whole ones.
+    """
+    imported: dict[str, str] = {}
+    noted: dict[str, str] = {}
+    for file in files:
+        found = sources(file)
+        imported |= {
+            str((file.parent / name).resolve()): at
+            for name, at in found.files.items()
+            if name != file.name
+        }
+        noted |= found.noted
+    return imported, noted
 
 
 def trained_with(conditions: Conditions, selection: Selection, *, device: bool = True) -> str:

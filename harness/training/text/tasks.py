@@ -164,6 +164,17 @@ class TextTask:
                 f"content: {error}"
             ) from None
 
+    def version_with(self, imported: Mapping[str, str]) -> str:
+        """Return the version with the files that the rewards' own import: path → digest.
+
+        Where these lie makes no difference.
+        """
+        if not imported:
+            return self.version
+        return digest(
+            [self.version, sorted((Path(name).name, at) for name, at in imported.items())]
+        )
+
     @property
     def files(self) -> tuple[Path, ...]:
         """The source files of its reward functions."""

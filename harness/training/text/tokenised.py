@@ -161,7 +161,7 @@ def of_conditions(conditions: Conditions) -> tuple[TokenisedTask, ModelFiles]:
     task = load_task(conditions.task_source, Path())
     for what, now, then in (
         ("model", files.identity, conditions.model),
-        ("task", task.version, conditions.task_version),
+        ("task", task.version_with(conditions.files), conditions.task_version),
     ):
         if now != then:
             raise UsageError(

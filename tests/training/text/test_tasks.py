@@ -362,6 +362,14 @@ def test_the_version_has_the_source_of_a_reward(file):
     assert versions[0] == versions[1] != versions[2]
 
 
+def test_the_version_has_what_a_reward_s_file_imports_wherever_it_lies(file):
+    task = TextTask.read(written(file, *LINES))
+    assert task.version_with({}) == task.version
+    here = task.version_with({"/a/words.py": "1", "/a/more.py": "2"})
+    assert task.version_with({"/b/more.py": "2", "/b/words.py": "1"}) == here
+    assert len({task.version, here, task.version_with({"/a/words.py": "2"})}) == 3
+
+
 def test_a_value_that_json_has_not_is_refused():
     lines = [*LINES, {"prompt": "x", "answer": 1, "when": object()}]
     with pytest.raises(UsageError, match="values that JSON has not"):
