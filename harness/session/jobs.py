@@ -14,6 +14,9 @@ from harness.session.arguments import HOME_VARIABLE
 from harness.session.settings import Settings
 from harness.sweeps.plan import Plan, check_configs
 
+READING = "reading the model and its task"
+"""What takes some seconds before the first run of a language model."""
+
 
 def make_executor(
     settings: Settings, on_event: Callable[[Event], None], may_begin: MayBegin

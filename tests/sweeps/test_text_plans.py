@@ -76,8 +76,8 @@ def test_workers_refuse_a_model_or_task_that_has_changed(project, monkeypatch):
     conditions = planned(project).conditions
     of_conditions(conditions)
     (project / "model" / "config.json").write_text("{}")
-    with pytest.raises(UsageError, match="^model 'model@.*' has changed since this session began"):
+    with pytest.raises(UsageError, match=r"^model 'model@.*' has changed since this session began"):
         of_conditions(conditions)
     other = replace(planned(project).conditions, files={})
-    with pytest.raises(UsageError, match="^task 'sums' has changed since this session began"):
+    with pytest.raises(UsageError, match=r"^task 'sums' has changed since this session began"):
         of_conditions(other)

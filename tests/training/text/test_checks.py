@@ -50,7 +50,7 @@ def test_the_longest_completion_of_all_runs_must_fit(check):
 def test_layers_to_adapt_must_be_there(check, backend):
     check(replace(LORA, lora_modules="up"), backend=backend)
     check(replace(FULL, lora_modules="down"), backend=backend)  # nothing is adapted
-    with pytest.raises(UsageError, match="^lora_modules has 'down'; the linear layers of this mod"):
+    with pytest.raises(UsageError, match=r"^lora_modules has 'down'; the linear layers of this"):
         check(FULL, replace(LORA, lora_modules=("up", "down")), backend=backend)
 
 
@@ -64,7 +64,7 @@ def test_adapters_on_torch_need_peft(check, monkeypatch):
 
 def test_memory_is_checked_where_it_is_this_machine_s(check, monkeypatch):
     check(FULL, workers=6)
-    with pytest.raises(UsageError, match="^model 'small' has 1,000 weights, .* for 7 workers; "):
+    with pytest.raises(UsageError, match=r"^model 'small' has 1,000 weights, .* for 7 workers; "):
         check(FULL, workers=7)
     with pytest.raises(UsageError, match="for 6 workers"):
         check(FULL, workers=6, precision="bfloat16")
