@@ -28,7 +28,7 @@ NEEDS = {
 }
 """Template → the module that it imports, and what pip installs for it."""
 
-MODELS = {"smollm2": "models/SmolLM2-135M-Instruct"}
+MODELS = {"smollm2": "models/SmolLM2"}
 """Template → the folder of the language model that it trains, in the commands to type next."""
 
 FOLDER = "experiments"

