@@ -51,6 +51,12 @@ class StoreError(HarnessError):
     """The store cannot be opened, read or written."""
 
 
+def first_sentence(error: BaseException) -> str:
+    """Return what an error of a library says first, in one line of at most 200 characters."""
+    line = (str(error).strip() or type(error).__name__).splitlines()[0]
+    return line.split(". ", maxsplit=1)[0].rstrip(".: ")[:200]
+
+
 def nearest(name: object, known: Iterable[str]) -> str:
     """Return ``; did you mean 'x'?`` for the known name nearest to ``name``, or nothing."""
     import difflib

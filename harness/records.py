@@ -121,7 +121,8 @@ class Conditions:
 
     ``trainer`` is the reference that a worker loads (``module:function`` or ``file.py:function``).
     ``lr_transfer`` is the task's factor between the sweep's learning rates and its own. ``files``
-    are what ``trainer_version`` is made from, each with a digest, and ``noted`` what the trainer
+    are what ``trainer_version`` is made from, or ``task_version`` of a language model's task, each
+    with a digest, and ``noted`` what the trainer
     uses besides: packages with their versions, and files that its code names. ``metric`` names the
     sweep's own metric, empty where it measures ΔPerf, and ``direction`` which way is better of it.
     ``model_source`` and ``task_source`` say where a language model and its task are found; they are

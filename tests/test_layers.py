@@ -38,6 +38,7 @@ HEAVY = {
     "pytest": {"plugin"},
     "torch": {
         "training/device_torch",
+        "training/text/anatomy_torch",
         "training/text/cache_torch",
         "training/text/grpo_torch",
         "training/text/loading_torch",
@@ -52,6 +53,7 @@ HEAVY = {
     },
     "transformers": {
         "integrations/transformers",
+        "training/text/anatomy_torch",
         "training/text/cache_torch",
         "training/text/grpo_torch",
         "training/text/loading_torch",

@@ -181,7 +181,7 @@ def _prepared(
         threads=options.threads,
         checkpoint_every=options.checkpoint_every,
     )
-    check_trainable(planned)
+    check_trainable(planned, settings)
     check_writable(settings, [planned])
     return settings, planned, ladder, own
 

@@ -24,8 +24,12 @@ NEEDS = {
     "jax": ("jax", "pytest-sweep[jax]"),
     "command": None,
     "trl": ("trl", "pytest-sweep[trl]"),
+    "smollm2": ("transformers", "pytest-sweep[hf]"),
 }
 """Template → the module that it imports, and what pip installs for it."""
+
+MODELS = {"smollm2": "models/SmolLM2"}
+"""Template → the folder of the language model that it trains, in the commands to type next."""
 
 FOLDER = "experiments"
 
@@ -83,7 +87,8 @@ def run(options: argparse.Namespace) -> int:
         name, text, notes = _from_elsewhere(options)
         files = {f"test_{name}.py": text}
     written = _write(options.folder, files, force=options.force)
-    commands = _commands(options.folder, name)
+    model = None if options.source else MODELS.get(options.template)
+    commands = _commands(options.folder, name, model)
     if options.json:
         common.print_json(
             {
@@ -115,10 +120,13 @@ def _template(name: str) -> tuple[str, dict[str, str]]:
 
 
 def _missing(template: str) -> list[str]:
-    needed = NEEDS[template]
-    if needed is None or find_spec(needed[0]) is not None:
-        return []
-    return [f'it trains with {needed[0]}, which is not installed: pip install "{needed[1]}"']
+    needed, model = NEEDS[template], MODELS.get(template)
+    said = []
+    if needed is not None and find_spec(needed[0]) is None:
+        said += [f'it trains with {needed[0]}, which is not installed: pip install "{needed[1]}"']
+    if model is not None and not Path(model).is_dir():
+        said += [f"it trains a language model: put its folder in the place of {model}"]
+    return said
 
 
 def _from_elsewhere(options: argparse.Namespace) -> tuple[str, str, list[str]]:
@@ -166,11 +174,12 @@ def _write(folder: Path, files: dict[str, str], *, force: bool) -> list[Path]:
     return paths
 
 
-def _commands(folder: Path, name: str) -> list[str]:
-    """Return the commands that plan and train a sweep in ``folder``."""
+def _commands(folder: Path, name: str, model: str | None = None) -> list[str]:
+    """Return the commands that plan and train a sweep in ``folder``, of a model if it needs one."""
     usual = common.root(argparse.Namespace()) / FOLDER
     where = [] if folder.resolve() == usual.resolve() else ["--experiments", str(folder)]
+    of = [] if model is None else [model]
     return [
-        shlex.join(["sweep", "plan", name, *where]),
-        shlex.join(["pytest", f"{folder}/", "--sweep", name]),
+        shlex.join(["sweep", "plan", name, *where, *(f"--model={one}" for one in of)]),
+        shlex.join(["pytest", f"{folder}/", "--sweep", name, *(f"--sweep-model={m}" for m in of)]),
     ]

@@ -6,13 +6,15 @@ import argparse
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, TextIO
 
 from harness.cli import common
 from harness.errors import StoreError
 from harness.records import Conditions, Result, Run, is_whole
 from harness.session.arguments import STORE
-from harness.session.progress import rewrites
+from harness.session.jobs import READING
+from harness.session.progress import rewrites, shown
 from harness.sweeps.plan import Plan, check_configs, plan, trained_with, transfer_in_words
 from harness.sweeps.sweep import Sweep
 from harness.verdicts import Power
@@ -46,7 +48,9 @@ def run(options: argparse.Namespace) -> int:
     sweep, sweeps = common.chosen(options.name, declared), declared.sweeps
     selection = common.selection(options, sweep)
     asked = plan(sweep, selection, trains=False)
-    check_configs(asked)
+    shows = asked.conditions.model_source and rewrites(sys.stderr)
+    with shown(sys.stderr, READING) if shows else nullcontext():
+        check_configs(asked)
     runs = tuple(asked.runs.values())
     stored = _stored(options)
     check_comparable(sweep, sweep.baseline, sweeps)

@@ -14,6 +14,9 @@ from harness.session.arguments import HOME_VARIABLE
 from harness.session.settings import Settings
 from harness.sweeps.plan import Plan, check_configs
 
+READING = "reading the model and its task"
+"""What takes some seconds before the first run of a language model."""
+
 
 def make_executor(
     settings: Settings, on_event: Callable[[Event], None], may_begin: MayBegin
@@ -56,7 +59,7 @@ def make_job(settings: Settings, key: str, run: Run, planned: Plan) -> Job:
     )
 
 
-def check_trainable(planned: Plan) -> None:
+def check_trainable(planned: Plan, settings: Settings) -> None:
     """Check that the planned runs can be trained on this machine.
 
     Raises `UsageError` if the device is not here, or as `check_configs` does.
@@ -65,11 +68,17 @@ def check_trainable(planned: Plan) -> None:
 
     if planned.sweep.trainer is None:
         require_device(planned.conditions.device, planned.conditions.backend)
-    check_configs(planned)
-    if planned.conditions.model_source:
-        from harness.training.text.tokenised import of_conditions
+    check_configs(planned, workers=_together(settings))
 
-        of_conditions(planned.conditions)
+
+def _together(settings: Settings) -> int | None:
+    """Return the number of runs that share the memory of this machine; None where others have it.
+
+    Those of a Ray cluster are elsewhere, and those on GPUs have the memory of these.
+    """
+    if settings.executor == "ray" or settings.gpus is not None:
+        return None
+    return 1 if settings.executor == "inline" else settings.workers
 
 
 def check_writable(settings: Settings, plans: Iterable[Plan]) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext, suppress
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING, TextIO
 
 from harness.metrics import DELTA_PERF, Metric
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 SHOW_AFTER = 1.0
 REFRESH_SECONDS = 0.2
 LOG_SECONDS = 30.0
+ERASE = "\r\x1b[K"
+"""Takes the cursor to the beginning of its line, and the line away."""
 
 
 class Observer:
@@ -33,6 +35,30 @@ class Observer:
 
     def close(self) -> None:
         """Show nothing any more."""
+
+    def waiting(self, said: str) -> AbstractContextManager[None]:
+        """Show what takes its time before the first run, for as long as it does."""
+        return nullcontext()
+
+
+@contextmanager
+def shown(
+    stream: TextIO,
+    said: str,
+    uncaptured: Callable[[], AbstractContextManager[None]] = nullcontext,
+) -> Iterator[None]:
+    """Show a line on ``stream``, a terminal that `rewrites`, and erase it in the end."""
+
+    def write(text: str) -> None:
+        with uncaptured():
+            stream.write(text)
+            stream.flush()
+
+    write(f"sweep: {said} …")
+    try:
+        yield
+    finally:
+        write(ERASE)
 
 
 def describe(tally: Tally, now: float, width: int) -> str:
@@ -171,6 +197,10 @@ class LiveLine(_Display):
         self._live: Live | None = None
         self._drawn = 0.0
         self._back = 0
+
+    def waiting(self, said: str) -> AbstractContextManager[None]:
+        """Show what takes its time before the first run."""
+        return shown(self._stream, said, self._uncaptured)
 
     def _show(self, tally: Tally, now: float) -> None:
         assert self._since is not None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,6 +30,7 @@ from harness.judging.stored import (
 from harness.records import Result, Run
 from harness.session.answers import Answers, in_order
 from harness.session.jobs import (
+    READING,
     check_trainable,
     check_writable,
     discard_checkpoint,
@@ -119,7 +121,9 @@ class SweepSession:
             )
             self._keys.update({run.id: key for key, run in self._plans[name].runs.items()})
             if not self.settings.offline:
-                check_trainable(self._plans[name])
+                is_text = self._plans[name].conditions.model_source
+                with self.observer.waiting(READING) if is_text else nullcontext():
+                    check_trainable(self._plans[name], self.settings)
         if not self.settings.offline:
             check_writable(self.settings, self._plans.values())
         if self.settings.baseline is not None:

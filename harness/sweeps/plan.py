@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from harness.errors import UsageError, nearest
 from harness.records import MAIN, Conditions, Config, Run, run_key
@@ -20,6 +20,7 @@ from harness.verdicts import EXPERIMENTS, command
 
 if TYPE_CHECKING:
     from harness.training.backends import Backend
+    from harness.training.text.tasks import TextTask
 
 ANSWERED = "answered"
 UNTIL = ("all", ANSWERED)
@@ -210,16 +211,18 @@ def plan(sweep: Sweep, selection: Selection, *, trains: bool = True) -> Plan:
     return Plan(sweep, selection, conditions, {run_key(run, conditions): run for run in runs})
 
 
-def check_configs(planned: Plan) -> None:
+def check_configs(planned: Plan, *, workers: int | None = 1) -> None:
     """Check that our own trainers can train every config of a plan, those of its arms too.
 
     `sweep plan` and a session call it before anything else, so that both refuse the same. A sweep's
-    own training function checks its values itself.
+    own training function checks its values itself. ``workers`` is the number of runs at the same
+    time that must have room in the memory of this machine; None where they are elsewhere.
 
     Raises
     ------
     UsageError
-        Where a parameter is missing or unknown, or a value of one cannot be used with the task.
+        Where a parameter is missing or unknown, or a value of one cannot be used with the task; or
+        where a language model cannot be trained so (see `harness.training.text.checks`).
     """
     if planned.sweep.trainer is not None:
         return
@@ -227,13 +230,34 @@ def check_configs(planned: Plan) -> None:
     from harness.training.tasks import get_task
     from harness.training.text.tasks import load_task
 
-    source = planned.conditions.task_source
-    task: Fits = load_task(source, Path()) if source else get_task(planned.conditions.task)
-    for config in dict.fromkeys(run.config for run in planned.runs.values()):
-        try:
+    source, name = planned.conditions.task_source, planned.conditions.task
+    text = load_task(source, Path()) if source else None
+    task: Fits = text or get_task(name)
+    configs = dict.fromkeys(run.config for run in planned.runs.values())
+    try:
+        for config in configs:
             check_config(config, task)
-        except UsageError as error:
-            raise UsageError(f"sweep {planned.sweep.name!r}: {error}") from None
+        if text is not None and configs:
+            _check_text(planned, text, configs, workers)
+    except UsageError as error:
+        raise UsageError(f"sweep {planned.sweep.name!r}: {error}") from None
+
+
+def _check_text(
+    planned: Plan, task: TextTask, configs: Iterable[Config], workers: int | None
+) -> None:
+    """Check that the language model of a plan can be trained with ``configs``."""
+    from harness.training.settings import GRPOSettings
+    from harness.training.text.checks import check_runs
+    from harness.training.text.model_files import locate
+
+    conditions, digests = planned.conditions, planned.selection.digests
+    files = locate(conditions.model_source, Path(), None if digests is None else Path(digests))
+    named = replace(files, name=conditions.model.rpartition("@")[0])
+    given: list[dict[str, Any]] = [dict(config) for config in configs]
+    together = None if workers is None else min(workers, len(planned.runs))
+    settings = [GRPOSettings(**one) for one in given]
+    check_runs(conditions, named, task, settings, workers=together)
 
 
 def conditions_of(sweep: Sweep, selection: Selection, *, trains: bool) -> Conditions:
@@ -278,11 +302,17 @@ def conditions_of(sweep: Sweep, selection: Selection, *, trains: bool) -> Condit
         )
     from harness.training.grpo import TRAINING_VERSION
     from harness.training.tasks import DEFAULT_TASK, get_task
+    from harness.training.text.tasks import is_of_text
 
     backend = resolve_backend(selection.backend, needed=trains)
     model, named = selection.model or sweep.model, selection.task or sweep.task
     if model is not None:
         return _of_text(backend, sweep, selection, model, named, trains=trains)
+    if named is not None and is_of_text(named):
+        raise UsageError(
+            f"task {named!r} is for a language model, and none is named: --sweep-model DIR (sweep "
+            f"plan: --model DIR), or Sweep({sweep.name!r}, model=…)"
+        )
     task = get_task(named or DEFAULT_TASK)
     return Conditions(
         trainer=backend.trainer,
@@ -326,8 +356,10 @@ def _of_text(
     digests = None if selection.digests is None else Path(selection.digests)
     files = locate(model, root, digests)
     loaded, where = load_task(task, root), located(task, root)
+    imported, noted = _imported(loaded.files)
+    version = loaded.version_with(imported)
     transfer = transfer_of(
-        sweep, files.identity, (loaded.name, loaded.version), own=loaded.lr_transfer, root=root
+        sweep, files.identity, (loaded.name, version), own=loaded.lr_transfer, root=root
     )
     return Conditions(
         trainer=backend.text_trainer,
@@ -336,10 +368,11 @@ def _of_text(
         precision=selection.precision,
         device=selection.device,
         task=loaded.name,
-        task_version=loaded.version,
+        task_version=version,
         model=files.identity,
         lr_transfer=transfer.factor,
-        noted=packages((*backend.libraries, *backend.text_libraries)),
+        files=imported,
+        noted=noted | packages((*backend.libraries, *backend.text_libraries)),
         model_source=str(files.path),
         task_source=where or task,
         lr_origin=transfer.origin,
@@ -360,6 +393,24 @@ def transfer_in_words(sweep: Sweep, selection: Selection, conditions: Conditions
         more=selection.means.replace(" --sweep-", " --"),
     )
     return found.said
+
+
+def _imported(files: Iterable[Path]) -> tuple[dict[str, str], dict[str, str]]:
+    """Return what source files import: local files by path, with digests; and what is noted.
+
+    Workers start elsewhere, so the paths are whole ones.
+    """
+    imported: dict[str, str] = {}
+    noted: dict[str, str] = {}
+    for file in files:
+        found = sources(file)
+        imported |= {
+            str((file.parent / name).resolve()): at
+            for name, at in found.files.items()
+            if name != file.name
+        }
+        noted |= found.noted
+    return imported, noted
 
 
 def trained_with(conditions: Conditions, selection: Selection, *, device: bool = True) -> str:

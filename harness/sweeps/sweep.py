@@ -97,8 +97,9 @@ class Sweep:
     questions
         Id → claim.
     task
-        The task to train on: a name, or with a ``model`` also ``FILE.jsonl``, ``FILE.py:NAME`` or
-        ``module:NAME``, paths from the project's root; the embedded addition task where None.
+        The task to train on: a name, or with a model, also one of ``--sweep-model``,
+        ``FILE.jsonl``, ``FILE.py:NAME`` or ``module:NAME``, paths from the project's root; the
+        embedded addition task where None.
     model
         The language model to train: a folder in transformers' format, a GGUF file, or a name on the
         hub, paths from the project's root. The task's own small decoder where None.
@@ -224,7 +225,10 @@ class Sweep:
         size = self.runs if fixed else DECLARED_BY
         drawn = [dict(config) for config in self._drawn(size, size)]
         # A task of text is known by its content, which a run's conditions have.
-        task = "" if self.model else self.task or ""
+        from harness.training.text.tasks import is_of_text
+
+        task = self.task or ""
+        task = "" if self.model or is_of_text(task) else task
         return digest([self.name, self.seed, task, self.steps, drawn])
 
     @cached_property

@@ -25,7 +25,8 @@ class Backend:
     ``trainer`` is the reference that a worker loads. The function ``available_devices`` of the
     module ``devices`` names the devices of this machine. ``compiles`` says whether each new shape
     of batch needs a compiled program. ``text_trainer`` trains language models, and needs
-    ``text_libraries`` too.
+    ``text_libraries`` too, and ``adapter_libraries`` for adapters. The function ``text_anatomy``
+    says what a model is made of without reading its weights, and refuses what cannot be trained.
     """
 
     name: str
@@ -35,6 +36,8 @@ class Backend:
     compiles: bool = False
     text_trainer: str = ""
     text_libraries: tuple[str, ...] = ("transformers",)
+    adapter_libraries: tuple[str, ...] = ()
+    text_anatomy: str = ""
 
 
 BACKENDS = {
@@ -44,6 +47,8 @@ BACKENDS = {
         "harness.training.grpo_torch:train",
         "harness.training.device_torch",
         text_trainer="harness.training.text.grpo_torch:train",
+        adapter_libraries=("peft",),
+        text_anatomy="harness.training.text.anatomy_torch:anatomy",
     ),
     "jax": Backend(
         "jax",
@@ -52,6 +57,7 @@ BACKENDS = {
         "harness.training.device_jax",
         compiles=True,
         text_trainer="harness.training.text.grpo_jax:train",
+        text_anatomy="harness.training.text.anatomy:of_decoder",
     ),
 }
 """The backends, in the order in which ``auto`` prefers them. Each has an extra of its name."""
@@ -110,11 +116,24 @@ def resolve_backend(name: str, *, needed: bool = True) -> Backend:
     return backend
 
 
+def lacks_text(backend: Backend) -> list[str]:
+    """Return the libraries that ``backend`` lacks to train language models."""
+    needed = (*backend.libraries, *backend.text_libraries)
+    return [library for library in needed if not _installed(library)]
+
+
 def require_text(backend: Backend) -> None:
     """Check that ``backend`` can train language models; `BackendError` if it lacks a library."""
-    missing = [library for library in backend.text_libraries if not _installed(library)]
+    missing = lacks_text(backend)
     if missing:
         raise BackendError(f"language models need {listed(missing)}; run: {pip('hf')}")
+
+
+def require_adapters(backend: Backend) -> None:
+    """Check that ``backend`` can train adapters; `BackendError` if it lacks a library."""
+    missing = [library for library in backend.adapter_libraries if not _installed(library)]
+    if missing:
+        raise BackendError(f"adapters (lora_rank) need {listed(missing)}; run: {pip('hf')}")
 
 
 def choice(asked: str, name: str) -> str:

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from harness.cli.init import NEEDS, TEMPLATES
+from harness.cli.init import MODELS, NEEDS, TEMPLATES
 from tests.docs.pages import DOCS, ROOT, commands, example_files
 
 SWEEPS = [path.stem.removeprefix("test_") for path in sorted(TEMPLATES.glob("*/test_*.py"))]
@@ -63,7 +63,11 @@ def test_the_files_of_a_template_are_those_of_the_example(sweep, here, template)
         assert f"written: experiments/{name}" in out
     (declared,) = json.loads(sweep("list --json")[1])["sweeps"]
     name = declared["sweep"]
-    assert out.endswith(f"next:\n  sweep plan {name}\n  pytest experiments/ --sweep {name}\n")
+    model = MODELS.get(template)
+    plan, train = (f" --model={model}", f" --sweep-model={model}") if model else ("", "")
+    assert out.endswith(
+        f"next:\n  sweep plan {name}{plan}\n  pytest experiments/ --sweep {name}{train}\n"
+    )
 
 
 def test_the_page_shows_the_example_as_it_is():
@@ -116,6 +120,14 @@ def test_a_library_that_is_not_here_is_said_with_what_installs_it(sweep, here, m
     assert status == 0
     said = 'it trains with torch, which is not installed: pip install "pytest-sweep[torch]"'
     assert err == f"sweep: note: {said}\n"
+
+
+@pytest.mark.parametrize("template", MODELS)
+def test_a_template_with_a_model_says_where_its_folder_goes(sweep, here, template):
+    _, _, err = sweep(f"init --template {template}")
+    assert err.endswith(f"a language model: put its folder in the place of {MODELS[template]}\n")
+    (here / MODELS[template]).mkdir(parents=True)
+    assert "language model" not in sweep(f"init --force --template {template}")[2]
 
 
 @pytest.mark.parametrize(
@@ -209,7 +221,11 @@ def lines_of_train(file):
     return [line for line in body if line.strip()]
 
 
-@pytest.mark.parametrize("template", NEEDS)
+OWN = [name for name in NEEDS if name not in MODELS]
+"""The templates with a training function; the harness trains the others."""
+
+
+@pytest.mark.parametrize("template", OWN)
 def test_training_is_at_most_fifteen_lines_and_forty_with_trl(template):
     (trainer,) = (TEMPLATES / template).glob("*_trainer.py")
     assert 1 <= len(lines_of_train(trainer)) <= (40 if template == "trl" else 15)
@@ -217,7 +233,7 @@ def test_training_is_at_most_fifteen_lines_and_forty_with_trl(template):
 
 MARKED = [
     pytest.param(name, marks=getattr(pytest.mark, name)) if name in ("torch", "jax") else name
-    for name in NEEDS
+    for name in OWN
     if name != "trl"  # tests/integrations/test_transformers.py trains that one to a report
 ]
 

@@ -1,12 +1,14 @@
 """A sweep that trains a language model: `--sweep-model` and `--sweep-task`."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
+
+from tests.conftest import ROOT
 
 pytest_plugins = ["pytester"]
 pytestmark = [pytest.mark.torch, pytest.mark.trl]
@@ -41,8 +43,7 @@ tiny_models.write(Path(sys.argv[1]), "llama")
 def model(tmp_path_factory):
     """A tiny model, written by another process: this one could not import Torch twice."""
     folder = tmp_path_factory.mktemp("models") / "llama"
-    root = Path(__file__).resolve().parents[2]
-    subprocess.run([sys.executable, "-c", WRITE, str(folder)], check=True, cwd=root)
+    subprocess.run([sys.executable, "-c", WRITE, str(folder)], check=True, cwd=ROOT)
     return folder
 
 
@@ -57,8 +58,8 @@ def project(model, sweeps):
     return sweeps
 
 
-def sweep(project, *options, model="model", task="sums.jsonl"):
-    given = ["--sweep", "small", "--sweep-executor", "inline", *options]
+def sweep(project, *options, name="small", model="model", task="sums.jsonl"):
+    given = ["--sweep", name, "--sweep-executor", "inline", *options]
     given += ["--sweep-model", model] if model else []
     given += ["--sweep-task", task] if task else []
     return project.run_apart(*given)
@@ -80,26 +81,143 @@ def test_a_sweep_trains_a_model_and_finds_its_runs_again(project):
     other.stdout.fnmatch_lines(["*not trained*"])
 
 
+def changed(folder, **settings):
+    """Change a model's config, and return its folder."""
+    path = folder / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | settings))
+    return folder
+
+
+def lines(project, name, *added, settings=""):
+    """Write a task: the settings, lines that are added, and the sums."""
+    first, *rest = (project.path / "sums.jsonl").read_text().splitlines()
+    first = first.replace('"max_tokens"', f'{settings}"max_tokens"')
+    (project.path / name).write_text("\n".join([first, *added, *rest]))
+
+
+def write_bad(project):
+    """Write models and tasks that cannot be used, each for one reason, beside those that can."""
+    path, model = project.path, project.path / "model"
+    for name in ("cut", "t5", "odd", "notok", "huge", "endless", "wordless"):
+        shutil.copytree(model, path / name)
+    whole = (model / "model.safetensors").read_bytes()
+    (path / "cut" / "model.safetensors").write_bytes(whole[:-100])
+    changed(path / "t5", model_type="t5", architectures=["T5ForConditionalGeneration"])
+    changed(path / "odd", rope_parameters={"rope_type": "yarn", "rope_theta": 1e4, "factor": 2.0})
+    changed(path / "huge", vocab_size=2**28, hidden_size=2**14)
+    for file in (path / "notok").glob("token*"):
+        file.unlink()
+    changed(path / "endless", eos_token_id=None)
+    (path / "endless" / "generation_config.json").unlink()
+    tokens = path / "endless" / "tokenizer_config.json"
+    tokens.write_text(json.dumps(json.loads(tokens.read_text()) | {"eos_token": None}))
+    (path / "wordless" / "chat_template.jinja").unlink()
+    (path / "words").mkdir()
+    (path / "small.gguf").write_bytes(b"GGUF")
+    (path / "empty.jsonl").write_text("")
+    lines(project, "bad.jsonl", "{oops")
+    lines(project, "other.jsonl", '{"question": "7+1="}')
+    lines(project, "long.jsonl", '{"prompt": "' + "x" * 600 + '", "answer": "1"}')
+    lines(project, "chat.jsonl", settings='"chat": true, ')
+    (path / "held.jsonl").write_text('{"prompt": "9+1=", "answer": "10"}')
+    lines(project, "known.jsonl", settings='"held_out": "held.jsonl", ')
+    declare(project, "lora", "lora_rank=2, lora_modules=('q_prj', 'v_proj')")
+    declare(project, "long", "max_tokens=600")
+
+
+def declare(project, name, more):
+    """Declare the same sweep by another name, with more in its space."""
+    text = FILE.replace("small", name).replace("generations=4", f"generations=4, {more}")
+    (project.path / "experiments" / f"test_{name}.py").write_text(text)
+
+
+BOTH = [
+    ({"model": "words"}, "words has no config.json, so it is no model in transformers' format"),
+    ({"model": "./modle"}, "modle does not exist; did you mean 'model'?"),
+    ({"model": "sums.jsonl"}, "sums.jsonl' is a file; expected a folder in transformers' format"),
+    ({"model": "cut"}, "model.safetensors is not a whole file of safetensors"),
+    ({"model": "notok"}, "model 'notok' has no tokeniser that can be read"),
+    ({"model": "endless"}, "model 'endless' has no end token: set eos_token"),
+    ({"model": "wordless", "task": "chat.jsonl"}, "is a chat, and the tokeniser has no chat templ"),
+    ({"model": "huge"}, "of memory are free: take a smaller model"),
+    ({"model": None}, "sums.jsonl' is for a language model, and none is named: --sweep-model DIR"),
+    ({"task": None}, "no task is named; a language model needs a task of text: --sweep-task FILE"),
+    ({"task": "addition"}, "task 'addition' is for a small decoder"),
+    ({"task": "sum.jsonl"}, "sum.jsonl cannot be read"),
+    ({"task": "empty.jsonl"}, "empty.jsonl is empty; expected lines like"),
+    ({"task": "bad.jsonl"}, "bad.jsonl:2: not JSON"),
+    ({"task": "other.jsonl"}, "other.jsonl:2: no 'prompt'; the line has question"),
+    ({"task": "known.jsonl"}, "held.jsonl:1: this held-out prompt is also trained on (known.jsonl"),
+    ({"task": "long.jsonl"}, "has 600 tokens, with max_tokens 3 more than the 512 that model"),
+    ({"name": "long"}, "sweep 'long': task 'sums': prompt"),
+    ({"name": "lora"}, "sweep 'lora': lora_modules has 'q_prj'; the linear layers of this model a"),
+]
+TORCH = [({"model": "t5"}, "model 't5' is no causal language model that transformers can make")]
+JAX = [
+    ({"model": "t5"}, "model_type is 't5'; the JAX backend computes llama, mistral, qwen2"),
+    ({"model": "odd"}, "rope_type is 'yarn'; the JAX backend computes default, linear, llama3"),
+    ({"model": "small.gguf"}, "is a GGUF file, which Torch alone trains from: --sweep-backend"),
+]
+
+PLAN_ALL = """
+import json, sys
+from harness import cli
+for line in json.loads(sys.argv[1]):
+    try:
+        status = cli.main(line)
+    except SystemExit as left:
+        status = left.code
+    print(f"[{status}]", file=sys.stderr, flush=True)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("backend", "cases"), [("torch", BOTH + TORCH), ("jax", BOTH + JAX)])
+def test_sweep_plan_refuses_each_mistake_in_one_line(project, backend, cases):
+    write_bad(project)
+    asked = []
+    for given, _ in [*cases, ({}, "")]:
+        case = {"name": "small", "model": "model", "task": "sums.jsonl"} | given
+        line = ["plan", case["name"], "--backend", backend]
+        asked.append(line + [f"--{of}={case[of]}" for of in ("model", "task") if case[of]])
+    done = subprocess.run(
+        [sys.executable, "-c", PLAN_ALL, json.dumps(asked)],
+        cwd=project.path,
+        env=os.environ | {"PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    said = done.stderr.split("[2]\n")
+    assert [one.count("\n") for one in said[:-1]] == [1] * len(cases)
+    for (_, expected), one in zip(cases, said, strict=False):
+        assert one.startswith("sweep: error: ")
+        assert expected in one
+    assert said[-1] == "[0]\n"  # and what is right is planned
+    assert not (project.path / ".sweep").exists()
+
+
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ({"model": "modle"}, "*model 'modle'*"),
-        ({"task": "sum.jsonl"}, "*sum.jsonl*"),
-        ({"task": None}, "*no task is named*--sweep-task FILE.jsonl*"),
-        ({"task": "addition"}, "*'addition' is for a small decoder*"),
-        ({"model": None}, "*sums.jsonl*"),
+        *[case for case in BOTH if not {"notok", "wordless", "huge"} & {case[0].get("model")}][::3],
+        ({"name": "lora"}, "lora_modules has 'q_prj'"),
+        ({"model": "t5"}, "model 't5' is no causal language model"),
+        ({"model": "odd", "options": ["--sweep-backend", "jax"]}, "rope_type is 'yarn'; the JAX"),
+        (
+            {"model": "huge", "options": ["--sweep-executor", "local", "--sweep-workers", "3"]},
+            " weights, and training it takes at least *, * for 3 workers; * of memory are free: *",
+        ),
     ],
 )
-def test_mistakes_are_one_line_before_training(project, given, said):
-    done = sweep(project, **given)
+@pytest.mark.slow
+def test_pytest_refuses_the_same_before_training(project, given, said):
+    write_bad(project)
+    options = given.get("options", ["--sweep-backend", "torch"])
+    named = {name: given[name] for name in ("name", "model", "task") if name in given}
+    done = sweep(project, *options, **named)
     assert done.ret == pytest.ExitCode.USAGE_ERROR
-    done.stderr.fnmatch_lines([said])
+    escaped = said.replace("[", "[[]")
+    done.stderr.fnmatch_lines([f"ERROR: *{escaped}*"])
+    assert "Traceback" not in done.stderr.str() + done.stdout.str()
     assert not (project.path / ".sweep" / "store.db").exists()
-
-
-def test_a_prompt_that_does_not_fit_is_refused(project):
-    path = project.path / "sums.jsonl"
-    path.write_text(path.read_text().replace("39+1=", "39+1=" + "x" * 600))
-    done = sweep(project)
-    assert done.ret == pytest.ExitCode.USAGE_ERROR
-    done.stderr.fnmatch_lines(["*has 60* tokens, with max_tokens 3 more than the 512*"])

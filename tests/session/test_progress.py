@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from harness.metrics import DELTA_PERF, Metric
 from harness.records import Evaluation
 from harness.session import progress
-from harness.session.progress import LiveLine, LogLine, describe
+from harness.session.progress import ERASE, LiveLine, LogLine, describe, shown
 from harness.session.tally import Going, Tally
 from harness.text import clock
 
@@ -155,3 +155,16 @@ def test_a_log_of_its_own_has_no_empty_lines(monkeypatch):
     line.update(tally())
     line.update(tally())
     assert stream.getvalue().startswith("sweep: 12/46 runs")
+
+
+def test_what_takes_its_time_before_the_first_run_is_shown_while_it_does():
+    stream = io.StringIO()
+    with LiveLine(stream, 80, lambda: 0).waiting("reading"):
+        assert stream.getvalue() == "sweep: reading …"
+    assert stream.getvalue() == f"sweep: reading …{ERASE}"
+    with pytest.raises(ValueError, match="x"), shown(stream, "more"):
+        raise ValueError("x")
+    assert stream.getvalue().endswith(f"more …{ERASE}")
+    log = io.StringIO()
+    with LogLine(log, 80).waiting("reading"):
+        assert log.getvalue() == ""

@@ -20,15 +20,11 @@ _ENOUGH = 2**16
 """So many possible prompts are listed; of more, some are drawn."""
 
 _DRAWN = 1024
-_EXAMPLES = {
-    "+": (("5 + 4", "9"), ("31 + 26", "57")),
-    "-": (("9 - 2", "7"), ("58 - 25", "33")),
-    "*": (("3 * 2", "6"), ("12 * 11", "132")),
-}
-"""Worked examples of each sign; they are no prompts."""
+_SHOWN = 2
+"""The worked examples of a chat; they are no prompts."""
 
 _SPLITS: tuple[Split, Split] = ("held_out", "train")
-_SYSTEM = "You are a calculator. Reply with the number only."
+_SYSTEM = "You are a calculator."
 
 
 def arithmetic(
@@ -39,7 +35,7 @@ def arithmetic(
     held_out: int = 512,
     samples: int = 4,
     chat: bool = True,
-    max_tokens: int = 16,
+    max_tokens: int = 24,
     lr_transfer: float | None = None,
     name: str = "",
 ) -> TextTask:
@@ -59,8 +55,10 @@ def arithmetic(
     samples
         Completions of each in an evaluation.
     chat
-        Whether a prompt is a chat with two worked examples, which makes a model that was tuned for
-        chats reply with a number alone; otherwise it is text: ``17 + 25 =``.
+        Whether a prompt is a chat with two worked examples of its own kind, which write out the
+        whole sum: a small model that was tuned for chats then replies ``17 + 25 = 42``, and is
+        right far more often than where it replies with a number alone. Otherwise it is text:
+        ``17 + 25 =``.
     max_tokens
         Of a completion.
     lr_transfer
@@ -88,7 +86,9 @@ def arithmetic(
     if not isinstance(operations, str) or not operations or set(operations) - set(_SIGNS):
         raise UsageError(f"arithmetic: operations {operations!r}; expected some of + - *")
     signs = "".join(sign for sign in _SIGNS if sign in operations)
-    sums = _sums(digits, terms, signs, held_out + TRAIN)
+    every = _sums(digits, terms, signs, held_out + TRAIN + _SHOWN)
+    shown = _examples(every, signs)
+    sums = [text for text in every if text not in shown]
     most = len(sums) // 2
     if held_out > most:
         raise UsageError(
@@ -96,7 +96,7 @@ def arithmetic(
             f"most {most}"
         )
     rows = [
-        Row(_prompt(text, signs, chat), _value(text), text, None, split, {})
+        Row(_prompt(text, shown, chat), _value(text), text, None, split, {})
         for number, text in enumerate(sums)
         for split in (_SPLITS[number >= held_out],)
     ]
@@ -111,14 +111,11 @@ def arithmetic(
 
 
 def _sums(digits: int, terms: int, signs: str, most: int) -> list[str]:
-    """Return different sums in a random order that is always the same: at most ``most``.
-
-    None is among the worked examples.
-    """
+    """Return different sums in a random order that is always the same: at most ``most``."""
     low, high = (10 ** (digits - 1) if digits > 1 else 0), 10**digits
     every = (high - low) ** terms * len(signs) ** (terms - 1)
     draws = generator(0, f"arithmetic {digits} {terms} {signs}")
-    numbers = draws.permutation(every)[: most + 2 * len(signs)] if every <= _ENOUGH else None
+    numbers = draws.permutation(every)[:most] if every <= _ENOUGH else None
     found: dict[str, None] = {}
     while numbers is not None or len(found) < most:
         if numbers is None:
@@ -130,8 +127,13 @@ def _sums(digits: int, terms: int, signs: str, most: int) -> list[str]:
             found[_written(values, [signs[kind] for kind in kinds])] = None
         if numbers is not None:
             break
-    shown = {text for sign in signs for text, _ in _EXAMPLES[sign]}
-    return [text for text in found if text not in shown][:most]
+    return [*found][:most]
+
+
+def _examples(sums: list[str], signs: str) -> list[str]:
+    """Return the first of some sums with the first of the signs, and another with the last."""
+    first = next(text for text in sums if signs[0] in text)
+    return [first, next(text for text in sums if signs[-1] in text and text != first)]
 
 
 def _listed(
@@ -167,13 +169,12 @@ def _value(text: str) -> int:
     return total + sign * product
 
 
-def _prompt(text: str, signs: str, chat: bool) -> Prompt:
+def _prompt(text: str, shown: list[str], chat: bool) -> Prompt:
     if not chat:
         return f"{text} ="
-    first, last = _EXAMPLES[signs[0]][0], _EXAMPLES[signs[-1]][1]
     messages = [("system", _SYSTEM)]
-    for asked, answer in (first, last):
-        messages += [("user", f"What is {asked}?"), ("assistant", answer)]
+    for asked in shown:
+        messages += [("user", f"What is {asked}?"), ("assistant", f"{asked} = {_value(asked)}")]
     messages.append(("user", f"What is {text}?"))
     return tuple([{"role": role, "content": content} for role, content in messages])
 

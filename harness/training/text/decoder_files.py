@@ -35,7 +35,7 @@ def read_weights(folder: Path, shape: Architecture, name: str) -> Arrays:
         stacked = (shape.layers, *size) if ours.startswith("layers.") else size
         weights[ours] = np.empty(stacked, dtype=np.float32)
     missing, unknown, head = dict.fromkeys(wanted), [], None
-    for path in _files(folder, name):
+    for path in weight_files(folder, name):
         for theirs, array in _tensors(path, name):
             short = theirs.removeprefix("model.").removeprefix("transformer.")
             if short not in wanted:
@@ -73,7 +73,8 @@ def read_weights(folder: Path, shape: Architecture, name: str) -> Arrays:
     return weights
 
 
-def _files(folder: Path, name: str) -> list[Path]:
+def weight_files(folder: Path, name: str) -> list[Path]:
+    """Return the safetensors files of a model; `UsageError` where there are none."""
     index = folder / "model.safetensors.index.json"
     if not index.exists():
         single = folder / "model.safetensors"

@@ -116,6 +116,9 @@ def _described(path: Path, name: str, known: Path | None) -> ModelFiles:
         raise UsageError(
             f"model {name!r}: {path} has no weights (*.safetensors); is its download complete?"
         )
+    for one in files:
+        if one.suffix == ".safetensors":
+            _require_whole(one, name)
     plain = re.sub(r"[^\w.-]", "-", name)
     seen = [[str(one), one.stat().st_size, one.stat().st_mtime_ns] for one in files]
     mark = hashlib.sha256(json.dumps(seen).encode()).hexdigest()[:32]
@@ -134,6 +137,26 @@ def _described(path: Path, name: str, known: Path | None) -> ModelFiles:
             with contextlib.suppress(OSError):  # it is read anew next time
                 write_whole(known, json.dumps(digests).encode())
     return ModelFiles(plain, path, digests[mark])
+
+
+def _require_whole(path: Path, name: str) -> None:
+    """Check that a file of weights is as long as it says that it is, without reading the weights.
+
+    It begins with the length of a header in JSON, which says where each tensor begins and ends.
+    """
+    try:
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            size = path.stat().st_size
+            header = json.loads(file.read(length)) if 8 + length <= size else {}
+        ends = [one["data_offsets"][1] for key, one in header.items() if key != "__metadata__"]
+        is_whole = bool(ends) and 8 + length + max(ends) == size
+    except (OSError, ValueError, TypeError, LookupError, AttributeError):
+        is_whole = False
+    if not is_whole:
+        raise UsageError(
+            f"model {name!r}: {path} is not a whole file of safetensors; is its download complete?"
+        )
 
 
 def config_of(files: ModelFiles) -> dict[str, Any]:

@@ -9,6 +9,9 @@ from typing import Any
 from harness.errors import UsageError
 from harness.text import plural
 
+_QUIET = {"verbose": False}
+"""A tokeniser then says nothing of a text that is longer than the model reads: we say it."""
+
 Prompt = str | Sequence[Mapping[str, Any]]
 """A prompt: its text, or the messages of a chat, each with a role and content."""
 
@@ -62,15 +65,20 @@ def prompt_tokens(tokenizer: Any, prompt: Prompt, template: Mapping[str, Any]) -
     `UsageError` where the tokeniser has no chat template, or there are no tokens.
     """
     if isinstance(prompt, str):
-        found = tokenizer(text=prompt)["input_ids"]
+        found = tokenizer(text=prompt, **_QUIET)["input_ids"]
     elif not tokenizer.chat_template and "chat_template" not in template:
         raise UsageError(
             f"the prompt {prompt!r:.100} is a chat, and the tokeniser has no chat template: take a "
             "model that was trained on chats, or write prompts as text"
         )
     else:
-        asked = {"add_generation_prompt": True, "tokenize": True, "return_dict": True}
-        found = tokenizer.apply_chat_template(list(prompt), **asked, **template)["input_ids"]
+        asked: dict[str, Any] = {
+            "add_generation_prompt": True,
+            "tokenize": True,
+            "return_dict": True,
+        }
+        asked |= {"tokenizer_kwargs": _QUIET, **template}
+        found = tokenizer.apply_chat_template(list(prompt), **asked)["input_ids"]
     if not len(found):
         raise UsageError(f"the held-out prompt {prompt!r} has no tokens")
     return [*map(int, found)]

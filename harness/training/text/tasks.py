@@ -168,6 +168,17 @@ class TextTask:
                 f"content: {error}"
             ) from None
 
+    def version_with(self, imported: Mapping[str, str]) -> str:
+        """Return the version with the files that the rewards' own import: path → digest.
+
+        Where these lie makes no difference.
+        """
+        if not imported:
+            return self.version
+        return digest(
+            [self.version, sorted((Path(name).name, at) for name, at in imported.items())]
+        )
+
     @property
     def files(self) -> tuple[Path, ...]:
         """The source files of its reward functions."""
@@ -258,6 +269,13 @@ class TextTask:
         """End the processes of the reward functions; the next call starts them again."""
         for grader in self._graders:
             grader.close()
+
+
+def is_of_text(task: str) -> bool:
+    """Return whether a task is one of text by its name, which need not be there."""
+    from harness.training.text.arithmetic import TASKS
+
+    return task in TASKS or ":" in task or Path(task).suffix == ".jsonl"
 
 
 def load_task(source: str, folder: Path) -> TextTask:

@@ -5,7 +5,8 @@ To training a prompt is the number of its row in the task; the policy looks its 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -13,12 +14,12 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from harness.errors import UsageError
+from harness.errors import UsageError, first_sentence
 from harness.records import Conditions
 from harness.training.tasks import Graded, Tokens
 from harness.training.text.model_files import ModelFiles, locate
 from harness.training.text.prompts import ends_of, prompt_tokens
-from harness.training.text.tasks import TextTask, load_task
+from harness.training.text.tasks import Split, TextTask, load_task
 
 Tokenizer: TypeAlias = Any  # transformers', which a type checker need not have installed
 
@@ -83,25 +84,32 @@ class TokenisedTask:
         return self.task.grade(prompts[:, 0].tolist(), texts, drawn)
 
 
-def tokenised(task: TextTask, files: ModelFiles) -> TokenisedTask:
+def tokenised(task: TextTask, files: ModelFiles, *, trained: int = 0) -> TokenisedTask:
     """Return ``task`` for the tokeniser of a model, with all of its prompts as tokens.
+
+    ``trained`` are the most tokens of a completion in training; by default the task's.
 
     Raises
     ------
     UsageError
         Where the model has no tokeniser, no chat template for a task of chats, or no token that
-        ends a completion; or where a prompt has no tokens or, with the longest completion of an
-        evaluation, does not fit into the model.
+        ends a completion; or where a prompt has no tokens or, with the longest completion, does not
+        fit into the model.
     """
     from transformers import AutoConfig, AutoTokenizer, GenerationConfig
 
     where = {"gguf_file": files.gguf} if files.gguf else {}
     try:
-        tokenizer = AutoTokenizer.from_pretrained(files.folder, **where)
         config = AutoConfig.from_pretrained(files.folder, **where)
     except (OSError, ValueError, KeyError, ImportError) as error:
-        said = (str(error) or type(error).__name__).splitlines()[0]
-        raise UsageError(f"model {files.name!r} cannot be read: {said:.200}") from None
+        raise UsageError(f"model {files.name!r} cannot be read: {first_sentence(error)}") from None
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(files.folder, **where)
+    except Exception as error:  # noqa: BLE001  of whichever library reads such a tokeniser
+        raise UsageError(
+            f"model {files.name!r} has no tokeniser that can be read ({first_sentence(error)}): "
+            f"save one to {files.folder} with save_pretrained"
+        ) from None
     try:
         generation = GenerationConfig.from_pretrained(files.folder)
     except OSError:  # not every model has one
@@ -113,15 +121,26 @@ def tokenised(task: TextTask, files: ModelFiles) -> TokenisedTask:
             "or eos_token_id in its generation_config.json"
         )
     tokens = tuple(tuple(prompt_tokens(tokenizer, row.prompt, {})) for row in task.rows)
-    most = getattr(config, "max_position_embeddings", None)
-    longest = max(range(len(tokens)), key=lambda number: len(tokens[number]))
-    if most is not None and len(tokens[longest]) + task.max_tokens > most:
-        raise UsageError(
-            f"task {task.name!r}: prompt {task.rows[longest].id!r} has {len(tokens[longest])} "
-            f"tokens, with max_tokens {task.max_tokens} more than the {most} that model "
-            f"{files.name!r} can read; shorten one of them"
-        )
+    context = getattr(config, "max_position_embeddings", None)
+    if context is not None:
+        _check_lengths(task, tokens, context, trained or task.max_tokens, files.name)
     return TokenisedTask(task, tokenizer, tokens, tuple(sorted(ends)))
+
+
+def _check_lengths(
+    task: TextTask, tokens: Sequence[Sequence[int]], context: int, trained: int, model: str
+) -> None:
+    """Check that each prompt, with the longest completion that follows it, fits into the model."""
+    limits: tuple[tuple[Split, int], ...] = (("train", trained), ("held_out", task.max_tokens))
+    for split, most in limits:
+        rows = task.numbers(split)
+        longest = max(rows, key=lambda number: len(tokens[number]), default=None)
+        if longest is not None and len(tokens[longest]) + most > context:
+            raise UsageError(
+                f"task {task.name!r}: prompt {task.rows[longest].id!r} has {len(tokens[longest])} "
+                f"tokens, with max_tokens {most} more than the {context} that model {model!r} can "
+                "read; shorten one of them"
+            )
 
 
 @dataclass(frozen=True)
@@ -136,11 +155,13 @@ def of_conditions(conditions: Conditions) -> tuple[TokenisedTask, ModelFiles]:
 
     Raises `UsageError` where either has changed since, or as `tokenised` does.
     """
-    files = locate(conditions.model_source, Path())
+    found = locate(conditions.model_source, Path())
+    # A model of the hub lies in a folder of another name than its own.
+    files = replace(found, name=conditions.model.rpartition("@")[0])
     task = load_task(conditions.task_source, Path())
     for what, now, then in (
         ("model", files.identity, conditions.model),
-        ("task", task.version, conditions.task_version),
+        ("task", task.version_with(conditions.files), conditions.task_version),
     ):
         if now != then:
             raise UsageError(

@@ -1,3 +1,4 @@
+import json
 import shutil
 
 import pytest
@@ -6,12 +7,19 @@ from harness.errors import UsageError
 from harness.training.text.model_files import config_of, locate
 
 
+def weights(content=b"four", **changes):
+    """Return a file of safetensors with one number of four bytes."""
+    tensor = {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]} | changes
+    header = json.dumps({"__metadata__": {"format": "pt"}, "a": tensor}).encode()
+    return len(header).to_bytes(8, "little") + header + content
+
+
 @pytest.fixture
 def model(tmp_path):
     folder = tmp_path / "Small-Model"
     folder.mkdir()
     (folder / "config.json").write_text('{"model_type": "llama"}')
-    (folder / "model.safetensors").write_bytes(b"weights")
+    (folder / "model.safetensors").write_bytes(weights())
     (folder / "tokenizer.json").write_text("{}")
     return folder
 
@@ -30,7 +38,8 @@ def test_a_model_is_known_by_its_content_not_by_its_path(model, tmp_path):
 @pytest.mark.parametrize("name", ["config.json", "model.safetensors", "tokenizer.json"])
 def test_a_change_of_any_of_its_files_is_another_model(model, tmp_path, name):
     before = locate(str(model), tmp_path).digest
-    (model / name).write_bytes((model / name).read_bytes() + b" ")
+    changed = (model / name).read_bytes() + b" "
+    (model / name).write_bytes(weights(b"five") if name == "model.safetensors" else changed)
     assert locate(str(model), tmp_path).digest != before
 
 
@@ -40,7 +49,7 @@ def test_a_digest_is_kept_until_a_file_changes(model, tmp_path, monkeypatch):
     with monkeypatch.context() as patched:
         patched.setattr("hashlib.file_digest", None)  # nothing is read again
         assert locate(str(model), tmp_path, known) == first
-    (model / "model.safetensors").write_bytes(b"other weights")
+    (model / "model.safetensors").write_bytes(weights(b"more"))
     assert locate(str(model), tmp_path, known) != first
     known.write_text("no JSON")
     assert locate(str(model), tmp_path, known).digest != first.digest
@@ -72,3 +81,22 @@ def test_what_is_no_model_is_refused_in_one_line(model, tmp_path, source, said):
         locate(source, tmp_path)
     assert "\n" not in str(caught.value)
     assert source in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        weights(b"fou"),
+        weights(b"four more"),
+        weights(data_offsets=[0]),
+        b"version https://git-lfs.github.com/spec/v1",
+        (99).to_bytes(8, "little") + b"{}",
+        (2).to_bytes(8, "little") + b"{}",
+        (2).to_bytes(8, "little") + b"[]",
+    ],
+)
+def test_weights_that_are_not_whole_are_refused(model, tmp_path, content):
+    (model / "model.safetensors").write_bytes(content)
+    with pytest.raises(UsageError, match="is not a whole file of safetensors; is its download"):
+        locate(str(model), tmp_path)

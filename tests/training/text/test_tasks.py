@@ -362,6 +362,14 @@ def test_the_version_has_the_source_of_a_reward(file):
     assert versions[0] == versions[1] != versions[2]
 
 
+def test_the_version_has_what_a_reward_s_file_imports_wherever_it_lies(file):
+    task = TextTask.read(written(file, *LINES))
+    assert task.version_with({}) == task.version
+    here = task.version_with({"/a/words.py": "1", "/a/more.py": "2"})
+    assert task.version_with({"/b/more.py": "2", "/b/words.py": "1"}) == here
+    assert len({task.version, here, task.version_with({"/a/words.py": "2"})}) == 3
+
+
 def test_a_value_that_json_has_not_is_refused():
     lines = [*LINES, {"prompt": "x", "answer": 1, "when": object()}]
     with pytest.raises(UsageError, match="values that JSON has not"):
@@ -419,20 +427,27 @@ def test_shipped_tasks_are_fixed_and_right(name, tmp_path):
         assert row.answer == eval(asked)
         assert row.id == asked
     answers = [str(row.answer) for row in task.rows]
+    replies = [f"{row.id} = {row.answer}" for row in task.rows]
     assert task.grade(range(len(answers)), answers).scores.all()
+    assert task.grade(range(len(answers)), replies).scores.all()
     assert len(task.numbers("held_out")) == (32 if name == "arithmetic-1" else 512)
-    examples = {message["content"] for message in task.rows[0].prompt[:-1]}
-    assert not examples & {row.prompt[-1]["content"] for row in task.rows}
+    shown = task.rows[0].prompt[1:-1]
+    assert not {one["content"] for one in shown} & {row.prompt[-1]["content"] for row in task.rows}
+    for question, reply in zip(shown[::2], shown[1::2], strict=True):
+        asked = question["content"].removeprefix("What is ").removesuffix("?")
+        assert reply["content"] == f"{asked} = {eval(asked)}"
+        kinds = [re.sub("[0-9]", "0", one) for one in (asked, task.rows[0].id)]
+        assert re.sub("[-*]", "+", kinds[0]) == re.sub("[-*]", "+", kinds[1])
 
 
 def test_shipped_tasks_stay_as_they_are():
     versions = {name: make().version for name, make in shipped.TASKS.items()}
     assert versions == {
-        "arithmetic-1": "ecc81a6e3082fd7a",
-        "arithmetic-2": "b129bf56a7956b23",
-        "arithmetic-3": "a2df7845dc0f2642",
-        "arithmetic-4": "5c7f0f0e009eb95d",
-        "arithmetic-5": "61c319c2e0d45209",
+        "arithmetic-1": "339367773163b98c",
+        "arithmetic-2": "b7219ab928869e6b",
+        "arithmetic-3": "fc7485b3fc29e918",
+        "arithmetic-4": "c5cd38169a29788f",
+        "arithmetic-5": "ecff1dc2f91ff25c",
     }
 
 

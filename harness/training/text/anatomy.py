@@ -1,0 +1,171 @@
+"""What a model is made of, known before its weights are read, and the memory that training needs.
+
+A backend says what it is made of by its ``text_anatomy`` (see `harness.training.backends`).
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from harness.errors import UsageError, nearest
+from harness.text import byte_size, listed, plural
+from harness.training.settings import GRPOSettings
+from harness.training.text.architecture import architecture
+from harness.training.text.decoder_files import weight_files
+from harness.training.text.model_files import ModelFiles, config_of
+
+SMALL_RANK = 16
+"""The rank of the adapters that are proposed where all weights are too many."""
+
+_ADAMW = 16
+"""Bytes of a trained weight in float32, its gradient and AdamW's two moments."""
+
+_WHOLE, _HALF = 4, 2
+"""Bytes of a weight in float32 and in bfloat16."""
+
+
+@dataclass(frozen=True, slots=True)
+class Anatomy:
+    """The number of weights of a model, and its linear layers but the head.
+
+    ``linear`` has the path of each, such as ``model.layers.3.self_attn.q_proj``, and how many
+    features go in and out of it together.
+    """
+
+    weights: int
+    linear: Mapping[str, int]
+
+
+def of_decoder(files: ModelFiles) -> Anatomy:
+    """Return what a model is made of, as the decoder on JAX computes it.
+
+    Raises
+    ------
+    UsageError
+        Where it does not compute such a model, or read such files.
+    """
+    shape = architecture(config_of(files), files.name)
+    weight_files(files.folder, files.name)
+    sizes = shape.shapes()
+    stacked = sum(math.prod(size) for name, size in sizes.items() if name.startswith("layers."))
+    rest = sum(math.prod(size) for name, size in sizes.items() if not name.startswith("layers."))
+    ours = {f"layers.{name}" for name in shape.modules.values()}
+    linear = {}
+    for path, name in shape.tensors().items():
+        kind = re.sub(r"^layers\.\d+\.", "layers.", name)
+        if kind in ours:
+            linear[path.removesuffix(".weight")] = sum(sizes[kind])
+    return Anatomy(shape.layers * stacked + rest, linear)
+
+
+def adapted(settings: GRPOSettings, layers: Sequence[str]) -> list[str]:
+    """Return those of the linear ``layers`` that ``lora_modules`` names, by path.
+
+    A name means each path that is the name or ends with it, from a dot on.
+
+    Raises
+    ------
+    UsageError
+        Where a name means none of them.
+    """
+    asked = settings.lora_modules
+    names = [asked] if isinstance(asked, str) else [*(asked or ["all-linear"])]
+    if names == ["all-linear"]:
+        return [*layers]
+    for name in names:
+        if not any(f".{path}".endswith(f".{name}") for path in layers):
+            known = [*dict.fromkeys(path.rpartition(".")[2] for path in layers)]
+            raise UsageError(
+                f"lora_modules has {name!r}; the linear layers of this model are {listed(known)}"
+                f"{nearest(name, known)}"
+            )
+    return [path for path in layers if any(f".{path}".endswith(f".{name}") for name in names)]
+
+
+def training_bytes(of: Anatomy, settings: GRPOSettings, precision: str) -> int:
+    """Return the least memory that training a model takes, in bytes: a run's, on one device.
+
+    A trained weight takes its float32 value, its gradient and two moments of AdamW. Computing in
+    bfloat16 takes a copy of the trained weights, and a KL penalty a copy of those at the start,
+    unless adapters are trained: without them the model is its own reference. Weights are read in
+    float32, whatever is computed in. What the layers compute on the way comes on top, and depends
+    on the lengths of prompts and completions.
+    """
+    size = _WHOLE if precision == "float32" else _HALF
+    if settings.lora_rank:
+        features = sum(of.linear[path] for path in adapted(settings, [*of.linear]))
+        return max(of.weights * _WHOLE, of.weights * size + settings.lora_rank * features * _ADAMW)
+    computed = 0 if precision == "float32" else size
+    reference = size if settings.kl_coef else 0
+    return of.weights * (_ADAMW + computed + reference)
+
+
+def check_memory(
+    name: str,
+    of: Anatomy,
+    settings: Iterable[GRPOSettings],
+    precision: str,
+    *,
+    workers: int,
+    available: int,
+) -> None:
+    """Check that a model can be trained in the memory that is there.
+
+    Parameters
+    ----------
+    name
+        The model's, for the message.
+    of
+        What it is made of.
+    settings
+        Those of the runs. The largest of them counts.
+    precision
+        What is computed in.
+    workers
+        The number of runs at the same time.
+    available
+        The memory that all of them have together, in bytes.
+
+    Raises
+    ------
+    UsageError
+        Where the memory is too small, with what would fit.
+    """
+    largest = max(settings, key=lambda one: training_bytes(of, one, precision))
+    each = training_bytes(of, largest, precision)
+    if each * workers <= available:
+        return
+    ways = [*_smaller(of, largest, precision, workers, available)]
+    together = f", {byte_size(each * workers)} for {plural(workers, 'worker')}"
+    raise UsageError(
+        f"model {name!r} has {_count(of.weights)} weights, and training it takes at least "
+        f"{byte_size(each)}{together if workers > 1 else ''}; {byte_size(available)} of memory are "
+        f"free: {'take ' + listed(ways, last='or') if ways else 'take a smaller model'}"
+    )
+
+
+def _smaller(
+    of: Anatomy, settings: GRPOSettings, precision: str, workers: int, available: int
+) -> Iterator[str]:
+    """Yield what to change so that the model fits, the least change first."""
+    fits = available // training_bytes(of, settings, precision)
+    if fits:
+        yield f"--sweep-workers {fits}"
+    if settings.kl_coef and not settings.lora_rank:
+        without = training_bytes(of, replace(settings, kl_coef=0.0), precision)
+        if without * workers <= available:
+            yield f"kl_coef=0 ({byte_size(without)})"
+    if not settings.lora_rank:
+        adapters = training_bytes(of, replace(settings, lora_rank=SMALL_RANK), precision)
+        if adapters * workers <= available:
+            yield f"lora_rank={SMALL_RANK} ({byte_size(adapters)})"
+
+
+def _count(weights: int) -> str:
+    for unit, name in ((10**9, "billion"), (10**6, "million")):
+        if weights >= unit:
+            return f"{weights / unit:.3g} {name}"
+    return f"{weights:,}"
