@@ -224,7 +224,7 @@ def transfer_of(
     for one in calibrations:
         if one.holds_for == wanted:
             said = (
-                f"lr_transfer {one.lr_transfer:.3g} is calibrated ({FILE}, sweep {one.sweep}, "
+                f"lr_transfer {one.lr_transfer:g} is calibrated ({FILE}, sweep {one.sweep}, "
                 f"{one.found_at[:10]})"
             )
             return Transfer(one.lr_transfer, CALIBRATED, said)

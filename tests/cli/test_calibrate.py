@@ -72,7 +72,7 @@ def test_a_rate_is_found_and_its_factor_kept_where_the_sweep_reads_it(project):
     assert "fresh seed" in err.splitlines()[-1]
     # The sweep reads it: its plan says so, and shows the rates both ways.
     status, out, _ = project.sweep(f"plan sums {TEXT}")
-    assert f"lr_transfer {entry['lr_transfer']:.3g} is calibrated (lr_transfer.json" in out
+    assert f"lr_transfer {entry['lr_transfer']:g} is calibrated (lr_transfer.json" in out
     assert "task's" in out
 
 

@@ -68,13 +68,12 @@ def test_a_model_is_calibrated_and_its_sweep_trained_with_what_was_found(sweeps)
     (folder / "experiments").mkdir()
     (folder / "experiments" / "test_small.py").write_text(FILE)
     (folder / "task.py").write_text(TASK)
-    line = f"calibrate small {GIVEN} --from 1e-4 --to 1e-1 --json"
+    line = f"calibrate small {GIVEN} --from 1e-3 --to 1e-2 --json"
     assert "is not calibrated" in command(folder, f"plan small {GIVEN}")
     found = json.loads(command(folder, line))
     assert found["standing"] == "found"
-    assert 1e-4 < found["learning_rate"] < 1e-1
-    assert len(found["rates"]) < 7  # it stopped where the policy had collapsed
-    assert command(folder, line) == command(folder, line)
+    assert 1e-3 <= found["learning_rate"] <= 1e-2
+    assert json.loads(command(folder, line)) == found  # from the store
     (entry,) = json.loads((folder / "lr_transfer.json").read_text())["calibrations"]
     assert entry["lr_transfer"] == found["lr_transfer"]
     # A session on the same model and task trains with it, and says so.
@@ -82,7 +81,7 @@ def test_a_model_is_calibrated_and_its_sweep_trained_with_what_was_found(sweeps)
     done = sweeps.run_apart("--sweep", "small", "--sweep-executor", "inline", *options.split())
     done.stdout.fnmatch_lines(["*lr_transfer * is calibrated (lr_transfer.json, sweep small*"])
     report = json.loads((folder / ".sweep/reports/small/report.json").read_text())
-    assert report["lr_transfer"] == found["lr_transfer"]
+    assert report["conditions"]["lr_transfer"] == found["lr_transfer"]
     assert report["runs"][0]["delta_perf"] > 0.05
     page = (folder / ".sweep/reports/small/report.md").read_text()
     assert "times the sweep's, as sweep calibrate found" in page

@@ -298,7 +298,8 @@ def _method(page: CalibrationPage) -> Bullets:
             "the rate",
             "the mean of the successes that may be the best, on a logarithmic scale and weighted "
             "by their gains; it counts only if a run there with a fresh seed is a success too, so "
-            f"that luck in the ladder names a rate in at most {alpha} of tests",
+            f"that luck in measuring names a rate in at most {alpha} of tests; where useless "
+            "training moves perf by more than a standard error, up or down, it does more often",
         ),
         (
             "KL and entropy",
