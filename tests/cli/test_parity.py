@@ -370,7 +370,8 @@ def test_a_language_model_is_judged_by_the_same_rule(tmp_path):
     (tmp_path / "pytest.ini").write_text("[pytest]\n")
     (tmp_path / "experiments").mkdir()
     (tmp_path / "experiments" / "test_small.py").write_text(TEXT)
-    lines = ['{"task": {"max_tokens": 3, "samples": 2, "rewards": "exact"}}']
+    letter = {"rule": "regex", "pattern": "(?s).*[a-z].*"}  # a random model writes some
+    lines = [json.dumps({"task": {"max_tokens": 3, "samples": 2, "rewards": [letter]}})]
     lines += [f'{{"prompt": "{n}+1=", "answer": "{n + 1}"}}' for n in range(40)]
     (tmp_path / "sums.jsonl").write_text("\n".join(lines))
     options = "--model model --task sums.jsonl --runs 2 --steps 2 --margin 0.1 --json"
@@ -381,6 +382,7 @@ def test_a_language_model_is_judged_by_the_same_rule(tmp_path):
     for run in found["runs"]:
         assert {run[backend]["status"] for backend in ("torch", "jax")} == {"completed"}
         assert run["difference"] == run["jax"]["delta_perf"] - run["torch"]["delta_perf"]
+        assert 0 < run["torch"]["perf_before"] < 1
         assert run["torch"]["perf_before"] == pytest.approx(run["jax"]["perf_before"], abs=0.13)
     assert found["equivalence"]["verdict"] in ("supported", "inconclusive", "unanswerable")
     assert found["step_1"]["largest"] is None or found["step_1"]["largest"] <= 1e-3
