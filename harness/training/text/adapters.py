@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from harness.errors import UsageError
+from harness.errors import UsageError, nearest
 from harness.text import listed
 from harness.training.settings import GRPOSettings
 from harness.training.uniforms import generator
@@ -40,9 +40,10 @@ def adapted_layers(settings: GRPOSettings, layers: Sequence[str]) -> list[str]:
         return [*layers]
     for name in names:
         if not any(_means(name, path) for path in layers):
-            known = dict.fromkeys(path.rpartition(".")[2] for path in layers)
+            known = [*dict.fromkeys(path.rpartition(".")[2] for path in layers)]
             raise UsageError(
-                f"lora_modules has {name!r}; the linear layers of this model are {listed([*known])}"
+                f"lora_modules has {name!r}; the linear layers of this model are {listed(known)}"
+                f"{nearest(name, known)}"
             )
     return [path for path in layers if any(_means(name, path) for name in names)]
 

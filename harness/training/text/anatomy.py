@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from harness.errors import UsageError, nearest
+from harness.errors import UsageError
 from harness.text import byte_size, listed, plural
 from harness.training.settings import GRPOSettings
+from harness.training.text.adapters import adapted_layers
 from harness.training.text.architecture import architecture
 from harness.training.text.decoder_files import weight_files
 from harness.training.text.model_files import ModelFiles, config_of
@@ -61,30 +62,6 @@ def of_decoder(files: ModelFiles) -> Anatomy:
     return Anatomy(shape.layers * stacked + rest, linear)
 
 
-def adapted(settings: GRPOSettings, layers: Sequence[str]) -> list[str]:
-    """Return those of the linear ``layers`` that ``lora_modules`` names, by path.
-
-    A name means each path that is the name or ends with it, from a dot on.
-
-    Raises
-    ------
-    UsageError
-        Where a name means none of them.
-    """
-    asked = settings.lora_modules
-    names = [asked] if isinstance(asked, str) else [*(asked or ["all-linear"])]
-    if names == ["all-linear"]:
-        return [*layers]
-    for name in names:
-        if not any(f".{path}".endswith(f".{name}") for path in layers):
-            known = [*dict.fromkeys(path.rpartition(".")[2] for path in layers)]
-            raise UsageError(
-                f"lora_modules has {name!r}; the linear layers of this model are {listed(known)}"
-                f"{nearest(name, known)}"
-            )
-    return [path for path in layers if any(f".{path}".endswith(f".{name}") for name in names)]
-
-
 def training_bytes(of: Anatomy, settings: GRPOSettings, precision: str) -> int:
     """Return the least memory that training a model takes, in bytes: a run's, on one device.
 
@@ -96,7 +73,7 @@ def training_bytes(of: Anatomy, settings: GRPOSettings, precision: str) -> int:
     """
     size = _WHOLE if precision == "float32" else _HALF
     if settings.lora_rank:
-        features = sum(of.linear[path] for path in adapted(settings, [*of.linear]))
+        features = sum(of.linear[path] for path in adapted_layers(settings, [*of.linear]))
         return max(of.weights * _WHOLE, of.weights * size + settings.lora_rank * features * _ADAMW)
     computed = 0 if precision == "float32" else size
     reference = size if settings.kl_coef else 0

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import torch
-from torch import nn
 
 from harness.errors import UsageError, first_sentence
 from harness.training.text.anatomy import Anatomy
+from harness.training.text.loading_torch import is_linear
 from harness.training.text.model_files import ModelFiles
 
 
@@ -34,8 +34,7 @@ def anatomy(files: ModelFiles) -> Anatomy:
     linear = {
         name: sum(module.weight.shape)
         for name, module in model.named_modules()
-        if module is not head
-        and (isinstance(module, nn.Linear) or type(module).__name__ == "Conv1D")
+        if module is not head and is_linear(module)
     }
     # A weight that two modules share is met once.
     return Anatomy(sum(one.numel() for one in model.parameters()), linear)

@@ -21,7 +21,8 @@ from harness.training.backends import (
     require_adapters,
 )
 from harness.training.settings import GRPOSettings
-from harness.training.text.anatomy import Anatomy, adapted, check_memory
+from harness.training.text.adapters import adapted_layers
+from harness.training.text.anatomy import Anatomy, check_memory
 from harness.training.text.model_files import ModelFiles
 from harness.training.text.tasks import TextTask
 from harness.training.text.tokenised import tokenised
@@ -58,7 +59,7 @@ def check_runs(
     if with_adapters:
         require_adapters(backend)
     for one in with_adapters:
-        adapted(one, [*of.linear])
+        adapted_layers(one, [*of.linear])
     tokenised(task, files, trained=max(one.max_tokens or task.max_tokens for one in settings))
     if workers is None:
         return

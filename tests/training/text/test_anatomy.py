@@ -10,7 +10,6 @@ from harness.errors import UsageError
 from harness.training.settings import GRPOSettings
 from harness.training.text.anatomy import (
     Anatomy,
-    adapted,
     check_memory,
     of_decoder,
     training_bytes,
@@ -50,27 +49,6 @@ def test_adapters_take_little_beside_the_model(kl_coef):
     assert training_bytes(SMALL, some, "bfloat16") == 1000 * 2 + 4 * 30 * 2 * 16
     # Computed in bfloat16, but read in float32.
     assert training_bytes(SMALL, replace(some, lora_rank=1), "bfloat16") == 1000 * 4
-
-
-@pytest.mark.parametrize(
-    ("modules", "chosen"),
-    [
-        (None, LINEAR),
-        ("all-linear", LINEAR),
-        ("up", ["model.layers.0.up", "model.layers.1.up"]),
-        (("attn.q",), ["model.layers.0.attn.q", "model.layers.1.attn.q"]),
-        ("model.layers.1.attn.v", ["model.layers.1.attn.v"]),
-    ],
-)
-def test_a_name_means_the_layers_whose_path_ends_with_it(modules, chosen):
-    settings = replace(PLAIN, lora_rank=2, lora_modules=modules)
-    assert adapted(settings, [*LINEAR]) == [*chosen]
-
-
-@pytest.mark.parametrize("name", ["p", "q_prj", "attn", "0.up.x"])
-def test_a_layer_that_is_not_there_is_refused(name):
-    with pytest.raises(UsageError, match=f"lora_modules has '{name}'; .* are q, v and up"):
-        adapted(replace(PLAIN, lora_rank=2, lora_modules=("up", name)), [*LINEAR])
 
 
 def refused(weights, available, *, workers=1, precision="float32", **changes):
