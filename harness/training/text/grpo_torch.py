@@ -54,7 +54,7 @@ from harness.training.uniforms import Uniforms
 EVALUATION_ROWS = 64
 """The most completions that are generated at once in an evaluation."""
 
-LOGITS = 384
+LOGITS = 256
 """The most tokens whose logits are computed at once in training."""
 
 
