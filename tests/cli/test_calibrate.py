@@ -8,7 +8,7 @@ import pytest
 import harness.executors
 from harness import cli
 from harness.sweeps.transfer import FILE
-from tests.cli.calibrate_project import write
+from tests.cli.calibrate_project import weights, write
 
 TEXT = "--model tiny --task sums.jsonl"
 
@@ -86,7 +86,7 @@ def test_before_that_a_plan_names_the_command(project):
 
 def test_other_weights_of_that_name_are_told_from_the_calibrated_ones(project):
     project.data()
-    (project.path / "tiny" / "model.safetensors").write_text("other")
+    (project.path / "tiny" / "model.safetensors").write_bytes(weights("other"))
     _, out, _ = project.sweep(f"plan sums {TEXT}")
     assert "lr_transfer.json has it for other weights or files of that name (tiny@" in out
 
