@@ -1,9 +1,9 @@
 """A project whose trainer takes no time, and whose runs gain most at a rate that tests choose."""
 
-import json
 from dataclasses import replace
 
 from harness.training.backends import BACKENDS
+from tests.training.text.test_model_files import weights
 
 TRAINER = '''
 import math, os, random
@@ -62,14 +62,6 @@ TASK = ['{"task": {"max_tokens": 3, "samples": 2, "rewards": "exact"}}'] + [
 ]
 
 
-def weights(which):
-    """Return a file of safetensors whose only tensor has the bytes of a text."""
-    content = which.encode()
-    size = len(content)
-    header = json.dumps({"one": {"dtype": "U8", "shape": [size], "data_offsets": [0, size]}})
-    return len(header).to_bytes(8, "little") + header.encode() + content
-
-
 def write(path, monkeypatch):
     """Write such a project below ``path``, with a model and a task of text, and go there."""
     (path / "pytest.ini").write_text("[pytest]\n")
@@ -80,7 +72,7 @@ def write(path, monkeypatch):
     (path / "sums.jsonl").write_text("\n".join(TASK))
     (path / "tiny").mkdir()
     (path / "tiny" / "config.json").write_text("{}")
-    (path / "tiny" / "model.safetensors").write_bytes(weights("some"))
+    (path / "tiny" / "model.safetensors").write_bytes(weights(b"some"))
     monkeypatch.chdir(path)
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.setenv("TRAINED", str(path / "trained.txt"))
@@ -91,4 +83,4 @@ def write(path, monkeypatch):
         )
         monkeypatch.setitem(BACKENDS, name, fake)
     # Nothing reads the model, which is none.
-    monkeypatch.setattr("harness.session.jobs.check_trainable", lambda *given: None)
+    monkeypatch.setattr("harness.training.text.checks.check_runs", lambda *given, **more: None)

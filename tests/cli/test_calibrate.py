@@ -8,7 +8,8 @@ import pytest
 import harness.executors
 from harness import cli
 from harness.sweeps.transfer import FILE
-from tests.cli.calibrate_project import weights, write
+from tests.cli.calibrate_project import write
+from tests.training.text.test_model_files import weights
 
 TEXT = "--model tiny --task sums.jsonl"
 
@@ -86,7 +87,7 @@ def test_before_that_a_plan_names_the_command(project):
 
 def test_other_weights_of_that_name_are_told_from_the_calibrated_ones(project):
     project.data()
-    (project.path / "tiny" / "model.safetensors").write_bytes(weights("other"))
+    (project.path / "tiny" / "model.safetensors").write_bytes(weights(b"else"))
     _, out, _ = project.sweep(f"plan sums {TEXT}")
     assert "lr_transfer.json has it for other weights or files of that name (tiny@" in out
 
