@@ -189,8 +189,8 @@ def read(rungs: Sequence[Rung], alpha: float) -> RangeTest:
 
     The rate that is picked is the geometric mean of those that help and may be the best, each
     weighted by its gain. In simulations its true gain is above that of the rate with the largest
-    measured gain, and that of the middle of the bracket, in all of twelve settings of effect, noise
-    and spread between seeds (docs/decisions/0019-a-range-test-for-rl.md).
+    measured gain, and that of the middle of the bracket, wherever a rate is often named
+    (docs/decisions/0019-a-range-test-for-rl.md).
     """
     ordered = tuple(sorted(rungs, key=lambda rung: rung.rate))
     helps = [rung for rung in ordered if gains_more(rung, None, alpha)]
