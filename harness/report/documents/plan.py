@@ -25,15 +25,15 @@ from harness.text import NONE, cell, duration, listed_values, parameter_name, pe
 from harness.verdicts import Finding, Power
 
 KINDS: Mapping[str, str] = {
-    "placebo": "the first {size} runs with a learning rate of 0: must measure exactly 0",
-    "null": "the first {size} runs with rewards permuted: what useless training measures",
-    "half": "the first {size} runs in half of the steps, their schedule fitted to them",
+    "placebo": "the first {runs} with a learning rate of 0: must measure exactly 0",
+    "null": "the first {runs} with rewards permuted: what useless training measures",
+    "half": "the first {runs} in half of the steps, their schedule fitted to them",
 }
 
 KINDS_BY_METRIC: Mapping[str, str] = {
     **KINDS,
-    "placebo": "the first {size} runs with a learning rate of 0: must end where they started",
-    "null": "the first {size} runs with nothing to be learned: what useless training measures",
+    "placebo": "the first {runs} with a learning rate of 0: must end where they started",
+    "null": "the first {runs} with nothing to be learned: what useless training measures",
 }
 """The arms of a sweep that is judged by a metric of its own."""
 
@@ -242,7 +242,8 @@ def _arms(page: PlanPage) -> Table:
             purpose = _pairs(page, arm, size, len(first))
         else:
             kinds = KINDS if page.sweep.judged_by == DELTA_PERF else KINDS_BY_METRIC
-            purpose = kinds[arm].format(size=sum(run.repeat == 0 for run in of))
+            firsts = sum(run.repeat == 0 for run in of)
+            purpose = kinds[arm].format(runs=plural(firsts, "run"))
         rows.append((arm, str(len(of)), str(of[0].steps), purpose))
     return Table(columns, tuple(rows))
 
