@@ -194,7 +194,7 @@ def test_sweep_plan_refuses_each_mistake_in_one_line(project, backend, cases):
         assert one.startswith("sweep: error: ")
         assert expected in one
     assert said[-1] == "[0]\n"  # and what is right is planned
-    assert not (project.path / ".sweep").exists()
+    assert not (project.path / ".sweep" / "store.db").exists()
 
 
 @pytest.mark.parametrize(
