@@ -21,8 +21,10 @@ def test_a_comparison_of_backends():
     written = parity_data(found)
     assert json.loads(json.dumps(written, allow_nan=False)) == written
     assert list(written) == [
-        "schema", "sweep", "backends", "precision", "steps", "runs", "step_1", "equivalence",
+        "schema", "sweep", "backends", "precision", "steps", "model", "task", "runs", "step_1",
+        "equivalence",
     ]  # fmt: skip
+    assert (written["model"], written["task"]) == (None, None)
     assert (written["schema"], written["backends"], written["steps"]) == (1, ["torch", "jax"], 20)
     first, failed, _ = written["runs"]
     assert first["torch"] == {

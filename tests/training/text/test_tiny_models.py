@@ -23,7 +23,7 @@ def test_a_folder_holds_the_model_that_was_built(tiny_model, kind):
         expected = tiny_models.build(kind)(tokens).logits
     assert torch.equal(logits, expected)
     assert logits.shape == (2, 12, tiny_models.VOCABULARY)
-    assert 0.5 < logits.std() < 5  # neither all alike nor one token alone
+    assert 0.3 < logits.std() < 5  # neither all alike nor one token alone
     assert set(model.generation_config.eos_token_id) == set(tiny_models.ENDS)
     constants = [name for name, array in model.named_parameters() if array.std() == 0]
     assert constants == []
