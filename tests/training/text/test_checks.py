@@ -24,6 +24,7 @@ def check(monkeypatch, tmp_path):
     """Check runs of a model of 1,000 weights on a machine with 100,000 bytes of free memory."""
     seen = []
     monkeypatch.setattr(checks, "lacks_text", lambda backend: [])
+    monkeypatch.setattr("harness.training.backends._installed", lambda library: True)
     monkeypatch.setattr(checks, "anatomy_of", lambda *given: Anatomy(1000, {"a.up": 8}))
     monkeypatch.setattr(checks, "tokenised", lambda *given, trained: seen.append(trained))
     free = psutil.virtual_memory()._replace(available=100_000)
