@@ -59,6 +59,7 @@ from harness.training.text.prompts import ends_of
 from harness.training.uniforms import Uniforms
 
 ROOT = Path(__file__).resolve().parents[1]
+sys.path.append(str(ROOT))  # for the small models of the tests
 WORKER = Path(__file__).with_name("trl_text_worker.py")
 PROMPTS = 256
 """That are trained on."""
