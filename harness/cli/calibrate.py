@@ -139,20 +139,15 @@ def _prepared(
     from harness.session.calibration import Ladder
     from harness.session.jobs import check_trainable, check_writable
     from harness.session.settings import Settings
-    from harness.sweeps.plan import Plan, Selection, conditions_of
-    from harness.sweeps.plan import located as found_at
+    from harness.sweeps.plan import Plan, conditions_of
     from harness.sweeps.transfer import TASK, declared_rates, middle, middle_rate
 
     home, root = common.home(options), common.root(options)
-    selection = Selection(
+    selection = replace(
+        common.trained_as(options),
         steps=options.steps,
         backend=options.backend,
         device=options.device,
-        precision=options.precision,
-        model=found_at(options.model, Path.cwd()),
-        task=found_at(options.task, Path.cwd()),
-        root=str(root),
-        digests=str(home / common.MODELS),
     )
     conditions = conditions_of(sweep, selection, trains=True)
     fixed = not conditions.model_source or conditions.lr_origin == TASK

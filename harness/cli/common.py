@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.errors import UsageError, nearest
-from harness.session.arguments import STORE, arms, sweep_paths
+from harness.session.arguments import DIGESTS, STORE, arms, sweep_paths
 from harness.session.arguments import home as home_of
 from harness.session.arguments import root as root_of
 from harness.session.options import OPTIONS
@@ -38,9 +38,6 @@ def use_one_thread() -> None:
         for name in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
             os.environ.setdefault(name, "1")
 
-
-MODELS = "cache/models.json"
-"""The file with digests of models, in the folder for everything that is written."""
 
 NONE_DECLARED = "no sweep is declared here; --experiments PATH names a file or folder with sweeps"
 
@@ -116,7 +113,7 @@ def trained_as(options: argparse.Namespace) -> Selection:
         model=located(options.model, Path.cwd()),
         task=located(options.task, Path.cwd()),
         root=str(root(options)),
-        digests=str(home(options) / MODELS),
+        digests=str(home(options) / DIGESTS),
         place=place(map(os.path.relpath, paths), Path.cwd()),
     )
 

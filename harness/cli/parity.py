@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from harness.cli import common
 from harness.errors import UsageError
 from harness.records import Outcome, Run
-from harness.session.arguments import DIGESTS, at_least_one, share
+from harness.session.arguments import at_least_one, share
 from harness.sweeps.sweep import Sweep
 
 if TYPE_CHECKING:
@@ -85,7 +85,6 @@ def run(options: argparse.Namespace) -> int:
         steps=options.steps,
         seeds=1,
         arms=(),
-        digests=str(common.home(options) / DIGESTS),
     )
     selections = [replace(chosen, backend=backend) for backend in (FIRST, SECOND)]
     conditions, _ = (plan(sweep, selection).conditions for selection in selections)

@@ -23,15 +23,12 @@ from harness.statistics import Estimate
 STEP = math.sqrt(10.0)
 """The factor between a rate of the ladder and the next: two to a decade."""
 
-LEAST_CHANGED = 6
-"""Fewer changed items than this show nothing, as everywhere."""
-
 WORSE_IN_A_ROW = 2
 """The ladder ends after this many rates in a row that are shown to be worse than the best."""
 
 Standing = Literal["found", "unconfirmed", "none", "unmeasured"]
-"""What a range test ends with: a rate; one that a fresh seed does not confirm; no rate that helps;
-or nothing, because a held-out score by item is missing."""
+"""The end of a range test: a rate; one that a fresh seed does not confirm; no rate that helps; or
+nothing, because a held-out score by item is missing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +81,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class RangeTest:
-    """What a ladder of runs shows.
+    """The reading of a ladder of runs.
 
     ``rungs`` are by rate, the lowest first. ``helps`` are the rates that are shown to gain,
     ``may_be_best`` those that are not shown to be worse than the best of them. ``rate`` is the one
@@ -105,7 +102,7 @@ class RangeTest:
 
     @property
     def standing(self) -> Standing:
-        """What the test ends with."""
+        """Return how the test ended."""
         if not any(rung.gains for rung in self.rungs):
             diverged = all(rung.outcome.status == "diverged" for rung in self.rungs)
             return "none" if diverged else "unmeasured"
@@ -141,15 +138,24 @@ def gains_more(one: Rung, other: Rung | None, alpha: float) -> bool:
         if other.gains is None:
             return True
         gains = gains - np.asarray(other.gains)
-    found = interval(gains, one, alpha)
-    return found.low > 0 and int(np.count_nonzero(gains)) >= LEAST_CHANGED
+    clusters = _clusters(one)
+    changed = (
+        statistics.clustered_error(gains, clusters).changed
+        if clusters
+        else int(np.count_nonzero(gains))
+    )
+    return interval(gains, one, alpha).low > 0 and changed >= statistics.MIN_PROMPTS_CHANGED
+
+
+def _clusters(rung: Rung) -> Sequence[str]:
+    """Return the cluster of each held-out item; none where each is by itself."""
+    items = rung.outcome.items
+    return () if items is None else items.clusters
 
 
 def interval(gains: Sequence[float] | np.ndarray, of: Rung, alpha: float) -> Estimate:
     """Return the mean of gains by item with the interval whose ends are one-sided at ``alpha``."""
-    items = of.outcome.items
-    clusters = items.clusters if items is not None and items.clusters else None
-    return statistics.mean_interval(gains, 1 - 2 * alpha, clusters)
+    return statistics.mean_interval(gains, 1 - 2 * alpha, _clusters(of) or None)
 
 
 def next_rate(rungs: Sequence[Rung], limits: Limits, alpha: float) -> float | None:

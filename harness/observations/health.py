@@ -191,12 +191,20 @@ def share(value: float) -> str:
 def nothing_to_learn(results: Iterable[Result]) -> str | None:
     """Say that there was hardly anything to learn from, and what to do; None where there was."""
     runs = observe_health(results)
-    if not runs or (share := fmean(run.no_signal.mean for run in runs)) < SILENT:
-        return None
     perfs = [point.perf for run in runs for point in run.result.outcome.curve]
+    return equal_rewards(fmean(run.no_signal.mean for run in runs), perfs) if runs else None
+
+
+def equal_rewards(no_signal: float, perfs: Sequence[float]) -> str | None:
+    """Say that rewards were equal in most groups, and what to do; None where they were not.
+
+    ``no_signal`` is the share of groups whose rewards are all equal, ``perfs`` are held-out scores.
+    """
+    if no_signal < SILENT:
+        return None
     prompts = "harder" if perfs and fmean(perfs) > 0.5 else "easier"
     return (
-        f"in {percent(share)} of groups all rewards were equal: nothing to learn from; more "
+        f"in {percent(no_signal)} of groups all rewards were equal: nothing to learn from; more "
         f"generations or {prompts} prompts"
     )
 

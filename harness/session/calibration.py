@@ -34,7 +34,7 @@ class Ladder:
 
     @property
     def name(self) -> str:
-        """What the runs are stored as; no declared sweep can be called so."""
+        """Return the name that the runs are stored under; no declared sweep can have it."""
         return f"{self.sweep.name}-calibrate"
 
     def run(self, rate: float, *, fresh: bool = False) -> Run:
@@ -64,7 +64,7 @@ class Trained:
 
 
 Tell = Callable[[Result, bool], None]
-"""Is told of each run that is in, and whether it was stored before."""
+"""A function that is told of each run that is in, and whether it was stored before."""
 
 
 @dataclass

@@ -15,7 +15,7 @@ from harness.session.settings import Settings
 from harness.sweeps.plan import Plan, check_configs
 
 READING = "reading the model and its task"
-"""What takes some seconds before the first run of a language model."""
+"""The work that takes some seconds before the first run of a language model."""
 
 
 def make_executor(

@@ -47,7 +47,7 @@ _HOMES = {
     "curves": "gain nearest_point rate_in_window",
     "effects": "interaction",
     "estimates": (
-        "bca_mean clopper_pearson cvar cvar_interval "
+        "MIN_PROMPTS_CHANGED bca_mean clopper_pearson cvar cvar_interval "
         "cvar_standard_error detectable_gain improvement_interval interquartile_mean mean_interval "
         "net_sd resamples_for sd_interval shown_to_fail shown_to_improve wilson with_noise"
     ),

@@ -59,7 +59,7 @@ class Calibration:
 
     @property
     def holds_for(self) -> tuple[str, str, str, str]:
-        """What it holds for; two calibrations of the same are one that was found again."""
+        """Return what it holds for; two calibrations of the same are one that was found again."""
         return self.model, self.task, self.task_version, _plain(self.adapters)
 
 

@@ -144,6 +144,15 @@ def test_fewer_than_six_items_show_nothing():
     assert gains_more(of_gains(1e-6, few), None, 0.2)
 
 
+def test_a_gain_in_few_clusters_shows_nothing():
+    """As in the success rule: six must have changed, and clusters are what counts."""
+    clusters = tuple(f"text {n // 8}" for n in range(64))
+    for changed, shown in ((5, False), (6, True)):
+        gains = np.where(np.arange(64) < 8 * changed, 1.0, 0.0)
+        assert gains_more(of_gains(1e-6, gains, clusters), None, ALPHA) == shown
+        assert gains_more(of_gains(1e-6, gains), None, ALPHA)
+
+
 def test_items_of_a_cluster_count_as_one():
     gains = np.repeat(np.random.default_rng(4).normal(0.06, 0.2, 12), 8)
     clusters = tuple(np.repeat([f"text {n}" for n in range(12)], 8))

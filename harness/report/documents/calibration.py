@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from harness.judging.range_test import RangeTest, Rung
 from harness.metrics import DELTA_PERF
+from harness.observations.health import equal_rewards
 from harness.records import Conditions, Config, Result
 from harness.report.blocks import (
     Bullets,
@@ -19,6 +20,7 @@ from harness.report.blocks import (
     Text,
     filled,
 )
+from harness.statistics import MIN_PROMPTS_CHANGED
 from harness.sweeps.sweep import Sweep
 from harness.sweeps.transfer import (
     FILE,
@@ -35,12 +37,8 @@ from harness.text import (
     listed,
     parameter_name,
     parameter_value,
-    percent,
     plural,
 )
-
-NO_SIGNAL = 0.5
-"""A larger share of groups with equal rewards is worth a word."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +67,7 @@ class CalibrationPage:
 
     @property
     def part(self) -> str:
-        """What of the model is trained, in words."""
+        """Say what of the model is trained."""
         return trained_part(adapters_of(self.config))
 
     @property
@@ -201,11 +199,9 @@ def _beware(page: CalibrationPage) -> list[str]:
         rate = page.failed.run.config["learning_rate"]
         said.append(f"the run at {rate:g} is {page.failed.outcome.status} ({why}): run it again")
     picked = test.nearest or (test.rungs[0] if test.rungs else None)
-    if picked and picked.no_signal is not None and picked.no_signal > NO_SIGNAL:
-        said.append(
-            f"in {percent(picked.no_signal)} of groups all rewards were equal, nothing to learn "
-            "from: more generations or easier prompts"
-        )
+    if picked and picked.no_signal is not None:
+        perfs = [point.perf for point in picked.outcome.curve]
+        said += filter(None, [equal_rewards(picked.no_signal, perfs)])
     if test.standing == "found":
         if test.high is None:
             said.append("the highest rate tried may be the best: go on by --to")
@@ -287,7 +283,7 @@ def _method(page: CalibrationPage) -> Bullets:
         (
             "success",
             f"the mean gain of the held-out prompts is above 0, one-sided at {alpha}, and at least "
-            "6 changed",
+            f"{MIN_PROMPTS_CHANGED} changed",
         ),
         (
             "best?",

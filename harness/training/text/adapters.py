@@ -19,7 +19,7 @@ from harness.training.settings import GRPOSettings
 from harness.training.uniforms import generator
 
 ALL_LINEAR = "all-linear"
-"""What ``lora_modules`` says for all linear layers but the head, as None does."""
+"""The value of ``lora_modules`` that means all linear layers but the head, as None does."""
 
 
 def adapted_layers(settings: GRPOSettings, layers: Sequence[str]) -> list[str]:

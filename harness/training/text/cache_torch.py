@@ -17,6 +17,7 @@ def make_room(cache: Cache, tokens: int) -> None:
     """
     for layer in getattr(cache, "layers", ()):
         if type(layer) is DynamicLayer and layer.is_initialized:
+            # The cache goes on using this object, whose other fields are transformers' own.
             layer.__class__ = RoomyLayer
             layer.make_room(tokens)
 

@@ -1,6 +1,6 @@
 """Check the runs of a sweep on a language model before any of them is trained.
 
-The weights are not read: what a model is made of says its config.
+The weights are not read: a model's config says what it is made of.
 """
 
 from __future__ import annotations

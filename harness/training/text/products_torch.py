@@ -21,6 +21,7 @@ def use_onednn(module: nn.Module) -> None:
     is_here = is_built and hasattr(torch.ops.mkldnn, "_linear_pointwise")
     for one in module.modules() if is_here else ():
         if type(one) is nn.Linear:
+            # The same layer with another product: its weights, hooks and place stay as they are.
             one.__class__ = OneDNNLinear
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from harness.errors import UsageError
 from harness.records import Conditions, Config, Job, Run
-from harness.training import checkpoints, reference
+from harness.training import checkpoints, reference, uniforms
 from harness.training.grpo import TEXT_TRAINING_VERSION, Batch
 from harness.training.settings import GRPOSettings
 from harness.training.text import adapters, training
@@ -250,6 +250,24 @@ def test_a_head_that_does_what_is_not_known_is_refused(policy, monkeypatch):
     monkeypatch.setattr(model_torch, "_capped", model_torch._scaled)
     with pytest.raises(UsageError, match=r"Gemma2ForCausalLM.* cannot be trained here"):
         policy("gemma2")
+
+
+def test_few_completions_are_drawn_at_once_on_a_cpu(policy, monkeypatch):
+    monkeypatch.setattr(grpo_torch, "SEQUENCES", 6)
+    drawn, draws = [], grpo_torch.Policy._generate
+
+    def generate(self, rows, noise, *given):
+        drawn.append(noise.shape[0] * noise.shape[1])
+        return draws(self, rows, noise, *given)
+
+    monkeypatch.setattr(grpo_torch.Policy, "_generate", generate)
+    ours, prompts = policy(), np.arange(4)[:, None]
+    ours.sample(prompts, uniforms.train_uniforms(1, 0, 4, 5, 3))
+    assert max(drawn) <= 6
+    assert sum(drawn) == 20
+    drawn.clear()
+    policy(microbatch=2).sample(prompts, uniforms.train_uniforms(1, 0, 4, 5, 3))
+    assert max(drawn) == 2
 
 
 @pytest.mark.parametrize("way", ["cached", "packed"])
