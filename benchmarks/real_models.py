@@ -55,6 +55,7 @@ from harness.training.course import Policy
 from harness.training.grpo import Batch, group_advantages
 from harness.training.settings import GRPOSettings
 from harness.training.tasks import Scores, Tokens
+from harness.training.text.heap import freed_memory_kept
 from harness.training.text.prompts import ends_of
 from harness.training.uniforms import Uniforms
 
@@ -462,7 +463,10 @@ def main() -> None:
     parser.add_argument("--serve", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.serve:
-        serve(options.serve, Work.parse(options.model))
+        work = Work.parse(options.model)
+        as_in_training = options.serve == "torch" and work.device == "cpu"
+        with freed_memory_kept() if as_in_training else nullcontext():
+            serve(options.serve, work)
         return
     from against_trl import environment
     from tabulate import tabulate

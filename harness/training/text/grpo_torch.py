@@ -11,8 +11,9 @@ made, and nothing is computed twice.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -42,11 +43,12 @@ from harness.training.grpo import (
 from harness.training.settings import GRPOSettings
 from harness.training.tasks import Scores, Tokens
 from harness.training.text import training
+from harness.training.text.heap import freed_memory_kept
 from harness.training.text.loading_torch import Module, convert, load
 from harness.training.text.loss_torch import loss_and_gradient
 from harness.training.text.model_files import ModelFiles
 from harness.training.text.model_torch import LanguageModel
-from harness.training.text.products_torch import use_onednn
+from harness.training.text.products_torch import reordered, use_onednn
 from harness.training.text.sampling_torch import draw
 from harness.training.text.tokenised import TokenisedTask
 from harness.training.uniforms import Uniforms
@@ -60,6 +62,10 @@ parameters.
 
 LOGITS = 256
 """The most tokens whose logits are computed at once in training."""
+
+
+REORDERED = 12
+"""With so many passes for next tokens, or more, it is worth while to reorder the weights first."""
 
 
 def train(job: Job, notify: Notify) -> Outcome:
@@ -79,7 +85,7 @@ def train(job: Job, notify: Notify) -> Outcome:
 
         return Policy(task, start(), settings, device, dtype, start=start)
 
-    with out_of_memory():
+    with out_of_memory(), freed_memory_kept() if device.type == "cpu" else nullcontext():
         return training.train(
             job,
             notify,
@@ -179,10 +185,15 @@ class Policy:
     ) -> Tokens:
         self.model.trains(False)
         completions = np.full(noise.shape, self.task.ends[0], dtype=np.int64)
-        for rows, group in microbatches(noise.shape[0], noise.shape[1], most):
-            part = noise[rows, group]
-            drawn = self._generate(prompts[rows, 0], part, temperature, top_p)
-            completions[rows, group, : drawn.shape[-1]] = drawn
+        parts = [*microbatches(noise.shape[0], noise.shape[1], most)]
+        # A second copy of all weights has the room of their gradients, of which there are none now.
+        many = len(parts) * noise.shape[-1] >= REORDERED and not self.settings.lora_rank
+        largest = noise[parts[0]].shape
+        with reordered(self.model.module, math.prod(largest[:2])) if many else nullcontext():
+            for rows, group in parts:
+                part = noise[rows, group]
+                drawn = self._generate(prompts[rows, 0], part, temperature, top_p)
+                completions[rows, group, : drawn.shape[-1]] = drawn
         return completions
 
     def _generate(
@@ -319,9 +330,10 @@ class Policy:
                 yield model
 
     def update(self, learning_rate: float) -> None:
-        """Take a step of AdamW along the gradient."""
+        """Take a step of AdamW along the gradient, which is dropped."""
         self.optimizer.param_groups[0]["lr"] = learning_rate
         self.optimizer.step()
+        self.optimizer.zero_grad()
         self._show()
 
     @torch.no_grad()
@@ -339,15 +351,11 @@ class Policy:
 
     @torch.no_grad()
     def moved(self) -> float | None:
-        """Return the share of trained weights that have changed; see `course.Policy.moved`.
-
-        Where the model is loaded again for this, its gradients give their room.
-        """
+        """Return the share of trained weights that have changed; see `course.Policy.moved`."""
         then: list[Tensor] = self._began
         if not then and self._reference is not None:
             then = list(self._reference.module.parameters())
         elif not then and self._start is not None:
-            self.optimizer.zero_grad()
             try:
                 then = list(self._start().parameters())
             except UsageError:  # its files are gone, which shall not cost the run

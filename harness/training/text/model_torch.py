@@ -1,10 +1,10 @@
 """The forward passes of a causal language model of transformers, as training asks for them.
 
-A prompt is computed once for all of its completions, in one of two ways. Without gradient
-checkpointing the keys and values of the prompts are kept, repeated for each group, and gradients
-flow back through them. With it there is no such cache: there a row holds a prompt and all of its
-completions, and a four-dimensional mask keeps the completions apart. Where neither serves, each
-completion is computed with its own prompt. `LanguageModel.way` has the rule.
+In training a prompt is computed once for all of its completions, in one of two ways. Either a row
+holds a prompt and all of its completions, and a four-dimensional mask keeps the completions apart.
+Or the keys and values of the prompts are kept, repeated for each group, and gradients flow back
+through them: that takes a second pass, but a completion does not attend to the others. Where
+neither serves, each completion is computed with its own prompt. `LanguageModel.way` has the rule.
 """
 
 from __future__ import annotations
@@ -33,6 +33,9 @@ Way = Literal["cached", "packed", "plain"]
 
 TOLERANCE = {torch.float32: 2e-3, torch.bfloat16: 0.2}
 """How far logits may be from those of a plain forward pass, as a share of their spread."""
+
+PASS = 64
+"""So many tokens cost as much as a pass has in itself: its weights, and to add their gradients."""
 
 COMPARED = 3
 """The tokens of the completions that are compared when a model is loaded."""
@@ -79,7 +82,7 @@ class LanguageModel:
         takes = inspect.signature(type(self._inner).forward).parameters
         self._cache = "cache" if "cache" in takes else "past_key_values"  # its name until lately
         self._checkpoints = settings.gradient_checkpointing
-        self._ways: set[Way] = set()
+        self._ways: set[Way] = {"plain"}
         self._repeats = True  # the cache of a prompt for its group
         self._finish: Finish = _as_they_are
         self._compare()
@@ -183,27 +186,31 @@ class LanguageModel:
 
         ``completions`` is ``[rows, group, tokens]``, the result ``[rows · group, tokens, width]``.
         """
+        _, group, length = completions.shape
         longest = max(len(self._task.tokens[row]) for row in rows)
-        way = self.way(longest, completions.shape[1], completions.shape[2])
+        way = self.way(longest, group, length, rows=len(rows))
         computed = {"cached": self._cached, "packed": self._packed, "plain": self._plain}
         return computed[way](rows, completions)
 
-    def way(self, prompt: int, group: int, length: int) -> Way:
-        """Return how completions are computed: a group of ``length`` tokens after ``prompt``.
+    def way(self, prompt: int, group: int, length: int, *, rows: int = 1) -> Way:
+        """Return how completions are computed: groups of ``length`` tokens after ``prompt``.
 
-        With a cache wherever that is possible. Packed where that is possible and costs less than
-        plain: it saves all but one of the group's prompts, with two operations for each weight of
-        a layer and token, and attends from each token of a row to all others, with four operations
-        for each feature and pair, where in the plain way a completion attends to itself and its
-        prompt alone.
+        It is the way of the least operations, of those that the model can be computed in. Each
+        weight of a layer has two of them for a token, and each feature four for a token and one
+        that it attends to. Packed, a token attends to all of its row; a pass more costs as much as
+        `PASS` tokens, for all ``rows`` groups together.
         """
-        if "cached" in self._ways:
-            return "cached"
         config = self._inner.config.get_text_config()
-        saved = (group - 1) * prompt * self._layer_weights() / config.num_hidden_layers
-        pairs = (prompt + group * length) ** 2 - group * (prompt + length) ** 2
-        packs = "packed" in self._ways and group > 1 and saved > 2 * config.hidden_size * pairs
-        return "packed" if packs else "plain"
+        a_token = 2 * self._layer_weights() / config.num_hidden_layers
+        a_pair = 4 * config.hidden_size
+        once = prompt + group * length
+        costs: dict[Way, float] = {
+            "plain": group * (a_token * (prompt + length) + a_pair * (prompt + length) ** 2),
+            "packed": a_token * once + a_pair * once**2,
+            "cached": a_token * (once + PASS / rows)
+            + a_pair * (prompt**2 + group * length * (prompt + length)),
+        }
+        return min((way for way in costs if way in self._ways), key=costs.__getitem__)
 
     def _layer_weights(self) -> int:
         """Return how many weights the matrices of all layers have together."""
@@ -280,7 +287,7 @@ class LanguageModel:
             use_cache=False,
         ).last_hidden_state
         last = states[:, prompt - 1, None, None].expand(-1, group, -1, -1)
-        after = states[:, prompt:].view(len(tokens), group, length - 1, -1)
+        after = states[:, prompt:].view(len(tokens), group, length - 1, states.shape[-1])
         return torch.cat([last, after], dim=2).flatten(0, 1)
 
     def _plain(self, rows: Rows, completions: Tensor) -> Tensor:
@@ -339,11 +346,12 @@ class LanguageModel:
                 "head, in a way that is not known here: it cannot be trained here"
             )
         self._repeats = agrees(self._cached(rows, completions))
-        if self._repeats and not self._checkpoints:
-            self._ways = {"cached"}
-        elif not _has_windows(self._inner.config.get_text_config()):
+        if self._repeats and not self._checkpoints:  # there is no cache where states are not kept
+            self._ways.add("cached")
+        if not _has_windows(self._inner.config.get_text_config()):
             with suppress(ValueError, RuntimeError, TypeError, IndexError):  # it takes no such mask
-                self._ways = {"packed"} if agrees(self._packed(rows, completions)) else set()
+                if agrees(self._packed(rows, completions)):
+                    self._ways.add("packed")
 
 
 def _longer(mask: Tensor | None, given: Tensor) -> Tensor | None:

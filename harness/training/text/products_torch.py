@@ -1,12 +1,18 @@
-"""The matrix products of linear layers by oneDNN, in float32 on a CPU.
+"""The layers of a language model in float32 on a CPU: oneDNN's products, gradients added in place.
 
-Torch takes MKL for them, which on AMD's processors does not use AVX-512; oneDNN does wherever it
-is there. Torch calls it by an operation of its own compiler, so where that is missing layers stay
-as they are.
+Torch takes MKL for the products, which on AMD's processors does not use AVX-512; oneDNN does
+wherever it is there. Torch calls it by an operation of its own compiler, so where that is missing
+layers stay as they are.
+
+A matrix that is used more than once has a gradient of several parts: the head's, for some tokens at
+a time, and the embedding's where it is the same matrix. Autograd makes each part whole before it
+adds it. Over a large vocabulary that is 100 MB a part, so here each is added to what is there.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, TypeAlias
 
 import torch
@@ -16,24 +22,52 @@ Context: TypeAlias = Any  # what autograd keeps between forward and backward
 
 
 def use_onednn(module: nn.Module) -> None:
-    """Let the linear layers within ``module`` compute by oneDNN, if Torch has it."""
+    """Let the linear layers and embeddings within ``module`` compute so, if Torch has oneDNN."""
     is_built = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
     is_here = is_built and hasattr(torch.ops.mkldnn, "_linear_pointwise")
     for one in module.modules() if is_here else ():
+        # The same layers with other products: their weights, hooks and places stay as they are.
         if type(one) is nn.Linear:
-            # The same layer with another product: its weights, hooks and place stay as they are.
             one.__class__ = OneDNNLinear
+        elif type(one) is nn.Embedding and not (one.sparse or one.scale_grad_by_freq):
+            one.__class__ = AddedEmbedding
+
+
+@contextmanager
+def reordered(module: nn.Module, rows: int) -> Iterator[None]:
+    """Keep the weights of ``module`` as oneDNN reads them, for products of ``rows`` rows.
+
+    For few rows it would take longer to order them at each product than to multiply. It takes as
+    much memory again, and no gradient is computed meanwhile.
+    """
+    layers = [one for one in module.modules() if type(one) is OneDNNLinear and one.is_fit]
+    for one in layers:
+        one.ordered = torch.ops.mkldnn._reorder_linear_weight(one.weight.detach(), rows)
+    try:
+        yield
+    finally:
+        for one in layers:
+            del one.ordered
 
 
 class OneDNNLinear(nn.Linear):
     """A linear layer whose products are oneDNN's where it computes in float32 on a CPU."""
 
+    ordered: Tensor | None = None
+    """The weights in oneDNN's order, within `reordered`."""
+
+    @property
+    def is_fit(self) -> bool:
+        """Whether its weights are of the kind that oneDNN is asked for."""
+        return self.weight.device.type == "cpu" and self.weight.dtype == torch.float32
+
     def forward(self, given: Tensor) -> Tensor:
         """Return the features ``[…, out]`` of ``given`` ``[…, in]``."""
-        if given.device.type != "cpu" or not given.dtype == self.weight.dtype == torch.float32:
+        if not self.is_fit or given.dtype != torch.float32:
             return super().forward(given)
         if not torch.is_grad_enabled():
-            return _product(given, self.weight, self.bias)
+            weight = self.weight if self.ordered is None else self.ordered
+            return _product(given, weight, self.bias)
         found: Tensor = _Linear.apply(given, self.weight, self.bias)  # type: ignore[no-untyped-call]
         return found
 
@@ -50,9 +84,14 @@ class _Linear(torch.autograd.Function):
     def backward(ctx: Context, gradient: Tensor) -> tuple[Tensor | None, ...]:
         given, weight = ctx.saved_tensors
         wanted, flat = ctx.needs_input_grad, gradient.flatten(0, -2)
+        into = None
+        if wanted[1] and weight.grad is not None:
+            weight.grad.addmm_(flat.t(), given.flatten(0, -2))
+        elif wanted[1]:
+            into = flat.t() @ given.flatten(0, -2)
         return (
             _product(gradient, weight.t(), None) if wanted[0] else None,
-            flat.t() @ given.flatten(0, -2) if wanted[1] else None,
+            into,
             flat.sum(dim=0) if wanted[2] else None,
         )
 
@@ -61,3 +100,39 @@ def _product(given: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     onednn = torch.ops.mkldnn._linear_pointwise
     found: Tensor = onednn(given.contiguous(), weight, bias, "none", [], "")
     return found
+
+
+class AddedEmbedding(nn.Embedding):
+    """An embedding whose gradient is added to that of its matrix, in float32 on a CPU."""
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Return the features ``[…, width]`` of ``tokens``."""
+        is_fit = self.weight.device.type == "cpu" and self.weight.dtype == torch.float32
+        if not (is_fit and torch.is_grad_enabled() and self.max_norm is None):
+            return super().forward(tokens)
+        found: Tensor = _Embedding.apply(tokens, self.weight, self.padding_idx)  # type: ignore[no-untyped-call]
+        return found
+
+
+class _Embedding(torch.autograd.Function):
+    """Rows of a matrix, and their gradient: none for the row that pads."""
+
+    @staticmethod
+    def forward(ctx: Context, tokens: Tensor, weight: Tensor, padding: int | None) -> Tensor:
+        ctx.save_for_backward(tokens, weight)
+        ctx.padding = padding
+        return weight[tokens]
+
+    @staticmethod
+    def backward(ctx: Context, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        tokens, weight = ctx.saved_tensors
+        if not ctx.needs_input_grad[1]:
+            return None, None, None
+        rows, parts = tokens.flatten(), gradient.flatten(0, -2)
+        if ctx.padding is not None:
+            read = rows != ctx.padding
+            rows, parts = rows[read], parts[read]
+        is_there = weight.grad is not None
+        into = weight.grad if is_there else torch.zeros_like(weight)
+        into.index_add_(0, rows, parts)
+        return None, None if is_there else into, None

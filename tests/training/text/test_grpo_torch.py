@@ -186,7 +186,8 @@ def test_no_pass_has_more_tokens_than_allowed(policy, batch, monkeypatch, tokens
 def test_a_prompt_is_computed_once_for_its_group(policy, batch, kind, rows):
     """Also where the prompts are of one length, so that nothing is padded."""
     ours = policy(kind)
-    assert ours.model.way(30, GROUP, STEPS) == "cached"
+    ours.model._ways.remove("packed")
+    assert ours.model.way(30, GROUP, STEPS, rows=4) == "cached"
     tokens = torch.from_numpy(batch.completions)
     with torch.no_grad():
         once = ours.model.hidden(np.array(rows), tokens)
@@ -197,10 +198,8 @@ def test_a_prompt_is_computed_once_for_its_group(policy, batch, kind, rows):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_prompt_is_packed_with_its_group(policy, batch, kind):
-    ours = policy(kind, gradient_checkpointing=True)
+    ours = policy(kind)
     assert ours.model.way(30, GROUP, STEPS) == "packed"
-    assert ours.model.way(30, 1, STEPS) == "plain"  # nothing to save
-    assert ours.model.way(30, GROUP, 200) == "plain"  # too many pairs
     rows, tokens = np.arange(4), torch.from_numpy(batch.completions)
     with torch.no_grad():
         found = ours.model.logits(ours.model._packed(rows, tokens)).reshape(4, GROUP, STEPS, -1)
@@ -208,7 +207,7 @@ def test_a_prompt_is_packed_with_its_group(policy, batch, kind):
     torch.testing.assert_close(found, plain, rtol=1e-3, atol=1e-4)
     packed = ours.gradient(*batch, 0.0)
     by_packed = [weight.grad.clone() for weight in ours.weights]
-    ours.model._ways = set()
+    ours.model._ways = {"plain"}
     assert packed == pytest.approx(ours.gradient(*batch, 0.0), rel=1e-4, abs=1e-6)
     for one, weight in zip(by_packed, ours.weights, strict=True):
         torch.testing.assert_close(one, weight.grad, rtol=2e-3, atol=2e-6)
@@ -224,7 +223,22 @@ def test_a_model_with_windows_is_not_packed(policy, batch, kind):
         assert not torch.allclose(ours.model._packed(rows, tokens), plain, atol=0.01)
         torch.testing.assert_close(ours.model._cached(rows, tokens), plain, rtol=1e-3, atol=1e-4)
     assert ours.model.way(30, GROUP, STEPS) == "plain"
-    assert policy(kind).model.way(30, GROUP, STEPS) == "cached"
+    assert policy(kind).model.way(30, GROUP, STEPS, rows=4) == "cached"
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({"prompt": 30, "group": 1, "length": 5}, {"plain"}),  # nothing to save
+        ({"prompt": 30, "group": 4, "length": 5}, {"packed"}),
+        ({"prompt": 300, "group": 8, "length": 400}, {"cached", "plain"}),  # too many pairs
+        ({"prompt": 3, "group": 4, "length": 40, "rows": 1}, {"plain"}),  # too little to save
+    ],
+)
+def test_the_way_is_the_one_of_the_least_operations(policy, given, expected):
+    """The second is what is left under gradient checkpointing, which has no cache."""
+    ours = [policy("llama", gradient_checkpointing=on) for on in (False, True)]
+    assert {one.model.way(**given) for one in ours} == expected
 
 
 def test_windows_longer_than_what_is_compared_are_not_packed_either(policy, monkeypatch):
@@ -268,6 +282,29 @@ def test_few_completions_are_drawn_at_once_on_a_cpu(policy, monkeypatch):
     drawn.clear()
     policy(microbatch=2).sample(prompts, uniforms.train_uniforms(1, 0, 4, 5, 3))
     assert max(drawn) == 2
+
+
+@pytest.mark.parametrize(
+    ("tokens", "given", "expected"), [(12, {}, [20]), (11, {}, []), (12, {"lora_rank": 2}, [])]
+)
+def test_weights_are_reordered_for_many_tokens(policy, monkeypatch, tokens, given, expected):
+    """Not beside adapters: there no gradients of the weights have given their room."""
+    asked, use = [], grpo_torch.reordered
+
+    def reordered(module, rows):
+        asked.append(rows)
+        return use(module, rows)
+
+    monkeypatch.setattr(grpo_torch, "reordered", reordered)
+    prompts = np.arange(4)[:, None]
+    policy(**given).sample(prompts, uniforms.train_uniforms(1, 0, 4, 5, tokens))
+    assert asked == expected
+
+
+def test_gradients_are_dropped_after_a_step(policy, batch):
+    ours = policy()
+    ours.learn(batch, 0.0, 1e-3)
+    assert [weight.grad for weight in ours.weights] == [None] * len(ours.weights)
 
 
 @pytest.mark.parametrize("way", ["cached", "packed"])
