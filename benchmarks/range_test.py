@@ -1,6 +1,6 @@
 """How often `sweep calibrate` names a rate, and how good it is: its rule on made-up runs.
 
-    python benchmarks/range_test.py             the figures of the decision record, in some minutes
+    python benchmarks/range_test.py             the figures of the decision record, in two minutes
     python benchmarks/range_test.py --trials 50
 
 In some settings nothing helps. In the others the gain rises over two decades up to a best rate,
