@@ -198,31 +198,31 @@ def _trained(settings: Settings, planned: Plan, ladder: Ladder) -> Trained:
     """Train the ladder, with a line for each run that is in."""
     from statistics import median
 
-    from harness.judging.range_test import most_runs
+    from harness.judging.range_test import FEWEST_SEEDS, MOST_SEEDS, most_runs
     from harness.session.calibration import Bench, climb
     from harness.text import Digits, duration, plural
 
     most = most_runs(ladder.limits)
     print(
         f"sweep: runs of {plural(ladder.steps, 'step')}, one learning rate after the other from "
-        f"{ladder.limits.begin:g}, until the policy collapses; at most {most}",
+        f"{ladder.limits.begin:g}, until the policy collapses, then {FEWEST_SEEDS} to {MOST_SEEDS} "
+        f"with fresh seeds at the best; at most {most} in all",
         file=sys.stderr,
         flush=True,
     )
     took: list[float] = []
 
-    def tell(result: Result, stored: bool) -> None:
+    def tell(result: Result, stored: bool, more: int) -> None:
         outcome = result.outcome
         found: str = outcome.status
         if outcome.status == "completed":
             found = f"ΔPerf {Digits().with_error(outcome.delta_perf, outcome.delta_perf_se)}"
         took.append(outcome.seconds or 0.0)
         time = "in the store" if stored else duration(outcome.seconds)
-        more = most - len(took)
-        left = f"; at most {plural(more, 'more run')}, {duration(more * median(took))}"
         rate, fresh = result.run.config["learning_rate"], result.run.index
-        said = f"{rate:g}{', fresh seed' * fresh}: {found}, {time}{left * (not fresh)}"
-        print(f"sweep: {said}", file=sys.stderr, flush=True)
+        left = f"; at most {plural(more, 'more run')}, {duration(more * median(took))}"
+        which = f"{rate:g}, fresh seed {fresh}" if fresh else f"{rate:g}"
+        print(f"sweep: {which}: {found}, {time}{left * bool(more)}", file=sys.stderr, flush=True)
 
     bench = Bench(settings, planned, common.observer())
     try:
@@ -270,8 +270,7 @@ def _calibration(page: CalibrationPage, factor: float) -> Calibration:
 
     test, known = page.test, page.conditions
     assert test.rate is not None
-    assert test.fresh is not None
-    outcome = test.fresh.outcome
+    assert test.again is not None
     return Calibration(
         model=known.model,
         task=known.task,
@@ -284,8 +283,8 @@ def _calibration(page: CalibrationPage, factor: float) -> Calibration:
         sweep=page.sweep.name,
         declared=page.declared,
         steps=page.steps,
-        delta_perf=outcome.delta_perf,
-        delta_perf_se=outcome.delta_perf_se,
+        delta_perf=test.again.value,
+        delta_perf_se=test.again_error,
         backend=known.backend,
         precision=known.precision,
         found_at=datetime.now(UTC).isoformat(timespec="seconds"),

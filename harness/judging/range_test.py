@@ -2,7 +2,7 @@
 
 Short runs climb a ladder of learning rates, each from the same weights with the same seed. In RL
 the loss says nothing of the policy's quality, so what is compared is held-out perf, item by item.
-The ladder picks a rate, and a run with a fresh seed tests it: a rate that was picked for its luck
+The ladder picks a rate, and runs with fresh seeds test it: a rate that was picked for its luck
 fails there. Smith (2017), arXiv:1506.01186, section 3.3, has the range test of supervised learning,
 one run whose rate rises; here its early rates would be judged by what its late ones destroyed.
 """
@@ -26,9 +26,16 @@ STEP = math.sqrt(10.0)
 WORSE_IN_A_ROW = 2
 """The ladder ends after this many rates in a row that are shown to be worse than the best."""
 
+FEWEST_SEEDS, MOST_SEEDS = 3, 5
+"""A rate is named only if runs there with so many fresh seeds confirm it together."""
+
 Standing = Literal["found", "unconfirmed", "none", "unmeasured"]
-"""The end of a range test: a rate; one that a fresh seed does not confirm; no rate that helps; or
+"""The end of a range test: a rate; one that fresh seeds do not confirm; no rate that helps; or
 nothing, because a held-out score by item is missing."""
+
+Doubt = Literal["unfinished", "no gain", "items"]
+"""Why fresh seeds do not confirm a rate: more of them are needed; one of them gains nothing; or
+their mean gain may be 0, as far as the held-out items differ."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +94,7 @@ class RangeTest:
     ``may_be_best`` those that are not shown to be worse than the best of them. ``rate`` is the one
     that is picked, between rates of the ladder; None where no rate helps. The best rate lies
     between ``low`` and ``high``: half a step beyond the rates that may be best, or None where the
-    ladder ends with one of them. ``fresh`` is the run with a fresh seed at ``rate``, once there is
-    one.
+    ladder ends with one of them. ``fresh`` are the runs with fresh seeds at ``rate`` so far.
     """
 
     rungs: tuple[Rung, ...]
@@ -98,7 +104,7 @@ class RangeTest:
     low: float | None
     high: float | None
     alpha: float
-    fresh: Rung | None = None
+    fresh: tuple[Rung, ...] = ()
 
     @property
     def standing(self) -> Standing:
@@ -108,13 +114,55 @@ class RangeTest:
             return "none" if diverged else "unmeasured"
         if self.rate is None:
             return "none"
-        if self.fresh is None or not gains_more(self.fresh, None, self.alpha):
-            return "unconfirmed"
-        return "found"
+        return "unconfirmed" if self.doubt else "found"
 
-    def confirmed_by(self, fresh: Rung) -> RangeTest:
-        """Return this test with the run of a fresh seed."""
-        return replace(self, fresh=fresh)
+    def with_fresh(self, *more: Rung) -> RangeTest:
+        """Return this test with more runs of fresh seeds."""
+        return replace(self, fresh=(*self.fresh, *more))
+
+    @property
+    def wants_seed(self) -> bool:
+        """Whether a run with one more fresh seed can still confirm the rate."""
+        return self.rate is not None and self.doubt == "unfinished"
+
+    @property
+    def doubt(self) -> Doubt | None:
+        """Why the fresh seeds do not confirm the rate; None where they do.
+
+        Three do if their mean gain is above 0 by a one-sided t test over the seeds, at ``alpha``;
+        where it is not, five do if each gains, which is luck with a chance of 1/32. So the first
+        that gains nothing ends the test: with one gain of three at or below 0, t is at most 2. In
+        both cases the gains by item, each a mean over the seeds, must pass the test of a run too.
+        """
+        if any(rung.gain is None or rung.gain <= 0 for rung in self.fresh):
+            return "no gain"
+        done, again = len(self.fresh), self.again
+        is_shown = done == FEWEST_SEEDS and again is not None and again.low > 0
+        if not is_shown and done < MOST_SEEDS:
+            return "unfinished"
+        by_item = np.mean([rung.gains for rung in self.fresh if rung.gains], axis=0)
+        if _is_above_0(by_item, self.fresh[0], self.alpha):
+            return None
+        return "unfinished" if done < MOST_SEEDS else "items"
+
+    @property
+    def again(self) -> Estimate | None:
+        """The mean gain of the fresh seeds, with Student's interval over them; None without any.
+
+        Its ends are one-sided at ``alpha``.
+        """
+        gains = self._fresh_gains
+        return statistics.mean_interval(gains, 1 - 2 * self.alpha) if gains else None
+
+    @property
+    def again_error(self) -> float | None:
+        """The standard error of that mean, by the spread between seeds; None with fewer than 2."""
+        gains = self._fresh_gains
+        return float(np.std(gains, ddof=1)) / math.sqrt(len(gains)) if len(gains) > 1 else None
+
+    @property
+    def _fresh_gains(self) -> list[float]:
+        return [rung.gain for rung in self.fresh if rung.gain is not None]
 
     @property
     def nearest(self) -> Rung | None:
@@ -138,13 +186,18 @@ def gains_more(one: Rung, other: Rung | None, alpha: float) -> bool:
         if other.gains is None:
             return True
         gains = gains - np.asarray(other.gains)
-    clusters = _clusters(one)
+    return _is_above_0(gains, one, alpha)
+
+
+def _is_above_0(gains: np.ndarray, of: Rung, alpha: float) -> bool:
+    """Return whether the mean of gains by item is above 0, and enough of the items changed."""
+    clusters = _clusters(of)
     changed = (
         statistics.clustered_error(gains, clusters).changed
         if clusters
         else int(np.count_nonzero(gains))
     )
-    return interval(gains, one, alpha).low > 0 and changed >= statistics.MIN_PROMPTS_CHANGED
+    return interval(gains, of, alpha).low > 0 and changed >= statistics.MIN_PROMPTS_CHANGED
 
 
 def _clusters(rung: Rung) -> Sequence[str]:
@@ -180,9 +233,19 @@ def next_rate(rungs: Sequence[Rung], limits: Limits, alpha: float) -> float | No
 
 
 def most_runs(limits: Limits) -> int:
-    """Return the most runs that a test can take: one for each rate, and one with a fresh seed."""
+    """Return the most runs that a test can take: one for each rate, and the fresh seeds."""
     steps = (limits.begin / limits.low, limits.high / limits.begin)
-    return 2 + sum(math.floor(math.log(ratio * 1.001) / math.log(STEP)) for ratio in steps)
+    climbed = sum(math.floor(math.log(ratio * 1.001) / math.log(STEP)) for ratio in steps)
+    return 1 + climbed + MOST_SEEDS
+
+
+def chance_of_luck(alpha: float) -> float:
+    """Return the most often that fresh seeds confirm a rate where training is useless.
+
+    Three seeds do at ``alpha``, five with a chance of 1/32, and both with ``alpha`` / 4. That is
+    for gains without training's help that are normal over seeds around 0, however far they spread.
+    """
+    return 0.75 * alpha + 0.5**MOST_SEEDS
 
 
 def read(rungs: Sequence[Rung], alpha: float) -> RangeTest:

@@ -8,7 +8,15 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 
-from harness.judging.range_test import Limits, RangeTest, Rung, next_rate, read
+from harness.judging.range_test import (
+    MOST_SEEDS,
+    Limits,
+    RangeTest,
+    Rung,
+    most_runs,
+    next_rate,
+    read,
+)
 from harness.records import MAIN, Config, Result, Run, run_key
 from harness.session.environment import environment
 from harness.session.jobs import discard_checkpoint, make_executor, make_job
@@ -37,13 +45,13 @@ class Ladder:
         """Return the name that the runs are stored under; no declared sweep can have it."""
         return f"{self.sweep.name}-calibrate"
 
-    def run(self, rate: float, *, fresh: bool = False) -> Run:
-        """Return the run at a learning rate, with the seed of the ladder or a fresh one."""
-        seed = hashlib.sha256(f"{self.name}:{self.seed}:{int(fresh)}".encode()).digest()
+    def run(self, rate: float, *, fresh: int = 0) -> Run:
+        """Return the run at a learning rate: with the seed of the ladder, or a fresh one from 1."""
+        seed = hashlib.sha256(f"{self.name}:{self.seed}:{fresh}".encode()).digest()
         return Run(
-            id=f"{self.name}-lr{rate:g}{'-fresh' * fresh}",
+            id=f"{self.name}-lr{rate:g}{f'-fresh{fresh}' if fresh else ''}",
             sweep=self.name,
-            index=int(fresh),
+            index=fresh,
             arm=MAIN,
             pair=None,
             config=self.config.replace(learning_rate=rate),
@@ -63,8 +71,9 @@ class Trained:
     failed: Result | None = None
 
 
-Tell = Callable[[Result, bool], None]
-"""A function that is told of each run that is in, and whether it was stored before."""
+Tell = Callable[[Result, bool, int], None]
+"""A function that is told of each run that is in, whether it was stored before, and how many more
+there are at most."""
 
 
 @dataclass
@@ -121,32 +130,29 @@ class Bench:
 
 
 def climb(bench: Bench, ladder: Ladder, alpha: float, tell: Tell) -> Trained:
-    """Train the ladder, and then a run with a fresh seed at the rate that it picks.
+    """Train the ladder, and then runs with fresh seeds at the rate that it picks.
 
     It ends at the first run that neither completes nor diverges. What has finished is stored, so
     that the next call goes on from there.
     """
     results: list[Result] = []
     rungs: list[Rung] = []
-
-    def trained(run: Run) -> Result:
-        result, was_stored = bench.result(run)
-        results.append(result)
-        tell(result, was_stored)
-        return result
-
-    def ended(test: RangeTest, failed: Result | None = None) -> Trained:
-        return Trained(test, tuple(results), failed)
-
-    while (rate := next_rate(rungs, ladder.limits, alpha)) is not None:
-        result = trained(ladder.run(rate))
-        if not result.is_final:
-            return ended(read(rungs, alpha), result)
-        rungs.append(Rung(rate, result.outcome))
+    most = most_runs(ladder.limits)
     test = read(rungs, alpha)
-    if test.rate is None:
-        return ended(test)
-    result = trained(ladder.run(test.rate, fresh=True))
-    if not result.is_final:
-        return ended(test, result)
-    return ended(test.confirmed_by(Rung(test.rate, result.outcome)))
+    while (rate := next_rate(rungs, ladder.limits, alpha)) is not None:
+        result, was_stored = bench.result(ladder.run(rate))
+        results.append(result)
+        tell(result, was_stored, most - len(results))
+        if not result.is_final:
+            return Trained(test, tuple(results), result)
+        rungs.append(Rung(rate, result.outcome))
+        test = read(rungs, alpha)
+    while test.rate is not None and test.wants_seed:
+        result, was_stored = bench.result(ladder.run(test.rate, fresh=len(test.fresh) + 1))
+        results.append(result)
+        if result.is_final:
+            test = test.with_fresh(Rung(test.rate, result.outcome))
+        tell(result, was_stored, MOST_SEEDS - len(test.fresh) if test.wants_seed else 0)
+        if not result.is_final:
+            return Trained(test, tuple(results), result)
+    return Trained(test, tuple(results))

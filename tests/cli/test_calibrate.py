@@ -70,7 +70,13 @@ def test_a_rate_is_found_and_its_factor_kept_where_the_sweep_reads_it(project):
     assert (entry["model"].partition("@")[0], entry["task"]) == ("tiny", "sums")
     assert (entry["steps"], entry["adapters"]) == (10, {})
     assert f"Factor: lr_transfer {entry['lr_transfer']:g} takes the middle" in out
-    assert "fresh seed" in err.splitlines()[-1]
+    first, *lines = err.splitlines()
+    assert "then 3 to 5 with fresh seeds at the best; at most 18 in all" in first
+    assert rates[-3:] == rates[-1:] * 3
+    assert ["fresh seed" in line for line in lines].count(True) == 3
+    assert "; at most 4 more runs, " in lines[-3]
+    assert "fresh seed 3" in lines[-1]
+    assert "more" not in lines[-1]
     # The sweep reads it: its plan says so, and shows the rates both ways.
     status, out, _ = project.sweep(f"plan sums {TEXT}")
     assert f"lr_transfer {entry['lr_transfer']:g} is calibrated (lr_transfer.json" in out

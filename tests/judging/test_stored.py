@@ -165,6 +165,8 @@ def own(tmp_path, monkeypatch):
 
         said.folder, said.store, said.sweep = tmp_path, store, sweep
         yield said
+    for name in ("own_trainer", "helper"):  # other tests have files of those names
+        sys.modules.pop(name, None)
 
 
 def test_runs_of_earlier_code_are_not_counted_and_said(own):

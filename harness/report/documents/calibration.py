@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from harness.judging.range_test import RangeTest, Rung
+from harness.judging.range_test import (
+    FEWEST_SEEDS,
+    MOST_SEEDS,
+    RangeTest,
+    Rung,
+    chance_of_luck,
+    gains_more,
+)
 from harness.metrics import DELTA_PERF
 from harness.observations.health import equal_rewards
 from harness.records import Conditions, Config, Result
@@ -108,10 +115,7 @@ def _summary(page: CalibrationPage, digits: Digits) -> list[SummaryLine]:
                 SummaryLine("Uncertain", _bracket(test)),
             ]
         case "unconfirmed":
-            again = "the run with a fresh seed has not finished"
-            if test.fresh is not None:
-                again = f"a fresh seed does not show it ({_gain(test.fresh, digits)})"
-            said = f"none: {learning_rate(test.rate)} seemed to help, but {again}"
+            said = f"none: {learning_rate(test.rate)} seemed to help, but {_doubt(test, digits)}"
             lines = [SummaryLine("Rate", said), SummaryLine("Why", _why(test, digits))]
         case "none":
             lines = [SummaryLine("Rate", "none: no rate helped within the range")]
@@ -129,9 +133,35 @@ def _summary(page: CalibrationPage, digits: Digits) -> list[SummaryLine]:
 def _rate(page: CalibrationPage, digits: Digits) -> str:
     test = page.test
     return (
-        f"{learning_rate(test.rate)} for {page.part}: with a fresh seed ΔPerf is "
-        f"{_gain(test.fresh, digits)} after {plural(page.steps, 'step')}"
+        f"{learning_rate(test.rate)} for {page.part}: after {plural(page.steps, 'step')} ΔPerf is "
+        f"{_again(test, digits)} with {plural(len(test.fresh), 'fresh seed')}, {_shown(test)}"
     )
+
+
+def _shown(test: RangeTest) -> str:
+    """Say why fresh seeds confirm the rate."""
+    if len(test.fresh) == MOST_SEEDS:
+        return "all of which gain"
+    return f"whose mean is above 0 one-sided at {test.alpha:g}"
+
+
+def _again(test: RangeTest, digits: Digits) -> str:
+    """Return the gain of each fresh seed."""
+    return listed(_gain(rung, digits, error=False) for rung in test.fresh)
+
+
+def _doubt(test: RangeTest, digits: Digits) -> str:
+    """Say why fresh seeds do not confirm the rate."""
+    done = len(test.fresh)
+    match test.doubt:
+        case "no gain":
+            seed = f"fresh seed {done}" if done > 1 else "the first fresh seed"
+            return f"{seed} gains nothing there (ΔPerf {_again(test, digits)})"
+        case "items":
+            mean = f"the mean of {plural(done, 'fresh seed')} (ΔPerf {_again(test, digits)})"
+            return f"{mean} may be 0, as far as prompts differ"
+        case _:
+            return f"of {FEWEST_SEEDS} to {MOST_SEEDS} runs with fresh seeds {done} have finished"
 
 
 def _factor(page: CalibrationPage) -> str:
@@ -187,7 +217,7 @@ def _bracket(test: RangeTest) -> str:
     reached = reached or (f"above {low}" if low else f"below {high}" if high else "anywhere")
     return (
         f"the best rate lies {reached}, as far as the noise of measuring goes; "
-        "what another seed does is not in it"
+        "the rates were compared with one seed"
     )
 
 
@@ -227,10 +257,11 @@ def _picture(test: RangeTest) -> tuple[Scatter | Text, ...]:
         Point(r.rate, r.gain, r.outcome.delta_perf_se, r.rate in test.helps, f"{r.rate:g}")
         for r in test.rungs
     ]
-    if test.fresh is not None:
-        fresh, shown = test.fresh, test.standing == "found"
-        error = fresh.outcome.delta_perf_se
-        points.append(Point(fresh.rate, fresh.gain, error, shown, f"{fresh.rate:g}, fresh seed"))
+    for n, fresh in enumerate(test.fresh, 1):
+        error, gains = fresh.outcome.delta_perf_se, gains_more(fresh, None, test.alpha)
+        points.append(
+            Point(fresh.rate, fresh.gain, error, gains, f"{fresh.rate:g}, fresh seed {n}")
+        )
     return (Scatter(tuple(points), DELTA_PERF.name),)
 
 
@@ -248,18 +279,18 @@ def _table(page: CalibrationPage, digits: Digits) -> tuple[Table, ...]:
         Column("time", drop=1),
     )
     rows = []
-    for rung in (*test.rungs, *([test.fresh] if test.fresh else [])):
-        is_fresh = rung is test.fresh
-        helps = test.standing == "found" if is_fresh else rung.rate in test.helps
+    fresh = [(rung, f", fresh seed {n}") for n, rung in enumerate(test.fresh, 1)]
+    for rung, seed in (*((rung, "") for rung in test.rungs), *fresh):
+        helps = gains_more(rung, None, test.alpha) if seed else rung.rate in test.helps
         place = "may be" if rung.rate in test.may_be_best else "no"
         rows.append(
             (
-                f"{learning_rate(rung.rate)}{', fresh seed' * is_fresh}",
+                f"{learning_rate(rung.rate)}{seed}",
                 _gain(rung, digits),
                 "yes" if helps else "no",
                 NONE if rung.kl is None else f"{rung.kl:.2g}",
                 NONE if rung.entropy is None else "{:.2f} to {:.2f}".format(*rung.entropy),
-                "" if is_fresh else place if test.helps else NONE,
+                "" if seed else place if test.helps else NONE,
                 duration(rung.outcome.seconds),
             )
         )
@@ -293,9 +324,11 @@ def _method(page: CalibrationPage) -> Bullets:
         (
             "the rate",
             "the mean of the successes that may be the best, on a logarithmic scale and weighted "
-            "by their gains; it counts only if a run there with a fresh seed is a success too, so "
-            f"that luck in measuring names a rate in at most {alpha} of tests; where useless "
-            "training moves perf by more than a standard error, up or down, it does more often",
+            f"by their gains; it counts only if fresh seeds there gain: {FEWEST_SEEDS} with a mean "
+            f"above 0 by Student's t over the seeds, one-sided at {alpha}, or else "
+            f"{MOST_SEEDS} of {MOST_SEEDS}; so luck, in measuring or with seeds, names a rate in "
+            f"at most {chance_of_luck(test.alpha):.2g} of tests; whether rewards that say nothing "
+            "would help as much is not in it: the sweep's arm null tells",
         ),
         (
             "KL and entropy",
@@ -306,10 +339,10 @@ def _method(page: CalibrationPage) -> Bullets:
     return Bullets(tuple(items))
 
 
-def _gain(rung: Rung | None, digits: Digits) -> str:
-    if rung is None or rung.gain is None:
-        return NONE if rung is None else rung.outcome.status
-    return digits.with_error(rung.gain, rung.outcome.delta_perf_se)
+def _gain(rung: Rung, digits: Digits, *, error: bool = True) -> str:
+    if rung.gain is None:
+        return rung.outcome.status
+    return digits.with_error(rung.gain, rung.outcome.delta_perf_se if error else None)
 
 
 def _range(low: float, high: float) -> str:

@@ -236,7 +236,10 @@ def calibration_data(page: CalibrationPage) -> dict[str, Any]:
         "task_declares": page.own,
         "file": page.kept or None,
         "rates": [_rung(rung) for rung in test.rungs],
-        "fresh": test.fresh and _rung(test.fresh),
+        "fresh": [_rung(rung) for rung in test.fresh],
+        "doubt": test.doubt if test.standing == "unconfirmed" else None,
+        "again": test.again
+        and {**picked(test.again, "value low high level"), "se": test.again_error},
         "seconds": page.seconds,
     }
 

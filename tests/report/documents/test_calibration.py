@@ -22,6 +22,8 @@ SWEEP = Sweep(
     space=dict(learning_rate=LogUniform(1e-7, 1e-5), batch_size=4, generations=8),
 )
 GAINS = {1e-6: 0.0, 3.2e-6: 0.1, 1e-5: 0.02}
+SURE = (0.08, 0.09, 0.1)
+"""The gains of three fresh seeds that confirm a rate."""
 
 
 def rung(rate, gain, **more):
@@ -34,10 +36,10 @@ def rung(rate, gain, **more):
     )
 
 
-def page(gains=GAINS, fresh=None, **more):
+def page(gains=GAINS, fresh=(), **more):
     test = read([rung(rate, gain) for rate, gain in gains.items()], 0.025)
-    if fresh is not None:
-        test = test.confirmed_by(fresh)
+    if test.rate is not None:
+        test = test.with_fresh(*(rung(test.rate, gain) for gain in fresh))
     usual = CalibrationPage(
         sweep=SWEEP,
         ladder="small-calibrate",
@@ -55,7 +57,7 @@ def page(gains=GAINS, fresh=None, **more):
 
 
 def found(**more):
-    return page(fresh=rung(3.2e-6, 0.09), **more)
+    return page(fresh=SURE, **more)
 
 
 def said(of):
@@ -65,17 +67,20 @@ def said(of):
 def test_a_rate_that_was_found_has_five_lines():
     lines = said(found())
     assert list(lines) == ["Rate", "Factor", "Why", "Uncertain", "Beware"]
-    assert lines["Rate"].startswith("3.2e-6 for all weights: with a fresh seed ΔPerf is +0.090")
+    assert lines["Rate"] == (
+        "3.2e-6 for all weights: after 10 steps ΔPerf is +0.080, +0.090 and +0.100 with 3 fresh "
+        "seeds, whose mean is above 0 one-sided at 0.025"
+    )
     assert "1e-6, to that rate: 1e-7 to 1e-5 are used as 3.2e-7 to 3.2e-5" in lines["Factor"]
     assert "between 1.8e-6 and 5.7e-6" in lines["Uncertain"]
     assert "10 of the sweep's 40 steps" in lines["Beware"]
 
 
 def test_an_open_end_is_said_and_how_to_go_on():
-    lines = said(page({1e-6: 0.0, 3.2e-6: 0.1}, fresh=rung(3.2e-6, 0.09)))
+    lines = said(page({1e-6: 0.0, 3.2e-6: 0.1}, fresh=SURE))
     assert "the best rate lies above 1.8e-6" in lines["Uncertain"]
     assert "the highest rate tried may be the best: go on by --to" in lines["Beware"]
-    lines = said(page({1e-6: 0.1, 3.2e-6: -0.1}, fresh=rung(1e-6, 0.09)))
+    lines = said(page({1e-6: 0.1, 3.2e-6: -0.1}, fresh=SURE))
     assert "the best rate lies below 1.8e-6" in lines["Uncertain"]
     assert "go down by --from" in lines["Beware"]
 
@@ -83,9 +88,15 @@ def test_an_open_end_is_said_and_how_to_go_on():
 @pytest.mark.parametrize(
     ("of", "rate", "why"),
     [
-        (page(fresh=rung(3.2e-6, 0.0)), "a fresh seed does not show it (0.000", "3.2e-6 gained"),
-        (page(fresh=rung(3.2e-6, None)), "a fresh seed does not show it (diverged", "3.2e-6"),
-        (page(), "the run with a fresh seed has not finished", "3.2e-6"),
+        (page(fresh=[0.0]), "the first fresh seed gains nothing there (ΔPerf 0.000)", "3.2e-6"),
+        (page(fresh=[None]), "the first fresh seed gains nothing there (ΔPerf diverged)", "3.2e-6"),
+        (
+            page(fresh=[0.1, 0.02, -0.02]),
+            "fresh seed 3 gains nothing there (ΔPerf +0.100, +0.020 and −0.020)",
+            "3.2e-6 gained most (+0.100 ± 0.003)",
+        ),
+        (page(fresh=[0.001] * 5), "may be 0, as far as prompts differ", "3.2e-6"),
+        (page(fresh=[0.1]), "of 3 to 5 runs with fresh seeds 1 have finished", "3.2e-6"),
         (page({1e-6: 0.0, 1e-5: -0.1}), "no rate helped", "0.000 ± 0.003 at 1e-6, is within"),
         (page({1e-6: None}), "no rate helped", "every run diverged"),
     ],
@@ -116,6 +127,11 @@ def test_groups_without_signal_are_warned_of():
     assert "in 81% of groups all rewards were equal" in said(page(test=test))["Beware"]
 
 
+def test_five_seeds_that_gain_confirm_what_three_do_not():
+    lines = said(page(fresh=[0.01, 0.1, 0.1, 0.1, 0.02]))
+    assert "with 5 fresh seeds, all of which gain" in lines["Rate"]
+
+
 @pytest.mark.parametrize("of", [found(), page(), page({}), page({1e-6: None})])
 def test_every_form_can_be_written(of):
     for width in (40, 80):
@@ -123,4 +139,16 @@ def test_every_form_can_be_written(of):
         assert max(map(len, text.splitlines())) <= width
     assert "small" in html(document(of), "small-calibrate")
     assert "Rate" in markdown(document(of))
-    assert calibration_data(of)["standing"] == of.test.standing
+    data = calibration_data(of)
+    assert data["standing"] == of.test.standing
+    assert len(data["fresh"]) == len(of.test.fresh)
+
+
+def test_the_data_say_what_fresh_seeds_show():
+    data = calibration_data(found())
+    assert data["doubt"] is None
+    assert data["again"]["value"] == pytest.approx(0.09)
+    assert data["again"]["se"] == pytest.approx(0.01 / 3**0.5)
+    assert [one["delta_perf"] for one in data["fresh"]] == [*SURE]
+    assert calibration_data(page(fresh=[0.0]))["doubt"] == "no gain"
+    assert calibration_data(page({1e-6: 0.0}))["doubt"] is None
