@@ -51,7 +51,7 @@ def write(system, cgroup, groups, version):
 
 VERSIONS = pytest.mark.parametrize(
     ("version", "cgroup"),
-    [(1, "9:cpu:/other\n4:hugetlb,memory:/a/b\n0::/\n"), (2, "0::/a/b\n")],
+    [(1, "9:cpu:/a/c\n4:hugetlb,memory:/a/b\n0::/\n"), (2, "0::/a/b\n")],
 )
 
 
@@ -86,7 +86,7 @@ def test_a_group_whose_files_cannot_be_read_has_no_limit(tmp_path, version, cgro
     write(tmp_path, cgroup, {"a/b": (10, 5, 0, 0), "": (500, 100, 0, 0)}, version)
     folder = next(tmp_path.glob("**/a/b"))
     if lacks == "lines":
-        (folder / "memory.stat").write_text("anon\n")
+        (folder / "memory.stat").write_text("anon 7\n")
     else:
         names = {"limit": ["memory.max", "memory.limit_in_bytes"]}
         names["use"] = ["memory.current", "memory.usage_in_bytes"]
