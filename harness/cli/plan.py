@@ -13,7 +13,7 @@ from harness.cli import common
 from harness.errors import StoreError
 from harness.records import Conditions, Result, Run, is_whole
 from harness.session.arguments import STORE
-from harness.session.jobs import READING
+from harness.session.jobs import READING, memory_of
 from harness.session.progress import rewrites, shown
 from harness.sweeps.plan import Plan, check_configs, plan, trained_with, transfer_in_words
 from harness.sweeps.sweep import Sweep
@@ -50,7 +50,7 @@ def run(options: argparse.Namespace) -> int:
     asked = plan(sweep, selection, trains=False)
     shows = asked.conditions.model_source and rewrites(sys.stderr)
     with shown(sys.stderr, READING) if shows else nullcontext():
-        check_configs(asked)
+        check_configs(asked, memory_of(asked, 1))
     runs = tuple(asked.runs.values())
     stored = _stored(options)
     check_comparable(sweep, sweep.baseline, sweeps)

@@ -17,6 +17,7 @@ import psutil
 from harness.doctor.checks import Check, Level
 from harness.errors import HarnessError, StoreError
 from harness.executors.devices import devices
+from harness.executors.memory import free
 from harness.executors.worker import BOOT
 from harness.session.environment import cpus
 from harness.store.sqlite import locate
@@ -62,11 +63,11 @@ def disk(store: str, home: Path) -> Iterator[Check]:
 def machine() -> Iterator[Check]:
     """Check the cores and the memory."""
     yield Check("cores", f"{cpus()} of {os.cpu_count()} for this process")
-    memory = psutil.virtual_memory()
+    memory = free()
     low = memory.available < LITTLE
     yield Check(
         "memory",
-        f"{byte_size(memory.available)} of {byte_size(memory.total)} free",
+        f"{byte_size(memory.available)} of {byte_size(memory.total)} free{memory.where}",
         "warning" if low else "ok",
         "end other programs, or train with fewer workers (--sweep-workers)" if low else "",
     )

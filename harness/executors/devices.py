@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from harness.errors import UsageError
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
+ORDER = "CUDA_DEVICE_ORDER"
 
 JAX_SHARE = 0.9
 """The part of a GPU's memory that all JAX programs on it may take together."""
@@ -89,6 +90,26 @@ def visible(found: Sequence[Device], setting: str | None) -> tuple[Device, ...]:
             break
         left.update((device.uuid, device) for device in matches)
     return tuple(left.values())
+
+
+def of_cuda(number: int) -> Device | None:
+    """Return the GPU that this process sees as ``cuda:number``; None where it is not known.
+
+    By default CUDA puts the fastest GPU first, and nvidia-smi does not say which that is. So of
+    different GPUs this is the largest: what does not fit there fits on none.
+    """
+    try:
+        here = devices()
+    except UsageError:  # there is no driver
+        return None
+    seen = visible(here, os.environ.get(VISIBLE))
+    if number >= len(seen):
+        return None
+    alike = len({(device.name, device.memory) for device in here}) == 1
+    if alike or os.environ.get(ORDER) == "PCI_BUS_ID":
+        return seen[number]
+    sizes = {device: device.memory for device in here if device.memory is not None}
+    return max(sizes, key=sizes.__getitem__) if len(sizes) == len(here) else None
 
 
 def environment(device: Device, sharers: int) -> dict[str, str]:

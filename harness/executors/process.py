@@ -10,13 +10,14 @@ import signal
 import subprocess
 import sys
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, Pipe
 from pathlib import Path
 
 import psutil
 
+from harness.executors.memory import groups
 from harness.executors.pool import PoolWorker
 from harness.executors.worker import BOOT
 
@@ -160,7 +161,8 @@ def oom_kills(system: Path = Path("/")) -> int | None:
 
     It counts this control group's, or else this machine's. None if there is no count.
     """
-    for counter in _counters(system):
+    counters = [folder / files.kills for folder, files in groups(system)]
+    for counter in (*counters, system / "proc/vmstat"):
         with contextlib.suppress(OSError, ValueError):
             for line in counter.read_text().splitlines():
                 name, _, number = line.partition(" ")
@@ -187,17 +189,3 @@ def _share(process: psutil.Process) -> int:
         memory = process.memory_full_info()
         return int(getattr(memory, "pss", memory.uss))
     return _resident(process)
-
-
-def _counters(system: Path) -> Iterator[Path]:
-    """Yield the files that may count such kills, the nearest first."""
-    groups = system / "sys/fs/cgroup"
-    with contextlib.suppress(OSError):
-        for line in (system / "proc/self/cgroup").read_text().splitlines():
-            _, controllers, path = line.split(":", 2)
-            inside = path.lstrip("/")
-            if not controllers:
-                yield groups / inside / "memory.events"
-            elif "memory" in controllers.split(","):
-                yield groups / "memory" / inside / "memory.oom_control"
-    yield system / "proc/vmstat"

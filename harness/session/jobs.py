@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from harness.errors import UsageError
 from harness.protocols import Event, Executor, MayBegin
@@ -13,6 +14,9 @@ from harness.records import Job, Run
 from harness.session.arguments import HOME_VARIABLE
 from harness.session.settings import Settings
 from harness.sweeps.plan import Plan, check_configs
+
+if TYPE_CHECKING:
+    from harness.training.backends import Memory
 
 READING = "reading the model and its task"
 """The work that takes some seconds before the first run of a language model."""
@@ -62,23 +66,38 @@ def make_job(settings: Settings, key: str, run: Run, planned: Plan) -> Job:
 def check_trainable(planned: Plan, settings: Settings) -> None:
     """Check that the planned runs can be trained on this machine.
 
-    Raises `UsageError` if the device is not here, or as `check_configs` does.
+    Raises `UsageError` if the device or a GPU is not here, or as `check_configs` does. Of a Ray
+    cluster, whose machines are others, the memory is not known.
     """
     from harness.training.backends import require_device
 
     if planned.sweep.trainer is None:
         require_device(planned.conditions.device, planned.conditions.backend)
-    check_configs(planned, workers=_together(settings))
+    memory: Sequence[Memory] = ()
+    if settings.executor != "ray":
+        workers = 1 if settings.executor == "inline" else settings.workers
+        memory = memory_of(planned, workers, gpus=settings.gpus, per_gpu=settings.per_gpu)
+    check_configs(planned, memory)
 
 
-def _together(settings: Settings) -> int | None:
-    """Return the number of runs that share the memory of this machine; None where others have it.
+def memory_of(
+    planned: Plan,
+    workers: int | None,
+    *,
+    gpus: int | Sequence[str] | None = None,
+    per_gpu: int = 1,
+) -> tuple[Memory, ...]:
+    """Return each memory of this machine that planned runs of a language model may share.
 
-    Those of a Ray cluster are elsewhere, and those on GPUs have the memory of these.
+    There are up to ``workers`` at the same time, on the ``gpus`` if any (see `Settings`). The
+    embedded task takes little, and has no memory to be looked for.
     """
-    if settings.executor == "ray" or settings.gpus is not None:
-        return None
-    return 1 if settings.executor == "inline" else settings.workers
+    if not planned.conditions.model_source:
+        return ()
+    from harness.executors.memory import shared
+
+    device, runs = planned.conditions.device, len(planned.runs)
+    return shared(device, workers, runs, gpus=gpus, per_gpu=per_gpu)
 
 
 def check_writable(settings: Settings, plans: Iterable[Plan]) -> None:

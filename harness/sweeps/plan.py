@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -19,7 +19,7 @@ from harness.text import plural
 from harness.verdicts import EXPERIMENTS, command
 
 if TYPE_CHECKING:
-    from harness.training.backends import Backend
+    from harness.training.backends import Backend, Memory
     from harness.training.text.tasks import TextTask
 
 ANSWERED = "answered"
@@ -211,12 +211,12 @@ def plan(sweep: Sweep, selection: Selection, *, trains: bool = True) -> Plan:
     return Plan(sweep, selection, conditions, {run_key(run, conditions): run for run in runs})
 
 
-def check_configs(planned: Plan, *, workers: int | None = 1) -> None:
+def check_configs(planned: Plan, memory: Sequence[Memory]) -> None:
     """Check that our own trainers can train every config of a plan, those of its arms too.
 
     `sweep plan` and a session call it before anything else, so that both refuse the same. A sweep's
-    own training function checks its values itself. ``workers`` is the number of runs at the same
-    time that must have room in the memory of this machine; None where they are elsewhere.
+    own training function checks its values itself. ``memory`` is what the runs of a language model
+    must have room in, as `harness.session.jobs.memory_of` finds it.
 
     Raises
     ------
@@ -238,13 +238,13 @@ def check_configs(planned: Plan, *, workers: int | None = 1) -> None:
         for config in configs:
             check_config(config, task)
         if text is not None and configs:
-            _check_text(planned, text, configs, workers)
+            _check_text(planned, text, configs, memory)
     except UsageError as error:
         raise UsageError(f"sweep {planned.sweep.name!r}: {error}") from None
 
 
 def _check_text(
-    planned: Plan, task: TextTask, configs: Iterable[Config], workers: int | None
+    planned: Plan, task: TextTask, configs: Iterable[Config], memory: Sequence[Memory]
 ) -> None:
     """Check that the language model of a plan can be trained with ``configs``."""
     from harness.training.settings import GRPOSettings
@@ -255,9 +255,8 @@ def _check_text(
     files = locate(conditions.model_source, Path(), None if digests is None else Path(digests))
     named = replace(files, name=conditions.model.rpartition("@")[0])
     given: list[dict[str, Any]] = [dict(config) for config in configs]
-    together = None if workers is None else min(workers, len(planned.runs))
     settings = [GRPOSettings(**one) for one in given]
-    check_runs(conditions, named, task, settings, workers=together)
+    check_runs(conditions, named, task, settings, memory)
 
 
 def conditions_of(sweep: Sweep, selection: Selection, *, trains: bool) -> Conditions:

@@ -40,6 +40,22 @@ class Backend:
     text_anatomy: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """A memory that several runs share while they train.
+
+    ``kind`` is that of the device that computes in it: ``cpu``, or one of `KINDS`. ``available``
+    are the bytes that all ``runs`` at the same time have together. ``said`` tells of it in words,
+    and ``option`` makes the number of runs smaller.
+    """
+
+    kind: str
+    available: int
+    runs: int
+    said: str
+    option: str
+
+
 BACKENDS = {
     "torch": Backend(
         "torch",

@@ -19,6 +19,7 @@ import pytest
 from harness.cli import common
 from harness.doctor import checks as checks_module
 from harness.doctor import machine
+from harness.executors.memory import Free
 from harness.executors.worker import BOOT
 from harness.store import Store
 from harness.text import byte_size
@@ -37,12 +38,8 @@ def here(tmp_path, monkeypatch):
         monkeypatch.setattr(module, "missing_libraries", lambda backend: [])
     monkeypatch.setattr(machine, "devices_here", lambda name, patience: ("cpu",))
     monkeypatch.setattr(machine.shutil, "which", lambda name: None)
-    monkeypatch.setattr(machine.psutil, "virtual_memory", lambda: memory(8e9))
+    monkeypatch.setattr(machine, "free", lambda: Free(8 * 10**9, 16 * 10**9))
     return tmp_path
-
-
-def memory(available):
-    return SimpleNamespace(available=available, total=16e9)
 
 
 def checks(sweep, line="doctor", status=0):
@@ -139,7 +136,7 @@ def test_the_room_on_the_disk(here, sweep, monkeypatch, free, level):
 
 
 def test_a_warning_is_no_failure_unless_strict(here, sweep, monkeypatch):
-    monkeypatch.setattr(machine.psutil, "virtual_memory", lambda: memory(5e8))
+    monkeypatch.setattr(machine, "free", lambda: Free(5 * 10**8, 16 * 10**9))
     status, out, _ = sweep("doctor")
     assert status == 0
     assert checks(sweep)["memory"]["found"] == "476.8 MiB of 14.9 GiB free"
@@ -151,6 +148,14 @@ def test_a_warning_is_no_failure_unless_strict(here, sweep, monkeypatch):
     assert sweep("doctor --strict")[0] == 1
     monkeypatch.setattr(common, "colour", lambda: True)
     assert "\033[33mwarning:\033[0m" in sweep("doctor")[1]
+
+
+def test_the_memory_is_that_of_a_control_group_which_allows_less(here, sweep, monkeypatch):
+    monkeypatch.setattr(machine, "free", lambda: Free(2**30, 2**31, of_group=True))
+    found = checks(sweep)["memory"]
+    said = "1.0 GiB of 2.0 GiB free in this control group (cgroup)"
+    assert (found["level"], found["found"]) == ("ok", said)
+    assert max(map(len, sweep("doctor")[1].splitlines())) <= 80
 
 
 def test_what_is_missing_is_named_with_the_command(here, sweep, monkeypatch):

@@ -10,7 +10,7 @@ import pytest
 from harness.errors import UsageError
 from harness.executors import devices as module
 from harness.executors import make_executor
-from harness.executors.devices import Device, chosen, devices, environment, visible
+from harness.executors.devices import Device, chosen, devices, environment, of_cuda, visible
 from tests.executors.contract import drain, make_job, outcomes
 from tests.executors.nvidia_smi import CUT_UP, write_smi
 
@@ -21,6 +21,7 @@ GIB = 2**30
 def smi(tmp_path, monkeypatch):
     """Have this nvidia-smi alone on the path, that prints what it is given, or fails."""
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.delenv("CUDA_DEVICE_ORDER", raising=False)
 
     def write(**printed):
         monkeypatch.setenv("PATH", str(write_smi(tmp_path / "bin", **printed)))
@@ -111,6 +112,36 @@ def test_the_user_s_own_setting_is_respected(smi, setting, left):
 def test_gpus_are_chosen_by_count_index_or_uuid(smi, asked, found):
     smi(listing=CUT_UP)
     assert indices(chosen(asked)) == found
+
+
+MIXED = "0, GPU-0, T4, 15360 MiB\n1, GPU-1, A100, 40960 MiB\n2, GPU-2, T4, 15360 MiB\n"
+ALIKE = MIXED.replace("A100, 40960", "T4, 15360")
+
+
+@pytest.mark.parametrize(
+    ("query", "setting", "order", "found"),
+    [
+        (ALIKE, None, None, ["0", "1", "2", None]),
+        (ALIKE, "2,0", None, ["2", "0", None, None]),
+        (ALIKE, "", None, [None] * 4),
+        (MIXED, None, None, ["1", "1", "1", None]),
+        (MIXED, "0", None, ["1", None, None, None]),  # CUDA's 0 may be the fastest
+        (MIXED, "0,1", "PCI_BUS_ID", ["0", "1", None, None]),
+        (MIXED.replace("40960 MiB", "[N/A]"), None, None, [None] * 4),
+    ],
+)
+def test_the_gpu_that_cuda_has_under_a_number(smi, monkeypatch, query, setting, order, found):
+    smi(query=query, listing="")
+    for name, value in (("CUDA_VISIBLE_DEVICES", setting), ("CUDA_DEVICE_ORDER", order)):
+        if value is not None:
+            monkeypatch.setenv(name, value)
+    seen = [of_cuda(number) for number in range(4)]
+    assert [None if one is None else one.index for one in seen] == found
+
+
+def test_without_a_driver_cuda_has_no_gpu(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert of_cuda(0) is None
 
 
 HERE = "0 (GPU-aaaa1111-2222, NVIDIA H100 80GB HBM3, 80 GiB)"

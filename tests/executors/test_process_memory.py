@@ -82,6 +82,7 @@ FILES = {
     "proc/self/cgroup": "4:memory:/user/one\n0::/user/two\n",
     "sys/fs/cgroup/memory/user/one/memory.oom_control": "under_oom 0\noom_kill 3\n",
     "sys/fs/cgroup/user/two/memory.events": "oom 9\noom_kill 4\noom_group_kill 1\n",
+    "sys/fs/cgroup/memory.events": "oom 9\noom_kill 5\n",  # of a container
 }
 
 
@@ -92,6 +93,8 @@ FILES = {
         (["proc/vmstat"], 2),
         (["proc/vmstat", "proc/self/cgroup"], 2),
         (list(FILES)[:3], 3),
+        (["proc/vmstat", "proc/self/cgroup", "sys/fs/cgroup/memory.events"], 5),
+        (list(FILES)[:2] + list(FILES)[3:], 4),
         (["proc/vmstat", "proc/self/cgroup", "sys/fs/cgroup/user/two/memory.events"], 4),
     ],
 )

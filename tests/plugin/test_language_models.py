@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from tests.conftest import ROOT
+from tests.executors.nvidia_smi import write_smi
 
 pytest_plugins = ["pytester"]
 pytestmark = [pytest.mark.torch, pytest.mark.trl]
@@ -180,10 +181,13 @@ def test_sweep_plan_refuses_each_mistake_in_one_line(project, backend, cases):
         case = {"name": "small", "model": "model", "task": "sums.jsonl"} | given
         line = ["plan", case["name"], "--backend", backend]
         asked.append(line + [f"--{of}={case[of]}" for of in ("model", "task") if case[of]])
+    # The backends here compute on the CPU. A GPU that is too small, which they do not see, is none.
+    small = write_smi(project.path / "bin", query="0, GPU-0, Card, 1 MiB\n", listing="")
+    path = f"{small}:{os.environ['PATH']}"
     done = subprocess.run(
         [sys.executable, "-c", PLAN_ALL, json.dumps(asked)],
         cwd=project.path,
-        env=os.environ | {"PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1"},
+        env=os.environ | {"PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1", "PATH": path},
         capture_output=True,
         text=True,
         check=True,

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from harness.errors import UsageError
 from harness.text import byte_size, listed, plural
+from harness.training.backends import Memory
 from harness.training.settings import GRPOSettings
 from harness.training.text.adapters import adapted_layers
 from harness.training.text.architecture import architecture
@@ -62,19 +64,23 @@ def of_decoder(files: ModelFiles) -> Anatomy:
     return Anatomy(shape.layers * stacked + rest, linear)
 
 
-def training_bytes(of: Anatomy, settings: GRPOSettings, precision: str) -> int:
+def training_bytes(
+    of: Anatomy, settings: GRPOSettings, precision: str, *, kind: str = "cpu"
+) -> int:
     """Return the least memory that training a model takes, in bytes: a run's, on one device.
 
     A trained weight takes its float32 value, its gradient and two moments of AdamW. Computing in
     bfloat16 takes a copy of the trained weights, and a KL penalty a copy of those at the start,
-    unless adapters are trained: without them the model is its own reference. Weights are read in
-    float32, whatever is computed in. What the layers compute on the way comes on top, and depends
-    on the lengths of prompts and completions.
+    unless adapters are trained: without them the model is its own reference. Into the memory of a
+    CPU weights are read in float32, whatever is computed in; a device of another ``kind`` need not
+    have them so. What the layers compute on the way comes on top, and depends on the lengths of
+    prompts and completions.
     """
     size = _WHOLE if precision == "float32" else _HALF
     if settings.lora_rank:
         features = sum(of.linear[path] for path in adapted_layers(settings, [*of.linear]))
-        return max(of.weights * _WHOLE, of.weights * size + settings.lora_rank * features * _ADAMW)
+        read = of.weights * _WHOLE if kind == "cpu" else 0
+        return max(read, of.weights * size + settings.lora_rank * features * _ADAMW)
     computed = 0 if precision == "float32" else size
     reference = size if settings.kl_coef else 0
     return of.weights * (_ADAMW + computed + reference)
@@ -85,11 +91,9 @@ def check_memory(
     of: Anatomy,
     settings: Iterable[GRPOSettings],
     precision: str,
-    *,
-    workers: int,
-    available: int,
+    memory: Memory,
 ) -> None:
-    """Check that a model can be trained in the memory that is there.
+    """Check that a model can be trained in a memory, by as many runs as share it.
 
     Parameters
     ----------
@@ -101,44 +105,45 @@ def check_memory(
         Those of the runs. The largest of them counts.
     precision
         What is computed in.
-    workers
-        The number of runs at the same time.
-    available
-        The memory that all of them have together, in bytes.
+    memory
+        What the runs share.
 
     Raises
     ------
     UsageError
         Where the memory is too small, with what would fit.
     """
-    largest = max(settings, key=lambda one: training_bytes(of, one, precision))
-    each = training_bytes(of, largest, precision)
-    if each * workers <= available:
+
+    def needed(one: GRPOSettings) -> int:
+        return training_bytes(of, one, precision, kind=memory.kind)
+
+    largest = max(settings, key=needed)
+    each = needed(largest)
+    if each * memory.runs <= memory.available:
         return
-    ways = [*_smaller(of, largest, precision, workers, available)]
-    together = f", {byte_size(each * workers)} for {plural(workers, 'worker')}"
+    ways = [*_smaller(largest, needed, memory)]
+    together = f", {byte_size(each * memory.runs)} for {plural(memory.runs, 'worker')}"
     raise UsageError(
         f"model {name!r} has {_count(of.weights)} weights, and training it takes at least "
-        f"{byte_size(each)}{together if workers > 1 else ''}; {byte_size(available)} of memory are "
-        f"free: {'take ' + listed(ways, last='or') if ways else 'take a smaller model'}"
+        f"{byte_size(each)}{together if memory.runs > 1 else ''}; {memory.said}: "
+        f"take {listed(ways, last='or') if ways else 'a smaller model'}"
     )
 
 
 def _smaller(
-    of: Anatomy, settings: GRPOSettings, precision: str, workers: int, available: int
+    settings: GRPOSettings, needed: Callable[[GRPOSettings], int], memory: Memory
 ) -> Iterator[str]:
     """Yield what to change so that the model fits, the least change first."""
-    fits = available // training_bytes(of, settings, precision)
+    fits = memory.available // needed(settings)
     if fits:
-        yield f"--sweep-workers {fits}"
-    if settings.kl_coef and not settings.lora_rank:
-        without = training_bytes(of, replace(settings, kl_coef=0.0), precision)
-        if without * workers <= available:
-            yield f"kl_coef=0 ({byte_size(without)})"
-    if not settings.lora_rank:
-        adapters = training_bytes(of, replace(settings, lora_rank=SMALL_RANK), precision)
-        if adapters * workers <= available:
-            yield f"lora_rank={SMALL_RANK} ({byte_size(adapters)})"
+        yield f"{memory.option} {fits}"
+    if settings.lora_rank:
+        return
+    changes: dict[str, Any] = {"kl_coef": 0.0} if settings.kl_coef else {}
+    for name, value in (changes | {"lora_rank": SMALL_RANK}).items():
+        size = needed(replace(settings, **{name: value}))
+        if size * memory.runs <= memory.available:
+            yield f"{name}={value:g} ({byte_size(size)})"
 
 
 def _count(weights: int) -> str:

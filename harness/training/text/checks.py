@@ -6,19 +6,19 @@ The weights are not read: a model's config says what it is made of.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import cast
-
-import psutil
 
 from harness.errors import UsageError
 from harness.records import Conditions
 from harness.training.backends import (
     BACKENDS,
     Backend,
+    Memory,
     devices_here,
     lacks_text,
     require_adapters,
+    resolve_device,
 )
 from harness.training.settings import GRPOSettings
 from harness.training.text.adapters import adapted_layers
@@ -33,14 +33,13 @@ def check_runs(
     files: ModelFiles,
     task: TextTask,
     settings: Sequence[GRPOSettings],
-    *,
-    workers: int | None,
+    memory: Iterable[Memory],
 ) -> None:
     """Check that a model can be trained on a task with some settings.
 
-    ``workers`` is the number of runs at the same time on this machine, whose memory must be enough
-    for them; None where it is another machine, or another kind of memory. Where the backend is not
-    installed, as when a sweep is only planned, what it would say is not checked.
+    ``memory`` is what the runs may compute in, at most one of a kind. That of the device which they
+    use must be enough for them; of another kind, such as another machine's, nothing is asked. Where
+    the backend is not installed, as when a sweep is only planned, what it would say is not checked.
 
     Raises
     ------
@@ -61,20 +60,14 @@ def check_runs(
     for one in with_adapters:
         adapted_layers(one, [*of.linear])
     tokenised(task, files, trained=max(one.max_tokens or task.max_tokens for one in settings))
-    if workers is None:
-        return
-    try:
-        check_memory(
-            files.name,
-            of,
-            settings,
-            conditions.precision,
-            workers=workers,
-            available=psutil.virtual_memory().available,
-        )
-    except UsageError:
-        if _trains_on_cpu(conditions):
-            raise
+    too_small: dict[str, UsageError] = {}
+    for part in memory:
+        try:
+            check_memory(files.name, of, settings, conditions.precision, part)
+        except UsageError as error:
+            too_small[part.kind] = error
+    if too_small and (kind := _kind_of_device(conditions)) in too_small:
+        raise too_small[kind]
 
 
 def anatomy_of(backend: Backend, files: ModelFiles) -> Anatomy:
@@ -84,8 +77,9 @@ def anatomy_of(backend: Backend, files: ModelFiles) -> Anatomy:
     return found(files)
 
 
-def _trains_on_cpu(conditions: Conditions) -> bool:
-    """Return whether the runs compute in the memory of this machine; looking takes seconds."""
-    if conditions.device == "auto":
-        return devices_here(conditions.backend) == ("cpu",)
-    return conditions.device == "cpu"
+def _kind_of_device(conditions: Conditions) -> str:
+    """Return the kind of the device that the runs use; to look for it takes seconds."""
+    device = conditions.device
+    if device == "auto":
+        device = resolve_device(device, devices_here(conditions.backend))
+    return device.partition(":")[0]

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from harness.errors import UsageError
+from harness.training.backends import Memory
 from harness.training.settings import GRPOSettings
 from harness.training.text.anatomy import (
     Anatomy,
@@ -51,46 +52,54 @@ def test_adapters_take_little_beside_the_model(kl_coef):
     assert training_bytes(SMALL, replace(some, lora_rank=1), "bfloat16") == 1000 * 4
 
 
-def refused(weights, available, *, workers=1, precision="float32", **changes):
+def memory(available, workers=1, kind="cpu", option="--sweep-workers"):
+    return Memory(kind, available, workers, "so much is free", option)
+
+
+def refused(weights, given, *, precision="float32", **changes):
     """Return what is said of a model that is too large."""
     linear = {f"layers.{n}.q": 8192 for n in range(100)}
     settings = [PLAIN, replace(PLAIN, **changes)]
     with pytest.raises(UsageError) as caught:
-        check_memory(
-            "huge",
-            Anatomy(weights, linear),
-            settings,
-            precision,
-            workers=workers,
-            available=available,
-        )
+        check_memory("huge", Anatomy(weights, linear), settings, precision, given)
     return str(caught.value)
 
 
 def test_a_model_larger_than_memory_is_refused_with_its_size_and_what_fits():
-    said = refused(10**9, 18 * GB, kl_coef=0.1)
+    said = refused(10**9, memory(18 * GB), kl_coef=0.1)
     assert said == (
-        "model 'huge' has 1 billion weights, and training it takes at least 18.6 GiB; 18.0 GiB of "
-        "memory are free: take kl_coef=0 (14.9 GiB) or lora_rank=16 (3.9 GiB)"
+        "model 'huge' has 1 billion weights, and training it takes at least 18.6 GiB; so much is "
+        "free: take kl_coef=0 (14.9 GiB) or lora_rank=16 (3.9 GiB)"
     )
-    assert refused(10**9, 8 * GB).endswith(": take lora_rank=16 (3.9 GiB)")
-    assert refused(10**9, 2 * GB).endswith(": take a smaller model")
-    lora = refused(10**9, 2 * GB, lora_rank=8, kl_coef=0.1)
+    assert refused(10**9, memory(8 * GB)).endswith(": take lora_rank=16 (3.9 GiB)")
+    assert refused(10**9, memory(2 * GB)).endswith(": take a smaller model")
+    lora = refused(10**9, memory(2 * GB), lora_rank=8, kl_coef=0.1)
     assert "at least 14.9 GiB" in lora  # the runs without adapters are the largest
 
 
 def test_of_several_workers_as_many_as_fit_are_proposed():
-    said = refused(10**8, 4 * GB, workers=4)
-    assert "1.5 GiB, 6.0 GiB for 4 workers; 4.0 GiB of memory are free: " in said
+    said = refused(10**8, memory(4 * GB, workers=4))
+    assert "1.5 GiB, 6.0 GiB for 4 workers; so much is free: " in said
     assert "take --sweep-workers 2 or lora_rank=16 (0" not in said
     assert said.split(": ")[-1].startswith("take --sweep-workers 2 or lora_rank=16 (")
+    said = refused(10**8, memory(4 * GB, workers=4, kind="cuda", option="--sweep-per-gpu"))
+    assert "so much is free: take --sweep-per-gpu 2 or " in said
+
+
+def test_a_gpu_need_not_have_weights_in_float32_that_it_computes_with_in_bfloat16():
+    given = Anatomy(10**9, {"layers.0.q": 8192}), [replace(PLAIN, lora_rank=2)], "bfloat16"
+    with pytest.raises(UsageError, match=r"at least 3\.7 GiB; "):
+        check_memory("m", *given, memory(3 * GB))
+    check_memory("m", *given, memory(3 * GB, kind="cuda"))
+    with pytest.raises(UsageError, match=r"at least 1\.9 GiB; "):
+        check_memory("m", *given, memory(GB, kind="cuda"))
 
 
 def test_what_just_fits_is_not_refused():
     one = training_bytes(SMALL, PLAIN, "float32")
-    check_memory("m", SMALL, [PLAIN], "float32", workers=3, available=3 * one)
+    check_memory("m", SMALL, [PLAIN], "float32", memory(3 * one, workers=3))
     with pytest.raises(UsageError, match="take --sweep-workers 2"):
-        check_memory("m", SMALL, [PLAIN], "float32", workers=3, available=3 * one - 1)
+        check_memory("m", SMALL, [PLAIN], "float32", memory(3 * one - 1, workers=3))
 
 
 # ---- a model by its config -----------------------------------------------------------------------
