@@ -117,11 +117,14 @@ class Policy:
         self.task = task
         self.settings = settings
         self.device = device
+        in_half, adapted = dtype is not torch.float32, bool(settings.lora_rank)
+        if in_half and adapted:  # before it takes the device's memory
+            convert(module, dtype, keep=True)
         module = module.to(device)
-        trained = [one for one in module.parameters() if one.requires_grad]
-        if dtype is not torch.float32:
+        if in_half and not adapted:
+            trained = [one for one in module.parameters() if one.requires_grad]
             kept = [one.detach().clone() for one in trained]
-            convert(module, dtype, keep=bool(settings.lora_rank))
+            convert(module, dtype, keep=False)
         # Where the model computes in float32, or adapters alone are trained, they are the same.
         self._live = [one for one in module.parameters() if one.requires_grad]
         same = self._live[0].dtype is torch.float32
