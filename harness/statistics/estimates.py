@@ -89,7 +89,7 @@ def mean_interval(
     independent, error = float(x.size), float(np.std(x, ddof=1)) / math.sqrt(x.size)
     if clusters is not None:
         error, independent, _ = clustered_error(x, clusters)
-    half = float(stats.t.ppf((1 + level) / 2, independent - 1.0)) * error if error else 0.0
+    half = float(special.stdtrit(independent - 1.0, (1 + level) / 2)) * error if error else 0.0
     return Estimate(_mean(x), _mean(x) - half, _mean(x) + half, level, x.size, method)
 
 
@@ -148,7 +148,7 @@ def interquartile_mean(
         ordered, kept = np.sort(x), x.size - 2 * cut
         winsorised = np.clip(x, ordered[cut], ordered[x.size - cut - 1])
         error = float(np.std(winsorised, ddof=1)) * math.sqrt(x.size) / kept
-        half = float(stats.t.ppf((1 + level) / 2, kept - 1)) * error
+        half = float(special.stdtrit(kept - 1, (1 + level) / 2)) * error
         method = "IQM, winsorised standard error"
         return Estimate(value, value - half, value + half, level, x.size, method)
     draws: list[FloatArray] = []
@@ -193,7 +193,7 @@ def cvar_interval(values: ArrayLike, level: float = 0.95, share: float = 0.25) -
     tail = math.ceil(x.size * share - 1e-9)
     if tail < FEWEST_WITH_INTERVAL or error == 0.0:
         return Estimate(value, -math.inf, math.inf, level, x.size, method)
-    half = float(stats.t.ppf((1 + level) / 2, tail - 1)) * error
+    half = float(special.stdtrit(tail - 1, (1 + level) / 2)) * error
     return Estimate(value, value - half, value + half, level, x.size, method)
 
 
@@ -267,7 +267,7 @@ def improvement_interval(
     freedom = np.asarray(prompts, dtype=np.float64) - 1.0
     freedom = np.where(np.isnan(freedom), np.inf, freedom)
     with np.errstate(invalid="ignore"):
-        quantile = stats.t.ppf((1 + level) / 2, np.maximum(freedom, 1.0))
+        quantile = special.stdtrit(np.maximum(freedom, 1.0), (1 + level) / 2)
         half = np.where(freedom < 1.0, np.inf, quantile * errors)
     return gains - half, gains + half
 

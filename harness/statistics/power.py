@@ -48,10 +48,10 @@ def size_to_decide(n: int, p_value: float, alpha: float = 0.05) -> int | None:
     needs n·((z(1 − alpha) + z(TARGET)) / z(1 − p_value))², as in Cohen (1988), section 2.4. At
     least n + 1. None where the n point the other way.
     """
-    z = float(stats.norm.isf(p_value))
+    z = -float(special.ndtri(p_value))
     if not z > 0.0:
         return None
-    size = n * ((float(stats.norm.isf(alpha)) + float(stats.norm.ppf(TARGET))) / z) ** 2
+    size = n * (float(special.ndtri(TARGET) - special.ndtri(alpha)) / z) ** 2
     return max(n + 1, math.ceil(size))
 
 

@@ -250,9 +250,7 @@ def _ranks(ranks: NDArray[Any]) -> Ranks:
     return ranks.astype(np.int8) if ranks.shape[-1] < 128 else ranks.astype(np.int16)
 
 
-def _earlier(
-    x: FloatArray, label: NDArray[np.intp]
-) -> tuple[slice | NDArray[np.intp], ...]:
+def _earlier(x: FloatArray, label: NDArray[np.intp]) -> tuple[slice | NDArray[np.intp], ...]:
     """Return the places of the runs of the block and of a smaller value, for each run along ``x``.
 
     ``label`` [n] are the numbers of the blocks. A slice, where there is one block.
