@@ -43,8 +43,9 @@ def test_noise_is_seldom_narrowed():
 @pytest.mark.slow
 @pytest.mark.parametrize("runs", [24, 48])
 def test_noise_is_narrowed_in_a_twentieth_at_most(runs):
-    most = 0.05 * 100 + 2.5 * (0.05 * 0.95 * 100) ** 0.5
-    for kind, count in lost(runs, 100, seed=runs, margin=1e-9).items():
+    sweeps = 60
+    most = 0.05 * sweeps + 2.5 * (0.05 * 0.95 * sweeps) ** 0.5
+    for kind, count in lost(runs, sweeps, seed=runs, margin=1e-9).items():
         assert count <= most, kind
 
 
