@@ -33,18 +33,12 @@ with contextlib.suppress(ModuleNotFoundError):
     )
     ROWS = np.arange(len(PROMPTS))[:, None]
 
-pytestmark = [pytest.mark.jax, pytest.mark.torch]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def kept_programs(warm_cache):
-    """Compile what several tests compute once."""
-    with device_jax.keeping_programs(warm_cache / "programs", device_jax.open_device("cpu")):
-        yield
+pytestmark = [pytest.mark.jax, pytest.mark.torch, pytest.mark.usefixtures("quick_programs")]
 
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
+    device_jax.open_device("cpu")
     made = {}
 
     def get(kind):
