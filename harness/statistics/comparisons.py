@@ -17,8 +17,9 @@ from functools import lru_cache
 from itertools import accumulate
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike
-from scipy import special, stats
+from scipy import special
 
 from harness.statistics.estimates import clopper_pearson, net_sd, wilson
 from harness.statistics.values import (
@@ -27,6 +28,7 @@ from harness.statistics.values import (
     FloatArray,
     agreeing,
     as_values,
+    average_ranks,
     check_counts,
     check_level,
     check_margin,
@@ -52,15 +54,16 @@ def binomial(successes: int, n: int, rate: float = 0.5, level: float = 0.90) -> 
     check_counts(successes, n)
     check_rate(rate)
     share = clopper_pearson(successes, n, level)
-    greater = float(stats.binom.sf(successes - 1, n, rate)) if n else 1.0
-    less = float(stats.binom.cdf(successes, n, rate)) if n else 1.0
+    greater = float(special.betainc(successes, n - successes + 1, rate)) if successes else 1.0
+    less = float(special.betaincc(successes + 1, n - successes, rate)) if successes < n else 1.0
     return Comparison(share.value, share.low, share.high, level, greater, less, n, "exact binomial")
 
 
 def binomial_threshold(n: int, rate: float = 0.5, alpha: float = 0.05) -> int | None:
     """Return the fewest successes of ``n`` that show a rate above ``rate``; None if none does."""
-    enough = stats.binom.sf(np.arange(-1, n), n, rate) <= alpha
-    return int(np.argmax(enough)) if enough.any() else None
+    successes = np.arange(1, n + 1)
+    enough = special.betainc(successes, n - successes + 1, rate) <= alpha
+    return int(successes[np.argmax(enough)]) if enough.any() else None
 
 
 def boschloo(
@@ -95,8 +98,8 @@ def _boschloo_greater(successes: int, n: int, other_successes: int, other_n: int
     if successes / n <= other_successes / other_n and successes in (0, n):
         return 1.0
     if n * other_n > MAX_TABLES:
-        return float(stats.fisher_exact(np.array(table), alternative="greater")[1])
-    p_value = float(stats.boschloo_exact(table, alternative="greater").pvalue)
+        return float(scipy.stats.fisher_exact(np.array(table), alternative="greater")[1])
+    p_value = float(scipy.stats.boschloo_exact(table, alternative="greater").pvalue)
     return min(1.0, p_value) if math.isfinite(p_value) else 1.0
 
 
@@ -199,8 +202,8 @@ def paired_equivalence(differences: ArrayLike, margin: float, level: float = 0.9
         return Equivalence(estimate, low, high, level, margin, 1.0, 1.0, n, method)
     error, freedom = float(np.std(d, ddof=1)) / math.sqrt(n), n - 1
     near, far = (margin - abs(estimate)) / error, (margin + abs(estimate)) / error
-    within = float(stats.t.sf(near, freedom))
-    beyond = float(stats.t.cdf(near, freedom) + stats.t.sf(far, freedom))
+    within = float(special.stdtr(freedom, -near))
+    beyond = float(special.stdtr(freedom, near) + special.stdtr(freedom, -far))
     return Equivalence(estimate, low, high, level, margin, within, min(1.0, beyond), n, method)
 
 
@@ -226,10 +229,10 @@ def pairs_to_decide(
     mean, spread = abs(float(d.mean())), float(np.std(d, ddof=1))
     n = np.arange(2, _MOST_PAIRS + 1)
     error = spread / np.sqrt(n)
-    needed = stats.t.ppf((1 + level) / 2, n - 1)
-    beyond = stats.t.cdf((mean - margin) / error - needed, n - 1)
+    needed = special.stdtrit(n - 1, (1 + level) / 2)
+    beyond = special.stdtr(n - 1, (mean - margin) / error - needed)
     low, high = (
-        stats.t.cdf(room / error - needed, n - 1) for room in (margin - mean, margin + mean)
+        special.stdtr(n - 1, room / error - needed) for room in (margin - mean, margin + mean)
     )
     enough = np.asarray(beyond if mean > margin else low + high - 1.0) >= power
     return int(n[np.argmax(enough)]) if np.any(enough) else None
@@ -247,7 +250,7 @@ def rank_sum(values: ArrayLike, others: ArrayLike) -> tuple[float, float]:
     pooled = np.concatenate([a, b])
     counts = np.unique(pooled, return_counts=True)[1].astype(np.float64)
     n, m = a.size, b.size
-    won = float(stats.rankdata(pooled)[:n].sum()) - n * (n + 1) / 2  # of the n · m pairs
+    won = float(average_ranks(pooled)[:n].sum()) - n * (n + 1) / 2  # of the n · m pairs
     if min(n, m) <= _FEW and counts.size == n + m:
         at_most = _rank_sums(min(n, m), max(n, m))
         return at_most[n * m - int(won)], at_most[int(won)]

@@ -16,8 +16,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike, NDArray
-from scipy import special, stats
+from scipy import special
 
 from harness.statistics.groups import clustered_error
 from harness.statistics.values import (
@@ -47,7 +48,10 @@ def wilson(successes: int, n: int, level: float = 0.95) -> Estimate:
     check_level(level)
     ends = (0.0, 1.0)
     if n:
-        ends = stats.binomtest(successes, n).proportion_ci(level, method="wilson")
+        share, z = successes / n, float(special.ndtri((1 + level) / 2))
+        middle = (2 * n * share + z**2) / (2 * (n + z**2))
+        half = z / (2 * (n + z**2)) * math.sqrt(4 * n * share * (1 - share) + z**2)
+        ends = middle - half if successes else 0.0, middle + half if successes < n else 1.0
     return _proportion(successes, n, ends, level, "Wilson")
 
 
@@ -112,7 +116,7 @@ def bca_mean(
     # On a whole-number scale sums are exact, so that resamples with the sample's own mean are seen
     # to have it: the bias correction counts such ties.
     centre, scale = _mean(x), float(np.max(np.abs(x - _mean(x)))) / 2**40
-    interval = stats.bootstrap(
+    interval = scipy.stats.bootstrap(
         (np.round((x - centre) / scale),),
         np.mean,
         confidence_level=level,
@@ -220,7 +224,7 @@ def sd_interval(values: ArrayLike, level: float = 0.95) -> Estimate:
     check_level(level)
     n, method = x.size, "Bonett"
     deviation = float(np.std(x, ddof=1)) if n > 1 else math.nan
-    z = float(stats.norm.ppf((1 + level) / 2))
+    z = float(special.ndtri((1 + level) / 2))
     if n < 6 or n <= z or is_constant(x) or not deviation:
         return Estimate(deviation, -math.inf, math.inf, level, n, method)
     cut = int(n / (2 * math.sqrt(n - 4)))

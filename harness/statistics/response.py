@@ -25,11 +25,16 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
 
 from harness.statistics.comparisons import equivalent
 from harness.statistics.estimates import chunks
-from harness.statistics.values import Bracket, FloatArray, as_values, check_margin
+from harness.statistics.values import (
+    Bracket,
+    FloatArray,
+    as_values,
+    average_ranks,
+    check_margin,
+)
 
 Ranks = NDArray[np.int8] | NDArray[np.int16]
 
@@ -77,7 +82,7 @@ def bracket(
     windows = _Windows.of(x, label[order])
     if windows is None:
         return Bracket(1.0, 1.0, math.nan, math.nan, _peak(x, y), x.size)
-    ranks = _ranks(stats.rankdata(y, method="dense"))
+    ranks = _ranks(np.unique(y, return_inverse=True)[1])
     rising, falling = windows.scores(ranks[None, :])
     reached = windows.drawn(ranks, resamples, rng) >= windows.largest(ranks[None, :]) - 1e-9
     p_rising, p_falling = (1 + reached.sum(axis=0)) / (resamples + 1)
@@ -176,7 +181,7 @@ def flat(values: ArrayLike, outcomes: ArrayLike, margin: float, level: float = 0
     check_margin(margin)
     if x.size < 6 or not np.isfinite(y).all():
         return False
-    third = np.minimum(2, ((stats.rankdata(x) - 0.5) * 3 / x.size).astype(np.intp))
+    third = np.minimum(2, ((average_ranks(x) - 0.5) * 3 / x.size).astype(np.intp))
     parts = [y[third == index] for index in range(3)]
     return all(equivalent(one, two, margin, level) for one, two in combinations(parts, 2))
 
@@ -295,7 +300,7 @@ def _peak(x: FloatArray, y: FloatArray) -> float:
     if x.size == 0:
         return math.nan
     width = min(x.size, smallest_window(x.size))
-    ranks = stats.rankdata(y)
+    ranks = average_ranks(y)
     sums = np.convolve(ranks, np.ones(width), mode="valid")
     best = int(sums.argmax())
     return float(np.median(x[best : best + width]))
