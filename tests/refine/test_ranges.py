@@ -14,7 +14,6 @@ from harness.refine.source import literal
 from tests.factories import make_result
 from tests.refine.sweeps import BROAD, position, refined, revision, runs_of, sweep_of
 
-
 KINDS = ("normal", "left", "right", "tied")
 
 
