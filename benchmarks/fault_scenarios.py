@@ -10,7 +10,7 @@ import signal
 import sqlite3
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from fault_trials import RUNS, Session, Trial, undisturbed
+from fault_trials import Session, Trial, undisturbed
 from faulty_trainers import VARIABLE
 
 LOG_LIMIT = 3 * 2**20
@@ -80,37 +80,45 @@ def signalled(number: signal.Signals, trial: Trial) -> None:
         session.end()
         took = time.monotonic() - began
     trial.check(took < 30, f"it took {took:.0f} s to end after {number.name}")
-    if is_in_time and session.begun() and len(trial.stored()) < RUNS:
+    if is_in_time and session.begun() and len(trial.stored()) < trial.runs:
         trial.check(
             session.process.returncode == 2, f"{session.process.returncode}: {session.printed}"
         )
     trial.start().end_well()
 
 
-def one_run(fault: str, status: str, says: str, trial: Trial) -> None:
-    """Let one run go wrong: it ends as what it is, and the others as if nothing had been.
+def some_runs(faults: Sequence[str], trial: Trial) -> None:
+    """Let a run go wrong by each of ``faults``: it ends as what it is, the others as undisturbed.
 
-    The same command again then trains that run alone, but where it has ended for good.
+    The same command again then trains these runs alone, but those that have ended for good.
     """
-    index = trial.chance.randrange(RUNS)
-    struck = undisturbed(trial.trainer).runs[index]
+    places = trial.chance.sample(range(trial.runs), len(faults))
+    struck = {
+        undisturbed(trial.trainer).runs[at]: name for at, name in zip(places, faults, strict=True)
+    }
+    told = ",".join(f"{name}@{at}" for at, name in zip(places, faults, strict=True))
+    ends = [ONE_RUN[name][1] for name in faults]
     trial.options = LIMITS
-    trial.excepted = {struck}
-    trial.start("--sweep-retries=0", variables={VARIABLE: f"{fault}@{index}"}).end_with(
-        int(status not in ("completed", "diverged"))
+    trial.excepted = set(struck)
+    trial.start("--sweep-retries=0", variables={VARIABLE: told}).end_with(
+        int(any(status not in ("completed", "diverged") for status in ends))
     )
-    result = trial.stored()[struck]
-    error = result.outcome.error or ""
-    trial.check(result.outcome.status == status, f"{fault} ended as {result.outcome}")
-    trial.check(says in error, f"{fault}: {says!r} is not in {error!r}")
-    trial.check("\n" not in error, f"more than a line: {error!r}")
+    stored = trial.stored()
+    for run, fault in struck.items():
+        _, status, says = ONE_RUN[fault]
+        outcome = stored[run].outcome
+        error = outcome.error or ""
+        trial.check(outcome.status == status, f"{fault} ended as {outcome}")
+        trial.check(says in error, f"{fault}: {says!r} is not in {error!r}")
+        trial.check("\n" not in error, f"more than a line: {error!r}")
     trial.check(trial.compare(), "the other runs are not as undisturbed")
     logs = [log.stat().st_size for log in (trial.home / "logs").glob("*.log")]
     trial.check(max(logs) < LOG_LIMIT, f"a log has {max(logs):,} bytes")
-    if result.is_final and status != "completed":
-        return
-    trial.excepted = set()
-    trial.start().end_well()
+    trial.excepted = {
+        run for run in struck if stored[run].is_final and stored[run].outcome.status != "completed"
+    }
+    if not all(stored[run].is_final for run in struck):
+        trial.start().end_well()
 
 
 def many_runs(trial: Trial) -> None:
@@ -210,7 +218,7 @@ def killed_with_checkpoints(trial: Trial) -> None:
     """Kill the session while runs have checkpoints: they go on from there, to the same figures."""
     trial.options = ("--sweep-checkpoint-every=5",)
     checkpoints = trial.home / "checkpoints"
-    begun = trial.chance.randint(1, RUNS)
+    begun = trial.chance.randint(1, trial.runs)
     session = trial.start()
     session.wait_for(lambda: len(session.begun()) >= begun and any(_kept(checkpoints)))
     with trial.strike():
@@ -282,10 +290,7 @@ SCENARIOS = [
     Scenario("kill -9 of the session", session_killed, 10),
     Scenario("SIGTERM", partial(signalled, signal.SIGTERM), 5),
     Scenario("Ctrl-C", partial(signalled, signal.SIGINT), 5),
-    *(
-        Scenario(name, partial(one_run, fault, status, says))
-        for fault, (name, status, says) in ONE_RUN.items()
-    ),
+    *(Scenario(name, partial(some_runs, (fault,))) for fault, (name, _, _) in ONE_RUN.items()),
     Scenario("a third of the runs, at once", many_runs),
     Scenario("disk full", disk_full, 5, ("local",)),
     Scenario("store locked for 10 s", store_locked, 2, ("local",)),

@@ -31,7 +31,8 @@ from harness.records import Result
 from harness.store import Store
 
 ROOT = Path(__file__).parents[1]
-RUNS = 24
+RUNS = {"faulty": 24, "grpo": 8}
+"""The runs of the sweep that each of `noted_trainers` trains; those of GRPO take seconds each."""
 PATIENCE = 300.0
 """Seconds after which a session, or what is waited for in it, is given up."""
 IN_FLIGHT = 1.0
@@ -155,7 +156,7 @@ class Session:
         the first run begins.
         """
         chance = self._trial.chance
-        begun = chance.randint(1 if training else 0, RUNS)
+        begun = chance.randint(1 if training else 0, self._trial.runs)
         if begun == 0:
             time.sleep(chance.uniform(0, 2))
         else:
@@ -232,6 +233,11 @@ class Trial:
     remark: str = ""
 
     @property
+    def runs(self) -> int:
+        """How many runs its sweep has."""
+        return RUNS[self.trainer]
+
+    @property
     def home(self) -> Path:
         """The folder of everything that sessions write."""
         return self.folder / ".sweep"
@@ -245,7 +251,7 @@ class Trial:
             file.parent.mkdir()
             (self.folder / "pytest.ini").write_text("[pytest]\n")
             declared = SWEEPS[self.trainer]
-            text = SWEEP_FILE.format(trainer=self.trainer, runs=RUNS, declared=declared)
+            text = SWEEP_FILE.format(trainer=self.trainer, runs=self.runs, declared=declared)
             file.write_text(text)
         command = [sys.executable, "-m", "pytest", "-p", "harness.plugin", "-p", "no:cacheprovider"]
         command += ["experiments", "--sweep", "faults", f"--sweep-report={self.home / report}"]
@@ -385,7 +391,7 @@ def undisturbed(trainer: str) -> Undisturbed:
         made = Undisturbed(quiet.report(), status)
         assert {run["status"] for run in made.report["runs"]} == {"completed"}
         assert not quiet.wrong, quiet.wrong
-        assert len(quiet.trainings()) == len(made.runs) == RUNS
+        assert len(quiet.trainings()) == len(made.runs) == quiet.runs
         return made
 
 

@@ -2,10 +2,11 @@
 
     python benchmarks/faults.py [--only NAME …] [--repeats N] [--executor local|ray] [--seed N]
 
-Each time is a project of its own with 24 short runs, real pytest sessions on it, and a fault at a
-random moment. Printed is a row for each scenario and executor: how many runs were lost, and how
-many trained twice, in all its times, and in how many the last report equalled an undisturbed one.
-The exit status is 1 where anything is not as it should be; what it was is printed below the table.
+Each time is a project of its own with 24 short runs (8 of GRPO), real pytest sessions on it, and a
+fault at a random moment. Printed is a row for each scenario and executor: how many runs were lost,
+and how many trained twice, in all its times, and in how many the last report equalled an
+undisturbed one. The exit status is 1 where anything is not as it should be; what it was is printed
+below the table.
 ``--only`` takes parts of names, ``--repeats`` is how often instead of the full size.
 """
 

@@ -9,23 +9,38 @@ import textwrap
 from pathlib import Path
 
 # pytest run inside a test forgets the modules it imported when it ends, and NumPy cannot be
-# imported twice in a process: what a session needs is imported out here.
+# imported twice in a process: what a session needs is imported out here. So are the modules that
+# every session would import anew.
+import hypothesis  # noqa: F401
 import numpy as np  # noqa: F401
 import pytest
 import scipy.stats  # noqa: F401
 import sqlalchemy  # noqa: F401
+import tabulate  # noqa: F401
 
 import harness.audit
 import harness.claims
 import harness.claims.power
-import harness.executors
+import harness.executors.inline
+import harness.executors.local
+import harness.executors.logs
+import harness.judging.regressions
 import harness.plugin.collection
 import harness.plugin.reporting
+import harness.report.renderers.terminal
 import harness.report.renderers.write
+import harness.session.environment
+import harness.statistics.agreement
+import harness.statistics.dependence
+import harness.statistics.power
+import harness.statistics.response
 import harness.store
 import harness.training.backends
 import harness.training.settings
 import harness.training.tasks
+import harness.training.text.arithmetic
+import harness.training.text.tasks
+import harness.training.warm_start
 
 ROOT = Path(__file__).parents[1]
 

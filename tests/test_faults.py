@@ -1,15 +1,18 @@
 """The fault suite at a modest size: each scenario once.
 
-On Ray, what can go wrong in a run goes wrong in one session, all at once; one by one is for the
-command, and for the executor's own tests.
+What can go wrong in a run goes wrong in one session, all at once; one by one is for the command,
+and for the executors' own tests.
 """
 
 import time
+from functools import partial
 
 import faults
 import pytest
-from fault_scenarios import ONE_RUN, SCENARIOS
+from fault_scenarios import ONE_RUN, SCENARIOS, Scenario, some_runs
 from fault_trials import Found
+
+ALL = Scenario("each fault of a run", partial(some_runs, tuple(ONE_RUN)), executors=("local",))
 
 CASES = [
     pytest.param(
@@ -21,9 +24,9 @@ CASES = [
             for need in (*scenario.needs, *(["ray"] if executor == "ray" else []))
         ],
     )
-    for scenario in SCENARIOS
+    for scenario in (ALL, *SCENARIOS)
     for executor in scenario.executors
-    if executor == "local" or scenario.name not in {name for name, *_ in ONE_RUN.values()}
+    if scenario.name not in {name for name, *_ in ONE_RUN.values()}
 ]
 
 

@@ -24,11 +24,11 @@ from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import linalg, special, stats
+from scipy import linalg, special
 
 from harness.statistics.estimates import chunks
 from harness.statistics.groups import one_hot, parts_of
-from harness.statistics.values import FloatArray
+from harness.statistics.values import FloatArray, average_ranks
 
 ENTERS = 0.05
 """The level at which another parameter enters the model, and at which two are associated."""
@@ -161,7 +161,7 @@ class AdjustedLevels:
 
 def rank_shares(outcomes: FloatArray) -> FloatArray:
     """Return the ranks of ``outcomes`` [n], which may hold −inf, as shares from 0 to 1."""
-    return np.asarray((stats.rankdata(outcomes) - 0.5) / max(1, outcomes.size))
+    return np.asarray((average_ranks(outcomes) - 0.5) / max(1, outcomes.size))
 
 
 def p_spreads_differ(residuals: FloatArray, codes: NDArray[np.intp]) -> float:

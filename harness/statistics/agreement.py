@@ -26,7 +26,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import special, stats
+from scipy import special
 
 from harness.statistics.comparisons import brown_forsythe, paired, welch
 from harness.statistics.estimates import cvar_rows
@@ -266,14 +266,14 @@ def _by_hall(one: _Part, two: _Part | None, level: float, null: float = 0.0) -> 
     """Compare one estimate, or the difference of two, with ``null``, corrected for skewness."""
     tested = (float(found[0]) for found in _hall_tests(one, two, null))
     estimate, error, skewness, freedom, statistic = tested
-    critical = float(stats.t.ppf((1 + level) / 2, freedom))
+    critical = float(special.stdtrit(freedom, (1 + level) / 2))
     return Comparison(
         estimate,
         estimate - error * _hall_inverse(critical, skewness),
         estimate - error * _hall_inverse(-critical, skewness),
         level,
-        float(stats.t.sf(statistic, freedom)),
-        float(stats.t.cdf(statistic, freedom)),
+        float(special.stdtr(freedom, -statistic)),
+        float(special.stdtr(freedom, statistic)),
         one.n + (0 if two is None else two.n),
         "corrected for skewness",
     )

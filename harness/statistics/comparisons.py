@@ -5,8 +5,8 @@ References
 Boschloo (1970), Statistica Neerlandica 24:1; Newcombe (1998), Stat. Med. 17:873, method 10
 (interval of a difference of proportions); Welch (1947), Biometrika 34:28; Brown & Forsythe (1974),
 JASA 69:364; Schuirmann (1987), J. Pharmacokin. Biopharm. 15:657 (two one-sided tests); Hodges &
-Lehmann (1954), J. R. Stat. Soc. B 16:261 (a null hypothesis that is an interval); Holm (1979),
-Scand. J. Stat. 6:65.
+Lehmann (1954), J. R. Stat. Soc. B 16:261 (a null hypothesis that is an interval); Mann & Whitney
+(1947), Ann. Math. Stat. 18:50; Holm (1979), Scand. J. Stat. 6:65.
 """
 
 from __future__ import annotations
@@ -14,10 +14,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import lru_cache
+from itertools import accumulate
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike
-from scipy import stats
+from scipy import special
 
 from harness.statistics.estimates import clopper_pearson, net_sd, wilson
 from harness.statistics.values import (
@@ -26,6 +28,7 @@ from harness.statistics.values import (
     FloatArray,
     agreeing,
     as_values,
+    average_ranks,
     check_counts,
     check_level,
     check_margin,
@@ -39,6 +42,9 @@ MAX_TABLES = 40_000
 
 _MOST_PAIRS = 1_000
 
+_FEW = 8
+"""Up to this many values of a sample its ranks are compared exactly, where there are no ties."""
+
 
 def binomial(successes: int, n: int, rate: float = 0.5, level: float = 0.90) -> Comparison:
     """Compare a success rate with ``rate`` (0 to 1) by the exact one-sided binomial tests.
@@ -48,15 +54,16 @@ def binomial(successes: int, n: int, rate: float = 0.5, level: float = 0.90) -> 
     check_counts(successes, n)
     check_rate(rate)
     share = clopper_pearson(successes, n, level)
-    greater = float(stats.binom.sf(successes - 1, n, rate)) if n else 1.0
-    less = float(stats.binom.cdf(successes, n, rate)) if n else 1.0
+    greater = float(special.betainc(successes, n - successes + 1, rate)) if successes else 1.0
+    less = float(special.betaincc(successes + 1, n - successes, rate)) if successes < n else 1.0
     return Comparison(share.value, share.low, share.high, level, greater, less, n, "exact binomial")
 
 
 def binomial_threshold(n: int, rate: float = 0.5, alpha: float = 0.05) -> int | None:
     """Return the fewest successes of ``n`` that show a rate above ``rate``; None if none does."""
-    enough = stats.binom.sf(np.arange(-1, n), n, rate) <= alpha
-    return int(np.argmax(enough)) if enough.any() else None
+    successes = np.arange(1, n + 1)
+    enough = special.betainc(successes, n - successes + 1, rate) <= alpha
+    return int(successes[np.argmax(enough)]) if enough.any() else None
 
 
 def boschloo(
@@ -91,8 +98,8 @@ def _boschloo_greater(successes: int, n: int, other_successes: int, other_n: int
     if successes / n <= other_successes / other_n and successes in (0, n):
         return 1.0
     if n * other_n > MAX_TABLES:
-        return float(stats.fisher_exact(np.array(table), alternative="greater")[1])
-    p_value = float(stats.boschloo_exact(table, alternative="greater").pvalue)
+        return float(scipy.stats.fisher_exact(np.array(table), alternative="greater")[1])
+    p_value = float(scipy.stats.boschloo_exact(table, alternative="greater").pvalue)
     return min(1.0, p_value) if math.isfinite(p_value) else 1.0
 
 
@@ -195,8 +202,8 @@ def paired_equivalence(differences: ArrayLike, margin: float, level: float = 0.9
         return Equivalence(estimate, low, high, level, margin, 1.0, 1.0, n, method)
     error, freedom = float(np.std(d, ddof=1)) / math.sqrt(n), n - 1
     near, far = (margin - abs(estimate)) / error, (margin + abs(estimate)) / error
-    within = float(stats.t.sf(near, freedom))
-    beyond = float(stats.t.cdf(near, freedom) + stats.t.sf(far, freedom))
+    within = float(special.stdtr(freedom, -near))
+    beyond = float(special.stdtr(freedom, near) + special.stdtr(freedom, -far))
     return Equivalence(estimate, low, high, level, margin, within, min(1.0, beyond), n, method)
 
 
@@ -222,10 +229,10 @@ def pairs_to_decide(
     mean, spread = abs(float(d.mean())), float(np.std(d, ddof=1))
     n = np.arange(2, _MOST_PAIRS + 1)
     error = spread / np.sqrt(n)
-    needed = stats.t.ppf((1 + level) / 2, n - 1)
-    beyond = stats.t.cdf((mean - margin) / error - needed, n - 1)
+    needed = special.stdtrit(n - 1, (1 + level) / 2)
+    beyond = special.stdtr(n - 1, (mean - margin) / error - needed)
     low, high = (
-        stats.t.cdf(room / error - needed, n - 1) for room in (margin - mean, margin + mean)
+        special.stdtr(n - 1, room / error - needed) for room in (margin - mean, margin + mean)
     )
     enough = np.asarray(beyond if mean > margin else low + high - 1.0) >= power
     return int(n[np.argmax(enough)]) if np.any(enough) else None
@@ -234,13 +241,41 @@ def pairs_to_decide(
 def rank_sum(values: ArrayLike, others: ArrayLike) -> tuple[float, float]:
     """Return the p values of "``values`` [n] lie higher than ``others`` [m]" and of "lower".
 
-    By the Mann–Whitney test; (1, 1) where either is empty.
+    By the Mann–Whitney test: exact without ties where one has at most 8 values, else by the normal
+    distribution with correction for ties and continuity. (1, 1) where either is empty.
     """
     a, b = as_values(values), as_values(others, "others")
     if not (a.size and b.size) or is_constant(np.concatenate([a, b])):
         return 1.0, 1.0
-    higher = stats.mannwhitneyu(a, b, alternative="greater").pvalue
-    return float(higher), float(stats.mannwhitneyu(a, b, alternative="less").pvalue)
+    pooled = np.concatenate([a, b])
+    counts = np.unique(pooled, return_counts=True)[1].astype(np.float64)
+    n, m = a.size, b.size
+    won = float(average_ranks(pooled)[:n].sum()) - n * (n + 1) / 2  # of the n · m pairs
+    if min(n, m) <= _FEW and counts.size == n + m:
+        at_most = _rank_sums(min(n, m), max(n, m))
+        return at_most[n * m - int(won)], at_most[int(won)]
+    ties = float((counts**3 - counts).sum()) / ((n + m) * (n + m - 1))
+    deviation = math.sqrt(n * m / 12 * (n + m + 1 - ties))
+    beyond = np.array([n * m - won, won]) - n * m / 2 + 0.5
+    higher, lower = special.ndtr(beyond / deviation)
+    return float(higher), float(lower)
+
+
+@lru_cache(maxsize=256)
+def _rank_sums(n: int, m: int) -> list[float]:
+    """Return the chance that at most 0, 1, … n · m pairs are won by ``n`` values, of ``m`` others.
+
+    The ways to win u of them are the coefficients of the product of (1 − q^(m+i)) / (1 − q^i) over
+    i from 1 to n.
+    """
+    ways = [1, *[0] * (n * m)]
+    for i in range(1, n + 1):
+        for u in range(n * m, m + i - 1, -1):
+            ways[u] -= ways[u - m - i]
+        for u in range(i, n * m + 1):
+            ways[u] += ways[u - i]
+    every = math.comb(n + m, n)
+    return [reached / every for reached in accumulate(ways)]
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -267,14 +302,14 @@ def _student(
 ) -> Comparison:
     check_level(level)
     statistic = (estimate - null) / error
-    half = float(stats.t.ppf((1 + level) / 2, freedom)) * error
+    half = float(special.stdtrit(freedom, (1 + level) / 2)) * error
     return Comparison(
         estimate,
         estimate - half,
         estimate + half,
         level,
-        float(stats.t.sf(statistic, freedom)),
-        float(stats.t.cdf(statistic, freedom)),
+        float(special.stdtr(freedom, -statistic)),
+        float(special.stdtr(freedom, statistic)),
         n,
         method,
     )

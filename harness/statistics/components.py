@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from statistics import harmonic_mean
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike
-from scipy import stats
 
 from harness.statistics.values import Estimate, as_values, check_level
 
@@ -74,7 +74,7 @@ def variance_components(groups: Sequence[ArrayLike], level: float = 0.95) -> Com
     d1, d2 = count - 1, n - count
     s1, s2 = each * float(np.var(means, ddof=1)), float(residuals @ residuals) / d2
     tail = (1 - level) / 2
-    ends = [s2 * d2 / float(stats.chi2.ppf(share, d2)) for share in (1 - tail, tail)]
+    ends = [s2 * d2 / float(scipy.stats.chi2.ppf(share, d2)) for share in (1 - tail, tail)]
     within = Estimate(
         math.sqrt(s2), math.sqrt(ends[0]), math.sqrt(ends[1]), level, n, "χ² of the residuals"
     )
@@ -99,9 +99,9 @@ def _difference(s1: float, d1: int, s2: float, d2: int, tail: float) -> tuple[fl
 
     def end(share: float) -> float:
         """Return the half-width beyond which lies ``share`` of the upper tail, or of the lower."""
-        f = float(stats.f.ppf(1 - share, d1, d2))
-        first = 1 - d1 / float(stats.chi2.ppf(1 - share, d1))
-        second = d2 / float(stats.chi2.ppf(share, d2)) - 1
+        f = float(scipy.stats.f.ppf(1 - share, d1, d2))
+        first = 1 - d1 / float(scipy.stats.chi2.ppf(1 - share, d1))
+        second = d2 / float(scipy.stats.chi2.ppf(share, d2)) - 1
         both = ((f - 1) ** 2 - (first * f) ** 2 - second**2) / f
         return math.sqrt(max(0.0, (first * s1) ** 2 + (second * s2) ** 2 + both * s1 * s2))
 

@@ -14,8 +14,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike, NDArray
-from scipy import special, stats
+from scipy import special
 
 from harness.statistics.estimates import chunks
 from harness.statistics.values import FloatArray, as_values
@@ -204,7 +205,7 @@ class _Null:
             return
         rows, columns = self.table.of_codes, self.table.of_others
         expected = np.outer(rows, columns) / self.table.n
-        permuted = stats.random_table(rows, columns, seed=rng)
+        permuted = scipy.stats.random_table(rows, columns, seed=rng)
         found = [
             ((permuted.rvs(size) - expected) ** 2 / expected).sum(axis=(1, 2))
             for size in chunks(more, expected.size)

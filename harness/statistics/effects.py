@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
+from scipy import special
 
 from harness.statistics.estimates import chunks
 from harness.statistics.groups import one_hot
@@ -60,7 +60,7 @@ def interaction(
     observed = float(squares[0] / noise[0])
     share = max(0.0, float(squares[0] - beyond.shape[1] * noise[0])) / total
     if y.size > PERMUTED_UP_TO:
-        return share, float(stats.f.sf(observed / beyond.shape[1], beyond.shape[1], freedom))
+        return share, float(special.fdtrc(beyond.shape[1], freedom, observed / beyond.shape[1]))
     reached = done = 0
     few = min(FEW_DRAWS, resamples)
     for size in (few, *chunks(resamples - few, y.size)):

@@ -16,8 +16,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike, NDArray
-from scipy import special, stats
+from scipy import special
 
 from harness.statistics.groups import clustered_error
 from harness.statistics.values import (
@@ -47,7 +48,10 @@ def wilson(successes: int, n: int, level: float = 0.95) -> Estimate:
     check_level(level)
     ends = (0.0, 1.0)
     if n:
-        ends = stats.binomtest(successes, n).proportion_ci(level, method="wilson")
+        share, z = successes / n, float(special.ndtri((1 + level) / 2))
+        middle = (2 * n * share + z**2) / (2 * (n + z**2))
+        half = z / (2 * (n + z**2)) * math.sqrt(4 * n * share * (1 - share) + z**2)
+        ends = middle - half if successes else 0.0, middle + half if successes < n else 1.0
     return _proportion(successes, n, ends, level, "Wilson")
 
 
@@ -89,7 +93,7 @@ def mean_interval(
     independent, error = float(x.size), float(np.std(x, ddof=1)) / math.sqrt(x.size)
     if clusters is not None:
         error, independent, _ = clustered_error(x, clusters)
-    half = float(stats.t.ppf((1 + level) / 2, independent - 1.0)) * error if error else 0.0
+    half = float(special.stdtrit(independent - 1.0, (1 + level) / 2)) * error if error else 0.0
     return Estimate(_mean(x), _mean(x) - half, _mean(x) + half, level, x.size, method)
 
 
@@ -112,7 +116,7 @@ def bca_mean(
     # On a whole-number scale sums are exact, so that resamples with the sample's own mean are seen
     # to have it: the bias correction counts such ties.
     centre, scale = _mean(x), float(np.max(np.abs(x - _mean(x)))) / 2**40
-    interval = stats.bootstrap(
+    interval = scipy.stats.bootstrap(
         (np.round((x - centre) / scale),),
         np.mean,
         confidence_level=level,
@@ -148,7 +152,7 @@ def interquartile_mean(
         ordered, kept = np.sort(x), x.size - 2 * cut
         winsorised = np.clip(x, ordered[cut], ordered[x.size - cut - 1])
         error = float(np.std(winsorised, ddof=1)) * math.sqrt(x.size) / kept
-        half = float(stats.t.ppf((1 + level) / 2, kept - 1)) * error
+        half = float(special.stdtrit(kept - 1, (1 + level) / 2)) * error
         method = "IQM, winsorised standard error"
         return Estimate(value, value - half, value + half, level, x.size, method)
     draws: list[FloatArray] = []
@@ -193,7 +197,7 @@ def cvar_interval(values: ArrayLike, level: float = 0.95, share: float = 0.25) -
     tail = math.ceil(x.size * share - 1e-9)
     if tail < FEWEST_WITH_INTERVAL or error == 0.0:
         return Estimate(value, -math.inf, math.inf, level, x.size, method)
-    half = float(stats.t.ppf((1 + level) / 2, tail - 1)) * error
+    half = float(special.stdtrit(tail - 1, (1 + level) / 2)) * error
     return Estimate(value, value - half, value + half, level, x.size, method)
 
 
@@ -220,7 +224,7 @@ def sd_interval(values: ArrayLike, level: float = 0.95) -> Estimate:
     check_level(level)
     n, method = x.size, "Bonett"
     deviation = float(np.std(x, ddof=1)) if n > 1 else math.nan
-    z = float(stats.norm.ppf((1 + level) / 2))
+    z = float(special.ndtri((1 + level) / 2))
     if n < 6 or n <= z or is_constant(x) or not deviation:
         return Estimate(deviation, -math.inf, math.inf, level, n, method)
     cut = int(n / (2 * math.sqrt(n - 4)))
@@ -267,7 +271,7 @@ def improvement_interval(
     freedom = np.asarray(prompts, dtype=np.float64) - 1.0
     freedom = np.where(np.isnan(freedom), np.inf, freedom)
     with np.errstate(invalid="ignore"):
-        quantile = stats.t.ppf((1 + level) / 2, np.maximum(freedom, 1.0))
+        quantile = special.stdtrit(np.maximum(freedom, 1.0), (1 + level) / 2)
         half = np.where(freedom < 1.0, np.inf, quantile * errors)
     return gains - half, gains + half
 

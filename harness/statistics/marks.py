@@ -13,8 +13,9 @@ Phipson & Smyth (2010), Stat. Appl. Genet. 9:39 (the +1 rule).
 from __future__ import annotations
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike, NDArray
-from scipy import special, stats
+from scipy import special
 
 from harness.statistics.groups import parts_of
 from harness.statistics.values import FloatArray, as_values
@@ -36,11 +37,11 @@ def overlap(marked: ArrayLike, having: ArrayLike, blocks: ArrayLike | None = Non
     ]
     seen = int((is_marked & has).sum())
     if len(counts) == 1:
-        return min(1.0, float(stats.hypergeom.sf(seen - 1, *counts[0])))
+        return min(1.0, float(scipy.stats.hypergeom.sf(seen - 1, *counts[0])))
     least, total = 0, np.ones(1)
     for n, with_it, drawn in counts:
         low, high = max(0, drawn + with_it - n), min(drawn, with_it)
-        mass = np.asarray(stats.hypergeom.pmf(np.arange(low, high + 1), n, with_it, drawn))
+        mass = np.asarray(scipy.stats.hypergeom.pmf(np.arange(low, high + 1), n, with_it, drawn))
         skipped, mass = _trimmed(mass)
         least, total = least + low + skipped, np.convolve(total, mass)
     return min(1.0, float(total[max(0, seen - least) :].sum()))

@@ -16,8 +16,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
 
 from harness.statistics.comparisons import rank_sum, welch
 from harness.statistics.response import smallest_window
@@ -121,7 +121,7 @@ def worse_end(
 
 def all_of_one(top: int, members: int, n: int) -> float:
     """Return the chance that ``top`` runs drawn from ``n`` are all among ``members`` of them."""
-    return float(stats.hypergeom.sf(top - 1, n, members, top)) if 0 < top <= n else 1.0
+    return float(scipy.stats.hypergeom.sf(top - 1, n, members, top)) if 0 < top <= n else 1.0
 
 
 def _worse_than_a_quarter(

@@ -18,7 +18,7 @@ from functools import partial
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import stats
+from scipy import special
 
 from harness.statistics.estimates import chunks, cvar_rows
 from harness.statistics.values import (
@@ -93,7 +93,7 @@ def _compared(
     scaled = (pooled - pooled.mean()) / scale
     difference, error, observed = studentised(scaled[None, :], a.size, rows_of)
     if n >= NORMAL_FROM:
-        statistics = stats.norm.isf(np.arange(resamples, 0, -1) / (resamples + 1))
+        statistics = -special.ndtri(np.arange(resamples, 0, -1) / (resamples + 1))
     else:
         drawn: list[FloatArray] = []
         for size in chunks(resamples, n):

@@ -19,8 +19,9 @@ from collections.abc import Callable, Hashable, Sequence
 from functools import lru_cache, partial
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike, NDArray
-from scipy import special, stats
+from scipy import special
 
 from harness.statistics.agreement import tails_shown_by_t
 from harness.statistics.comparisons import MAX_TABLES, binomial_threshold
@@ -48,10 +49,10 @@ def size_to_decide(n: int, p_value: float, alpha: float = 0.05) -> int | None:
     needs n·((z(1 − alpha) + z(TARGET)) / z(1 − p_value))², as in Cohen (1988), section 2.4. At
     least n + 1. None where the n point the other way.
     """
-    z = float(stats.norm.isf(p_value))
+    z = -float(special.ndtri(p_value))
     if not z > 0.0:
         return None
-    size = n * ((float(stats.norm.isf(alpha)) + float(stats.norm.ppf(TARGET))) / z) ** 2
+    size = n * (float(special.ndtri(TARGET) - special.ndtri(alpha)) / z) ** 2
     return max(n + 1, math.ceil(size))
 
 
@@ -71,7 +72,7 @@ def equivalence_margin(error: float, dof: int, alpha: float = 0.05) -> float:
     ``error`` is the standard error of their difference. Two one-sided tests at ``alpha``
     (Schuirmann 1987).
     """
-    quantiles = [float(stats.t.isf(p, max(1, dof))) for p in (alpha, (1.0 - TARGET) / 2.0)]
+    quantiles = [float(scipy.stats.t.isf(p, max(1, dof))) for p in (alpha, (1.0 - TARGET) / 2.0)]
     return sum(quantiles) * error
 
 
@@ -86,7 +87,7 @@ def best_power(
     """
     n = as_values(counts, "counts")
     k, draws = n.size, 2_000
-    beyond = float(stats.t.isf(alpha / (k - 1), max(1, dof)))
+    beyond = float(scipy.stats.t.isf(alpha / (k - 1), max(1, dof)))
     noise = rng.standard_normal((draws, k)) / np.sqrt(n)
     spread = np.sqrt(rng.chisquare(max(1, dof), draws) / max(1, dof))
     best = np.arange(draws) % k
@@ -157,7 +158,7 @@ def binomial_power(n: int, true_rate: float, rate: float = 0.5, alpha: float = 0
 def at_least(successes: int | None, n: int, rate: float) -> float:
     """Return the probability of at least ``successes`` of ``n`` at a true ``rate``; 0 for None."""
     check_rate(rate)
-    return 0.0 if successes is None else float(stats.binom.sf(successes - 1, n, rate))
+    return 0.0 if successes is None else float(scipy.stats.binom.sf(successes - 1, n, rate))
 
 
 def boschloo_power(
@@ -173,8 +174,8 @@ def boschloo_power(
     if not (n and other_n):
         return 0.0
     enough = np.array(_boschloo_thresholds(n, other_n, alpha))
-    shown = stats.binom.sf(enough - 1, n, true_rate)
-    return float(stats.binom.pmf(np.arange(other_n + 1), other_n, other_rate) @ shown)
+    shown = scipy.stats.binom.sf(enough - 1, n, true_rate)
+    return float(scipy.stats.binom.pmf(np.arange(other_n + 1), other_n, other_rate) @ shown)
 
 
 def boschloo_threshold(
@@ -204,15 +205,15 @@ def welch_power(
     parts = sd_ratio**2 / n, 1.0 / other_n
     error = math.sqrt(sum(parts))
     freedom = error**4 / (parts[0] ** 2 / (n - 1) + parts[1] ** 2 / (other_n - 1))
-    return float(stats.nct.sf(stats.t.isf(alpha, freedom), freedom, effect / error))
+    return float(scipy.stats.nct.sf(scipy.stats.t.isf(alpha, freedom), freedom, effect / error))
 
 
 def paired_power(effect: float, n: int, alpha: float = 0.05) -> float:
     """Return the power of the one-sided paired t test at a mean difference of ``effect`` SDs."""
     if n < 2:
         return 0.0
-    critical = stats.t.isf(alpha, n - 1)
-    return float(stats.nct.sf(critical, n - 1, effect * math.sqrt(n)))
+    critical = scipy.stats.t.isf(alpha, n - 1)
+    return float(scipy.stats.nct.sf(critical, n - 1, effect * math.sqrt(n)))
 
 
 def gain_power(effect: float, n: int, margin: float = 0.0, alpha: float = 0.05) -> float:
@@ -224,9 +225,9 @@ def gain_power(effect: float, n: int, margin: float = 0.0, alpha: float = 0.05) 
     """
     if n < 2:
         return 0.0
-    deviations = np.sqrt(stats.chi2.ppf(_QUANTILES, n - 1) / (n - 1))
-    half = stats.t.isf(alpha, n - 1) * deviations / math.sqrt(n)
-    shown = stats.norm.sf((np.maximum(half, margin - half) - effect) * math.sqrt(n))
+    deviations = np.sqrt(scipy.stats.chi2.ppf(_QUANTILES, n - 1) / (n - 1))
+    half = scipy.stats.t.isf(alpha, n - 1) * deviations / math.sqrt(n)
+    shown = scipy.stats.norm.sf((np.maximum(half, margin - half) - effect) * math.sqrt(n))
     return float(shown.mean())
 
 
@@ -250,7 +251,7 @@ def non_inferiority_power(
         return 0.0
     if values == 1:
         return paired_power(margin / math.sqrt(2.0), pairs, alpha)
-    critical = float(stats.t.isf(alpha, pairs - 1))
+    critical = float(scipy.stats.t.isf(alpha, pairs - 1))
     shown = 0
     for size in chunks(simulations, pairs * (values + 1)):
         reference = rng.standard_normal((size, 1, pairs))
@@ -277,7 +278,7 @@ def brown_forsythe_power(
     if min(n, other_n) < 2:
         return 0.0
     freedom = n + other_n - 2
-    critical = stats.t.isf(alpha, freedom)
+    critical = scipy.stats.t.isf(alpha, freedom)
     shown = 0
     for size in chunks(simulations, n + other_n):
         ours = sd_ratio * rng.standard_normal((size, n))
@@ -360,7 +361,7 @@ def _boschloo_thresholds(n: int, other_n: int, alpha: float) -> tuple[int, ...]:
         order = np.argsort(fisher[rows, columns], kind="stable")[:_CANDIDATES]
         rows, columns = rows[order], columns[order]
         ours, theirs = (
-            np.asarray(stats.binom.pmf(np.arange(size + 1)[:, None], size, _RATES))
+            np.asarray(scipy.stats.binom.pmf(np.arange(size + 1)[:, None], size, _RATES))
             for size in (n, other_n)
         )
         surely = np.einsum("xg,xy,yg->g", ours, rejects.astype(np.float64), theirs, optimize=True)

@@ -25,11 +25,16 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
 
 from harness.statistics.comparisons import equivalent
 from harness.statistics.estimates import chunks
-from harness.statistics.values import Bracket, FloatArray, as_values, check_margin
+from harness.statistics.values import (
+    Bracket,
+    FloatArray,
+    as_values,
+    average_ranks,
+    check_margin,
+)
 
 Ranks = NDArray[np.int8] | NDArray[np.int16]
 
@@ -77,7 +82,7 @@ def bracket(
     windows = _Windows.of(x, label[order])
     if windows is None:
         return Bracket(1.0, 1.0, math.nan, math.nan, _peak(x, y), x.size)
-    ranks = _ranks(stats.rankdata(y, method="dense"))
+    ranks = _ranks(np.unique(y, return_inverse=True)[1])
     rising, falling = windows.scores(ranks[None, :])
     reached = windows.drawn(ranks, resamples, rng) >= windows.largest(ranks[None, :]) - 1e-9
     p_rising, p_falling = (1 + reached.sum(axis=0)) / (resamples + 1)
@@ -176,7 +181,7 @@ def flat(values: ArrayLike, outcomes: ArrayLike, margin: float, level: float = 0
     check_margin(margin)
     if x.size < 6 or not np.isfinite(y).all():
         return False
-    third = np.minimum(2, ((stats.rankdata(x) - 0.5) * 3 / x.size).astype(np.intp))
+    third = np.minimum(2, ((average_ranks(x) - 0.5) * 3 / x.size).astype(np.intp))
     parts = [y[third == index] for index in range(3)]
     return all(equivalent(one, two, margin, level) for one, two in combinations(parts, 2))
 
@@ -191,8 +196,8 @@ class _Windows:
     """The first index of each proper suffix [suffixes]."""
     prefix_sd: FloatArray
     suffix_sd: FloatArray
-    pairs: NDArray[np.int8]
-    """1 where run j > i is in the same block and has a larger value [n, n]."""
+    earlier: tuple[slice | NDArray[np.intp], ...]
+    """The runs that each run [n] is compared with: of its block, and of a smaller value."""
     label: NDArray[np.intp]
     """The number of each run's block [n]."""
 
@@ -201,26 +206,29 @@ class _Windows:
         n, least = x.size, smallest_window(x.size)
         cuts = np.flatnonzero(np.diff(x) > 0.0)
         ends, starts = cuts[cuts + 1 >= least], cuts[n - cuts - 1 >= least] + 1
-        prefix_sd = np.array([_null_sd(x[: end + 1], label[: end + 1]) for end in ends])
-        suffix_sd = np.array([_null_sd(x[start:], label[start:]) for start in starts])
+        prefix_sd = _null_sd(x, label)[ends]
+        suffix_sd = _null_sd(x[::-1], label[::-1])[::-1][starts]
         ends, prefix_sd = ends[prefix_sd > 0.0], prefix_sd[prefix_sd > 0.0]
         starts, suffix_sd = starts[suffix_sd > 0.0], suffix_sd[suffix_sd > 0.0]
         if not (ends.size and starts.size):
             return None
-        pairs = (label[:, None] == label[None, :]) & (x[None, :] > x[:, None])
-        return cls(ends, starts, prefix_sd, suffix_sd, pairs.astype(np.int8), label)
+        return cls(ends, starts, prefix_sd, suffix_sd, _earlier(x, label), label)
 
     def scores(self, ranks: Ranks) -> tuple[FloatArray, FloatArray]:
         """Return Kendall's z of rising in each prefix and of falling in each suffix.
 
         ``ranks`` [m, n] are the outcomes of m arrangements; the scores are [m, windows].
         """
-        signs = np.sign(ranks[:, None, :] - ranks[:, :, None])
-        signs.reshape(len(ranks), -1)[:] *= self.pairs.ravel()
-        left = np.cumsum(signs.sum(axis=1, dtype=np.int16), axis=1, dtype=np.int32)
-        right = signs.sum(axis=2, dtype=np.int16)[:, ::-1]
-        right = np.cumsum(right, axis=1, dtype=np.int32)[:, ::-1]
-        return left[:, self.ends] / self.prefix_sd, -right[:, self.starts] / self.suffix_sd
+        runs = np.ascontiguousarray(ranks.T)  # each comparison is of all arrangements at once
+        risen, left = np.zeros_like(runs), np.zeros_like(runs)
+        for place, earlier in enumerate(self.earlier):
+            now, before = runs[place], runs[earlier]
+            signs = (now > before).view(np.int8) - (now < before).view(np.int8)
+            signs.sum(axis=0, dtype=runs.dtype, out=risen[place])
+            left[earlier] += signs
+        rising = np.cumsum(risen, axis=0, dtype=np.int32)[self.ends]
+        falling = -np.cumsum(left[::-1], axis=0, dtype=np.int32)[::-1][self.starts]
+        return (rising / self.prefix_sd[:, None]).T, (falling / self.suffix_sd[:, None]).T
 
     def largest(self, ranks: Ranks) -> FloatArray:
         """Return the largest z of rising and of falling [m, 2] for ``ranks`` [m, n]."""
@@ -247,6 +255,19 @@ def _ranks(ranks: NDArray[Any]) -> Ranks:
     return ranks.astype(np.int8) if ranks.shape[-1] < 128 else ranks.astype(np.int16)
 
 
+def _earlier(x: FloatArray, label: NDArray[np.intp]) -> tuple[slice | NDArray[np.intp], ...]:
+    """Return the places of the runs of the block and of a smaller value, for each run along ``x``.
+
+    ``label`` [n] are the numbers of the blocks. A slice, where there is one block.
+    """
+    below = np.searchsorted(x, x)
+    if (label == label[0]).all():
+        return tuple(slice(0, int(end)) for end in below)
+    return tuple(
+        np.flatnonzero(label[:end] == mine) for end, mine in zip(below, label, strict=True)
+    )
+
+
 def _along(x: FloatArray) -> NDArray[np.intp]:
     """Return the runs in the order of ``x``, at most 500 of them."""
     order = np.argsort(x, kind="stable")
@@ -255,15 +276,23 @@ def _along(x: FloatArray) -> NDArray[np.intp]:
     return order
 
 
-def _null_sd(x: FloatArray, label: NDArray[np.intp]) -> float:
-    """Return the null standard deviation of S summed over blocks, with ties in ``x``."""
-    total = 0.0
-    for block in np.unique(label):
-        inside = x[label == block]
-        ties = np.unique(inside, return_counts=True)[1].astype(np.float64)
-        n = float(inside.size)
-        total += n * (n - 1) * (2 * n + 5) - float((ties * (ties - 1) * (2 * ties + 5)).sum())
-    return math.sqrt(total / 18.0)
+def _null_sd(x: FloatArray, label: NDArray[np.intp]) -> FloatArray:
+    """Return the null standard deviation of S of the first runs of ``x``, for each number of them.
+
+    S is summed over the blocks ``label`` [n]. Its variance is that of k(k − 1)(2k + 5) / 18 for the
+    k runs of each block, less the same for the k runs of each tie: run k + 1 adds 6k(k + 2) / 18.
+    """
+    block, tie = _before(label), _before(label * x.size + np.unique(x, return_inverse=True)[1])
+    added = block * (block + 2) - tie * (tie + 2)
+    return np.asarray(np.sqrt(np.cumsum(6 * added) / 18.0))
+
+
+def _before(codes: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Return how many of ``codes`` [n] before each are equal to it."""
+    order = np.argsort(codes, kind="stable")
+    found = np.empty_like(order)
+    found[order] = np.arange(codes.size) - np.searchsorted(codes[order], codes[order])
+    return found
 
 
 def _peak(x: FloatArray, y: FloatArray) -> float:
@@ -271,7 +300,7 @@ def _peak(x: FloatArray, y: FloatArray) -> float:
     if x.size == 0:
         return math.nan
     width = min(x.size, smallest_window(x.size))
-    ranks = stats.rankdata(y)
+    ranks = average_ranks(y)
     sums = np.convolve(ranks, np.ones(width), mode="valid")
     best = int(sums.argmax())
     return float(np.median(x[best : best + width]))

@@ -197,6 +197,12 @@ def agreeing(
     )
 
 
+def average_ranks(values: FloatArray) -> FloatArray:
+    """Return the ranks of ``values`` [n], from 1; equal ones have the mean of theirs."""
+    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
+    return np.asarray((np.cumsum(counts) - (counts - 1) / 2)[place])
+
+
 def is_constant(values: NDArray[Any]) -> bool:
     """Whether all values are equal, up to rounding in the last digits.
 

@@ -322,7 +322,8 @@ def test_a_terminal_sees_a_live_line_and_a_pipe_plain_ones(monkeypatch):
 @pytest.mark.jax
 def test_torch_and_jax_begin_as_the_same_experiment(warm_project):
     shutil.copytree(ROOT / "experiments", warm_project / "experiments")
-    command = f"{shlex.quote(sys.executable)} -m harness.cli parity focused --runs 2 --steps 20"
+    command = f"{shlex.quote(sys.executable)} -m harness.cli parity focused --workers 1"
+    command += " --runs 2 --steps 20"  # one worker compiles once
     done = subprocess.run(
         f"{command} --json",
         shell=True,
@@ -374,7 +375,7 @@ def test_a_language_model_is_judged_by_the_same_rule(tmp_path):
     lines = [json.dumps({"task": {"max_tokens": 3, "samples": 2, "rewards": [letter]}})]
     lines += [f'{{"prompt": "{n}+1=", "answer": "{n + 1}"}}' for n in range(40)]
     (tmp_path / "sums.jsonl").write_text("\n".join(lines))
-    options = "--model model --task sums.jsonl --runs 2 --steps 2 --margin 0.1 --json"
+    options = "--model model --task sums.jsonl --workers 1 --runs 2 --steps 2 --margin 0.1 --json"
     done = python("-m", "harness.cli", "parity", "small", *options.split())
     found = json.loads(done.stdout)
     assert (found["model"][:6], found["task"], found["steps"]) == ("model@", "sums", 2)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+from simulation.cells import undistracted
 
 from harness import Choice, LogUniform, Sweep
 from harness.claims import mean_gain, success_rate
@@ -79,13 +80,14 @@ def rate_of_support(asked, draw, baseline, sweeps, seed):
     rng = np.random.default_rng(seed)
     planned = planned_of(questions={"q": asked})
     early = taken = 0
-    for _ in range(sweeps):
-        values = draw(rng, 24)
-        theirs = None if baseline is None else Baseline("b", make_results(baseline(rng, 48)))
-        runs = Finished(planned, lambda run, v=values: float(v[run.index]), baseline=theirs)
-        verdict = EarlyAnswers(planned).verdicts(runs.evidence())["q"]
-        early += verdict.verdict == "supported"
-        taken += verdict.decided.runs
+    with undistracted():
+        for _ in range(sweeps):
+            values = draw(rng, 24)
+            theirs = None if baseline is None else Baseline("b", make_results(baseline(rng, 48)))
+            runs = Finished(planned, lambda run, v=values: float(v[run.index]), baseline=theirs)
+            verdict = EarlyAnswers(planned).verdicts(runs.evidence())["q"]
+            early += verdict.verdict == "supported"
+            taken += verdict.decided.runs
     return early / sweeps, taken / sweeps
 
 

@@ -146,10 +146,18 @@ def test_a_blank_cell_supports_nothing(tmp_path, seed, data):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("ending", WRITERS)
 @given(seed=st.integers(0, 1_000_000), data=st.data())
 @settings(SETTINGS, max_examples=250)
+def test_a_blank_cell_supports_nothing_at_size(tmp_path, seed, data):
+    holds(tmp_path, seed, data)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("ending", [ending for ending in WRITERS if ending != ".csv"])
+@given(seed=st.integers(0, 1_000_000), data=st.data())
+@settings(SETTINGS, max_examples=60)
 def test_a_blank_cell_supports_nothing_in_any_format(tmp_path, seed, data, ending):
+    """What a format alone can do wrong is to read a blank as something else, which any would."""
     holds(tmp_path, seed, data, ending)
 
 

@@ -167,18 +167,26 @@ PROJECTS = {
 }
 
 
-QUICK = ("src layout",)
-BY_NAME = [pytest.param(name, marks=[] if name in QUICK else pytest.mark.slow) for name in PROJECTS]
-
-
-@pytest.mark.parametrize("name", BY_NAME)
-def test_pytest_and_the_command_find_and_report_the_same(project, name):
+def found_alone(project, name):
+    """Return where a project has its sweep, and what one process and the command say of it."""
     project.write(PROJECTS[name])
     where = "checks" if name == "no experiments/" else "experiments"
     alone = project.trained(where)
     assert len(alone[0]) == 3
     assert project.reported() == alone
     assert project.reported(where=where) == alone, "from a folder below the root"
+    return where, alone
+
+
+def test_pytest_and_the_command_find_and_report_the_same(project):
+    found_alone(project, "src layout")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", PROJECTS)
+def test_pytest_two_workers_and_the_command_find_and_report_the_same(project, name):
+    where, alone = found_alone(project, name)
+    assert project.trained(where, "-n", "2") == alone
 
 
 def test_each_verb_finds_it(project):
@@ -189,15 +197,6 @@ def test_each_verb_finds_it(project):
         found = json.loads(out)
         rows = found["sweeps"] if verb == ["list"] else [found]
         assert [row["sweep"] for row in rows] == ["mine"]
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", PROJECTS)
-def test_two_workers_find_and_report_the_same(project, name):
-    project.write(PROJECTS[name])
-    where = "checks" if name == "no experiments/" else "experiments"
-    alone = project.trained(where)
-    assert project.trained(where, "-n", "2") == alone
 
 
 @pytest.mark.slow

@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from fnmatch import fnmatchcase
 
 import pytest
 
@@ -201,27 +202,48 @@ def test_sweep_plan_refuses_each_mistake_in_one_line(project, backend, cases):
     assert not (project.path / ".sweep" / "store.db").exists()
 
 
-@pytest.mark.parametrize(
-    ("given", "said"),
-    [
-        *[case for case in BOTH if not {"notok", "wordless", "huge"} & {case[0].get("model")}][::3],
-        ({"name": "lora"}, "lora_modules has 'q_prj'"),
-        ({"model": "t5"}, "model 't5' is no causal language model"),
-        ({"model": "odd", "options": ["--sweep-backend", "jax"]}, "rope_type is 'yarn'; the JAX"),
-        (
-            {"model": "huge", "options": ["--sweep-executor", "local", "--sweep-workers", "3"]},
-            " weights, and training it takes at least *, * for 3 workers; * of memory are free: *",
-        ),
-    ],
-)
+PYTEST_ALL = """
+import json, sys
+import pytest
+for line in json.loads(sys.argv[1]):
+    status = pytest.main(["-p", "harness.plugin", "experiments", "--sweep-executor", *line])
+    print(f"[{int(status)}]", file=sys.stderr, flush=True)
+"""
+
+BEFORE_TRAINING = [
+    *[case for case in BOTH if not {"notok", "wordless", "huge"} & {case[0].get("model")}][::3],
+    ({"name": "lora"}, "lora_modules has 'q_prj'"),
+    ({"model": "t5"}, "model 't5' is no causal language model"),
+    ({"model": "odd", "options": ["inline", "--sweep-backend", "jax"]}, "is 'yarn'; the JAX"),
+    (
+        {"model": "huge", "options": ["local", "--sweep-workers", "3"]},
+        " weights, and training it takes at least *, * for 3 workers; * of memory are free: *",
+    ),
+]
+
+
 @pytest.mark.slow
-def test_pytest_refuses_the_same_before_training(project, given, said):
+def test_pytest_refuses_the_same_before_training(project):
+    """One process has all the sessions: it imports Torch and transformers once."""
     write_bad(project)
-    options = given.get("options", ["--sweep-backend", "torch"])
-    named = {name: given[name] for name in ("name", "model", "task") if name in given}
-    done = sweep(project, *options, **named)
-    assert done.ret == pytest.ExitCode.USAGE_ERROR
-    escaped = said.replace("[", "[[]")
-    done.stderr.fnmatch_lines([f"ERROR: *{escaped}*"])
-    assert "Traceback" not in done.stderr.str() + done.stdout.str()
+    asked = []
+    for given, _ in BEFORE_TRAINING:
+        case = {"name": "small", "model": "model", "task": "sums.jsonl"} | given
+        options = given.get("options", ["inline", "--sweep-backend", "torch"])
+        named = [f"--sweep-{of}={case[of]}" for of in ("model", "task") if case[of]]
+        asked.append([*options, "--sweep", case["name"], *named])
+    done = subprocess.run(
+        [sys.executable, "-c", PYTEST_ALL, json.dumps(asked)],
+        cwd=project.path,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    sessions = done.stderr.split(f"[{int(pytest.ExitCode.USAGE_ERROR)}]\n")
+    assert len(sessions) == len(asked) + 1, done.stderr
+    for (_, said), one in zip(BEFORE_TRAINING, sessions, strict=False):
+        expected = f"ERROR: *{said.replace('[', '[[]')}*"
+        assert any(fnmatchcase(line, expected) for line in one.splitlines()), (said, one)
+    assert "Traceback" not in done.stderr + done.stdout
     assert not (project.path / ".sweep" / "store.db").exists()

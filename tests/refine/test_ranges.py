@@ -14,8 +14,10 @@ from harness.refine.source import literal
 from tests.factories import make_result
 from tests.refine.sweeps import BROAD, position, refined, revision, runs_of, sweep_of
 
+KINDS = ("normal", "left", "right", "tied")
 
-def lost(runs, draws, seed, margin=0.02):
+
+def lost(runs, draws, seed, margin=0.02, kinds=KINDS):
     """How many of so many useless sweeps lose something; by margin 0 the tests are bare."""
     rng, count = np.random.default_rng(seed), Counter()
     noise = {
@@ -24,13 +26,13 @@ def lost(runs, draws, seed, margin=0.02):
         "right": lambda n: np.where(rng.random(n) < 0.15, 0.4, -0.05) + rng.normal(0, 0.03, n),
         "tied": lambda n: np.round(rng.normal(0, 0.07, n), 1),
     }
-    for kind, draw in noise.items():
+    for kind in kinds:
         for _ in range(draws):
             seed = int(rng.integers(2**31))
             sweep = Sweep("old", runs, 50, BROAD.space, seed=seed, margin=margin)
             made = [
                 make_result(id=run.id, config=run.config, delta=float(delta), curve=())
-                for run, delta in zip(sweep.plan(), draw(runs), strict=True)
+                for run, delta in zip(sweep.plan(), noise[kind](runs), strict=True)
             ]
             count[kind] += refine("old", made, rng=rng, sweep=sweep).narrows
     return count
@@ -43,9 +45,11 @@ def test_noise_is_seldom_narrowed():
 @pytest.mark.slow
 @pytest.mark.parametrize("runs", [24, 48])
 def test_noise_is_narrowed_in_a_twentieth_at_most(runs):
-    most = 0.05 * 100 + 2.5 * (0.05 * 0.95 * 100) ** 0.5
-    for kind, count in lost(runs, 100, seed=runs, margin=1e-9).items():
-        assert count <= most, kind
+    # Without what keeps parameters that do not matter, and Holm, normal noise is narrowed most.
+    for sweeps, kinds in ((100, KINDS[:1]), (40, KINDS[1:])):
+        most = 0.05 * sweeps + 2.5 * (0.05 * 0.95 * sweeps) ** 0.5
+        for kind, count in lost(runs, sweeps, seed=runs, margin=1e-9, kinds=kinds).items():
+            assert count <= most, kind
 
 
 def test_a_falling_response_is_cut_above_and_widened_below():

@@ -25,6 +25,19 @@ def device(pytestconfig):
     return pytestconfig.getoption("--trainer-device")
 
 
+@pytest.fixture(scope="module")
+def quick_programs():
+    """Let JAX optimise little: what runs once or twice takes far longer to compile.
+
+    Programs that are compiled as users have them are those of the sessions that tests start.
+    """
+    import jax
+
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
+
+
 @pytest.fixture(scope="session")
 def tiny_model(tmp_path_factory):
     """Return the folder of a tiny language model, written once: ``tiny_model("gpt2")``.

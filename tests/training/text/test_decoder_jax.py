@@ -21,7 +21,7 @@ with contextlib.suppress(ModuleNotFoundError):
     from harness.training import device_jax
     from harness.training.text import decoder_jax, layers_jax, sampling_jax
 
-pytestmark = [pytest.mark.jax, pytest.mark.torch]
+pytestmark = [pytest.mark.jax, pytest.mark.torch, pytest.mark.usefixtures("quick_programs")]
 
 LLAMA3 = dict(
     rope_type="llama3",

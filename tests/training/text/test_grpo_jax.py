@@ -33,7 +33,7 @@ with contextlib.suppress(ModuleNotFoundError):
     )
     ROWS = np.arange(len(PROMPTS))[:, None]
 
-pytestmark = [pytest.mark.jax, pytest.mark.torch]
+pytestmark = [pytest.mark.jax, pytest.mark.torch, pytest.mark.usefixtures("quick_programs")]
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -19,10 +20,6 @@ from harness import arithmetic
 
 task = arithmetic(held_out=32, samples=1, max_tokens=16)
 """
-
-
-class Interrupted(Exception):
-    pass
 
 
 @pytest.fixture(scope="module")
@@ -46,10 +43,10 @@ def smol_job(smollm2, make_job, tmp_path):
     source = f"{tmp_path / 'sums.py'}:task"
     files, task = locate(str(smollm2), Path()), load_task(source, Path())
 
-    def make(learning_rate, **given):
+    def make(learning_rate, steps=2, **given):
         job = make_job(
             trainer="harness.training.text.grpo_torch:train",
-            steps=2,
+            steps=steps,
             evaluate_every=2,
             lr_transfer=1.0,
             **CONFIG,
@@ -82,7 +79,14 @@ def train(job, notify=lambda progress: None):
 
 
 def test_a_real_model_is_trained_and_resumed_and_a_placebo_is_exactly_0(smol_job, tmp_path):
-    first, second = train(smol_job(2e-6)), train(smol_job(1e-5))
+    first = train(smol_job(2e-6))
+    job = replace(smol_job(1e-5), checkpoint=str(tmp_path / "kept"), checkpoint_every=1)
+
+    def notify(progress):
+        if progress.stage == "train" and progress.step == 1:
+            os.link(tmp_path / "kept", tmp_path / "after one step")  # which a kill would leave
+
+    second = train(job, notify)
     for outcome in (first, second):
         assert (outcome.status, outcome.error) == ("completed", None)
         assert (outcome.prompts, len(outcome.trace)) == (32, 2)
@@ -94,18 +98,11 @@ def test_a_real_model_is_trained_and_resumed_and_a_placebo_is_exactly_0(smol_job
     assert first.trace[0].reward == second.trace[0].reward
     assert first.trace[1].loss != second.trace[1].loss
 
-    job = replace(smol_job(1e-5), checkpoint=str(tmp_path / "kept"), checkpoint_every=1)
-
-    def notify(progress):
-        if progress.stage == "train" and progress.step == 1:
-            raise Interrupted
-
-    with pytest.raises(Interrupted):
-        train(job, notify)
     seen = []
-    assert timeless(train(job, seen.append)) == timeless(second)
+    again = replace(job, checkpoint=str(tmp_path / "after one step"))
+    assert timeless(train(again, seen.append)) == timeless(second)
     assert [progress.step for progress in seen if progress.evaluation is None] == []
     assert seen[-1].step == 2
 
-    placebo = train(smol_job(0.0, arm="placebo"))
+    placebo = train(smol_job(0.0, arm="placebo", steps=1))
     assert (placebo.delta_perf, placebo.delta_perf_se, placebo.prompts_changed) == (0.0, 0.0, 0)
