@@ -207,7 +207,7 @@ def observer() -> Observer:
     stream = sys.stderr
     if rewrites(stream):
         return LiveLine(stream, width(), lambda: 0)
-    return LogLine(stream, width(), lead="")
+    return LogLine(stream, width(), lambda: 0)
 
 
 def print_json(data: object) -> None:

@@ -45,10 +45,10 @@ def observer(config: pytest.Config) -> Observer:
     prints = inline and config.getoption("capture") == "no"
     logs = config.getini("log_cli") or config.getoption("log_cli_level") is not None
     ticks = own is not None
+    column = partial(getattr, writer, "width_of_current_line")
     if is_terminal and not prints and not logs:
-        column = partial(getattr, writer, "width_of_current_line")
         return LiveLine(stream, writer.fullwidth, column, uncaptured, ticks=ticks)
-    return LogLine(stream, writer.fullwidth, uncaptured, ticks=ticks)
+    return LogLine(stream, writer.fullwidth, column, uncaptured, ticks=ticks)
 
 
 def _second(stream: TextIO) -> TextIO | None:

@@ -262,20 +262,20 @@ class LiveLine(_Display):
 class LogLine(_Display):
     """Writes a plain line now and then, for output that is not a terminal.
 
-    ``lead`` is written before each line, to end pytest's current line.
+    ``column`` returns the column to which pytest has written its line, which is ended first.
     """
 
     def __init__(
         self,
         stream: TextIO,
         width: int,
+        column: Callable[[], int],
         uncaptured: Callable[[], AbstractContextManager[None]] = nullcontext,
         *,
-        lead: str = "\n",
         ticks: bool = False,
     ) -> None:
         super().__init__(stream, width, uncaptured, ticks=ticks)
-        self._lead = lead
+        self._column, self._ended = column, 0
         self._next: float | None = None
 
     def _show(self, tally: Tally, now: float) -> None:
@@ -285,6 +285,9 @@ class LogLine(_Display):
         if now >= self._next:
             self._next = now + LOG_SECONDS
             line = describe(tally, tally.timer(), self._width - 7)
+            # The column stays where it was while pytest writes nothing after our line.
+            at, ended = self._column(), self._ended
+            self._ended, lead = at, "" if at == ended else "\n"
             with self._uncaptured():
-                self._stream.write(f"{self._lead}sweep: {line}\n")
+                self._stream.write(f"{lead}sweep: {line}\n")
                 self._stream.flush()

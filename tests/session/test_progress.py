@@ -113,7 +113,7 @@ def test_the_line_is_drawn_while_a_run_reports_nothing(monkeypatch, kind):
     monkeypatch.setattr(progress, "REFRESH_SECONDS", 0.01)
     stream = Kept()
     many = LiveLine(stream, 100, lambda: 0, ticks=True)
-    line = many if kind == "live" else LogLine(stream, 100, ticks=True)
+    line = many if kind == "live" else LogLine(stream, 100, lambda: 0, ticks=True)
     line.update(tally())
     _until(lambda: stream.getvalue().count("12/46 runs") > 1)
     line.pause()
@@ -140,21 +140,26 @@ def test_a_log_gets_a_plain_line_now_and_then(monkeypatch):
     now = iter([0.0, 10.0, 31.0, 40.0, 62.0])
     monkeypatch.setattr(progress.time, "monotonic", lambda: next(now))
     stream = io.StringIO()
-    line = LogLine(stream, 80)
+    line = LogLine(stream, 80, lambda: 0)
     for _ in range(5):
         line.update(tally())
     assert stream.getvalue().count("sweep: 12/46 runs") == 2
     assert "\x1b" not in stream.getvalue()
 
 
-def test_a_log_of_its_own_has_no_empty_lines(monkeypatch):
-    now = iter([0.0, 31.0])
+def test_a_log_ends_the_line_of_pytest_and_has_no_empty_ones(monkeypatch):
+    now, columns = iter([0.0, 31.0, 62.0, 93.0]), iter([20, 20, 21])
     monkeypatch.setattr(progress.time, "monotonic", lambda: next(now))
-    stream = io.StringIO()
-    line = LogLine(stream, 80, lead="")
-    line.update(tally())
-    line.update(tally())
-    assert stream.getvalue().startswith("sweep: 12/46 runs")
+    monkeypatch.setattr(progress, "describe", lambda *_: "12/46 runs")
+    stream = io.StringIO("tests/test_it.py ....")
+    stream.seek(0, io.SEEK_END)
+    line = LogLine(stream, 80, lambda: next(columns))
+    for _ in range(4):
+        line.update(tally())
+        if stream.getvalue().count("sweep") == 2:
+            stream.write(".")
+    said = "sweep: 12/46 runs\n"
+    assert stream.getvalue() == f"tests/test_it.py ....\n{said}{said}.\n{said}"
 
 
 def test_what_takes_its_time_before_the_first_run_is_shown_while_it_does():
@@ -166,5 +171,5 @@ def test_what_takes_its_time_before_the_first_run_is_shown_while_it_does():
         raise ValueError("x")
     assert stream.getvalue().endswith(f"more …{ERASE}")
     log = io.StringIO()
-    with LogLine(log, 80).waiting("reading"):
+    with LogLine(log, 80, lambda: 0).waiting("reading"):
         assert log.getvalue() == ""
