@@ -8,10 +8,10 @@ or any other. In a clone of the repository:
     sweep plan smollm2 --experiments experiments/examples/smollm2 --model models/SmolLM2
     pytest experiments/examples/smollm2/ --sweep smollm2 --sweep-model models/SmolLM2
 
-All of it would take some five days on two cores. That goes by one run of 6 steps of 8×32
-completions, which took 18 minutes of a core with other work beside: there are 1,219,200 completions
-in all. For a first look of an hour add --sweep-runs 4 --sweep-steps 6 --sweep-arms placebo. It has
-not been run on a GPU.
+All of it would take four to five days on two cores. That goes by one run of 6 steps of 8×32
+completions, which took 16 minutes of a core: there are 1,219,200 completions in all. A first look,
+with --sweep-runs 4 --sweep-steps 6 --sweep-arms placebo, took 52 minutes with other work beside. It
+has not been run on a GPU.
 
 The four questions that compare with a baseline need the sweep `broad` on the same model and task:
 

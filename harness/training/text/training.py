@@ -14,7 +14,10 @@ from harness.training.text.model_files import ModelFiles
 from harness.training.text.tokenised import TokenisedTask, of_conditions
 
 ACTIVATIONS = {"host": 2**31, "accelerator": 2**33}
-"""Bytes of activations that one pass keeps, about, where ``microbatch_tokens`` is None."""
+"""Bytes that the linear layers of a pass keep, about, where ``microbatch_tokens`` is None.
+
+All that a pass keeps is about twice as much.
+"""
 
 LEAST_TOKENS = 512
 """So many tokens a pass has nevertheless: with fewer, products of matrices become slow."""
