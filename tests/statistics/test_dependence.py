@@ -107,7 +107,7 @@ def test_pairs_of_equal_margins_share_their_null_distribution(monkeypatch):
         drawn.append((tuple(rows), tuple(columns)))
         return of(rows, columns, seed=seed)
 
-    monkeypatch.setattr("harness.statistics.dependence.stats.random_table", random_table)
+    monkeypatch.setattr("harness.statistics.dependence.scipy.stats.random_table", random_table)
     rng = np.random.default_rng(0)
     common = rng.normal(size=60)
     columns = [np.argsort(np.argsort(common + rng.normal(size=60))) // 20 for _ in range(6)]
@@ -117,7 +117,7 @@ def test_pairs_of_equal_margins_share_their_null_distribution(monkeypatch):
 
 
 def test_weak_pairs_are_not_tested(monkeypatch):
-    monkeypatch.setattr("harness.statistics.dependence.stats.random_table", None)
+    monkeypatch.setattr("harness.statistics.dependence.scipy.stats.random_table", None)
     rng = np.random.default_rng(0)
     columns = [np.arange(90) % 3, np.arange(90) // 30, np.arange(90) // 10 % 3]
     assert not statistics.go_together(columns, rng).shown.any()
