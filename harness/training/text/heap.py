@@ -2,7 +2,7 @@
 
 A training step makes arrays of gigabytes and frees them again. glibc gives those above 32 MiB back
 to the system at once, which clears their pages anew each time: for a language model on a CPU that
-takes up to a third of a step with Torch. JAX allocates from threads of its own, where this changes
+takes some fifth of a step with Torch. JAX allocates from threads of its own, where this changes
 nothing.
 """
 
