@@ -29,7 +29,8 @@ before = faults()
 with freed_memory_kept():
     faults()
     within, during = faults(), held()
-print(json.dumps([before, within, faults(), during - held()]))
+given_back = during - held()
+print(json.dumps([before, within, faults(), given_back]))
 """
 
 
