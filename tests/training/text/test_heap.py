@@ -33,6 +33,7 @@ with freed_memory_kept():
     del large
     during = held()
 given_back = during - held()
+del above
 print(json.dumps([before, within, faults(), given_back]))
 """
 
