@@ -12,21 +12,9 @@ from harness.executors import devices as module
 from harness.executors import make_executor
 from harness.executors.devices import Device, chosen, devices, environment, of_cuda, visible
 from tests.executors.contract import drain, make_job, outcomes
-from tests.executors.nvidia_smi import CUT_UP, write_smi
+from tests.executors.nvidia_smi import CUT_UP
 
 GIB = 2**30
-
-
-@pytest.fixture
-def smi(tmp_path, monkeypatch):
-    """Have this nvidia-smi alone on the path, that prints what it is given, or fails."""
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    monkeypatch.delenv("CUDA_DEVICE_ORDER", raising=False)
-
-    def write(**printed):
-        monkeypatch.setenv("PATH", str(write_smi(tmp_path / "bin", **printed)))
-
-    return write
 
 
 def test_the_gpus_of_this_machine(smi):

@@ -12,7 +12,7 @@ import pytest
 from harness.errors import UsageError
 from harness.executors import memory as module
 from harness.executors.memory import Free, free, groups, shared
-from tests.executors.nvidia_smi import CUT_UP, write_smi
+from tests.executors.nvidia_smi import CUT_UP
 
 GIB = 2**30
 UNLIMITED = 9223372036854771712
@@ -113,18 +113,6 @@ def test_of_this_machine_it_is_some(monkeypatch):
 
 
 # ---- what runs share -----------------------------------------------------------------------------
-
-
-@pytest.fixture
-def smi(tmp_path, monkeypatch):
-    """Have this nvidia-smi alone on the path, that prints what it is given."""
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    monkeypatch.delenv("CUDA_DEVICE_ORDER", raising=False)
-
-    def write(**printed):
-        monkeypatch.setenv("PATH", str(write_smi(tmp_path / "bin", **printed)))
-
-    return write
 
 
 def listed(*gibibytes):

@@ -9,6 +9,7 @@ nothing.
 from __future__ import annotations
 
 import ctypes
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -25,8 +26,8 @@ def freed_memory_kept() -> Iterator[None]:
     The process holds about as much as it ever needed at once. Where the C library is not glibc,
     nothing is changed.
     """
-    libc = ctypes.CDLL(None)
-    if not hasattr(libc, "gnu_get_libc_version"):
+    libc = ctypes.CDLL(None) if sys.platform == "linux" else None
+    if libc is None or not hasattr(libc, "gnu_get_libc_version"):
         yield
         return
     libc.mallopt(_MMAP_MAX, 0)

@@ -33,6 +33,11 @@ def use_onednn(module: nn.Module) -> None:
             one.__class__ = AddedEmbedding
 
 
+def is_fit(weight: Tensor) -> bool:
+    """Return whether ``weight`` is of the kind that is computed with here."""
+    return weight.device.type == "cpu" and weight.dtype == torch.float32
+
+
 @contextmanager
 def reordered(module: nn.Module, rows: int) -> Iterator[None]:
     """Keep the weights of ``module`` as oneDNN reads them, for products of ``rows`` rows.
@@ -40,7 +45,7 @@ def reordered(module: nn.Module, rows: int) -> Iterator[None]:
     For few rows it would take longer to order them at each product than to multiply. It takes as
     much memory again, and no gradient is computed meanwhile.
     """
-    layers = [one for one in module.modules() if type(one) is OneDNNLinear and one.is_fit]
+    layers = [one for one in module.modules() if type(one) is OneDNNLinear and is_fit(one.weight)]
     for one in layers:
         one.ordered = torch.ops.mkldnn._reorder_linear_weight(one.weight.detach(), rows)
     try:
@@ -56,14 +61,9 @@ class OneDNNLinear(nn.Linear):
     ordered: Tensor | None = None
     """The weights in oneDNN's order, within `reordered`."""
 
-    @property
-    def is_fit(self) -> bool:
-        """Whether its weights are of the kind that oneDNN is asked for."""
-        return self.weight.device.type == "cpu" and self.weight.dtype == torch.float32
-
     def forward(self, given: Tensor) -> Tensor:
         """Return the features ``[…, out]`` of ``given`` ``[…, in]``."""
-        if not self.is_fit or given.dtype != torch.float32:
+        if not is_fit(self.weight) or given.dtype != torch.float32:
             return super().forward(given)
         if not torch.is_grad_enabled():
             weight = self.weight if self.ordered is None else self.ordered
@@ -107,8 +107,7 @@ class AddedEmbedding(nn.Embedding):
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Return the features ``[…, width]`` of ``tokens``."""
-        is_fit = self.weight.device.type == "cpu" and self.weight.dtype == torch.float32
-        if not (is_fit and torch.is_grad_enabled() and self.max_norm is None):
+        if not (is_fit(self.weight) and torch.is_grad_enabled() and self.max_norm is None):
             return super().forward(tokens)
         found: Tensor = _Embedding.apply(tokens, self.weight, self.padding_idx)  # type: ignore[no-untyped-call]
         return found
