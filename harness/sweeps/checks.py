@@ -117,10 +117,11 @@ def count(what: str, value: object, least: int = 1) -> int:
     return found
 
 
-def text(what: str, value: object, example: str) -> str:
+def text(what: str, value: object, *examples: str) -> str:
     """Return ``value`` as text that can be printed and is not empty; `SweepError` for others."""
     if not isinstance(value, str) or not value or not value.isprintable():
-        raise SweepError(f"{what} is {shown(value)}; expected text in one line, as {example!r}")
+        like = listed(map(repr, examples), "or")
+        raise SweepError(f"{what} is {shown(value)}; expected text in one line, as {like}")
     return str.__str__(value)
 
 

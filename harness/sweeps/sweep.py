@@ -351,7 +351,8 @@ class Sweep:
                 f"{nearest(self.sampler, SAMPLERS)}"
             )
         if self.task is not None:
-            object.__setattr__(self, "task", text("task", self.task, "addition"))
+            examples = ("addition", "tasks.jsonl", "experiments/test_sums.py:task")
+            object.__setattr__(self, "task", text("task", self.task, *examples))
         if self.model is not None:
             object.__setattr__(self, "model", text("model", self.model, "models/my-model"))
 

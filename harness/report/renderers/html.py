@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
-from jinja2 import Environment
+from jinja2 import Environment, Template
 from markupsafe import Markup
 
 from harness.report.blocks import (
@@ -54,11 +55,18 @@ def fragment(
     It is self-contained and its style applies to nothing else. ``notes`` are folded away under what
     they are ``about``; the line ``first`` is not.
     """
-    environment = Environment(autoescape=True)
     inner = Markup("\n").join(Markup(_of(report).body()) for report in reports)
-    return environment.from_string(FRAGMENT).render(
+    return _template(FRAGMENT).render(
         style=Markup(NESTED), reports=inner, notes=list(notes), about=about, first=first
     )
+
+
+@cache
+def _template(source: str) -> Template:
+    """Compile a template once in a process; jinja2 escapes everything that it is given."""
+    environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    environment.filters["kind"] = lambda word: str(word).replace(" ", "-")
+    return environment.from_string(source)
 
 
 def _of(report: Report) -> _Page:
@@ -66,23 +74,20 @@ def _of(report: Report) -> _Page:
 
 
 class _Page:
-    """Writes a document as HTML; jinja2 escapes everything that comes from it."""
+    """Writes a document as HTML."""
 
     def __init__(self, page: Document, title: str, counts: Sequence[tuple[str, int]]) -> None:
         self.page = page
         self.title = title
         self.tally = counts
-        self.environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
-        self.environment.filters["kind"] = lambda word: str(word).replace(" ", "-")
-        self.environment.filters["draw"] = self.draw
 
     def render(self) -> str:
         """Return the page."""
-        return self.environment.from_string(PAGE).render(self.values())
+        return _template(PAGE).render(self.values())
 
     def body(self) -> str:
         """Return what is on the page, without its head and its style."""
-        template = self.environment.from_string(PAGE)
+        template = _template(PAGE)
         return "".join(template.blocks["report"](template.new_context(self.values())))
 
     def values(self) -> dict[str, Any]:
@@ -98,6 +103,7 @@ class _Page:
             "sweep": self.title,
             "tally": self.tally,
             "style": Markup(STYLE),
+            "draw": self.draw,
         }
 
     def draw(self, block: Block) -> Markup:
@@ -127,11 +133,11 @@ class _Page:
         return drawn
 
     def _verdicts(self, verdicts: tuple[Verdict, ...]) -> Markup:
-        return Markup(self.environment.from_string(VERDICTS).render(verdicts=verdicts))
+        return Markup(_template(VERDICTS).render(verdicts=verdicts))
 
     def _table(self, table: Table, *, badges: bool = False) -> Markup:
         """Return a table; with ``badges`` its first column holds verdicts."""
-        made = Markup(self.environment.from_string(TABLE).render(table=table, badges=badges))
+        made = Markup(_template(TABLE).render(table=table, badges=badges))
         if not table.long or len(table.rows) <= LONGEST:
             return made
         summary = Markup("<summary>All {} runs</summary>").format(len(table.rows))

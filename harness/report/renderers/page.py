@@ -24,7 +24,7 @@ PAGE = """\
 {% for section in page.sections %}
 <section>
 {% if section.title %}<h2>{{ section.title }}</h2>{% endif %}
-{% for block in section.blocks %}{{ block|draw }}
+{% for block in section.blocks %}{{ draw(block) }}
 {% endfor %}
 </section>
 {% endfor %}
