@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from harness.cli import common
 from harness.errors import UsageError, short
 from harness.records import Result
-from harness.session.arguments import at_least_zero
+from harness.session.arguments import at_least_zero, interval
 from harness.sweeps.sweep import Sweep
 
 if TYPE_CHECKING:
@@ -174,7 +174,7 @@ def _prepared(
         selection=selection,
         workers=1,
         threads=options.threads,
-        checkpoint_every=options.checkpoint_every,
+        checkpoint_every=interval(every) if (every := options.checkpoint_every) else None,
     )
     check_trainable(planned, settings)
     check_writable(settings, [planned])

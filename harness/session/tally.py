@@ -12,7 +12,10 @@ from harness.protocols import Event, Finished, Progressed, Skipped, Started
 from harness.records import FINAL, MAIN, Evaluation, Outcome, Run
 
 OVERDUE = 0.1
-"""A run that takes longer than the others did is taken to need this share of their time more."""
+"""A run that takes longer than it should is taken to need this share of its time more.
+
+After its last step it still has to evaluate, which takes minutes for a language model.
+"""
 
 
 @dataclass
@@ -43,7 +46,8 @@ class Going:
         """Return the seconds that it still takes: by its own reports, else by ``per_step``."""
         seconds, steps = self.trained
         if steps and self.last is not None:
-            return max(0.0, (self.steps - self.step) * seconds / steps - (now - self.last[0]))
+            left = (self.steps - self.step) * seconds / steps - (now - self.last[0])
+            return max(left, OVERDUE * seconds)
         if per_step is None:
             return None
         whole = per_step * self.steps

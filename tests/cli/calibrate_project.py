@@ -15,6 +15,8 @@ def train(job, notify):
     rate = run.config["learning_rate"] * job.conditions.lr_transfer
     with open(os.environ["TRAINED"], "a") as file:
         file.write(f"{rate:.3g} ")
+    with open(os.environ["SAVED"], "a") as file:
+        file.write(f"{job.checkpoint_every} ")
     if f"{rate:.3g}" == os.environ.get("FAILS"):
         raise RuntimeError("the disk of the GPU is on fire")
     if f"{rate:.3g}" == os.environ.get("STOPS"):
@@ -76,6 +78,7 @@ def write(path, monkeypatch):
     monkeypatch.chdir(path)
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.setenv("TRAINED", str(path / "trained.txt"))
+    monkeypatch.setenv("SAVED", str(path / "saved.txt"))
     trainer = f"{path / 'trainer.py'}:train"
     for name, backend in BACKENDS.items():
         fake = replace(

@@ -176,6 +176,13 @@ def test_the_ends_of_the_ladder_can_be_given(project):
     assert data["low"] is None or data["low"] > 2e-6
 
 
+@pytest.mark.parametrize(("given", "seen"), [("", "None"), ("3", "3"), ("2m", "0:02:00")])
+def test_a_run_is_saved_as_often_as_it_is_asked_for(project, given, seen):
+    option = f"--checkpoint-every {given}" if given else ""
+    project.sweep(f"calibrate sums {TEXT} --to 4e-6 {option}")
+    assert set((project.path / "saved.txt").read_text().split()) == {seen}
+
+
 def test_a_lack_of_signal_is_warned_of(project, monkeypatch):
     monkeypatch.setenv("NO_SIGNAL", "0.81")
     _, out, _ = project.sweep(f"calibrate sums {TEXT}")

@@ -115,6 +115,15 @@ def test_a_run_that_goes_on_from_a_checkpoint_is_timed_by_its_own_steps():
     assert session.left == pytest.approx(8)
 
 
+def test_a_run_that_evaluates_after_its_last_step_is_not_over():
+    session = Session(1, workers=1)
+    session.at(0).start(0)
+    session.at(5).step(0, 1)
+    session.at(95).step(0, 10)
+    assert session.left == pytest.approx(9)  # a tenth of what its steps took
+    assert session.at(200).left == pytest.approx(9)
+
+
 def test_failures_do_not_tell_how_long_a_run_takes():
     session = Session(4, workers=1)
     session.at(0).start(0)

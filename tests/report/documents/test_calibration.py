@@ -112,7 +112,10 @@ def test_where_none_is_named_it_says_why_and_writes_nothing(of, rate, why):
 
 def test_a_run_that_failed_is_named():
     failed = make_result(status="oom", error="no memory", config={"learning_rate": 1e-5})
-    assert "the run at 1e-05 is oom (no memory)" in said(page({}, failed=failed))["Beware"]
+    for rates in ({}, {1e-6: 0.0}):
+        lines = said(page(rates, failed=failed))
+        assert lines["Rate"] == "none yet: the run at 1e-5 did not finish"
+        assert "the run at 1e-05 is oom (no memory)" in lines["Beware"]
 
 
 def test_what_the_task_declares_stays():
