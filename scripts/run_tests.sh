@@ -25,4 +25,8 @@ if command -v pyenv >/dev/null 2>&1; then
         if [ -x "$candidate" ]; then discover+=("$candidate"); fi
     done
 fi
-exec "$venv/bin/tox" run ${discover[@]+--discover "${discover[@]}"} --workdir .tox "$@"
+# Without arguments two environments run at a time: what one of them waits for, an installation or
+# a type checker on one core, leaves the other its cores. What they print comes as it is printed.
+how=(run)
+if [ $# -eq 0 ]; then how=(run-parallel --parallel 2 --parallel-live); fi
+exec "$venv/bin/tox" "${how[@]}" ${discover[@]+--discover "${discover[@]}"} --workdir .tox "$@"

@@ -118,8 +118,8 @@ def _summary(page: CalibrationPage, digits: Digits) -> list[SummaryLine]:
             said = f"none: {learning_rate(test.rate)} seemed to help, but {_doubt(test, digits)}"
             lines = [SummaryLine("Rate", said), SummaryLine("Why", _why(test, digits))]
         case "none" | "unmeasured" if page.failed is not None:
-            rate = learning_rate(page.failed.run.config["learning_rate"])
-            lines = [SummaryLine("Rate", f"none yet: the run at {rate} did not finish")]
+            rate = page.failed.run.config["learning_rate"]
+            lines = [SummaryLine("Rate", f"none yet: the run at {rate:g} did not finish")]
         case "none":
             lines = [SummaryLine("Rate", "none: no rate helped within the range")]
             if test.rungs:

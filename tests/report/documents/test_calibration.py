@@ -114,7 +114,7 @@ def test_a_run_that_failed_is_named():
     failed = make_result(status="oom", error="no memory", config={"learning_rate": 1e-5})
     for rates in ({}, {1e-6: 0.0}):
         lines = said(page(rates, failed=failed))
-        assert lines["Rate"] == "none yet: the run at 1e-5 did not finish"
+        assert lines["Rate"] == "none yet: the run at 1e-05 did not finish"
         assert "the run at 1e-05 is oom (no memory)" in lines["Beware"]
 
 
