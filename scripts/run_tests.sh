@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Runs every check by tox, which this installs into a virtual environment of its own: style, types,
-# documentation, the sdist and the wheel, and the tests on the oldest and newest Python. Further
+# documentation, the sdist and the wheel, and every test, on the oldest or the newest Python. Further
 # arguments go to tox: -e py312, …
 set -euo pipefail
 cd "$(dirname "$(realpath "$0")")/.."

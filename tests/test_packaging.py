@@ -249,19 +249,26 @@ def test_a_job_has_the_python_that_it_tests():
             for step in job["steps"]
             if step.get("uses", "").startswith("actions/setup-python@")
         ]
-        # Everything is tested on the oldest.
         tested = {
-            PROMISED[0] if env == "full" else version(env)
+            PROMISED[0] if env == "slow" else version(env)
             for env in environments(job)
-            if env in [*PYTHONS, "full"]
+            if env in [*PYTHONS, "slow"]
         }
         assert tested <= {python}
 
 
 def test_the_pythons_that_are_promised_are_tested():
     assert PROJECT["requires-python"] == f">={PROMISED[0]}"
-    assert re.split(r",\s*", TOX["testenv:full"]["base_python"]) == PYTHONS
-    assert [env for env in RUN_BY_DEFAULT if env in [*PYTHONS, "full"]] == ["full", PYTHONS[-1]]
+    assert re.split(r",\s*", TOX["testenv:slow"]["base_python"]) == PYTHONS
+    assert [env for env in RUN_BY_DEFAULT if env in [*PYTHONS, "slow"]] == ["slow", PYTHONS[-1]]
+
+
+def test_no_test_is_left_out_and_none_runs_twice():
+    """What the quick environments deselect is what `slow` selects."""
+    quick, slow = (
+        re.search(r'-m "([^"]+)"', TOX[name]["commands"])[1] for name in ("testenv", "testenv:slow")
+    )
+    assert {f"not {mark}" for mark in slow.split(" or ")} == set(quick.split(" and "))
 
 
 def test_the_night_s_artifacts_are_where_tox_puts_them():
