@@ -9,15 +9,18 @@ module that declares a sweep is collected.
 from __future__ import annotations
 
 import sys
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from harness.errors import HarnessError
 from harness.session.arguments import names
 from harness.session.options import OPTIONS
+
+if TYPE_CHECKING:
+    from harness.plugin.gate import SweepGate
 
 SWEEP: dict[str, Any] = dict(
     metavar="NAME[,NAME]",
@@ -58,6 +61,18 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         from harness.plugin.collection import parametrize
 
         parametrize(metafunc, asks)
+
+
+@pytest.fixture
+def sweep_gate(record_property: Callable[[str, object], None]) -> SweepGate:
+    """Fail a test when the last nights of a nightly training are worse than those before.
+
+    Called with tonight's metrics, as a file of JSON or a mapping, and the folder of those before:
+    ``sweep_gate("metrics.json", "history")``. It skips the test while there are too few nights.
+    """
+    from harness.plugin.gate import SweepGate
+
+    return SweepGate(record_property)
 
 
 @pytest.hookimpl(wrapper=True)
