@@ -9,7 +9,7 @@ module that declares a sweep is collected.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -64,7 +64,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 @pytest.fixture
-def sweep_gate(record_property: Callable[[str, object], None]) -> SweepGate:
+def sweep_gate(request: pytest.FixtureRequest) -> SweepGate:
     """Fail a test when the last nights of a nightly training are worse than those before.
 
     Called with tonight's metrics, as a file of JSON or a mapping, and the folder of those before:
@@ -72,7 +72,7 @@ def sweep_gate(record_property: Callable[[str, object], None]) -> SweepGate:
     """
     from harness.plugin.gate import SweepGate
 
-    return SweepGate(record_property)
+    return SweepGate(request.node.user_properties)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,10 +24,13 @@ GIVEN = "metrics"
 
 
 class SweepGate:
-    """Judges tonight's metrics against those of the nights before; ``record`` is JUnit's."""
+    """Judges tonight's metrics against those of the nights before.
 
-    def __init__(self, record: Callable[[str, object], None]) -> None:
-        self._record = record
+    What it finds is added to the ``properties`` of the test, which JUnit records.
+    """
+
+    def __init__(self, properties: list[tuple[str, object]]) -> None:
+        self._properties = properties
 
     def __call__(
         self,
@@ -63,9 +66,11 @@ class SweepGate:
             pytest.fail(str(error), pytrace=False)
         if found is None:
             pytest.skip(f"no answer yet: {few}")
-        self._record("sweep.gate.rank", found.rank)
-        self._record("sweep.gate.choices", found.choices)
-        self._record("sweep.gate.metric", found.shift.metric)
+        self._properties += [
+            ("sweep.gate.pages", found.pages),
+            ("sweep.gate.metric", found.shift.metric),
+            ("sweep.gate.p_value", found.p_value),
+        ]
         if found.pages:
             pytest.fail("\n".join(map(str, summary(found))), pytrace=False)
         return found

@@ -214,16 +214,21 @@ def power_of_shift(
     sums = unchanged[chosen].sum(axis=1)
     others = [np.delete(sums, one, axis=1).max(axis=1, initial=-math.inf) for one in range(d)]
     pages = 0
-    for draw in range(draws):
-        column, faulty = draw % d, rng.choice(n, nights, replace=False)
-        shifted = x[:, column].copy()
-        shifted[faulty] += shift * sds[column]
-        z = robust_z(shifted[:, None])[:, 0]
-        theirs = np.delete(unchanged[faulty].sum(axis=0), column).max(initial=-math.inf)
-        own = max(float(z[faulty].sum()), float(theirs))
-        top = np.maximum(others[column], z[chosen].sum(axis=1))
-        share = float((top >= own - _ROUNDING * max(1.0, abs(own))).mean())
-        pages += share <= 1.0 / ONE_IN
+    for column in range(d):
+        trials = draws // d + (column < draws % d)
+        if not trials:
+            break
+        faulty = np.argsort(rng.random((trials, n)), axis=1)[:, :nights]
+        shifted = np.repeat(x[:, column, None], trials, axis=1)
+        shifted[faulty.T, np.arange(trials)] += shift * sds[column]
+        z = robust_z(shifted)
+        theirs = np.delete(unchanged[faulty].sum(axis=1), column, axis=1)
+        own = np.maximum(
+            z[faulty.T, np.arange(trials)].sum(axis=0), theirs.max(axis=1, initial=-math.inf)
+        )
+        top = np.maximum(sum(z[one] for one in chosen.T), others[column][:, None])
+        share = (top >= own - _ROUNDING * np.maximum(1.0, np.abs(own))).mean(axis=0)
+        pages += int((share <= 1.0 / ONE_IN).sum())
     return pages / draws
 
 
@@ -231,7 +236,9 @@ def _some_choices(n: int, nights: int, rng: np.random.Generator) -> NDArray[np.i
     """Return all choices of ``nights`` of ``n`` nights, or `_DRAWN_CHOICES` at random."""
     if math.comb(n, nights) <= _DRAWN_CHOICES:
         return np.array(list(combinations(range(n), nights)))
-    return np.argsort(rng.random((_DRAWN_CHOICES, n)), axis=1)[:, :nights]
+    # With so many nights, most draws of a few have no night twice.
+    drawn = np.sort(rng.integers(n, size=(4 * _DRAWN_CHOICES, nights)), axis=1)
+    return drawn[(np.diff(drawn, axis=1) > 0).all(axis=1)][:_DRAWN_CHOICES]
 
 
 def autocorrelation(values: ArrayLike, rng: np.random.Generator, resamples: int = 1999) -> Trend:
