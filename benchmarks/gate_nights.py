@@ -18,9 +18,10 @@ from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import special, stats
 from tabulate import tabulate
 
+from harness.judging.gate import DECLINE, RESEMBLE
 from harness.statistics import (
     ONE_IN,
     autocorrelation,
@@ -135,10 +136,6 @@ def rates(
 # ---- other statistics of the same test ----------------------------------------------------------
 
 
-def clipped(z: FloatArray) -> FloatArray:
-    return np.clip(z, -4.0, 4.0)
-
-
 def by_median(x: FloatArray) -> FloatArray:
     x = x - np.median(x, axis=0)
     return np.asarray(x / (1.4826 * np.median(np.abs(x), axis=0)))
@@ -148,12 +145,16 @@ def by_mean(x: FloatArray) -> FloatArray:
     return np.asarray((x - x.mean(axis=0)) / x.std(axis=0))
 
 
+def by_rank(x: FloatArray) -> FloatArray:
+    return np.asarray(special.ndtri((stats.rankdata(x, axis=0) - 0.5) / len(x)))
+
+
 STATISTICS: dict[str, Callable[[FloatArray], FloatArray]] = {
     "the gate's": robust_z,
     "median deviation": by_median,
-    "median deviation, cut at 4": lambda x: clipped(by_median(x)),
+    "the same, cut at 3": lambda x: np.clip(by_median(x), -3.0, 3.0),
     "mean and SD": by_mean,
-    "mean and SD, cut at 4": lambda x: clipped(by_mean(x)),
+    "normal ranks": by_rank,
 }
 
 
@@ -207,69 +208,54 @@ def statistic(trials: int, rng: np.random.Generator) -> None:
         for name, draw in NIGHTS.items()
         for k, m in SIZES
     ]
-    show(
-        "A fault of 3 SDs, by the statistic", ("nights", "before", "together", *STATISTICS), rows, 2
-    )
+    head = ("nights", "before", "together", *STATISTICS)
+    show("A fault of 3 SDs, by the statistic", head, rows, 2)
 
 
 def signs(trials: int, rng: np.random.Generator) -> None:
-    """Show pages of nights that resemble each other, and what is said of them."""
+    """Show nights that resemble the ones before, and slow declines, with what is said of them."""
     rows: list[tuple[object, ...]] = []
     for by in (0.0, 0.2, 0.4, 0.6):
         for k, m in SIZES:
-            drawn = [following(by)(rng, k + m) for _ in range(trials)]
-            paged = [rank_last(x, m).pages for x in drawn]
-            seen = [autocorrelation(x[:-m], rng, 199).p_value <= 0.05 for x in drawn]
-            declining = [slow_decline(x, rng, 199).p_value <= 0.01 for x in drawn]
-            rows.append(
-                (f"{by:g}", k, m, *(100 * float(np.mean(o)) for o in (paged, seen, declining)))
-            )
-    head = (
-        "correlation",
-        "before",
-        "together",
-        "pages",
-        "called not calibrated",
-        "called declining",
-    )
+            counts = [_said(following(by)(rng, k + m), m, rng) for _ in range(trials)]
+            rows.append((f"{by:g}", k, m, *(100.0 * np.mean(counts, axis=0))))
+    head = ("correlation", "before", "together", *SAID)
     show("Nights that resemble the ones before, in 100", head, rows, 1)
     rows = []
-    for in_all in (2.0, 3.0, 4.0):
+    for in_all in SHIFTS:
         for k, m in SIZES:
-            drawn = [normal(rng, k + m) for _ in range(trials)]
-            for number, x in enumerate(drawn):
-                x[:, number % METRICS] += np.linspace(0.0, in_all, k + m)
-            paged = [rank_last(x, m).pages for x in drawn]
-            declining = [slow_decline(x, rng, 199).p_value <= 0.01 for x in drawn]
-            rows.append((f"{in_all:g}", k, m, float(np.mean(paged)), float(np.mean(declining))))
-    head = ("SDs in all", "before", "together", "pages", "called declining")
-    show("A metric that gets worse slowly, over all nights", head, rows, 2)
+            drift = np.linspace(0.0, in_all, k + m)[:, None] * (np.arange(METRICS) == 0)
+            counts = [_said(normal(rng, k + m) + drift, m, rng) for _ in range(trials)]
+            rows.append((f"{in_all:g}", k, m, *(100.0 * np.mean(counts, axis=0))))
+    head = ("SDs in all", "before", "together", *SAID)
+    show("One metric gets worse slowly, over all nights, in 100", head, rows, 1)
+
+
+SAID = ("pages", "called not calibrated", "called declining")
+
+
+def _said(x: FloatArray, m: int, rng: np.random.Generator) -> tuple[bool, bool, bool]:
+    resembling, declining = autocorrelation(x[:-m], rng, 199), slow_decline(x, rng, 199)
+    return rank_last(x, m).pages, resembling.p_value <= RESEMBLE, declining.p_value <= DECLINE
 
 
 def year(trials: int, rng: np.random.Generator) -> None:
     """Show a year of nights, what pages left out of the history, as with ``--keep``."""
     rows: list[tuple[object, ...]] = []
     for name, draw in NIGHTS.items():
-        unchanged, found, after = 0, [], 0
-        for _ in range(max(1, trials // 40)):
-            x = draw(rng, 22 + 365)
+        unchanged, found, late = 0, list[float](), 0
+        years = max(1, trials // 40)
+        for _ in range(years):
+            x = draw(rng, 22 + 365 + 30)
+            x[-30:, 0] += 4.0
             history = list(x[:22])
-            for night in x[22:]:
-                unchanged += not _kept(history, night)
-            faulty = draw(rng, 30)
-            faulty[:, 0] += 4.0
-            paged = [not _kept(history, night) for night in faulty]
-            found.append(paged.index(True) + 1 if any(paged) else math.inf)
-            after += sum(paged[-10:])
-        years = len(found)
-        rows.append((name, unchanged / years, float(np.median(found)), after / years / 10))
-    head = (
-        "nights",
-        "pages in a year",
-        "night of the fault that pages",
-        "pages in nights 21 to 30",
-    )
-    show("A year of nights, then a fault of 4 SDs that stays", head, rows, 2)
+            paged = [not _kept(history, night) for night in x[22:]]
+            unchanged += sum(paged[:-30])
+            found.append(paged[-30:].index(True) + 1 if any(paged[-30:]) else math.inf)
+            late += sum(paged[-10:])
+        rows.append((name, unchanged / years, f"{np.median(found):g}", late / years))
+    head = ("nights", "pages in 365 nights", "first page on night", "pages on nights 21 to 30")
+    show("A year of nights, then a fault of 4 SDs that stays", head, rows, 1)
 
 
 def _kept(history: list[FloatArray], night: FloatArray) -> bool:

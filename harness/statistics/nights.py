@@ -42,7 +42,7 @@ MOST_CHOICES = 4_000_000
 """So many choices are counted in about a second. Of a longer history the latest nights count."""
 
 FAR = 3.0
-"""Beyond so many SDs the statistic grows by the logarithm: a past accident does not hide faults."""
+"""What is so many SDs off is drawn in: a past accident must not hide a fault."""
 
 _DRAWN_CHOICES = 5_000
 """Power is found with so many choices, where there are more."""
@@ -124,9 +124,10 @@ def most_total(nights: int) -> int:
 def robust_z(values: ArrayLike) -> FloatArray:
     """Return how far each night [n, d] is on the bad side, in SDs of all n nights.
 
-    The median and the median deviation (times 1.4826) stand for mean and SD; where more than half
-    of the nights are equal, the mean deviation (times 1.2533) does. Beyond `FAR` it grows by the
-    logarithm. It is the same for the same nights in any order, and for any unit of a metric.
+    What lies further than `FAR` median deviations (times 1.4826) from the median is drawn in, to
+    `FAR` and the logarithm of the rest; then each column is brought to mean 0 and SD 1. Where more
+    than half of the nights are equal, the mean deviation (times 1.2533) stands for the median one.
+    It is the same for the same nights in any order, and for any unit of a metric.
 
     Raises
     ------
@@ -141,8 +142,10 @@ def robust_z(values: ArrayLike) -> FloatArray:
     scale = np.where(middle > 1e-12 * np.abs(centre), middle, 1.2533 * size.mean(axis=0))
     if not (scale > 0.0).all():
         raise ValueError("a metric that is the same in every night has no scale")
-    z = np.abs(x / scale)
-    return np.asarray(np.sign(x) * np.where(z > FAR, FAR + np.log1p(np.maximum(z - FAR, 0.0)), z))
+    size = size / scale
+    drawn_in = np.where(size > FAR, FAR + np.log1p(np.maximum(size - FAR, 0.0)), size)
+    z = np.copysign(drawn_in, x)
+    return np.asarray((z - z.mean(axis=0)) / z.std(axis=0))
 
 
 def rank_last(values: ArrayLike, nights: int) -> LastNights:
@@ -260,7 +263,7 @@ def autocorrelation(values: ArrayLike, rng: np.random.Generator, resamples: int 
 
 
 def slow_decline(
-    values: ArrayLike, rng: np.random.Generator, resamples: int = 1999, slack: float = 0.5
+    values: ArrayLike, rng: np.random.Generator, resamples: int = 1999, slack: float = 0.25
 ) -> Trend:
     """Test whether a metric of nights [n, d] has been getting worse, too slowly for a page.
 
