@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the verb's arguments and options."""
     parser.add_argument(
         "metrics",
-        metavar="METRICS.json",
+        metavar="METRICS",
         type=Path,
         help="tonight's metrics: an object of JSON, flat or nested (a.b), whose numbers they are",
     )
@@ -50,14 +50,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         type=_direction,
         help="whether more or less of a metric is better; may be given more than once (default: "
-        "as its name tells)",
+        "told by its name)",
     )
     parser.add_argument(
         "--nights",
         metavar="M",
         type=int,
         choices=(1, 2, 3, 4),
-        help="judge the last M nights together, 1 to 4, tonight among them (default: the fewest "
+        help="judge the last M nights together, 1 to 4, tonight among them (default: fewest "
         "with 800 choices among all nights: 2 from 41 nights on, 3 from 18, else 4)",
     )
     parser.add_argument(

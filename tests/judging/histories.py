@@ -4,6 +4,7 @@ import json
 from datetime import date, timedelta
 from pathlib import Path
 from random import Random
+from statistics import NormalDist
 
 from harness.tables.nights import History, night
 
@@ -12,9 +13,13 @@ USUAL = {"accuracy": (0.8, 0.02), "val_loss": (0.5, 0.03)}
 
 
 def metrics(rng, usual=None, **moved):
-    """Draw a night's metrics; those ``moved`` are so many SDs higher."""
+    """Draw a night's metrics; those ``moved`` are so many SDs higher.
+
+    Of `Random` only ``random`` gives the same in every version of Python.
+    """
+    normal = NormalDist().inv_cdf
     return {
-        name: mean + sd * (rng.gauss(0, 1) + moved.get(name, 0.0))
+        name: mean + sd * (normal(rng.random()) + moved.get(name, 0.0))
         for name, (mean, sd) in (usual or USUAL).items()
     }
 

@@ -213,11 +213,11 @@ def test_a_fault_in_the_last_nights_is_no_resemblance():
 
 
 def test_a_slow_decline_is_said_and_does_not_page():
-    rows = drawn(40, seed=2)
+    rows = drawn(40, seed=1)
     for n, row in enumerate(rows):
         row["accuracy"] -= 0.0015 * max(0, n - 10)
     found = judged(rows)
     assert not found.pages
     assert found.declining.metric == "accuracy"
     assert found.declining.since in found.before
-    assert judged(drawn(40, seed=2)).declining is None
+    assert judged(drawn(40, seed=1)).declining is None
