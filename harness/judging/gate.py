@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 
@@ -204,8 +204,14 @@ def _check(tonight: Night, history: History, asked: Asked) -> None:
     Raises
     ------
     UsageError
-        Where one is in no night, or a metric that is asked for is no number tonight.
+        Where one is in no night, a metric that is asked for is no number tonight, or a direction or
+        number of nights is none.
     """
+    if asked.nights is not None and asked.nights not in range(1, MOST_NIGHTS + 1):
+        raise UsageError(f"nights {asked.nights!r}: 1 to {MOST_NIGHTS} are judged together")
+    for name, way in (asked.directions or {}).items():
+        if way not in get_args(Direction):
+            raise UsageError(f"the direction of {name} is max or min, not {way!r}")
     here = {*tonight.metrics, *tonight.others}
     known = here.union(*({*night.metrics, *night.others} for night in history.nights))
     given = (("--ignore", asked.ignored), ("--direction", tuple(asked.directions or ())))

@@ -37,8 +37,8 @@ class SweepGate:
         metrics: str | Path | Mapping[str, Any],
         history: str | Path,
         *,
-        metric: Collection[str] = (),
-        ignore: Collection[str] = (),
+        metric: str | Collection[str] = (),
+        ignore: str | Collection[str] = (),
         direction: Mapping[str, Direction] | None = None,
         nights: int | None = None,
         keep: bool = False,
@@ -54,7 +54,7 @@ class SweepGate:
         try:
             tonight = _tonight(metrics)
             before = read_history(folder, tonight)
-            asked = Asked(tuple(metric), tuple(ignore), direction, nights)
+            asked = Asked(_names(metric), _names(ignore), direction, nights)
             few = found = None
             try:
                 found = judge(tonight, before, asked)
@@ -74,6 +74,10 @@ class SweepGate:
         if found.pages:
             pytest.fail("\n".join(map(str, summary(found))), pytrace=False)
         return found
+
+
+def _names(given: str | Collection[str]) -> tuple[str, ...]:
+    return (given,) if isinstance(given, str) else tuple(given)
 
 
 def _tonight(metrics: str | Path | Mapping[str, Any]) -> Night:

@@ -66,7 +66,7 @@ def test_what_cannot_be_judged_fails_in_one_line(run):
 def test_metrics_may_be_a_mapping_and_options_are_those_of_the_command(run, pytester):
     row = json.dumps(drawn(23, faulty=3, accuracy=-4)[-1])
     run(drawn(23, faulty=3, accuracy=-4), f"{row}, 'history'").assert_outcomes(failed=1)
-    call = f"{row}, 'history', metric=['val_loss'], direction={{'val_loss': 'min'}}, nights=4"
+    call = f"{row}, 'history', metric='val_loss', direction={{'val_loss': 'min'}}, nights=4"
     run(drawn(23), call).assert_outcomes(passed=1)
     run(drawn(23), "{'accuracy': object()}, 'history'").assert_outcomes(failed=1)
 

@@ -12,6 +12,7 @@ from hypothesis.extra.numpy import arrays
 from harness.statistics import (
     FAR,
     ONE_IN,
+    LastNights,
     autocorrelation,
     fewest_before,
     most_total,
@@ -54,6 +55,14 @@ def test_the_rank_is_that_of_all_choices_one_after_another(drawn):
     found = rank_last(values, m)
     assert (found.rank, found.choices) == brute(values, m)
     assert found.pages == (found.rank / found.choices <= 1 / 200)
+
+
+@pytest.mark.parametrize(
+    ("rank", "choices", "pages"),
+    [(1, 200, True), (1, 199, False), (8, 1771, True), (9, 1771, False), (2, 400, True)],
+)
+def test_a_page_is_a_rank_in_the_top_two_hundredth(rank, choices, pages):
+    assert LastNights(rank, choices, 1.0, 0).pages is pages
 
 
 @pytest.mark.parametrize(("m", "n"), [(1, 230), (2, 60), (3, 25), (4, 14)])
