@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import combinations
 
 import numpy as np
@@ -38,7 +38,8 @@ Rule = Callable[[FloatArray, int], bool]
 """Says whether nights [n, 5] page, of which the last m may be faulty."""
 
 METRICS = 5
-SIZES = ((10, 4), (20, 3), (40, 2), (80, 2))
+Sizes = Sequence[tuple[int, int]]
+SIZES: Sizes = ((10, 4), (20, 3), (40, 2), (80, 2))
 """Nights before, and how many last ones are judged together: what the verb chooses."""
 SHIFTS = (2.0, 3.0, 4.0)
 
@@ -181,49 +182,49 @@ def show(title: str, head: tuple[str, ...], rows: list[tuple[object, ...]], digi
     print(tabulate(rows, head, tablefmt="github", floatfmt=f".{digits}f"), flush=True)
 
 
-def pages(trials: int, rng: np.random.Generator) -> None:
+def pages(trials: int, rng: np.random.Generator, sizes: Sizes = SIZES) -> None:
     rows: list[tuple[object, ...]] = [
         (name, k, m, *(100.0 * rate for rate in rates(draw, k, m, 0.0, trials, rng)))
         for name, draw in NIGHTS.items()
-        for k, m in SIZES
+        for k, m in sizes
     ]
     head = ("nights", "before", "together", *RULES)
     show("Pages in 100 unchanged nights", head, rows, 1)
 
 
-def power(trials: int, rng: np.random.Generator) -> None:
+def power(trials: int, rng: np.random.Generator, sizes: Sizes = SIZES) -> None:
     rows: list[tuple[object, ...]] = [
         (name, k, m, f"{shift:g}", *rates(draw, k, m, shift, trials, rng))
         for name, draw in NIGHTS.items()
-        for k, m in SIZES
+        for k, m in sizes
         for shift in SHIFTS
     ]
     head = ("nights", "before", "together", "SDs", *RULES)
     show("Faults that page within the nights judged together", head, rows, 2)
 
 
-def statistic(trials: int, rng: np.random.Generator) -> None:
+def statistic(trials: int, rng: np.random.Generator, sizes: Sizes = SIZES) -> None:
     rows: list[tuple[object, ...]] = [
         (name, k, m, *by_statistic(draw, k, m, 3.0, trials, rng))
         for name, draw in NIGHTS.items()
-        for k, m in SIZES
+        for k, m in sizes
     ]
     head = ("nights", "before", "together", *STATISTICS)
     show("A fault of 3 SDs, by the statistic", head, rows, 2)
 
 
-def signs(trials: int, rng: np.random.Generator) -> None:
+def signs(trials: int, rng: np.random.Generator, sizes: Sizes = SIZES) -> None:
     """Show nights that resemble the ones before, and slow declines, with what is said of them."""
     rows: list[tuple[object, ...]] = []
     for by in (0.0, 0.2, 0.4, 0.6):
-        for k, m in SIZES:
+        for k, m in sizes:
             counts = [_said(following(by)(rng, k + m), m, rng) for _ in range(trials)]
             rows.append((f"{by:g}", k, m, *(100.0 * np.mean(counts, axis=0))))
     head = ("correlation", "before", "together", *SAID)
     show("Nights that resemble the ones before, in 100", head, rows, 1)
     rows = []
     for in_all in SHIFTS:
-        for k, m in SIZES:
+        for k, m in sizes:
             drift = np.linspace(0.0, in_all, k + m)[:, None] * (np.arange(METRICS) == 0)
             counts = [_said(normal(rng, k + m) + drift, m, rng) for _ in range(trials)]
             rows.append((f"{in_all:g}", k, m, *(100.0 * np.mean(counts, axis=0))))
@@ -239,7 +240,7 @@ def _said(x: FloatArray, m: int, rng: np.random.Generator) -> tuple[bool, bool, 
     return rank_last(x, m).pages, resembling.p_value <= RESEMBLE, declining.p_value <= DECLINE
 
 
-def year(trials: int, rng: np.random.Generator) -> None:
+def year(trials: int, rng: np.random.Generator, _: Sizes = SIZES) -> None:
     """Show a year of nights, what pages left out of the history, as with ``--keep``."""
     rows: list[tuple[object, ...]] = []
     for name, draw in NIGHTS.items():
@@ -273,12 +274,25 @@ TABLES = {"pages": pages, "power": power, "statistic": statistic, "signs": signs
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--only", choices=TABLES, help="print this table alone")
+    options.add_argument(
+        "--sizes",
+        type=_size,
+        nargs="+",
+        default=SIZES,
+        metavar="KxM",
+        help="nights before and together, as 40x3 (default: what the verb chooses at 10 to 80)",
+    )
     options.add_argument("--trials", type=int, default=2000, help="trials of each row")
     options.add_argument("--seed", type=int, default=1)
     given = options.parse_args()
     for number, (name, table) in enumerate(TABLES.items()):
         if given.only in (None, name):
-            table(given.trials, np.random.default_rng([given.seed, number]))
+            table(given.trials, np.random.default_rng([given.seed, number]), given.sizes)
+
+
+def _size(text: str) -> tuple[int, int]:
+    before, together = text.split("x")
+    return int(before), int(together)
 
 
 if __name__ == "__main__":

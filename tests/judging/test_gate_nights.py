@@ -28,9 +28,8 @@ def test_every_statistic_is_an_exact_one():
 
 @pytest.mark.parametrize("name", TABLES)
 def test_every_table_is_printed(name, monkeypatch, capsys):
-    monkeypatch.setattr(gate_nights, "SIZES", ((10, 4),))
     monkeypatch.setattr(gate_nights, "NIGHTS", {"normal": gate_nights.normal})
-    TABLES[name](2, np.random.default_rng(1))
+    TABLES[name](2, np.random.default_rng(1), ((10, 4),))
     out = capsys.readouterr().out
     assert out.count("|---") >= 1
     assert "nan" not in out
