@@ -98,7 +98,7 @@ def run(options: argparse.Namespace) -> int:
         return 0
     file = None
     if options.keep and not found.pages:
-        file = history.same or str(keep(tonight, history, options.history, now))
+        file = str(keep(tonight, history, options.history, now))
     if options.json:
         common.print_json(gate_data(found, file))
     else:

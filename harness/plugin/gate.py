@@ -60,7 +60,7 @@ class SweepGate:
                 found = judge(tonight, before, asked)
             except TooFewNightsError as error:
                 few = error
-            if keep and not (found and found.pages) and not before.same:
+            if keep and not (found and found.pages):
                 keep_night(tonight, before, folder, datetime.now(UTC))
         except UsageError as error:
             pytest.fail(str(error), pytrace=False)

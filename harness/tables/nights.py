@@ -156,12 +156,15 @@ def keep(tonight: Night, history: History, folder: Path, now: datetime) -> Path:
     """Write ``tonight`` into the folder of the history, as its latest night, and return the file.
 
     It is called by the date that it has, or else ``now``; with the time where there is such a file.
+    A night that the history has already is not written again.
 
     Raises
     ------
     UsageError
         Where it would not be the latest by name, or cannot be written.
     """
+    if history.same:
+        return folder / history.same
     when = now if tonight.date is None else datetime.fromtimestamp(tonight.date, UTC)
     stems = when.strftime("%Y-%m-%d"), when.strftime("%Y-%m-%dT%H%M%S")
     files = [folder / f"{stem}.json" for stem in stems]

@@ -91,7 +91,7 @@ def test_a_night_that_does_not_page_is_kept_once(sweep, project):
     assert kept.read_text() == (project / "metrics.json").read_text()
     status, again, _ = sweep(f"{LINE} --keep --json")
     data = json.loads(again)
-    assert (status, data["same"], data["kept"]) == (0, "2026-01-23.json", "2026-01-23.json")
+    assert (status, data["same"], data["kept"]) == (0, "2026-01-23.json", "history/2026-01-23.json")
     assert len(stored(project)) == 23
 
 
@@ -121,6 +121,14 @@ def test_nights_are_kept_until_there_are_enough(sweep, tmp_path, monkeypatch):
             assert f"Kept: history/{day}.json" in said
     assert "rank" in out
     assert len(stored(tmp_path)) == 10
+
+
+def test_a_night_that_is_gathered_is_kept_once(sweep, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_nights(tmp_path, drawn(3))
+    first, second = (sweep(f"{LINE} --keep") for _ in range(2))
+    assert first == second
+    assert len(stored(tmp_path)) == 3
 
 
 def test_no_answer_yet_as_json(sweep, tmp_path, monkeypatch):
