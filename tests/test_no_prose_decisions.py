@@ -28,6 +28,7 @@ ALLOWED = {
     ("cli/__init__.py", "argument[:len(flag) + 1] == f'{flag}='"): "reads an option, --flag=value",
     ("cli/common.py", "'numpy' not in sys.modules"): "asks whether a module is loaded",
     ("cli/doctor.py", "line.replace(f' {word} ', f' \\x1b[{code}m{word}\\x1b[0m ', 1)"): "paints",
+    ("cli/gate.py", "text.rpartition('=')"): "reads an option, NAME=max",
     ("cli/importing.py", "'://' in source"): "tells an address from a file",
     ("cli/importing.py", "'://' in file"): "tells an address from a file",
     ("cli/judge.py", "text.partition('=')"): "reads an option, COL=VALUE",

@@ -19,6 +19,7 @@ from harness.cli import (
     doctor,
     export,
     forget,
+    gate,
     importing,
     init,
     judge,
@@ -42,6 +43,7 @@ VERBS = {
     "refine": refine,
     "calibrate": calibrate,
     "parity": parity,
+    "gate": gate,
     "export": export,
     "import": importing,
     "forget": forget,
@@ -69,7 +71,8 @@ def command() -> int:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status.
 
-    0 is done, 1 refuted with --strict, 2 a mistake in how it was used, and 3 a fault of its own.
+    0 is done, 1 refuted with --strict or a page of the gate, 2 a mistake in how it was used, and 3
+    a fault of its own.
     """
     given = sys.argv[1:] if arguments is None else list(arguments)
     options = parser().parse_args(given)

@@ -11,13 +11,16 @@ from __future__ import annotations
 import sys
 from collections.abc import Generator
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from harness.errors import HarnessError
 from harness.session.arguments import names
 from harness.session.options import OPTIONS
+
+if TYPE_CHECKING:
+    from harness.plugin.gate import SweepGate
 
 SWEEP: dict[str, Any] = dict(
     metavar="NAME[,NAME]",
@@ -58,6 +61,18 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         from harness.plugin.collection import parametrize
 
         parametrize(metafunc, asks)
+
+
+@pytest.fixture
+def sweep_gate(request: pytest.FixtureRequest) -> SweepGate:
+    """Fail a test when the last nights of a nightly training are worse than those before.
+
+    Called with tonight's metrics, as a file of JSON or a mapping, and the folder of those before:
+    ``sweep_gate("metrics.json", "history")``. It skips the test while there are too few nights.
+    """
+    from harness.plugin.gate import SweepGate
+
+    return SweepGate(request.node.user_properties)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from harness.statistics.groups import *
     from harness.statistics.marks import *
     from harness.statistics.narrowing import *
+    from harness.statistics.nights import *
     from harness.statistics.permutation import *
     from harness.statistics.power import *
     from harness.statistics.response import *
@@ -54,6 +55,10 @@ _HOMES = {
     "groups": "ClusteredError clustered_error",
     "marks": "levels_covered overlap range_covered",
     "narrowing": "FEWEST_COMPARED Worse WorseEnd all_of_one worse_by worse_end",
+    "nights": (
+        "FAR LastNights MOST_NIGHTS ONE_IN Trend autocorrelation fewest_before most_total "
+        "power_of_shift rank_last robust_z slow_decline usual_nights"
+    ),
     "power": (
         "TARGET at_least best_power binomial_power boschloo_power boschloo_threshold bracket_power "
         "brown_forsythe_power cvar_power equivalence_margin gain_power non_inferiority_power "

@@ -18,6 +18,7 @@ from harness.training.warm_start import parameter_shapes
 from harness.verdicts import Finding, Verdict, VerdictName
 from tests.docs.pages import DOCS, README, ROOT, code_spans, experiments, prose, tables
 from tests.factories import make_arm, make_evidence, make_result, make_trace, report_of
+from tests.judging.histories import drawn, write_nights
 
 
 def keys(value):
@@ -70,6 +71,24 @@ def test_every_field_of_parity_s_json_is_documented():
     sides = (result.run, result.outcome, result.outcome)
     found = as_data(compare("s", backends, "float32", [sides, sides], margin=0.02))
     assert set(keys(found)) - {*backends, *json_fields("parity")} == set()
+
+
+def test_every_field_of_the_gate_s_json_is_documented(tmp_path, monkeypatch, capsys):
+    from harness.report.renderers.document_json import no_gate_data
+
+    rows = drawn(40, seed=1)
+    for number, row in enumerate(rows):
+        row["accuracy"] -= 0.002 * number
+        row["kl"] = number
+    write_nights(tmp_path, rows)
+    monkeypatch.chdir(tmp_path)
+    sweep_main(["gate", "metrics.json", "--history", "history", "--json"])
+    found = json.loads(capsys.readouterr().out)
+    assert found["resembling"]
+    assert found["declining"]
+    assert found["aside"]
+    fields = set(keys(found)) | set(no_gate_data(1, 10, ""))
+    assert fields - json_fields("gate") == set()
 
 
 def test_every_code_of_the_audit_is_documented():

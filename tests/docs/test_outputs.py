@@ -11,7 +11,8 @@ from tests.docs.pages import PAGES, ROOT
 from tests.published_broad import write
 
 SHOWN = re.compile(r"^\$ (sweep [^\n]+)\n```\n\n```text\n(.*?)^```$", re.M | re.S)
-VERBS = ("judge", "analyze", "refine", "plan", "list")
+VERBS = ("judge", "analyze", "refine", "plan", "list", "gate")
+PAGED = 1  # the example of `sweep gate`
 AT_HAND = ("docs/examples/", "published.csv", "focused")
 
 
@@ -36,7 +37,8 @@ def test_a_command_prints_what_is_shown(command, text, tmp_path, monkeypatch, ca
     write(tmp_path / "published.csv")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "80")
-    assert main(shlex.split(command)[1:]) == 0
+    verb, *_ = rest = shlex.split(command)[1:]
+    assert main(rest) == (PAGED if verb == "gate" else 0)
     out, err = capsys.readouterr()
     printed = err + out
     for part in re.split(r"^…\n", text, flags=re.MULTILINE):

@@ -21,6 +21,7 @@ from tests.golden.project import (
     write_stored,
     write_tables,
 )
+from tests.judging.histories import drawn, write_nights
 
 pytest_plugins = ["pytester"]
 GATE = "--sweep-fail-on failed,regressed"
@@ -287,6 +288,16 @@ def test_a_judged_table_as_text(sweep, tables, name, line):
     check_text(f"{name}_markdown", (tables / "out/report.md").read_text("utf-8"), tables)
     page = (tables / "out/report.html").read_text("utf-8")
     check_text(f"{name}_html", text_of_html(page), tables)
+
+
+@pytest.mark.parametrize(("name", "status", "fault"), [("gate", 0, 0), ("gate_pages", 1, -4)])
+def test_the_last_nights(capsys, tables, name, status, fault):
+    write_nights(tables, drawn(23, faulty=3, accuracy=fault))
+    line = ["gate", "metrics.json", "--history", "history"]
+    assert main([*line, "--json"]) == status
+    check_json(name, json.loads(capsys.readouterr().out), tables)
+    assert main(line) == status
+    check_text(f"{name}_terminal", capsys.readouterr().out, tables)
 
 
 def test_an_analysis_of_a_table(sweep, tables):

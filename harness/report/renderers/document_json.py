@@ -1,4 +1,4 @@
-"""Write plans, analyses, next sweeps, comparisons and range tests as JSON; missing is null."""
+"""Write plans, analyses, next sweeps, comparisons and other answers as JSON; missing is null."""
 
 from __future__ import annotations
 
@@ -18,10 +18,12 @@ from harness.report.renderers.as_json import (
     question_data,
     seeds_data,
 )
+from harness.statistics import ONE_IN
 from harness.sweeps.transfer import adapters_of
 
 if TYPE_CHECKING:  # only one of these kinds is written at a time
     from harness.analysis import Analysis, Conclusion, Effect, Ranges
+    from harness.judging.gate import Gate, Sign
     from harness.judging.parity import Parity
     from harness.judging.range_test import Rung
     from harness.metrics import Metric
@@ -253,3 +255,38 @@ def _rung(rung: Rung) -> dict[str, Any]:
         **picked(rung, "kl entropy no_signal"),
         "seconds": outcome.seconds,
     }
+
+
+# ---- the last nights ----------------------------------------------------------------------------
+
+
+def gate_data(found: Gate, kept: str | None) -> dict[str, Any]:
+    """Return the answer on the last nights; ``kept`` is the file that now has tonight."""
+    return {
+        "schema": SCHEMA,
+        "pages": found.pages,
+        "metric": found.shift.metric,
+        **picked(found, "last before by rank choices p_value"),
+        "level": 1 / ONE_IN,
+        "metrics": [picked(shift) for shift in found.shifts],
+        "power": [{"sds": sds, "power": power} for sds, power in found.power],
+        "calibrated": found.resembling is None,
+        "resembling": _sign(found.resembling, "correlation"),
+        "declining": _sign(found.declining, "sum"),
+        "aside": [{"metric": name, "why": why} for name, why in found.aside],
+        "incomplete": list(found.incomplete),
+        "earlier": found.earlier,
+        "same": found.same or None,
+        "kept": kept,
+    }
+
+
+def no_gate_data(has: int, needs: int, kept: str) -> dict[str, Any]:
+    """Return that there is no answer yet: the nights there are, and how many are needed."""
+    return {"schema": SCHEMA, "pages": None, "has": has, "needs": needs, "kept": kept}
+
+
+def _sign(sign: Sign | None, size: str) -> dict[str, Any] | None:
+    if sign is None:
+        return None
+    return {"metric": sign.metric, size: sign.size, **picked(sign, "p_value since")}
