@@ -17,6 +17,7 @@ from harness.judging.evidence import evidence_of
 from harness.metrics import Metric
 from harness.records import Gap
 from harness.statistics import gain_power, paired
+from harness.text import signed
 from harness.verdicts import Need
 from tests.claims.cases import check, noise
 from tests.claims.powers import make_sweep, only, price, runs_of, why
@@ -52,11 +53,11 @@ def judged(evidence, claim=ASKED):
 @pytest.mark.parametrize(
     ("differences", "verdict", "answer"),
     [
-        (noise(0.06, 0.02, 8), "supported", "yes: +0.05"),
+        (noise(0.06, 0.02, 8), "supported", "yes: +0.06"),
         (noise(0.0, 0.005, 8), "refuted", "no gain as large as the margin of 0.020: "),
         (noise(0.01, 0.003, 8), "refuted", "no, by less than the margin of 0.020: +0.01"),
         (noise(-0.06, 0.02, 8), "refuted", "no, lower: −0.0"),
-        (noise(0.02, 0.05, 8), "inconclusive", "not shown: +0.0"),
+        (noise(0.0, 0.08, 8), "inconclusive", "not shown: +0.0"),
     ],
 )
 def test_it_is_decided_by_the_interval_and_the_margin(differences, verdict, answer):
@@ -80,8 +81,8 @@ def test_the_details_say_what_both_sides_measure_and_what_all_main_runs_do():
     )
     all_of_them = np.mean([run.outcome.delta_perf for run in evidence.runs])
     sides, every, unseen = judged(evidence).details
-    assert sides == f"main runs of the pairs: +{ours:.3f} on average; arm null: +{theirs:.3f}"
-    assert every == f"all 24 main runs with ΔPerf: +{all_of_them:.3f}"
+    assert sides == f"main runs of the pairs: {signed(ours)} on average; arm null: {signed(theirs)}"
+    assert every == f"all 24 main runs with ΔPerf: {signed(all_of_them)}"
     assert unseen.startswith("8 runs: if 15% of runs collapse, none of these does")
     assert len(judged(ahead_by(noise(0.06, 0.02, 24))).details) == 1, "nothing else, and many"
 
@@ -239,7 +240,7 @@ def test_a_loss_is_told_in_its_own_direction():
     evidence = replace(ahead_by(noise(0.06, 0.02, 8)), metric=Metric("Δloss", minimised=True))
     found = judged(evidence)
     assert found.question == ("Is the mean Δloss lower than that of useless training (arm null)?")
-    assert found.answer.startswith("yes: 0.05")
+    assert found.answer.startswith("yes: 0.06")
     assert " better over useless training" in found.answer
 
 
