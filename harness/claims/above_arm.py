@@ -45,7 +45,8 @@ class MeanAboveArm(MarginClaim):
 
     With the two-sided interval [L, U] of the mean difference, by Student's t and from 16 pairs on
     also corrected for skewness, the claim is supported where L > 0 and U ≥ ``margin``, and refuted
-    where U < ``margin``. ``margin`` None is the sweep's; without one it is 0. Where no run of the
+    where U < ``margin``, in both cases also with the diverged runs that speak against it at the
+    worst value seen. ``margin`` None is the sweep's; without one it is 0. Where no run of the
     arm has a pair, the two samples are compared (`statistics.compare_means`).
     """
 
@@ -91,7 +92,8 @@ class MeanAboveArm(MarginClaim):
             f"mean {metric.name} {metric.improving.sign} that of the arm {self.arm!r}: paired t "
             f"interval [L, U] of the difference over at least {FEWEST_PAIRS} pairs, of many also "
             "corrected for skewness, supported where L > 0 and U >= margin, refuted where "
-            f"U < margin (0 where there is none); Welch where nothing is paired; margin: "
+            "U < margin (0 where there is none), both also with the diverged runs that speak "
+            "against it at the worst value seen; Welch where nothing is paired; margin: "
             f"{self.margin_words}"
         )
 
@@ -228,16 +230,15 @@ class MeanAboveArm(MarginClaim):
         ]
         needs = (more(sizes, compared.n, "runs" if pairs is None else "pairs"),)
         p_value = compared.p_greater
-        whose, diverged = "", 0
-        if pairs is not None and verdict == "supported":
-            whose, diverged = "main runs", pairs.lost
-        elif pairs is not None and verdict == "refuted":
-            whose, diverged = f"runs of the arm {self.arm}", pairs.won
-        if diverged:
-            # The mean leaves them out: what is shown is shown of the other pairs alone.
-            reason = f"{whose} diverged where their pairs did not ({diverged})"
-            verdict, answer, p_value = "inconclusive", f"not shown: {reason}; {found}", 1.0
+        worst = None if pairs is None else self._against(evidence, verdict, pairs)
+        if worst is not None and _verdict(worst, margin, "", metric, evidence.alpha)[0] != verdict:
+            whose = "main runs" if verdict == "supported" else f"runs of the arm {self.arm}"
+            reason = f"{whose} diverged where their pairs did not, and counted as the worst seen "
+            reason += f"they leave {gain(worst.estimate, metric)}, {interval(worst)}"
+            verdict, answer, p_value = "inconclusive", f"not shown: {found}; {reason}", 1.0
             needs = (Need("runs", f"{whose} that do not diverge"),)
+        elif worst is not None:
+            p_value = max(p_value, worst.p_greater)
         return self.verdict(
             id,
             evidence,
@@ -254,6 +255,21 @@ class MeanAboveArm(MarginClaim):
             needs=needs if verdict == "inconclusive" else (),
             details=details,
         )
+
+    def _against(
+        self, evidence: Evidence, verdict: VerdictName, pairs: PairedRuns
+    ) -> Comparison | None:
+        """Compare with the diverged runs that speak against ``verdict`` at the worst value seen.
+
+        None where there are none.
+        """
+        arm = observations.observe(evidence.arms[self.arm])
+        floor = observations.worst_value(observations.observe(evidence.runs), arm)
+        more_of = {"supported": floor - pairs.lost, "refuted": pairs.won - floor}.get(verdict)
+        if more_of is None or not more_of.size:
+            return None
+        differences = np.concatenate([pairs.differences, more_of])
+        return statistics.matched(differences, level=level_of(evidence))
 
     def _arm_needed(self) -> Need:
         return Need("arm", f"{self._declared} in the sweep, run with --sweep-arms {self.arm}")

@@ -13,14 +13,17 @@ from harness.records import Result
 
 @dataclass(frozen=True, eq=False)
 class PairedRuns:
-    """Main runs with the mean of their runs in an arm: ``main`` and ``arm``, each [pairs]."""
+    """Main runs with the mean of their runs in an arm: ``main`` and ``arm``, each [pairs].
+
+    Of the other pairs, only the main run diverged where ``lost`` are the values of the arm, and
+    only the arm's run, or half of its runs, where ``won`` are those of the main runs. In ``both``
+    pairs both did.
+    """
 
     main: FloatArray
     arm: FloatArray
-    lost: int
-    """Pairs in which only the main run diverged."""
-    won: int
-    """Pairs in which only the arm's run diverged, or half of its runs did."""
+    lost: FloatArray
+    won: FloatArray
     both: int
 
     @classmethod
@@ -32,21 +35,20 @@ class PairedRuns:
         outcomes = dict(zip(map(id, arm.completed), arm.delta.tolist(), strict=True))
         ours: list[float] = []
         theirs: list[float] = []
-        lost = won = both = 0
+        lost: list[float] = []
+        won: list[float] = []
+        both = 0
         deltas = [*main.delta.tolist(), *(None for _ in main.diverged)]
         for result, delta in zip(main.final, deltas, strict=True):
             others = matched.get(identity(result), [])
             known = [outcomes[id(other)] for other in others if id(other) in outcomes]
             diverged = 2 * len(known) <= len(others)
-            if not others:
-                continue
-            if delta is not None and not diverged:
-                ours.append(delta)
-                theirs.append(float(np.mean(known)))
-            lost += delta is None and not diverged
-            won += delta is not None and diverged
-            both += delta is None and diverged
-        return cls(np.array(ours), np.array(theirs), lost, won, both)
+            if others and not diverged:
+                (lost if delta is None else theirs).append(float(np.mean(known)))
+            if others and delta is not None:
+                (won if diverged else ours).append(delta)
+            both += bool(others) and delta is None and diverged
+        return cls(*(np.array(of, dtype=np.float64) for of in (ours, theirs, lost, won)), both)
 
     @property
     def differences(self) -> FloatArray:
@@ -56,13 +58,13 @@ class PairedRuns:
     @property
     def number(self) -> int:
         """The number of pairs, those with a diverged run too."""
-        return int(self.main.size) + self.lost + self.won + self.both
+        return self.main.size + self.lost.size + self.won.size + self.both
 
     def lost_and_won(self, arm: str) -> str:
         """Return the line on the pairs with a diverged run; empty where there are none."""
-        if not (self.lost or self.won or self.both):
+        if self.number == self.main.size:
             return ""
         return (
-            f"pairs without a difference: the main run diverged in {self.lost}, that of the arm "
-            f"{arm} in {self.won}, both in {self.both}"
+            f"pairs without a difference: only the main run diverged in {self.lost.size}, only "
+            f"that of the arm {arm} in {self.won.size}, both in {self.both}"
         )

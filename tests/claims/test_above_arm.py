@@ -16,7 +16,7 @@ from harness.errors import SweepError
 from harness.judging.evidence import evidence_of
 from harness.metrics import Metric
 from harness.records import Gap
-from harness.statistics import gain_power, paired
+from harness.statistics import gain_power, matched, paired
 from harness.text import signed
 from harness.verdicts import Need
 from tests.claims.cases import check, noise
@@ -130,21 +130,44 @@ def test_a_need_of_an_arm_of_pairs_is_written_as_pairs():
     assert found.question == "Is the mean ΔPerf higher than in the arm batch_size?"
 
 
-def test_main_runs_that_diverge_where_useless_training_does_not_are_no_gain():
-    differences = noise(0.06, 0.02, 8)
-    deltas = [None, *noise(0.08, 0.05, 23)]
-    evidence = ahead_by([0.0, *differences[1:]], deltas=deltas)
-    useless = replace(
-        evidence.arms["null"][0],
-        outcome=make_result(delta=0.01).outcome,
-    )
-    found = judged(replace(evidence, arms={"null": (useless, *evidence.arms["null"][1:])}))
+def with_lost(differences, at):
+    """Evidence in which the first main run diverged, and its run in the arm is ``at``."""
+    evidence = ahead_by([0.0, *differences], deltas=[None, *noise(0.08, 0.05, 23)])
+    useless = replace(evidence.arms["null"][0], outcome=make_result(delta=at).outcome)
+    return replace(evidence, arms={"null": (useless, *evidence.arms["null"][1:])})
+
+
+def test_a_main_run_that_diverges_counts_as_the_worst_seen():
+    """It began at a perf of 0.12, and has lost all of that."""
+    differences = noise(0.06, 0.02, 7)
+    found = judged(with_lost(differences, 0.01))
+    worst = paired([*differences, -0.12 - 0.01])
+    assert worst.low < 0 < paired(differences).low
     assert found.verdict == "inconclusive"
-    assert found.reason == "main runs diverged where their pairs did not (1)"
+    assert found.reason == (
+        "main runs diverged where their pairs did not, and counted as the worst seen they leave "
+        f"{signed(worst.estimate)}, 90% interval {signed(worst.low)} to {signed(worst.high)}"
+    )
     assert found.needs == (Need("runs", "main runs that do not diverge"),)
     assert (found.n, found.p_value) == (8, 1.0)
-    # Where both diverge, nothing is to be said of either.
-    both = judged(ahead_by(differences, deltas=deltas))
+    assert "only the main run diverged in 1" in found.details[2]
+
+
+def test_a_gain_that_is_large_beside_a_run_that_diverged_is_shown_with_it():
+    differences = noise(0.6, 0.02, 23)
+    evidence = with_lost(differences, 0.01)
+    found = judged(evidence)
+    floor = min(run.outcome.delta_perf for run in evidence.arms["null"])
+    assert floor < -0.5, "a useless run lost more than a perf of 0.12"
+    worst = matched([*differences, floor - 0.01])
+    assert (found.verdict, found.n) == ("supported", 24)
+    assert found.p_value == pytest.approx(worst.p_greater)
+    assert worst.p_greater > matched(differences).p_greater
+
+
+def test_where_both_diverge_nothing_is_to_be_said_of_either():
+    deltas = [None, *noise(0.08, 0.05, 23)]
+    both = judged(ahead_by(noise(0.06, 0.02, 8), deltas=deltas))
     assert (both.verdict, both.n) == ("supported", 8)
     assert "both in 1" in both.details[2]
 
@@ -153,11 +176,12 @@ def test_useless_runs_that_diverge_speak_for_the_main_runs():
     better = [None, *noise(0.06, 0.02, 7)]
     found = judged(ahead_by(better))
     assert (found.verdict, found.n) == ("supported", 8)
-    assert "that of the arm null in 1" in found.details[2]
+    assert found.p_value == pytest.approx(paired(better[1:]).p_greater), "and make it no weaker"
+    assert "only that of the arm null in 1" in found.details[2]
     equal = [None, *noise(0.0, 0.003, 7)]
     found = judged(ahead_by(equal))
     assert found.verdict == "inconclusive"
-    assert found.reason == "runs of the arm null diverged where their pairs did not (1)"
+    assert found.reason.startswith("runs of the arm null diverged where their pairs did not")
     assert judged(ahead_by(equal[1:])).verdict == "refuted"
 
 
