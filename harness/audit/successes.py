@@ -63,8 +63,8 @@ def useless_succeeds(view: View) -> Iterator[Finding]:
         if high:
             found += (
                 f", beside {ours.successes} of {ours.runs} main runs: most succeed whatever is "
-                "rewarded, so the success rate is no evidence of learning from these rewards; ask "
-                f'by how much they are ahead, mean_gain.above_arm("{arm}")'
+                "rewarded, so the success rate is no evidence of learning from these rewards; "
+                f"{_how_far(view, arm)}"
             )
         else:
             found += (
@@ -74,3 +74,11 @@ def useless_succeeds(view: View) -> Iterator[Finding]:
             )
         brief = f"useless training (arm {arm}) succeeds" + (" too" if high else "")
         yield Finding("useless_succeeds", "warning", found, brief=brief)
+
+
+def _how_far(view: View, arm: str) -> str:
+    """Say which question tells how far the main runs are ahead of an ``arm``, or how to ask it."""
+    for id_, claim in view.questions.items():
+        if claim.arms == (arm,) and claim.on_gains:
+            return f"{id_} asks how far they are ahead"
+    return f'ask how far they are ahead, mean_gain.above_arm("{arm}")'

@@ -216,9 +216,9 @@ def details_of(evidence: Evidence, observed: Observations, count: SuccessCount) 
     if unknown:
         lines.append(f"{plural(unknown, 'run')} without a standard error counted as not shown")
     for arm, how in USELESS.items():
-        useless = observations.observe(evidence.arms.get(arm, ()))
-        if useless.total:
-            theirs = observations.count_successes(useless, evidence.min_gain, count.rule)
+        others = observations.observe(evidence.arms.get(arm, ()))
+        if others.total:
+            theirs = observations.count_successes(others, evidence.min_gain, count.rule)
             which = f"{arm} arm ({how})" if evidence.metric == DELTA_PERF else f"{arm} arm"
             lines.append(f"{which}: {_shown(theirs, evidence.metric)}")
     return tuple(lines)

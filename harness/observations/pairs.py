@@ -48,7 +48,7 @@ class PairedRuns:
             if others and delta is not None:
                 (won if diverged else ours).append(delta)
             both += bool(others) and delta is None and diverged
-        return cls(*(np.array(of, dtype=np.float64) for of in (ours, theirs, lost, won)), both)
+        return cls(_array(ours), _array(theirs), _array(lost), _array(won), both)
 
     @property
     def differences(self) -> FloatArray:
@@ -68,3 +68,7 @@ class PairedRuns:
             f"pairs without a difference: only the main run diverged in {self.lost.size}, only "
             f"that of the arm {arm} in {self.won.size}, both in {self.both}"
         )
+
+
+def _array(values: list[float]) -> FloatArray:
+    return np.array(values, dtype=np.float64)

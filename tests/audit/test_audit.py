@@ -356,12 +356,12 @@ def test_strange_configs_are_no_fuss():
 ABOVE = {"without standard errors": dict(se=None, curve=()), "shown": {}}
 
 
-def useless(arms, main=(0.1,) * 20 + (0.0,) * 4, metric=DELTA_PERF, **common):
+def useless(arms, main=(0.1,) * 20 + (0.0,) * 4, metric=DELTA_PERF, asked=None, **common):
     """The findings on arms of useless runs, each with its gains, beside main runs."""
     runs = make_results(main, **common)
     made = {arm: make_results(gains, prefix=arm, arm=arm, **common) for arm, gains in arms.items()}
     evidence = Evidence("s", runs=runs, arms=made, metric=metric)
-    return [finding for finding in audit(evidence) if finding.code == "useless_succeeds"]
+    return [one for one in audit(evidence, asked) if one.code == "useless_succeeds"]
 
 
 @pytest.mark.parametrize("arm", ["null", "random"])
@@ -371,10 +371,19 @@ def test_useless_training_that_succeeds_as_most_runs_do_is_found(arm):
     assert found.message == (
         f"5 of 8 runs of the arm {arm} succeed, in which training is useless, where 2.5% would by "
         "chance, beside 20 of 24 main runs: most succeed whatever is rewarded, so the success rate "
-        "is no evidence of learning from these rewards; ask by how much they are ahead, "
+        "is no evidence of learning from these rewards; ask how far they are ahead, "
         f'mean_gain.above_arm("{arm}")'
     )
     assert found.brief == f"useless training (arm {arm}) succeeds too"
+
+
+def test_the_question_that_tells_how_far_they_are_ahead_is_named():
+    asked = {"mean": mean_gain.above_baseline(), "gain": mean_gain.above_arm("random")}
+    both = useless({"null": [0.1] * 8, "random": [0.1] * 8}, asked=asked)
+    assert [one.message.rpartition("; ")[2] for one in both] == [
+        'ask how far they are ahead, mean_gain.above_arm("null")',
+        "gain asks how far they are ahead",
+    ]
 
 
 def test_useless_training_that_succeeds_where_few_runs_do_is_found():

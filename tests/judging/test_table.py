@@ -87,6 +87,8 @@ def test_few_useless_runs_are_asked_about_and_said_to_be_few(table):
     _, verdicts = judged(table(with_arm("null", n=4)))
     assert verdicts["gain_over_null"].verdict == "unanswerable"
     assert "4 pairs" in verdicts["gain_over_null"].answer
+    need = "at least 6 rows of the arm null, each with its main run as its pair"
+    assert [str(need) for need in verdicts["gain_over_null"].needs] == [need]
 
 
 def test_useless_runs_of_no_main_run_s_parameters_are_compared_all_with_all(table):
