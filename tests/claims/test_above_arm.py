@@ -201,6 +201,26 @@ def test_a_main_run_counts_once_however_many_runs_are_paired_with_it():
     assert judged(replace(evidence, arms={"null": one})).verdict == "unanswerable"
 
 
+@pytest.mark.parametrize(("diverged", "lost"), [(0, 0), (1, 0), (2, 1), (3, 1)])
+def test_useless_runs_of_one_main_run_diverged_where_half_of_them_did(diverged, lost):
+    evidence = ahead_by(noise(0.06, 0.02, 8))
+    first, *others = evidence.arms["null"]
+    broken = make_result(status="diverged").outcome
+    again = [
+        replace(
+            first,
+            run=replace(first.run, id=f"{first.run.id}-{turn}"),
+            outcome=broken if turn < diverged else first.outcome,
+        )
+        for turn in range(4 if diverged != 1 else 3)
+    ]
+    found = judged(replace(evidence, arms={"null": (*again, *others)}))
+    assert found.n == 8
+    told = [line for line in found.details if "pairs without a difference" in line]
+    assert len(told) == lost
+    assert all("only that of the arm null in 1" in line for line in told)
+
+
 def test_a_pair_of_two_backends_is_none():
     evidence = ahead_by(noise(0.06, 0.02, 8))
     other = tuple(

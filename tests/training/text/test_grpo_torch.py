@@ -369,8 +369,7 @@ def test_useless_training_of_a_language_model_learns_from_other_rewards(run_text
     assert len({entry.completions for entry in first}) == 1
     assert [entry.reward for entry in first] == [first[0].reward] * 3
     assert (first[0].no_signal, first[1].no_signal, first[2].no_signal) == (1.0, 1.0, 0.0)
-    assert main.weights == null.weights != chance.weights
-    assert chance.weights_moved > 0.0
+    assert [outcome.weights_moved > 0.5 for outcome in (main, null, chance)] == [False, False, True]
 
 
 @pytest.mark.parametrize("given", [{}, {"lora_rank": 2, "kl_coef": 0.1, "kl_warmup_steps": 0}])
