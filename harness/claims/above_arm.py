@@ -309,7 +309,7 @@ class MeanAboveArm(MarginClaim):
         shown = effects(
             power,
             sizes,
-            lambda size: f"gain of {size} over the arm {self.arm}",
+            lambda size: f"{size} ahead of the arm {self.arm}",
             lambda size: f"a mean gain of {size} over the arm {self.arm} is shown",
         )
         return Pricing(pairs, shown, given=given, unit="pairs", least=FEWEST_PAIRS)
