@@ -1,7 +1,8 @@
 """The focused sweep: the narrower range that the broad sweep pointed to, twice as long.
 
 Its questions are fixed here, before the first run, with the arms that make them answerable: the
-eight standard ones, and of each parameter whether it matters and which value is best.
+eight standard ones, whether the runs gain more than useless training, and of each parameter whether
+it matters and which value is best.
 """
 
 from harness import (
@@ -50,6 +51,7 @@ focused = Sweep(
         plateau=still_improves(since=50, margin=0.02),
         lr_sweet_spot=best_inside("learning_rate", margin=0.02),
         batch_size=no_worse("batch_size", 8, than=(4, 12), margin=0.02),
+        gain_over_null=mean_gain.above_arm("null", margin=0.02),
         matters_learning_rate=matters("learning_rate"),
         matters_generations=matters("generations"),
         matters_lr_schedule=matters("lr_schedule"),

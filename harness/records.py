@@ -21,6 +21,15 @@ FINAL: frozenset[str] = frozenset({"completed", "diverged"})
 MAIN = "main"
 """The arm of the sweep's own runs."""
 
+USELESS: Mapping[str, str] = {
+    "null": "rewards permuted",
+    "random": "rewards drawn at random",
+}
+"""The arms of useless training, in which rewards say nothing about the completions, and how."""
+
+CONTROLS = ("placebo", *USELESS, "half")
+"""The arms that any sweep may have; the others have the name of the parameter they change."""
+
 IMPORTED = "imported"
 """The backend of stored runs that were trained elsewhere; their keys begin with it."""
 

@@ -188,7 +188,7 @@ DIRTY: dict[str, tuple[str, Dirt]] = {
         lambda rng, configs, deltas: _evidence(rng, configs, deltas, ahead=0.05),
     ),
     "useless training gains .02": (
-        "null_success_rule",
+        "useless_succeeds",
         lambda rng, configs, deltas: _evidence(rng, configs, deltas, useless=0.02),
     ),
     "evaluation with an SE of .02": (

@@ -115,6 +115,19 @@ def gaining(rng: np.random.Generator, gains: FloatArray, half: FloatArray) -> Ev
     return alone(rng, results(half + gains - _BEFORE, curves=curves))
 
 
+def beside_arm(
+    rng: np.random.Generator, main: FloatArray, arm: FloatArray, *, paired: bool
+) -> Evidence:
+    """Return the evidence of main runs [n] and those of the null arm [m], ``paired`` in order."""
+    runs = [replace(_RUN, id=f"s-{index}") for index in range(main.size)]
+    useless = [
+        replace(_RUN, id=f"s-null-{index}", arm="null", pair=f"s-{index}" if paired else None)
+        for index in range(arm.size)
+    ]
+    arms = {"null": results(arm, runs=useless)}
+    return Evidence("s", results(main, runs=runs), arms=arms, seed=seeded(rng))
+
+
 def paired(
     rng: np.random.Generator, reference: FloatArray, arms: Mapping[Value, FloatArray]
 ) -> Evidence:

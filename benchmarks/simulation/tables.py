@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from harness.audit import CODES
 
-from . import audits, best_values, comparisons, families, ordinary, parameters, singles
+from . import audits, best_values, comparisons, families, ordinary, parameters, singles, useless
 from .cells import ALPHA, Cell, Measured
 
 TABLES: dict[str, Callable[[], Iterator[Cell]]] = {
@@ -18,6 +18,7 @@ TABLES: dict[str, Callable[[], Iterator[Cell]]] = {
     "plateau": singles.plateau,
     "lr_sweet_spot": singles.lr_sweet_spot,
     "batch_size": singles.batch_size,
+    "gain_over_null": useless.gain_over_null,
     "matters": parameters.matters_x,
     "best_value": best_values.best_x,
     "parameter_intervals": best_values.parameter_intervals,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 
-from harness.audit import conditions, design, health, measurement
+from harness.audit import conditions, design, health, measurement, successes
 from harness.audit.view import View, errors_first
 from harness.observations.repeats import each_run
 from harness.protocols import Claim
@@ -23,6 +23,7 @@ CODES = (
     "coarse_metric",
     "train_eval_divergence",
     "null_success_rule",
+    "useless_succeeds",
     "edge_optimum",
     "survivorship",
     "outlier",
@@ -103,7 +104,8 @@ def audit(
         measurement.shared_before,
         measurement.coarse_metric,
         measurement.train_eval_divergence,
-        measurement.null_success_rule,
+        successes.null_success_rule,
+        successes.useless_succeeds,
         measurement.against_the_name,
         design.edge_optimum,
         design.survivorship,

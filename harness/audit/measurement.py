@@ -16,11 +16,8 @@ from harness.observations import FloatArray, Observations
 from harness.records import Config, Result, finite
 from harness.tables import notes
 from harness.text import exact, first, plural, significant
-from harness.verdicts import Baseline, Counts, Finding
+from harness.verdicts import Baseline, Finding
 from harness.words import canonical, direction
-
-USELESS_RATE = 0.025
-"""The share of useless runs that the success rule lets pass: the upper tail of a 95% interval."""
 
 FAR = 40.0
 """Median absolute deviations from the median, scaled to those of a normal distribution.
@@ -313,27 +310,6 @@ def declared_against_its_name(metric: Metric) -> Iterator[Finding]:
         yield notes.against_the_name(metric.name, metric.minimised, 'direction="{}"')
 
 
-def null_success_rule(view: View) -> Iterator[Finding]:
-    yield from _useless_successes(view)
-    n, baseline = view.observed.total, view.evidence.baseline
-    if view.evidence.metric.zero != "no change" or not n:
-        return
-    if view.observed.rule == "above zero":
-        why = "there are no standard errors"
-    elif isinstance(baseline, Counts) and any(c.uses_baseline for c in view.questions.values()):
-        why = f"the baseline {baseline.name} was counted so"
-    else:
-        return
-    chance = statistics.binomial(n // 2 + 1, n).p_greater
-    yield Finding(
-        "null_success_rule",
-        "warning",
-        f"a success is {view.metric} > 0 here, because {why}: half of useless runs pass that, so "
-        f"{n} useless runs show more than 50% success with probability {chance:.2f}",
-        brief="half of useless runs count as a success",
-    )
-
-
 def _amount(value: float, view: View) -> str:
     """Return an amount of the metric: ΔPerf in points, another metric in its own unit."""
     if view.metric == DELTA_PERF.name:
@@ -361,21 +337,3 @@ def _shared_luck(observed: Observations, alpha: float) -> str:
         return ""
     chance = (n + 1 - enough) / (n + 1)
     return f": {n} useless runs show more than 50% success with probability {chance:.2f}"
-
-
-def _useless_successes(view: View) -> Iterator[Finding]:
-    """Find a null arm that succeeds more often than useless training should."""
-    null = observations.observe(view.evidence.arms.get("null", ()))
-    if null.rule != "shown" or not null.total or not view.evidence.metric.is_change:
-        return
-    count = observations.count_successes(null, view.evidence.min_gain)
-    chance = statistics.binomial(count.successes, count.runs, USELESS_RATE).p_greater
-    if chance <= ALARM:
-        yield Finding(
-            "null_success_rule",
-            "warning",
-            f"{count.successes} of {count.runs} runs of the null arm are shown to improve, where "
-            f"useless training should in {USELESS_RATE:.1%}: the task rewards something other than "
-            "learning, or the standard errors are too small; do not believe the success rates",
-            brief="useless training succeeds",
-        )

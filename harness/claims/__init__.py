@@ -7,6 +7,7 @@ judged to a verdict when the runs are in::
         success_above_half=success_rate.above(0.5),
         success_vs_baseline=success_rate.above_baseline(),
         mean_vs_baseline=mean_gain.above_baseline(),
+        gain_over_null=mean_gain.above_arm("null"),
         variance_vs_baseline=spread.below_baseline(),
         lower_tail_vs_baseline=lower_tail.above_baseline(),
         plateau=still_improves(since=50, margin=0.02),
@@ -25,6 +26,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import cast
 
+from harness.claims.above_arm import MeanAboveArm
 from harness.claims.base import BaseClaim
 from harness.claims.best import BestValue
 from harness.claims.effect import Matters
@@ -47,6 +49,7 @@ __all__ = [
     "BestValue",
     "LowerTailAboveBaseline",
     "Matters",
+    "MeanAboveArm",
     "MeanAboveBaseline",
     "NoWorse",
     "SpreadBelowBaseline",
@@ -88,6 +91,14 @@ class _MeanGain:
     def above_baseline(self) -> MeanAboveBaseline:
         """Claim that the mean ΔPerf is higher than the baseline's."""
         return MeanAboveBaseline()
+
+    @declares("mean_gain.above_arm")
+    def above_arm(self, arm: str, *, margin: float | None = None) -> MeanAboveArm:
+        """Claim that the mean ΔPerf is higher than in an ``arm``, such as ``null``, in pairs.
+
+        The claim is refuted where the gain is shown to be below ``margin``; None takes the sweep's.
+        """
+        return MeanAboveArm(arm, margin)
 
 
 class _Spread:

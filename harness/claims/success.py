@@ -13,6 +13,7 @@ from harness.claims.curtailment import NO_SUCCESS, Bounds, CountedClaim
 from harness.claims.design import Design, effects, share
 from harness.metrics import DELTA_PERF, Metric
 from harness.observations import Observations, SuccessCount, rule_text
+from harness.records import USELESS
 from harness.sweeps import checks
 from harness.text import exact, interval, number, p_text, plural
 from harness.verdicts import Evidence, Pricing, Verdict
@@ -214,9 +215,10 @@ def details_of(evidence: Evidence, observed: Observations, count: SuccessCount) 
     unknown = count.unknown - len(observed.missing)
     if unknown:
         lines.append(f"{plural(unknown, 'run')} without a standard error counted as not shown")
-    null = observations.observe(evidence.arms.get("null", ()))
-    if null.total:
-        permuted = observations.count_successes(null, evidence.min_gain, count.rule)
-        which = "null arm (rewards permuted)" if evidence.metric == DELTA_PERF else "null arm"
-        lines.append(f"{which}: {_shown(permuted, evidence.metric)}")
+    for arm, how in USELESS.items():
+        others = observations.observe(evidence.arms.get(arm, ()))
+        if others.total:
+            theirs = observations.count_successes(others, evidence.min_gain, count.rule)
+            which = f"{arm} arm ({how})" if evidence.metric == DELTA_PERF else f"{arm} arm"
+            lines.append(f"{which}: {_shown(theirs, evidence.metric)}")
     return tuple(lines)

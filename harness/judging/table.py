@@ -202,6 +202,11 @@ def _table_need(question: Question, need: Need) -> Need:
     """Return a need that a table can meet, in place of one that training would meet."""
     if need.kind not in TRAINED:
         return need
+    if need.kind == "arm" and not question.claim.parameters:
+        arms, fewest = listed(question.claim.arms), question.claim.fewest
+        return Need(
+            "arm", f"at least {fewest} rows of the arm {arms}, each with its main run as its pair"
+        )
     if need.kind == "arm":
         name = " and ".join(question.claim.parameters)
         return Need("arm", f"runs that differ in {name} alone, as a grid or an arm column has them")

@@ -21,7 +21,7 @@ from harness.errors import UsageError, nearest
 from harness.observations import parameter_names
 from harness.observations.levels import in_order
 from harness.protocols import Claim
-from harness.records import Result, Value
+from harness.records import USELESS, Result, Value
 from harness.text import first
 from harness.verdicts import Evidence
 
@@ -62,7 +62,8 @@ def questions_of(
     """Return the questions asked of a table, in the order of the standard ones.
 
     What nobody could have asked of it is not among them: of the change to a baseline without one,
-    of successes by a metric that knows none, of learning curves that are not there.
+    of successes by a metric that knows none, of learning curves and of useless training that are
+    not there.
 
     ``evidence`` has its runs with the repeats of a configuration merged, ``raw`` its main runs as
     they stand in the table. With ``has_seed``, runs of an equal seed are pairs.
@@ -80,6 +81,9 @@ def questions_of(
         standard["lower_tail_vs_baseline"] = lower_tail.above_baseline()
     if any(result.outcome.curve for result in raw):
         standard["plateau"] = still_improves()
+    for arm in USELESS:
+        if evidence.arms.get(arm):
+            standard[f"gain_over_{arm}"] = mean_gain.above_arm(arm)
     asked = [Question(id_, claim, evidence) for id_, claim in standard.items()]
     # The claims on one parameter merge the repeats of a configuration themselves, where they must.
     of_runs = replace(evidence, runs=tuple(raw))

@@ -42,6 +42,7 @@ LIKELY_RATE = 0.7
 PURPOSES = {
     "placebo": "learning rate 0: must measure exactly 0",
     "null": "rewards permuted: what useless training measures",
+    "random": "rewards drawn at random: whether any rewards would do",
     "half": "half of the steps: tells longer training from annealing",
 }
 
@@ -129,6 +130,7 @@ def proposed(
         margin=past.margin,
         metric=past.metric,
         compared=[parameter for parameter in space if not lacking(parameter, design)],
+        arms=arms,
     )
     return Proposal(
         source=past.source,
@@ -255,12 +257,17 @@ def _was_trained_here(past: Past) -> bool:
 def _arms(
     past: Past, space: Mapping[str, Distribution], runs: int, *, half: bool, null: bool
 ) -> dict[str, int | Pairs]:
-    """Return the control arms; a user's trainer has a null arm only if it had one before."""
+    """Return the control arms; a user's trainer has a null arm only if it had one before.
+
+    Random rewards are for those who had them.
+    """
     arms: dict[str, int | Pairs] = {}
     if RATE in space:
         arms["placebo"] = min(PLACEBO, runs)
     if null or "null" in past.arms:
         arms["null"] = min(NULL, runs)
+    if "random" in past.arms:
+        arms["random"] = min(NULL, runs)
     if half:
         arms["half"] = min(HALF, runs)
     return arms

@@ -11,6 +11,7 @@ from harness.metrics import Metric
 from harness.observations.columns import RATE
 from harness.observations.levels import RANGE_FROM, is_number
 from harness.protocols import Claim
+from harness.records import USELESS
 from harness.refine.proposal import ProposedQuestion, Revision
 from harness.refine.source import literal
 from harness.sweeps.distributions import Choice, Constant, Range
@@ -28,11 +29,13 @@ def questions_of(
     margin: float | None,
     metric: Metric,
     compared: Collection[str],
+    arms: Collection[str],
 ) -> list[ProposedQuestion]:
     """Return the questions that a sweep with these parameters and arms can answer.
 
     The standard ones, and of each parameter that can be ``compared``, the others held equal,
-    whether it matters and which value is best.
+    whether it matters and which value is best. Where ``arms`` train uselessly, whether the sweep
+    gains more than they do.
     ``since`` is the step from which to look for a plateau; None asks no such question.
     """
     questions = []
@@ -48,6 +51,11 @@ def questions_of(
         ]
     if since is not None:
         questions.append(question("plateau", "still_improves", since=since, margin=margin))
+    for arm in USELESS:
+        if arm in arms:
+            questions.append(
+                question(f"gain_over_{arm}", "mean_gain.above_arm", arm, margin=margin)
+            )
     for revision in revisions:
         name = revision.parameter
         if _has_best(revision):

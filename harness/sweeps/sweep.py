@@ -13,7 +13,7 @@ from typing import get_args
 from harness.errors import SweepError, nearest
 from harness.metrics import DELTA_PERF, MARGIN, MIN_GAIN, Metric
 from harness.protocols import Claim
-from harness.records import MAIN, Config, Run, Value, digest
+from harness.records import CONTROLS, MAIN, Config, Run, Value, digest
 from harness.sweeps.baseline import has_ending
 from harness.sweeps.checks import check_quotes, count, declared, number, plain_each, shown, text
 from harness.sweeps.sampling import FIXED_SIZE, SAMPLERS, unit_points
@@ -92,8 +92,8 @@ class Sweep:
     baseline
         The name of another sweep, or `Counts` that were published.
     arms
-        ``placebo``, ``null`` or ``half`` → a number of main runs, the first ones; or a parameter's
-        name → `Pairs`.
+        ``placebo``, ``null``, ``random`` or ``half`` → a number of main runs, the first ones; or a
+        parameter's name → `Pairs`.
     questions
         Id → claim.
     task
@@ -411,7 +411,7 @@ class Sweep:
             )
 
     def _check_arms(self) -> None:
-        known = ("placebo", "null", "half", *self.parameters)
+        known = (*CONTROLS, *self.parameters)
         for arm, size in self.arms.items():
             where = f"arm {shown(arm)}"
             if arm not in known:
@@ -455,6 +455,13 @@ class Sweep:
                     raise SweepError(
                         f"question {id_!r} names the parameter {shown(name)}; the space has "
                         f"{', '.join(self.parameters)}{nearest(name, self.parameters)}"
+                    )
+            known = (*CONTROLS, *self.parameters)
+            for name in claim.arms:
+                if name not in known:
+                    raise SweepError(
+                        f"question {id_!r} needs the arm {shown(name)}, which is not one of "
+                        f"{', '.join(known)}{nearest(name, known)}"
                     )
             for name, value in claim.paired_at.items():
                 if name in self.parameters:

@@ -16,7 +16,7 @@ import numpy as np
 
 from harness.protocols import Notify
 from harness.records import Evaluation, Job, Outcome, Progress, StepTrace
-from harness.training import schedules, uniforms
+from harness.training import schedules, uniforms, useless
 from harness.training.checkpoints import Arrays, Checkpoint, Saved
 from harness.training.grpo import (
     TRAINING_VERSION,
@@ -261,8 +261,7 @@ class Course:
         rewards, _, parts = grade_groups(task, chosen, completions)
         reward = float(rewards.mean(dtype=np.float64))
         require_finite(reward=reward)
-        if run.arm == "null":
-            rewards = uniforms.permute_within_groups(run.seed, step, rewards)
+        rewards = useless.rewards_of(run.arm, run.seed, step, rewards)
 
         # Advantage
         advantages = group_advantages(rewards, settings.advantage_clip)

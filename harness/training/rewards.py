@@ -1,4 +1,4 @@
-"""Reward functions of a user's own, with their rewards permuted in the arm that learns nothing."""
+"""Reward functions of a user's own, whose rewards say nothing in the arms of useless training."""
 
 from __future__ import annotations
 
@@ -11,50 +11,56 @@ from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
 import numpy as np
-import numpy.typing as npt
 
 from harness.errors import blamed
-from harness.training.uniforms import generator
+from harness.training import useless
+from harness.training.uniforms import Integers
 
-Order = npt.NDArray[np.int64]
 Labels = Sequence[Any] | None
 Rewarding = TypeVar("Rewarding", bound=Callable[..., Any])
 
 
 @dataclass(frozen=True, slots=True)
-class Null:
-    """What the rewards of a run are permuted by: nothing, or a draw for each call.
+class ArmRewards:
+    """What an arm makes of the rewards of a run: nothing, or a draw for each call.
 
-    ``permutes`` says whether they are at all. ``step`` returns the step at hand. A draw is keyed by
-    the run's ``seed``, the step, and the number of the call within the step: it is the same for all
-    functions of a call, and after an interruption.
+    ``step`` returns the step at hand. A draw is keyed by the run's ``seed``, the step, and the
+    number of the call within the step: it is the same for all functions of a call, and after an
+    interruption.
     """
 
-    permutes: bool
+    arm: str
     seed: int
     step: Callable[[], int]
+
+    def of(self, rewards: Any, groups: Integers, call: tuple[int, int]) -> Any:  # noqa: ANN401
+        """Return what is learned from in place of ``rewards`` of these ``groups`` [rewards]."""
+        if self.arm == "null":
+            _check_groups(groups)
+            return _taken(rewards, useless.permutation(groups, self.seed, *call))
+        if self.arm == "random":
+            return _filled(rewards, useless.coins(len(groups), self.seed, *call))
+        return rewards
 
 
 def wrapped(
     function: Rewarding,
-    null: Null,
+    rewarded: ArmRewards,
     group: int | str | None = None,
     training: Callable[[], bool] | None = None,
 ) -> Rewarding:
-    """Return ``function`` with its rewards permuted as ``null`` says; `TrainingRun.rewards` has it.
+    """Return ``function`` with the rewards of the arm; `TrainingRun.rewards` has it.
 
     Raises `UsageError`, with the user's own line, for what is no function.
     """
     _check(function, group)
-    calls = _Calls(null.step)
+    calls = _Calls(rewarded.step)
 
     def result(rewards: object, call: tuple[int, int] | None, labels: Labels) -> Any:  # noqa: ANN401
         if call is None:
             return rewards
         groups = _groups(function, group, labels, _shape(function, rewards))
-        if not null.permutes:
-            return rewards
-        return _taken(rewards, _order(groups, null.seed, *call))
+        return rewarded.of(rewards, groups, call)
 
     def begin(args: Any, kwargs: Any) -> tuple[tuple[int, int] | None, Labels]:  # noqa: ANN401
         is_training = training is None or training()
@@ -139,7 +145,7 @@ def _groups(
     group: int | str | None,
     labels: Labels,
     shape: tuple[int, ...],
-) -> npt.NDArray[np.int64]:
+) -> Integers:
     """Return the number of the group of each reward."""
     size = int(np.prod(shape))
     if len(shape) == 2:
@@ -172,23 +178,29 @@ def _argument(function: Callable[..., object], name: str, args: Any, kwargs: Any
     return found
 
 
-def _order(groups: npt.NDArray[np.int64], seed: int, step: int, call: int) -> Order:
-    """Return a permutation of positions that keeps each within its group."""
-    draws = generator(seed, "null", step, call)
-    order = np.arange(len(groups))
-    members = [np.flatnonzero(groups == number) for number in np.unique(groups)]
-    if all(len(one) < 2 for one in members):
+def _check_groups(groups: Integers) -> None:
+    """Check that a permutation within ``groups`` can move a reward at all."""
+    if len(np.unique(groups)) == len(groups):
         raise blamed(
             "run.rewards: every group has one reward, so that the arm null would learn as the main "
             "runs do; give the rewards of a batch at once, and group= as they belong together"
         )
-    for one in members:
-        order[one] = draws.permutation(one)
-    return order
 
 
-def _taken(rewards: Any, order: Order) -> Any:  # noqa: ANN401
+def _taken(rewards: Any, order: Integers) -> Any:  # noqa: ANN401
     """Return ``rewards`` in another order, of the type that they are of."""
     if isinstance(rewards, list | tuple):
         return type(rewards)([rewards[at] for at in order])
     return rewards.reshape(-1)[order].reshape(rewards.shape)
+
+
+def _filled(rewards: Any, values: Integers) -> Any:  # noqa: ANN401
+    """Return ``values`` in the place of ``rewards``, None too, of the type that they are of."""
+    if isinstance(rewards, list | tuple):
+        return type(rewards)(values.astype(np.float64).tolist())
+    shaped = values.reshape(rewards.shape)
+    if hasattr(rewards, "new_tensor"):  # Torch's, on their own device
+        return rewards.new_tensor(shaped)
+    if hasattr(rewards, "at"):  # JAX's, which cannot be written into
+        return rewards.at[...].set(shaped.astype(rewards.dtype))
+    return shaped.astype(rewards.dtype)

@@ -11,12 +11,12 @@ from typing import Any, NoReturn
 
 from harness.errors import UsageError, blamed, short
 from harness.protocols import Notify
-from harness.records import Evaluation, Job, Outcome, Progress
+from harness.records import USELESS, Evaluation, Job, Outcome, Progress
 from harness.training.backends import own_device
 from harness.training.checkpoints import Checkpoint, packed, unpacked
 from harness.training.command import Point, Program, arguments
 from harness.training.record import DivergedError, Record
-from harness.training.rewards import Null, Rewarding, wrapped
+from harness.training.rewards import ArmRewards, Rewarding, wrapped
 from harness.training.schedules import scale_steps
 from harness.training.scores import read
 
@@ -60,7 +60,7 @@ class TrainingRun:
         self._state: Mapping[str, object] = {}  # as it was last saved
         self._process = os.getpid()
         self._has_ended = False
-        self._minds_arm = run.arm != "null"
+        self._minds_arm = run.arm not in USELESS
         self._record = Record(job, self._tell)
         self._checkpoint = Checkpoint(job, record="1")  # raised whenever its state changes
 
@@ -209,11 +209,12 @@ class TrainingRun:
         group: int | str | None = None,
         training: Callable[[], bool] | None = None,
     ) -> Rewarding:
-        """Return a reward function whose rewards say nothing in the arm ``null``.
+        """Return a reward function whose rewards say nothing in the arms ``null`` and ``random``.
 
-        There they are permuted within their group, by a draw that is keyed by the run's seed, the
-        step and the number of the call within the step: one for all the functions of a call. In
-        the other arms they are left as they are. Name, arguments, None entries and ``async`` stay.
+        In ``null`` they are permuted within their group, None entries with them. In ``random``
+        each is 0 or 1 by the toss of a fair coin, None or not. The draw is keyed by the run's seed,
+        the step and the number of the call within the step: one for all the functions of a call. In
+        the other arms they are left as they are. Name, arguments and ``async`` stay.
 
         Parameters
         ----------
@@ -232,8 +233,8 @@ class TrainingRun:
             Where ``function`` is no function, such as a reward model, or, when it is called, where
             its rewards are none or ``group`` does not fit them; the message has the user's line.
         """
-        null = Null(self.arm == "null", self.seed, lambda: self._step)
-        return wrapped(function, null, group, training)
+        rewarded = ArmRewards(self.arm, self.seed, lambda: self._step)
+        return wrapped(function, rewarded, group, training)
 
     def command(
         self,
@@ -425,9 +426,11 @@ class TrainingRun:
             try:
                 returned = function(self)
                 if not self._minds_arm:
+                    arm = self._job.run.arm
                     raise UsageError(
-                        f"{where}: trains the arm null like the main runs; wrap its reward "
-                        "function by run.rewards, or permute the rewards where run.arm is 'null'"
+                        f"{where}: trains the arm {arm} like the main runs; wrap its reward "
+                        "function by run.rewards, or give rewards that say nothing where run.arm "
+                        f"is {arm!r}"
                     )
                 return self._record.outcome(returned, where)
             except DivergedError as diverged:

@@ -10,7 +10,6 @@ and different keys give independent ones.
 from __future__ import annotations
 
 import hashlib
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,8 +21,9 @@ Integers = npt.NDArray[np.int64]
 def generator(seed: int, purpose: str, *indices: int) -> np.random.Generator:
     """Return the generator of a key: a run's seed, a purpose, and up to three indices.
 
-    ``purpose`` is ``train``, ``eval``, ``prompts``, ``null`` or another word. ``indices`` are
-    integers from 0 to 2⁶⁴ − 1, such as the step; ``(1,)`` and ``(1, 0)`` are the same key.
+    ``purpose`` is ``train``, ``eval``, ``prompts``, ``null``, ``random`` or another word.
+    ``indices`` are integers from 0 to 2⁶⁴ − 1, such as the step; ``(1,)`` and ``(1, 0)`` are the
+    same key.
     """
     if len(indices) > 3:
         raise ValueError(f"a key has at most 3 indices, not {len(indices)}: {indices}")
@@ -62,12 +62,3 @@ def draw_prompts(seed: int, step: int, available: int, batch_size: int) -> Integ
     """Return the indices of the prompts of a training step, all different."""
     draws = generator(seed, "prompts", step)
     return draws.choice(available, size=batch_size, replace=False).astype(np.int64)
-
-
-def permute_within_groups(seed: int, step: int, rewards: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Return ``rewards`` ``[prompts, generations]`` shuffled within each prompt's group.
-
-    The null arm does this: its rewards have the same distribution, but say nothing about the
-    completions.
-    """
-    return generator(seed, "null", step).permuted(rewards, axis=1)

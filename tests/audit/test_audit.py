@@ -6,6 +6,7 @@ import pytest
 
 from harness.audit import CODES, audit
 from harness.claims import mean_gain
+from harness.metrics import DELTA_PERF, Metric
 from harness.verdicts import Baseline, Evidence, Finding
 from tests.audit.designs import QUESTIONS, clean, clean_parameters, codes, only
 from tests.factories import (
@@ -352,12 +353,81 @@ def test_strange_configs_are_no_fuss():
     assert set(codes(audit(make_evidence(runs=runs), QUESTIONS))) <= set(CODES)
 
 
-@pytest.mark.parametrize(("gain", "expected"), [(0.0, 0), (0.1, 1)])
-def test_a_null_arm_that_succeeds_is_found(gain, expected):
-    main = make_results([0.1] * 8)
-    null = make_results([gain] * 8, arm="null")
-    evidence = Evidence("s", runs=main, arms={"null": null})
-    found = [finding for finding in audit(evidence) if finding.code == "null_success_rule"]
-    assert len(found) == expected
-    if expected:
-        assert "8 of 8 runs of the null arm" in found[0].message
+ABOVE = {"without standard errors": dict(se=None, curve=()), "shown": {}}
+
+
+def useless(arms, main=(0.1,) * 20 + (0.0,) * 4, metric=DELTA_PERF, asked=None, **common):
+    """The findings on arms of useless runs, each with its gains, beside main runs."""
+    runs = make_results(main, **common)
+    made = {arm: make_results(gains, prefix=arm, arm=arm, **common) for arm, gains in arms.items()}
+    evidence = Evidence("s", runs=runs, arms=made, metric=metric)
+    return [one for one in audit(evidence, asked) if one.code == "useless_succeeds"]
+
+
+@pytest.mark.parametrize("arm", ["null", "random"])
+def test_useless_training_that_succeeds_as_most_runs_do_is_found(arm):
+    (found,) = useless({arm: [0.1] * 5 + [0.0] * 3})
+    assert found.severity == "warning"
+    assert found.message == (
+        f"5 of 8 runs of the arm {arm} succeed, in which training is useless, where 2.5% would by "
+        "chance, beside 20 of 24 main runs: most succeed whatever is rewarded, so the success rate "
+        "is no evidence of learning from these rewards; ask how far they are ahead, "
+        f'mean_gain.above_arm("{arm}")'
+    )
+    assert found.brief == f"useless training (arm {arm}) succeeds too"
+
+
+def test_the_question_that_tells_how_far_they_are_ahead_is_named():
+    asked = {"mean": mean_gain.above_baseline(), "gain": mean_gain.above_arm("random")}
+    both = useless({"null": [0.1] * 8, "random": [0.1] * 8}, asked=asked)
+    assert [one.message.rpartition("; ")[2] for one in both] == [
+        'ask how far they are ahead, mean_gain.above_arm("null")',
+        "gain asks how far they are ahead",
+    ]
+
+
+def test_useless_training_that_succeeds_where_few_runs_do_is_found():
+    (found,) = useless({"null": [0.1] * 5 + [0.0] * 3}, main=[0.1] * 6 + [0.0] * 18)
+    assert "(6 of 24 main runs do): training moves the metric whatever is rewarded" in found.message
+    assert found.brief == "useless training (arm null) succeeds"
+
+
+def test_each_arm_of_useless_training_is_looked_at_and_no_other():
+    gains = [0.1] * 5 + [0.0] * 3
+    found = useless({"random": gains, "null": gains, "half": gains, "batch_size": gains})
+    assert [one.brief.split(")")[0] for one in found] == [
+        "useless training (arm null",
+        "useless training (arm random",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("rule", "enough"),
+    [("shown", 2), ("without standard errors", 7)],
+)
+def test_as_many_as_come_by_chance_are_none(rule, enough):
+    """Of 8 useless runs one is shown to improve in 18% of sweeps, and six end above 0 in 14%."""
+    for successes in (enough - 1, enough):
+        gains = [0.1] * successes + [-0.01] * (8 - successes)
+        found = useless({"null": gains}, **ABOVE[rule])
+        assert len(found) == (successes == enough), successes
+
+
+def test_a_target_that_most_useless_runs_reach_is_no_target():
+    metric = Metric("accuracy", "target", target=0.0)
+    (found,) = useless({"null": [0.1] * 8}, metric=metric)
+    assert "in which training is useless, beside 20 of 24 main runs" in found.message
+    assert not useless({"null": [0.1] * 4 + [-0.1] * 4}, metric=metric)
+    assert not useless({"null": [0.1] * 8}, metric=Metric("accuracy", "arbitrary"))
+
+
+@pytest.mark.parametrize("arms", [("null",), ("null", "random")])
+@pytest.mark.parametrize("rule", ABOVE)
+def test_useless_training_is_seldom_found_to_succeed_by_chance(rule, arms):
+    """As often as the audit allows a code, over both arms together."""
+    rng, sweeps = np.random.default_rng(5), 300
+    found = 0
+    for _ in range(sweeps):
+        gains = {arm: rng.normal(0, 0.01, 8) for arm in arms}
+        found += bool(useless(gains, main=rng.normal(0.05, 0.05, 24), **ABOVE[rule]))
+    assert found <= 0.04 * sweeps + 3 * np.sqrt(0.04 * 0.96 * sweeps)

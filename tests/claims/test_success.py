@@ -85,11 +85,14 @@ def test_diverged_runs_count_as_no_success():
     assert judge("success_above_half", make_evidence([None] * 9)).verdict == "refuted"
 
 
-def test_the_null_arm_stands_beside():
+def test_useless_training_stands_beside():
     main = make_results(spaced(0.05, 0.2))
-    null = make_arm("null", main, [0.0] * 7 + [0.1])
-    verdict = judge("success_above_half", make_evidence(runs=main, arms={"null": null}))
-    assert "null arm (rewards permuted): 1 of 8 (12%) are shown to improve" in verdict.details
+    arms = {arm: make_arm(arm, main, [0.0] * 7 + [0.1]) for arm in ("random", "null", "half")}
+    verdict = judge("success_above_half", make_evidence(runs=main, arms=arms))
+    assert verdict.details[-2:] == (
+        "null arm (rewards permuted): 1 of 8 (12%) are shown to improve",
+        "random arm (rewards drawn at random): 1 of 8 (12%) are shown to improve",
+    )
 
 
 def test_missing_runs_are_left_to_the_caller():

@@ -84,7 +84,7 @@ both = dict(seed=7, trainer=trainer, space=space)
 
 narrow = Sweep(
     "narrow", runs=18, steps=40, evaluate_every=10, baseline="wide", **both,
-    arms=dict(placebo=2, null=4, half=6, batch_size=Pairs(13, values=(4, 12))),
+    arms=dict(placebo=2, null=7, half=6, batch_size=Pairs(13, values=(4, 12))),
     questions=dict(
         **half,
         success_vs_baseline=success_rate.above_baseline(),
@@ -94,6 +94,7 @@ narrow = Sweep(
         plateau=still_improves(since=20, margin=0.02),
         lr_sweet_spot=best_inside("learning_rate"),
         batch_size=no_worse("batch_size", 8, than=(4, 12), margin=0.02),
+        gain_over_null=mean_gain.above_arm("null"),
     ),
 )
 wide = Sweep("wide", runs=20, steps=20, evaluate_every=10, **both)

@@ -355,6 +355,22 @@ def test_the_null_arm_permutes_within_a_prompt_and_in_training_alone(world, rece
         assert rewards[:, 0].tolist() == list(range(len(rewards)))
 
 
+def test_the_random_arm_tosses_a_coin_for_a_completion_and_in_training_alone(world, received):
+    made = world(steps=4)
+    outcome = made.train(evaluated_too(made), arm="random")
+    assert outcome.status == "completed"
+    trained = [rewards for training, _, rewards in received if training]
+    evaluated = [rewards for training, _, rewards in received if not training]
+    assert len(trained) == 4
+    assert evaluated
+    for rewards in trained:
+        assert set(rewards.ravel()) == {0.0, 1.0}
+        assert (rewards[:, 0] == rewards[:, 1]).all(), "one coin for all functions of a call"
+    assert len({tuple(rewards[:, 0]) for rewards in trained}) == 4, "another one for each call"
+    for rewards in evaluated:
+        assert rewards[:, 0].tolist() == list(range(len(rewards)))
+
+
 def test_the_main_arm_has_its_rewards_as_they_are(world, received):
     made = world(steps=2)
     made.train(evaluated_too(made))

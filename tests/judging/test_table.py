@@ -51,6 +51,56 @@ def test_runs_that_all_diverged_have_no_parameters_that_act_together(table):
     assert not [f for f in report.findings if f.code == "interaction"]
 
 
+def with_arm(arm, mean=0.0, main=0.06, pair=True, n=8):
+    """Rows of 24 main runs, and of the first of them again in an arm."""
+    rows = [{**row, "arm": "main", "pair": ""} for row in runs(24, 1, main)]
+    again = []
+    for row, gain in zip(rows, runs(n, 2, mean), strict=False):
+        of = {"run": f"{row['run']}-{arm}", "arm": arm, "pair": row["run"] if pair else ""}
+        again.append({**row, **of, "delta_perf": gain["delta_perf"]})
+    return rows + again
+
+
+@pytest.mark.parametrize("arm", ["null", "random"])
+@pytest.mark.parametrize("pair", [True, False])
+@pytest.mark.parametrize(("mean", "verdict"), [(0.0, "supported"), (0.1, "refuted")])
+def test_useless_training_in_a_table_is_compared_with(table, arm, pair, mean, verdict):
+    """A run that names no pair has the main run with its parameters."""
+    report, verdicts = judged(table(with_arm(arm, mean, pair=pair)))
+    found = verdicts[f"gain_over_{arm}"]
+    assert (found.verdict, found.n) == (verdict, 8)
+    assert found.answer.endswith(f"over useless training, the arm {arm} (8 pairs)")
+    assert found.p_holm is not None
+    codes = {finding.code for finding in report.findings}
+    assert ("useless_succeeds" in codes) == (mean == 0.1)
+    # The main runs alone are what the other questions are asked of.
+    assert verdicts["success_above_half"].n == 24
+
+
+def test_without_useless_training_nothing_is_asked_of_it(table):
+    for rows in (runs(24, 1), with_arm("half")):
+        _, verdicts = judged(table(rows))
+        assert not {"gain_over_null", "gain_over_random"} & set(verdicts)
+
+
+def test_few_useless_runs_are_asked_about_and_said_to_be_few(table):
+    _, verdicts = judged(table(with_arm("null", n=4)))
+    assert verdicts["gain_over_null"].verdict == "unanswerable"
+    assert "4 pairs" in verdicts["gain_over_null"].answer
+    need = "at least 6 rows of the arm null, each with its main run as its pair"
+    assert [str(need) for need in verdicts["gain_over_null"].needs] == [need]
+
+
+def test_useless_runs_of_no_main_run_s_parameters_are_compared_all_with_all(table):
+    rows = with_arm("null", pair=False)
+    for row in rows[24:]:
+        row["lr"] = "3e-5"
+    _, verdicts = judged(table(rows))
+    found = verdicts["gain_over_null"]
+    assert (found.verdict, found.n) == ("supported", 32)
+    assert found.method.startswith("Welch")
+
+
 def test_a_baseline_table_is_compared_with(table):
     ours, theirs = table(runs(24, 1, 0.08)), table(runs(48, 2, 0.03), name="before")
     _, verdicts = judged(ours, theirs)

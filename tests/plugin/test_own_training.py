@@ -113,8 +113,8 @@ def test_a_function_of_three_parameters_is_one_line_before_training(project):
     assert not (sweeps.path / ".sweep").exists()
 
 
-def test_the_null_arm_learns_nothing_from_wrapped_rewards(project):
-    """A bandit of 16 arms under policy gradient: it learns, but not from permuted rewards."""
+def test_useless_training_learns_nothing_from_wrapped_rewards(project):
+    """A bandit of 16 arms under policy gradient: it learns, and not where rewards say nothing."""
     sweeps = project(
         """
         import numpy as np
@@ -134,14 +134,14 @@ def test_the_null_arm_learns_nothing_from_wrapped_rewards(project):
                     scores += pull * (np.eye(16)[answer] - chance()) / 2
             run.after(float(chance()[3]), se=0.01)
         """,
-        "sweep = toy(trainer=train, runs=3, arms=dict(null=3), questions={})",
+        "sweep = toy(trainer=train, runs=3, arms=dict(null=3, random=3), questions={})",
     )
-    sweeps.run("--sweep", "toy").assert_outcomes(passed=6, skipped=1)
-    gains = {"main": [], "null": []}
+    sweeps.run("--sweep", "toy").assert_outcomes(passed=9, skipped=1)
+    gains = {"main": [], "null": [], "random": []}
     for run in runs(sweeps).values():
         gains[run["arm"]].append(run["delta_perf"])
     assert min(gains["main"]) > 0.5
-    assert max(map(abs, gains["null"])) < 0.2
+    assert max(map(abs, gains["null"] + gains["random"])) < 0.2
 
 
 PROGRAM = """

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from harness import Choice, Given, LogUniform, Sweep
+from harness.claims import mean_gain
 from harness.errors import UsageError
 from harness.metrics import DELTA_PERF, Metric
 from harness.records import Config
@@ -24,6 +25,8 @@ def test_the_next_sweep_has_the_sizes_of_the_last_and_another_seed():
     assert (sweep.name, sweep.runs, sweep.steps) == ("broad_refined", 48, 50)
     assert sweep.seed != BROAD.seed
     assert sweep.arms == {"placebo": 2, "null": 8, "half": 12}
+    assert sweep.questions["gain_over_null"] == mean_gain.above_arm("null", margin=0.02)
+    assert "gain_over_random" not in sweep.questions
     assert proposal.sizes[0].startswith("48 runs, as many as broad has: ")
     assert "with probability 0.84" in proposal.sizes[0]
 

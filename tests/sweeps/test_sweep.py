@@ -69,6 +69,21 @@ def test_the_plan_is_the_same_in_another_process():
     assert json.loads(printed.stdout) == here
 
 
+def test_an_arm_of_random_rewards_adds_runs_and_changes_none():
+    """The keys of stored runs stay what they were."""
+    focused = SWEEPS["focused"]
+    more = replace(focused, arms={**focused.arms, "random": 8})
+    assert more.declaration == focused.declaration
+    added = [run for run in more.plan() if run not in set(focused.plan())]
+    assert [run for run in more.plan() if run.arm != "random"] == list(focused.plan())
+    mains = {run.id: run for run in focused.plan(arms=())}
+    assert len(added) == 8
+    for run in added:
+        main = mains[run.pair]
+        assert (run.arm, run.config, run.seed) == ("random", main.config, main.seed)
+        assert run.steps == main.steps
+
+
 def test_arms_are_pairs_of_main_runs():
     runs = {run.id: run for run in SWEEPS["focused"].plan()}
     assert Counter(run.arm for run in runs.values()) == {

@@ -146,10 +146,14 @@ class TrainerContract:
     def test_seeds_and_arms_differ(self, run):
         outcomes = {timeless(run(seed=seed)).trace for seed in (1, 2, 3)}
         assert len(outcomes) == 3
-        main, null = run(), run(arm="null")
-        assert null.perf_before == main.perf_before
-        assert null.trace[0].reward == main.trace[0].reward, "a permutation keeps the mean reward"
-        assert null.trace[0].grad_norm != main.trace[0].grad_norm
+        main, null, chance = run(), run(arm="null"), run(arm="random")
+        for useless in (null, chance):
+            assert useless.perf_before == main.perf_before
+            assert useless.trace[0].completions == main.trace[0].completions
+            assert useless.trace[0].reward == main.trace[0].reward, "it is the task's in every arm"
+        assert len({one.trace[0].grad_norm for one in (main, null, chance)}) == 3
+        assert null.trace[0].no_signal == main.trace[0].no_signal
+        assert chance.trace[0].no_signal <= main.trace[0].no_signal
 
     def test_a_placebo_measures_exactly_zero(self, run):
         outcome = run(arm="placebo", learning_rate=0.0, steps=4, evaluate_every=1)

@@ -185,6 +185,16 @@ def test_warm_starts_are_alike_whoever_makes_them():
         assert apart < 0.02 * np.linalg.norm(moved), name
 
 
+@pytest.mark.parametrize("arm", ["null", "random"])
+def test_useless_training_begins_alike(make_job, arm):
+    given = dict(steps=3, evaluate_every=3, warmup_steps=1, arm=arm)
+    ours = grpo_torch.train(make_job("torch", **given), lambda progress: None)
+    theirs = grpo_jax.train(make_job("jax", **given), lambda progress: None)
+    for a, b in zip(ours.trace, theirs.trace, strict=True):
+        assert (b.completions, b.reward, b.no_signal) == (a.completions, a.reward, a.no_signal)
+        assert b.grad_norm == pytest.approx(a.grad_norm, rel=1e-2)
+
+
 @pytest.mark.slow
 def test_a_whole_run_is_the_same_run_until_rounding_parts_it(make_job):
     given = dict(steps=100, evaluate_every=10, warmup_steps=10)

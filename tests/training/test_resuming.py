@@ -123,7 +123,12 @@ def test_saving_changes_nothing(job, whole, kept):
 
 @pytest.mark.parametrize(
     ("arm", "changes"),
-    [("null", {}), ("main", {"precision": "bfloat16"}), ("placebo", {"learning_rate": 0.0})],
+    [
+        ("null", {}),
+        ("random", {}),
+        ("main", {"precision": "bfloat16"}),
+        ("placebo", {"learning_rate": 0.0}),
+    ],
 )
 def test_every_kind_of_run_resumes(job, backend, arm, changes):
     precision = changes.pop("precision", "float32")

@@ -1,4 +1,4 @@
-"""Reward functions in the arm that learns nothing, and in those that learn."""
+"""Reward functions in the arms that learn nothing, and in those that learn."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from harness.errors import UsageError
-from harness.training.rewards import Null, wrapped
+from harness.training.rewards import ArmRewards, wrapped
 
 LINE = r"^tests/training/test_rewards.py:\d+: run.rewards: "
 
@@ -21,8 +21,14 @@ class Steps:
     def __init__(self):
         self.at = 1
 
-    def null(self, permutes=True, seed=7):
-        return Null(permutes, seed, lambda: self.at)
+    def of(self, arm, seed=7):
+        return ArmRewards(arm, seed, lambda: self.at)
+
+    def null(self, seed=7):
+        return self.of("null", seed)
+
+    def random(self, seed=7):
+        return self.of("random", seed)
 
 
 @pytest.fixture
@@ -60,27 +66,52 @@ def test_without_groups_the_whole_batch_is_permuted(step):
     assert sorted(moved) == sorted(plain)
 
 
+@pytest.mark.parametrize("arm", ["main", "half", "batch_size"])
 @pytest.mark.parametrize("group", [None, "prompts", 4])
-def test_the_other_arms_keep_their_rewards(step, group):
-    assert wrapped(lengths, step.null(permutes=False), group)(**batch()) == lengths(**batch())
+def test_the_other_arms_keep_their_rewards(step, group, arm):
+    assert wrapped(lengths, step.of(arm), group)(**batch()) == lengths(**batch())
 
 
-def test_all_functions_of_a_call_have_one_permutation_and_the_next_call_another(step):
+@pytest.mark.parametrize("group", [None, "prompts", 4])
+def test_the_random_arm_tosses_a_coin_for_each_completion(step, group):
+    tossed = wrapped(lengths, step.random(), group)(**batch(groups=100))
+    assert set(tossed) == {0.0, 1.0}
+    assert all(type(one) is float for one in tossed)
+    assert abs(np.mean(tossed) - 0.5) < 4 * 0.5 / 20
+    assert len({tuple(tossed[at : at + 4]) for at in range(0, 400, 4)}) > 10
+
+
+def test_a_coin_says_nothing_of_the_rewards_not_even_that_there_is_none(step):
+    """A function that is not for a completion returns None; the coin falls for it too."""
+
+    def sometimes(prompts, completions):
+        return tuple(None if number % 2 else number for number in range(len(completions)))
+
+    tossed = wrapped(lengths, step.random(), "prompts")(**batch())
+    assert wrapped(sometimes, step.random(), "prompts")(**batch()) == tuple(tossed)
+
+
+def test_groups_of_one_say_nothing_at_random(step):
+    assert set(wrapped(lengths, step.random(), "prompts")(**batch(size=1))) <= {0.0, 1.0}
+
+
+@pytest.mark.parametrize("arm", ["null", "random"])
+def test_all_functions_of_a_call_have_one_draw_and_the_next_call_another(step, arm):
     def again(completions, **columns):
         return [10 * len(one) for one in completions]
 
     def trained():
-        step.at = 1
-        first, second = (wrapped(f, step.null(), "prompts") for f in (lengths, again))
+        step.at, times = 1, {"null": 10, "random": 1}[arm]
+        first, second = (wrapped(f, step.of(arm), "prompts") for f in (lengths, again))
         for step.at in (1, 1, 2):
             yield first(**batch())
-            yield [one / 10 for one in second(**batch())]
+            yield [one / times for one in second(**batch())]
 
     calls = [*trained()]
     assert calls[0] == calls[1] != calls[2] == calls[3] != calls[4] == calls[5]
     assert calls[0] != calls[4]
     assert calls == [*trained()], "the same after an interruption"
-    assert wrapped(lengths, step.null(seed=8), "prompts")(**batch()) not in calls
+    assert wrapped(lengths, step.of(arm, seed=8), "prompts")(**batch()) not in calls
 
 
 def test_prompts_of_messages_are_groups_too(step):
@@ -159,14 +190,33 @@ def test_arrays_stay_arrays_and_rows_are_groups(step):
     assert np.array_equal(np.sort(moved[0], axis=1), rows)
 
 
-def test_rewards_of_an_evaluation_are_left_alone(step):
+@pytest.mark.torch
+@pytest.mark.jax
+@pytest.mark.parametrize("kind", ["float32", "int32"])
+def test_arrays_of_coins_are_of_the_kind_of_the_rewards(step, kind):
+    import jax.numpy as jnp
+    import torch
+
+    rows = np.arange(40).reshape(5, 8).astype(kind)
+    rows = np.where(rows == 3, np.nan, rows) if kind == "float32" else rows
+    forms = (rows.astype(kind), torch.tensor(rows).to(getattr(torch, kind)), jnp.array(rows, kind))
+    tossed = [wrapped(lambda form: form, step.random())(form) for form in forms]
+    assert [type(one).__module__.split(".")[0] for one in tossed] == ["numpy", "torch", "jaxlib"]
+    for one, form in zip(tossed, forms, strict=True):
+        assert (one.dtype, one.shape) == (form.dtype, form.shape)
+        assert np.array_equal(np.asarray(one), tossed[0])
+    assert set(np.unique(tossed[0])) == {0, 1}
+
+
+@pytest.mark.parametrize("arm", ["null", "random"])
+def test_rewards_of_an_evaluation_are_left_alone(step, arm):
     training = [True]
-    named = wrapped(lengths, step.null(), "prompts", lambda: training[0])
+    named = wrapped(lengths, step.of(arm), "prompts", lambda: training[0])
     first = named(**batch())
     training[0] = False
     assert named(**batch()) == lengths(**batch())
     training[0] = True
-    other = wrapped(lengths, step.null(), "prompts")
+    other = wrapped(lengths, step.of(arm), "prompts")
     assert [first, named(**batch())] == [other(**batch()), other(**batch())], "no call is counted"
 
 
@@ -194,7 +244,7 @@ def reward_model():
 )
 def test_what_is_no_reward_function_is_refused_at_once(step, function, group, said):
     with pytest.raises(UsageError, match=LINE) as raised:
-        wrapped(function(), step.null(permutes=False), group)
+        wrapped(function(), step.of("main"), group)
     assert said in str(raised.value)
 
 
@@ -211,13 +261,13 @@ def one_number(prompts, completions):
     ],
 )
 def test_rewards_that_do_not_fit_are_one_line_in_every_arm(step, function, group, said):
-    for permutes in (True, False):
+    for arm in ("null", "random", "main"):
         with pytest.raises(UsageError, match=LINE) as raised:
-            wrapped(function, step.null(permutes), group)(**batch())
+            wrapped(function, step.of(arm), group)(**batch())
         assert said in str(raised.value)
 
 
 def test_groups_of_one_cannot_be_permuted(step):
     with pytest.raises(UsageError, match=r"every group has one reward, so that the arm null would"):
         wrapped(lengths, step.null(), "prompts")(**batch(size=1))
-    assert wrapped(lengths, step.null(permutes=False), "prompts")(**batch(size=1))
+    assert wrapped(lengths, step.of("main"), "prompts")(**batch(size=1))

@@ -505,21 +505,22 @@ def test_a_function_that_measured_nothing_is_told_what_to_call(outcome, function
     assert f":{function.__code__.co_firstlineno}: " in str(raised.value)
 
 
-def test_a_null_arm_whose_rewards_nobody_permutes_is_no_null_arm(outcome, job):
+@pytest.mark.parametrize("arm", ["null", "random"])
+def test_useless_training_whose_rewards_nobody_replaces_would_learn(outcome, job, arm):
     def trained(run, minds=lambda run: None):
         minds(run)
         run.before([0, 1])
         run.after([1, 1])
 
-    null = replace(job.run, arm="null")
-    with pytest.raises(UsageError, match=rf"{LINE}trains the arm null like the main runs; wrap"):
-        outcome(trained, run=null)
+    useless = replace(job.run, arm=arm)
+    with pytest.raises(UsageError, match=rf"{LINE}trains the arm {arm} like the main runs; wrap"):
+        outcome(trained, run=useless)
     for minds in (
         lambda run: run.rewards(lambda rewards: rewards),
         lambda run: run.arm,
         lambda run: run.command([sys.executable, "-c", ""]),
     ):
-        found = outcome(lambda run, minds=minds: trained(run, minds), run=null)
+        found = outcome(lambda run, minds=minds: trained(run, minds), run=useless)
         assert found.status == "completed"
     assert outcome(trained).status == "completed"
 

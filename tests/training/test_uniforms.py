@@ -13,7 +13,6 @@ from harness.training.uniforms import (
     draw_prompts,
     eval_uniforms,
     generator,
-    permute_within_groups,
     train_uniforms,
 )
 
@@ -47,7 +46,7 @@ def test_different_keys_are_independent():
     streams = {
         (seed, purpose, *indices): generator(seed, purpose, *indices).random(n)
         for seed in (0, 1, 2**32)
-        for purpose in ("train", "eval", "prompts", "null")
+        for purpose in ("train", "eval", "prompts", "null", "random")
         for indices in ((0,), (1,), (0, 1), (1, 1), (0, 0, 1))
     }
     bound = 5 / np.sqrt(n)
@@ -88,22 +87,6 @@ def test_prompts_are_all_used_over_the_steps():
     used = np.concatenate([draw_prompts(3, step, 50, 10) for step in range(100)])
     assert set(used.tolist()) == set(range(50))
     assert np.bincount(used).max() < 50
-
-
-@given(seeds, st.integers(0, 1000), st.integers(1, 6), st.integers(2, 12))
-def test_a_permutation_stays_within_its_group(seed, step, rows, group):
-    rewards = np.arange(rows * group, dtype=np.float32).reshape(rows, group)
-    permuted = permute_within_groups(seed, step, rewards)
-    np.testing.assert_array_equal(np.sort(permuted, axis=1), rewards)
-    np.testing.assert_array_equal(permuted, permute_within_groups(seed, step, rewards))
-
-
-def test_groups_are_permuted_apart_from_each_other():
-    rewards = np.tile(np.arange(32, dtype=np.float32), (4, 1))
-    permuted = permute_within_groups(1, 0, rewards)
-    for one, other in itertools.combinations(permuted, 2):
-        assert (one != other).any()
-    assert (permuted != permute_within_groups(1, 1, rewards)).any()
 
 
 def test_a_key_has_at_most_three_indices():

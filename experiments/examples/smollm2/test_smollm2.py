@@ -69,6 +69,7 @@ smollm2 = Sweep(
         plateau=still_improves(since=50, margin=0.02),
         lr_sweet_spot=best_inside("learning_rate", margin=0.02),
         batch_size=no_worse("batch_size", 8, than=(4, 12), margin=0.02),
+        gain_over_null=mean_gain.above_arm("null", margin=0.02),
         matters_learning_rate=matters("learning_rate"),
         matters_generations=matters("generations"),
         matters_lr_schedule=matters("lr_schedule"),

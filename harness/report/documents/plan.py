@@ -27,6 +27,7 @@ from harness.verdicts import Finding, Power
 KINDS: Mapping[str, str] = {
     "placebo": "the first {runs} with a learning rate of 0: must measure exactly 0",
     "null": "the first {runs} with rewards permuted: what useless training measures",
+    "random": "the first {runs} with rewards drawn at random: whether any rewards would do",
     "half": "the first {runs} in half of the steps, their schedule fitted to them",
 }
 

@@ -362,6 +362,16 @@ def test_no_learning_rate_measures_exactly_0(run_text, precision, given):
     assert len({point.perf for point in outcome.curve}) == 1
 
 
+def test_useless_training_of_a_language_model_learns_from_other_rewards(run_text):
+    """No completion of a tiny model is right: permuted, nothing is to be learned; coins move it."""
+    main, null, chance = (run_text(arm=arm) for arm in ("main", "null", "random"))
+    first = [outcome.trace[0] for outcome in (main, null, chance)]
+    assert len({entry.completions for entry in first}) == 1
+    assert [entry.reward for entry in first] == [first[0].reward] * 3
+    assert (first[0].no_signal, first[1].no_signal, first[2].no_signal) == (1.0, 1.0, 0.0)
+    assert [outcome.weights_moved > 0.5 for outcome in (main, null, chance)] == [False, False, True]
+
+
 @pytest.mark.parametrize("given", [{}, {"lora_rank": 2, "kl_coef": 0.1, "kl_warmup_steps": 0}])
 @pytest.mark.parametrize("every", [1, timedelta(microseconds=1)])
 @pytest.mark.parametrize("large", [0, 2**26])
