@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 
 FEWEST_DOF = 6
 """Residual degrees of freedom below which a parameter is not tested."""
+
+FEWEST_MODELLED = FEWEST_DOF + 2
+"""Completed runs below which no spread is told apart from what the parameters do."""
 
 CROSSED = 0.8
 """Runs are crossed in a parameter when this share has a like run that differs in it alone."""
@@ -219,6 +223,25 @@ def _beside_others(
     )
 
 
+def residual(
+    observed: Observations, given: Mapping[str, str] | None = None
+) -> tuple[float, int] | None:
+    """Return the SD that the additive model of all parameters leaves, with its degrees of freedom.
+
+    The SD is in the metric's unit, over the completed runs. Which parameters and products are in
+    the model is found by ranks, as beside a parameter that is tested. None where no parameter
+    varies, or too few runs leave fewer than `FEWEST_DOF` degrees of freedom beside a single one.
+    """
+    units = _Units(replace(observed, diverged=()), merged=False)
+    if observed.delta.size < FEWEST_MODELLED or not units.columns:
+        return None
+    factors = list(units.factors(units.given(given), without=()).values())
+    basis, _ = statistics.nuisance(units.ranks, [], factors, spare=FEWEST_DOF)
+    left = observed.delta - basis @ (basis.T @ observed.delta)
+    dof = left.size - basis.shape[1]
+    return math.sqrt(float(left @ left) / dof), dof
+
+
 @dataclass(frozen=True, eq=False)
 class _Units:
     """The n final runs that count once, as columns, with the ranks [n] of their metric."""
@@ -307,7 +330,7 @@ class _Units:
                 continue
             giver = given.get(name)
             # Within the levels of the tested parameter a child is not centred: the strata hold it.
-            branches = None if giver in (None, without[0]) else self.columns[giver].codes
+            branches = self.columns[giver].codes if giver and giver not in without[:1] else None
             found[name] = statistics.factor(one.scaled, one.codes, branches)
         return found
 
