@@ -142,11 +142,12 @@ def simulate(shape: Shape, kind: Noise, sweeps: int, rng: Rng, n: int = RUNS) ->
         # Of equally good ones, each is the best with an equal share.
         top = truth == truth.max()
         right[place] = top[best] / top.sum()
-    told = [
+    told = (
         Told(float(one), float(share))
         for one, share in zip(bias.mean(axis=0), covered.mean(axis=0), strict=True)
-    ]
-    return Chosen(*told, float(claimed.mean()), float(right.mean()), sweeps)
+    )
+    naive, shrunk, confirmed = told
+    return Chosen(naive, shrunk, confirmed, float(claimed.mean()), float(right.mean()), sweeps)
 
 
 # ---- noise that the data have to tell ------------------------------------------------------------

@@ -96,7 +96,7 @@ def run_data(result: Result, metric: Metric, worth: Worth | None = None) -> dict
         "status": outcome.status,
         "config": plain(run.config),
         **_measured(outcome, metric),
-        **({} if worth is None else worth_data(worth, metric)),
+        **worth_data(worth, metric),
         **picked(outcome, "prompts samples prompts_changed train_delta_perf"),
         **({} if outcome.clusters is None else picked(outcome, "clusters clusters_changed")),
         "curve": [
@@ -125,16 +125,16 @@ def _measured(outcome: Outcome, metric: Metric) -> dict[str, Any]:
     }
 
 
-def worth_data(worth: Worth, metric: Metric) -> dict[str, Any]:
+def worth_data(worth: Worth | None, metric: Metric) -> dict[str, Any]:
     """Return what a run is worth after selection, as values of the metric."""
     ends: tuple[float | None, float | None] = None, None
-    if worth.low is not None and worth.high is not None:
+    if worth is not None and worth.low is not None and worth.high is not None:
         ends = metric.ends(worth.low, worth.high)
     return {
-        "after_selection": metric.level(worth.shrunk),
+        "after_selection": worth and metric.level(worth.shrunk),
         "after_selection_low": ends[0],
         "after_selection_high": ends[1],
-        "probability_best": worth.best,
+        "probability_best": worth and worth.best,
     }
 
 

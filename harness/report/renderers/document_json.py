@@ -108,7 +108,7 @@ def _leader(result: Result, found: Analysis) -> dict[str, Any]:
     return {
         "run": result.run.id,
         "value": None if outcome is None else finite(found.metric.level(outcome)),
-        **({} if worth is None else worth_data(worth, found.metric)),
+        **worth_data(worth, found.metric),
     }
 
 
