@@ -59,7 +59,7 @@ class Worth:
     best: float
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class Selection:
     """What the results of a sweep are worth after the best of them are chosen.
 
