@@ -54,8 +54,8 @@ def posterior(values, errors):
     """The posterior means and SDs on a grid of the centre and τ; τ and the centre as drawn."""
     y, s = np.array(values, dtype=float), np.array(errors, dtype=float)
     typical = 1 / math.sqrt(np.mean(s**-2.0))
-    taus = np.linspace(1e-4, 60 * typical, 6_001)
-    centres = np.linspace(y.mean() - 40 * typical, y.mean() + 40 * typical, 801)
+    taus = np.linspace(1e-4, 60 * typical, 2_001)
+    centres = np.linspace(y.mean() - 40 * typical, y.mean() + 40 * typical, 401)
     log = -np.log1p((taus / (5 * typical)) ** 2)[:, None] + np.zeros(centres.size)
     for one, error in zip(y, s, strict=True):
         log = log + stats.norm.logpdf(one, centres, np.hypot(taus, error)[:, None])
