@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING
 
@@ -224,7 +224,7 @@ def _beside_others(
 
 
 def residual(
-    observed: Observations, given: Mapping[str, str] | None = None
+    results: Sequence[Result], given: Mapping[str, str] | None = None
 ) -> tuple[float, int] | None:
     """Return the SD that the additive model of all parameters leaves, with its degrees of freedom.
 
@@ -232,14 +232,17 @@ def residual(
     the model is found by ranks, as beside a parameter that is tested. None where no parameter
     varies, or too few runs leave fewer than `FEWEST_DOF` degrees of freedom beside a single one.
     """
-    units = _Units(replace(observed, diverged=()), merged=False)
-    if observed.delta.size < FEWEST_MODELLED or not units.columns:
+    # As beside a parameter, so that what was read of these runs is not read again.
+    units = _of_sample(ById(tuple(results)), merged=True)
+    delta = units.observed.delta
+    if delta.size < FEWEST_MODELLED or not units.columns:
         return None
     factors = list(units.factors(units.given(given), without=()).values())
     basis, _ = statistics.nuisance(units.ranks, [], factors, spare=FEWEST_DOF)
-    left = observed.delta - basis @ (basis.T @ observed.delta)
-    dof = left.size - basis.shape[1]
-    return math.sqrt(float(left @ left) / dof), dof
+    known = basis[: delta.size]  # completed runs come first
+    fitted, _, rank, _ = np.linalg.lstsq(known, delta)
+    left, dof = delta - known @ fitted, delta.size - int(rank)
+    return (math.sqrt(float(left @ left) / dof), dof) if dof >= FEWEST_DOF else None
 
 
 @dataclass(frozen=True, eq=False)

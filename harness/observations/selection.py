@@ -20,7 +20,7 @@ chosen is a trained model, and standard errors come first.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Literal
@@ -100,7 +100,9 @@ def selection(
 def _selection(sample: ById, links: tuple[tuple[str, str], ...] | None, level: float) -> Selection:
     results = sample.results
     if not any(result.repeats for result in results):
-        results = merge(results).results
+        repeats = merge(results)
+        # The same tuple where it can be: what was read of it is found again.
+        results = repeats.results if repeats.merged else results
     observed = observe(results)
     delta, completed = observed.delta, observed.completed
     if not completed:
@@ -112,7 +114,7 @@ def _selection(sample: ById, links: tuple[tuple[str, str], ...] | None, level: f
         return replace(found, lack="one result")
     if statistics.is_constant(delta):
         return replace(found, lack="equal results")
-    known = _noise(observed, None if links is None else dict(links))
+    known = _noise(results, observed, None if links is None else dict(links))
     return replace(found, lack="no noise") if known is None else _weighed(found, delta, known)
 
 
@@ -154,13 +156,15 @@ class _Errors:
     own: NDArray[np.bool_]
 
 
-def _noise(observed: Observations, given: Mapping[str, str] | None) -> _Errors | None:
+def _noise(
+    results: Sequence[Result], observed: Observations, given: Mapping[str, str] | None
+) -> _Errors | None:
     """Return the noise of completed results from the first source that the data have."""
     seeds, errors = _of_seeds(observed), _of_standard_errors(observed)
     if len(by_config(observed.completed)) == 1:
         # Of one configuration a trained model is chosen: errors tell what that is worth.
         return errors or seeds
-    return seeds or errors or _of_residual(observed, residual(observed, given))
+    return seeds or errors or _of_residual(observed, residual(results, given))
 
 
 def _of_seeds(observed: Observations) -> _Errors | None:
