@@ -246,7 +246,7 @@ def year(trials: int, rng: np.random.Generator, _: Sizes = SIZES) -> None:
     for name, draw in NIGHTS.items():
         unchanged, found, late = 0, list[float](), 0
         years = max(1, trials // 40)
-        for _ in range(years):
+        for _again in range(years):
             x = draw(rng, 22 + 365 + 30)
             x[-30:, 0] += 4.0
             history = list(x[:22])

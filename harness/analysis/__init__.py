@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -20,11 +20,13 @@ from harness.analysis.effects import (
 )
 from harness.analysis.patterns import Conclusion, Pattern, conclude, find_patterns
 from harness.analysis.ranges import Ranges, by_range, check_edges, choose_parameter
-from harness.analysis.units import high_rule, units_of
+from harness.analysis.units import HighRule, high_rule, units_of
 from harness.errors import UsageError
 from harness.metrics import Metric
 from harness.observations.columns import LeftOut, read_columns
 from harness.observations.repeats import SeedSpread, each_run, merge, seed_spread
+from harness.observations.selection import Selection, selection
+from harness.records import Result
 from harness.text import exact, plural
 from harness.verdicts import Evidence, Verdict
 
@@ -69,6 +71,8 @@ class Analysis:
     held-out prompts are known. ``effects`` are those of each parameter with the others held equal,
     the largest first. ``left_out`` has the parameters that are not analysed, each with a reason.
     ``seeds`` tell the spread between configurations from that between the runs of one.
+    ``selection`` is what the runs are worth after the best of them are chosen, a configuration
+    counting once, and ``leaders`` are the high performers among these, the best first.
     """
 
     sweep: str
@@ -85,6 +89,8 @@ class Analysis:
     interactions: Interactions
     left_out: Mapping[str, LeftOut]
     seeds: SeedSpread | None = None
+    selection: Selection = field(default_factory=lambda: Selection(None, 0))
+    leaders: tuple[Result, ...] = ()
 
 
 def analyze(
@@ -141,6 +147,7 @@ def analyze(
     patterns: tuple[Pattern, ...] = ()
     if best.any() and not best.all():
         patterns = find_patterns(columns, associations, best, rng, alpha)
+    chosen = selection(evidence.runs, evidence.given)
     useless = observations.observe(evidence.arms.get("null", ()))
     return Analysis(
         sweep=sweep,
@@ -164,6 +171,17 @@ def analyze(
         interactions=find_interactions(columns, effects, units, rng, alpha),
         left_out=left_out,
         seeds=seed_spread(runs) if merge(runs).merged else None,
+        selection=chosen,
+        leaders=_leaders(chosen, rule),
+    )
+
+
+def _leaders(chosen: Selection, rule: HighRule) -> tuple[Result, ...]:
+    """Return the high performers among what could be chosen, the best first."""
+    outcomes = np.array([result.outcome.delta_perf for result in chosen.results], dtype=np.float64)
+    high = rule.of(outcomes)
+    return tuple(
+        chosen.results[place] for place in np.argsort(-outcomes, kind="stable") if high[place]
     )
 
 

@@ -182,7 +182,7 @@ class Reported:
             for result, written in zip(report.runs, group["runs"], strict=True):
                 # A config with several seeds is one of the report's runs, but a row for each seed.
                 for run in result.repeats:
-                    yield by, run, run_data(run, report.metric)
+                    yield by, run, run_data(run, report.metric, report.worth(result))
                 if not result.repeats:
                     yield by, result, written
 

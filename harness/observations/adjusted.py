@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 
 FEWEST_DOF = 6
 """Residual degrees of freedom below which a parameter is not tested."""
+
+FEWEST_MODELLED = FEWEST_DOF + 2
+"""Completed runs below which no spread is told apart from what the parameters do."""
 
 CROSSED = 0.8
 """Runs are crossed in a parameter when this share has a like run that differs in it alone."""
@@ -219,6 +223,28 @@ def _beside_others(
     )
 
 
+def residual(
+    results: Sequence[Result], given: Mapping[str, str] | None = None
+) -> tuple[float, int] | None:
+    """Return the SD that the additive model of all parameters leaves, with its degrees of freedom.
+
+    The SD is in the metric's unit, over the completed runs. Which parameters and products are in
+    the model is found by ranks, as beside a parameter that is tested. None where no parameter
+    varies, or too few runs leave fewer than `FEWEST_DOF` degrees of freedom beside a single one.
+    """
+    # As beside a parameter, so that what was read of these runs is not read again.
+    units = _of_sample(ById(tuple(results)), merged=True)
+    delta = units.observed.delta
+    if delta.size < FEWEST_MODELLED or not units.columns:
+        return None
+    factors = list(units.factors(units.given(given), without=()).values())
+    basis, _ = statistics.nuisance(units.ranks, [], factors, spare=FEWEST_DOF)
+    known = basis[: delta.size]  # completed runs come first
+    fitted, _, rank, _ = np.linalg.lstsq(known, delta)
+    left, dof = delta - known @ fitted, delta.size - int(rank)
+    return (math.sqrt(float(left @ left) / dof), dof) if dof >= FEWEST_DOF else None
+
+
 @dataclass(frozen=True, eq=False)
 class _Units:
     """The n final runs that count once, as columns, with the ranks [n] of their metric."""
@@ -307,7 +333,7 @@ class _Units:
                 continue
             giver = given.get(name)
             # Within the levels of the tested parameter a child is not centred: the strata hold it.
-            branches = None if giver in (None, without[0]) else self.columns[giver].codes
+            branches = self.columns[giver].codes if giver and giver not in without[:1] else None
             found[name] = statistics.factor(one.scaled, one.codes, branches)
         return found
 

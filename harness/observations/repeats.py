@@ -135,16 +135,21 @@ def seed_spread(results: Iterable[Result]) -> SeedSpread | None:
 
     None where no configuration has two completed runs, or there is only one configuration.
     """
-    groups: dict[tuple[Config, int], list[float]] = {}
     final = [run for run in each_run(results) if run.is_final]
-    for run in final:
-        if (delta := finite(run.outcome.delta_perf)) is not None:
-            groups.setdefault((run.run.config, run.run.steps), []).append(delta)
-    found = statistics.variance_components(list(groups.values()))
+    found = statistics.variance_components(by_config(final))
     if found is None:
         return None
     diverged = sum(run.outcome.status == "diverged" for run in final)
     return SeedSpread(len(final), diverged, found)
+
+
+def by_config(results: Iterable[Result]) -> list[list[float]]:
+    """Return the outcomes of completed runs, a list for each configuration."""
+    groups: dict[tuple[Config, int], list[float]] = {}
+    for run in each_run(results):
+        if run.is_final and (delta := finite(run.outcome.delta_perf)) is not None:
+            groups.setdefault((run.run.config, run.run.steps), []).append(delta)
+    return list(groups.values())
 
 
 def averaged(results: Iterable[Result]) -> float:

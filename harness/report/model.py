@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
 
 from harness.metrics import DELTA_PERF, Metric
 from harness.observations.health import Health, health
 from harness.observations.repeats import SeedSpread, each_run, seed_spread
+from harness.observations.selection import Selection, Worth, selection
 from harness.records import MAIN, Conditions, Result, Value
 from harness.report.failures import Failure, failures
 from harness.report.figures import (
@@ -46,7 +47,8 @@ class Report:
     ``against`` those of the baseline if it is known. ``not_needed`` are runs that the sweep was
     answered without. ``compared`` has the questions of a reference report. ``baseline_read`` are
     lines on how a baseline that is a table was read. ``alpha`` is the level at which Holm's p is a
-    headline. ``health`` is that of training, where it was measured. A report ``of_table`` is of
+    headline. ``health`` is that of training, where it was measured. ``selection`` is what the
+    main runs are worth after the best of them are chosen. A report ``of_table`` is of
     runs that are not trained here.
     """
 
@@ -77,6 +79,7 @@ class Report:
     alpha: float = 0.05
     of_table: bool = False
     health: Health | None = None
+    selection: Selection = field(default_factory=lambda: Selection(None, 0))
 
     @property
     def complete(self) -> bool:
@@ -119,6 +122,10 @@ class Report:
             return None
         measured = None if self.metric.is_change else found.value
         return self.metric.level(found.delta_perf) if measured is None else measured
+
+    def worth(self, result: Result) -> Worth | None:
+        """Return what a run is worth after selection; None where it is not known."""
+        return self.selection.of.get(result.run.id) if result.run.arm == MAIN else None
 
     @property
     def lr_transfer(self) -> float:
@@ -169,6 +176,7 @@ def build(judged: Judgement) -> Report:
         alpha=evidence.alpha,
         of_table=judged.of_table,
         health=health(main),
+        selection=selection(main, evidence.given),
     )
 
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from harness.statistics.power import *
     from harness.statistics.response import *
     from harness.statistics.sequential import *
+    from harness.statistics.shrinkage import *
     from harness.statistics.values import *
 
 _HOMES = {
@@ -70,6 +71,7 @@ _HOMES = {
         "Direction boschloo_bounds curtailed_binomial curtailed_boschloo look_levels p_over_looks "
         "spent"
     ),
+    "shrinkage": "Shrunk selection_interval shrink",
     "values": (
         "FEWEST_BRACKETED Bracket Comparison Equivalence Estimate Window is_constant strictest"
     ),

@@ -88,6 +88,11 @@ def test_the_runs_have_every_arm_and_status(project):
     assert {run["config.hidden"] for run in runs} == {"(64,)", "(64, 32)"}
     assert all(0 <= run["config.learning_rate"] <= 1e-3 for run in runs)
     placebo = next(run for run in runs if run["arm"] == "placebo")
+    assert placebo["after_selection"] is None
+    done = [run for run in runs if run["arm"] == "main" and run["delta_perf"] is not None]
+    ahead = max(done, key=lambda run: run["delta_perf"])
+    assert ahead["after_selection_low"] < ahead["after_selection"] < ahead["delta_perf"]
+    assert sum(run["probability_best"] for run in done) == pytest.approx(1.0)
     assert placebo["pair"] in {run["run"] for run in runs}
     assert tuple(runs[0])[: len(RUNS)] == RUNS
 

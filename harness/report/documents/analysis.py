@@ -27,6 +27,7 @@ from harness.report.documents.high_performers import (
     threshold_text,
 )
 from harness.report.documents.parameters import parameter_table
+from harness.report.documents.selection import leader_blocks
 from harness.report.documents.sweep_runs import seed_blocks
 from harness.report.figures import own
 from harness.text import (
@@ -52,6 +53,9 @@ def document(found: Analysis) -> Document:
         Section("", _about(found)),
         Section("Seeds", seed_blocks(found.seeds, digits, counts_once=found.merged)),
         Section("High performers", pattern_blocks(found)),
+        Section(
+            "After selection", leader_blocks(found.leaders, found.selection, found.metric, digits)
+        ),
         *([_ranges(found.ranges, found, digits)] if found.ranges else []),
         Section("Effects, the other parameters held equal", _effects(found, digits)),
         Section("Interactions", _interactions(found, digits)),

@@ -8,6 +8,8 @@ from itertools import islice
 
 from harness.records import Span
 from harness.report.blocks import SummaryLine
+from harness.report.documents.selection import best_noun
+from harness.report.documents.selection import best_text as best_run_text
 from harness.report.model import Report
 from harness.text import (
     first,
@@ -19,7 +21,6 @@ from harness.text import (
     percent,
     percent_between,
     plural,
-    significant,
     verdict_numbers,
 )
 from harness.verdicts import Finding, ParameterEffect, Verdict
@@ -174,8 +175,6 @@ def _size(verdict: Verdict, report: Report) -> str:
 
 
 def _best(report: Report) -> str:
-    if not report.about_parameters("matters") and not report.about_parameters("best"):
-        return ""
     matter = {v.effect.parameter for v in that_matter(report) if v.effect}
     best = {v.effect.parameter: v for v in report.about_parameters("best") if v.effect}
     named = [
@@ -187,16 +186,20 @@ def _best(report: Report) -> str:
     ]
     if named:
         return "; ".join(named[:MOST_NAMED]) + _more(len(named) - MOST_NAMED)
-    if matter or not report.main:
+    if matter:
         return ""
-    top = max(report.main, key=lambda result: _rank(result.outcome.delta_perf))
-    if top.outcome.delta_perf is None:
+    return _best_run(report, asked=bool(report.about_parameters("matters") or best))
+
+
+def _best_run(report: Report, *, asked: bool) -> str:
+    """Return the best run with what is left of it after selection; nothing of a single run."""
+    found = report.selection
+    if found.top is None or found.lack == "one result":
         return ""
-    value = report.metric.level(top.outcome.delta_perf)
-    return (
-        "no value is shown to be better than another; the best run is "
-        f"{top.run.id} ({report.metric.name} {significant(value, 4)})"
-    )
+    if found.lack == "equal results":
+        return f"no run is better than another in {report.metric.name}"
+    values = "no value is shown to be better than another; " if asked else ""
+    return f"{values}the best {best_noun(found)} is {best_run_text(found, report.metric)}"
 
 
 def best_text(verdict: Verdict) -> str:
@@ -293,10 +296,6 @@ def _brief(finding: Finding) -> str:
 
 def _names(verdicts: Iterable[Verdict]) -> list[str]:
     return [verdict.effect.parameter for verdict in verdicts if verdict.effect]
-
-
-def _rank(delta: float | None) -> float:
-    return float("-inf") if delta is None else delta
 
 
 def _some(words: Iterable[str], last: str = "and", joint: str = ", ") -> str:

@@ -19,6 +19,7 @@ from harness.report.blocks import (
     Table,
     Text,
 )
+from harness.report.documents.selection import selection_blocks, selection_columns
 from harness.report.failures import short_id
 from harness.report.figures import deltas_of, rate_of
 from harness.report.model import Report
@@ -57,6 +58,7 @@ def runs_section(report: Report, digits: Digits) -> Section:
         Column("run", right=False): [short_id(r) for r in main],
         Column(""): [_mark(r, report.own.improved) for r in main],
         Column(report.metric.name): [_outcome(r, report, digits) for r in main],
+        **selection_columns(main, report.selection, report.metric, digits),
         **config_columns([r.run.config for r in main], varied, report.lr_transfer, drop=3),
     }
     notes = [f"{SUCCESS} success."] if report.own.improved else []
@@ -84,7 +86,8 @@ def runs_section(report: Report, digits: Digits) -> Section:
             f"{between} between them too."
         )
     rows = tuple(zip(*columns.values(), strict=True))
-    return Section(title, (Table(tuple(columns), rows, note=" ".join(notes), long=True),))
+    table = Table(tuple(columns), rows, note=" ".join(notes), long=True)
+    return Section(title, (table, *selection_blocks(report.selection, report.metric)))
 
 
 def metric_text(metric: Metric) -> str:

@@ -13,6 +13,7 @@ from harness.judging.reference import SCHEMA
 from harness.metrics import DELTA_PERF, Metric
 from harness.observations.health import Health
 from harness.observations.repeats import SeedSpread
+from harness.observations.selection import Selection, Worth
 from harness.records import Outcome, Result, Span, finite
 from harness.report.documents.summary import summary
 from harness.report.model import Report
@@ -42,14 +43,15 @@ def pieces(report: Report) -> Iterator[str]:
     encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
     between = "\n  "
     for result in report.runs:
-        yield between + encode(run_data(result, report.metric))
+        yield between + encode(run_data(result, report.metric, report.worth(result)))
         between = ",\n  "
     yield ("\n ]" if report.runs else "]") + after
 
 
 def as_data(report: Report) -> dict[str, Any]:
     """Return the report as values that JSON can hold, its keys in a fixed order."""
-    return _around(report, [run_data(result, report.metric) for result in report.runs])
+    runs = (run_data(result, report.metric, report.worth(result)) for result in report.runs)
+    return _around(report, list(runs))
 
 
 def _around(report: Report, runs: list[dict[str, Any]]) -> dict[str, Any]:
@@ -62,6 +64,7 @@ def _around(report: Report, runs: list[dict[str, Any]]) -> dict[str, Any]:
         "answered_early": report.not_needed and _answered_early(report.not_needed),
         "environment": plain(report.environment),
         "seeds": report.seeds and seeds_data(report.seeds),
+        "selection": selection_data(report.selection, report.metric),
         "conditions": report.conditions
         and picked(report.conditions, CONDITIONS) | {"steps": report.steps},
         "runs": runs,
@@ -81,10 +84,11 @@ def metric_data(metric: Metric) -> dict[str, Any]:
     return {**picked(metric, "name direction zero"), "target": target}
 
 
-def run_data(result: Result, metric: Metric) -> dict[str, Any]:
+def run_data(result: Result, metric: Metric, worth: Worth | None = None) -> dict[str, Any]:
     """Return a run, judged by ``metric``, as the report writes it.
 
-    ``value`` and the curve are in the metric's own direction, as everything that is written.
+    ``worth`` is what it is worth after selection, where that is known. ``value`` and the curve are
+    in the metric's own direction, as everything that is written.
     """
     run, outcome = result.run, result.outcome
     return {
@@ -92,6 +96,7 @@ def run_data(result: Result, metric: Metric) -> dict[str, Any]:
         "status": outcome.status,
         "config": plain(run.config),
         **_measured(outcome, metric),
+        **worth_data(worth, metric),
         **picked(outcome, "prompts samples prompts_changed train_delta_perf"),
         **({} if outcome.clusters is None else picked(outcome, "clusters clusters_changed")),
         "curve": [
@@ -117,6 +122,30 @@ def _measured(outcome: Outcome, metric: Metric) -> dict[str, Any]:
         **picked(outcome, "perf_before perf_after"),
         "delta_perf": finite(delta),
         **picked(outcome, "delta_perf_se"),
+    }
+
+
+def worth_data(worth: Worth | None, metric: Metric) -> dict[str, Any]:
+    """Return what a run is worth after selection, as values of the metric."""
+    ends: tuple[float | None, float | None] = None, None
+    if worth is not None and worth.low is not None and worth.high is not None:
+        ends = metric.ends(worth.low, worth.high)
+    return {
+        "after_selection": worth and metric.level(worth.shrunk),
+        "after_selection_low": ends[0],
+        "after_selection_high": ends[1],
+        "probability_best": worth and worth.best,
+    }
+
+
+def selection_data(found: Selection, metric: Metric) -> dict[str, Any]:
+    """Return what was found of the best runs after selection; each run has its own numbers."""
+    return {
+        "best": found.top and found.top.run.id,
+        "of": found.count,
+        **picked(found, "noise lack error lacking"),
+        "mean": None if found.centre is None else metric.level(found.centre),
+        **picked(found, "spread level"),
     }
 
 

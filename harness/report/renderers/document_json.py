@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from harness.audit.coverage import Coverage, duplicates
-from harness.records import Outcome, finite
+from harness.records import Outcome, Result, finite
 from harness.report.documents.calibration import CalibrationPage
 from harness.report.documents.high_performers import conclusion_text
 from harness.report.documents.plan import Cost, PlanPage
@@ -17,6 +17,8 @@ from harness.report.renderers.as_json import (
     picked,
     question_data,
     seeds_data,
+    selection_data,
+    worth_data,
 )
 from harness.statistics import ONE_IN
 from harness.sweeps.transfer import adapters_of
@@ -78,6 +80,8 @@ def analysis_data(found: Analysis) -> dict[str, Any]:
         "metric": metric_data(found.metric),
         **picked(found, "runs units merged diverged alpha"),
         "seeds": found.seeds and seeds_data(found.seeds),
+        "selection": selection_data(found.selection, found.metric)
+        | {"high": [_leader(result, found) for result in found.leaders]},
         "high_performers": {
             "threshold": finite(found.metric.level(high.threshold)),
             **picked(high, "rule count"),
@@ -97,6 +101,16 @@ def analysis_data(found: Analysis) -> dict[str, Any]:
         },
         "conclusions": [_conclusion(one, found) for one in high.conclusions],
         "left_out": {name: str(why) for name, why in found.left_out.items()},
+    }
+
+
+def _leader(result: Result, found: Analysis) -> dict[str, Any]:
+    """Return a high performer with what is left of it after selection, where that is known."""
+    outcome, worth = result.outcome.delta_perf, found.selection.of.get(result.run.id)
+    return {
+        "run": result.run.id,
+        "value": None if outcome is None else finite(found.metric.level(outcome)),
+        **worth_data(worth, found.metric),
     }
 
 

@@ -1,0 +1,214 @@
+"""What a result is worth that was chosen for being high: one rule for where its noise comes from.
+
+The best of many results is partly the luckiest. How much of it is luck depends on the noise of a
+result, and the data may tell that in three ways, the first of which that there is counts:
+
+seeds
+    Several runs of a configuration. It counts once, by their mean, whose standard error is the
+    pooled SD of runs of one configuration over √runs. The noise of the evaluation is in it.
+standard errors
+    Those of the outcomes, from sampling the evaluation. What another seed would change is not in
+    them: this is what the trained model is worth, not its configuration.
+residual
+    The SD that the additive model leaves, which `matters` tests a parameter in. Whatever the
+    parameters do not explain by adding up is noise then, interactions too.
+
+Seeds come first, since their noise has both parts. Where all runs are of one configuration, what is
+chosen is a trained model, and standard errors come first.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness import statistics
+from harness.observations.adjusted import FEWEST_DOF, residual
+from harness.observations.repeats import by_config, merge
+from harness.observations.sample import ById, FloatArray, Observations, observe
+from harness.records import Result
+
+Noise = Literal["seeds", "standard errors", "residual"]
+"""Where the noise of a result is known from."""
+
+NO_NOISE = 1e-9
+"""The share of the range of outcomes up to which a residual is rounding."""
+
+Lack = Literal["one result", "equal results", "no noise"]
+"""Why nothing can be said: there was no choice; it makes no difference; no noise is known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Worth:
+    """What a result is worth that was chosen for being high, as an outcome: more is better.
+
+    ``shrunk`` is what is expected of its true value. ``low`` and ``high`` are the ends of the
+    interval that covers after the choice; None for a result below the middle, which is not chosen
+    for being high. ``best`` is the probability that it is truly the best of all.
+    """
+
+    shrunk: float
+    low: float | None
+    high: float | None
+    best: float
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What the results of a sweep are worth after the best of them are chosen.
+
+    ``top`` is the best result; None where no run completed. ``count`` results could have been
+    chosen. ``noise`` says where their noise is known from, or ``lack`` why it is not. ``error`` is
+    a typical standard error. ``lacking`` results have no standard error of their own: they have no
+    worth, and count as if theirs were the largest. ``centre`` and ``spread`` are the mean and SD of
+    the true values. ``of`` has the worth of results by their ids; all runs of a configuration have
+    that of its mean.
+    """
+
+    top: Result | None
+    count: int
+    lack: Lack | None = None
+    noise: Noise | None = None
+    error: float | None = None
+    lacking: int = 0
+    centre: float | None = None
+    spread: float | None = None
+    level: float = 0.95
+    results: tuple[Result, ...] = ()
+    of: Mapping[str, Worth] = field(default_factory=dict)
+
+
+def selection(
+    results: Iterable[Result], given: Mapping[str, str] | None = None, level: float = 0.95
+) -> Selection:
+    """Return what the main runs of a sweep are worth after the best of them are chosen.
+
+    ``given`` names the parameter that another's values depend on by declaration. A configuration
+    counts once. Diverged runs and those without a result could not be chosen.
+    """
+    links = None if given is None else tuple(sorted(given.items()))
+    return _selection(ById(tuple(results)), links, level)
+
+
+@lru_cache(maxsize=8)
+def _selection(sample: ById, links: tuple[tuple[str, str], ...] | None, level: float) -> Selection:
+    results = sample.results
+    if not any(result.repeats for result in results):
+        repeats = merge(results)
+        # The same tuple where it can be: what was read of it is found again.
+        results = repeats.results if repeats.merged else results
+    observed = observe(results)
+    delta, completed = observed.delta, observed.completed
+    if not completed:
+        return Selection(None, 0)
+    found = Selection(
+        completed[int(delta.argmax())], len(completed), level=level, results=completed
+    )
+    if len(completed) == 1:
+        return replace(found, lack="one result")
+    if statistics.is_constant(delta):
+        return replace(found, lack="equal results")
+    known = _noise(results, observed, None if links is None else dict(links))
+    return replace(found, lack="no noise") if known is None else _weighed(found, delta, known)
+
+
+def _weighed(found: Selection, delta: FloatArray, known: _Errors) -> Selection:
+    """Return a selection with the worth of each result, whose outcomes are ``delta`` [n]."""
+    shrunk = statistics.shrink(delta, known.errors, known.dof, found.level)
+    above = delta >= shrunk.centre
+    worth: dict[str, Worth] = {}
+    for place in np.flatnonzero(known.own):
+        result, high = found.results[place], bool(above[place])
+        one = Worth(
+            shrunk=float(shrunk.means[place]),
+            low=float(shrunk.low[place]) if high else None,
+            high=float(shrunk.high[place]) if high else None,
+            best=float(shrunk.best[place]),
+        )
+        worth |= {run.run.id: one for run in (result, *result.repeats)}
+    return replace(
+        found,
+        noise=known.noise,
+        error=float(np.median(known.errors)),
+        lacking=int((~known.own).sum()),
+        centre=shrunk.centre,
+        spread=shrunk.spread,
+        of=worth,
+    )
+
+
+# ---- where the noise is known from ---------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class _Errors:
+    """Standard errors of n outcomes with their degrees of freedom, and which are their ``own``."""
+
+    noise: Noise
+    errors: FloatArray
+    dof: FloatArray
+    own: NDArray[np.bool_]
+
+
+def _noise(
+    results: Sequence[Result], observed: Observations, given: Mapping[str, str] | None
+) -> _Errors | None:
+    """Return the noise of completed results from the first source that the data have."""
+    seeds, errors = _of_seeds(observed), _of_standard_errors(observed)
+    if len(by_config(observed.completed)) == 1:
+        # Of one configuration a trained model is chosen: errors tell what that is worth.
+        return errors or seeds
+    return seeds or errors or _of_residual(observed, residual(results, given))
+
+
+def _of_seeds(observed: Observations) -> _Errors | None:
+    """Return the noise by the seeds of configurations; None where hardly any has several.
+
+    A pair that is there by chance does not tell the noise of all others.
+    """
+    groups = by_config(observed.completed)
+    n = observed.delta.size
+    runs = sum(map(len, groups))
+    dof = runs - len(groups)
+    if dof < max(1.0, min(FEWEST_DOF, n / 2)):
+        return None
+    squares = sum(float(np.var(group)) * len(group) for group in groups)
+    if statistics.is_constant(np.array([v - group[0] for group in groups for v in group])):
+        return None  # copies
+    repeats = np.array([_completed(result) for result in observed.completed])
+    return _Errors(
+        "seeds", math.sqrt(squares / dof) / np.sqrt(repeats), np.full(n, dof), np.full(n, True)
+    )
+
+
+def _completed(result: Result) -> int:
+    """Return the number of completed runs that a result is the mean of."""
+    runs = result.repeats or (result,)
+    return sum(run.outcome.status == "completed" for run in runs)
+
+
+def _of_standard_errors(observed: Observations) -> _Errors | None:
+    """Return the noise by standard errors; None where more than half of the results lack one."""
+    own, se = observed.measured, observed.se
+    if se is None or 2 * se.size < own.size or not se.any():
+        return None
+    errors, dof = np.full(own.size, se.max()), np.full(own.size, math.inf)
+    errors[own] = se
+    counted = own & (observed.independent > 1.0)
+    dof[counted] = observed.independent[counted] - 1.0
+    return _Errors("standard errors", errors, dof, own)
+
+
+def _of_residual(observed: Observations, found: tuple[float, int] | None) -> _Errors | None:
+    """Return the noise by the residual SD and its degrees of freedom, where it is above 0."""
+    n = observed.delta.size
+    if found is None or found[0] <= NO_NOISE * float(np.ptp(observed.delta)):
+        return None
+    sd, dof = found
+    return _Errors("residual", np.full(n, sd), np.full(n, float(dof)), np.full(n, True))
