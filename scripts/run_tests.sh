@@ -25,8 +25,8 @@ if command -v pyenv >/dev/null 2>&1; then
         if [ -x "$candidate" ]; then discover+=("$candidate"); fi
     done
 fi
-# Without arguments two environments run at a time: what one of them waits for, an installation or
-# a type checker on one core, leaves the other its cores. What they print comes as it is printed.
-how=(run)
-if [ $# -eq 0 ]; then how=(run-parallel --parallel 2 --parallel-live); fi
-exec "$venv/bin/tox" "${how[@]}" ${discover[@]+--discover "${discover[@]}"} --workdir .tox "$@"
+options=(${discover[@]+--discover "${discover[@]}"} --workdir .tox)
+# Installing keeps one core busy: all is installed side by side, and tested one after the other, since
+# some tests measure time.
+if [ $# -eq 0 ]; then "$venv/bin/tox" run-parallel "${options[@]}" --notest --parallel-no-spinner; fi
+exec "$venv/bin/tox" run "${options[@]}" "$@"

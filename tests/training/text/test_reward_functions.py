@@ -236,7 +236,12 @@ def test_a_function_that_hangs_is_ended_within_its_limit(task, name):
     with pytest.raises(HarnessError, match=said):
         mine.grade([0], ["slow"])
     assert time.monotonic() - began < 5
-    assert not [p for p in psutil.process_iter(["cmdline"]) if MARK in (p.info["cmdline"] or ())]
+    # What is killed may still stand there for a moment.
+    while marked := [
+        p for p in psutil.process_iter(["cmdline"]) if MARK in (p.info["cmdline"] or ())
+    ]:
+        assert time.monotonic() - began < 10, marked
+        time.sleep(0.01)
     assert not any("serve(" in " ".join(p.cmdline()) for p in psutil.Process().children())
 
 
