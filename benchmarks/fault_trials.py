@@ -435,5 +435,18 @@ def _is_kept(result: Result | None) -> bool:
     return result is not None and result.is_final
 
 
+AMONG_ALL = {
+    "after_selection",
+    "after_selection_low",
+    "after_selection_high",
+    "probability_best",
+}
+"""What a report says of a run by what the others reached."""
+
+
 def _others(report: dict[str, Any], excepted: set[str]) -> list[Any]:
-    return [run for run in report["runs"] if run["id"] not in excepted]
+    return [
+        {field: value for field, value in run.items() if field not in AMONG_ALL}
+        for run in report["runs"]
+        if run["id"] not in excepted
+    ]

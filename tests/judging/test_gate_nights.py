@@ -40,7 +40,7 @@ def test_every_table_is_printed(name, monkeypatch, capsys):
 @pytest.mark.parametrize(("k", "m"), SIZES)
 def test_unchanged_nights_page_in_at_most_one_of_two_hundred(name, k, m):
     """The limit lies four simulation errors above 1/200."""
-    trials = 2000
+    trials = 1000
     limit = 1 / 200 + 4 * np.sqrt(1 / 200 / trials)
     assert found(NIGHTS[name], k, m, 0.0, trials)["gate"] <= limit
 
