@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import zlib
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -23,6 +23,9 @@ PERMUTATIONS = 999
 
 Trial = Callable[[np.random.Generator], Collection[str]]
 """What is simulated once: from a generator to the names of all that happened."""
+
+Sized = Callable[[np.random.Generator, int], Evidence]
+"""Draws evidence of a size, such as a number of runs."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,3 +148,33 @@ def undistracted() -> Iterator[None]:
 @lru_cache
 def _remembered(name: str) -> Callable[..., Any]:
     return lru_cache(maxsize=None)(getattr(statistics, name))
+
+
+def of_sizes(
+    table: str,
+    claim: BaseClaim,
+    row: str,
+    draw: Sized,
+    sizes: Sequence[int],
+    *,
+    wrong: tuple[str, ...] = (),
+    shown: tuple[str, ...] = (),
+    limits: dict[int, float] | None = None,
+    weights: dict[int, float] | None = None,
+) -> Iterator[Cell]:
+    """Yield a cell for each size that is drawn: runs, or pairs of runs."""
+    for n in sizes:
+        yield Cell(
+            table,
+            row,
+            str(n),
+            judged(claim, partial(_at, draw, n)),
+            wrong=wrong,
+            shown=shown,
+            limit=(limits or {}).get(n),
+            weight=(weights or {}).get(n, 1.0),
+        )
+
+
+def _at(draw: Sized, n: int, rng: np.random.Generator) -> Evidence:
+    return draw(rng, n)

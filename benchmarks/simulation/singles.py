@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from functools import partial
 
 import numpy as np
 
-from harness.claims import BaseClaim, best_inside, no_worse, still_improves, success_rate
+from harness.claims import best_inside, no_worse, still_improves, success_rate
 from harness.records import Value
 from harness.verdicts import Evidence
 
-from .cells import Cell, judged
+from .cells import Cell, Sized, of_sizes
 from .evidence import SE, alone, along, gaining, paired, results
 from .samples import COLLAPSE, DEEP, NORMAL, UNEVEN, Draw, FloatArray, Mixture, tied
 
@@ -30,37 +30,7 @@ INSIDE = best_inside("learning_rate", margin=MARGIN)
 WITHIN = best_inside("learning_rate", within="batch_size", margin=MARGIN)
 BATCH = no_worse("batch_size", 8, than=(4, 12), margin=MARGIN)
 
-Sized = Callable[[np.random.Generator, int], Evidence]
 Response = Callable[[FloatArray], FloatArray]
-
-
-def _cells(
-    table: str,
-    claim: BaseClaim,
-    row: str,
-    draw: Sized,
-    sizes: Sequence[int],
-    *,
-    wrong: tuple[str, ...] = (),
-    shown: tuple[str, ...] = (),
-    limits: dict[int, float] | None = None,
-    weights: dict[int, float] | None = None,
-) -> Iterator[Cell]:
-    for n in sizes:
-        yield Cell(
-            table,
-            row,
-            str(n),
-            judged(claim, partial(_at, draw, n)),
-            wrong=wrong,
-            shown=shown,
-            limit=(limits or {}).get(n),
-            weight=(weights or {}).get(n, 1.0),
-        )
-
-
-def _at(draw: Sized, n: int, rng: np.random.Generator) -> Evidence:
-    return draw(rng, n)
 
 
 # ---- success_above_half -------------------------------------------------------------------------
@@ -93,7 +63,7 @@ def _useless(se: float | None, draw: Draw = NORMAL, shared: float = 0.0) -> Size
 
 def success_above_half() -> Iterator[Cell]:
     """Whether more than half of the runs improve, by either success rule."""
-    table = partial(_cells, "success_above_half", HALF, sizes=SIZES)
+    table = partial(of_sizes, "success_above_half", HALF, sizes=SIZES)
     both, either = ("supported", "refuted"), ("supported",)
     half = Mixture(((0.5, -0.02, 0.015), (0.5, 0.05, 0.08)))
     median = half.moved(-half.quantile(0.5))
@@ -131,7 +101,7 @@ def plateau() -> Iterator[Cell]:
     """Whether perf still improves, at a mean gain of 0 and of the margin."""
     few = {48: 0.7, 96: 0.4, 200: 0.2}
     table, slight = (
-        partial(_cells, "plateau", claim, sizes=SIZES, weights=few)
+        partial(of_sizes, "plateau", claim, sizes=SIZES, weights=few)
         for claim in (PLATEAU, SLIGHTEST)
     )
     gain = NORMAL.times(0.6)
@@ -210,7 +180,7 @@ def _in_blocks(response: Response, drift: float = 0.0) -> Sized:
 def lr_sweet_spot() -> Iterator[Cell]:
     """Whether the best learning rate lies inside, on responses that have none there."""
     few = {96: 0.5, 200: 0.15}
-    table = partial(_cells, "lr_sweet_spot", INSIDE, weights=few)
+    table = partial(of_sizes, "lr_sweet_spot", INSIDE, weights=few)
     supported = ("supported",)
     nothing: list[tuple[str, Sized]] = [
         ("flat", _responding(np.zeros_like)),
@@ -236,7 +206,7 @@ def lr_sweet_spot() -> Iterator[Cell]:
     for name, draw in nothing:
         sizes = SIZES if name in ("flat", "rising, then flat") else SIZES[:-1]
         yield from table(name, draw, sizes, wrong=supported)
-    blocked = partial(_cells, "lr_sweet_spot", WITHIN, weights=few, sizes=SIZES[1:-1])
+    blocked = partial(of_sizes, "lr_sweet_spot", WITHIN, weights=few, sizes=SIZES[1:-1])
     yield from blocked("within levels: flat", _in_blocks(np.zeros_like), wrong=supported)
     yield from blocked(
         "within levels: flat, the best level in the middle",
@@ -289,7 +259,7 @@ def _pairs(reference: Draw, other: Draw, better: tuple[float, float], shared: fl
 
 def batch_size() -> Iterator[Cell]:
     """Whether a batch size is no worse, where another is better by the margin."""
-    table = partial(_cells, "batch_size", BATCH, sizes=PAIRS)
+    table = partial(of_sizes, "batch_size", BATCH, sizes=PAIRS)
     run = NORMAL.times(0.32)
     collapse, deep = COLLAPSE.times(0.32), DEEP.times(0.32)
     far = (MARGIN, -0.2)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 
 import numpy as np
 
-from harness.claims import MeanAboveArm, mean_gain
+from harness.claims import mean_gain
 from harness.verdicts import Evidence
 
-from .cells import Cell, judged
+from .cells import Cell, Sized, of_sizes
 from .evidence import beside_arm
 from .samples import COLLAPSE, DEEP, NORMAL, Draw, FloatArray, tied
 
@@ -22,8 +22,6 @@ UNSEEN = {6: 0.42, 8: 0.31, 12: 0.18}
 GAIN = mean_gain.above_arm("null", margin=MARGIN)
 SLIGHTEST = mean_gain.above_arm("null", margin=0.001)
 """Without gain a wider margin only helps: a small one is least favourable."""
-
-Sized = Callable[[np.random.Generator, int], Evidence]
 
 
 def _sides(
@@ -46,14 +44,13 @@ def _sides(
     return draw
 
 
-def _at(draw: Sized, n: int, rng: np.random.Generator) -> Evidence:
-    return draw(rng, n)
-
-
 def gain_over_null() -> Iterator[Cell]:
     """Whether the main runs gain more than useless training, in pairs."""
     collapse, deep, wide = COLLAPSE, DEEP, NORMAL.times(3.0)
     supported, refuted = ("supported",), ("refuted",)
+    slightest, by_margin = (
+        partial(of_sizes, "gain_over_null", claim, sizes=PAIRS) for claim in (SLIGHTEST, GAIN)
+    )
     for name, main, arm, shared, limits in (
         ("normal", NORMAL, NORMAL, 0.0, None),
         ("a config adds twice the SD to both", NORMAL, NORMAL, 0.1, None),
@@ -65,17 +62,15 @@ def gain_over_null() -> Iterator[Cell]:
         ("only main runs: 15% collapse deeply", deep, NORMAL, 0.0, UNSEEN),
         ("only useless runs: 15% collapse", NORMAL, collapse, 0.0, None),
     ):
-        yield from _cells(
+        yield from slightest(
             f"equal means; {name}",
-            SLIGHTEST,
             _sides(main, arm, shared=shared),
             wrong=supported,
             limits=limits,
         )
     for name, draw in (("normal", NORMAL), ("15% collapse", collapse)):
-        yield from _cells(
+        yield from slightest(
             f"equal means; no pairs, three times as many main runs; {name}",
-            SLIGHTEST,
             _sides(draw, draw, each=3),
             wrong=supported,
         )
@@ -84,9 +79,8 @@ def gain_over_null() -> Iterator[Cell]:
         ("15% collapse", collapse, collapse, None),
         ("only useless runs: 15% collapse", NORMAL, collapse, UNSEEN),
     ):
-        yield from _cells(
+        yield from by_margin(
             f"ahead by the margin; {name}",
-            GAIN,
             _sides(main, arm, ahead=MARGIN),
             wrong=refuted,
             limits=limits,
@@ -97,34 +91,11 @@ def gain_over_null() -> Iterator[Cell]:
         (0.1, "15% collapse", collapse),
     ):
         size = by / (np.sqrt(2.0) * draw.sd)
-        yield from _cells(
+        yield from by_margin(
             f"ahead by {by:g} ({size:.2g} SD of a difference); {name}",
-            GAIN,
             _sides(draw, draw, ahead=by),
             shown=supported,
         )
     narrow = NORMAL.times(0.2)
-    yield from _cells(
-        "as good as useless, SD .01 of a run", GAIN, _sides(narrow, narrow), shown=refuted
-    )
-
-
-def _cells(
-    row: str,
-    claim: MeanAboveArm,
-    draw: Sized,
-    *,
-    wrong: tuple[str, ...] = (),
-    shown: tuple[str, ...] = (),
-    limits: dict[int, float] | None = None,
-) -> Iterator[Cell]:
-    for n in PAIRS:
-        yield Cell(
-            "gain_over_null",
-            row,
-            str(n),
-            judged(claim, partial(_at, draw, n)),
-            wrong=wrong,
-            shown=shown,
-            limit=(limits or {}).get(n),
-        )
+    row = "as good as useless, SD .01 of a run"
+    yield from by_margin(row, _sides(narrow, narrow), shown=refuted)

@@ -56,7 +56,7 @@ class TooFewNightsError(UsageError):
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What to judge: ``metrics`` and no others if given, ``ignored`` ones never.
+    """The user's choices: judge ``metrics`` and no others if given, ``ignored`` ones never.
 
     ``directions`` say of a metric whether more or less is better; ``nights`` how many last nights
     are judged together, None for the usual number.

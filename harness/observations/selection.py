@@ -1,7 +1,7 @@
-"""What a result is worth that was chosen for being high: one rule for where its noise comes from.
+"""Estimate what a result is worth that was chosen for being high, by one rule for its noise.
 
 The best of many results is partly the luckiest. How much of it is luck depends on the noise of a
-result, and the data may tell that in three ways, the first of which that there is counts:
+result. The data may tell that in three ways; the first one that they have counts:
 
 seeds
     Several runs of a configuration. It counts once, by their mean, whose standard error is the
@@ -46,7 +46,7 @@ Lack = Literal["one result", "equal results", "no noise"]
 
 @dataclass(frozen=True, slots=True)
 class Worth:
-    """What a result is worth that was chosen for being high, as an outcome: more is better.
+    """The estimated worth of a result that was chosen for being high. More is better.
 
     ``shrunk`` is what is expected of its true value. ``low`` and ``high`` are the ends of the
     interval that covers after the choice; None for a result below the middle, which is not chosen
@@ -61,7 +61,7 @@ class Worth:
 
 @dataclass(frozen=True)
 class Selection:
-    """What the results of a sweep are worth after the best of them are chosen.
+    """The estimated worth of a sweep's results after the best of them are chosen.
 
     ``top`` is the best result; None where no run completed. ``count`` results could have been
     chosen. ``noise`` says where their noise is known from, or ``lack`` why it is not. ``error`` is

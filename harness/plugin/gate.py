@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from harness.words import Direction
 
 GIVEN = "metrics"
-"""What metrics are called that are given as a mapping."""
+"""The name, in messages, of metrics that are given as a mapping."""
 
 
 class SweepGate:

@@ -42,7 +42,7 @@ MOST_CHOICES = 4_000_000
 """So many choices are counted in about a second. Of a longer history the latest nights count."""
 
 FAR = 3.0
-"""What is so many SDs off is drawn in: a past accident must not hide a fault."""
+"""A night further off than this, in SDs, is drawn in: a past accident must not hide a fault."""
 
 _DRAWN_CHOICES = 5_000
 """Power is found with so many choices, where there are more."""

@@ -62,7 +62,7 @@ _REACH = 7.0
 
 @dataclass(frozen=True, eq=False)
 class Shrunk:
-    """What n results are worth, given that each may have been chosen for being high.
+    """Estimates of the true values of n results, of which the largest are looked at.
 
     ``means`` [n] are the true values that are expected, ``errors`` [n] the SDs of what they may be.
     ``low`` and ``high`` [n] are the ends of the intervals of `selection_interval`. ``best`` [n] is

@@ -410,8 +410,13 @@ class Sweep:
                 f"table when it is run: --sweep-baseline {self.baseline}"
             )
 
+    @property
+    def _possible_arms(self) -> tuple[str, ...]:
+        """The arms that the sweep may have: controls, and one for each parameter."""
+        return (*CONTROLS, *self.parameters)
+
     def _check_arms(self) -> None:
-        known = (*CONTROLS, *self.parameters)
+        known = self._possible_arms
         for arm, size in self.arms.items():
             where = f"arm {shown(arm)}"
             if arm not in known:
@@ -456,7 +461,7 @@ class Sweep:
                         f"question {id_!r} names the parameter {shown(name)}; the space has "
                         f"{', '.join(self.parameters)}{nearest(name, self.parameters)}"
                     )
-            known = (*CONTROLS, *self.parameters)
+            known = self._possible_arms
             for name in claim.arms:
                 if name not in known:
                     raise SweepError(

@@ -36,7 +36,7 @@ def check_trainer(
     if trainer is None:
         if depends_on:
             raise SweepError(
-                f"depends_on {', '.join(map(str, depends_on))} needs a trainer: the harness's own "
+                f"depends_on is {shown(depends_on)}, which needs a trainer: the harness's own "
                 "training has a version, and reads nothing of yours"
             )
         return

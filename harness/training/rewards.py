@@ -22,7 +22,7 @@ Rewarding = TypeVar("Rewarding", bound=Callable[..., Any])
 
 @dataclass(frozen=True, slots=True)
 class ArmRewards:
-    """What an arm makes of the rewards of a run: nothing, or a draw for each call.
+    """Replaces the rewards of a run in the arms of useless training, by a draw for each call.
 
     ``step`` returns the step at hand. A draw is keyed by the run's ``seed``, the step, and the
     number of the call within the step: it is the same for all functions of a call, and after an

@@ -175,6 +175,7 @@ UNQUOTED = "; write it without quotes: "
         (lambda: make(alpha="0.05"), f"alpha is '0.05'; {{}}{UNQUOTED}0.05"),
         (lambda: make(margin=NAN), "margin is nan; expected a number above 0 and below 1"),
         (lambda: make(task=5), "task is 5; expected text in one line, as 'addition', 'tasks"),
+        (lambda: make(depends_on=["\x1e"]), r"depends_on is ['\x1e'], which needs a trainer"),
         (lambda: make(sampler=["sobol"]), "did you mean 'sobol'?"),
         (lambda: make(baseline=5), "baseline is 5; expected the name of a sweep, or Counts"),
         (lambda: make(baseline=Counts("a", "6", 9, "", "")), f"successes is '6'; {{}}{UNQUOTED}6"),

@@ -175,7 +175,6 @@ def _size(verdict: Verdict, report: Report) -> str:
 
 
 def _best(report: Report) -> str:
-    matter = {v.effect.parameter for v in that_matter(report) if v.effect}
     best = {v.effect.parameter: v for v in report.about_parameters("best") if v.effect}
     named = [
         f"{name} {told}"
@@ -186,19 +185,21 @@ def _best(report: Report) -> str:
     ]
     if named:
         return "; ".join(named[:MOST_NAMED]) + _more(len(named) - MOST_NAMED)
-    if matter:
-        return ""
-    return _best_run(report, asked=bool(report.about_parameters("matters") or best))
+    asked = bool(report.about_parameters("matters") or best)
+    return _best_run(report, none_shown=asked and not that_matter(report))
 
 
-def _best_run(report: Report, *, asked: bool) -> str:
-    """Return the best run with what is left of it after selection; nothing of a single run."""
+def _best_run(report: Report, *, none_shown: bool) -> str:
+    """Return the best run with what is left of it after selection; nothing of a single run.
+
+    With ``none_shown`` it says first that values were asked for, and none is shown to be better.
+    """
     found = report.selection
     if found.top is None or found.lack == "one result":
         return ""
     if found.lack == "equal results":
         return f"no run is better than another in {report.metric.name}"
-    values = "no value is shown to be better than another; " if asked else ""
+    values = "no value is shown to be better than another; " if none_shown else ""
     return f"{values}the best {best_noun(found)} is {best_run_text(found, report.metric)}"
 
 

@@ -156,6 +156,12 @@ def test_headlines_use_holms_p_alone():
     assert said.startswith("supported, but not after Holm's correction: success_above_half (71%")
 
 
+def test_where_no_best_value_was_asked_for_the_best_run_is_named():
+    lines = lines_of(matters("width"))
+    assert lines["Matters"].startswith("width (")
+    assert lines["Best"].startswith("the best run is ")
+
+
 def test_a_minimised_metric_is_told_in_the_users_own_numbers():
     lines = lines_of(matters("lr", RATES), best("lr", RATES, "falls"), metric=LOSS, findings=())
     assert lines["Matters"] == (
