@@ -6,6 +6,7 @@ import json
 import math
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -183,6 +184,8 @@ def keep(tonight: Night, history: History, folder: Path, now: datetime) -> Path:
         part.write_text(tonight.text, "utf-8")
         part.replace(file)
     except OSError as error:
+        with suppress(OSError):  # a read-only disk says so even of what is not there
+            part.unlink(missing_ok=True)
         raise UsageError(f"--keep: {file} cannot be written: {error.strerror}") from None
     return file
 

@@ -1,5 +1,6 @@
 """What a night's file may hold, in which order nights are, and how a night is kept."""
 
+import errno
 import json
 import os
 from datetime import UTC, datetime
@@ -239,11 +240,21 @@ def test_a_night_that_would_not_be_the_latest_is_not_kept(folder, tonight):
         keep(tonight, read_history(folder, tonight), folder, NOW)
 
 
-def test_a_folder_that_cannot_be_written_is_one_line(folder, tonight, monkeypatch):
+def test_a_folder_that_cannot_be_written_is_one_line(folder, tonight):
     history = read_history(folder, tonight)
     folder.rmdir()
     with pytest.raises(UsageError, match="cannot be written: No such file"):
         keep(tonight, history, folder, NOW)
+
+
+def test_a_disk_that_is_full_leaves_nothing_half_written(folder, tonight, monkeypatch):
+    def is_full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "replace", is_full)
+    with pytest.raises(UsageError, match="cannot be written: No space left"):
+        keep(tonight, read_history(folder, tonight), folder, NOW)
+    assert list(folder.iterdir()) == []
 
 
 # ---- directions ---------------------------------------------------------------------------------
