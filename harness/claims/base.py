@@ -11,7 +11,7 @@ from harness.claims.design import Design
 from harness.metrics import DELTA_PERF, Metric
 from harness.observations import Observations
 from harness.protocols import Claim
-from harness.records import GapKind, Result, Run, Value, finite
+from harness.records import Config, GapKind, Result, Run, Value, finite
 from harness.statistics import Estimate
 from harness.sweeps import checks
 from harness.text import exact, interval, number, plural, signed
@@ -94,6 +94,11 @@ class BaseClaim:
     def on_gains(self) -> bool:
         """Whether the claim is about a gain from training, which needs something to learn from."""
         return False
+
+    @property
+    def confirms_against(self) -> str | int | Config | None:
+        """The config that leaders are compared with once both were trained again: none."""
+        return None
 
     @property
     def rests_on(self) -> Collection[GapKind]:
@@ -351,13 +356,20 @@ def more(sizes: Iterable[int | None], n: int, of: str = "runs", otherwise: str =
     ``sizes`` are those that would decide it, of which the smallest counts; None is no number at
     all. ``otherwise`` is something else that would decide it.
     """
-    most = max(MOST, 10 * n)
-    enough = min((size for size in sizes if size is not None), default=most + 1)
-    if enough <= most:
-        text = f"about {enough:,} {of} ({n:,} now), if they turn out like these"
-    else:
-        text = f"more than {most:,} {of} ({n:,} now), if they turn out like these"
+    text = enough(sizes, n, of)[1]
     return Need("runs", text + (f"; or {otherwise}" if otherwise else ""))
+
+
+def enough(sizes: Iterable[int | None], n: int, of: str) -> tuple[int | None, str]:
+    """Return the smallest of the ``sizes`` that would decide, and the same in words.
+
+    None is no number at all; so is one that is too large to be worth naming.
+    """
+    most = max(MOST, 10 * n)
+    least = min((size for size in sizes if size is not None), default=most + 1)
+    if least <= most:
+        return least, f"about {least:,} {of} ({n:,} now), if they turn out like these"
+    return None, f"more than {most:,} {of} ({n:,} now), if they turn out like these"
 
 
 def level_of(evidence: Evidence) -> float:

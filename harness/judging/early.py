@@ -18,7 +18,7 @@ from harness import statistics
 from harness.claims.judging import judge_one
 from harness.observations.repeats import each_run
 from harness.protocols import Claim
-from harness.records import MAIN, Config, Result, Run
+from harness.records import CONFIRM, MAIN, Config, Result, Run
 from harness.sweeps.plan import Plan
 from harness.verdicts import Decision, Evidence, NotNeeded, Verdict
 
@@ -31,7 +31,8 @@ def launch_order(planned: Plan) -> tuple[str, ...]:
 
     The main runs are shuffled, the same way everywhere, each followed by its runs in the arms.
     Main runs with a pair that a question needs come first: that question is decided by them alone.
-    The seeds of a config come one after the other, since it counts once all of them are in.
+    The seeds of a config come one after the other, since it counts once all of them are in. What
+    confirms the leaders comes last, seed by seed.
     """
     sweep = planned.sweep
     needed = {arm for claim in sweep.questions.values() for arm in claim.arms}
@@ -43,11 +44,13 @@ def launch_order(planned: Plan) -> tuple[str, ...]:
 
     followers: dict[str | None, list[str]] = {}
     for key, run in planned.runs.items():
-        if run.arm != MAIN:
+        if run.arm not in (MAIN, CONFIRM):
             followers.setdefault(run.pair, []).append(key)
     main = planned.of_arms()
     order = sorted(main, key=lambda key: place(main[key]))
-    return tuple(k for key in order for k in (key, *followers.get(main[key].id, ())))
+    confirming = planned.of_arms((CONFIRM,))
+    last = sorted(confirming, key=lambda key: (confirming[key].repeat, confirming[key].index))
+    return (*(k for key in order for k in (key, *followers.get(main[key].id, ()))), *last)
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,24 +58,32 @@ class _Question:
     """A question with the runs that it needs.
 
     A unit is a main run, or a config with all of its seeds, with the pairs if the question needs
-    them.
+    them. Where fresh seeds confirm the leaders it is a seed of all of them. The main runs ``first``
+    are needed for each look: they tell which are the leaders.
     """
 
     claim: Claim
     units: tuple[tuple[str, ...], ...]
     lacks_arms: bool
+    first: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, claim: Claim, planned: Plan, order: Iterable[str]) -> _Question:
         runs, counted = planned.runs, planned.counted
         mains: dict[Config | str, list[str]] = {}
         pairs: dict[Config | str, list[str]] = {}
+        blocks: dict[int, list[str]] = {}
         for key in order:
             run = runs[key]
             if run.arm == MAIN:
                 mains.setdefault(counted[run.id], []).append(key)
+            elif run.arm in claim.arms and run.arm == CONFIRM:
+                blocks.setdefault(run.repeat, []).append(key)
             elif run.arm in claim.arms:
                 pairs.setdefault(counted[run.pair or ""], []).append(key)
+        if CONFIRM in claim.arms:
+            first = tuple(key for keys in mains.values() for key in keys)
+            return cls(claim, tuple(map(tuple, blocks.values())), not blocks, first)
         units = {unit: (*keys, *pairs.get(unit, ())) for unit, keys in mains.items()}
         paired = tuple(keys for unit, keys in units.items() if unit in pairs)
         return cls(claim, paired or tuple(units.values()), bool(claim.arms) and not paired)
@@ -160,11 +171,13 @@ class EarlyAnswers:
     def _at_looks(self, id: str, question: _Question, evidence: Evidence) -> Verdict | None:
         samples = (evidence.runs, *evidence.arms.values())
         finished = {run.key for results in samples for run in each_run(results)}
+        if not question.units:  # not known yet which runs they are
+            return None
         claim, said = question.claim, self._said.setdefault(id, [])
         levels = statistics.look_levels(evidence.alpha, question.shares)
         for number, count in enumerate(question.looks):
             if number == len(said):
-                taken = question.units[:count]
+                taken = (question.first, *question.units[:count])
                 if any(key not in finished for unit in taken for key in unit):
                     return None
                 said.append(self._look(id, question, evidence, number, levels[number]))
@@ -182,16 +195,19 @@ class EarlyAnswers:
     ) -> Verdict:
         count, total = question.looks[number], len(question.units)
         decision = Decision("look", count, total, number + 1, len(question.looks), level)
-        keys = {key for unit in question.units[:count] for key in unit}
+        keys = {key for unit in (question.first, *question.units[:count]) for key in unit}
         runs = tuple(r for r in evidence.runs if r.key in keys)
         ids = {result.run.id for result in runs}
+
+        def is_seen(result: Result) -> bool:
+            if result.run.arm == CONFIRM:  # which comes in by seeds, not with its main run
+                return result.key in keys
+            return result.run.pair in ids
+
         seen = replace(
             evidence,
             runs=runs,
-            arms={
-                arm: tuple(r for r in results if r.run.pair in ids)
-                for arm, results in evidence.arms.items()
-            },
+            arms={arm: tuple(filter(is_seen, results)) for arm, results in evidence.arms.items()},
             alpha=level,
         )
         verdict = judge_one(id, question.claim, seen)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import UsageError, nearest
-from harness.records import MAIN, Conditions, Config, Run, run_key
+from harness.records import CONFIRM, MAIN, Conditions, Config, Run, run_key
 from harness.sweeps.sources import packages, sources
 from harness.sweeps.sweep import Sweep
 from harness.sweeps.trainers import trainer_file
@@ -182,14 +182,15 @@ def counted_as(runs: Iterable[Run]) -> list[tuple[Run, Config | str]]:
 def counted_runs(runs: Iterable[Run]) -> tuple[Run, ...]:
     """Return one run for each result that ``runs`` of all arms count as, once all are in.
 
-    Of a config with several seeds that is the first seed's run.
+    Of a config with several seeds that is the first seed's run. Where leaders are confirmed each
+    seed counts.
     """
     listed = list(runs)
     main = counted_as(run for run in listed if run.arm == MAIN)
     if all(unit == run.id for run, unit in main):
         return tuple(listed)
     first = {(run.arm, run.config): run for run in reversed(listed)}
-    return tuple(run for run in listed if run is first[run.arm, run.config])
+    return tuple(run for run in listed if run.arm == CONFIRM or run is first[run.arm, run.config])
 
 
 def planned(sweep: Sweep, selection: Selection) -> tuple[Run, ...]:

@@ -13,7 +13,7 @@ from typing import get_args
 from harness.errors import SweepError, nearest
 from harness.metrics import DELTA_PERF, MARGIN, MIN_GAIN, Metric
 from harness.protocols import Claim
-from harness.records import CONTROLS, MAIN, Config, Run, Value, digest
+from harness.records import CONFIRM, CONTROLS, MAIN, Config, Run, Value, digest
 from harness.sweeps.baseline import has_ending
 from harness.sweeps.checks import check_quotes, count, declared, number, plain_each, shown, text
 from harness.sweeps.sampling import FIXED_SIZE, SAMPLERS, unit_points
@@ -413,7 +413,7 @@ class Sweep:
     @property
     def _possible_arms(self) -> tuple[str, ...]:
         """The arms that the sweep may have: controls, and one for each parameter."""
-        return (*CONTROLS, *self.parameters)
+        return (*CONTROLS, CONFIRM, *self.parameters)
 
     def _check_arms(self) -> None:
         known = self._possible_arms
