@@ -5,28 +5,33 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 
 from harness import observations, statistics
 from harness.claims import nights
 from harness.claims.base import (
     MarginClaim,
     enough,
-    gain,
     level_of,
     other_evaluation,
-    outcome,
-    outcomes_between,
     unseen,
 )
 from harness.claims.design import Design, effects, spreads
+from harness.claims.lead_words import (
+    candidates_line,
+    diverged_lines,
+    first_line,
+    gain_text,
+    item_line,
+    name_of,
+    ruled_out,
+)
 from harness.claims.leads import FEWEST_SEEDS, Lead, ahead_by_seed, confirmed_of, leads_of
 from harness.errors import SweepError
 from harness.metrics import DELTA_PERF, Metric
 from harness.observations.fresh import FreshRuns, fresh_runs, in_blocks
 from harness.records import CONFIRM, Config, Result, finite, is_whole
 from harness.sweeps import checks
-from harness.text import interval, listed, number, p_text, plural
+from harness.text import interval, number, p_text, plural
 from harness.verdicts import (
     Confirmed,
     Difference,
@@ -189,7 +194,7 @@ class WinnerBeats(MarginClaim):
             best = max(leads, key=lambda lead: _or_least(finite(lead.alone.high)))
             compared = best.alone
         name, n = name_of(best.fresh), best.pairs.number
-        lead = f"{name}, {_gain(compared.estimate, metric)} over {self._short}"
+        lead = f"{name}, {gain_text(compared.estimate, metric)} over {self._short}"
         found = f"{lead} ({plural(n, 'fresh seed')})"
         reason = f"{interval(compared)}, {p_text(best.p_value)}"
         reason += f" over {plural(len(leads), 'leader')}" if len(leads) > 1 else ""
@@ -199,7 +204,7 @@ class WinnerBeats(MarginClaim):
             answer = f"yes: {found}"
         elif verdict == "refuted":
             reason = f"{interval(compared)}, by itself; no other leader's reaches further"
-            answer = f"{_no(leads, margin, metric)}: at most {found}"
+            answer = f"{ruled_out(leads, margin, metric)}: at most {found}"
         else:
             answer, needs = f"not shown: {found}", (self._need(evidence, leads, best, margin),)
             if any(one.p_without_lost <= alpha for one in leads):
@@ -222,7 +227,10 @@ class WinnerBeats(MarginClaim):
             + (f", Bonferroni over {len(leads)} leaders" if len(leads) > 1 else ""),
             reason=reason,
             needs=needs,
-            details=self._details(evidence, reference, leads, confirmed),
+            details=(
+                *self._details(evidence, reference, leads, confirmed),
+                item_line(best.fresh, reference, metric),
+            ),
         )
 
     def _details(
@@ -235,17 +243,17 @@ class WinnerBeats(MarginClaim):
         metric = evidence.metric
         for one in confirmed:
             if one.place == 1:
-                yield _first(one, metric)
+                yield first_line(one, metric)
         if len(leads) > 1:
             together = ", for all leaders together"
             for lead in leads:
                 yield (
-                    f"{name_of(lead.fresh)}: {_gain(lead.together.estimate, metric)} over the "
+                    f"{name_of(lead.fresh)}: {gain_text(lead.together.estimate, metric)} over the "
                     f"reference, {interval(lead.together)}{together}"
                 )
                 together = ""
-            yield _candidates(confirmed, evidence.alpha)
-        yield from _lost_and_won(reference, leads)
+            yield candidates_line(confirmed, evidence.alpha)
+        yield from diverged_lines(reference, leads)
         yield unseen(max(lead.pairs.differences.size for lead in leads))
 
     def _need(self, evidence: Evidence, leads: Sequence[Lead], best: Lead, margin: float) -> Need:
@@ -358,70 +366,6 @@ def _spread(design: Design) -> tuple[float, str] | None:
         return None
     spread, whose = found
     return math.sqrt(2.0) * spread, f"taken to be that of two runs that share nothing: {whose}"
-
-
-# ---- words ---------------------------------------------------------------------------------------
-
-
-def name_of(fresh: FreshRuns | Confirmed) -> str:
-    """Return a leader in words: its main run and its place, or the reference."""
-    if fresh.place == 0:
-        return fresh.run or "the reference"
-    return f"{fresh.run} (place {fresh.place})" if fresh.run else f"place {fresh.place}"
-
-
-def _first(one: Confirmed, metric: Metric) -> str:
-    """Say what the leader that was named before is worth, beside what the sweep made of it."""
-    said = partial(outcome, metric=metric)
-    if one.mean is None:
-        return ""
-    text = f"the leader of the sweep, named before: {name_of(one)}, {said(one.mean)} confirmed"
-    if one.low is not None and one.high is not None:
-        own = statistics.Estimate(one.mean, one.low, one.high, 0.95, one.seeds, "")
-        text += f", {outcomes_between(own, metric)}"
-    if one.measured is not None:
-        text += f"; the sweep had measured {said(one.measured)}"
-    if one.after_selection is not None:
-        text += f", {said(one.after_selection)} after selection"
-    return text
-
-
-def _candidates(confirmed: Sequence[Confirmed], alpha: float) -> str:
-    """Say which leaders may be the best."""
-    may = [name_of(one) for one in confirmed if one.may_be_best]
-    out = [name_of(one) for one in confirmed if one.may_be_best is False]
-    if not out:
-        return "any of the leaders may be the best"
-    is_not = "is not" if len(out) == 1 else "are not"
-    return (
-        f"{listed(may, 'or')} may be the best, {listed(out)} {is_not}; whichever is truly best is "
-        f"left out with a probability of at most {alpha:.2g}"
-    )
-
-
-def _lost_and_won(reference: FreshRuns, leads: Sequence[Lead]) -> Iterable[str]:
-    if reference.diverged:
-        yield (
-            f"the reference diverged with {reference.diverged} of "
-            f"{plural(len(reference.outcomes), 'seed')}"
-        )
-    for lead in leads:
-        if lead.fresh.diverged:
-            of = plural(len(lead.fresh.outcomes), "seed")
-            yield f"{name_of(lead.fresh)} diverged with {lead.fresh.diverged} of {of}"
-
-
-def _no(leads: Sequence[Lead], margin: float, metric: Metric) -> str:
-    """Return what is ruled out of all leaders."""
-    if all(lead.alone.high < 0.0 for lead in leads):
-        return f"no, all leaders are {metric.worsening.higher}"
-    if any(lead.together.low > 0.0 for lead in leads):
-        return f"no leader is ahead by the margin of {number(margin)}"
-    return f"no gain as large as the margin of {number(margin)}"
-
-
-def _gain(difference: float, metric: Metric) -> str:
-    return gain(difference, metric) if math.isfinite(difference) else "with no difference known"
 
 
 def _or_least(value: float | None) -> float:
