@@ -187,11 +187,11 @@ class WinnerBeats(MarginClaim):
         elif all(lead.is_out for lead in leads):
             verdict = "refuted"
         shown = [lead for lead in leads if lead.p_value <= alpha]
-        best = max(shown or leads, key=lambda lead: _or_least(lead.together.estimate))
+        best = max(shown or leads, key=_furthest)
         compared = best.together
         if verdict == "refuted":
             # The end that is nearest to the margin decides.
-            best = max(leads, key=lambda lead: _or_least(finite(lead.alone.high)))
+            best = max(leads, key=_reach)
             compared = best.alone
         name, n = name_of(best.fresh), best.pairs.number
         lead = f"{name}, {gain_text(compared.estimate, metric)} over {self._short}"
@@ -377,5 +377,15 @@ def _spread(design: Design) -> tuple[float, str] | None:
     return math.sqrt(2.0) * spread, f"taken to be that of two runs that share nothing: {whose}"
 
 
+def _furthest(lead: Lead) -> tuple[float, int]:
+    """Return a key by which the leader that is furthest ahead is the largest."""
+    return _or_least(finite(lead.together.estimate)), lead.pairs.number
+
+
+def _reach(lead: Lead) -> tuple[float, int]:
+    """Return a key by which the leader with the highest upper end is the largest."""
+    return _or_least(finite(lead.alone.high)), lead.pairs.number
+
+
 def _or_least(value: float | None) -> float:
-    return value if value is not None and not math.isnan(value) else -math.inf
+    return -math.inf if value is None else value

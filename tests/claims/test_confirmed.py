@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -230,6 +231,14 @@ def test_leaders_that_are_shown_to_be_worse_than_another_are_not_the_best():
     assert "may be the best, " in found.details[4]
 
 
+def test_a_leader_that_diverged_once_is_not_shown_to_be_better_than_another():
+    steady = at(0.05, 0.004, seed=1)
+    better = judged(fresh(at(0.0), steady, at(0.07, 0.004, n=7, seed=2)))
+    assert [one.may_be_best for one in better.confirmed] == [None, False, True]
+    lost = judged(fresh(at(0.0), steady, [*at(0.07, 0.004, n=7, seed=2), None]))
+    assert [one.may_be_best for one in lost.confirmed] == [None, True, True]
+
+
 def test_equal_leaders_may_all_be_the_best():
     rows = at(0.0), at(0.05, seed=1), at(0.05, seed=2), at(0.05, seed=3)
     found = judged(fresh(*rows))
@@ -253,7 +262,10 @@ def test_what_seeds_share_takes_no_part():
 def test_a_leader_that_diverges_counts_as_the_worst_seen():
     rows = at(0.0), [*at(0.06, n=7, seed=1), None]
     found = judged(fresh(*rows))
-    assert found.verdict == "inconclusive"
+    floor = -0.12  # all of the perf before, which is worse than any run
+    worst = [*differences(rows[1], rows[0]), floor - rows[0][7]]
+    test = stats.ttest_1samp(worst, 0, alternative="greater")
+    assert (found.verdict, found.p_value) == ("inconclusive", pytest.approx(test.pvalue))
     assert "leaders diverged where the reference did not, and counted as the worst" in found.reason
     assert found.needs == (Need("runs", "leaders that do not diverge"),)
     assert (found.n, found.p_value > 0.05) == (8, True)
@@ -395,6 +407,7 @@ def test_any_fresh_runs_are_judged(rows, margin):
 
 
 @settings(max_examples=60, deadline=None)
+@example(rows=[[None] * 4, [None] * 4, [None]], turned=random.Random(0))
 @given(rows=tables, turned=st.randoms())
 def test_neither_the_order_of_the_runs_nor_that_of_the_leaders_changes_the_verdict(rows, turned):
     evidence = fresh(*rows)
@@ -588,6 +601,26 @@ def test_a_night_on_which_the_lead_is_gone_has_regressed(lead, regressed):
     (test,) = ASKED.worse(now, then, was)
     assert test.what == "lead over the median config"
     assert (test.p_value < 0.001) == regressed
+
+
+def test_the_largest_fall_is_corrected_for_the_number_of_leaders():
+    then, now = night(1), night(2, 0.055)
+    was = ASKED.judge("q", then)
+
+    def fell(*places):
+        sides = (
+            replace(
+                side,
+                arms={CONFIRM: tuple(r for r in side.arms[CONFIRM] if r.run.index in (0, *places))},
+            )
+            for side in (now, then)
+        )
+        (test,) = ASKED.worse(*sides, was)
+        return test.p_value
+
+    each = fell(1), fell(2)
+    assert fell(1, 2) == pytest.approx(min(1.0, 2 * min(each)))
+    assert min(each) < 0.4, "or the correction would not be seen"
 
 
 def test_leaders_are_compared_with_themselves_in_whatever_place_they_are():
