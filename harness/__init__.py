@@ -36,6 +36,7 @@ if TYPE_CHECKING:
         Run,
         StepTrace,
     )
+    from harness.sweeps.confirming import Confirm
     from harness.sweeps.distributions import (
         Choice,
         Constant,
@@ -83,6 +84,7 @@ _HOMES = {
     ),
     "harness.metrics": ("DELTA_PERF", "Metric"),
     "harness.notebook": ("judge", "load"),
+    "harness.sweeps.confirming": ("Confirm",),
     "harness.sweeps.distributions": (
         "Choice",
         "Constant",
@@ -121,6 +123,7 @@ __all__ = [
     "Checkpoint",
     "Choice",
     "Config",
+    "Confirm",
     "Constant",
     "Counts",
     "Difference",

@@ -9,7 +9,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from harness.errors import UsageError
 from harness.metrics import DELTA_PERF, Metric
-from harness.records import GapKind, Job, Outcome, Progress, Result, Run, Value
+from harness.records import Config, GapKind, Job, Outcome, Progress, Result, Run, Value
 from harness.verdicts import Difference, Evidence, Pricing, Verdict
 
 Notify = Callable[[Progress], None]
@@ -165,6 +165,8 @@ class Claim(Protocol):
     def on_gains(self) -> bool: ...
     @property
     def rests_on(self) -> Collection[GapKind]: ...
+    @property
+    def confirms_against(self) -> str | int | Config | None: ...
 
     def question(self, metric: Metric = DELTA_PERF) -> str:
         """Return the question in plain words."""

@@ -30,6 +30,9 @@ USELESS: Mapping[str, str] = {
 CONTROLS = ("placebo", *USELESS, "half")
 """The arms that any sweep may have; the others have the name of the parameter they change."""
 
+CONFIRM = "confirm"
+"""The arm of a sweep's leaders and a reference, trained again with fresh seeds."""
+
 IMPORTED = "imported"
 """The backend of stored runs that were trained elsewhere; their keys begin with it."""
 
@@ -107,7 +110,8 @@ class Run:
     that is counted in steps (warmup, KL warmup, evaluation interval) is scaled in proportion.
     ``pair`` is the id of the main run that an arm's run is matched with. ``declaration`` is a
     digest of what the sweep draws: runs of unequal declarations are runs of different sweeps.
-    ``repeat`` numbers the seeds that a config is trained with, from 0.
+    ``repeat`` numbers the seeds that a config is trained with, from 0. In the arm `CONFIRM` the
+    ``index`` is the config's place: 0 the reference, 1 the best of the main runs, and so on.
     """
 
     id: str

@@ -11,7 +11,7 @@ from harness.claims.design import Design
 from harness.metrics import DELTA_PERF, Metric
 from harness.observations import Observations
 from harness.protocols import Claim
-from harness.records import GapKind, Result, Run, Value, finite
+from harness.records import Config, GapKind, Result, Run, Value, finite
 from harness.statistics import Estimate
 from harness.sweeps import checks
 from harness.text import exact, interval, number, plural, signed
@@ -94,6 +94,11 @@ class BaseClaim:
     def on_gains(self) -> bool:
         """Whether the claim is about a gain from training, which needs something to learn from."""
         return False
+
+    @property
+    def confirms_against(self) -> str | int | Config | None:
+        """The config that leaders are compared with once both were trained again: none."""
+        return None
 
     @property
     def rests_on(self) -> Collection[GapKind]:

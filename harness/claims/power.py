@@ -8,7 +8,7 @@ from functools import cache
 from harness import statistics
 from harness.claims.design import Design
 from harness.protocols import Claim
-from harness.records import Result, Run
+from harness.records import MAIN, Result, Run
 from harness.sweeps.plan import counted_runs
 from harness.sweeps.sweep import Sweep
 from harness.text import plural
@@ -43,7 +43,8 @@ def sweep_power(
     """
     every = sweep.plan() if runs is None else tuple(runs)
     planned = counted_runs(every)
-    seeds = 1 + max((run.repeat for run in every), default=0) if len(planned) < len(every) else 1
+    repeats = [run.repeat for run in every if run.arm == MAIN]
+    seeds = 1 + max(repeats, default=0) if len(planned) < len(every) else 1
     design = Design(sweep, planned, tuple(stored), baseline_runs, seeds)
     found: list[Power] = []
     for id_, claim in sweep.questions.items():

@@ -18,7 +18,7 @@ from harness import statistics
 from harness.claims.judging import judge_one
 from harness.observations.repeats import each_run
 from harness.protocols import Claim
-from harness.records import MAIN, Config, Result, Run
+from harness.records import CONFIRM, MAIN, Config, Result, Run
 from harness.sweeps.plan import Plan
 from harness.verdicts import Decision, Evidence, NotNeeded, Verdict
 
@@ -31,7 +31,8 @@ def launch_order(planned: Plan) -> tuple[str, ...]:
 
     The main runs are shuffled, the same way everywhere, each followed by its runs in the arms.
     Main runs with a pair that a question needs come first: that question is decided by them alone.
-    The seeds of a config come one after the other, since it counts once all of them are in.
+    The seeds of a config come one after the other, since it counts once all of them are in. What
+    confirms the leaders comes last, seed by seed.
     """
     sweep = planned.sweep
     needed = {arm for claim in sweep.questions.values() for arm in claim.arms}
@@ -43,11 +44,13 @@ def launch_order(planned: Plan) -> tuple[str, ...]:
 
     followers: dict[str | None, list[str]] = {}
     for key, run in planned.runs.items():
-        if run.arm != MAIN:
+        if run.arm not in (MAIN, CONFIRM):
             followers.setdefault(run.pair, []).append(key)
     main = planned.of_arms()
     order = sorted(main, key=lambda key: place(main[key]))
-    return tuple(k for key in order for k in (key, *followers.get(main[key].id, ())))
+    confirming = planned.of_arms((CONFIRM,))
+    last = sorted(confirming, key=lambda key: (confirming[key].repeat, confirming[key].index))
+    return (*(k for key in order for k in (key, *followers.get(main[key].id, ()))), *last)
 
 
 @dataclass(frozen=True, eq=False)

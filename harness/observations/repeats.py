@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from harness import statistics
 from harness.observations.sample import ById
-from harness.records import Config, Evaluation, Gap, Outcome, Result, finite
+from harness.records import CONFIRM, Config, Evaluation, Gap, Outcome, Result, finite
 
 if TYPE_CHECKING:
     from harness.statistics import Components
@@ -81,7 +81,8 @@ def merge_arms(
 ) -> dict[str, tuple[Result, ...]]:
     """Merge the runs of arms as the ``main`` runs were, each matched with a merged main run.
 
-    ``configs`` are those of the main runs, merged or not, by their ids.
+    ``configs`` are those of the main runs, merged or not, by their ids. Each of the seeds that
+    confirm leaders stays by itself.
     """
     if not main.merged:
         return {arm: tuple(results) for arm, results in arms.items()}
@@ -89,7 +90,7 @@ def merge_arms(
     kept = {}
     for arm, results in arms.items():
         # An arm of one configuration has repeats of it, and is no sample of its own.
-        found = merge(results, several=True).results
+        found = results if arm == CONFIRM else merge(results, several=True).results
         paired = ((r, configs.get(r.run.pair) if r.run.pair else None) for r in found)
         kept[arm] = tuple(
             replace(r, run=replace(r.run, pair=whole.get(config) if config else None))

@@ -21,7 +21,7 @@ from harness.observations import (
     rule_text,
     worst_value,
 )
-from harness.records import Config, Result, Value, finite, is_number
+from harness.records import CONFIRM, Config, Result, Value, finite, is_number
 from harness.statistics import Estimate
 from harness.verdicts import Counts, Rule
 
@@ -213,7 +213,11 @@ def arms(
     *,
     metric: Metric = DELTA_PERF,
 ) -> tuple[Arm, ...]:
-    """Return each arm beside its main runs, an arm of a parameter once for each value."""
+    """Return each arm beside its main runs, an arm of a parameter once for each value.
+
+    What confirms the leaders is left out: it shares no seed with them.
+    """
+    by_arm = {arm: results for arm, results in by_arm.items() if arm != CONFIRM}
     if not by_arm:
         return ()
     matched = {identity(result): result.outcome.delta_perf for result in main}

@@ -253,6 +253,7 @@ PROTOCOL = (
         "on_spread",
         "on_gains",
         "rests_on",
+        "confirms_against",
         "question",
         "describe",
         "judge",
