@@ -1,6 +1,6 @@
 """What the best of 24 runs is said to be worth, beside what it is: the tables of docs/selection.md.
 
-    python benchmarks/selection.py [--sweeps 4000] [--designs 1000] [--seed 1]
+    python benchmarks/selection.py [--sweeps 4000] [--designs 1000] [--seed 1] [--only TABLE]
 
 Bias is in standard errors of a run: how far what is said lies above the truth on average. Coverage
 is how often the interval has the truth in it. With 4,000 sweeps the simulation errors are about .02
@@ -14,18 +14,20 @@ import math
 import os
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 if "numpy" not in sys.modules:  # the matrices are too small to be shared
     for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ.setdefault(_name, "1")
 
 import numpy as np
+from simulation.confirmations import Found, Trial, Worth, ahead, confirm, equal, judge
 from simulation.selections import DESIGNS, SHAPES, Chosen, Noise, Told, simulate, simulate_design
 
 from harness.text import clock
 
 NOISES: tuple[Noise, ...] = ("normal", "t3")
+Rng = np.random.Generator
 
 
 def told(one: Told) -> tuple[str, str]:
@@ -43,6 +45,31 @@ def row(names: Iterable[str], one: Chosen, confirmed: bool) -> str:
     return f"| {' | '.join(cells)} |"
 
 
+def cell(value: float, *, signed: bool = False) -> str:
+    """Return a bias with its sign and two decimals, or a rate as ``.053``."""
+    if signed:
+        return f"{value:+.2f}".replace("-", "−").replace("−0.00", "0.00").replace("+0.00", "0.00")
+    return "1.00" if value > 0.9995 else f"{value:.3f}".lstrip("0")
+
+
+def worth_row(names: Iterable[str], one: Worth) -> str:
+    """Return a row on what confirmed leaders are worth."""
+    cells = [*names, cell(one.named_bias, signed=True), cell(one.named_covered)]
+    cells += [cell(one.best_bias, signed=True)]
+    cells += map(cell, (one.best_covered, one.together, one.alone, one.of_all))
+    return f"| {' | '.join(cells)} |"
+
+
+def trial_row(trial: Trial, one: Found) -> str:
+    """Return a row on the claim on the winner."""
+    cells = [trial.name, str(len(trial.ahead)), str(trial.seeds)]
+    cells += [f"{trial.ahead[0]:g}"] if trial.ahead[0] else []
+    rates = (one.supported, one.early, one.refuted, one.missed, one.covered)
+    cells += map(cell, rates)
+    cells += [f"{one.taken:.1f}"]
+    return f"| {' | '.join(cells)} |"
+
+
 def show(done: int, total: int, began: float) -> None:
     """Say how far it is, in a line that rewrites itself on a terminal."""
     took = time.perf_counter() - began
@@ -51,32 +78,71 @@ def show(done: int, total: int, began: float) -> None:
         print(f"\r{line:<40}", end="" if done < total else "\n", file=sys.stderr, flush=True)
 
 
+SIZES = [(leaders, seeds) for leaders in (1, 3) for seeds in (4, 8)]
+LEADS = (1.0, 2.0, 3.0)
+
+
+def tables(sweeps: int, designs: int) -> dict[str, tuple[str, list[Callable[[Rng], str]]]]:
+    """Return the tables by name: their heading, and what simulates and writes each row."""
+    heading = "naive | covers | shrunk | covers"
+    shapes = [(shape, noise) for shape in SHAPES for noise in NOISES]
+    named, best = "named before | covers", "best of three | covers | of three"
+    judged = "supported | with looks | refuted | best left out | all covered | seeds with looks"
+
+    def trials(chosen: Iterable[Trial]) -> list[Callable[[Rng], str]]:
+        return [lambda rng, t=one: trial_row(t, judge(t, sweeps, rng)) for one in chosen]  # type: ignore[misc]
+
+    return {
+        "selection": (
+            f"| shape | noise | {heading} | confirmed | covers | P(best) said | and was |",
+            [
+                lambda rng, s=s, n=n: row((s.name, n), simulate(s, n, sweeps, rng), confirmed=True)  # type: ignore[misc]
+                for s, n in shapes
+            ],
+        ),
+        "designs": (
+            f"| design | {heading} | P(best) said | and was |",
+            [
+                lambda rng, d=d: row((d.name,), simulate_design(d, designs, rng), confirmed=False)  # type: ignore[misc]
+                for d in DESIGNS
+            ],
+        ),
+        "confirmed": (
+            f"| shape | noise | {named} | {best} | gain: lower end | of three |",
+            [
+                lambda rng, s=s, n=n: worth_row((s.name, n), confirm(s, n, sweeps, rng))  # type: ignore[misc]
+                for s, n in shapes
+            ],
+        ),
+        "winner": (
+            f"| noise | leaders | seeds | {judged} |",
+            trials(one for size in SIZES for one in equal(*size)),
+        ),
+        "power": (
+            f"| noise | leaders | seeds | SDs ahead | {judged} |",
+            trials(one for by in LEADS for size in SIZES for one in ahead(by, *size)),
+        ),
+    }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--sweeps", type=int, default=4_000, help="sweeps of each shape")
+    parser.add_argument("--sweeps", type=int, default=4_000, help="sweeps of each row")
     parser.add_argument("--designs", type=int, default=1_000, help="sweeps of each design")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--only", choices=sorted(tables(0, 0)), help="one of the tables")
     options = parser.parse_args()
-    began, total = time.perf_counter(), len(NOISES) * len(SHAPES) + len(DESIGNS)
-    heading = "naive | covers | shrunk | covers"
-    print(f"| shape | noise | {heading} | confirmed | covers | P(best) said | and was |")
-    print(f"| --- | --- |{' ---: |' * 8}")
-    done = 0
-    for shape in SHAPES:
-        for noise in NOISES:
-            rng = np.random.default_rng([options.seed, done])
-            found = simulate(shape, noise, options.sweeps, rng)
-            print(row((shape.name, noise), found, confirmed=True), flush=True)
+    every = tables(options.sweeps, options.designs)
+    began, total, done = time.perf_counter(), sum(len(rows) for _, rows in every.values()), 0
+    for name, (heading, rows) in every.items():
+        for place, simulated in enumerate(rows):
+            if options.only in (None, name):
+                if place == 0:
+                    columns = heading.count("|") - 1
+                    print(f"\n{heading}\n| --- |{' ---: |' * (columns - 1)}")
+                print(simulated(np.random.default_rng([options.seed, done])), flush=True)
             done += 1
             show(done, total, began)
-    print(f"\n| design | {heading} | P(best) said | and was |")
-    print(f"| --- |{' ---: |' * 6}")
-    for design in DESIGNS:
-        rng = np.random.default_rng([options.seed, done])
-        found = simulate_design(design, options.designs, rng)
-        print(row((design.name,), found, confirmed=False), flush=True)
-        done += 1
-        show(done, total, began)
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         spread,
         still_improves,
         success_rate,
+        winner,
     )
     from harness.errors import HarnessError, SweepError, UsageError
     from harness.metrics import DELTA_PERF, Metric
@@ -70,6 +71,7 @@ _HOMES = {
         "spread",
         "still_improves",
         "success_rate",
+        "winner",
     ),
     "harness.errors": ("HarnessError", "SweepError", "UsageError"),
     "harness.records": (
@@ -169,6 +171,7 @@ __all__ = [
     "statistics",
     "still_improves",
     "success_rate",
+    "winner",
 ]
 
 

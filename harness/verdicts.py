@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 from harness.metrics import DELTA_PERF, MARGIN, MIN_GAIN, UP, Metric
-from harness.records import MAIN, Conditions, Result, Span, Value
+from harness.records import MAIN, Conditions, Config, Result, Span, Value
 
 VerdictName = Literal["supported", "refuted", "inconclusive", "unanswerable", "not judged"]
 
@@ -159,11 +159,20 @@ class Decision:
 
 
 NeedKind = Literal[
-    "training", "baseline", "arm", "curve", "evaluation", "parameter", "margin", "runs", "metric"
+    "training",
+    "confirm",
+    "baseline",
+    "arm",
+    "curve",
+    "evaluation",
+    "parameter",
+    "margin",
+    "runs",
+    "metric",
 ]
-"""Kinds of needs: runs that pytest trains, a baseline to compare with, an arm beside the main runs,
-a point of the learning curve, another evaluation, a parameter that varies, a margin, more runs, or
-another metric."""
+"""Kinds of needs: runs that pytest trains, fresh seeds of the leaders, a baseline to compare with,
+an arm beside the main runs, a point of the learning curve, another evaluation, a parameter that
+varies, a margin, more runs, or another metric."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +180,8 @@ class Need:
     """Something that would answer an open question, in the claim's words.
 
     Code decides by its ``kind``, never by its words: for a table, for one, a need of training is
-    replaced. A ``training`` need has the ``sweeps`` to train, and further ``options`` of pytest.
+    replaced. A ``training`` need has the ``sweeps`` to train, and further ``options`` of pytest. A
+    ``confirm`` need has the sweep whose leaders to train again, and options of `sweep confirm`.
     """
 
     kind: NeedKind
@@ -199,6 +209,14 @@ def command(sweeps: Iterable[str], options: str = "", place: str = EXPERIMENTS) 
 def training(*sweeps: str, options: str = "") -> Need:
     """Return the need of runs that pytest trains; ``options``, if any, begin with a space."""
     return Need("training", command(sweeps, options), sweeps, options)
+
+
+def confirming(sweep: str, options: str = "", text: str = "") -> Need:
+    """Return the need of fresh seeds of a sweep's leaders; ``options`` begin with a space.
+
+    The command comes after ``text``, which says what it is for.
+    """
+    return Need("confirm", f"{text}sweep confirm {sweep}{options}", (sweep,), options)
 
 
 Unit = Literal["change", "difference", "level", "share", "parameter"]
@@ -250,6 +268,41 @@ class ParameterEffect:
 
 
 @dataclass(frozen=True, slots=True)
+class Confirmed:
+    """A config that was trained again with fresh seeds: a leader of a sweep, or the reference.
+
+    ``place`` is 0 for the reference, 1 for the leader that was named before, and so on. ``run`` is
+    the id of the main run with this ``config``, None where none has it. ``seeds`` runs completed
+    and ``diverged`` did not. ``mean`` is that of the completed ones, more is better, with its
+    standard error ``se`` and its own 95% interval from ``low`` to ``high``.
+
+    ``difference`` is a leader's gain over the reference, seed by seed, over ``pairs`` of runs; the
+    intervals from ``difference_low`` to ``difference_high`` hold for all leaders together, and so
+    does ``p_value``. ``may_be_best`` is False where another leader is shown to be better. All are
+    None of the reference. ``measured`` is what the main sweep had measured of the config, and
+    ``after_selection`` what was expected to be left of that; None where not known.
+    """
+
+    place: int
+    run: str | None
+    config: Config
+    seeds: int
+    diverged: int = 0
+    mean: float | None = None
+    se: float | None = None
+    low: float | None = None
+    high: float | None = None
+    pairs: int | None = None
+    difference: float | None = None
+    difference_low: float | None = None
+    difference_high: float | None = None
+    p_value: float | None = None
+    may_be_best: bool | None = None
+    measured: float | None = None
+    after_selection: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Verdict:
     """A judged question.
 
@@ -257,7 +310,7 @@ class Verdict:
     an unbounded end or a missing number is None. ``p_value`` is that of ``supported``. ``details``
     are further lines worth printing (other intervals, other tests). ``decided`` says how it was
     decided, if that was possible before all runs were in. ``effect`` is set by the two claims on
-    one parameter, `matters` and `best_value`.
+    one parameter, `matters` and `best_value`, and ``confirmed`` by the one on the winner.
     """
 
     id: str
@@ -279,6 +332,7 @@ class Verdict:
     decided: Decision | None = None
     unit: Unit = "change"
     effect: ParameterEffect | None = None
+    confirmed: tuple[Confirmed, ...] = ()
 
     def is_shown(self, alpha: float) -> bool:
         """Return whether the claim is supported by Holm's p at level ``alpha``."""
@@ -299,6 +353,9 @@ class Effect:
     power: Callable[[int], float]
 
 
+PowerUnit = Literal["runs", "pairs", "seeds"]
+"""What a power counts: main runs, pairs of a main run and one of an arm, or fresh seeds."""
+
 MOST = 1_000
 """The largest size that is tried for a power of 0.8."""
 
@@ -307,15 +364,15 @@ MOST = 1_000
 class Pricing:
     """The standard effects of a claim under a design; none if ``why`` says what the design lacks.
 
-    ``n`` are the planned runs or pairs. ``given`` is what the power rests on. Sizes from ``least``
-    to ``most`` are searched for a power of 0.8; with ``every``, each of them is tried.
+    ``n`` are the planned ones of the ``unit``. ``given`` is what the power rests on. Sizes from
+    ``least`` to ``most`` are searched for a power of 0.8; with ``every``, each of them is tried.
     """
 
     n: int
     effects: tuple[Effect, ...] = ()
     why: str = ""
     given: str = ""
-    unit: Literal["runs", "pairs"] = "runs"
+    unit: PowerUnit = "runs"
     least: int = 2
     most: int = MOST
     every: bool = False
@@ -325,7 +382,7 @@ class Pricing:
 class Power:
     """The probability that a question is supported if its claim is true by ``effect``.
 
-    ``size`` is that effect in the claim's own unit, ``n`` the planned runs (or pairs: ``unit``).
+    ``size`` is that effect in the claim's own unit, ``n`` the planned ones of its ``unit``.
     ``needed`` is the number that brings the power to 0.8, None where none up to ``most`` does.
     ``says`` is all of it in one sentence, ``given`` what it rests on. If the plan lacks something
     that the question needs, the power is 0 and ``why`` says what. A power of None is not known.
@@ -335,7 +392,7 @@ class Power:
     effect: str = ""
     size: float | None = None
     n: int = 0
-    unit: Literal["runs", "pairs"] = "runs"
+    unit: PowerUnit = "runs"
     power: float | None = None
     needed: int | None = None
     most: int = 0

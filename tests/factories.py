@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from harness.records import (
+    CONFIRM,
     Conditions,
     Config,
     Evaluation,
@@ -184,6 +185,33 @@ def make_arm(
             **common,
         )
         for run, delta in zip((result.run for result in main), deltas, strict=False)
+    )
+
+
+def make_confirmed(
+    outcomes: Sequence[Sequence[float | None]],
+    places: Sequence[Result | Mapping[str, Any]],
+    **common: Any,
+) -> tuple[Result, ...]:
+    """The runs that confirm leaders: a row of outcomes for each place, the reference first.
+
+    A place is the main run that has the config, or the config. None is a diverged run.
+    """
+    return tuple(
+        make_result(
+            id=f"s-confirm-{place}-s{repeat}",
+            arm=CONFIRM,
+            pair=of.run.id if isinstance(of, Result) else None,
+            index=place,
+            repeat=repeat,
+            seed=9000 + repeat,
+            delta=delta,
+            status="completed" if delta is not None else "diverged",
+            config=of.run.config if isinstance(of, Result) else of,
+            **common,
+        )
+        for place, (row, of) in enumerate(zip(outcomes, places, strict=True))
+        for repeat, delta in enumerate(row)
     )
 
 

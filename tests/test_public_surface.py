@@ -62,6 +62,7 @@ SURFACE = [
     "statistics",
     "still_improves",
     "success_rate",
+    "winner",
 ]
 
 

@@ -8,6 +8,7 @@ judged to a verdict when the runs are in::
         success_vs_baseline=success_rate.above_baseline(),
         mean_vs_baseline=mean_gain.above_baseline(),
         gain_over_null=mean_gain.above_arm("null"),
+        winner=winner.beats("median"),
         variance_vs_baseline=spread.below_baseline(),
         lower_tail_vs_baseline=lower_tail.above_baseline(),
         plateau=still_improves(since=50, margin=0.02),
@@ -23,12 +24,13 @@ is ``inconclusive``; one that the data cannot decide is ``unanswerable``, with w
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import cast
 
 from harness.claims.above_arm import MeanAboveArm
 from harness.claims.base import BaseClaim
 from harness.claims.best import BestValue
+from harness.claims.confirmed import MEDIAN, WinnerBeats
 from harness.claims.effect import Matters
 from harness.claims.judging import STANDARD_IDS, judge_all, with_holm
 from harness.claims.mean import MeanAboveBaseline
@@ -39,7 +41,7 @@ from harness.claims.success_baseline import SuccessAboveBaseline
 from harness.claims.sweet_spot import BestInside
 from harness.claims.tail import LowerTailAboveBaseline
 from harness.claims.variance import SpreadBelowBaseline
-from harness.records import Value
+from harness.records import Config, Value
 from harness.sweeps.checks import declares
 
 __all__ = [
@@ -56,6 +58,7 @@ __all__ = [
     "StillImproves",
     "SuccessAbove",
     "SuccessAboveBaseline",
+    "WinnerBeats",
     "best_inside",
     "best_value",
     "judge_all",
@@ -66,6 +69,7 @@ __all__ = [
     "spread",
     "still_improves",
     "success_rate",
+    "winner",
     "with_holm",
 ]
 
@@ -119,10 +123,30 @@ class _LowerTail:
         return LowerTailAboveBaseline(share)
 
 
+class _Winner:
+    """Claims on the leaders of the sweep, trained again with fresh seeds."""
+
+    @declares("winner.beats")
+    def beats(
+        self,
+        reference: str | int | Mapping[str, Value] = MEDIAN,
+        *,
+        margin: float | None = None,
+    ) -> WinnerBeats:
+        """Claim that one of the leaders beats a ``reference``, both with fresh seeds.
+
+        ``reference`` is ``"median"``, the sweep's median config; the number or the id of a main
+        run; or a whole config. The claim is refuted where the lead of each is shown to be below
+        ``margin``; None takes the sweep's. The sweep needs the arm ``confirm``.
+        """
+        return WinnerBeats(cast(str | int | Config, reference), margin)
+
+
 success_rate = _SuccessRate()
 mean_gain = _MeanGain()
 spread = _Spread()
 lower_tail = _LowerTail()
+winner = _Winner()
 
 
 @declares("still_improves")

@@ -356,13 +356,20 @@ def more(sizes: Iterable[int | None], n: int, of: str = "runs", otherwise: str =
     ``sizes`` are those that would decide it, of which the smallest counts; None is no number at
     all. ``otherwise`` is something else that would decide it.
     """
-    most = max(MOST, 10 * n)
-    enough = min((size for size in sizes if size is not None), default=most + 1)
-    if enough <= most:
-        text = f"about {enough:,} {of} ({n:,} now), if they turn out like these"
-    else:
-        text = f"more than {most:,} {of} ({n:,} now), if they turn out like these"
+    text = enough(sizes, n, of)[1]
     return Need("runs", text + (f"; or {otherwise}" if otherwise else ""))
+
+
+def enough(sizes: Iterable[int | None], n: int, of: str) -> tuple[int | None, str]:
+    """Return the smallest of the ``sizes`` that would decide, and the same in words.
+
+    None is no number at all; so is one that is too large to be worth naming.
+    """
+    most = max(MOST, 10 * n)
+    least = min((size for size in sizes if size is not None), default=most + 1)
+    if least <= most:
+        return least, f"about {least:,} {of} ({n:,} now), if they turn out like these"
+    return None, f"more than {most:,} {of} ({n:,} now), if they turn out like these"
 
 
 def level_of(evidence: Evidence) -> float:

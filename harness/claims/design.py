@@ -13,7 +13,7 @@ from harness import observations, statistics
 from harness.claims.nights import generator
 from harness.observations.columns import Column, read_columns
 from harness.observations.repeats import averaged, each_run, merge, merge_arms, seed_spread
-from harness.records import MAIN, Config, Result, Run
+from harness.records import CONFIRM, MAIN, Config, Result, Run
 from harness.sweeps.sampling import FIXED_SIZE, unit_points
 from harness.sweeps.sweep import Sweep
 from harness.text import number, plural
@@ -65,6 +65,21 @@ class Design:
         configs = {result.run.id: result.run.config for result in main}
         paired = merge_arms(arms, merged, configs).values()
         return (*merged.results, *(result for of in paired for result in of))
+
+    @cached_property
+    def confirming(self) -> tuple[Result, ...]:
+        """The finished runs of the sweep that confirm its leaders, seed by seed."""
+        return tuple(r for r in self._finished(self.sweep.name) if r.run.arm == CONFIRM)
+
+    @cached_property
+    def spread_of_seeds(self) -> tuple[float, str] | None:
+        """The SD between the seeds of one config, and whose; None where no config has several."""
+        for name in (self.sweep.name, self.sweep.baseline):
+            found = self._finished(name) if isinstance(name, str) else ()
+            seeds = seed_spread(result for result in found if result.run.arm == MAIN)
+            if seeds is not None and seeds.components.within.value > 0.0:
+                return seeds.components.within.value, f"{seeds.runs} stored runs of {name}"
+        return None
 
     @cached_property
     def theirs(self) -> tuple[Result, ...]:

@@ -187,7 +187,7 @@ def confirming(sweep: Sweep, options: argparse.Namespace) -> Sweep:
     SweepError
         Where the sweep has no such reference, or not as many runs.
     """
-    from harness.claims.winner import WinnerBeats
+    from harness.claims.confirmed import WinnerBeats
 
     asked = {
         id_: claim for id_, claim in sweep.questions.items() if claim.confirms_against is not None

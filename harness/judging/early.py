@@ -58,24 +58,32 @@ class _Question:
     """A question with the runs that it needs.
 
     A unit is a main run, or a config with all of its seeds, with the pairs if the question needs
-    them.
+    them. Where fresh seeds confirm the leaders it is a seed of all of them. The main runs ``first``
+    are needed for each look: they tell which are the leaders.
     """
 
     claim: Claim
     units: tuple[tuple[str, ...], ...]
     lacks_arms: bool
+    first: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, claim: Claim, planned: Plan, order: Iterable[str]) -> _Question:
         runs, counted = planned.runs, planned.counted
         mains: dict[Config | str, list[str]] = {}
         pairs: dict[Config | str, list[str]] = {}
+        blocks: dict[int, list[str]] = {}
         for key in order:
             run = runs[key]
             if run.arm == MAIN:
                 mains.setdefault(counted[run.id], []).append(key)
+            elif run.arm in claim.arms and run.arm == CONFIRM:
+                blocks.setdefault(run.repeat, []).append(key)
             elif run.arm in claim.arms:
                 pairs.setdefault(counted[run.pair or ""], []).append(key)
+        if CONFIRM in claim.arms:
+            first = tuple(key for keys in mains.values() for key in keys)
+            return cls(claim, tuple(map(tuple, blocks.values())), not blocks, first)
         units = {unit: (*keys, *pairs.get(unit, ())) for unit, keys in mains.items()}
         paired = tuple(keys for unit, keys in units.items() if unit in pairs)
         return cls(claim, paired or tuple(units.values()), bool(claim.arms) and not paired)
@@ -163,11 +171,13 @@ class EarlyAnswers:
     def _at_looks(self, id: str, question: _Question, evidence: Evidence) -> Verdict | None:
         samples = (evidence.runs, *evidence.arms.values())
         finished = {run.key for results in samples for run in each_run(results)}
+        if not question.units:  # not known yet which runs they are
+            return None
         claim, said = question.claim, self._said.setdefault(id, [])
         levels = statistics.look_levels(evidence.alpha, question.shares)
         for number, count in enumerate(question.looks):
             if number == len(said):
-                taken = question.units[:count]
+                taken = (question.first, *question.units[:count])
                 if any(key not in finished for unit in taken for key in unit):
                     return None
                 said.append(self._look(id, question, evidence, number, levels[number]))
@@ -185,16 +195,19 @@ class EarlyAnswers:
     ) -> Verdict:
         count, total = question.looks[number], len(question.units)
         decision = Decision("look", count, total, number + 1, len(question.looks), level)
-        keys = {key for unit in question.units[:count] for key in unit}
+        keys = {key for unit in (question.first, *question.units[:count]) for key in unit}
         runs = tuple(r for r in evidence.runs if r.key in keys)
         ids = {result.run.id for result in runs}
+
+        def is_seen(result: Result) -> bool:
+            if result.run.arm == CONFIRM:  # which comes in by seeds, not with its main run
+                return result.key in keys
+            return result.run.pair in ids
+
         seen = replace(
             evidence,
             runs=runs,
-            arms={
-                arm: tuple(r for r in results if r.run.pair in ids)
-                for arm, results in evidence.arms.items()
-            },
+            arms={arm: tuple(filter(is_seen, results)) for arm, results in evidence.arms.items()},
             alpha=level,
         )
         verdict = judge_one(id, question.claim, seen)

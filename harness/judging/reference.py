@@ -167,7 +167,7 @@ def _result(data: Mapping[str, Any], planned: Plan, conditions: Mapping[str, Any
     run = Run(
         id=str(data["id"]),
         sweep=planned.sweep.name,
-        index=0,
+        index=int(data.get("place", 0)),
         arm=str(data["arm"]),
         pair=data["pair"],
         config=Config.from_json(data["config"]),
@@ -175,6 +175,7 @@ def _result(data: Mapping[str, Any], planned: Plan, conditions: Mapping[str, Any
         steps=steps,
         declared_steps=planned.sweep.steps,
         evaluate_every=planned.sweep.evaluate_every,
+        repeat=int(data.get("repeat", 0)),
     )
     outcome = Outcome(
         status=data["status"],

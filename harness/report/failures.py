@@ -73,9 +73,13 @@ class Failure:
 
 def short_id(result: Result) -> str:
     """Return a run's number in its sweep, or its id where that has been given elsewhere."""
-    run = result.run
-    number, *_ = run.id.removeprefix(f"{run.sweep}-").split("-")
-    return number if number.isdecimal() else run.id
+    return short_of(result.run.id, result.run.sweep)
+
+
+def short_of(id: str, sweep: str) -> str:
+    """Return the number in its sweep of the run with this id, or the id as `short_id` does."""
+    number, *_ = id.removeprefix(f"{sweep}-").split("-")
+    return number if number.isdecimal() else id
 
 
 def failures(results: Iterable[Result]) -> tuple[Failure, ...]:

@@ -11,7 +11,7 @@ from harness.metrics import DELTA_PERF, Metric
 from harness.observations.health import Health, health
 from harness.observations.repeats import SeedSpread, each_run, seed_spread
 from harness.observations.selection import Selection, Worth, selection
-from harness.records import MAIN, Conditions, Result, Value
+from harness.records import CONFIRM, MAIN, Conditions, Result, Value
 from harness.report.failures import Failure, failures
 from harness.report.figures import (
     Arm,
@@ -27,6 +27,7 @@ from harness.report.figures import (
 )
 from harness.verdicts import (
     Baseline,
+    Confirmed,
     Counts,
     Evidence,
     Finding,
@@ -100,6 +101,11 @@ class Report:
         """Return the verdicts that say which parameters matter, or which values are best."""
         return [v for v in self.asked if v.effect is not None and v.effect.asks == asks]
 
+    @property
+    def confirmed(self) -> tuple[Confirmed, ...]:
+        """The reference and the leaders with fresh seeds; empty where no question asks for them."""
+        return next((verdict.confirmed for verdict in self.asked if verdict.confirmed), ())
+
     @cached_property
     def main(self) -> tuple[Result, ...]:
         """The sweep's own runs that are finished."""
@@ -148,6 +154,9 @@ def build(judged: Judgement) -> Report:
         against = side(baseline.name, theirs, evidence.seed, rule, main, metric=metric)
     elif isinstance(baseline, Counts):
         against = published_side(baseline)
+    # Leaders with fresh seeds have a table of their own, and are no sample of the sweep.
+    told = any(verdict.confirmed for verdict in judged.verdicts)
+    beside = {arm: of for arm, of in evidence.arms.items() if arm != CONFIRM or not told}
     return Report(
         sweep=evidence.sweep,
         baseline=baseline.name if baseline else evidence.baseline_name,
@@ -167,7 +176,7 @@ def build(judged: Judgement) -> Report:
         ranges=ranges(main, own.improved, metric),
         baseline_ranges=ranges(theirs, against.improved, metric) if against else (),
         curves=_curves(evidence, theirs),
-        arms=arms(evidence.arms, main, evidence.seed, rule, metric=metric),
+        arms=arms(beside, main, evidence.seed, rule, metric=metric),
         seeds=seed_spread(main) if any(result.repeats for result in main) else None,
         metric=metric,
         not_needed=judged.not_needed,

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from harness.statistics.response import *
     from harness.statistics.sequential import *
     from harness.statistics.shrinkage import *
+    from harness.statistics.simultaneous import *
     from harness.statistics.values import *
 
 _HOMES = {
@@ -72,6 +73,7 @@ _HOMES = {
         "spent"
     ),
     "shrinkage": "Shrunk selection_interval shrink",
+    "simultaneous": "matched_each not_best",
     "values": (
         "FEWEST_BRACKETED Bracket Comparison Equivalence Estimate Window is_constant strictest"
     ),

@@ -216,19 +216,23 @@ def paired_power(effect: float, n: int, alpha: float = 0.05) -> float:
     return float(scipy.stats.nct.sf(critical, n - 1, effect * math.sqrt(n)))
 
 
-def gain_power(effect: float, n: int, margin: float = 0.0, alpha: float = 0.05) -> float:
+def gain_power(
+    effect: float, n: int, margin: float = 0.0, alpha: float = 0.05, *, several: int = 1
+) -> float:
     """Return the probability that a mean gain is shown, and not shown to be below ``margin``.
 
     The interval [L, U] of Student's t at 1 − 2α of ``n`` gains then has L > 0 and U ≥ ``margin``.
     The true gain is ``effect``; both are in standard deviations of a gain. The distribution of the
-    mean is integrated over that of the standard deviation.
+    mean is integrated over that of the standard deviation. Where the gain is one of ``several``
+    that are looked at together, L is that of an interval at 1 − 2α/several.
     """
     if n < 2:
         return 0.0
     deviations = np.sqrt(scipy.stats.chi2.ppf(_QUANTILES, n - 1) / (n - 1))
-    half = scipy.stats.t.isf(alpha, n - 1) * deviations / math.sqrt(n)
-    shown = scipy.stats.norm.sf((np.maximum(half, margin - half) - effect) * math.sqrt(n))
-    return float(shown.mean())
+    above, below = (scipy.stats.t.isf(p, n - 1) for p in (alpha / several, alpha))
+    error = deviations / math.sqrt(n)
+    least = np.maximum(above * error, margin - below * error)
+    return float(scipy.stats.norm.sf((least - effect) * math.sqrt(n)).mean())
 
 
 def non_inferiority_power(

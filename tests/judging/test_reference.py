@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from harness import Sweep, UsageError
 from harness.judging.reference import load, references
+from harness.observations.fresh import fresh_runs
+from harness.records import CONFIRM
 from harness.report.renderers import as_json
 from harness.report.renderers.write import write_reference
 from harness.sweeps.plan import Selection, plan
-from tests.factories import report_of
-from tests.judging.nights import PLANNED, PLANS, SWEEP, evidence, trainer, verdicts
+from tests.factories import make_confirmed, report_of
+from tests.judging.nights import PLANNED, PLANS, SWEEP, evidence, kept, trainer, verdicts  # noqa: F401
 
 
 @pytest.fixture(scope="module")
@@ -109,3 +112,14 @@ def test_an_unfinished_sweep_is_no_reference(tmp_path):
     with pytest.raises(UsageError, match=r"no reference yet \(4 of 24 runs missing\)"):
         write_reference(report, tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_fresh_seeds_keep_their_places_and_their_numbers(kept):  # noqa: F811
+    """So that a later night finds the leaders and the blocks again."""
+    seen = evidence()
+    places = (seen.runs[3], {"learning_rate": 1e-5, "batch_size": 8}, seen.runs[0])
+    fresh = make_confirmed([[0.0, 0.1, None], [0.2, 0.3, 0.4], [0.5, None, 0.6]], places)
+    read = kept(replace(seen, arms={**seen.arms, CONFIRM: fresh})).evidence.arms[CONFIRM]
+    for one, other in zip(fresh_runs(read), fresh_runs(fresh), strict=True):
+        assert (one.place, one.run, one.config) == (other.place, other.run, other.config)
+        assert dict(one.outcomes) == dict(other.outcomes)

@@ -83,6 +83,21 @@ def test_without_useless_training_nothing_is_asked_of_it(table):
         assert not {"gain_over_null", "gain_over_random"} & set(verdicts)
 
 
+@pytest.mark.parametrize("pair", [True, False])
+def test_runs_that_confirmed_leaders_are_no_main_runs_and_nothing_is_asked_of_them(table, pair):
+    """A table does not say which of them was the leader, and which the reference."""
+    rows = with_arm("confirm", mean=0.5, pair=pair)
+    rows += [{**row, "run": f"{row['run']}-again"} for row in rows[24:]]
+    report, verdicts = judged(table(rows))
+    _, alone = judged(table(rows[:24]))
+    assert set(verdicts) == set(alone)
+    assert verdicts["success_above_half"].n == 24
+    for id_, found in alone.items():
+        assert (verdicts[id_].verdict, verdicts[id_].estimate) == (found.verdict, found.estimate)
+    assert [arm.name for arm in report.arms] == ["confirm"]
+    assert report.confirmed == ()
+
+
 def test_few_useless_runs_are_asked_about_and_said_to_be_few(table):
     _, verdicts = judged(table(with_arm("null", n=4)))
     assert verdicts["gain_over_null"].verdict == "unanswerable"

@@ -21,6 +21,7 @@ from harness.report.blocks import (
     Verdicts,
     filled,
 )
+from harness.report.documents.confirmed import confirmed_section
 from harness.report.documents.parameters import parameter_blocks
 from harness.report.documents.summary import is_shown, summary, that_matter
 from harness.report.documents.sweep_breakdown import (
@@ -72,6 +73,7 @@ def document(report: Report) -> Document:
         _side_by_side(report, digits),
         Section("Seeds", seed_blocks(report.seeds, digits)),
         runs_section(report, digits),
+        confirmed_section(report, digits),
         seeds_section(report, digits),
         unfinished_section(report),
         Section("Learning rate", rate_blocks(report, digits)),

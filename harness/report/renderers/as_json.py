@@ -14,10 +14,10 @@ from harness.metrics import DELTA_PERF, Metric
 from harness.observations.health import Health
 from harness.observations.repeats import SeedSpread
 from harness.observations.selection import Selection, Worth
-from harness.records import Outcome, Result, Span, finite
+from harness.records import CONFIRM, Outcome, Result, Span, finite
 from harness.report.documents.summary import summary
 from harness.report.model import Report
-from harness.verdicts import NotNeeded, ParameterEffect, Regressions, Verdict
+from harness.verdicts import Confirmed, NotNeeded, ParameterEffect, Regressions, Verdict
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -93,6 +93,7 @@ def run_data(result: Result, metric: Metric, worth: Worth | None = None) -> dict
     run, outcome = result.run, result.outcome
     return {
         **picked(run, "id arm pair seed steps"),
+        **({"place": run.index, "repeat": run.repeat} if run.arm == CONFIRM else {}),
         "status": outcome.status,
         "config": plain(run.config),
         **_measured(outcome, metric),
@@ -203,6 +204,31 @@ def question_data(verdict: Verdict, metric: Metric) -> dict[str, Any]:
         "beside": list(verdict.details),
         "decided": verdict.decided and picked(verdict.decided),
         "effect": verdict.effect and _effect(verdict.effect, metric),
+        **(
+            {"confirmed": [_confirmed(one, metric) for one in verdict.confirmed]}
+            if verdict.confirmed
+            else {}
+        ),
+    }
+
+
+def _confirmed(one: Confirmed, metric: Metric) -> dict[str, Any]:
+    """Return a config with fresh seeds: values of the metric, and differences that are gains."""
+
+    def level(value: float | None) -> float | None:
+        return None if value is None else metric.level(value)
+
+    mean = (
+        {"mean": None, "low": None, "high": None}
+        if one.mean is None
+        else _levels(one.mean, one.low, one.high, metric)
+    )
+    return {
+        **picked(one, "place run config seeds diverged"),
+        **mean,
+        **picked(one, "se pairs difference difference_low difference_high p_value may_be_best"),
+        "measured": level(one.measured),
+        "after_selection": level(one.after_selection),
     }
 
 
