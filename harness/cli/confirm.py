@@ -28,12 +28,12 @@ QUESTION = "winner"
 """The id of the question where the sweep asks none of its own."""
 
 
-def at_least_two(text: str) -> int:
+def fresh_seeds(text: str) -> int:
     """Return a number of fresh seeds."""
     seeds = at_least_one(text)
     if seeds < FEWEST_SEEDS:
         raise argparse.ArgumentTypeError(
-            f"{text} seed tells nothing of how far seeds lie apart; give {FEWEST_SEEDS} or more"
+            f"{text} fresh seeds are too few to be judged; give {FEWEST_SEEDS} or more"
         )
     return seeds
 
@@ -87,7 +87,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--seeds",
-        type=at_least_two,
+        type=fresh_seeds,
         metavar="K",
         help="fresh seeds of each leader and of the reference (default: declared, or else 8)",
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
@@ -116,33 +116,6 @@ def compare(one: ItemScores, other: ItemScores) -> ItemComparison:
         _scores(other.after)[its],
         tuple(clusters[at] for at in places) if clusters else (),
         (len(one.ids) - len(both), len(other.ids) - len(both)),
-    )
-
-
-def compare_means(pairs: Iterable[tuple[ItemScores, ItemScores]]) -> ItemComparison | None:
-    """Compare the mean scores after training of two configs, item by item.
-
-    Each of the ``pairs`` has a run of the first config and one of the second. Only items that all
-    runs have count. None where there are none, or the items of a pair cannot be matched.
-    """
-    found: list[ItemComparison] = []
-    try:
-        found += (compare(one, other) for one, other in pairs)
-    except UsageError:
-        return None
-    if not found:
-        return None
-    places = [{item: at for at, item in enumerate(one.items)} for one in found]
-    kept = [item for item in found[0].items if all(item in at for at in places)]
-    if not kept:
-        return None
-    rows = [[at[item] for item in kept] for at in places]
-    clusters = found[0].clusters
-    return ItemComparison(
-        tuple(kept),
-        np.mean([one.first[row] for one, row in zip(found, rows, strict=True)], axis=0),
-        np.mean([one.second[row] for one, row in zip(found, rows, strict=True)], axis=0),
-        tuple(clusters[at] for at in rows[0]) if len(clusters) else (),
     )
 
 

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 MEDIAN = "median"
 """The reference that is the middle one of a sweep's configs by their results."""
 
-FEWEST_SEEDS = 2
-"""With one fresh seed nothing tells how far seeds lie apart."""
+FEWEST_SEEDS = 4
+"""The fewest fresh seeds that are judged."""
 
 OPEN = Config({})
 """The config of a run whose config is not known yet."""
@@ -40,7 +40,7 @@ class Confirm:
     Raises
     ------
     SweepError
-        Where ``top`` is no whole number of at least 1, or ``seeds`` none of at least 2.
+        Where ``top`` is no whole number of at least 1, or ``seeds`` none of at least 4.
     """
 
     top: int = 3

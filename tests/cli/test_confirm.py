@@ -5,6 +5,7 @@ import json
 import pytest
 
 from tests.cli.helpers import stored
+from tests.plugin.shared import by_config
 
 pytest_plugins = ["pytester"]
 
@@ -19,6 +20,7 @@ sweep = toy(runs=6, space=space, arms={arms}, questions={questions})
 
 def write(sweeps, arms="{}", questions="{}"):
     sweeps.write(body=ASKS.format(arms=arms, questions=questions))
+    by_config(sweeps)
 
 
 @pytest.fixture
@@ -56,25 +58,25 @@ def test_the_leaders_and_the_median_are_trained_and_judged(finished, sweep):
 
 
 def test_it_goes_on_with_what_is_new(finished, sweep):
-    sweep("confirm toy --top 1 --seeds 3")
-    trained = len(finished.trained)
-    status, _, err = sweep("confirm toy --top 1 --seeds 3")
-    assert (status, len(finished.trained)) == (0, trained)
-    assert "6 runs, 6 of them in the store" in err
     sweep("confirm toy --top 1 --seeds 4")
+    trained = len(finished.trained)
+    status, _, err = sweep("confirm toy --top 1 --seeds 4")
+    assert (status, len(finished.trained)) == (0, trained)
+    assert "8 runs, 8 of them in the store" in err
+    sweep("confirm toy --top 1 --seeds 5")
     assert len(finished.trained) == trained + 2
 
 
 def test_what_is_declared_is_what_is_trained(sweeps, sweep):
     write(
         sweeps,
-        "dict(confirm=Confirm(top=2, seeds=3), placebo=1)",
-        'dict(best=winner.beats(1, margin=0.03), half=success_rate.above(0.5))',
+        "dict(confirm=Confirm(top=2, seeds=4), placebo=1)",
+        "dict(best=winner.beats(1, margin=0.03), half=success_rate.above(0.5))",
     )
     sweeps.run("--sweep", "toy", "--sweep-arms", "none")
     data = json.loads(sweep("confirm toy --json")[1])
     assert [q["id"] for q in data["questions"] if q["asked"]] == ["best"]
-    assert len(confirmed()) == 9
+    assert len(confirmed()) == 12
     assert {run.pair[:6] for run in confirmed() if run.index == 0} == {"toy-01"}
     # The runs of the declared arm are the same, so that the session trains only the placebo.
     before = len(sweeps.trained)
@@ -84,7 +86,7 @@ def test_what_is_declared_is_what_is_trained(sweeps, sweep):
 
 @pytest.mark.parametrize("against", ["3", "learning_rate=3e-7,batch_size=8,rank=1.5"])
 def test_the_reference_may_be_a_run_or_a_config(finished, sweep, against):
-    status, _, err = sweep(f"confirm toy --top 1 --seeds 2 --against {against}")
+    status, _, err = sweep(f"confirm toy --top 1 --seeds 4 --against {against}")
     assert status == 0, err
     (reference,) = {(run.pair, run.config["rank"]) for run in confirmed() if run.index == 0}
     if against == "3":
@@ -109,7 +111,7 @@ def test_main_runs_that_are_missing_are_named_with_the_command(sweeps, sweep, mo
     [
         ("--top 4", "top=4, but of 6 runs at most 3 can be ahead of the reference, 'median'"),
         ("--top 0", "'0' is not a whole number of at least 1"),
-        ("--seeds 1", "1 seed tells nothing of how far seeds lie apart; give 2 or more"),
+        ("--seeds 3", "3 fresh seeds are too few to be judged; give 4 or more"),
         ("--against 9", "the reference is run 9; the main runs are 0 to 5"),
         ("--against nobody", "the reference is 'nobody', which is no main run"),
         ("--against rank=1", "the reference has the parameters rank; expected a whole config"),
@@ -125,9 +127,20 @@ def test_what_cannot_be_confirmed_is_one_line(finished, sweep, line, said):
     assert len(finished.trained) == trained
 
 
-def test_a_run_that_fails_is_status_1_and_trained_the_next_time(finished, sweep):
-    trainer = finished.path / "toy_trainer.py"
-    text = trainer.read_text()
-    trainer.write_text(text.replace("    rng = random", '    assert job.run.arm == "main"\n    rng = random'))
-    assert sweep("confirm toy --top 1 --seeds 2")[0] == 2  # the code of the main runs has changed
+def test_runs_of_other_code_tell_no_leaders(finished, sweep):
+    with (finished.path / "experiments" / "toy_trainer.py").open("a") as file:
+        file.write("# changed\n")
+    status, _, err = sweep("confirm toy")
+    assert status == 2
+    assert "6 of 6 runs missing" in err
     assert not confirmed()
+
+
+def test_a_run_that_fails_is_status_1_and_trained_the_next_time(finished, sweep, monkeypatch):
+    monkeypatch.setenv("MODE_CONFIRM", "fails")
+    status, out, _ = sweep("confirm toy --top 1 --seeds 4")
+    assert status == 1
+    assert "8 of 8 runs of arm confirm missing (8 failed)" in " ".join(out.split())
+    monkeypatch.delenv("MODE_CONFIRM")
+    assert sweep("confirm toy --top 1 --seeds 4")[0] == 0
+    assert len(confirmed()) == 8

@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from harness.errors import UsageError
-from harness.observations.items import before_and_after, compare, compare_means
+from harness.observations.items import before_and_after, compare
 from harness.records import ItemScores
 
 
@@ -81,29 +81,3 @@ def test_the_interval_is_by_cluster_where_clusters_are_known():
 def test_two_clusters_give_no_interval():
     found = before_and_after(ItemScores((0.1, 0.2, 0.3), (0.0,) * 3, (), ("a", "a", "b")))
     assert (found.mean.low, found.mean.high) == (-math.inf, math.inf)
-
-
-def test_the_means_of_two_configs_are_compared_over_the_items_that_all_runs_have():
-    pairs = [
-        (ItemScores((0.0, 1.0, 0.5), ids=("a", "b", "c")), ItemScores((1.0, 1.0), ids=("b", "a"))),
-        (ItemScores((1.0, 0.5), ids=("b", "a")), ItemScores((0.0, 0.5), ids=("a", "b"))),
-    ]
-    found = compare_means(pairs)
-    assert found.items == ("a", "b")
-    assert found.first.tolist() == [0.25, 1.0]
-    assert found.second.tolist() == [0.5, 0.75]
-    assert (found.rose, found.fell) == (1, 1)
-
-
-def test_the_clusters_of_compared_means_go_with_their_items():
-    one = ItemScores((0.0, 1.0), ids=("b", "a"), clusters=("y", "x"))
-    other = ItemScores((1.0, 1.0), ids=("a", "b"))
-    assert compare_means([(one, other), (other, other)]).clusters == ("y", "x")
-
-
-def test_means_of_items_that_cannot_be_matched_are_not_compared():
-    named, unnamed = ItemScores((0.1,), ids=("a",)), ItemScores((0.1,))
-    assert compare_means([]) is None
-    assert compare_means([(named, unnamed)]) is None
-    other = ItemScores((0.1,), ids=("b",))
-    assert compare_means([(named, named), (other, other)]) is None

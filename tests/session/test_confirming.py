@@ -15,7 +15,7 @@ def outcome(run):
     return done(VALUES[run.index] if run.arm == "main" else 0.01 * run.index)
 
 
-def sweep_of(top=2, seeds=2, reference=None, **changes):
+def sweep_of(top=2, seeds=4, reference=None, **changes):
     questions = {} if reference is None else {"winner": Wins(reference)}
     return make(runs=6, arms={"confirm": Confirm(top, seeds)}, questions=questions, **changes)
 
@@ -29,19 +29,19 @@ def confirmed(session):
 def test_the_best_and_the_median_are_trained_once_all_main_runs_are_in(start):
     sweep = sweep_of()
     session = start(sweep, outcomes=outcome)
-    assert session.planned("s") == 12
+    assert session.planned("s") == 18
     session.finish()
     submitted = session.fakes[0].submitted
-    assert [job.run.arm for job in submitted] == ["main"] * 6 + [CONFIRM] * 6
+    assert [job.run.arm for job in submitted] == ["main"] * 6 + [CONFIRM] * 12
     assert confirmed(session) == [
-        *((0, "s-02", seed) for seed in range(2)),
-        *((1, "s-03", seed) for seed in range(2)),
-        *((2, "s-01", seed) for seed in range(2)),
+        *((0, "s-02", seed) for seed in range(4)),
+        *((1, "s-03", seed) for seed in range(4)),
+        *((2, "s-01", seed) for seed in range(4)),
     ]
     configs = {run.id: run.config for run in sweep.plan() if run.arm == "main"}
     assert all(job.run.config == configs[job.run.pair] for job in submitted[6:])
     assert session.missing("s") is None
-    assert (session.tally.total, session.tally.done) == (12, 12)
+    assert (session.tally.total, session.tally.done) == (18, 18)
 
 
 def test_less_is_better_where_the_metric_says_so(start):
@@ -63,10 +63,10 @@ def test_it_resumes_with_what_is_missing(start):
     session = start(sweep_of(), outcomes=outcome)
     session.finish()
     session.close()
-    again = start(sweep_of(seeds=3), outcomes=outcome)
-    assert again.stored("s") == 12
+    again = start(sweep_of(seeds=5), outcomes=outcome)
+    assert again.stored("s") == 18
     again.finish()
-    assert {seed for _, _, seed in confirmed(again)} == {2}
+    assert {seed for _, _, seed in confirmed(again)} == {4}
     assert len(again.fakes[0].submitted) == 3
 
 
@@ -81,7 +81,7 @@ def test_nothing_is_confirmed_while_a_main_run_has_not_finished(start):
     assert confirmed(session) == []
     assert session.result(sweep.plan()[-1]) is None
     assert session.lacks_leaders(sweep.plan()[-1])
-    assert str(session.missing("s")) == "7 of 12 runs missing (1 failed)"
+    assert str(session.missing("s")) == "13 of 18 runs missing (1 failed)"
 
 
 def test_a_diverged_run_is_no_leader_and_no_median(start):
@@ -127,7 +127,7 @@ def test_several_seeds_of_a_config_choose_by_their_mean(start):
         first = VALUES[run.index] if run.arm == "main" else 0.0
         return done(first + (2.0 * (run.index == 5) if run.repeat else 0.0))
 
-    sweep = make(runs=6, seeds=2, arms={"confirm": Confirm(1, 2)})
+    sweep = make(runs=6, seeds=2, arms={"confirm": Confirm(1, 4)})
     session = start(sweep, outcomes=turned)
     session.finish()
     assert {main for place, main, _ in confirmed(session) if place == 1} == {"s-05"}
@@ -138,14 +138,14 @@ def test_anew_the_leaders_are_those_of_the_new_runs(start):
     again = start(sweep_of(top=1), outcomes=lambda run: done(-VALUES[run.index]), fresh=True)
     again.finish()
     assert {main for place, main, _ in confirmed(again) if place == 1} == {"s-00"}
-    assert len(again.fakes[0].submitted) == 10
+    assert len(again.fakes[0].submitted) == 14
 
 
 def test_offline_nothing_is_trained(start):
     start(sweep_of(), outcomes=outcome, select=lambda runs: runs[:6]).finish()
     session = start(sweep_of(), offline=True)
     session.finish()
-    assert str(session.missing("s")) == "6 of 12 runs missing"
+    assert str(session.missing("s")) == "12 of 18 runs missing"
 
 
 def test_another_process_of_a_session_is_told_of(start):
@@ -157,7 +157,7 @@ def test_another_process_of_a_session_is_told_of(start):
     assert told == ["s-confirm-1-s1"]
     controller.refresh()
     assert controller.missing("s") is None
-    assert len(told) == 10
+    assert len(told) == 14
 
 
 def test_the_question_is_registered_until_the_first_run_that_confirms(start, tmp_path):
@@ -168,13 +168,13 @@ def test_the_question_is_registered_until_the_first_run_that_confirms(start, tmp
 
     start(make(runs=6), outcomes=outcome).finish()
     assert hashes() == {}
-    first = start(sweep_of(seeds=2, reference="median"), outcomes=outcome)
+    first = start(sweep_of(seeds=4, reference="median"), outcomes=outcome)
     registered = hashes()["winner"].hash
-    second = start(sweep_of(seeds=3, reference="median"), outcomes=outcome)
+    second = start(sweep_of(seeds=5, reference="median"), outcomes=outcome)
     assert hashes()["winner"].hash != registered
     registered = hashes()["winner"].hash
     second.finish()
-    start(sweep_of(seeds=4, reference="median"))
+    start(sweep_of(seeds=6, reference="median"))
     assert hashes()["winner"].hash == registered
     first.close()
 
@@ -186,4 +186,4 @@ def test_fewer_main_runs_have_leaders_of_their_own(start):
         select=lambda runs: [],
         selection=Selection(runs=2),
     )
-    assert session.planned("s") == 2 + 2 * 2
+    assert session.planned("s") == 2 + 2 * 4

@@ -42,7 +42,7 @@ class Wins(BaseClaim):
         raise AssertionError("nothing is judged here")
 
 
-def make(top=2, seeds=3, reference=None, **changes):
+def make(top=2, seeds=4, reference=None, **changes):
     space = {"learning_rate": LogUniform(1e-7, 1e-6), "batch_size": Choice(4, 8)}
     usual = {"runs": 6, "steps": 10, "space": space, "trainer": trainer, "name": "s"}
     usual["arms"] = {"confirm": Confirm(top=top, seeds=seeds)}
@@ -57,9 +57,9 @@ def confirming(sweep, **given):
 
 def test_the_runs_come_last_seed_by_seed_with_the_reference_first():
     runs = make().plan()
-    assert [run.arm for run in runs] == ["main"] * 6 + [CONFIRM] * 9
+    assert [run.arm for run in runs] == ["main"] * 6 + [CONFIRM] * 12
     assert [(run.repeat, run.index) for run in runs[6:]] == [
-        (seed, place) for seed in range(3) for place in range(3)
+        (seed, place) for seed in range(4) for place in range(3)
     ]
     assert [run.id for run in runs[6:9]] == [
         "s-confirm-reference-s0",
@@ -71,16 +71,21 @@ def test_the_runs_come_last_seed_by_seed_with_the_reference_first():
 
 
 def test_the_places_share_fresh_seeds_that_no_main_run_has():
-    runs = make(seeds=2).plan()
+    runs = make().plan()
     fresh = {(run.repeat, run.seed) for run in runs[6:]}
-    assert sorted(repeat for repeat, _ in fresh) == [0, 1]
+    assert sorted(repeat for repeat, _ in fresh) == [0, 1, 2, 3]
     main = {run.seed for run in make().plan(seeds=3) if run.arm == "main"}
     assert not {seed for _, seed in fresh} & main
 
 
 def test_the_seeds_are_pinned():
     """Another seed means that what is stored is trained again: never by accident."""
-    assert [run.seed for run in confirming(make())][::3] == [1375385163, 3678647196, 3830704095]
+    assert [run.seed for run in confirming(make())][::3] == [
+        1375385163,
+        3678647196,
+        3830704095,
+        391360495,
+    ]
 
 
 def test_more_seeds_and_leaders_are_added_to_what_was_trained():
@@ -107,7 +112,7 @@ def test_a_reference_that_is_a_main_run_is_known_before(reference):
     main = sweep.plan()[4]
     known = [run for run in confirming(sweep) if not is_open(run)]
     assert {(run.index, run.config, run.pair) for run in known} == {(0, main.config, main.id)}
-    assert len(known) == 3
+    assert len(known) == 4
 
 
 def test_a_whole_config_is_a_reference():
@@ -137,8 +142,8 @@ def test_places_beyond_the_configs_there_are_are_left_out():
 
 
 def test_every_seed_that_confirms_counts_where_the_seeds_of_main_runs_count_once():
-    runs = counted_runs(make(seeds=3, runs=6).plan(seeds=2))
-    assert sum(run.arm == CONFIRM for run in runs) == 9
+    runs = counted_runs(make(seeds=5, runs=6).plan(seeds=2))
+    assert sum(run.arm == CONFIRM for run in runs) == 15
     assert sum(run.arm == "main" for run in runs) == 6
 
 
@@ -147,7 +152,7 @@ def test_every_seed_that_confirms_counts_where_the_seeds_of_main_runs_count_once
     [
         ({"top": 4}, "arm 'confirm' has top=4, but of 6 runs at most 3 can be ahead"),
         ({"top": 0}, "Confirm: top is 0; expected a whole number of at least 1"),
-        ({"seeds": 1}, "Confirm: seeds is 1; expected a whole number of at least 2"),
+        ({"seeds": 3}, "Confirm: seeds is 3; expected a whole number of at least 4"),
         ({"arms": {"confirm": 3}}, "arm 'confirm' is 3; expected Confirm(top=3, seeds=8)"),
         (
             {"arms": {"confirm": Pairs(3, values=(4,))}},
@@ -179,6 +184,6 @@ def test_the_question_is_known_by_the_size_of_the_arm_and_others_are_not():
         return question_hashes(make(questions=questions, **given))
 
     usual = hashes()
-    for other in (hashes(seeds=4), hashes(top=3)):
+    for other in (hashes(seeds=5), hashes(top=3)):
         assert other["winner"] != usual["winner"]
         assert other["mean"] == usual["mean"]
