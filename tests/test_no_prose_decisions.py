@@ -45,7 +45,7 @@ ALLOWED = {
         "report/failures.py",
         "reason(result).replace(result.run.id, '#').replace(result.key, '#')",
     ): "a run's key in an error",
-    ("report/failures.py", "run.id.removeprefix(f'{run.sweep}-')"): "shortens an id",
+    ("report/failures.py", "id.removeprefix(f'{sweep}-')"): "shortens an id",
     ("judging/stored.py", "smoke.removesuffix(SMOKE)"): "the name of a folder",
     ("report/model.py", "'half' in evidence.arms"): "the name of an arm, in a mapping",
     ("report/renderers/html.py", "str(word).replace(' ', '-')"): "names a class of the style sheet",

@@ -202,7 +202,9 @@ class WinnerBeats(MarginClaim):
             answer = f"yes: {found}"
         elif verdict == "refuted":
             reason = f"{interval(compared)}, by itself; no other leader's reaches further"
-            answer = f"{ruled_out(leads, margin, metric)}: at most {found}"
+            answer = ruled_out(leads, margin, metric)
+            if not all(lead.fresh.is_lost for lead in leads):
+                answer = f"{answer}: at most {found}"
         else:
             answer, needs = f"not shown: {found}", (self._need(evidence, leads, best, margin),)
             if any(one.p_without_lost <= alpha for one in leads):
@@ -255,17 +257,24 @@ class WinnerBeats(MarginClaim):
         yield unseen(max(lead.pairs.differences.size for lead in leads))
 
     def _need(self, evidence: Evidence, leads: Sequence[Lead], best: Lead, margin: float) -> Need:
-        """Return the seeds that would decide it, by what shows the best lead or rules all out."""
+        """Return the seeds that would show a lead, or rule all of them out."""
         alpha, n = evidence.alpha, best.pairs.number
-        sizes = [statistics.size_to_decide(n, best.alone.p_greater, alpha / len(leads))]
+        sizes = [
+            statistics.size_to_decide(lead.pairs.number, lead.alone.p_greater, alpha / len(leads))
+            for lead in leads
+            if lead.alone.high >= margin
+        ]
         out = [
             statistics.size_to_decide(
-                n, statistics.matched(lead.pairs.differences, margin).p_less, alpha
+                lead.pairs.number,
+                statistics.matched(lead.pairs.differences, margin).p_less,
+                alpha,
             )
             for lead in leads
+            if not lead.is_out
         ]
         known = [size for size in out if size is not None]
-        sizes += [max(known)] if len(known) == len(out) else []
+        sizes += [max(known)] if known and len(known) == len(out) else []
         size, said = enough(sizes, n, "seeds")
         options = "" if size is None else f" --seeds {size}"
         return confirming(evidence.sweep, options, f"{said}: ")

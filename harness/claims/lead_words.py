@@ -84,6 +84,8 @@ def item_line(leader: FreshRuns, reference: FreshRuns, metric: Metric) -> str:
 
 def ruled_out(leads: Sequence[Lead], margin: float, metric: Metric) -> str:
     """Return what is ruled out of all leaders."""
+    if all(lead.fresh.is_lost for lead in leads):
+        return "no, all leaders diverged with every seed"
     if all(lead.alone.high < 0.0 for lead in leads):
         return f"no, all leaders are {metric.worsening.higher}"
     if any(lead.together.low > 0.0 for lead in leads):

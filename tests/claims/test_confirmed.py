@@ -289,6 +289,22 @@ def test_a_leader_that_always_diverges_is_out():
     assert of_place(found, 1).mean is None
     found = judged(fresh(at(0.0, 0.004), [None] * 8, at(0.0, 0.004, seed=1)))
     assert found.verdict == "refuted"
+    found = judged(fresh(at(0.0), [None] * 8, [None] * 8))
+    assert (found.verdict, found.answer) == (
+        "refuted", "no, all leaders diverged with every seed",
+    )  # fmt: skip
+
+
+def test_a_need_counts_what_the_open_leader_takes():
+    """The first is ahead by less than the margin for certain: it is the second that is open."""
+    reference = at(0.0, 0.001)
+    small, open_one = at(0.01, 0.001, seed=1), at(0.005, 0.05, seed=2)
+    found = judged(fresh(reference, small, open_one))
+    assert found.verdict == "inconclusive"
+    (need,) = found.needs
+    alone = judged(fresh(reference, open_one)).needs[0]
+    assert int(need.options.split()[-1]) > 20
+    assert int(need.options.split()[-1]) == int(alone.options.split()[-1])
 
 
 def test_blocks_without_one_side_are_left_out():
