@@ -215,9 +215,8 @@ def arms(
 ) -> tuple[Arm, ...]:
     """Return each arm beside its main runs, an arm of a parameter once for each value.
 
-    What confirms the leaders is left out: it shares no seed with them.
+    Runs that confirm the leaders share no seed with them, and are no pairs.
     """
-    by_arm = {arm: results for arm, results in by_arm.items() if arm != CONFIRM}
     if not by_arm:
         return ()
     matched = {identity(result): result.outcome.delta_perf for result in main}
@@ -233,6 +232,7 @@ def arms(
                 for result in results
                 if (delta := result.outcome.delta_perf) is not None
                 and (other := matched.get(partner(result))) is not None
+                and name != CONFIRM
             ]
             movements = list(moved_by(results, metric))
             rows.append(
