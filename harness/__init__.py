@@ -37,6 +37,7 @@ if TYPE_CHECKING:
         Run,
         StepTrace,
     )
+    from harness.sweeps.confirming import Confirm
     from harness.sweeps.distributions import (
         Choice,
         Constant,
@@ -85,6 +86,7 @@ _HOMES = {
     ),
     "harness.metrics": ("DELTA_PERF", "Metric"),
     "harness.notebook": ("judge", "load"),
+    "harness.sweeps.confirming": ("Confirm",),
     "harness.sweeps.distributions": (
         "Choice",
         "Constant",
@@ -123,6 +125,7 @@ __all__ = [
     "Checkpoint",
     "Choice",
     "Config",
+    "Confirm",
     "Constant",
     "Counts",
     "Difference",

@@ -74,7 +74,8 @@ def trainer(job, notify):
     rng = random.Random(job.run.seed)
     before = 0.1 + 0.02 * rng.random()
     curve = [Evaluation(0, before, 0.01, before)]
-    mode = os.environ.get("MODE_" + str(job.run.index)) if job.run.arm == "main" else None
+    whose = str(job.run.index) if job.run.arm == "main" else job.run.arm.upper()
+    mode = os.environ.get("MODE_" + whose)
     if mode == "fails":
         raise RuntimeError("the disk of the GPU is on fire")
     if mode == "diverges":

@@ -26,6 +26,8 @@ PATTERNS = {"match", "search", "fullmatch", "findall", "sub", "split"}
 ALLOWED = {
     ("claims/power.py", "found.unit.removesuffix('s')"): "writes one of a unit",
     ("cli/__init__.py", "argument[:len(flag) + 1] == f'{flag}='"): "reads an option, --flag=value",
+    ("cli/confirm.py", "'=' not in text"): "reads an option, NAME=VALUE",
+    ("cli/confirm.py", "part.partition('=')"): "reads an option, NAME=VALUE",
     ("cli/common.py", "'numpy' not in sys.modules"): "asks whether a module is loaded",
     ("cli/doctor.py", "line.replace(f' {word} ', f' \\x1b[{code}m{word}\\x1b[0m ', 1)"): "paints",
     ("cli/gate.py", "text.rpartition('=')"): "reads an option, NAME=max",

@@ -17,6 +17,7 @@ SURFACE = [
     "Checkpoint",
     "Choice",
     "Config",
+    "Confirm",
     "Constant",
     "Counts",
     "Difference",

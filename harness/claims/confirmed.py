@@ -25,12 +25,13 @@ from harness.claims.lead_words import (
     name_of,
     ruled_out,
 )
-from harness.claims.leads import FEWEST_SEEDS, Lead, ahead_by_seed, confirmed_of, leads_of
+from harness.claims.leads import Lead, ahead_by_seed, confirmed_of, leads_of
 from harness.errors import SweepError
 from harness.metrics import DELTA_PERF, Metric
 from harness.observations.fresh import FreshRuns, fresh_runs, in_blocks
 from harness.records import CONFIRM, Config, Result, finite, is_whole
 from harness.sweeps import checks
+from harness.sweeps.confirming import FEWEST_SEEDS, MEDIAN
 from harness.text import interval, number, p_text, plural
 from harness.verdicts import (
     Confirmed,
@@ -42,9 +43,6 @@ from harness.verdicts import (
     VerdictName,
     confirming,
 )
-
-MEDIAN = "median"
-"""The reference that is the middle one of a sweep's configs by their results."""
 
 USUAL_SEEDS = 8
 """The number of fresh seeds that a need asks for."""

@@ -14,10 +14,8 @@ from harness.observations.pairs import PairedRuns
 from harness.observations.selection import selection
 from harness.records import CONFIRM, Config, finite
 from harness.statistics import Comparison
+from harness.sweeps.confirming import FEWEST_SEEDS
 from harness.verdicts import Confirmed, Evidence
-
-FEWEST_SEEDS = 4
-"""The fewest fresh seeds that are judged."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,6 +16,7 @@ from harness import __version__
 from harness.cli import (
     analyze,
     calibrate,
+    confirm,
     doctor,
     export,
     forget,
@@ -41,6 +42,7 @@ VERBS = {
     "judge": judge,
     "analyze": analyze,
     "refine": refine,
+    "confirm": confirm,
     "calibrate": calibrate,
     "parity": parity,
     "gate": gate,

@@ -15,6 +15,7 @@ from harness.records import Conditions, Result, Run, is_whole
 from harness.session.arguments import STORE
 from harness.session.jobs import READING, memory_of
 from harness.session.progress import rewrites, shown
+from harness.sweeps.confirming import is_open
 from harness.sweeps.plan import Plan, check_configs, plan, trained_with, transfer_in_words
 from harness.sweeps.sweep import Sweep
 from harness.verdicts import Power
@@ -51,7 +52,7 @@ def run(options: argparse.Namespace) -> int:
     shows = asked.conditions.model_source and rewrites(sys.stderr)
     with shown(sys.stderr, READING) if shows else nullcontext():
         check_configs(asked, memory_of(asked, 1))
-    runs = tuple(asked.runs.values())
+    runs = (*asked.runs.values(), *asked.open)
     stored = _stored(options)
     check_comparable(sweep, sweep.baseline, sweeps)
     ours, theirs = _stored_runs(options, asked, sweeps) if stored is not None else ((), ())
@@ -91,9 +92,11 @@ def estimate(runs: Sequence[Run], stored: Sequence[Result], why: str) -> Cost:
 
     from harness.report.documents.plan import Cost
 
-    works = [completions(run) for run in runs]
-    counted = [work for work in works if work is not None]
-    whole = len(counted) == len(works)
+    known = [completions(run) for run in runs if not is_open(run)]
+    counted = [work for work in known if work is not None]
+    whole = len(counted) == len(known)
+    # A leader is taken to cost what a run costs on average.
+    counted += [round(sum(counted) / len(counted))] * (len(runs) - len(known)) if counted else []
     rates = []
     for result in stored:
         work = completions(result.run) if whole else result.run.steps

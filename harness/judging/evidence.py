@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from harness.judging.baselines import (
     Named,
     check_comparable,
@@ -17,7 +19,9 @@ from harness.judging.baselines import (
 )
 from harness.metrics import DELTA_PERF, Metric
 from harness.observations.repeats import each_run, merge, merge_arms, unlike
-from harness.records import IMPORTED, MAIN, Config, Outcome, Result, Run
+from harness.observations.sample import observe
+from harness.records import CONFIRM, IMPORTED, MAIN, Config, Outcome, Result, Run
+from harness.sweeps.confirming import Place, reference_place
 from harness.sweeps.plan import Plan, plan
 from harness.sweeps.sweep import Sweep
 from harness.verdicts import Baseline, Counts, Evidence, by_arm
@@ -62,14 +66,19 @@ def once(lookup: Lookup) -> Lookup:
     return remembered
 
 
-def shortfall(wanted: Mapping[str, Run], lookup: Lookup, what: str = "runs") -> Shortfall | None:
-    """Return the shortfall of ``wanted`` runs that have not finished; None where all have."""
+def shortfall(
+    wanted: Mapping[str, Run], lookup: Lookup, what: str = "runs", *, more: int = 0
+) -> Shortfall | None:
+    """Return the shortfall of ``wanted`` runs that have not finished; None where all have.
+
+    ``more`` runs are wanted too, whose configs are not known yet.
+    """
     found = lookup(wanted)
     missing = [key for key in wanted if key not in found or not found[key].is_final]
-    if not missing:
+    if not missing and not more:
         return None
     states: Counter[str] = Counter(found[key].outcome.status for key in missing if key in found)
-    return Shortfall(len(missing), len(wanted), what, states)
+    return Shortfall(len(missing) + more, len(wanted) + more, what, states)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +104,11 @@ def pooled(
     is ``declared`` here, runs of another declaration are left out, and seeds beyond its number.
     """
     seeds = math.inf if declared is None else _seeds(declared, planned)
-    final = [result for result in results if result.is_final and result.run.repeat < seeds]
+    final = [
+        result
+        for result in results
+        if result.is_final and (result.run.repeat < seeds or result.run.arm == CONFIRM)
+    ]
     groups: dict[tuple[object, ...], list[Result]] = {}
     for result in final:
         if result.run.arm == MAIN:
@@ -253,6 +266,31 @@ def evidence_of(
     )
 
 
+def with_leaders(planned: Plan, lookup: Lookup) -> Plan:
+    """Return a plan whose confirming runs have their configs, once all main runs are final.
+
+    The leaders are the configs with the best results, each config once. The median is the middle
+    one of those that completed, the lower of two.
+    """
+    if not planned.open or shortfall(planned.of_arms(), lookup) is not None:
+        return planned
+    main = gather(replace(planned, runs=planned.of_arms(), open=()), lookup).runs
+    observed = observe(merge(main, several=True).results)
+    order = np.argsort(-observed.delta, kind="stable")
+    ranked = [
+        Place(result.run.config, result.run.id)
+        for result in map(observed.completed.__getitem__, order)
+    ]
+    reference = reference_place(planned.sweep, planned.of_arms().values())
+    if reference is None and len(ranked) > 1:
+        reference = ranked[len(ranked) // 2]
+        ranked = ranked[: len(ranked) // 2]
+    if reference is None:
+        return planned.with_places({})
+    leaders = [place for place in ranked if place.config != reference.config]
+    return planned.with_places(dict(enumerate([reference, *leaders])))
+
+
 @dataclass(frozen=True, slots=True)
 class Gathered:
     """The evidence on a planned sweep; ``absent`` are runs of its baseline still to finish.
@@ -291,6 +329,7 @@ def gathered(
         Names of the sweeps that this session runs: a baseline among them must be complete.
     """
     lookup = once(lookup or store.of)
+    planned = with_leaders(planned, lookup)
     named = baseline_of(planned.sweep, baseline)
     check_comparable(planned.sweep, named, sweeps)
     absent: Shortfall | None = None

@@ -22,7 +22,8 @@ from harness.judging.evidence import (
     shortfall,
 )
 from harness.metrics import DELTA_PERF, Metric
-from harness.records import IMPORTED, MAIN, Conditions, Result, digest, run_key
+from harness.records import CONFIRM, IMPORTED, MAIN, Conditions, Result, digest, run_key
+from harness.sweeps.confirming import Confirm
 from harness.sweeps.plan import ANSWERED, Plan, Selection, plan, trained_with
 from harness.sweeps.sources import changes
 from harness.sweeps.sweep import Sweep
@@ -44,16 +45,33 @@ SMOKE = "-smoke"
 def question_hashes(sweep: Sweep) -> dict[str, str]:
     """Return a hash of each question of ``sweep``, over its claim and thresholds.
 
-    The number of seeds takes part where means over them are judged by how they spread.
+    The number of seeds takes part where means over them are judged by how they spread, and the
+    size of the arm that confirms leaders where they are compared.
     """
     metric = sweep.judged_by
     thresholds: list[object] = [sweep.alpha, sweep.margin, sweep.min_gain]
     if metric != DELTA_PERF:
         thresholds += [metric.name, metric.direction, sweep.target]
     seeds = [sweep.seeds] if sweep.seeds > 1 else []
+    confirm = sweep.arms.get(CONFIRM)
+    sizes = [confirm.top, confirm.seeds] if isinstance(confirm, Confirm) else []
     return {
-        id_: digest([claim.describe(metric), *thresholds, *(seeds if claim.on_spread else [])])
+        id_: digest(
+            [
+                claim.describe(metric),
+                *thresholds,
+                *(seeds if claim.on_spread else []),
+                *(sizes if claim.confirms_against is not None else []),
+            ]
+        )
         for id_, claim in sweep.questions.items()
+    }
+
+
+def decided_by_arm(sweep: Sweep) -> dict[str, str]:
+    """Return the questions of ``sweep`` that the runs of one arm alone decide, with the arm."""
+    return {
+        id_: CONFIRM for id_, claim in sweep.questions.items() if claim.confirms_against is not None
     }
 
 
@@ -99,7 +117,7 @@ def judge_stored(
     planned = plan(sweep, selection, trains=False)
     found = gathered(planned, sweeps, store, baseline=against)
     judgement = judge_sweep(found)
-    return JudgedSweep(planned, judgement, against, looked_up(found))
+    return JudgedSweep(found.planned, judgement, against, looked_up(found))
 
 
 def looked_up(found: Gathered) -> tuple[str, ...]:
@@ -294,11 +312,11 @@ def _judge(found: Gathered, early: Mapping[str, Verdict]) -> tuple[Verdict, ...]
     ``early`` are verdicts that no further run can change.
     """
     planned, evidence = found.planned, found.evidence
-    enabled = {run.arm for run in planned.runs.values()}
+    enabled = {run.arm for run in (*planned.runs.values(), *planned.open)}
 
     @cache
     def lacking_of(arms: tuple[str, ...]) -> Shortfall | None:
-        return shortfall(planned.of_arms(arms), found.lookup)
+        return shortfall(planned.of_arms(arms), found.lookup, more=planned.opens(arms))
 
     judged: dict[str, Verdict] = {}
     waiting = set()
@@ -325,8 +343,13 @@ def _judge(found: Gathered, early: Mapping[str, Verdict]) -> tuple[Verdict, ...]
 def _all_missing(planned: Plan, lookup: Lookup) -> tuple[str, ...]:
     """Return in words what has not finished, arm by arm."""
     lacking = (
-        shortfall(planned.of_arms((arm,)), lookup, "runs" if arm == MAIN else f"runs of arm {arm}")
-        for arm in dict.fromkeys(run.arm for run in planned.runs.values())
+        shortfall(
+            planned.of_arms((arm,)),
+            lookup,
+            "runs" if arm == MAIN else f"runs of arm {arm}",
+            more=planned.opens((arm,)),
+        )
+        for arm in dict.fromkeys(run.arm for run in (*planned.runs.values(), *planned.open))
     )
     return tuple(str(short) for short in lacking if short is not None)
 

@@ -56,7 +56,7 @@ class RunItem(Item):
 
     @property
     def config(self) -> Config:
-        """The run's configuration."""
+        """The run's configuration; empty of a run that confirms a leader, until it is trained."""
         return self.planned.config
 
     def train(self) -> Result:
@@ -76,6 +76,11 @@ class RunItem(Item):
             self.end("not needed", message, fails=False)
         if result is None:
             message = f"{run.id}: not in the store, and nothing is trained offline"
+            if self.slot.ready.lacks_leaders(run):
+                message = (
+                    f"{run.id}: the leaders are known once all main runs of {run.sweep} have "
+                    "finished, and each of their configs is confirmed once"
+                )
             self.end("not trained", message, fails=False)
         outcome = result.outcome
         self.properties += _run_properties(result)

@@ -21,7 +21,7 @@ from harness.observations import (
     rule_text,
     worst_value,
 )
-from harness.records import Config, Result, Value, finite, is_number
+from harness.records import CONFIRM, Config, Result, Value, finite, is_number
 from harness.statistics import Estimate
 from harness.verdicts import Counts, Rule
 
@@ -213,7 +213,10 @@ def arms(
     *,
     metric: Metric = DELTA_PERF,
 ) -> tuple[Arm, ...]:
-    """Return each arm beside its main runs, an arm of a parameter once for each value."""
+    """Return each arm beside its main runs, an arm of a parameter once for each value.
+
+    Runs that confirm the leaders share no seed with them, and are no pairs.
+    """
     if not by_arm:
         return ()
     matched = {identity(result): result.outcome.delta_perf for result in main}
@@ -229,6 +232,7 @@ def arms(
                 for result in results
                 if (delta := result.outcome.delta_perf) is not None
                 and (other := matched.get(partner(result))) is not None
+                and name != CONFIRM
             ]
             movements = list(moved_by(results, metric))
             rows.append(

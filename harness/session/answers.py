@@ -50,7 +50,9 @@ class Answers:
         from harness.judging.early import EarlyAnswers
 
         found = self._gather(name)
-        early = self._early.setdefault(name, EarlyAnswers(found.planned))
+        early = self._early.get(name)
+        if early is None or early.planned is not found.planned:  # its leaders are known now
+            early = self._early[name] = EarlyAnswers(found.planned)
         if early.all_answered(found.evidence, baseline_ready=found.absent is None):
             self._answered.add(name)
 

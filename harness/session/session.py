@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
@@ -17,9 +17,11 @@ from harness.judging.evidence import (
     gathered,
     resolve_baseline,
     shortfall,
+    with_leaders,
 )
 from harness.judging.stored import (
     changed_since,
+    decided_by_arm,
     judge_sweep,
     not_counted,
     question_hashes,
@@ -119,7 +121,7 @@ class SweepSession:
             self._plans[name] = plan(
                 self.sweeps[name], self.settings.selection, trains=not self.settings.offline
             )
-            self._keys.update({run.id: key for key, run in self._plans[name].runs.items()})
+            self._name_keys(name)
             if not self.settings.offline:
                 is_text = self._plans[name].conditions.model_source
                 with self.observer.waiting(READING) if is_text else nullcontext():
@@ -161,11 +163,19 @@ class SweepSession:
             self._results.load(self.store.of(planned.runs, check=True))
             if not self.settings.offline:
                 sweep = self.sweeps[name]
-                self.store.register(name, sweep.declaration, question_hashes(sweep))
+                self.store.register(
+                    name, sweep.declaration, question_hashes(sweep), decided_by_arm(sweep)
+                )
+        for name in self.chosen:
+            self._find_leaders(name)
 
     def stored(self, name: str) -> int:
         """Return the number of runs of a chosen sweep that need no training."""
         return sum(self._results.is_done(key) for key in self._plans[name].runs)
+
+    def lacks_leaders(self, run: Run) -> bool:
+        """Return whether ``run`` confirms a leader that is not known, or that there is not."""
+        return run.id not in self._keys
 
     def not_counted(self, name: str) -> str:
         """Say how many runs of a chosen sweep were trained otherwise; empty if none."""
@@ -178,11 +188,14 @@ class SweepSession:
 
     def unfinished(self) -> list[Run]:
         """Return the selected runs that need training, in the order in which they begin."""
-        return [self._plans[n].runs[k] for n, k in self._in_order() if not self._results.is_done(k)]
+        known = [
+            self._plans[n].runs[k] for n, k in self._in_order() if not self._results.is_done(k)
+        ]
+        return [*known, *(run for name in self.chosen for run in self._selected_open(name))]
 
     def planned(self, name: str) -> int:
         """Return the number of runs of a chosen sweep, arms included."""
-        return len(self._plans[name].runs)
+        return len(self._plans[name].runs) + len(self._plans[name].open)
 
     def trained_with(self) -> str:
         """Return backend, device and precision in words; empty if no sweep uses our trainers.
@@ -216,21 +229,22 @@ class SweepSession:
 
         None if it is not stored and this session does not train it (see `not_needed`).
         """
-        key = self._keys[run.id]
         self._launch()
-        self._wait(lambda queue: key in queue)
-        return None if self.not_needed(run) else self._results.get(key)
+        self._wait(lambda queue: self._is_open(run, queue))
+        key = self._keys.get(run.id)
+        return None if key is None or self.not_needed(run) else self._results.get(key)
 
     def try_again(self, run: Run) -> None:
         """Train ``run`` once more at the next call of `result`, unless its result is final."""
-        key = self._keys[run.id]
-        if self._queue is not None and self._results.reopen(key):
-            self._queue.add([make_job(self.settings, key, run, self._plans[run.sweep])])
+        key = self._keys.get(run.id)
+        if self._queue is not None and key is not None and self._results.reopen(key):
+            planned = self._plans[run.sweep]
+            self._queue.add([make_job(self.settings, key, planned.runs[key], planned)])
             self._advance()
 
     def not_needed(self, run: Run) -> bool:
         """Return whether ``run`` has not finished and its sweep is answered without it."""
-        key = self._keys[run.id]
+        key = self._keys.get(run.id, "")
         ended = self._results.has_ended(key) or self._results.is_done(key)
         waits = self._queue is not None and key in self._queue
         return not ended and not waits and self.is_answered(run.sweep)
@@ -243,8 +257,8 @@ class SweepSession:
         """Wait for every selected run of some sweeps (all, by default)."""
         self._launch()
         wanted = self.chosen if names is None else [n for n in names if n in self._plans]
-        keys = [key for name in wanted for key in self._plans[name].runs]
-        self._wait(lambda queue: any(key in queue for key in keys))
+        # The runs that confirm leaders join the plan when the last main run is in.
+        self._wait(lambda queue: any(key in queue for n in wanted for key in self._plans[n].runs))
 
     def verdict(self, name: str, question: str) -> Verdict:
         """Wait for the runs selected for a question, and return its verdict."""
@@ -304,7 +318,8 @@ class SweepSession:
         """Return the runs of a chosen sweep that are needed and not finished; None if all are."""
         if self.is_answered(name):
             return None
-        return shortfall(self._plans[name].runs, self._results.lookup)
+        planned = self._plans[name]
+        return shortfall(planned.runs, self._results.lookup, more=len(planned.open))
 
     def refresh(self) -> None:
         """Read the results that the other processes of a shared session have stored."""
@@ -312,10 +327,16 @@ class SweepSession:
             found = self.store.of(planned.runs)
             self._results.refresh(found)
             self._tell(found.values())
+        for name in self.chosen:
+            self._tell(self._find_leaders(name))
         self._reports.clear()
 
     def tell_of(self, id_: str) -> None:
         """Tell of a run that another process of this shared session has trained to its end."""
+        for name, planned in list(self._plans.items()):
+            if any(run.id == id_ for run in planned.open):
+                self._results.refresh(self.store.of(planned.runs))
+                self._find_leaders(name)
         for planned in self._plans.values():
             runs = {key: run for key, run in planned.runs.items() if run.id == id_}
             self._tell(self.store.of(runs).values() if runs else ())
@@ -373,9 +394,19 @@ class SweepSession:
         if self._launched or self._queue is None:
             return
         self._launched = True
+        for name in self.chosen:
+            for run in self._selected_open(name):
+                self.tally.expect(run)
+        self._add(key for _, key in self._in_order())
+        self._advance()
+
+    def _add(self, keys: Iterable[str]) -> None:
+        """Queue those of some selected runs that need training."""
+        assert self._queue is not None
+        plans = {key: planned for planned in self._plans.values() for key in planned.runs}
         jobs = [
-            make_job(self.settings, key, self._plans[name].runs[key], self._plans[name])
-            for name, key in self._in_order()
+            make_job(self.settings, key, plans[key].runs[key], plans[key])
+            for key in keys
             if not self._results.is_done(key)
         ]
         if not jobs:
@@ -386,11 +417,55 @@ class SweepSession:
         from harness.session.environment import environment
 
         self._queue.add(jobs, environment(self.settings.root, self.settings.home))
-        self._advance()
+
+    def _is_open(self, run: Run, queue: Queue) -> bool:
+        """Return whether ``run`` is queued, or a main run that its config depends on."""
+        key = self._keys.get(run.id)
+        waits_for = self._plans[run.sweep].of_arms() if key is None else (key,)
+        return any(one in queue for one in waits_for)
+
+    def _name_keys(self, name: str) -> None:
+        """Note the keys of the planned runs of a chosen sweep."""
+        self._keys.update({run.id: key for key, run in self._plans[name].runs.items()})
+
+    def _selected_open(self, name: str) -> list[Run]:
+        """Return the selected runs of a chosen sweep whose configs are not known yet."""
+        ids = {run.id for run in self._plans[name].open}
+        return [run for run in self._selected[name] if run.id in ids]
+
+    def _find_leaders(self, name: str) -> Sequence[Result]:
+        """Add the runs that confirm the leaders of a chosen sweep, once its main runs are in.
+
+        Those that are selected are queued, if the others have been. Return what is stored of them.
+        """
+        planned = self._plans[name]
+        if not planned.open:
+            return ()
+        found = with_leaders(planned, self._results.lookup)
+        if found is planned:
+            return ()
+        waited = self._selected_open(name)
+        self._plans[name] = found
+        self._name_keys(name)
+        added = {key: run for key, run in found.runs.items() if key not in planned.runs}
+        stored = self.store.of(added, check=True)
+        self._results.refresh(stored)
+        self._reports.clear()
+        if self._launched:
+            for run in waited:
+                self.tally.drop(run)
+            selected = {run.id for run in waited}
+            self._add(key for key, run in added.items() if run.id in selected)
+        return tuple(stored.values())
 
     def _in_order(self) -> list[tuple[str, str]]:
         """Return sweep and key of the selected runs in the order in which they begin."""
-        chosen = [(n, self._keys[run.id]) for n in self.chosen for run in self._selected[n]]
+        chosen = [
+            (name, self._keys[run.id])
+            for name in self.chosen
+            for run in self._selected[name]
+            if run.id in self._keys
+        ]
         if self._answers is None:
             return chosen
         selected = set(chosen)
@@ -424,6 +499,8 @@ class SweepSession:
             self._reports.clear()
             if result.is_final:  # a user's training function may have left it
                 discard_checkpoint(self.settings, result.key)
+        for name in {result.run.sweep for result in ended} & self._plans.keys():
+            self._find_leaders(name)
         self._tell(filter(queue.is_own, ended))
 
     def _tell(self, results: Iterable[Result]) -> None:

@@ -275,23 +275,31 @@ class Store:
             for sweep, by in statuses.items()
         )
 
-    def register(self, sweep: str, declaration: str, questions: Mapping[str, str]) -> None:
+    def register(
+        self,
+        sweep: str,
+        declaration: str,
+        questions: Mapping[str, str],
+        arms: Mapping[str, str] | None = None,
+    ) -> None:
         """Record the questions of a sweep: each id with the hash of its claim's line.
 
         While there are no data, a new registration replaces an older one. Once there are, nothing
         changes, except that a question already registered with the same hash under another
         declaration of the sweep is copied. Data are measurements of any run of that sweep, however
-        small.
+        small. ``arms`` has the questions that the runs of one arm alone decide: for them, only
+        measurements of that arm are data.
         """
 
         def written(connection: sa.Connection) -> None:
-            have_data = self._have_data(connection, sweep)
+            decided_by = {None, *(arms or {}).values()}
+            have = {arm: self._have_data(connection, sweep, arm) for arm in decided_by}
             query = sa.select(QUESTIONS).where(QUESTIONS.c.sweep == sweep)
             before = connection.execute(query.order_by(QUESTIONS.c.registered_at)).all()
             for question, claim in questions.items():
                 same = [row for row in before if (row.question, row.hash) == (question, claim)]
                 here = [r for r in before if (r.declaration, r.question) == (declaration, question)]
-                if have_data and (here or not same):
+                if have[(arms or {}).get(question)] and (here or not same):
                     continue
                 registered_at = same[0].registered_at if same else _now()
                 changed = {"hash": claim, "registered_at": registered_at}
@@ -334,12 +342,15 @@ class Store:
         used = sa.exists().where(OUTCOMES.c.item_labels == ITEM_LABELS.c.digest)
         connection.execute(sa.delete(ITEM_LABELS).where(~used))
 
-    def _have_data(self, connection: sa.Connection, sweep: str) -> bool:
+    def _have_data(self, connection: sa.Connection, sweep: str, arm: str | None = None) -> bool:
+        """Return whether there are measurements of a sweep, of all arms or one, or once were."""
         measured = (
             sa.select(OUTCOMES.c.key)
             .join(RUNS, RUNS.c.key == OUTCOMES.c.key)
             .where(OUTCOMES.c.measured.is_(True), RUNS.c.sweep == sweep)
         )
+        if arm is not None:
+            measured = measured.where(RUNS.c.arm == arm)
         had = sa.select(META.c.name).where(META.c.name == _HAD_DATA + sweep)
         return any(connection.execute(query.limit(1)).first() for query in (measured, had))
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.errors import UsageError, nearest
 from harness.records import CONFIRM, MAIN, Conditions, Config, Run, run_key
+from harness.sweeps.confirming import Place, filled, is_open
 from harness.sweeps.sources import packages, sources
 from harness.sweeps.sweep import Sweep
 from harness.sweeps.trainers import trainer_file
@@ -106,17 +107,31 @@ def place(arguments: Iterable[str], here: Path) -> str:
 
 @dataclass(frozen=True)
 class Plan:
-    """The selected runs of a sweep, by key, and the conditions that they are trained under."""
+    """The selected runs of a sweep, by key, and the conditions that they are trained under.
+
+    ``open`` are those that confirm leaders, while the results that tell the leaders are not in.
+    """
 
     sweep: Sweep
     selection: Selection
     conditions: Conditions
     runs: Mapping[str, Run]
+    open: tuple[Run, ...] = ()
+
+    def with_places(self, places: Mapping[int, Place]) -> Plan:
+        """Return this plan with the open runs of ``places``, whose configs are known now."""
+        known = {run_key(run, self.conditions): run for run in filled(self.open, places)}
+        return replace(self, runs={**self.runs, **known}, open=())
 
     def of_arms(self, arms: Iterable[str] = (MAIN,)) -> dict[str, Run]:
         """Return the runs of some arms, by key."""
         wanted = set(arms)
         return {key: run for key, run in self.runs.items() if run.arm in wanted}
+
+    def opens(self, arms: Iterable[str]) -> int:
+        """Return the number of runs of some arms whose configs are not known yet."""
+        wanted = set(arms)
+        return sum(run.arm in wanted for run in self.open)
 
     @property
     def seeds(self) -> int:
@@ -209,7 +224,8 @@ def plan(sweep: Sweep, selection: Selection, *, trains: bool = True) -> Plan:
     """
     conditions = conditions_of(sweep, selection, trains=trains)
     runs = planned(sweep, selection)
-    return Plan(sweep, selection, conditions, {run_key(run, conditions): run for run in runs})
+    known = {run_key(run, conditions): run for run in runs if not is_open(run)}
+    return Plan(sweep, selection, conditions, known, tuple(filter(is_open, runs)))
 
 
 def check_configs(planned: Plan, memory: Sequence[Memory]) -> None:

@@ -16,6 +16,7 @@ from harness.protocols import Claim
 from harness.records import CONFIRM, CONTROLS, MAIN, Config, Run, Value, digest
 from harness.sweeps.baseline import has_ending
 from harness.sweeps.checks import check_quotes, count, declared, number, plain_each, shown, text
+from harness.sweeps.confirming import Confirm, check_confirm, confirming_runs
 from harness.sweeps.sampling import FIXED_SIZE, SAMPLERS, unit_points
 from harness.sweeps.space import Space
 from harness.sweeps.trainers import check_trainer
@@ -92,8 +93,8 @@ class Sweep:
     baseline
         The name of another sweep, or `Counts` that were published.
     arms
-        ``placebo``, ``null``, ``random`` or ``half`` → a number of main runs, the first ones; or a
-        parameter's name → `Pairs`.
+        ``placebo``, ``null``, ``random`` or ``half`` → a number of main runs, the first ones; a
+        parameter's name → `Pairs`; or ``confirm`` → `Confirm`.
     questions
         Id → claim.
     task
@@ -138,7 +139,7 @@ class Sweep:
     space: Mapping[str, object]
     seed: int = 0
     baseline: str | Counts | None = None
-    arms: Mapping[str, int | Pairs] = field(default_factory=dict)
+    arms: Mapping[str, int | Pairs | Confirm] = field(default_factory=dict)
     questions: Mapping[str, Claim] = field(default_factory=dict)
     task: str | None = None
     model: str | None = None
@@ -168,6 +169,8 @@ class Sweep:
             self._check_baseline()
             self._check_arms()
             self._check_questions()
+            if isinstance(confirm := self.arms.get(CONFIRM), Confirm):
+                check_confirm(self, confirm)
             check_trainer(self.trainer, self.depends_on, self.model)
         except SweepError as error:
             raise SweepError(f"sweep {self.name!r}: {error}") from None
@@ -185,7 +188,8 @@ class Sweep:
         """Return the runs of this sweep: a pure function of the declaration, the same everywhere.
 
         The first seed's runs come first, those of its arms too: they are the whole plan with one
-        seed, and more seeds are only added to it.
+        seed, and more seeds are only added to it. Those that confirm the leaders come last; their
+        configs are not known yet (see `harness.sweeps.confirming`).
 
         Parameters
         ----------
@@ -210,8 +214,10 @@ class Sweep:
             )
             found += main
             for name, wanted in kept.items():
-                if name not in ONE_SEED or not repeat:
+                if not isinstance(wanted, Confirm) and (name not in ONE_SEED or not repeat):
                     found += self._arm_runs(name, wanted, main)
+        if isinstance(confirm := kept.get(CONFIRM), Confirm):
+            found += confirming_runs(self, confirm, found[: len(configs)], planned)
         return tuple(found)
 
     @cached_property
@@ -421,10 +427,14 @@ class Sweep:
             where = f"arm {shown(arm)}"
             if arm not in known:
                 raise SweepError(f"{where} is not one of {', '.join(known)}{nearest(arm, known)}")
+            if arm == CONFIRM:
+                if not isinstance(size, Confirm):
+                    raise SweepError(f"{where} is {shown(size)}; expected Confirm(top=3, seeds=8)")
+                continue  # its reference is a question's, and these are checked after the arms
             if isinstance(size, Pairs) != (arm in self.parameters):
                 wanted = "Pairs(count, values=…)" if arm in self.parameters else "a number of runs"
                 raise SweepError(f"{where} is {shown(size)}; expected {wanted}")
-            given = size.count if isinstance(size, Pairs) else size
+            given: object = size.count if isinstance(size, Pairs) else size
             runs = count(f"{where}: runs", given)
             if runs > self.runs:
                 raise SweepError(f"{where} has {runs} runs, more than the sweep's {self.runs}")

@@ -359,7 +359,7 @@ def test_the_arm_and_the_margin_are_in_the_statement(one, two):
         (
             lambda: make_sweep(questions={"q": mean_gain.above_arm("nul")}),
             "question 'q' needs the arm 'nul', which is not one of placebo, null, random, half, "
-            "learning_rate, batch_size, generations; did you mean 'null'?",
+            "confirm, learning_rate, batch_size, generations; did you mean 'null'?",
         ),
     ],
 )  # fmt: skip

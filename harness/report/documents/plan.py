@@ -20,6 +20,8 @@ from harness.report.blocks import (
     grouped,
 )
 from harness.report.documents.sweep_runs import config_columns, metric_text
+from harness.sweeps.checks import shown
+from harness.sweeps.confirming import MEDIAN, Confirm, reference_of
 from harness.sweeps.sweep import Pairs, Sweep
 from harness.text import NONE, cell, duration, listed_values, parameter_name, percent, plural
 from harness.verdicts import Finding, Power
@@ -81,7 +83,7 @@ class PlanPage:
     @property
     def seeds(self) -> int:
         """The number of seeds that each config is trained with."""
-        return 1 + max(run.repeat for run in self.runs)
+        return 1 + max(run.repeat for run in self.runs if run.arm == MAIN)
 
     @property
     def coverage(self) -> tuple[Coverage, ...]:
@@ -238,7 +240,9 @@ def _arms(page: PlanPage) -> Table:
     for arm in dict.fromkeys(run.arm for run in page.runs if run.arm != MAIN):
         of = [run for run in page.runs if run.arm == arm]
         size = page.sweep.arms[arm]
-        if isinstance(size, Pairs):
+        if isinstance(size, Confirm):
+            purpose = _confirming(page, of)
+        elif isinstance(size, Pairs):
             first = {run.pair for run in of if run.repeat == 0}
             purpose = _pairs(page, arm, size, len(first))
         else:
@@ -247,6 +251,15 @@ def _arms(page: PlanPage) -> Table:
             purpose = kinds[arm].format(runs=plural(firsts, "run"))
         rows.append((arm, str(len(of)), str(of[0].steps), purpose))
     return Table(columns, tuple(rows))
+
+
+def _confirming(page: PlanPage, runs: Sequence[Run]) -> str:
+    """Say what is trained again once all main runs are in."""
+    top, seeds = max(run.index for run in runs), 1 + max(run.repeat for run in runs)
+    reference = reference_of(page.sweep)
+    against = "the median one" if reference == MEDIAN else f"the reference {shown(reference)}"
+    best = f"the best {plural(top, 'config')}" if top > 1 else "the best config"
+    return f"{best} and {against}, each with {plural(seeds, 'fresh seed')}, after all main runs"
 
 
 def _pairs(page: PlanPage, arm: str, size: Pairs, runs: int) -> str:

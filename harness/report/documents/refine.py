@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from harness.report.blocks import Block, Bullets, Column, Document, Section, Table, Text, filled
 from harness.report.documents.plan import Cost, cost_text, power_blocks
+from harness.sweeps.confirming import Confirm
 from harness.sweeps.distributions import Distribution, Given
 from harness.sweeps.sweep import Pairs
 from harness.text import plural
@@ -130,6 +131,8 @@ def _arms(proposal: Proposal) -> Table:
     return Table(columns, rows)
 
 
-def size_of(arm: int | Pairs) -> int:
+def size_of(arm: int | Pairs | Confirm) -> int:
     """Return the number of main runs that an arm repeats."""
+    if isinstance(arm, Confirm):
+        return arm.top
     return arm.count if isinstance(arm, Pairs) else arm

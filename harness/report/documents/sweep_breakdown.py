@@ -10,7 +10,7 @@ from harness.audit.health import CODES
 from harness.metrics import DELTA_PERF, Metric
 from harness.observations.columns import RATE
 from harness.observations.health import Measure, share
-from harness.records import Result
+from harness.records import CONFIRM, Result
 from harness.report.blocks import (
     Bars,
     Block,
@@ -244,6 +244,9 @@ def _arm_row(arm: Arm, digits: Digits, metric: Metric) -> tuple[str, ...]:
             stayed = "not known: no value before training"
         told = f"MOVED in {moved}: distrust the measurement" if moved else stayed
         mean = digits.signed(side.mean.value)
+    elif arm.name == CONFIRM:
+        told = "fresh seeds, not paired"
+        mean = digits.with_error(side.mean.value, side.mean.error)
     else:
         change = replace(digits, plus=True).with_error(arm.difference.value, arm.difference.error)
         told = f"{change} ({plural(arm.pairs, 'pair')})" if arm.pairs else "no pairs yet"

@@ -153,5 +153,5 @@ def test_fresh_runs_say_their_place_and_seed_in_json():
 
 def test_fresh_runs_are_no_arm_beside_the_main_runs_where_they_have_a_table():
     assert report_of().arms == ()
-    assert [arm.name for arm in report_of(questions={}).arms] == [CONFIRM]
+    assert [(arm.name, arm.pairs) for arm in report_of(questions={}).arms] == [(CONFIRM, 0)]
     assert not confirmed_section(report_of(questions={}), digits_of(report_of())).blocks
