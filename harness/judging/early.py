@@ -83,7 +83,8 @@ class _Question:
                 pairs.setdefault(counted[run.pair or ""], []).append(key)
         if CONFIRM in claim.arms:
             first = tuple(key for keys in mains.values() for key in keys)
-            return cls(claim, tuple(map(tuple, blocks.values())), not blocks, first)
+            lacks = not blocks and not planned.opens(claim.arms)
+            return cls(claim, tuple(map(tuple, blocks.values())), lacks, first)
         units = {unit: (*keys, *pairs.get(unit, ())) for unit, keys in mains.items()}
         paired = tuple(keys for unit, keys in units.items() if unit in pairs)
         return cls(claim, paired or tuple(units.values()), bool(claim.arms) and not paired)

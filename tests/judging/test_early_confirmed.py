@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from harness import Confirm
 from harness.claims import mean_gain, winner
 from harness.judging.early import EarlyAnswers, launch_order
 from harness.records import CONFIRM
@@ -121,6 +122,16 @@ def test_without_the_arm_it_does_not_keep_the_sweep_going():
     count, verdicts = after(planned, better_by_a_tenth)
     assert verdicts["winner"].verdict == "unanswerable"
     assert count < 32
+
+
+def test_it_is_open_until_the_leaders_are_known():
+    """Else a sweep whose other questions are answered would end before its leaders are trained."""
+    questions = {**ASKED, "null": mean_gain.above_arm("null")}
+    planned = planned_of(questions=questions, arms={"null": 8, "confirm": Confirm(3, 8)})
+    assert len(planned.open) == 32
+    count, verdicts = after(planned, better_by_a_tenth)
+    assert count is None
+    assert set(verdicts) == {"null"}
 
 
 def test_configs_with_several_seeds_wait_for_all_of_them():
