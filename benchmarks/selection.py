@@ -22,7 +22,7 @@ if "numpy" not in sys.modules:  # the matrices are too small to be shared
         os.environ.setdefault(_name, "1")
 
 import numpy as np
-from simulation.bounds import BOUNDS, shown
+from simulation.bounds import BOUNDS, power, shown
 from simulation.bounds import trials as of_bounds
 from simulation.confirmations import Found, Trial, Worth, ahead, confirm, equal, judge
 from simulation.selections import DESIGNS, SHAPES, Chosen, Noise, Told, simulate, simulate_design
@@ -66,11 +66,18 @@ def worth_row(names: Iterable[str], one: Worth) -> str:
 def trial_row(trial: Trial, one: Found) -> str:
     """Return a row on the claim on the winner."""
     cells = [trial.name, str(len(trial.ahead)), str(trial.seeds)]
-    cells += [f"{trial.ahead[0]:g}"] if trial.ahead[0] else []
     rates = (one.supported, one.early, one.refuted, one.missed, one.covered)
     cells += map(cell, rates)
     cells += [f"{one.taken:.1f}"]
     return f"| {' | '.join(cells)} |"
+
+
+def power_row(trials: list[Trial], sweeps: int, rng: Rng) -> str:
+    """Return a row on the power of the claim at several leads, and the seeds at the second."""
+    first, found = trials[0], [power(trial, sweeps, rng) for trial in trials]
+    cells = [first.name, str(len(first.ahead)), str(first.seeds)]
+    cells += [cell(one.supported) for one in found] + [cell(one.early) for one in found]
+    return f"| {' | '.join(cells)} | {found[1].taken:.1f} |"
 
 
 def bounds_row(trial: Trial, rates: Mapping[str, float]) -> str:
@@ -127,8 +134,14 @@ def tables(sweeps: int, designs: int) -> dict[str, tuple[str, list[Callable[[Rng
             trials(one for size in SIZES for one in equal(*size)),
         ),
         "power": (
-            f"| noise | leaders | seeds | SDs ahead | {judged} |",
-            trials(one for by in LEADS for size in SIZES for one in ahead(by, *size)),
+            "| noise | leaders | seeds | 1 SD ahead | 2 | 3 | with looks: 1 SD | 2 | 3 | seeds |",
+            [
+                lambda rng, size=size, place=place: power_row(  # type: ignore[misc]
+                    [list(ahead(by, *size))[place] for by in LEADS], 5 * sweeps, rng
+                )
+                for place in range(2)
+                for size in SIZES
+            ],
         ),
         "bounds": (
             f"| noise, 3 leaders | seeds | {' | '.join(BOUNDS)} |",

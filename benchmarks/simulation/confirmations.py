@@ -193,11 +193,16 @@ def evidence(trial: Trial, rng: Rng) -> Evidence:
     return Evidence("s", MAIN, {CONFIRM: tuple(results)}, margin=0.001)
 
 
-def judge(trial: Trial, sweeps: int, rng: Rng) -> Found:
-    """Judge so many sweeps, at the end and at looks."""
+def looks_of(trial: Trial) -> tuple[list[int], tuple[float, ...]]:
+    """Return the numbers of seeds at which the claim is judged, and the levels."""
     looks = [math.ceil(share * trial.seeds) for share in LOOKS]
     at = [look for look in looks if look >= SLIGHTEST.fewest]
-    levels = statistics.look_levels(0.05, tuple(look / trial.seeds for look in at))
+    return at, statistics.look_levels(0.05, tuple(look / trial.seeds for look in at))
+
+
+def judge(trial: Trial, sweeps: int, rng: Rng) -> Found:
+    """Judge so many sweeps, at the end and at looks."""
+    at, levels = looks_of(trial)
     found = np.zeros((sweeps, 6))
     best = 1 + int(np.argmax(trial.ahead))
     for sweep in range(sweeps):

@@ -8,10 +8,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from simulation.confirmations import UNSEEN, ahead, confirm, equal, judge
+from simulation.bounds import by_rule, power
+from simulation.confirmations import SLIGHTEST, UNSEEN, ahead, confirm, equal, evidence, judge
 from simulation.selections import SHAPES
 
 from harness import statistics
+from harness.records import CONFIRM
 
 ALPHA = 0.05
 TRIALS = [
@@ -79,6 +81,31 @@ def test_a_wrong_claim_is_seen():
     normal, *_ = ahead(0.4, 1, 8)
     with pytest.raises(AssertionError):
         check_trial(replace(normal, name="not equal at all"), 120)
+
+
+@pytest.mark.parametrize("trial", list(ahead(1.0, 3, 8))[:1] + list(equal(1, 4))[:1])
+def test_all_sweeps_judged_at_once_are_judged_as_the_claim_does(trial):
+    rng, seen = np.random.default_rng(3), set()
+    for _ in range(80):
+        whole = evidence(trial, rng)
+        values = np.zeros((1, len(trial.ahead) + 1, trial.seeds))
+        for one in whole.arms[CONFIRM]:
+            values[0, one.run.index, one.run.repeat] = one.outcome.delta_perf
+        said = SLIGHTEST.judge("winner", whole).verdict
+        seen.add(said)
+        assert {1.0: "supported", -1.0: "refuted", 0.0: "inconclusive"}[
+            float(by_rule(values, margin=0.001)[0])
+        ] == said
+    assert len(seen) > 1
+
+
+def test_the_power_is_that_of_the_noncentral_t():
+    for by, seeds in ((1.0, 8), (2.0, 4)):
+        (trial, _) = ahead(by, 3, seeds)
+        found = power(replace(trial, ahead=(by, -9.0, -9.0)), 4_000, np.random.default_rng(1))
+        exact = statistics.gain_power(by / math.sqrt(2.0), seeds, several=3)
+        assert found.supported == pytest.approx(exact, abs=0.03)
+        assert found.early <= found.supported + 0.01
 
 
 @pytest.mark.slow
