@@ -30,6 +30,9 @@ USELESS: Mapping[str, str] = {
 CONTROLS = ("placebo", *USELESS, "half")
 """The arms that any sweep may have; the others have the name of the parameter they change."""
 
+CONFIRM = "confirm"
+"""The arm of a sweep's leaders and a reference, trained again with fresh seeds."""
+
 IMPORTED = "imported"
 """The backend of stored runs that were trained elsewhere; their keys begin with it."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,8 @@ from harness.text import number, p_text, parameter_name, parameter_value, plural
 
 Ordered = Range | Choice
 """The distributions of numeric parameters with many values; a choice spans its options."""
+
+End = Literal["lower", "upper"]
 
 MOST_WIDER = 10.0
 """A logarithmic range is widened at most by this factor."""
@@ -136,6 +139,22 @@ def _changed(before: Ordered, lower: _Side, upper: _Side) -> Ordered:
         return before if same else Choice(*kept, weights=list(kept.values()))
     low = max(before.low, rounded(low, up=False) if lower.worse else low)
     high = min(before.high, rounded(high, up=True) if upper.worse else high)
+    wide = _as_far_again(before, low, high)
+    low = wide[0] if lower.best else low
+    high = wide[1] if upper.best else high
+    return _drawn_like(before, low, high)
+
+
+def widened(drawn: Range, end: End) -> Range:
+    """Return a range that goes as far again beyond one end; the same where nothing lies there."""
+    low, high = _as_far_again(drawn, drawn.low, drawn.high)
+    if end == "lower":
+        return _drawn_like(drawn, low, drawn.high)
+    return _drawn_like(drawn, drawn.low, high)
+
+
+def _as_far_again(before: Range, low: float, high: float) -> tuple[float, float]:
+    """Return the ends of a range from ``low`` to ``high`` that goes as far again beyond both."""
     if before.is_log:
         factor = min(high / low, MOST_WIDER)
         ends = low / factor, high * factor
@@ -143,8 +162,11 @@ def _changed(before: Ordered, lower: _Side, upper: _Side) -> Ordered:
         ends = low - (high - low), high + (high - low)
         ends = max(ends[0], 0.0) if before.low >= 0.0 else ends[0], ends[1]
         ends = ends[0], min(ends[1], 1.0) if before.low >= 0.0 and before.high <= 1.0 else ends[1]
-    low = rounded(ends[0], up=False) if lower.best else low
-    high = rounded(ends[1], up=True) if upper.best else high
+    return rounded(ends[0], up=False), rounded(ends[1], up=True)
+
+
+def _drawn_like(before: Range, low: float, high: float) -> Range:
+    """Return a range with these ends, drawn as another is; that one itself where it is the same."""
     if isinstance(before, LogInt):
         low, high = max(1, math.floor(low)), math.ceil(high)
     unchanged = (low, high) == (before.low, before.high) or low >= high

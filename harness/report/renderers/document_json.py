@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.audit.coverage import Coverage, duplicates
 from harness.records import Outcome, Result, finite
+from harness.refine import Confirm, Wider
 from harness.report.documents.calibration import CalibrationPage
 from harness.report.documents.high_performers import conclusion_text
 from harness.report.documents.plan import Cost, PlanPage
@@ -29,7 +30,7 @@ if TYPE_CHECKING:  # only one of these kinds is written at a time
     from harness.judging.parity import Parity
     from harness.judging.range_test import Rung
     from harness.metrics import Metric
-    from harness.refine import Revision
+    from harness.refine import Option, Revision
     from harness.statistics import Estimate
 
 SCHEMA = 1
@@ -176,9 +177,41 @@ def refine_data(page: ProposalPage) -> dict[str, Any]:
         "beside": list(proposal.notes),
         "cost": _cost(page.cost),
         "power": [picked(power) for power in page.power],
+        "next": {
+            "runs": page.advice.runs,
+            "options": [_option(option, page) for option in page.advice.options],
+        },
+        "selection": selection_data(page.advice.chosen, page.metric) | _best(page),
         "said": list(page.preface),
         "python": page.python,
     }
+
+
+def _option(option: Option, page: ProposalPage) -> dict[str, Any]:
+    """Return a use of the next runs; each kind has fields of its own."""
+    data = picked(option)
+    if isinstance(option, Wider):
+        data["beyond"] = [
+            {**picked(one, "parameter end edge"), "after": one.after and drawn_from(one.after)}
+            for one in option.beyond
+        ]
+    if isinstance(option, Confirm):
+        data["at_most"] = option.at_most
+        for name in ("lead", "left"):
+            data[name] = None if data[name] is None else page.metric.change(data[name])
+    return {
+        "kind": option.kind,
+        **picked(option, "runs chance"),
+        "commands": list(page.commands.get(option.kind, ())),
+        **data,
+    }
+
+
+def _best(page: ProposalPage) -> dict[str, Any]:
+    """Return what is left of the best run after selection."""
+    chosen = page.advice.chosen
+    top = None if chosen.top is None else chosen.of.get(chosen.top.run.id)
+    return worth_data(top, page.metric)
 
 
 def _revision(revision: Revision) -> dict[str, Any]:
