@@ -53,8 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--next-runs",
         type=at_least_one,
         metavar="N",
-        help="say what to do with the next N runs (default: declared, as many main runs as it "
-        "has)",
+        help="say what to do with the next N runs (default: declared, as many main runs as it has)",
     )
     parser.add_argument(
         "--output",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from harness.audit.coverage import Coverage, duplicates
-from harness.records import Outcome, Result, finite
+from harness.records import USELESS, Outcome, Result, finite
 from harness.refine import Confirm, Wider
 from harness.report.documents.calibration import CalibrationPage
 from harness.report.documents.high_performers import conclusion_text
@@ -86,7 +86,7 @@ def analysis_data(found: Analysis) -> dict[str, Any]:
         "high_performers": {
             "threshold": finite(found.metric.level(high.threshold)),
             **picked(high, "rule count"),
-            "null": high.null and {"count": high.null[0], "runs": high.null[1]},
+            **{arm: _as_high(high.useless.get(arm)) for arm in USELESS},
             "patterns": [picked(pattern, PATTERN) for pattern in high.patterns],
         },
         "ranges": found.ranges and _ranges(found.ranges, found.metric),
@@ -103,6 +103,11 @@ def analysis_data(found: Analysis) -> dict[str, Any]:
         "conclusions": [_conclusion(one, found) for one in high.conclusions],
         "left_out": {name: str(why) for name, why in found.left_out.items()},
     }
+
+
+def _as_high(found: tuple[int, int] | None) -> dict[str, int] | None:
+    """Return how many runs of an arm are as high as high performers; None where it has none."""
+    return found and {"count": found[0], "runs": found[1]}
 
 
 def _leader(result: Result, found: Analysis) -> dict[str, Any]:
