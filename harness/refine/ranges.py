@@ -14,7 +14,7 @@ from harness.claims.base import outcome
 from harness.observations import FloatArray
 from harness.observations.levels import is_number
 from harness.refine.proposal import Action, Figure, Revision
-from harness.refine.sample import Criteria, Sample, figure_of, of_runs, rounded
+from harness.refine.sample import Criteria, Sample, best_of, figure_of, of_runs, rounded
 from harness.statistics import FEWEST_BRACKETED, Bracket, WorseEnd
 from harness.sweeps.distributions import Choice, LogInt, Range
 from harness.text import number, p_text, parameter_name, parameter_value, plural
@@ -32,12 +32,16 @@ _RESAMPLES = (1_999, 9_999)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Range:
-    """A numeric parameter of many values: the values ``x`` [n] and outcomes ``y`` [n] of n runs."""
+    """A numeric parameter of many values: the values ``x`` [n] and outcomes ``y`` [n] of n runs.
+
+    ``left`` [n] is what selection leaves of each outcome.
+    """
 
     name: str
     before: Ordered
     x: FloatArray
     y: FloatArray
+    left: FloatArray
     criteria: Criteria
 
 
@@ -68,8 +72,9 @@ def decide_range(name: str, before: Ordered, sample: Sample, criteria: Criteria)
     """
     values = sample.column(name)
     x = np.array([float(value) for value in values if is_number(value)], dtype=np.float64)
-    y = sample.outcomes[[is_number(v) for v in values]]
-    found = _Range(name, before, x, y, criteria)
+    numbers = [is_number(v) for v in values]
+    y, left = sample.outcomes[numbers], sample.left[numbers]
+    found = _Range(name, before, x, y, left, criteria)
     distinct = np.unique(x).size
     if x.size < FEWEST_BRACKETED or distinct < 3:
         few = f"too few to tell: {plural(x.size, 'run')} with {plural(distinct, 'value')}; kept"
@@ -252,5 +257,5 @@ def _gives_up(found: _Range, after: Ordered) -> str:
     if not outside.any():
         return where
     seen = of_runs(int(outside.sum()), outside.size)
-    best = outcome(float(found.y[outside].max()), found.criteria.metric)
+    best = best_of(found.y[outside], found.left[outside], found.criteria.metric)
     return f"{where}: {seen}, the best of them {best}"
