@@ -16,7 +16,7 @@ from harness.audit.design import edges_of
 from harness.claims.design import Design
 from harness.claims.power import power_of
 from harness.observations.levels import is_domain_end, is_number
-from harness.observations.repeats import averaged, by_config, each_run, seed_spread
+from harness.observations.repeats import averaged, by_config, each_run, merge, seed_spread
 from harness.observations.selection import Selection, selection
 from harness.protocols import Claim
 from harness.records import CONFIRM, Result
@@ -273,7 +273,7 @@ def _extended(before: Distribution, after: Distribution) -> Iterator[tuple[End, 
 
 def _suspected(proposal: Proposal, evidence: Evidence) -> Iterator[Beyond]:
     """Yield the edges that the audit finds, apart from ends that nothing can lie beyond."""
-    observed = observations.observe(evidence.runs)
+    observed = observations.observe(merge(evidence.runs).results)
     after = {revision.parameter: revision.after for revision in proposal.revisions}
     rng = np.random.default_rng([abs(evidence.seed), SALT])
     for edge in edges_of(observed, rng, evidence.alpha):

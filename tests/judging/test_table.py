@@ -421,3 +421,4 @@ def test_the_best_of_the_runs_that_went_further_has_what_selection_leaves_of_it(
     found = said(acc_se=0.02)
     assert found.startswith("at the full 8: r7 with acc 0.870 is the best of 3 runs; 0.8")
     assert found.endswith(" after selection")
+    assert "; 0.870 after" not in found

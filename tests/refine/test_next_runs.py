@@ -10,7 +10,7 @@ from harness import Choice, LogUniform, Uniform, statistics
 from harness.claims import matters, success_rate
 from harness.claims.power import sweep_power
 from harness.observations.selection import selection
-from harness.records import CONFIRM
+from harness.records import CONFIRM, Config
 from harness.refine import Confirm, Narrower, Nothing, Seeds, Wider, advise, refine
 from harness.verdicts import Evidence, Verdict
 from tests.factories import make_result, make_results
@@ -211,6 +211,25 @@ def test_nothing_lies_beyond_the_end_of_a_domain():
     assert option(advised(None, results, is_declared=False), "wider") is None
 
 
+def test_repeats_count_once_where_an_edge_is_looked_for():
+    sweep = sweep_of({"rate": LogUniform(1e-4, 1e-2), "depth": Choice(1, 2)}, runs=24, seeds=2)
+    assert option(advised(sweep, seeded(sweep, 0.1, 0.0005)), "wider") is None
+
+
+def test_nothing_lies_beyond_one_layer():
+    results = [
+        make_result(id=f"s-{n:02d}", index=n, delta=0.1 - 0.01 * layers, config={"layers": layers})
+        for n, layers in enumerate([*range(1, 9)] * 3)
+    ]
+    assert option(advised(None, results, is_declared=False), "wider") is None
+    up = [replace(r, run=replace(r.run, config=Config({"layers": 9 - r.run.config["layers"]})))
+          for r in results]  # fmt: skip
+    found = option(advised(None, up, is_declared=False), "wider")
+    (beyond,) = found.beyond
+    assert (beyond.parameter, beyond.end, beyond.edge, beyond.after) == ("layers", "upper", 8, None)
+    assert found.chance is None
+
+
 def test_the_proposed_sweep_has_the_power_of_its_first_question(random):
     sweep, results = random
     proposal = refine("old", results, rng=np.random.default_rng(0), sweep=sweep)
@@ -230,6 +249,10 @@ OPEN = [*SUPPORTED, Verdict("c", "", "", "inconclusive", "")]
 def test_no_more_runs_where_all_is_decided_and_the_configs_are_alike(random):
     sweep, results = random
     assert advised(sweep, results, asked=SUPPORTED, margin=0.2).first == Nothing("alike")
+    sweep = replace(sweep, seeds=2)
+    apart = seeded(sweep, 0.1, 0.0005)
+    assert advised(sweep, apart, asked=SUPPORTED, margin=0.02).first == Nothing("told apart")
+    sweep = random[0]
     for asked, margin in ((SUPPORTED, 0.02), (OPEN, 0.2), ((), 0.2), (SUPPORTED, None)):
         found = advised(sweep, results, asked=asked, margin=margin)
         assert option(found, "nothing") is None

@@ -31,6 +31,16 @@ def test_it_is_the_rate_at_which_the_test_itself_rejects():
     assert found == pytest.approx(shown / 2_000, abs=0.035)
 
 
+def test_leaders_share_the_runs_of_the_reference():
+    leads, n, draw, size = np.full(5, 0.6), 12, rng(3), 20_000
+    reference = draw.standard_normal((size, 1, n))
+    ahead = leads[:, None] + draw.standard_normal((size, 5, n)) - reference
+    p_values = stats.ttest_1samp(ahead, 0, axis=2, alternative="greater").pvalue
+    expected = float((p_values.min(axis=1) <= 0.01).mean())
+    assert statistics.beats_power(leads, n, rng()) == pytest.approx(expected, abs=0.025)
+    assert expected < 0.5  # .56 if each had a reference of its own
+
+
 def test_leaders_that_lead_by_nothing_are_seldom_shown_to_lead():
     found = statistics.beats_power([0.0, 0.0, 0.0], 8, rng(), simulations=40_000)
     assert 0.03 < found <= 0.05

@@ -186,6 +186,8 @@ def test_runs_that_were_stopped_soon_are_compared_at_the_end_unless_one_says_whe
     there = stopped(csv, SOON, at=2)
     assert deltas(there) == pytest.approx([0.2 + 0.01 * i for i in range(10)])
     assert there.metric == reading.metric
+    assert there.at_full.step == 8
+    assert stopped(csv, SOON, at=8).at_full is None
     with pytest.raises(UsageError, match=r"--at 3: no run has that step.*most have step 1"):
         stopped(csv, SOON, at=3)
 
