@@ -199,7 +199,7 @@ def commands_of(
         match option.kind:
             case "confirm" if sweep is not None:
                 size = f"--top {len(option.leaders)} --seeds {option.seeds}"
-                means = selection.means.replace(" --sweep-", " --")
+                means = selection.options("--")
                 found_in[option.kind] = (f"sweep confirm {sweep.name} {size}{means}",)
             case "seeds" if sweep is not None:
                 found_in[option.kind] = (selection.command([sweep.name]),)
