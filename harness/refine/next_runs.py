@@ -40,9 +40,8 @@ from harness.sweeps.plan import counted_runs
 from harness.sweeps.sweep import Sweep
 from harness.verdicts import Evidence, Power, Verdict
 
-MOST_LEADERS, FEWEST_SEEDS, ENOUGH_SEEDS = 5, 2, 4
-"""The most leaders that are confirmed; the fewest seeds of each, and those that more leaders must
-leave to each."""
+MOST_LEADERS, FEWEST_SEEDS = 5, 4
+"""The most leaders that are confirmed, and the fewest fresh seeds of each, as they are judged."""
 
 COVERED = 0.8
 """Leaders are confirmed until the best of all is among them with this probability."""
@@ -127,11 +126,11 @@ def _known(evidence: Evidence, again: Selection, asked: Sequence[Verdict]) -> Kn
 def _confirm(evidence: Evidence, again: Selection, n: int) -> Iterator[Confirm]:
     """Yield how the leaders are confirmed with ``n`` runs, if there are leaders and enough runs.
 
-    They are the fewest among which the best is with probability `COVERED`. More than one leave
-    `ENOUGH_SEEDS` to each, and all are among the better half, ahead of the median config.
+    They are the fewest among which the best is with probability `COVERED`, and not so many that
+    fewer than `FEWEST_SEEDS` are left to each. All are ahead of the median config.
     """
     ranked = sorted(again.results, key=lambda result: -_outcome(result))
-    most = min(MOST_LEADERS, len(ranked) // 2, n // ENOUGH_SEEDS - 1)
+    most = min(MOST_LEADERS, len(ranked) // 2, n // FEWEST_SEEDS - 1)
     if len({result.run.config for result in ranked}) < 2 or n < 2 * FEWEST_SEEDS:
         return
     top, covered = max(1, most), None
@@ -151,7 +150,9 @@ def _confirm(evidence: Evidence, again: Selection, n: int) -> Iterator[Confirm]:
     left = np.array(worth) - float(np.median([w.shrunk for w in again.of.values()]))
     sd = again.error * math.sqrt(averaged(again.results))
     rng = np.random.default_rng([abs(evidence.seed), SALT])
-    chance = statistics.beats_power(left / sd, seeds, rng, alpha=evidence.alpha)
+    chance = statistics.beats_power(
+        left / sd, seeds, rng, margin=(evidence.margin or 0.0) / sd, alpha=evidence.alpha
+    )
     yield Confirm(ids, seeds, covered, lead, float(left[0]), sd, again.noise, chance)
 
 

@@ -15,7 +15,7 @@ def rng(seed=0):
 
 def test_one_leader_is_a_paired_t_test():
     found = statistics.beats_power([1.5], 6, rng(), alpha=0.05)
-    assert found == statistics.paired_power(1.5 / math.sqrt(2), 6, 0.05)
+    assert found == pytest.approx(statistics.paired_power(1.5 / math.sqrt(2), 6, 0.05), abs=0.002)
 
 
 def test_it_is_the_rate_at_which_the_test_itself_rejects():
@@ -29,6 +29,13 @@ def test_it_is_the_rate_at_which_the_test_itself_rejects():
         shown += min(p_values) <= 0.05 / 3
     found = statistics.beats_power(leads, n, rng(2))
     assert found == pytest.approx(shown / 2_000, abs=0.035)
+
+
+@pytest.mark.parametrize("leads", [[0.5], [0.5, 0.5]])
+def test_a_lead_that_is_shown_to_be_below_the_margin_does_not_count(leads):
+    free, kept = (statistics.beats_power(leads, 40, rng(), margin=m) for m in (0.0, 1.2))
+    assert free > 0.6
+    assert kept < 0.2
 
 
 def test_leaders_share_the_runs_of_the_reference():
