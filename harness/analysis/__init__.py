@@ -26,7 +26,7 @@ from harness.metrics import Metric
 from harness.observations.columns import LeftOut, read_columns
 from harness.observations.repeats import SeedSpread, each_run, merge, seed_spread
 from harness.observations.selection import Selection, selection
-from harness.records import Result
+from harness.records import USELESS, Result
 from harness.text import exact, plural
 from harness.verdicts import Evidence, Verdict
 
@@ -50,14 +50,14 @@ FEWEST = 4
 class HighPerformers:
     """The high performers, by the `HighRule` of this ``threshold`` and kind of ``rule``.
 
-    ``count`` is their number among the units analysed. ``null`` has their number and that of all
-    runs in the arm that cannot learn, where there is one. ``patterns`` are all that were tested.
+    ``count`` is their number among the units analysed. ``useless`` has their number and that of all
+    runs in each arm of useless training that there is. ``patterns`` are all that were tested.
     """
 
     threshold: float
     rule: Literal["above", "best third"]
     count: int
-    null: tuple[int, int] | None
+    useless: Mapping[str, tuple[int, int]]
     patterns: tuple[Pattern, ...]
     conclusions: tuple[Conclusion, ...]
 
@@ -109,7 +109,7 @@ def analyze(
     Parameters
     ----------
     evidence
-        The runs. How many of its arm "null" are as high as the best is counted.
+        The runs. How many in its arms of useless training are as high as the best is counted.
     asked
         The verdicts of a report on these runs. What it says of a parameter is said here too.
     high
@@ -148,7 +148,7 @@ def analyze(
     if best.any() and not best.all():
         patterns = find_patterns(columns, associations, best, rng, alpha)
     chosen = selection(evidence.runs, evidence.given)
-    useless = observations.observe(evidence.arms.get("null", ()))
+    useless = {arm: observations.observe(evidence.arms.get(arm, ())) for arm in USELESS}
     return Analysis(
         sweep=sweep,
         metric=metric,
@@ -162,7 +162,11 @@ def analyze(
             threshold=rule.threshold,
             rule=rule.kind,
             count=int(best.sum()),
-            null=(int(rule.of(useless.delta).sum()), useless.total) if useless.total else None,
+            useless={
+                arm: (int(rule.of(runs.delta).sum()), runs.total)
+                for arm, runs in useless.items()
+                if runs.total
+            },
             patterns=patterns,
             conclusions=conclude(columns, associations, patterns, best, alpha),
         ),

@@ -7,7 +7,7 @@ import argparse
 from harness.cli import common, finished
 from harness.cli.tables import number
 from harness.metrics import Metric
-from harness.records import MAIN
+from harness.records import MAIN, USELESS
 
 HELP = "say what the best runs of a finished sweep share, and which of that is more than chance"
 
@@ -66,7 +66,7 @@ def run(options: argparse.Namespace) -> int:
     if found.notes:
         print()
     print(common.document_text(document(analysis)), end="")
-    left = {arm: len(runs) for arm, runs in evidence.arms.items() if arm not in (MAIN, "null")}
+    left = {arm: len(runs) for arm, runs in evidence.arms.items() if arm not in (MAIN, *USELESS)}
     if left:
         which = ", ".join(f"{arm} {size}" for arm, size in left.items())
         print()

@@ -14,7 +14,8 @@ residual
     parameters do not explain by adding up is noise then, interactions too.
 
 Seeds come first, since their noise has both parts. Where all runs are of one configuration, what is
-chosen is a trained model, and standard errors come first.
+chosen is a trained model, and standard errors come first. Where a configuration is to be trained
+again, the noise of seeds must be in it, and standard errors come last.
 """
 
 from __future__ import annotations
@@ -85,19 +86,26 @@ class Selection:
 
 
 def selection(
-    results: Iterable[Result], given: Mapping[str, str] | None = None, level: float = 0.95
+    results: Iterable[Result],
+    given: Mapping[str, str] | None = None,
+    level: float = 0.95,
+    *,
+    again: bool = False,
 ) -> Selection:
     """Return what the main runs of a sweep are worth after the best of them are chosen.
 
     ``given`` names the parameter that another's values depend on by declaration. A configuration
-    counts once. Diverged runs and those without a result could not be chosen.
+    counts once. Diverged runs and those without a result could not be chosen. With ``again`` they
+    are worth what their configurations are when they are trained again, with other seeds.
     """
     links = None if given is None else tuple(sorted(given.items()))
-    return _selection(ById(tuple(results)), links, level)
+    return _selection(ById(tuple(results)), links, level, again)
 
 
 @lru_cache(maxsize=8)
-def _selection(sample: ById, links: tuple[tuple[str, str], ...] | None, level: float) -> Selection:
+def _selection(
+    sample: ById, links: tuple[tuple[str, str], ...] | None, level: float, again: bool
+) -> Selection:
     results = sample.results
     if not any(result.repeats for result in results):
         repeats = merge(results)
@@ -114,7 +122,7 @@ def _selection(sample: ById, links: tuple[tuple[str, str], ...] | None, level: f
         return replace(found, lack="one result")
     if statistics.is_constant(delta):
         return replace(found, lack="equal results")
-    known = _noise(results, observed, None if links is None else dict(links))
+    known = _noise(results, observed, None if links is None else dict(links), again=again)
     return replace(found, lack="no noise") if known is None else _weighed(found, delta, known)
 
 
@@ -157,13 +165,19 @@ class _Errors:
 
 
 def _noise(
-    results: Sequence[Result], observed: Observations, given: Mapping[str, str] | None
+    results: Sequence[Result],
+    observed: Observations,
+    given: Mapping[str, str] | None,
+    *,
+    again: bool,
 ) -> _Errors | None:
     """Return the noise of completed results from the first source that the data have."""
     seeds, errors = _of_seeds(observed), _of_standard_errors(observed)
-    if len(by_config(observed.completed)) == 1:
+    if len(by_config(observed.completed)) == 1 and not again:
         # Of one configuration a trained model is chosen: errors tell what that is worth.
         return errors or seeds
+    if again:
+        return seeds or _of_residual(observed, residual(results, given)) or errors
     return seeds or errors or _of_residual(observed, residual(results, given))
 
 
