@@ -41,7 +41,9 @@ _HOMES = {
         "compare_means compare_spreads compare_tails matched non_inferiority skewed_paired"
     ),
     "dependence": "Together association go_together lattice_step",
-    "components": "Components variance_components",
+    "components": (
+        "Components beyond crossed explained residual_sd root_mean_square variance_components"
+    ),
     "comparisons": (
         "binomial binomial_threshold boschloo brown_forsythe equivalent holm paired "
         "paired_equivalence pairs_to_decide rank_sum sd_ratio welch"
