@@ -222,7 +222,7 @@ class BestValue(ParameterClaim):
         if numbers is not None and np.unique(numbers).size >= FEWEST_ORDERED:
             drops = DROPS if column.numbers is not None else FEW_DROPS
             sd = "the others held equal, the SD that of runs of equal settings"
-            return BestInside(self.parameter).priced(design, drops, sd)
+            return replace(BestInside(self.parameter).priced(design, drops, sd), noise="beside")
         name = parameter_name(self.parameter)
 
         def power(gain: float, n: int) -> float:
@@ -238,11 +238,11 @@ class BestValue(ParameterClaim):
 
         priced = effects(
             power,
-            design.gains,
+            design.gains_beside,
             lambda gain: f"best {gain} above the rest",
             lambda gain: f"the best {name} is named where it is ahead of all others by {gain}",
         )
-        return Pricing(design.n, priced, least=self.fewest, most=MOST_SIMULATED)
+        return Pricing(design.n, priced, least=self.fewest, most=MOST_SIMULATED, noise="beside")
 
 
 def labels_of(beside: Adjusted) -> list[str]:

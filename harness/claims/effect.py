@@ -238,7 +238,7 @@ class Matters(ParameterClaim):
         name = parameter_name(self.parameter)
         priced = effects(
             lambda gain, n: partial_power(self.parameter, design, gain, n),
-            design.gains,
+            design.gains_beside,
             lambda gain: f"best and worst {gain} apart",
             lambda gain: f"{name} is shown to matter where its best and worst are {gain} apart",
         )
@@ -247,7 +247,10 @@ class Matters(ParameterClaim):
             f"{refuting_margin(design.n):.1f} SD where levels, or thirds of a range, have "
             f"{plural(design.n // 3, 'run')} each"
         )
-        return Pricing(design.n, priced, given=given, least=self.fewest)
+        if design.beside is not None:
+            sd, whose = design.beside
+            given += f"; the SD that they leave is {number(sd)}, of {whose}"
+        return Pricing(design.n, priced, given=given, least=self.fewest, noise="beside")
 
 
 @lru_cache(maxsize=256)

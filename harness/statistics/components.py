@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 from harness.statistics.values import Estimate, FloatArray, as_values, check_level
 
 MOST_EXPLAINED = 1e6
-"""The largest noncentrality that is looked for."""
+"""What is explained so many times over, in variances of the noise, has no interval to speak of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +166,7 @@ def explained(squares: float, sd: float, dof: int, n: int, level: float = 0.95) 
         return Estimate(0.0, 0.0, math.inf, level, n, method)
     fitted = max(0.0, squares - dof * noise)
     variance = max(0.0, (fitted - width * noise) / (n - 1))
-    if noise == 0.0:
+    if noise * MOST_EXPLAINED <= fitted:
         return Estimate(
             math.sqrt(variance), math.sqrt(variance), math.sqrt(variance), level, n, method
         )
@@ -177,7 +177,7 @@ def explained(squares: float, sd: float, dof: int, n: int, level: float = 0.95) 
         if scipy.special.fdtr(width, dof, f) <= share:
             return 0.0
         top = 2.0 * (fitted / noise + width + 10.0)
-        while top < MOST_EXPLAINED and scipy.special.ncfdtr(width, dof, top, f) > share:
+        while scipy.special.ncfdtr(width, dof, top, f) > share:
             top *= 2.0
         return float(
             scipy.optimize.brentq(
