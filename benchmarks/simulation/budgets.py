@@ -38,6 +38,9 @@ COLLAPSED = 0.15
 DEPTH = 4.0
 """How far a collapsed run falls, in SDs of a seed."""
 
+MOST_ITEMS = 4.0
+"""How many times the items a promise is checked for."""
+
 PROMPTS = 512
 NEAR = 0.2
 """How near to the truth an SD is called near: within a fifth."""
@@ -111,7 +114,7 @@ class World:
 
 
 _CONDITIONS = Conditions("", "", "", "", "", "", "", "", metric="m", direction="max")
-_SPACE = {"x": Uniform(0.0, 1.0), "y": Uniform(0.0, 1.0), "c": Choice("a", "b", "d")}
+_SPACE = {"x": Uniform(1.0, 2.0), "y": Uniform(1.0, 2.0), "c": Choice("a", "b", "d")}
 _WIDTH = math.sqrt(12.0)
 """The width of a uniform range of SD 1."""
 
@@ -136,7 +139,7 @@ def measure(
     for place, config in enumerate(configs):
         y = config["y"]
         assert isinstance(y, float)
-        level = world.added * _WIDTH * (y - 0.5) + own[place] + effect(config)
+        level = world.added * _WIDTH * (y - 1.5) + own[place] + effect(config)
         for seed in range(seeds):
             value = level + seeded[place, seed] + sd * rng.normal()
             error = sd * math.sqrt(rng.chisquare(dof) / dof) if world.has_errors else None
@@ -315,7 +318,7 @@ def promises(
 
             plans = [("now", CONFIGS, seeds, 0, 0, 1.0, (gained.now, gained.now))]
             for bought, power in zip(outlook.purchases, gained.after, strict=True):
-                if power is None:
+                if power is None or (bought.kind == "items" and bought.items < MOST_ITEMS):
                     continue
                 new = bought.configs - CONFIGS
                 deeper = bought.kind == "deeper"

@@ -16,6 +16,7 @@ from harness.claims.base import NO_MARGIN, more
 from harness.claims.design import MOST_SIMULATED, Design, effects
 from harness.claims.effect import (
     ParameterClaim,
+    beside_entered,
     dof_of,
     lacking,
     levels_of,
@@ -231,10 +232,10 @@ class BestValue(ParameterClaim):
             if there is None:
                 return 0.0
             counts = np.unique(there.codes, return_counts=True)[1]
-            dof = dof_of(self.parameter, design, n)[1]
-            worth = counts * share_left(self.parameter, design, n)
+            alone, left = beside_entered(design, n, dof_of(self.parameter, design, n)[1])
+            worth = counts * share_left(self.parameter, design, n) * alone
             rng = design.rng("best value")
-            return statistics.best_power(worth, gain, rng, dof, alpha=design.sweep.alpha)
+            return statistics.best_power(worth, gain, rng, left, alpha=design.sweep.alpha)
 
         priced = effects(
             power,

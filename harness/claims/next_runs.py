@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import cache
 
-from harness.claims.design import ENOUGH, Design
+from harness.claims.design import ENOUGH, MOST_SIMULATED, Design
 from harness.protocols import Claim
 from harness.verdicts import Effect, Gained, Outlook, Pricing, Purchase
 
@@ -17,7 +17,10 @@ ITEMS = (2.0, 4.0)
 DEEPER = 3
 """The seeds of each of fewer new configurations."""
 
-MOST_CONFIGS = 1_000
+MOST_QUICK = 64
+"""Of more configurations no power is simulated here: what takes seconds in a plan adds up."""
+
+MOST_CONFIGS = 300
 """Of more configurations nothing is worked out: what can be shown with so many is shown."""
 
 BEST_KNOWN = 0.5
@@ -31,7 +34,6 @@ def next_runs(
     questions: Mapping[str, Claim],
     design: Design,
     runs: int | None = None,
-    notify: Callable[[str], None] | None = None,
 ) -> Outlook | None:
     """Return what ``runs`` further runs of a sweep buy, from its noise budget.
 
@@ -55,10 +57,10 @@ def next_runs(
     purchases = tuple(_purchases(design, further))
     found: list[Gained] = []
     for id_, claim in questions.items():
-        if notify is not None:
-            notify(id_)
         priced = claim.power(design)
-        if priced is not None and priced.noise is not None and not priced.why:
+        if priced is None or priced.noise is None or priced.why:
+            continue
+        if configs <= MOST_QUICK or priced.most > MOST_SIMULATED:
             gained = _gained(id_, priced, design, purchases)
             found += [] if gained is None else [gained]
     told = tuple(replace(one, sd=_spread(one, design, beside=False)) for one in purchases)

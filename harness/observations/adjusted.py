@@ -247,12 +247,16 @@ class Modelled:
         return math.sqrt(float(left @ left) / self.dof)
 
 
-def modelled(results: Sequence[Result], given: Mapping[str, str] | None = None) -> Modelled | None:
+def modelled(
+    results: Sequence[Result], given: Mapping[str, str] | None = None, *, whole: bool = False
+) -> Modelled | None:
     """Return the additive model of all parameters.
 
     Which parameters and products are in the model is found by ranks, as beside a parameter that is
     tested. None where no parameter varies, or too few runs leave fewer than `FEWEST_DOF` degrees of
-    freedom beside a single one.
+    freedom beside a single one. With ``whole`` all parameters are in it, and no product, if at
+    least a third of the degrees of freedom is left: a model that is chosen by the results leaves
+    less of them than there is.
     """
     # As beside a parameter, so that what was read of these runs is not read again.
     units = _of_sample(ById(tuple(results)), merged=True)
@@ -260,8 +264,19 @@ def modelled(results: Sequence[Result], given: Mapping[str, str] | None = None) 
     if delta.size < FEWEST_MODELLED or not units.columns:
         return None
     factors = list(units.factors(units.given(given), without=()).values())
+    if whole:
+        basis, _ = statistics.nuisance(units.ranks, factors, [])
+        found = _left_by(basis, units)
+        if found is not None and 3 * found.dof >= delta.size - 1:
+            return found
     basis, _ = statistics.nuisance(units.ranks, [], factors, spare=FEWEST_DOF)
-    # Completed runs come first; without the diverged ones the basis is none any more.
+    return _left_by(basis, units)
+
+
+def _left_by(basis: FloatArray, units: _Units) -> Modelled | None:
+    """Return the model of this basis [n, q] over the completed runs, which come first."""
+    delta = units.observed.delta
+    # Without the diverged runs the columns are no basis any more.
     u, singular, _ = np.linalg.svd(basis[: delta.size], full_matrices=False)
     known = u[:, singular > 1e-9 * delta.size]
     dof = delta.size - known.shape[1]

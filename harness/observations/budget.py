@@ -68,7 +68,8 @@ class NoiseBudget:
     left out. ``each`` is the harmonic mean of the seeds of a configuration. ``interplay`` is the SD
     over configurations that the parameters, added up, leave; None where that is not known: it is
     in ``together`` where seeds do not repeat. ``modelled`` says that what parameters explain is
-    known. ``kind`` says what tells machines apart.
+    known, and ``entered`` counts the columns that enter the model where the results choose it, as
+    beside a parameter that is tested. ``kind`` says what tells machines apart.
     """
 
     runs: int = 0
@@ -83,6 +84,7 @@ class NoiseBudget:
     machine: Estimate | None = None
     interplay: float | None = None
     modelled: bool = False
+    entered: int = 0
     kind: MachineKind | None = None
     lacks: Mapping[Source, Lack] = field(default_factory=dict)
     level: float = 0.95
@@ -189,7 +191,9 @@ def _noise_budget(
     if not any(result.repeats for result in results):
         repeats = merge(results)
         results = repeats.results if repeats.merged else results
-    found = modelled(results, given)
+    found, chosen = modelled(results, given, whole=True), modelled(results, given)
+    if chosen is not None:
+        begun = replace(begun, entered=chosen.basis.shape[1] - 1)
     values = [[_outcome(run) for run in group] for group in groups]
     if tells_seeds(values):
         split = _of_repeats(begun, groups, values, labels, found)

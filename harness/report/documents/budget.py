@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import isfinite
 from typing import TYPE_CHECKING
 
 from harness.report.blocks import Block, Column, Shares, Table, Text
@@ -21,8 +22,8 @@ _LACKS = {
 }
 
 _NEXT: Mapping[str, str] = {
-    "seed": "more seeds or more configs make a mean surer, more held-out items do not",
-    "evaluation": "more held-out items, or samples of each, make every result surer",
+    "seed": "more seeds or more configs make a mean surer, more evaluation items do not",
+    "evaluation": "more evaluation items, or samples of each, make every result surer",
     "config": "configs differ by far more than their noise",
     "parameters": "configs differ by far more than their noise",
     "together": "a second seed of each config tells which of the two it is",
@@ -77,8 +78,8 @@ def budget_blocks(
     rows = [
         (
             source_name(source, found),
-            digits.plain(one.value),
-            digits.between(one.low, one.high, signed=False),
+            digits.plain(one.value) if one.value else "0",
+            digits.between(one.low, one.high, signed=False) if isfinite(one.high) else "not known",
             percent(shares.get(source)),
         )
         for source, one in found.parts.items()
@@ -166,7 +167,7 @@ def outlook_text(outlook: Outlook, found: NoiseBudget) -> str:
         most, power = items[-1]
         nothing = power[1] - best.now < NOTHING
         said.append(
-            "more held-out items bring nothing"
+            "more evaluation items bring nothing"
             if nothing
             else f"{_purchase(most, outlook)} to {_range(*map(_power, power))}"
         )
@@ -196,7 +197,7 @@ def _purchase(one: Purchase, outlook: Outlook) -> str:
         return f"{one.seeds} seeds a config"
     if one.kind == "deeper":
         return f"{more} more configs of {one.seeds} seeds"
-    return f"{one.items:g} times the held-out items"
+    return f"{one.items:g} times the evaluation items"
 
 
 def _power(power: float) -> str:

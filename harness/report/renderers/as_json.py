@@ -196,22 +196,25 @@ def budget_data(found: NoiseBudget, outlook: Outlook | None) -> dict[str, Any]:
 
 
 def _outlook(found: Outlook) -> dict[str, Any]:
+    """Return what further runs buy, with the power of the questions that gain most."""
+    told = [one for one in (found.most, found.most_of_pairs) if one is not None]
     return {
         **picked(found, "runs configs seeds sd"),
         "purchases": [
             {
                 **picked(one, "kind runs configs seeds items"),
-                "sd": list(one.sd),
-                "power": {
-                    gained.question: None if (power := gained.after[place]) is None else list(power)
-                    for gained in found.questions
-                },
+                "sd_low": one.sd[0],
+                "sd_high": one.sd[1],
             }
-            for place, one in enumerate(found.purchases)
+            for one in found.purchases
         ],
-        "power_now": {
-            one.question: {"effect": one.effect, "power": one.now} for one in found.questions
-        },
+        "questions": [
+            {
+                **picked(one, "question effect now"),
+                "after": [known and {"low": known[0], "high": known[1]} for known in one.after],
+            }
+            for one in told
+        ],
     }
 
 
