@@ -23,12 +23,13 @@ from harness.analysis.ranges import Ranges, by_range, check_edges, choose_parame
 from harness.analysis.units import HighRule, high_rule, units_of
 from harness.errors import UsageError
 from harness.metrics import Metric
+from harness.observations.budget import NoiseBudget, noise_budget
 from harness.observations.columns import LeftOut, read_columns
 from harness.observations.repeats import SeedSpread, each_run, merge, seed_spread
 from harness.observations.selection import Selection, selection
 from harness.records import USELESS, Result
 from harness.text import exact, plural
-from harness.verdicts import Evidence, Verdict
+from harness.verdicts import Evidence, Outlook, Verdict
 
 __all__ = [
     "Analysis",
@@ -72,7 +73,8 @@ class Analysis:
     the largest first. ``left_out`` has the parameters that are not analysed, each with a reason.
     ``seeds`` tell the spread between configurations from that between the runs of one.
     ``selection`` is what the runs are worth after the best of them are chosen, a configuration
-    counting once, and ``leaders`` are the high performers among these, the best first.
+    counting once, and ``leaders`` are the high performers among these, the best first. ``budget``
+    is where the spread of the runs comes from, ``outlook`` what further ones buy.
     """
 
     sweep: str
@@ -91,12 +93,15 @@ class Analysis:
     seeds: SeedSpread | None = None
     selection: Selection = field(default_factory=lambda: Selection(None, 0))
     leaders: tuple[Result, ...] = ()
+    budget: NoiseBudget = field(default_factory=NoiseBudget)
+    outlook: Outlook | None = None
 
 
 def analyze(
     evidence: Evidence,
     *,
     asked: Sequence[Verdict] = (),
+    outlook: Outlook | None = None,
     high: float | None = None,
     parameter: str | None = None,
     ranges: Sequence[float] | None = None,
@@ -112,6 +117,8 @@ def analyze(
         The runs. How many in its arms of useless training are as high as the best is counted.
     asked
         The verdicts of a report on these runs. What it says of a parameter is said here too.
+    outlook
+        What further runs buy, as a report on these runs says.
     high
         The outcome that a high performer exceeds; where None, see `high_rule`.
     parameter, ranges
@@ -177,6 +184,8 @@ def analyze(
         seeds=seed_spread(runs) if merge(runs).merged else None,
         selection=chosen,
         leaders=_leaders(chosen, rule),
+        budget=noise_budget(evidence.runs, evidence.given),
+        outlook=outlook,
     )
 
 

@@ -48,9 +48,11 @@ def run(options: argparse.Namespace) -> int:
 
     found = finished.finished(options)
     evidence = found.evidence
+    asked, outlook = found.judged()
     analysis = analyze(
         evidence,
-        asked=found.asked(),
+        asked=asked,
+        outlook=outlook,
         high=_threshold(options, evidence.metric),
         parameter=options.parameter,
         ranges=options.ranges,

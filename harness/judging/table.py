@@ -15,6 +15,7 @@ from harness.claims.base import outcome
 from harness.claims.curtailment import TO_SUCCEED
 from harness.claims.judging import judge_one, not_asked, with_holm
 from harness.errors import UsageError
+from harness.judging.outlook import outlook_of_table
 from harness.judging.table_questions import Question, Terms, check_terms, questions_of
 from harness.metrics import MARGIN, MIN_GAIN
 from harness.observations import parameter_names
@@ -179,6 +180,7 @@ def _judge(
         (*reading.findings, *_findings(evidence, questions, verdicts)),
         steps=steps.pop() if len(steps) == 1 else 0,
         of_table=True,
+        outlook=outlook_of_table(questions, evidence, verdicts),
     )
     return judgement, [ours.note("runs"), "" if theirs is None else theirs.note("baseline")]
 

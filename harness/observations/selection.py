@@ -30,8 +30,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness import statistics
-from harness.observations.adjusted import FEWEST_DOF, residual
-from harness.observations.repeats import by_config, merge
+from harness.observations.adjusted import Modelled, modelled
+from harness.observations.repeats import by_config, merge, tells_seeds
 from harness.observations.sample import ById, FloatArray, Observations, observe
 from harness.records import Result
 
@@ -177,24 +177,18 @@ def _noise(
         # Of one configuration a trained model is chosen: errors tell what that is worth.
         return errors or seeds
     if again:
-        return seeds or _of_residual(observed, residual(results, given)) or errors
-    return seeds or errors or _of_residual(observed, residual(results, given))
+        return seeds or _of_residual(observed, modelled(results, given)) or errors
+    return seeds or errors or _of_residual(observed, modelled(results, given))
 
 
 def _of_seeds(observed: Observations) -> _Errors | None:
-    """Return the noise by the seeds of configurations; None where hardly any has several.
-
-    A pair that is there by chance does not tell the noise of all others.
-    """
+    """Return the noise by the seeds of configurations; None where hardly any has several."""
     groups = by_config(observed.completed)
-    n = observed.delta.size
-    runs = sum(map(len, groups))
-    dof = runs - len(groups)
-    if dof < max(1.0, min(FEWEST_DOF, n / 2)):
+    if not tells_seeds(groups):
         return None
+    n = observed.delta.size
+    dof = sum(map(len, groups)) - len(groups)
     squares = sum(float(np.var(group)) * len(group) for group in groups)
-    if statistics.is_constant(np.array([v - group[0] for group in groups for v in group])):
-        return None  # copies
     repeats = np.array([_completed(result) for result in observed.completed])
     return _Errors(
         "seeds", math.sqrt(squares / dof) / np.sqrt(repeats), np.full(n, dof), np.full(n, True)
@@ -219,10 +213,9 @@ def _of_standard_errors(observed: Observations) -> _Errors | None:
     return _Errors("standard errors", errors, dof, own)
 
 
-def _of_residual(observed: Observations, found: tuple[float, int] | None) -> _Errors | None:
+def _of_residual(observed: Observations, found: Modelled | None) -> _Errors | None:
     """Return the noise by the residual SD and its degrees of freedom, where it is above 0."""
     n = observed.delta.size
-    if found is None or found[0] <= NO_NOISE * float(np.ptp(observed.delta)):
+    if found is None or found.sd <= NO_NOISE * float(np.ptp(observed.delta)):
         return None
-    sd, dof = found
-    return _Errors("residual", np.full(n, sd), np.full(n, float(dof)), np.full(n, True))
+    return _Errors("residual", np.full(n, found.sd), np.full(n, float(found.dof)), np.full(n, True))

@@ -44,7 +44,9 @@ _HOMES = {
     ),
     "deciding": "beats_power sd_within",
     "dependence": "Together association go_together lattice_step",
-    "components": "Components variance_components",
+    "components": (
+        "Components beyond crossed explained residual_sd root_mean_square variance_components"
+    ),
     "comparisons": (
         "binomial binomial_threshold boschloo brown_forsythe equivalent holm paired "
         "paired_equivalence pairs_to_decide rank_sum sd_ratio welch"

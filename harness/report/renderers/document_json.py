@@ -14,6 +14,7 @@ from harness.report.documents.refine import ProposalPage, drawn_from, size_of
 from harness.report.figures import own
 from harness.report.renderers.as_json import (
     FINDING,
+    budget_data,
     metric_data,
     picked,
     question_data,
@@ -51,6 +52,7 @@ def plan_data(page: PlanPage) -> dict[str, Any]:
         "duplicates": [[run.id for run in group] for group in duplicates(page.main)],
         "cost": _cost(page.cost),
         "power": [picked(power) for power in page.power],
+        "noise_budget": budget_data(page.budget, page.outlook) if page.budget.parts else None,
         "audit": [picked(finding, FINDING) for finding in page.findings],
     }
 
@@ -83,6 +85,7 @@ def analysis_data(found: Analysis) -> dict[str, Any]:
         "seeds": found.seeds and seeds_data(found.seeds),
         "selection": selection_data(found.selection, found.metric)
         | {"high": [_leader(result, found) for result in found.leaders]},
+        "noise_budget": budget_data(found.budget, found.outlook),
         "high_performers": {
             "threshold": finite(found.metric.level(high.threshold)),
             **picked(high, "rule count"),
