@@ -254,6 +254,7 @@ PROTOCOL = (
         "on_gains",
         "rests_on",
         "question",
+        "asked",
         "describe",
         "judge",
         "runs_of",
