@@ -113,7 +113,7 @@ def _of_table(options: argparse.Namespace) -> Finished:
 
 def _of_sweep(sweep: Sweep, sweeps: Mapping[str, Sweep], options: argparse.Namespace) -> Finished:
     """Return the runs of a declared sweep that are stored as it would train them."""
-    from harness.judging.evidence import gathered
+    from harness.judging.evidence import gathered, with_confirmed
     from harness.judging.stored import looked_up, not_counted
     from harness.observations.repeats import each_run
     from harness.sweeps.plan import plan
@@ -122,7 +122,7 @@ def _of_sweep(sweep: Sweep, sweeps: Mapping[str, Sweep], options: argparse.Names
     planned = plan(sweep, selection, trains=False)
     with common.open_store(options) as store:
         found = gathered(planned, sweeps, store)
-        evidence, said = found.evidence, list(looked_up(found))
+        evidence, said = with_confirmed(found), list(looked_up(found))
         others = "" if evidence.runs else not_counted(planned, store)
     if not evidence.runs:
         raise UsageError(
