@@ -366,7 +366,7 @@ def _spread(design: Design) -> tuple[float, str] | None:
         each = [in_blocks(leader, reference).differences for leader in stored.values()]
         dof = sum(max(0, d.size - 1) for d in each)
         squares = sum(float(((d - d.mean()) ** 2).sum()) for d in each if d.size > 1)
-        if dof >= FEWEST_SEEDS and squares > 0.0:
+        if dof >= FEWEST_SEEDS and not all(map(statistics.is_constant, each)):
             return math.sqrt(squares / dof), f"of {sum(d.size for d in each)} stored pairs"
     found = design.spread_of_seeds
     if found is None:

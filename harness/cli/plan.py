@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import nullcontext
+from functools import partial
 from typing import TYPE_CHECKING, TextIO
 
 from harness.cli import common
@@ -191,12 +192,13 @@ def _stored(options: argparse.Namespace) -> list[Result] | None:
 def _stored_runs(
     options: argparse.Namespace, asked: Plan, sweeps: dict[str, Sweep]
 ) -> tuple[tuple[Result, ...], tuple[Result, ...]]:
-    """Return the stored runs of the plan and those of its baseline."""
-    from harness.judging.evidence import judged_by, resolve_baseline
+    """Return the stored runs of the plan, fresh seeds of its leaders too, and its baseline's."""
+    from harness.judging.evidence import judged_by, resolve_baseline, with_leaders
 
     name = asked.sweep.baseline
     with common.open_store(options) as store:
-        ours = judged_by(asked.sweep.judged_by, store.of(asked.runs, traces=False).values())
+        known = with_leaders(asked, partial(store.of, traces=False))
+        ours = judged_by(asked.sweep.judged_by, store.of(known.runs, traces=False).values())
         if not isinstance(name, str):
             return ours, ()
         theirs, _ = resolve_baseline(name, sweeps, store, asked)

@@ -551,6 +551,13 @@ def test_the_spread_is_that_of_stored_seeds():
     assert found.size == pytest.approx(max(spread, 0.02))
 
 
+def test_equal_differences_tell_no_spread():
+    """But for rounding they are one number, of which the spread is none."""
+    main = runs_of("s", noise(0.05, 0.03, 24))
+    rows = noise(0.0, 0.03, 8), [value + 0.1 for value in noise(0.0, 0.03, 8)]
+    assert "not known yet" in priced((*main, *make_confirmed(rows, main[:2], sweep="s")))[0].given
+
+
 def test_else_it_is_that_of_two_seeds_of_a_config():
     rng = np.random.default_rng(1)
     settings_ = {"learning_rate": [1e-7] * 4 + [2e-7] * 4}

@@ -84,6 +84,13 @@ def test_what_is_declared_is_what_is_trained(sweeps, sweep):
     assert len(sweeps.trained) == before + 1
 
 
+def test_a_plan_takes_the_spread_from_the_fresh_seeds_that_are_stored(sweeps, sweep):
+    write(sweeps, "dict(confirm=Confirm(top=2, seeds=4))", "dict(best=winner.beats())")
+    assert "not known yet" in sweep("plan toy")[1]
+    sweeps.run("--sweep", "toy")
+    assert "of 8 stored pairs" in " ".join(sweep("plan toy")[1].split())
+
+
 @pytest.mark.parametrize("against", ["3", "learning_rate=3e-7,batch_size=8,rank=1.5"])
 def test_the_reference_may_be_a_run_or_a_config(finished, sweep, against):
     status, _, err = sweep(f"confirm toy --top 1 --seeds 4 --against {against}")
