@@ -30,6 +30,7 @@ from typing import cast
 from harness.claims.above_arm import MeanAboveArm
 from harness.claims.base import BaseClaim
 from harness.claims.best import BestValue
+from harness.claims.confirmed import WinnerBeats
 from harness.claims.effect import Matters
 from harness.claims.judging import STANDARD_IDS, judge_all, with_holm
 from harness.claims.mean import MeanAboveBaseline
@@ -40,7 +41,6 @@ from harness.claims.success_baseline import SuccessAboveBaseline
 from harness.claims.sweet_spot import BestInside
 from harness.claims.tail import LowerTailAboveBaseline
 from harness.claims.variance import SpreadBelowBaseline
-from harness.claims.confirmed import WinnerBeats
 from harness.records import Config, Value
 from harness.sweeps.checks import declares
 from harness.sweeps.confirming import MEDIAN
