@@ -172,6 +172,10 @@ class Claim(Protocol):
         """Return the question in plain words."""
         ...
 
+    def asked(self, evidence: Evidence) -> str:
+        """Return the question as it is asked of these runs, which may be scaled down."""
+        ...
+
     def describe(self, metric: Metric = DELTA_PERF) -> str:
         """Return the claim and its thresholds in one line.
 

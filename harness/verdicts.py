@@ -344,13 +344,16 @@ class Effect:
     """A way in which a claim may be true: in ``words``, as a number ``size``, and its power.
 
     ``shown`` is printed between "with 24 runs," and "with probability". ``power`` is a function of
-    the number of runs or pairs.
+    the number of runs or pairs. ``sds`` is the size as the power takes it, mostly in SDs, and
+    ``power_at`` the power at a size of these and a number of runs or pairs.
     """
 
     words: str
     size: float
     shown: str
     power: Callable[[int], float]
+    sds: float = 0.0
+    power_at: Callable[[float, int], float] | None = None
 
 
 PowerUnit = Literal["runs", "pairs", "seeds"]
@@ -366,6 +369,11 @@ class Pricing:
 
     ``n`` are the planned ones of the ``unit``. ``given`` is what the power rests on. Sizes from
     ``least`` to ``most`` are searched for a power of 0.8; with ``every``, each of them is tried.
+
+    ``noise`` says whose SD the effects are measured in, where the noise budget tells how that
+    changes: that of a ``result``; of what is left ``beside`` the parameters; of ``pairs``, of which
+    more runs make more. None where the power follows from no such SD. Where results are compared
+    with ``others`` other runs, the SD of these stays.
     """
 
     n: int
@@ -376,6 +384,8 @@ class Pricing:
     least: int = 2
     most: int = MOST
     every: bool = False
+    noise: Literal["result", "beside", "pairs"] | None = None
+    others: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -399,6 +409,72 @@ class Power:
     says: str = ""
     given: str = ""
     why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Purchase:
+    """A way to spend further runs, or further held-out items, on a sweep.
+
+    ``configs``: more configurations like those so far; ``seeds``: more seeds of the same ones;
+    ``deeper``: fewer new configurations with more seeds each; ``items``: so many times the held-out
+    items, and no further runs. It trains ``runs``, and leaves the sweep with ``configs`` configs;
+    those that are new, or all of more seeds, have ``seeds``. ``sd`` is the least and the largest SD
+    to expect of a result.
+    """
+
+    kind: Literal["configs", "seeds", "deeper", "items"]
+    runs: int
+    configs: int
+    seeds: int
+    items: float = 1.0
+    sd: tuple[float, float] = (0.0, 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Gained:
+    """The power of a question at an effect, ``now`` and after each purchase: least and largest.
+
+    None for a purchase whose worth is not known.
+    """
+
+    question: str
+    effect: str
+    now: float
+    after: tuple[tuple[float, float] | None, ...]
+
+    @property
+    def most(self) -> float:
+        """The largest power that a purchase is sure to bring."""
+        return max((known[0] for known in self.after if known is not None), default=self.now)
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """What further runs of a sweep buy: each purchase, and the power that each question gains.
+
+    ``runs`` are those to spend. ``sd`` is the SD to expect of a result as the sweep is.
+    """
+
+    runs: int
+    configs: int
+    seeds: int
+    sd: float
+    purchases: tuple[Purchase, ...] = ()
+    questions: tuple[Gained, ...] = ()
+
+    @property
+    def most(self) -> Gained | None:
+        """The question on results whose power gains most."""
+        return _most(one for one in self.questions if None not in one.after)
+
+    @property
+    def most_of_pairs(self) -> Gained | None:
+        """The question on pairs whose power gains most."""
+        return _most(one for one in self.questions if None in one.after)
+
+
+def _most(questions: Iterable[Gained]) -> Gained | None:
+    return max(questions, key=lambda one: one.most - one.now, default=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -486,3 +562,4 @@ class Judgement:
     conditions: Conditions | None = None
     steps: int | None = None
     of_table: bool = False
+    outlook: Outlook | None = None

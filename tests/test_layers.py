@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[1]
 HARNESS, CONTRIBUTING = ROOT / "harness", ROOT / "CONTRIBUTING.md"
 
 LAYERS = [
-    {"records", "errors"},
+    {"records", "errors", "files"},
     {"text", "words"},
     {"metrics"},
     {"verdicts"},

@@ -23,12 +23,13 @@ from harness.analysis.ranges import Ranges, by_range, check_edges, choose_parame
 from harness.analysis.units import HighRule, high_rule, units_of
 from harness.errors import UsageError
 from harness.metrics import Metric
+from harness.observations.budget import NoiseBudget, noise_budget
 from harness.observations.columns import LeftOut, read_columns
 from harness.observations.repeats import SeedSpread, each_run, merge, seed_spread
 from harness.observations.selection import Selection, selection
-from harness.records import Result
+from harness.records import USELESS, Result
 from harness.text import exact, plural
-from harness.verdicts import Evidence, Verdict
+from harness.verdicts import Evidence, Outlook, Verdict
 
 __all__ = [
     "Analysis",
@@ -50,14 +51,14 @@ FEWEST = 4
 class HighPerformers:
     """The high performers, by the `HighRule` of this ``threshold`` and kind of ``rule``.
 
-    ``count`` is their number among the units analysed. ``null`` has their number and that of all
-    runs in the arm that cannot learn, where there is one. ``patterns`` are all that were tested.
+    ``count`` is their number among the units analysed. ``useless`` has their number and that of all
+    runs in each arm of useless training that there is. ``patterns`` are all that were tested.
     """
 
     threshold: float
     rule: Literal["above", "best third"]
     count: int
-    null: tuple[int, int] | None
+    useless: Mapping[str, tuple[int, int]]
     patterns: tuple[Pattern, ...]
     conclusions: tuple[Conclusion, ...]
 
@@ -72,7 +73,8 @@ class Analysis:
     the largest first. ``left_out`` has the parameters that are not analysed, each with a reason.
     ``seeds`` tell the spread between configurations from that between the runs of one.
     ``selection`` is what the runs are worth after the best of them are chosen, a configuration
-    counting once, and ``leaders`` are the high performers among these, the best first.
+    counting once, and ``leaders`` are the high performers among these, the best first. ``budget``
+    is where the spread of the runs comes from, ``outlook`` what further ones buy.
     """
 
     sweep: str
@@ -91,12 +93,15 @@ class Analysis:
     seeds: SeedSpread | None = None
     selection: Selection = field(default_factory=lambda: Selection(None, 0))
     leaders: tuple[Result, ...] = ()
+    budget: NoiseBudget = field(default_factory=NoiseBudget)
+    outlook: Outlook | None = None
 
 
 def analyze(
     evidence: Evidence,
     *,
     asked: Sequence[Verdict] = (),
+    outlook: Outlook | None = None,
     high: float | None = None,
     parameter: str | None = None,
     ranges: Sequence[float] | None = None,
@@ -109,9 +114,11 @@ def analyze(
     Parameters
     ----------
     evidence
-        The runs. How many of its arm "null" are as high as the best is counted.
+        The runs. How many in its arms of useless training are as high as the best is counted.
     asked
         The verdicts of a report on these runs. What it says of a parameter is said here too.
+    outlook
+        What further runs buy, as a report on these runs says.
     high
         The outcome that a high performer exceeds; where None, see `high_rule`.
     parameter, ranges
@@ -148,7 +155,7 @@ def analyze(
     if best.any() and not best.all():
         patterns = find_patterns(columns, associations, best, rng, alpha)
     chosen = selection(evidence.runs, evidence.given)
-    useless = observations.observe(evidence.arms.get("null", ()))
+    useless = {arm: observations.observe(evidence.arms.get(arm, ())) for arm in USELESS}
     return Analysis(
         sweep=sweep,
         metric=metric,
@@ -162,7 +169,11 @@ def analyze(
             threshold=rule.threshold,
             rule=rule.kind,
             count=int(best.sum()),
-            null=(int(rule.of(useless.delta).sum()), useless.total) if useless.total else None,
+            useless={
+                arm: (int(rule.of(runs.delta).sum()), runs.total)
+                for arm, runs in useless.items()
+                if runs.total
+            },
             patterns=patterns,
             conclusions=conclude(columns, associations, patterns, best, alpha),
         ),
@@ -173,6 +184,8 @@ def analyze(
         seeds=seed_spread(runs) if merge(runs).merged else None,
         selection=chosen,
         leaders=_leaders(chosen, rule),
+        budget=noise_budget(evidence.runs, evidence.given),
+        outlook=outlook,
     )
 
 

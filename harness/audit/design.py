@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from harness import statistics
 from harness.audit.view import ALARM, View, columns_of, numeric
+from harness.observations import Observations
 from harness.observations.levels import RANGE_FROM, are_numbers, in_order, levels_of
 from harness.records import Value
 from harness.text import first, in_words, parameter_value
@@ -241,30 +243,55 @@ def constant_parameter(view: View) -> Iterator[Finding]:
                 )
 
 
-def edge_optimum(view: View) -> Iterator[Finding]:
-    columns = numeric(view.columns)
-    if view.observed.is_degenerate or len(view.observed.final) < statistics.FEWEST_BRACKETED:
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """An end of a parameter's range towards which the metric gets better, with no decline shown."""
+
+    parameter: str
+    end: Literal["lower", "upper"]
+    value: float
+
+
+def edges_of(
+    observed: Observations, rng: np.random.Generator, alpha: float, leave: Collection[str] = ()
+) -> Iterator[Edge]:
+    """Yield the ends of ranges at which the best value may lie, or beyond.
+
+    The bracket test must show the improvement over all ranges, at the rate of false alarms of a
+    check, and must not show a decline at ``alpha``. The parameters to ``leave`` are not tested.
+    """
+    columns = numeric(columns_of(observed.final))
+    if observed.is_degenerate or len(observed.final) < statistics.FEWEST_BRACKETED:
         return
-    rng, alpha = view.generator(), ALARM / 2 / max(1, len(columns))
+    level = ALARM / 2 / max(1, len(columns))
     for name, values in columns.items():
-        if name in view.best_asked:
+        if name in leave:
             continue
         # A few permutations settle the plain cases.
-        tested = statistics.bracket(values, view.observed.ranked, rng, resamples=FEW_DRAWS)
+        tested = statistics.bracket(values, observed.ranked, rng, resamples=FEW_DRAWS)
         if min(tested.p_rising, tested.p_falling) > 2 * ALARM:
             continue
-        tested = statistics.bracket(values, view.observed.ranked, rng)
-        rising, falling = tested.p_rising <= alpha, tested.p_falling <= alpha
-        if rising == falling or max(tested.p_rising, tested.p_falling) <= view.evidence.alpha:
+        tested = statistics.bracket(values, observed.ranked, rng)
+        rising, falling = tested.p_rising <= level, tested.p_falling <= level
+        if rising == falling or max(tested.p_rising, tested.p_falling) <= alpha:
             continue
-        end, value = ("upper", values.max()) if rising else ("lower", values.min())
+        if rising:
+            yield Edge(name, "upper", float(values.max()))
+        else:
+            yield Edge(name, "lower", float(values.min()))
+
+
+def edge_optimum(view: View) -> Iterator[Finding]:
+    alpha = view.evidence.alpha
+    for edge in edges_of(view.observed, view.generator(), alpha, view.best_asked):
         yield Finding(
             "edge_optimum",
             "warning",
-            f"{view.metric} gets better towards the {end} end of {name} ({value:.3g}), and no "
-            "decline is shown there: the best may lie at that edge or beyond it; widen the range",
-            (name,),
-            f"better towards the {end} end of {name}",
+            f"{view.metric} gets better towards the {edge.end} end of {edge.parameter} "
+            f"({edge.value:.3g}), and no decline is shown there: the best may lie at that edge or "
+            "beyond it; widen the range",
+            (edge.parameter,),
+            f"better towards the {edge.end} end of {edge.parameter}",
         )
 
 

@@ -312,7 +312,7 @@ class MeanAboveArm(MarginClaim):
             lambda size: f"{size} ahead of the arm {self.arm}",
             lambda size: f"a mean gain of {size} over the arm {self.arm} is shown",
         )
-        return Pricing(pairs, shown, given=given, unit="pairs", least=FEWEST_PAIRS)
+        return Pricing(pairs, shown, given=given, unit="pairs", least=FEWEST_PAIRS, noise="pairs")
 
     def _spread(self, design: Design) -> tuple[float, str] | None:
         """Return the SD of a difference, and what it is known from; None where from nothing."""

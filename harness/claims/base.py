@@ -124,6 +124,10 @@ class BaseClaim:
         """Return the question in plain words."""
         raise NotImplementedError
 
+    def asked(self, evidence: Evidence) -> str:
+        """Return the question as it is asked of these runs, which may be scaled down."""
+        return self.question(evidence.metric)
+
     def describe(self, metric: Metric = DELTA_PERF) -> str:
         """Return the claim and its thresholds in one line; the line is hashed."""
         raise NotImplementedError
@@ -175,7 +179,7 @@ class BaseClaim:
         bounded = finite(low) is not None or finite(high) is not None
         return Verdict(
             id=id,
-            question=self.question(evidence.metric),
+            question=self.asked(evidence),
             claim=self.describe(evidence.metric),
             verdict=verdict,
             answer=answer,
@@ -301,7 +305,7 @@ def unanswerable(
     """Return the verdict of `BaseClaim.unanswerable` on any claim."""
     return Verdict(
         id=id,
-        question=claim.question(evidence.metric),
+        question=claim.asked(evidence),
         claim=claim.describe(evidence.metric),
         verdict="unanswerable",
         answer=reason,

@@ -16,6 +16,7 @@ from harness.claims.base import NO_MARGIN, more
 from harness.claims.design import MOST_SIMULATED, Design, effects
 from harness.claims.effect import (
     ParameterClaim,
+    beside_entered,
     dof_of,
     lacking,
     levels_of,
@@ -222,7 +223,7 @@ class BestValue(ParameterClaim):
         if numbers is not None and np.unique(numbers).size >= FEWEST_ORDERED:
             drops = DROPS if column.numbers is not None else FEW_DROPS
             sd = "the others held equal, the SD that of runs of equal settings"
-            return BestInside(self.parameter).priced(design, drops, sd)
+            return replace(BestInside(self.parameter).priced(design, drops, sd), noise="beside")
         name = parameter_name(self.parameter)
 
         def power(gain: float, n: int) -> float:
@@ -231,18 +232,18 @@ class BestValue(ParameterClaim):
             if there is None:
                 return 0.0
             counts = np.unique(there.codes, return_counts=True)[1]
-            dof = dof_of(self.parameter, design, n)[1]
-            worth = counts * share_left(self.parameter, design, n)
+            alone, left = beside_entered(design, n, dof_of(self.parameter, design, n)[1])
+            worth = counts * share_left(self.parameter, design, n) * alone
             rng = design.rng("best value")
-            return statistics.best_power(worth, gain, rng, dof, alpha=design.sweep.alpha)
+            return statistics.best_power(worth, gain, rng, left, alpha=design.sweep.alpha)
 
         priced = effects(
             power,
-            design.gains,
+            design.gains_beside,
             lambda gain: f"best {gain} above the rest",
             lambda gain: f"the best {name} is named where it is ahead of all others by {gain}",
         )
-        return Pricing(design.n, priced, least=self.fewest, most=MOST_SIMULATED)
+        return Pricing(design.n, priced, least=self.fewest, most=MOST_SIMULATED, noise="beside")
 
 
 def labels_of(beside: Adjusted) -> list[str]:

@@ -11,6 +11,7 @@ import numpy as np
 
 from harness import observations, statistics
 from harness.claims.nights import generator
+from harness.observations.budget import NoiseBudget, noise_budget
 from harness.observations.columns import Column, read_columns
 from harness.observations.repeats import averaged, each_run, merge, merge_arms, seed_spread
 from harness.records import CONFIRM, MAIN, Config, Result, Run
@@ -35,7 +36,9 @@ class Design:
 
     ``runs`` are the planned ones of all arms. ``stored`` are runs of the sweep and of its baseline,
     ``baseline_runs`` the number of main runs that the baseline is to have. With several ``seeds``
-    each of the runs stands for a config that is judged by the mean over them.
+    each of the runs stands for a config that is judged by the mean over them. ``budget`` is where
+    their spread comes from, that of the stored main runs if None. With ``repeats`` a larger sweep
+    has the planned configs again and again: how they were drawn is not known.
     """
 
     sweep: Sweep
@@ -43,6 +46,8 @@ class Design:
     stored: tuple[Result, ...] = ()
     baseline_runs: int | None = None
     seeds: int = 1
+    budget: NoiseBudget | None = None
+    repeats: bool = False
 
     @cached_property
     def main(self) -> tuple[Run, ...]:
@@ -105,6 +110,9 @@ class Design:
         Results are runs or, of several seeds, configs. Where single runs show how far the seeds of
         a config lie apart, the SD is that of a mean over the planned number of them.
         """
+        if self.budget is not None:
+            known = self.budget.spread(self.seeds)
+            return None if known is None else (known[1], plural(self.budget.runs, "run"))
         ours = tuple(result for result in self.ours if result.run.arm == MAIN)
         for results, whose in ((ours, self.sweep.name), (self.theirs, self.sweep.baseline)):
             found = spread_of(observations.observe(results).delta)
@@ -119,6 +127,25 @@ class Design:
             number_of = len(each_run(results))
             return found, f"{number_of} stored runs of {whose}{self.of_fewer(stored)}"
         return None
+
+    @cached_property
+    def noise(self) -> NoiseBudget:
+        """Where the spread of the stored main runs comes from."""
+        if self.budget is not None:
+            return self.budget
+        ours = tuple(r for r in self._finished(self.sweep.name) if r.run.arm == MAIN)
+        return noise_budget(ours, self.sweep.parameters.dependencies)
+
+    @cached_property
+    def beside(self) -> tuple[float, str] | None:
+        """The SD that the parameters leave of a result, and what it is known from; None if unknown.
+
+        Where it is not known what more seeds bring, it is the larger one.
+        """
+        found = self.noise.spread(self.seeds, beside=True)
+        if found is None or not found[1] > 0.0:
+            return None
+        return found[1], f"{plural(self.noise.runs, 'stored run')} of {self.sweep.name}"
 
     def of_fewer(self, stored: float) -> str:
         """Say what results an SD is of, where seeds are averaged; ``stored`` is their number."""
@@ -156,6 +183,8 @@ class Design:
         return self._drawn(MOST_SIMULATED)
 
     def _drawn(self, n: int) -> list[Config]:
+        if self.repeats:
+            return [self.main[place % self.n].config for place in range(n)]
         space = self.sweep.parameters
         points = unit_points(self.sweep.sampler, n, n, len(space), self.sweep.seed)
         return [space.config(point) for point in points]
@@ -163,10 +192,12 @@ class Design:
     @property
     def gains(self) -> list[tuple[float, float, str]]:
         """The standard gains: in SDs, in the metric's unit (SDs where unknown), and in words."""
-        if self.spread is None:
-            return [(gain, gain, spreads(gain)) for gain in GAINS]
-        sd = self.spread[0]
-        return [(gain, gain * sd, f"{number(gain * sd)} ({spreads(gain)})") for gain in GAINS]
+        return _gains(self.spread)
+
+    @property
+    def gains_beside(self) -> list[tuple[float, float, str]]:
+        """The standard gains, in SDs of what the parameters leave, or of a result where unknown."""
+        return _gains(self.beside or self.spread)
 
     @property
     def a_run(self) -> str:
@@ -191,7 +222,7 @@ class Design:
             return Pricing(n, why=lacking)
         given = f"against {plural(m, 'run')} of the baseline; the SD of {self.a_run} is "
         given += "not known yet" if spread is None else f"{number(spread[0])}, of {spread[1]}"
-        return Pricing(n, effects, given=given, least=fewest, most=most)
+        return Pricing(n, effects, given=given, least=fewest, most=most, others=m)
 
     def simulations(self, n: int, most: int) -> int:
         """Return the number of simulated samples: ``most`` for the plan itself, if not large."""
@@ -203,6 +234,13 @@ class Design:
 
     def _finished(self, sweep: str) -> tuple[Result, ...]:
         return tuple(r for r in self.stored if r.run.sweep == sweep and r.is_final)
+
+
+def _gains(spread: tuple[float, str] | None) -> list[tuple[float, float, str]]:
+    if spread is None:
+        return [(gain, gain, spreads(gain)) for gain in GAINS]
+    sd = spread[0]
+    return [(gain, gain * sd, f"{number(gain * sd)} ({spreads(gain)})") for gain in GAINS]
 
 
 def spread_of(values: observations.FloatArray) -> float | None:
@@ -223,7 +261,7 @@ def effects(
     ``words`` and ``shown`` put the size in words into those of the `Effect`.
     """
     return tuple(
-        Effect(words(said), size, shown(said), partial(power, effect))
+        Effect(words(said), size, shown(said), partial(power, effect), effect, power)
         for effect, size, said in sizes
     )
 

@@ -238,7 +238,7 @@ class Matters(ParameterClaim):
         name = parameter_name(self.parameter)
         priced = effects(
             lambda gain, n: partial_power(self.parameter, design, gain, n),
-            design.gains,
+            design.gains_beside,
             lambda gain: f"best and worst {gain} apart",
             lambda gain: f"{name} is shown to matter where its best and worst are {gain} apart",
         )
@@ -247,7 +247,10 @@ class Matters(ParameterClaim):
             f"{refuting_margin(design.n):.1f} SD where levels, or thirds of a range, have "
             f"{plural(design.n // 3, 'run')} each"
         )
-        return Pricing(design.n, priced, given=given, least=self.fewest)
+        if design.beside is not None:
+            sd, whose = design.beside
+            given += f"; the SD that they leave is {number(sd)}, of {whose}"
+        return Pricing(design.n, priced, given=given, least=self.fewest, noise="beside")
 
 
 @lru_cache(maxsize=256)
@@ -326,6 +329,16 @@ def dof_of(parameter: str, design: Design, n: int) -> tuple[int, int]:
     return statistics.rank_beside(tested), n - beside.shape[1] - statistics.rank_beside(tested)
 
 
+def beside_entered(design: Design, n: int, dof: int) -> tuple[float, int]:
+    """Return the share of a parameter's variation and the degrees of freedom that others leave.
+
+    As many columns enter the model by the metric as in the stored runs, and each takes its share;
+    at least `FEWEST_DOF` of the ``dof`` degrees of freedom are spared.
+    """
+    entered = min(design.noise.entered, n // 4)
+    return 1.0 - entered / max(1, n - 1), max(min(dof, FEWEST_DOF), dof - entered)
+
+
 def model_of(
     parameter: str, design: Design, n: int
 ) -> tuple[observations.FloatArray, observations.FloatArray]:
@@ -370,7 +383,8 @@ def partial_power(parameter: str, design: Design, gain: float, n: int) -> float:
     means = [float(line[column.codes == code].mean()) for code in np.unique(column.codes)]
     beside, _ = model_of(parameter, design, drawn)
     line = (line - beside @ (beside.T @ line)) / (max(means) - min(means) or 1.0)
-    squares = float(line @ line) * n / drawn * gain * gain * RANK_EFFICIENCY
+    alone, dof = beside_entered(design, n, dof)
+    squares = float(line @ line) * n / drawn * gain * gain * RANK_EFFICIENCY * alone
     return statistics.partial_power(squares, width, dof, design.sweep.alpha)
 
 

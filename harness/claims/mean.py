@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -82,7 +82,7 @@ class MeanAboveBaseline(VersusBaseline):
                 f"a mean that is {way.higher} by {gain} is shown to be {way.above} the baseline's"
             ),
         )
-        return design.versus_baseline(self.fewest, gains)
+        return replace(design.versus_baseline(self.fewest, gains), noise="result")
 
     def worse(self, now: Evidence, then: Evidence, was: Verdict) -> tuple[Difference, ...]:
         """Test whether the mean is lower now."""

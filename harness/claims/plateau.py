@@ -29,6 +29,7 @@ from harness.records import MAIN, GapKind, Result, Run
 from harness.statistics import Comparison
 from harness.sweeps import checks
 from harness.text import interval, number, p_text, plural
+from harness.training.schedules import scale_steps
 from harness.verdicts import Difference, Evidence, Need, Pricing, Verdict, VerdictName
 
 TOLERANCE = 0.05
@@ -66,9 +67,14 @@ class StillImproves(MarginClaim):
         return "half of the steps" if self.since is None else f"step {self.since}"
 
     def question(self, metric: Metric = DELTA_PERF) -> str:
-        return (
-            f"Does {metric.measure} still improve after {self._since}, or has it reached a plateau?"
-        )
+        return _question(metric, self._since)
+
+    def asked(self, evidence: Evidence) -> str:
+        """Return the question with the step that ``since`` is in runs of these steps."""
+        begins = {self.window(result.run)[0] for result in evidence.runs}
+        if self.since is None or len(begins) != 1:
+            return self.question(evidence.metric)
+        return _question(evidence.metric, f"step {begins.pop():g}")
 
     def describe(self, metric: Metric = DELTA_PERF) -> str:
         return (
@@ -195,6 +201,10 @@ class StillImproves(MarginClaim):
         return observations.window_of(run, self.since)
 
 
+def _question(metric: Metric, since: str) -> str:
+    return f"Does {metric.measure} still improve after {since}, or has it reached a plateau?"
+
+
 def _decided(
     gained: Comparison, margin: float | None, found: str, metric: Metric
 ) -> tuple[VerdictName, str]:
@@ -268,8 +278,7 @@ def _late_gains(results: Sequence[Result], since: int | None) -> nights.Values:
 def _window(claim: StillImproves, design: Design) -> tuple[str, float]:
     """Return why the window cannot be judged, empty where it can, and the step it begins at."""
     run = design.main[0]
-    declared = run.declared_steps / 2 if claim.since is None else claim.since
-    start = declared * run.steps / run.declared_steps
+    start, _ = claim.window(run)
     points = [*range(0, run.steps, run.evaluate_every), run.steps]
     nearest = min(points, key=lambda step: abs(step - start))
     if start >= run.steps or nearest >= run.steps:
@@ -290,7 +299,7 @@ def _gain_spread(claim: StillImproves, design: Design) -> tuple[float, str] | No
         completed = observations.observe(results).completed
         since = claim.since
         if since is not None and completed:
-            since = round(since * completed[0].run.declared_steps / design.sweep.steps)
+            since = scale_steps(since, completed[0].run.declared_steps, design.sweep.steps)
         start, end, used = ends_of(completed, since)
         spread = spread_of(end - start)
         if spread is not None:

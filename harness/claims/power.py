@@ -7,6 +7,7 @@ from functools import cache
 
 from harness import statistics
 from harness.claims.design import Design
+from harness.observations.budget import NoiseBudget
 from harness.protocols import Claim
 from harness.records import MAIN, Result, Run
 from harness.sweeps.plan import counted_runs
@@ -41,17 +42,32 @@ def sweep_power(
 
     Equal arguments give equal numbers: what is simulated is drawn from the sweep's seed.
     """
-    every = sweep.plan() if runs is None else tuple(runs)
-    planned = counted_runs(every)
-    repeats = [run.repeat for run in every if run.arm == MAIN]
-    seeds = 1 + max(repeats, default=0) if len(planned) < len(every) else 1
-    design = Design(sweep, planned, tuple(stored), baseline_runs, seeds)
+    design = design_of(sweep, stored, runs=runs, baseline_runs=baseline_runs)
     found: list[Power] = []
     for id_, claim in sweep.questions.items():
         if notify is not None:
             notify(id_)
         found += power_of(id_, claim, design)
     return tuple(found)
+
+
+def design_of(
+    sweep: Sweep,
+    stored: Sequence[Result] = (),
+    *,
+    runs: Sequence[Run] | None = None,
+    baseline_runs: int | None = None,
+    budget: NoiseBudget | None = None,
+) -> Design:
+    """Return the design of a sweep, of which every config counts once; see `sweep_power`.
+
+    ``budget`` is where the spread of its runs comes from, that of the stored ones if None.
+    """
+    every = sweep.plan() if runs is None else tuple(runs)
+    planned = counted_runs(every)
+    repeats = [run.repeat for run in every if run.arm == MAIN]
+    seeds = 1 + max(repeats, default=0) if len(planned) < len(every) else 1
+    return Design(sweep, planned, tuple(stored), baseline_runs, seeds, budget)
 
 
 def power_of(id: str, claim: Claim, design: Design) -> tuple[Power, ...]:

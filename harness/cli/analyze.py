@@ -7,7 +7,7 @@ import argparse
 from harness.cli import common, finished
 from harness.cli.tables import number
 from harness.metrics import Metric
-from harness.records import MAIN
+from harness.records import MAIN, USELESS
 
 HELP = "say what the best runs of a finished sweep share, and which of that is more than chance"
 
@@ -48,9 +48,11 @@ def run(options: argparse.Namespace) -> int:
 
     found = finished.finished(options)
     evidence = found.evidence
+    asked, outlook = found.judged()
     analysis = analyze(
         evidence,
-        asked=found.asked(),
+        asked=asked,
+        outlook=outlook,
         high=_threshold(options, evidence.metric),
         parameter=options.parameter,
         ranges=options.ranges,
@@ -66,7 +68,7 @@ def run(options: argparse.Namespace) -> int:
     if found.notes:
         print()
     print(common.document_text(document(analysis)), end="")
-    left = {arm: len(runs) for arm, runs in evidence.arms.items() if arm not in (MAIN, "null")}
+    left = {arm: len(runs) for arm, runs in evidence.arms.items() if arm not in (MAIN, *USELESS)}
     if left:
         which = ", ".join(f"{arm} {size}" for arm, size in left.items())
         print()

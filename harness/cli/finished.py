@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from harness.cli import common, tables
 from harness.errors import StoreError, UsageError, nearest
-from harness.records import MAIN
+from harness.records import MAIN, Run
 from harness.sweeps.baseline import is_table
-from harness.verdicts import Evidence, Verdict, by_arm
+from harness.verdicts import Evidence, Outlook, Verdict, by_arm
 
 if TYPE_CHECKING:
     from harness.plugin.declared import Declared
@@ -24,26 +24,36 @@ if TYPE_CHECKING:
 class Finished:
     """Finished runs as evidence, and ``notes`` that tell the user how they were found or read.
 
-    ``sweep`` is the declaration of their sweep, where there is one; ``reading`` is their table.
+    ``sweep`` is the declaration of their sweep, where there is one, with the planned ``runs`` of
+    all arms; ``reading`` is their table.
     """
 
     evidence: Evidence
     sweep: Sweep | None = None
     notes: tuple[str, ...] = ()
     reading: Reading | None = None
+    runs: tuple[Run, ...] = ()
 
     def asked(self) -> tuple[Verdict, ...]:
+        """Judge the questions of the sweep or the table; see `judged`."""
+        return self.judged()[0]
+
+    def judged(self) -> tuple[tuple[Verdict, ...], Outlook | None]:
         """Judge the questions that a report of the sweep answers, or ``sweep judge`` of the table.
 
-        So that nobody reads two answers on one parameter.
+        So that nobody reads two answers on one parameter. With what further runs buy.
         """
         from harness.claims import judge_all
+        from harness.judging.outlook import outlook_of_sweep
         from harness.judging.table import judge_table
 
         if self.reading is not None:
             (group,) = judge_table(self.reading).groups
-            return group.judgement.verdicts
-        return judge_all(self.sweep.questions, self.evidence) if self.sweep is not None else ()
+            return group.judgement.verdicts, group.judgement.outlook
+        if self.sweep is None:
+            return (), None
+        verdicts = judge_all(self.sweep.questions, self.evidence)
+        return verdicts, outlook_of_sweep(self.sweep, self.runs, self.evidence, verdicts)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -103,7 +113,7 @@ def _of_table(options: argparse.Namespace) -> Finished:
 
 def _of_sweep(sweep: Sweep, sweeps: Mapping[str, Sweep], options: argparse.Namespace) -> Finished:
     """Return the runs of a declared sweep that are stored as it would train them."""
-    from harness.judging.evidence import gathered
+    from harness.judging.evidence import gathered, with_confirmed
     from harness.judging.stored import looked_up, not_counted
     from harness.observations.repeats import each_run
     from harness.sweeps.plan import plan
@@ -112,7 +122,7 @@ def _of_sweep(sweep: Sweep, sweeps: Mapping[str, Sweep], options: argparse.Names
     planned = plan(sweep, selection, trains=False)
     with common.open_store(options) as store:
         found = gathered(planned, sweeps, store)
-        evidence, said = found.evidence, list(looked_up(found))
+        evidence, said = with_confirmed(found), list(looked_up(found))
         others = "" if evidence.runs else not_counted(planned, store)
     if not evidence.runs:
         raise UsageError(
@@ -122,7 +132,7 @@ def _of_sweep(sweep: Sweep, sweeps: Mapping[str, Sweep], options: argparse.Names
     missing = len(planned.of_arms()) - len(each_run(evidence.runs))
     if missing:
         said.append(f"INCOMPLETE: {missing} of {len(planned.of_arms())} runs have not finished")
-    return Finished(evidence, sweep, tuple(said))
+    return Finished(evidence, sweep, tuple(said), runs=tuple(planned.runs.values()))
 
 
 def of_store(name: str, sweeps: Mapping[str, Sweep], store: Store) -> Finished:

@@ -42,6 +42,8 @@ def run(options: argparse.Namespace) -> int:
     """Print the plan of a sweep."""
     common.use_one_thread()
     from harness.audit.plan import audit_plan
+    from harness.claims.next_runs import next_runs
+    from harness.claims.power import design_of
     from harness.judging.baselines import check_comparable
     from harness.report.documents.plan import PlanPage, document
     from harness.report.renderers.document_json import plan_data
@@ -58,12 +60,10 @@ def run(options: argparse.Namespace) -> int:
     check_comparable(sweep, sweep.baseline, sweeps)
     ours, theirs = _stored_runs(options, asked, sweeps) if stored is not None else ((), ())
     baseline = sweeps.get(sweep.baseline) if isinstance(sweep.baseline, str) else None
-    power = power_of(
-        sweep,
-        (*ours, *theirs),
-        runs=runs,
-        baseline_runs=None if baseline is None else baseline.runs,
-    )
+    known = (*ours, *theirs)
+    baseline_runs = None if baseline is None else baseline.runs
+    power = power_of(sweep, known, runs=runs, baseline_runs=baseline_runs)
+    design = design_of(sweep, known, runs=runs, baseline_runs=baseline_runs)
     page = PlanPage(
         sweep=sweep,
         runs=runs,
@@ -79,6 +79,8 @@ def run(options: argparse.Namespace) -> int:
         means=trained_with(asked.conditions, selection, device=False),
         transfer=asked.conditions.lr_transfer,
         transfer_said=transfer_in_words(sweep, selection, asked.conditions),
+        budget=design.noise,
+        outlook=next_runs(sweep.questions, design),
     )
     if options.json:
         common.print_json(plan_data(page))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import shlex
 import sys
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,11 +14,14 @@ from harness.cli import common, tables
 from harness.cli.finished import Finished, finished
 from harness.cli.plan import estimate, power_of
 from harness.errors import UsageError
+from harness.session.arguments import at_least_one
 from harness.sweeps.baseline import is_table
+from harness.verdicts import EXPERIMENTS
 
 if TYPE_CHECKING:
     from harness.plugin.declared import Declared
     from harness.records import Result
+    from harness.refine import Advice
 
 HELP = "propose the next sweep as Python, narrower only where the runs of this one support it"
 
@@ -46,6 +50,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         steps="steps of its runs (default: declared, or those of the table)",
     )
     parser.add_argument(
+        "--next-runs",
+        type=at_least_one,
+        metavar="N",
+        help="say what to do with the next N runs (default: declared, as many main runs as it has)",
+    )
+    parser.add_argument(
         "--output",
         type=Path,
         metavar="PATH",
@@ -71,7 +81,7 @@ def run(options: argparse.Namespace) -> int:
     import numpy as np
 
     from harness.observations.repeats import each_run
-    from harness.refine import python, refine
+    from harness.refine import advise, python, refine
     from harness.report.documents.plan import cost_text
     from harness.report.documents.refine import ProposalPage, document, says
     from harness.report.renderers.document_json import refine_data
@@ -80,15 +90,16 @@ def run(options: argparse.Namespace) -> int:
     found = _found(options, declared)
     evidence, of_table = found.evidence, is_table(options.name)
     every = [*evidence.runs, *chain.from_iterable(evidence.arms.values())]
+    asked, margin = found.asked(), options.margin or _margin(found, every)
     proposal = refine(
         options.name if of_table else evidence.sweep,
         every,
         rng=np.random.default_rng([evidence.seed, SALT]),
         sweep=found.sweep,
         is_table=of_table,
-        asked=found.asked(),
+        asked=asked,
         metric=evidence.metric,
-        margin=options.margin or _margin(found, every),
+        margin=margin,
         alpha=evidence.alpha,
         name=options.new,
         runs=options.runs,
@@ -104,7 +115,24 @@ def run(options: argparse.Namespace) -> int:
     )
     power = power_of(sweep, evidence.runs, baseline_runs=len(evidence.runs))
     text = python(proposal, command=_command(options), cost=cost_text(cost), power=says(power))
-    page = ProposalPage(proposal, cost, power, text, found.notes)
+    advice = advise(
+        proposal,
+        replace(evidence, margin=margin),
+        sweep=found.sweep,
+        asked=asked,
+        power=power,
+        runs=options.next_runs,
+    )
+    page = ProposalPage(
+        proposal,
+        cost,
+        power,
+        text,
+        advice,
+        commands_of(advice, found, options, sweep.name),
+        evidence.metric,
+        found.notes,
+    )
     if options.output is not None:
         _write(options.output, text)
     if options.json:
@@ -152,6 +180,36 @@ def _margin(found: Finished, results: list[Result]) -> float | None:
     if found.sweep is not None:
         return found.sweep.margin
     return MARGIN if is_score(found.evidence.metric, results) else None
+
+
+def commands_of(
+    advice: Advice, found: Finished, options: argparse.Namespace, name: str
+) -> dict[str, tuple[str, ...]]:
+    """Return the commands that do the options of ``advice``, by their kind.
+
+    ``name`` is that of the proposed sweep. The runs of a table, and of a sweep that is not declared
+    here, cannot be trained again by a command.
+    """
+    found_in: dict[str, tuple[str, ...]] = {}
+    sweep = found.sweep
+    selection = common.trained_as(options)
+    if sweep is not None:
+        selection = replace(selection, backend=options.backend)
+    for option in advice.options:
+        match option.kind:
+            case "confirm" if sweep is not None:
+                size = f"--top {len(option.leaders)} --seeds {option.seeds}"
+                means = selection.options("--")
+                found_in[option.kind] = (f"sweep confirm {sweep.name} {size}{means}",)
+            case "seeds" if sweep is not None:
+                found_in[option.kind] = (selection.command([sweep.name]),)
+            case "narrower" | "wider":
+                folder = Path(EXPERIMENTS) if Path(EXPERIMENTS).is_dir() else Path()
+                file = options.output or folder / f"test_{name}.py"
+                written = f"{_command(options)} --output {shlex.quote(str(file))}"
+                trained = replace(selection, place=shlex.quote(str(file))).command([name])
+                found_in[option.kind] = (trained,) if options.output else (written, trained)
+    return found_in
 
 
 def _command(options: argparse.Namespace) -> str:

@@ -347,6 +347,28 @@ def gathered(
     return Gathered(planned, evidence, absent, lookup, store)
 
 
+def with_confirmed(found: Gathered) -> Evidence:
+    """Return the evidence with the stored runs that confirmed leaders, as `sweep confirm` trains.
+
+    Where the sweep declares them they are there already. Runs of another declaration, other steps
+    or other conditions than those of the plan are left out.
+    """
+    planned, evidence = found.planned, found.evidence
+    sweep, steps = planned.sweep, planned.selection.steps or planned.sweep.steps
+    if CONFIRM in sweep.arms or not evidence.runs:
+        return evidence
+    under = replace(planned.conditions, device="", trainer="")
+    results = (
+        result
+        for result in found.store.results(sweep.name, arm=CONFIRM, traces=False)
+        if result.is_final
+        and (result.run.declaration, result.run.steps) == (sweep.declaration, steps)
+        and replace(result.conditions, device="", trainer="") == under
+    )
+    confirmed = judged_by(sweep.judged_by, results)
+    return replace(evidence, arms={**evidence.arms, CONFIRM: confirmed}) if confirmed else evidence
+
+
 def baseline_of(sweep: Sweep, named: Named | None) -> Named | None:
     """Return the baseline of ``sweep``: the one ``named``, or else the one it declares."""
     return sweep.baseline if named is None else named

@@ -21,6 +21,7 @@ from harness.judging.evidence import (
     pooled,
     shortfall,
 )
+from harness.judging.outlook import outlook_of_sweep
 from harness.metrics import DELTA_PERF, Metric
 from harness.records import CONFIRM, IMPORTED, MAIN, Conditions, Result, digest, run_key
 from harness.sweeps.confirming import Confirm
@@ -206,6 +207,7 @@ def judge_sweep(found: Gathered, reference: Reference | None = None) -> Judgemen
         compared=compared,
         conditions=planned.conditions,
         steps=selection.steps or sweep.steps,
+        outlook=outlook_of_sweep(sweep, tuple(planned.runs.values()), evidence, verdicts),
     )
 
 

@@ -11,16 +11,19 @@ from typing import TYPE_CHECKING
 
 from harness.analysis import interactions_of
 from harness.audit import audit, best_asked
+from harness.claims.base import outcome
 from harness.claims.curtailment import TO_SUCCEED
 from harness.claims.judging import judge_one, not_asked, with_holm
 from harness.errors import UsageError
+from harness.judging.outlook import outlook_of_table
 from harness.judging.table_questions import Question, Terms, check_terms, questions_of
 from harness.metrics import MARGIN, MIN_GAIN
 from harness.observations import parameter_names
 from harness.observations.repeats import Repeats, merge, merge_arms, unlike
+from harness.observations.selection import selection
 from harness.records import MAIN, Result, Value
 from harness.tables.units import check_baseline, is_score, typical_spread
-from harness.text import listed, p_text, percent
+from harness.text import listed, p_text, percent, plural
 from harness.verdicts import (
     Baseline,
     Counts,
@@ -126,6 +129,7 @@ def judge_table(
     if len(made) > 1:
         pooled, _ = _judge(reading, reading.results, _baseline(against, {}), fixed, len(groups))
         pooling = tuple(_pooled(pooled, made, reading.by))
+    said.append(_best_at_full(reading))
     lines = tuple(dict.fromkeys(filter(None, said)))
     return Judged(tuple(made), lines, fixed, scores, pooling)
 
@@ -176,8 +180,31 @@ def _judge(
         (*reading.findings, *_findings(evidence, questions, verdicts)),
         steps=steps.pop() if len(steps) == 1 else 0,
         of_table=True,
+        outlook=outlook_of_table(questions, evidence, verdicts),
     )
     return judgement, [ours.note("runs"), "" if theirs is None else theirs.note("baseline")]
+
+
+def _best_at_full(reading: Reading) -> str:
+    """Name the best of the runs that went further than where all are compared, if there are some.
+
+    With what is left of it after it was chosen among them.
+    """
+    if reading.at_full is None:
+        return ""
+    runs, metric = tuple(r for r in reading.at_full.results if r.run.arm == MAIN), reading.metric
+    found = selection(runs)
+    if found.top is None or found.top.outcome.delta_perf is None:
+        return ""
+    worth = found.of.get(found.top.run.id)
+    left = "how much of it is luck cannot be said"
+    if worth is not None:
+        left = f"{outcome(worth.shrunk, metric)} after selection"
+    said = f"{found.top.run.id} with {metric.name} {outcome(found.top.outcome.delta_perf, metric)}"
+    at = f"at the full {reading.at_full.step:,}"
+    if found.count == 1:
+        return f"{at}: {said}"
+    return f"{at}: {said} is the best of {plural(found.count, 'run')}; {left}"
 
 
 def _with_standard(verdicts: Sequence[Verdict]) -> tuple[Verdict, ...]:

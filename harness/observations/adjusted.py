@@ -223,14 +223,40 @@ def _beside_others(
     )
 
 
-def residual(
-    results: Sequence[Result], given: Mapping[str, str] | None = None
-) -> tuple[float, int] | None:
-    """Return the SD that the additive model of all parameters leaves, with its degrees of freedom.
+@dataclass(frozen=True, eq=False)
+class Modelled:
+    """The additive model of all parameters of n completed results that count once.
 
-    The SD is in the metric's unit, over the completed runs. Which parameters and products are in
-    the model is found by ranks, as beside a parameter that is tested. None where no parameter
-    varies, or too few runs leave fewer than `FEWEST_DOF` degrees of freedom beside a single one.
+    ``results`` [n] have the outcomes ``delta`` [n]; ``basis`` [n, q] is an orthonormal basis of the
+    model. ``dof`` are the residual degrees of freedom.
+    """
+
+    results: tuple[Result, ...]
+    delta: FloatArray
+    basis: FloatArray
+    dof: int
+
+    def left_of(self, columns: FloatArray) -> FloatArray:
+        """Return what the model leaves of ``columns`` [n] or [n, m]."""
+        return np.asarray(columns - self.basis @ (self.basis.T @ columns))
+
+    @property
+    def sd(self) -> float:
+        """The residual SD, in the metric's unit."""
+        left = self.left_of(self.delta)
+        return math.sqrt(float(left @ left) / self.dof)
+
+
+def modelled(
+    results: Sequence[Result], given: Mapping[str, str] | None = None, *, whole: bool = False
+) -> Modelled | None:
+    """Return the additive model of all parameters.
+
+    Which parameters and products are in the model is found by ranks, as beside a parameter that is
+    tested. None where no parameter varies, or too few runs leave fewer than `FEWEST_DOF` degrees of
+    freedom beside a single one. With ``whole`` all parameters are in it, and no product, if at
+    least a third of the degrees of freedom is left: a model that is chosen by the results leaves
+    less of them than there is.
     """
     # As beside a parameter, so that what was read of these runs is not read again.
     units = _of_sample(ById(tuple(results)), merged=True)
@@ -238,11 +264,23 @@ def residual(
     if delta.size < FEWEST_MODELLED or not units.columns:
         return None
     factors = list(units.factors(units.given(given), without=()).values())
+    if whole:
+        basis, _ = statistics.nuisance(units.ranks, factors, [])
+        found = _left_by(basis, units)
+        if found is not None and 3 * found.dof >= delta.size - 1:
+            return found
     basis, _ = statistics.nuisance(units.ranks, [], factors, spare=FEWEST_DOF)
-    known = basis[: delta.size]  # completed runs come first
-    fitted, _, rank, _ = np.linalg.lstsq(known, delta)
-    left, dof = delta - known @ fitted, delta.size - int(rank)
-    return (math.sqrt(float(left @ left) / dof), dof) if dof >= FEWEST_DOF else None
+    return _left_by(basis, units)
+
+
+def _left_by(basis: FloatArray, units: _Units) -> Modelled | None:
+    """Return the model of this basis [n, q] over the completed runs, which come first."""
+    delta = units.observed.delta
+    # Without the diverged runs the columns are no basis any more.
+    u, singular, _ = np.linalg.svd(basis[: delta.size], full_matrices=False)
+    known = u[:, singular > 1e-9 * delta.size]
+    dof = delta.size - known.shape[1]
+    return Modelled(units.observed.completed, delta, known, dof) if dof >= FEWEST_DOF else None
 
 
 @dataclass(frozen=True, eq=False)

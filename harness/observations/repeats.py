@@ -9,12 +9,17 @@ from functools import lru_cache
 from statistics import fmean, median
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from harness import statistics
 from harness.observations.sample import ById
 from harness.records import CONFIRM, Config, Evaluation, Gap, Outcome, Result, finite
 
 if TYPE_CHECKING:
     from harness.statistics import Components
+
+FEWEST_AGAIN = 6
+"""The runs that repeat a configuration which always tell the spread between seeds."""
 
 NORMAL_95 = 1.96
 """A normal value lies within so many SDs of its mean in 95%."""
@@ -151,6 +156,18 @@ def by_config(results: Iterable[Result]) -> list[list[float]]:
         if run.is_final and (delta := finite(run.outcome.delta_perf)) is not None:
             groups.setdefault((run.run.config, run.run.steps), []).append(delta)
     return list(groups.values())
+
+
+def tells_seeds(groups: Sequence[Sequence[float]]) -> bool:
+    """Return whether the outcomes of configurations tell how far the runs of one lie apart.
+
+    Half as many runs must repeat a configuration as there are configurations, or six: a pair that
+    is there by chance does not tell the noise of all others. Copies of one run tell nothing.
+    """
+    again = sum(map(len, groups)) - len(groups)
+    if again < max(1.0, min(FEWEST_AGAIN, len(groups) / 2)):
+        return False
+    return not statistics.is_constant(np.array([v - group[0] for group in groups for v in group]))
 
 
 def averaged(results: Iterable[Result]) -> float:

@@ -17,6 +17,7 @@ from harness import statistics
 from harness.metrics import DELTA_PERF, Metric
 from harness.records import Result, Run, finite
 from harness.text import exact
+from harness.training.schedules import scale_steps
 from harness.verdicts import Rule
 
 FloatArray = NDArray[np.float64]
@@ -218,10 +219,12 @@ def shared_rule(one: Observations, two: Observations) -> Rule:
 def window_of(run: Run, since: int | None) -> tuple[float, float]:
     """Return the first and last step of the window from ``since``, in the run's own steps.
 
-    ``since`` counts declared steps and is scaled with them; None is half of them.
+    ``since`` counts declared steps and is scaled with them, as all that is counted in steps; None
+    is half of them.
     """
-    declared = run.declared_steps or run.steps
-    return (declared / 2 if since is None else since) * run.steps / max(1, declared), run.steps
+    if since is None:
+        return run.steps / 2, run.steps
+    return scale_steps(since, run.steps, run.declared_steps or run.steps), run.steps
 
 
 def learning_rates(results: Sequence[Result]) -> list[tuple[FloatArray, FloatArray]]:

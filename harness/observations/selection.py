@@ -14,7 +14,8 @@ residual
     parameters do not explain by adding up is noise then, interactions too.
 
 Seeds come first, since their noise has both parts. Where all runs are of one configuration, what is
-chosen is a trained model, and standard errors come first.
+chosen is a trained model, and standard errors come first. Where a configuration is to be trained
+again, the noise of seeds must be in it, and standard errors come last.
 """
 
 from __future__ import annotations
@@ -29,8 +30,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness import statistics
-from harness.observations.adjusted import FEWEST_DOF, residual
-from harness.observations.repeats import by_config, merge
+from harness.observations.adjusted import Modelled, modelled
+from harness.observations.repeats import by_config, merge, tells_seeds
 from harness.observations.sample import ById, FloatArray, Observations, observe
 from harness.records import Result
 
@@ -85,19 +86,26 @@ class Selection:
 
 
 def selection(
-    results: Iterable[Result], given: Mapping[str, str] | None = None, level: float = 0.95
+    results: Iterable[Result],
+    given: Mapping[str, str] | None = None,
+    level: float = 0.95,
+    *,
+    again: bool = False,
 ) -> Selection:
     """Return what the main runs of a sweep are worth after the best of them are chosen.
 
     ``given`` names the parameter that another's values depend on by declaration. A configuration
-    counts once. Diverged runs and those without a result could not be chosen.
+    counts once. Diverged runs and those without a result could not be chosen. With ``again`` they
+    are worth what their configurations are when they are trained again, with other seeds.
     """
     links = None if given is None else tuple(sorted(given.items()))
-    return _selection(ById(tuple(results)), links, level)
+    return _selection(ById(tuple(results)), links, level, again)
 
 
 @lru_cache(maxsize=8)
-def _selection(sample: ById, links: tuple[tuple[str, str], ...] | None, level: float) -> Selection:
+def _selection(
+    sample: ById, links: tuple[tuple[str, str], ...] | None, level: float, again: bool
+) -> Selection:
     results = sample.results
     if not any(result.repeats for result in results):
         repeats = merge(results)
@@ -114,7 +122,7 @@ def _selection(sample: ById, links: tuple[tuple[str, str], ...] | None, level: f
         return replace(found, lack="one result")
     if statistics.is_constant(delta):
         return replace(found, lack="equal results")
-    known = _noise(results, observed, None if links is None else dict(links))
+    known = _noise(results, observed, None if links is None else dict(links), again=again)
     return replace(found, lack="no noise") if known is None else _weighed(found, delta, known)
 
 
@@ -157,30 +165,30 @@ class _Errors:
 
 
 def _noise(
-    results: Sequence[Result], observed: Observations, given: Mapping[str, str] | None
+    results: Sequence[Result],
+    observed: Observations,
+    given: Mapping[str, str] | None,
+    *,
+    again: bool,
 ) -> _Errors | None:
     """Return the noise of completed results from the first source that the data have."""
     seeds, errors = _of_seeds(observed), _of_standard_errors(observed)
-    if len(by_config(observed.completed)) == 1:
+    if len(by_config(observed.completed)) == 1 and not again:
         # Of one configuration a trained model is chosen: errors tell what that is worth.
         return errors or seeds
-    return seeds or errors or _of_residual(observed, residual(results, given))
+    if again:
+        return seeds or _of_residual(observed, modelled(results, given)) or errors
+    return seeds or errors or _of_residual(observed, modelled(results, given))
 
 
 def _of_seeds(observed: Observations) -> _Errors | None:
-    """Return the noise by the seeds of configurations; None where hardly any has several.
-
-    A pair that is there by chance does not tell the noise of all others.
-    """
+    """Return the noise by the seeds of configurations; None where hardly any has several."""
     groups = by_config(observed.completed)
-    n = observed.delta.size
-    runs = sum(map(len, groups))
-    dof = runs - len(groups)
-    if dof < max(1.0, min(FEWEST_DOF, n / 2)):
+    if not tells_seeds(groups):
         return None
+    n = observed.delta.size
+    dof = sum(map(len, groups)) - len(groups)
     squares = sum(float(np.var(group)) * len(group) for group in groups)
-    if statistics.is_constant(np.array([v - group[0] for group in groups for v in group])):
-        return None  # copies
     repeats = np.array([_completed(result) for result in observed.completed])
     return _Errors(
         "seeds", math.sqrt(squares / dof) / np.sqrt(repeats), np.full(n, dof), np.full(n, True)
@@ -205,10 +213,9 @@ def _of_standard_errors(observed: Observations) -> _Errors | None:
     return _Errors("standard errors", errors, dof, own)
 
 
-def _of_residual(observed: Observations, found: tuple[float, int] | None) -> _Errors | None:
+def _of_residual(observed: Observations, found: Modelled | None) -> _Errors | None:
     """Return the noise by the residual SD and its degrees of freedom, where it is above 0."""
     n = observed.delta.size
-    if found is None or found[0] <= NO_NOISE * float(np.ptp(observed.delta)):
+    if found is None or found.sd <= NO_NOISE * float(np.ptp(observed.delta)):
         return None
-    sd, dof = found
-    return _Errors("residual", np.full(n, sd), np.full(n, float(dof)), np.full(n, True))
+    return _Errors("residual", np.full(n, found.sd), np.full(n, float(found.dof)), np.full(n, True))

@@ -2,8 +2,26 @@
 
 from __future__ import annotations
 
+from harness.refine.next_runs import advise
+from harness.refine.options import Advice, Confirm, Narrower, Nothing, Option, Seeds, Wider
 from harness.refine.parameters import refine
 from harness.refine.proposal import Action, Figure, Proposal, ProposedQuestion, Revision
 from harness.refine.source import python
 
-__all__ = ["Action", "Figure", "Proposal", "ProposedQuestion", "Revision", "python", "refine"]
+__all__ = [
+    "Action",
+    "Advice",
+    "Confirm",
+    "Figure",
+    "Narrower",
+    "Nothing",
+    "Option",
+    "Proposal",
+    "ProposedQuestion",
+    "Revision",
+    "Seeds",
+    "Wider",
+    "advise",
+    "python",
+    "refine",
+]

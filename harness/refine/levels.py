@@ -13,14 +13,14 @@ from itertools import permutations
 import numpy as np
 
 from harness import observations, statistics
-from harness.claims.base import gain, outcome
+from harness.claims.base import gain
 from harness.claims.non_inferiority import FEWEST_PAIRS
 from harness.metrics import Metric
 from harness.observations import FloatArray, Observations
 from harness.observations.levels import is_number
 from harness.records import Result, Value
 from harness.refine.proposal import Figure, Revision
-from harness.refine.sample import Criteria, Sample, figure_of, of_runs
+from harness.refine.sample import Criteria, Sample, best_of, figure_of, of_runs
 from harness.statistics import FEWEST_COMPARED, Comparison, Worse
 from harness.sweeps.distributions import Choice, Constant
 from harness.sweeps.sweep import Pairs
@@ -57,6 +57,8 @@ class _Shared:
 class _Levels:
     """A parameter of few values: the outcomes at each, and the comparisons of each pair.
 
+    ``left`` is what selection leaves of each outcome.
+
     ``worse`` says how much worse the first value of a pair is than the second. The ``p_values`` are
     corrected for their number by Holm's procedure. Repeats of a configuration may be ``merged``.
     """
@@ -64,6 +66,7 @@ class _Levels:
     name: str
     before: Choice
     at: Mapping[Value, FloatArray]
+    left: Mapping[Value, FloatArray]
     worse: Mapping[Pair, Worse]
     p_values: Mapping[Pair, float]
     criteria: Criteria
@@ -110,9 +113,9 @@ def decide_levels(
 
 def _compared(name: str, before: Choice, sample: Sample, criteria: Criteria) -> _Levels:
     column = sample.column(name)
-    at = {
-        option: sample.outcomes[[found == option for found in column]] for option in before.options
-    }
+    having = {option: [found == option for found in column] for option in before.options}
+    at = {option: sample.outcomes[which] for option, which in having.items()}
+    left = {option: sample.left[which] for option, which in having.items()}
     known = [option for option, outcomes in at.items() if outcomes.size >= FEWEST_COMPARED]
     margin = 0.0 if criteria.margin is None else criteria.margin
     worse = {
@@ -123,7 +126,14 @@ def _compared(name: str, before: Choice, sample: Sample, criteria: Criteria) -> 
     if criteria.margin is None:  # nothing says how much worse is bad enough
         corrected = [1.0] * len(worse)
     return _Levels(
-        name, before, at, worse, dict(zip(worse, corrected, strict=True)), criteria, sample.merged
+        name,
+        before,
+        at,
+        left,
+        worse,
+        dict(zip(worse, corrected, strict=True)),
+        criteria,
+        sample.merged,
     )
 
 
@@ -163,10 +173,11 @@ def _fixed(levels: _Levels, value: Value, shared: _Shared | None) -> Revision:
     given_up = (
         f"{parameter_name(levels.name)} {listed_values(others)}, except in the pairs of the arm"
     )
-    seen = [float(at[option].max()) for option in others if at[option].size]
-    if seen:
+    lost = np.concatenate([at[option] for option in others])
+    if lost.size:
+        left = np.concatenate([levels.left[option] for option in others])
         given_up += f"; the best run with {'it' if len(others) == 1 else 'one of them'} had "
-        given_up += outcome(max(seen), levels.criteria.metric)
+        given_up += best_of(lost, left, levels.criteria.metric)
     compared = statistics.welch(at[value], at[ranked[0]])
     p_value = shared.p_value if shared else max(p_values.values())
     return Revision(
@@ -196,6 +207,7 @@ def _narrowed(levels: _Levels) -> Revision:
     best = max(kept, key=lambda option: _mean(levels.at[option]))
     weights = [w for o, w in zip(before.options, before.weights, strict=True) if o in kept]
     lost = np.concatenate([levels.at[option] for option in gone])
+    left = np.concatenate([levels.left[option] for option in gone])
     return Revision(
         parameter=levels.name,
         action="narrow",
@@ -204,7 +216,7 @@ def _narrowed(levels: _Levels) -> Revision:
         why="; ".join(words) + _at_an_end(before, best),
         gives_up=f"{parameter_name(levels.name)} {listed_values(gone)}: "
         f"{of_runs(lost.size, levels.runs)}, the best of them "
-        f"{outcome(float(lost.max()), criteria.metric)}",
+        f"{best_of(lost, left, criteria.metric)}",
         figure=_figure(levels, levels.shown[0]),
     )
 

@@ -88,9 +88,9 @@ def refine(
         raise UsageError(f"no run of {source} has finished: there is nothing to refine it by")
     if sweep is not None:
         margin, alpha = sweep.margin if margin is None else margin, sweep.alpha
-    sample = sample_of(main, metric)
-    columns, _ = read_columns(sample.configs)
     declared = {} if sweep is None else sweep.parameters.dependencies
+    sample = sample_of(main, metric, None if sweep is None else declared)
+    columns, _ = read_columns(sample.configs)
     associations = find_associations(columns, declared, rng)
     space = infer(sample.configs, associations) if sweep is None else sweep.parameters.distributions
     _check_known(source, space)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,13 +14,15 @@ from harness.claims.base import outcome
 from harness.observations import FloatArray
 from harness.observations.levels import is_number
 from harness.refine.proposal import Action, Figure, Revision
-from harness.refine.sample import Criteria, Sample, figure_of, of_runs, rounded
+from harness.refine.sample import Criteria, Sample, best_of, figure_of, of_runs, rounded
 from harness.statistics import FEWEST_BRACKETED, Bracket, WorseEnd
 from harness.sweeps.distributions import Choice, LogInt, Range
 from harness.text import number, p_text, parameter_name, parameter_value, plural
 
 Ordered = Range | Choice
 """The distributions of numeric parameters with many values; a choice spans its options."""
+
+End = Literal["lower", "upper"]
 
 MOST_WIDER = 10.0
 """A logarithmic range is widened at most by this factor."""
@@ -29,12 +32,16 @@ _RESAMPLES = (1_999, 9_999)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Range:
-    """A numeric parameter of many values: the values ``x`` [n] and outcomes ``y`` [n] of n runs."""
+    """A numeric parameter of many values: the values ``x`` [n] and outcomes ``y`` [n] of n runs.
+
+    ``left`` [n] is what selection leaves of each outcome.
+    """
 
     name: str
     before: Ordered
     x: FloatArray
     y: FloatArray
+    left: FloatArray
     criteria: Criteria
 
 
@@ -65,8 +72,9 @@ def decide_range(name: str, before: Ordered, sample: Sample, criteria: Criteria)
     """
     values = sample.column(name)
     x = np.array([float(value) for value in values if is_number(value)], dtype=np.float64)
-    y = sample.outcomes[[is_number(v) for v in values]]
-    found = _Range(name, before, x, y, criteria)
+    numbers = [is_number(v) for v in values]
+    y, left = sample.outcomes[numbers], sample.left[numbers]
+    found = _Range(name, before, x, y, left, criteria)
     distinct = np.unique(x).size
     if x.size < FEWEST_BRACKETED or distinct < 3:
         few = f"too few to tell: {plural(x.size, 'run')} with {plural(distinct, 'value')}; kept"
@@ -136,6 +144,22 @@ def _changed(before: Ordered, lower: _Side, upper: _Side) -> Ordered:
         return before if same else Choice(*kept, weights=list(kept.values()))
     low = max(before.low, rounded(low, up=False) if lower.worse else low)
     high = min(before.high, rounded(high, up=True) if upper.worse else high)
+    wide = _as_far_again(before, low, high)
+    low = wide[0] if lower.best else low
+    high = wide[1] if upper.best else high
+    return _drawn_like(before, low, high)
+
+
+def widened(drawn: Range, end: End) -> Range:
+    """Return a range that goes as far again beyond one end; the same where nothing lies there."""
+    low, high = _as_far_again(drawn, drawn.low, drawn.high)
+    if end == "lower":
+        return _drawn_like(drawn, low, drawn.high)
+    return _drawn_like(drawn, drawn.low, high)
+
+
+def _as_far_again(before: Range, low: float, high: float) -> tuple[float, float]:
+    """Return the ends of a range from ``low`` to ``high`` that goes as far again beyond both."""
     if before.is_log:
         factor = min(high / low, MOST_WIDER)
         ends = low / factor, high * factor
@@ -143,8 +167,11 @@ def _changed(before: Ordered, lower: _Side, upper: _Side) -> Ordered:
         ends = low - (high - low), high + (high - low)
         ends = max(ends[0], 0.0) if before.low >= 0.0 else ends[0], ends[1]
         ends = ends[0], min(ends[1], 1.0) if before.low >= 0.0 and before.high <= 1.0 else ends[1]
-    low = rounded(ends[0], up=False) if lower.best else low
-    high = rounded(ends[1], up=True) if upper.best else high
+    return rounded(ends[0], up=False), rounded(ends[1], up=True)
+
+
+def _drawn_like(before: Range, low: float, high: float) -> Range:
+    """Return a range with these ends, drawn as another is; that one itself where it is the same."""
     if isinstance(before, LogInt):
         low, high = max(1, math.floor(low)), math.ceil(high)
     unchanged = (low, high) == (before.low, before.high) or low >= high
@@ -230,5 +257,5 @@ def _gives_up(found: _Range, after: Ordered) -> str:
     if not outside.any():
         return where
     seen = of_runs(int(outside.sum()), outside.size)
-    best = outcome(float(found.y[outside].max()), found.criteria.metric)
+    best = best_of(found.y[outside], found.left[outside], found.criteria.metric)
     return f"{where}: {seen}, the best of them {best}"

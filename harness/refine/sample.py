@@ -12,9 +12,11 @@ from numpy.typing import NDArray
 from harness import observations
 from harness.analysis import Effect
 from harness.analysis.units import HighRule, Units, high_rule, units_of
+from harness.claims.base import outcome
 from harness.metrics import Metric
 from harness.observations import FloatArray
 from harness.observations.repeats import each_run
+from harness.observations.selection import Worth, selection
 from harness.records import Config, Result, Span, Value, finite
 from harness.refine.proposal import Figure
 from harness.statistics import Comparison, Worse
@@ -93,7 +95,9 @@ class Sample:
     """Configurations [n], their outcomes [n], and which of them are high performers [n].
 
     Repeats of a configuration are merged. A diverged run has the ``worst`` outcome of all, and is
-    no high performer. ``high_means`` says in words what a high performer is.
+    no high performer. ``high_means`` says in words what a high performer is. ``worth`` has what the
+    runs are worth after the best of them are chosen, by their ids, and ``left`` [n] what is left of
+    each outcome then, NaN where that is not known.
     """
 
     results: tuple[Result, ...]
@@ -103,6 +107,8 @@ class Sample:
     rule: HighRule
     high_means: str
     worst: float
+    worth: Mapping[str, Worth]
+    left: FloatArray
 
     def __len__(self) -> int:
         return len(self.configs)
@@ -122,17 +128,31 @@ class Sample:
         Repeats among all runs may be a full grid among these, and then are not merged.
         """
         some = tuple(r for r in self.results if r.run.config.get(parameter) == value)
-        return _sample(some, units_of(some), self.rule, self.high_means, self.worst)
+        return _sample(
+            some,
+            units_of(some),
+            self.rule,
+            self.high_means,
+            worst=self.worst,
+            worth=self.worth,
+        )
 
 
-def sample_of(results: Sequence[Result], metric: Metric) -> Sample:
-    """Return the final runs of ``results``, their high performers marked by `high_rule`."""
+def sample_of(
+    results: Sequence[Result], metric: Metric, given: Mapping[str, str] | None = None
+) -> Sample:
+    """Return the final runs of ``results``, their high performers marked by `high_rule`.
+
+    ``given`` names the parameter that another's values depend on by declaration.
+    """
+    worth = selection(results, given).of
     results = each_run(results)
     units = units_of(results)
     rule = high_rule(units.outcomes, metric)
     level, sign = metric.level(rule.threshold), metric.improving.sign
     means = "the best third" if rule.kind == "best third" else f"{metric.name} {sign} {level:g}"
-    return _sample(results, units, rule, means, observations.worst_value(units.observed))
+    worst = observations.worst_value(units.observed)
+    return _sample(results, units, rule, means, worst=worst, worth=worth)
 
 
 def rounded(value: float, *, up: bool, digits: int = 2) -> float:
@@ -161,9 +181,25 @@ def figure_of(compared: Comparison | Worse, p_value: float, needed: float) -> Fi
     )
 
 
+def best_of(outcomes: FloatArray, left: FloatArray, metric: Metric) -> str:
+    """Return the best of some outcomes [n] in words, with what is ``left`` [n] of it."""
+    best = int(outcomes.argmax())
+    said = outcome(float(outcomes[best]), metric)
+    if math.isnan(left[best]):
+        return said
+    return f"{said} ({outcome(float(left[best]), metric)} after selection)"
+
+
 def _sample(
-    results: tuple[Result, ...], units: Units, rule: HighRule, means: str, worst: float
+    results: tuple[Result, ...],
+    units: Units,
+    rule: HighRule,
+    means: str,
+    *,
+    worst: float,
+    worth: Mapping[str, Worth],
 ) -> Sample:
+    known = (worth.get(result.run.id) for result in units.observed.final)
     return Sample(
         results=results,
         configs=units.configs,
@@ -172,4 +208,6 @@ def _sample(
         rule=rule,
         high_means=means,
         worst=worst,
+        worth=worth,
+        left=np.array([math.nan if one is None else one.shrunk for one in known]),
     )

@@ -127,6 +127,13 @@ class Bars:
 
 
 @dataclass(frozen=True, slots=True)
+class Shares:
+    """Shares of a whole, each with its label, as one bar; only HTML draws it."""
+
+    parts: tuple[tuple[str, float], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Verdicts:
     """The judged questions: their numbers in a table, and each in words."""
 
@@ -141,7 +148,7 @@ class Answer:
     verdict: Verdict
 
 
-Block = Table | Text | Bullets | Scatter | Curves | Bars | Verdicts | Answer
+Block = Table | Text | Bullets | Scatter | Curves | Bars | Shares | Verdicts | Answer
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Literal
 
 from harness.metrics import DELTA_PERF, Metric
+from harness.observations.budget import NoiseBudget, noise_budget
 from harness.observations.health import Health, health
 from harness.observations.repeats import SeedSpread, each_run, seed_spread
 from harness.observations.selection import Selection, Worth, selection
@@ -33,6 +34,7 @@ from harness.verdicts import (
     Finding,
     Judgement,
     NotNeeded,
+    Outlook,
     Regressions,
     Verdict,
 )
@@ -49,8 +51,9 @@ class Report:
     answered without. ``compared`` has the questions of a reference report. ``baseline_read`` are
     lines on how a baseline that is a table was read. ``alpha`` is the level at which Holm's p is a
     headline. ``health`` is that of training, where it was measured. ``selection`` is what the
-    main runs are worth after the best of them are chosen. A report ``of_table`` is of
-    runs that are not trained here.
+    main runs are worth after the best of them are chosen. ``budget`` is where their spread comes
+    from, and ``outlook`` what further runs buy. A report ``of_table`` is of runs that are not
+    trained here.
     """
 
     sweep: str
@@ -81,6 +84,8 @@ class Report:
     of_table: bool = False
     health: Health | None = None
     selection: Selection = field(default_factory=lambda: Selection(None, 0))
+    budget: NoiseBudget = field(default_factory=NoiseBudget)
+    outlook: Outlook | None = None
 
     @property
     def complete(self) -> bool:
@@ -186,6 +191,8 @@ def build(judged: Judgement) -> Report:
         of_table=judged.of_table,
         health=health(main),
         selection=selection(main, evidence.given),
+        budget=noise_budget(main, evidence.given),
+        outlook=judged.outlook,
     )
 
 

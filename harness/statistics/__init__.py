@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from harness.statistics.comparisons import *
     from harness.statistics.components import *
     from harness.statistics.curves import *
+    from harness.statistics.deciding import *
     from harness.statistics.dependence import *
     from harness.statistics.effects import *
     from harness.statistics.estimates import *
@@ -41,8 +42,11 @@ _HOMES = {
     "agreement": (
         "compare_means compare_spreads compare_tails matched non_inferiority skewed_paired"
     ),
+    "deciding": "beats_power sd_within",
     "dependence": "Together association go_together lattice_step",
-    "components": "Components variance_components",
+    "components": (
+        "Components beyond crossed explained residual_sd root_mean_square variance_components"
+    ),
     "comparisons": (
         "binomial binomial_threshold boschloo brown_forsythe equivalent holm paired "
         "paired_equivalence pairs_to_decide rank_sum sd_ratio welch"

@@ -63,6 +63,10 @@ class Selection:
     @property
     def means(self) -> str:
         """The options of pytest that train the same; empty where all are the defaults."""
+        return self.options("--sweep-")
+
+    def options(self, prefix: str) -> str:
+        """Return the options that train the same: ``--sweep-`` is pytest's prefix, ``--`` ours."""
         said = (
             ("backend", self.backend, "auto"),
             ("precision", self.precision, "float32"),
@@ -70,7 +74,7 @@ class Selection:
             ("task", self.task, None),
         )
         return "".join(
-            f" --sweep-{name} {shlex.quote(given)}"
+            f" {prefix}{name} {shlex.quote(given)}"
             for name, given, usual in said
             if given is not None and given != usual
         )
@@ -406,7 +410,7 @@ def transfer_in_words(sweep: Sweep, selection: Selection, conditions: Conditions
         (conditions.task, conditions.task_version),
         own=own,
         root=Path(selection.root),
-        more=selection.means.replace(" --sweep-", " --"),
+        more=selection.options("--"),
     )
     return found.said
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from harness.errors import UsageError, short
+from harness.files import write_whole
 from harness.records import Config, Value, is_number
 from harness.sweeps.sweep import Sweep
 
@@ -170,8 +171,6 @@ def keep(calibration: Calibration, root: Path) -> Calibration | None:
     UsageError
         Where the file cannot be read or written; it is then left as it was.
     """
-    from harness.training.checkpoints import write_whole
-
     earlier = read(root)
     same = [one for one in earlier if one.holds_for == calibration.holds_for]
     kept = [one for one in earlier if one.holds_for != calibration.holds_for]

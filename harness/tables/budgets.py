@@ -243,10 +243,20 @@ def _adaptive(columns: Columns, states: Sequence[State]) -> str | None:
     return None
 
 
+@dataclass(frozen=True, slots=True)
+class AtFull:
+    """The runs that went on to the full ``step``, where all are compared before it."""
+
+    step: int
+    results: tuple[Result, ...]
+
+
 def at_one_step(
     results: Sequence[Result], judged_by: OutcomeColumns, early: Collection[str], wanted: int | None
-) -> tuple[tuple[Result, ...], tuple[str, ...]]:
+) -> tuple[tuple[Result, ...], tuple[str, ...], AtFull | None]:
     """Return results as they were at one step of their learning curves, and notes on it.
+
+    Beside them the runs that went on to the full step, None where there are none.
 
     ``early`` are the ids of runs that were stopped early. Where there are such, the step is the
     largest that nearly all runs have, if it is half of the full one or more: earlier values say
@@ -268,28 +278,26 @@ def at_one_step(
     step = wanted or max(shared, default=0)
     is_stopped = any(r.run.id in early and r.outcome.curve for r in runs)
     if not step or (wanted is None and (not is_stopped or step == full)):
-        return tuple(results), ()
+        return tuple(results), (), None
     if wanted is None and 2 * step < full:
-        return tuple(results), (
+        said = [
             f"{having[step]:,} of {plural(len(runs), 'run')} have a value at step {step:,} of "
-            f"{full:,}: --at {step} compares them there, which says little of the end",
-        )
+            f"{full:,}: --at {step} compares them there, which says little of the end"
+        ]
+        return tuple(results), tuple(said), None
     ends = [r for r in runs if r.outcome.delta_perf is not None and r.outcome.curve]
-    whole = [r for r in ends if r.outcome.curve[-1].step == full]
+    whole = tuple(r for r in ends if r.outcome.curve[-1].step == full)
     stopped = sum(r.run.id in early for r in runs)
     said = [
         f"compared at step {step:,} of the learning curves, which {having[step]:,} of "
         f"{plural(len(runs), 'run')} have" + (f"; {stopped:,} stopped early" if stopped else "")
     ]
-    if whole and step != full:
-        best = max(whole, key=lambda result: result.outcome.delta_perf or 0.0)
-        shown = judged_by.metric.level(best.outcome.delta_perf or 0.0)
-        said.append(
-            f"beside it, at the full {full:,}: {plural(len(whole), 'run')}, the best {best.run.id} "
-            f"with {judged_by.value} {shown:.6g}"
-        )
+    beyond = AtFull(full, whole) if whole and step != full else None
+    if beyond is not None:
+        said.append(f"beside it, at the full {full:,}: {plural(len(whole), 'run')}")
     ids = {result.run.id for result in runs}
-    return tuple(_at(step, r, judged_by) if r.run.id in ids else r for r in results), tuple(said)
+    now = tuple(_at(step, r, judged_by) if r.run.id in ids else r for r in results)
+    return now, tuple(said), beyond
 
 
 def _at(step: int, result: Result, judged_by: OutcomeColumns) -> Result:

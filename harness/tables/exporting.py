@@ -8,14 +8,13 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 from harness.errors import UsageError, nearest
+from harness.files import part_of, replacing
 from harness.records import IMPORTED, MAIN, Result, Status, Value, digest
 from harness.tables import rows
 from harness.tables.files import FORMATS
@@ -242,20 +241,14 @@ def write_tables(tables: Mapping[Path, Mapping[str, Sequence[Value]]]) -> None:
     UsageError
         Where one cannot be written; then none is.
     """
-    beside = {path: path.with_name(f".{path.name}.{os.getpid()}.part") for path in tables}
     try:
-        for path, columns in tables.items():
-            _write(beside[path], columns, WRITTEN[path.suffix.lower()])
-        for path, part in beside.items():
-            part.replace(path)
+        with replacing(*tables) as parts:
+            for (path, columns), part in zip(tables.items(), parts, strict=True):
+                _write(part, columns, WRITTEN[path.suffix.lower()])
     except OSError as error:
-        asked = {str(part): path for path, part in beside.items()}
+        asked = {str(part_of(path)): path for path in tables}
         path = asked.get(str(error.filename), next(iter(tables)))
         raise UsageError(f"{path} cannot be written: {error.strerror or error}") from error
-    finally:
-        for part in beside.values():
-            with suppress(OSError):  # a read-only disk says so even of what is not there
-                part.unlink(missing_ok=True)
 
 
 def text_of(columns: Mapping[str, Sequence[Value]], format_: str) -> str:

@@ -6,13 +6,13 @@ import json
 import math
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
 from harness import words
 from harness.errors import UsageError, first_sentence
+from harness.files import replacing
 from harness.tables.columns import MEASURED
 from harness.tables.naming import parsed
 from harness.text import printable
@@ -179,13 +179,10 @@ def keep(tonight: Night, history: History, folder: Path, now: datetime) -> Path:
             f"{history.nights[-1].file.name}; name the nights by date, or give each a field "
             f'"date" such as "2026-01-31"'
         )
-    part = file.with_suffix(".part")
     try:
-        part.write_text(tonight.text, "utf-8")
-        part.replace(file)
+        with replacing(file) as (part,):
+            part.write_text(tonight.text, "utf-8")
     except OSError as error:
-        with suppress(OSError):  # a read-only disk says so even of what is not there
-            part.unlink(missing_ok=True)
         raise UsageError(f"--keep: {file} cannot be written: {error.strerror}") from None
     return file
 

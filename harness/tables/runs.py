@@ -22,7 +22,7 @@ from harness.records import (
     digest,
 )
 from harness.tables import notes, rows
-from harness.tables.budgets import at_equal_budgets, at_one_step
+from harness.tables.budgets import AtFull, at_equal_budgets, at_one_step
 from harness.tables.columns import (
     NOTHING,
     Columns,
@@ -76,7 +76,7 @@ class Reading:
     names its sweep. ``adaptive`` says why later runs depended on the results of earlier ones; None
     where nothing says that they did. ``judged_by`` are the columns of the metric, ``set_aside`` a
     reason → columns that are neither parameters nor used, and ``findings`` what to beware of in how
-    the table was read.
+    the table was read. ``at_full`` are runs that went further than where all are compared.
     """
 
     name: str
@@ -93,6 +93,7 @@ class Reading:
     judged_by: OutcomeColumns | None = None
     set_aside: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     findings: tuple[Finding, ...] = ()
+    at_full: AtFull | None = None
 
 
 def read_runs(source: Source, options: ReadOptions = NOTHING) -> Reading:
@@ -153,7 +154,7 @@ def read_runs(source: Source, options: ReadOptions = NOTHING) -> Reading:
         results = restored(table, kept, results)
     results = _with_items(table, judged_by.value, results)
     early = {ids[row] for row in kept if states[row] == "pruned" and not options.every_budget}
-    results, of_step = at_one_step(results, judged_by, early, options.at)
+    results, of_step, at_full = at_one_step(results, judged_by, early, options.at)
     if any(result.run.id in early and result.outcome.delta_perf is not None for result in results):
         # Those that were stopped early count at that step, and are not said to be lost.
         was = ["completed" if state == "pruned" else state for state in was]
@@ -193,6 +194,7 @@ def read_runs(source: Source, options: ReadOptions = NOTHING) -> Reading:
         judged_by=judged_by,
         set_aside=notes.set_aside(columns, judged_by),
         findings=(*beware, *compared.findings),
+        at_full=at_full,
     )
 
 

@@ -13,12 +13,10 @@ import hashlib
 import importlib
 import io
 import json
-import os
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -30,6 +28,7 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.errors import blamed
+from harness.files import whole_file
 from harness.records import Job
 
 Arrays = Mapping[str, npt.NDArray[Any]]
@@ -292,12 +291,14 @@ def discard(path: str | Path) -> None:
 
 
 def _write_content(path: Path, content: memoryview) -> None:
-    write_whole(path, _SEAL % hashlib.sha256(content).hexdigest().encode(), content)
+    with whole_file(path) as file:
+        file.write(_SEAL % hashlib.sha256(content).hexdigest().encode())
+        file.write(content)
 
 
 def _write_arrays(path: Path, head: bytes, arrays: Arrays) -> None:
     """Write a checkpoint from its arrays themselves, a few megabytes at a time."""
-    with _whole(path) as file:
+    with whole_file(path) as file:
         file.write(_SEAL % (b"0" * 64))  # its place
         hashing = _Hashing(file)
         hashing.write(head)
@@ -317,30 +318,3 @@ class _Hashing:
     def write(self, part: bytes) -> int:
         self.digest.update(part)
         return self._file.write(part)
-
-
-def write_whole(path: Path, *parts: bytes | memoryview) -> None:
-    """Write a file so that ``path`` is never half written, even if the power fails."""
-    with _whole(path) as file:
-        file.writelines(parts)
-
-
-@contextmanager
-def _whole(path: Path) -> Iterator[BinaryIO]:
-    """Give a file to write that takes the place of ``path`` once it is whole and on the disk."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
-        with part.open("wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

@@ -18,9 +18,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from harness.files import write_whole
 from harness.protocols import Notify
 from harness.records import Progress, digest
-from harness.training.checkpoints import write_whole
 from harness.training.tasks import Task, Tokens, completion_mask
 from harness.training.uniforms import generator
 

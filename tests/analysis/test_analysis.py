@@ -228,11 +228,14 @@ def test_diverged_runs_rank_worst_and_have_no_part_in_means():
     assert row.success.n == 6
 
 
-def test_the_null_arm_is_counted_beside():
+def test_the_arms_of_useless_training_are_counted_beside():
     null = make_results([0.2, 0.0, -0.1], prefix="null")
-    found = analyzed(one_of_two(), {"a": [0, 1] * 20}, arms={"null": null})
-    assert found.high.null == (1, 3)
-    assert PUBLISHED.high.null is None
+    random = make_results([0.2, 0.3, 0.0, -0.1], prefix="random")
+    half = make_results([0.2], prefix="half")
+    arms = {"null": null, "random": random, "half": half}
+    found = analyzed(one_of_two(), {"a": [0, 1] * 20}, arms=arms)
+    assert found.high.useless == {"null": (1, 3), "random": (2, 4)}
+    assert PUBLISHED.high.useless == {}
 
 
 # ---- other metrics -------------------------------------------------------------------------------

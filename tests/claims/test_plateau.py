@@ -11,6 +11,7 @@ from harness import statistics
 from harness.claims import still_improves
 from harness.claims.power import sweep_power
 from harness.records import Evaluation
+from harness.verdicts import Evidence
 from tests.claims.cases import QUESTIONS, judge, noise, spaced, with_gains
 from tests.claims.powers import make_sweep, price, runs_of, why
 from tests.factories import make_arm, make_evidence, make_result, make_results, make_trace
@@ -52,6 +53,18 @@ def test_the_window_scales_with_the_steps():
     verdict = judge("plateau", make_evidence(runs=runs))
     assert "from step 10 to 20" in verdict.answer
     assert verdict.estimate == pytest.approx(0.05, rel=0.2)
+
+
+def test_the_question_names_the_step_in_runs_of_these_steps():
+    def asked(since, *steps):
+        runs = [make_result(steps=of, declared_steps=100) for of in steps]
+        return still_improves(since).judge("plateau", Evidence("s", tuple(runs))).question
+
+    assert "after step 50," in asked(50, 100)
+    assert "after step 10," in asked(50, 20)
+    assert "after step 50," in asked(50, 20, 100)  # nothing is said of one of them alone
+    assert "after half of the steps," in asked(None, 20)
+    assert "after step 50," in asked(50)
 
 
 def test_half_of_the_steps_is_the_default():

@@ -151,3 +151,13 @@ def test_a_run_that_fails_is_status_1_and_trained_the_next_time(finished, sweep,
     monkeypatch.delenv("MODE_CONFIRM")
     assert sweep("confirm toy --top 1 --seeds 4")[0] == 0
     assert len(confirmed()) == 8
+
+
+def test_refine_does_not_propose_what_was_confirmed(finished, sweep):
+    def proposed():
+        out = sweep("refine toy --next-runs 24 --json")[1]
+        return {option["kind"] for option in json.loads(out)["next"]["options"]}
+
+    assert "confirm" in proposed()
+    sweep("confirm toy --top 3 --seeds 4")
+    assert "confirm" not in proposed()

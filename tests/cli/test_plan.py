@@ -206,7 +206,9 @@ def test_a_log_gets_a_line_every_half_minute(monkeypatch):
 
 def test_plan_as_json_is_the_plan_of_the_sweep(sweep, declared):
     plan = data(sweep, "plan toy")
-    assert list(plan) == ["sweep", "runs", "coverage", "duplicates", "cost", "power", "audit"]
+    names = "sweep runs coverage duplicates cost power noise_budget audit"
+    assert list(plan) == names.split()
+    assert plan["noise_budget"] is None  # no run is stored
     arms = [run["arm"] for run in plan["runs"]]
     assert arms == ["main"] * 8 + ["placebo"] + ["batch_size"] * 2
     first = plan["runs"][0]

@@ -50,7 +50,8 @@ def test_the_python_is_the_output_and_the_reasons_are_beside_it(sweep, table):
     assert out.endswith("    question.judge()\n")
     assert "runs.csv → runs_refined: 48 runs of 50 steps, 1 parameter changed" in err
     assert "outcome: ΔPerf, from delta_perf" in err
-    for title in ("Parameters", "What it gives up", "Arms", "Size and cost", "Power"):
+    titles = ("Parameters", "What it gives up", "Arms", "Size and cost", "Power")
+    for title in (*titles, "What to do with the next 48 runs"):
         assert re.search(rf"^{title}\n═+$", err, re.M), title
     assert max(map(len, err.splitlines())) <= 80
 
@@ -106,6 +107,7 @@ def test_no_file_is_overwritten(sweep, table):
         ("runs.csv --steps 50 --name 'no name'", "use letters, digits"),
         ("runs.csv --steps 50 --margin 0", "is not a number above 0"),
         ("runs.csv --steps 0", "is not a whole number of at least 1"),
+        ("runs.csv --steps 50 --next-runs 0", "is not a whole number of at least 1"),
         ("none.csv", "there is no file none.csv"),
         ("nothing", "'nothing' is no table"),
         ("nothing --metric x", "--metric says how a table is read"),
@@ -176,6 +178,21 @@ def test_refine_takes_the_margin_that_judge_takes(sweep, table, options, has_mar
     assert ("no margin is stated" in refined) != has_margin
 
 
+def test_a_table_says_first_what_to_do_next_and_cannot_train_its_runs_again(sweep, table):
+    first, *_ = sweep(f"refine {table}")[2].splitlines()
+    assert first.startswith("Next: ")
+    found = data(sweep, f"refine {table} --next-runs 9")
+    assert found["next"]["runs"] == 9
+    typed = {one["kind"]: one["commands"] for one in found["next"]["options"]}
+    assert typed.pop("confirm") == []
+    (written, trained), *rest = typed.values()
+    assert rest == []
+    assert written == f"sweep refine {table} --output experiments/test_runs_refined.py"
+    assert trained == "pytest experiments/test_runs_refined.py --sweep runs_refined"
+    assert sweep(written.removeprefix("sweep "))[0] == 0
+    assert Path("experiments/test_runs_refined.py").exists()
+
+
 # ---- a stored sweep -----------------------------------------------------------------------------
 
 
@@ -192,6 +209,20 @@ def test_a_stored_sweep_is_the_baseline_of_the_next(sweep, trained):
     result = trained.run("--sweep", "toy,toy_refined", "--sweep-fail-on", "failed")
     assert result.ret == 0
     assert any(run.startswith("toy_refined-") for run in trained.trained)
+
+
+def test_a_stored_sweep_has_the_commands_that_train_it_again(sweep, trained):
+    found = data(sweep, "refine toy --output experiments/test_next.py")
+    assert found["next"]["runs"] == 12
+    typed = {one["kind"]: one for one in found["next"]["options"]}
+    confirm = typed["confirm"]
+    size = f"--top {len(confirm['leaders'])} --seeds {confirm['seeds']}"
+    assert confirm["commands"] == [f"sweep confirm toy {size}"]
+    assert typed["seeds"]["commands"] == ["pytest experiments/ --sweep toy"]
+    assert typed["seeds"]["with_arms"] == 12 + 2 + 12
+    last = typed.get("narrower") or typed["wider"]
+    assert last["commands"] == ["pytest experiments/test_next.py --sweep toy_refined"]
+    assert found["selection"]["best"] in confirm["leaders"]
 
 
 def test_pairs_that_a_sweep_has_had_are_looked_at(sweep, trained):

@@ -408,3 +408,32 @@ def test_of_repeats_every_lost_run_is_counted_and_once(table):
     report, _ = judged(table(rows))
     (finding,) = [f for f in report.findings if f.code == "survivorship"]
     assert "3 diverged of 12 runs" in finding.message
+
+
+def test_the_best_of_the_runs_that_went_further_has_what_selection_leaves_of_it(table, tmp_path):
+    ends = (8, 8, 6, 6, 6, 6, 6, 8, 6, 6)
+    curves = tmp_path / "curves.csv"
+    points = [
+        f"r{i},{step},{0.01 * i + 0.1 * step}"
+        for i, end in enumerate(ends) for step in range(1, end + 1)
+    ]  # fmt: skip
+    curves.write_text("\n".join(["run,step,acc", *points]))
+
+    def said(**error):
+        rows = [
+            {"run": f"r{i}", "status": "finished" if end == 8 else "pruned", "lr": i + 1,
+             "acc": 0.01 * i + 0.1 * end, **error}
+            for i, end in enumerate(ends)
+        ]  # fmt: skip
+        reading = table(rows, curves=curves)
+        assert "beside it, at the full 8: 3 runs" in reading.notes
+        return next(line for line in judge_table(reading).notes if line.startswith("at the full"))
+
+    assert said() == (
+        "at the full 8: r7 with acc 0.870 is the best of 3 runs; how much of it is luck cannot be "
+        "said"
+    )
+    found = said(acc_se=0.02)
+    assert found.startswith("at the full 8: r7 with acc 0.870 is the best of 3 runs; 0.8")
+    assert found.endswith(" after selection")
+    assert "; 0.870 after" not in found

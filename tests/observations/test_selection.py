@@ -190,3 +190,18 @@ def test_diverged_runs_could_not_be_chosen():
     some = selection(make_results([*DELTAS, None, None], se=0.02))
     assert some.count == 10
     assert some.of == selection(make_results(DELTAS, se=0.02)).of
+
+
+def test_for_a_config_that_is_trained_again_the_noise_has_seeds_in_it():
+    spread = tuple(
+        replace(run, outcome=replace(run.outcome, delta_perf_se=0.001)) for run in drawn(seed=2)
+    )
+    once, again = selection(spread), selection(spread, again=True)
+    assert (once.noise, again.noise) == ("standard errors", "residual")
+    assert again.error > 10 * once.error
+    few = spread[:4]
+    assert selection(few, again=True).noise == "standard errors"
+    runs = seeded()
+    assert selection(runs, again=True).noise == selection(runs).noise == "seeds"
+    same = tuple(make_results(DELTAS, parameters={"learning_rate": [1e-7] * 10}, se=0.02))
+    assert selection(same, again=True).noise == "seeds"

@@ -20,6 +20,7 @@ def test_a_level_that_is_worse_goes_and_the_others_keep_their_weights():
     assert (found.action, found.after) == ("narrow", Choice("a", "c", weights=(50, 30)))
     assert "b is worse than" in found.why
     assert "lr schedule b: " in found.gives_up
+    assert " after selection)" in found.gives_up
 
 
 def test_what_is_worse_by_less_than_the_margin_stays():

@@ -255,6 +255,7 @@ PROTOCOL = (
         "rests_on",
         "confirms_against",
         "question",
+        "asked",
         "describe",
         "judge",
         "runs_of",

@@ -168,7 +168,10 @@ def test_runs_that_were_stopped_late_are_compared_where_nearly_all_have_a_point(
         in reading.notes
     )
     assert not any("counted as failed" in line for line in reading.notes)
-    assert "beside it, at the full 8: 3 runs, the best r7 with acc 0.87" in reading.notes
+    assert "beside it, at the full 8: 3 runs" in reading.notes
+    assert reading.at_full.step == 8
+    full = {r.run.id: r.outcome.delta_perf for r in reading.at_full.results}
+    assert full == pytest.approx({"r0": 0.8, "r1": 0.81, "r7": 0.87})
     assert reading.adaptive is not None
 
 
@@ -183,6 +186,8 @@ def test_runs_that_were_stopped_soon_are_compared_at_the_end_unless_one_says_whe
     there = stopped(csv, SOON, at=2)
     assert deltas(there) == pytest.approx([0.2 + 0.01 * i for i in range(10)])
     assert there.metric == reading.metric
+    assert there.at_full.step == 8
+    assert stopped(csv, SOON, at=8).at_full is None
     with pytest.raises(UsageError, match=r"--at 3: no run has that step.*most have step 1"):
         stopped(csv, SOON, at=3)
 

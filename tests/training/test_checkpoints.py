@@ -133,13 +133,13 @@ def test_the_arrays_are_those_of_the_call(job):
 
 def test_a_slow_disk_keeps_the_order(job, monkeypatch):
     """What is saved later stays, though the one before took long to write."""
-    whole, delays = checkpoints._whole, [0.3, 0.0]
+    whole, delays = checkpoints.whole_file, [0.3, 0.0]
 
     def slow(path):
         time.sleep(delays.pop(0))
         return whole(path)
 
-    monkeypatch.setattr(checkpoints, "_whole", slow)
+    monkeypatch.setattr(checkpoints, "whole_file", slow)
     checkpoint = Checkpoint(job)
     checkpoint.save(4, ARRAYS, FACTS)
     checkpoint.save(8, ARRAYS, FACTS)
@@ -177,7 +177,7 @@ class Clock:
 
     def __init__(self, monkeypatch, takes=0.0):
         self.now, self.takes = 1000.0, takes
-        whole = checkpoints._whole
+        whole = checkpoints.whole_file
 
         @contextlib.contextmanager
         def slow(path):
@@ -185,7 +185,7 @@ class Clock:
                 yield file
             self.now += self.takes
 
-        monkeypatch.setattr(checkpoints, "_whole", slow)
+        monkeypatch.setattr(checkpoints, "whole_file", slow)
 
     def __call__(self):
         return self.now
@@ -228,10 +228,8 @@ def test_a_save_that_is_still_being_written_is_waited_for_a_second_only(job, way
     if way != "copied":
         return
     written = threading.Event()
-    write = checkpoints.write_whole
-    monkeypatch.setattr(
-        checkpoints, "write_whole", lambda *given: (written.wait(30), write(*given))
-    )
+    whole = checkpoints.whole_file
+    monkeypatch.setattr(checkpoints, "whole_file", lambda path: (written.wait(30), whole(path))[1])
     now = [0.0]
     checkpoint = Checkpoint(replace(job, checkpoint_every=1), clock=lambda: now[0])
     checkpoint.save(1, ARRAYS, FACTS)
@@ -345,7 +343,7 @@ def test_a_full_disk_costs_the_checkpoint_and_a_line(job, path, capsys, monkeypa
     def fsync(descriptor):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(checkpoints.os, "fsync", fsync)
+    monkeypatch.setattr(os, "fsync", fsync)
     checkpoint = Checkpoint(job)
     for step in (8, 12, 16):
         checkpoint.save(step, ARRAYS, FACTS)

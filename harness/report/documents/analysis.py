@@ -21,6 +21,7 @@ from harness.report.blocks import (
     filled,
     grouped,
 )
+from harness.report.documents.budget import budget_blocks, dominant_text
 from harness.report.documents.high_performers import (
     conclusion_blocks,
     pattern_blocks,
@@ -52,6 +53,7 @@ def document(found: Analysis) -> Document:
     sections = filled(
         Section("", _about(found)),
         Section("Seeds", seed_blocks(found.seeds, digits, counts_once=found.merged)),
+        Section("Noise budget", budget_blocks(found.budget, found.outlook, digits)),
         Section("High performers", pattern_blocks(found)),
         Section(
             "After selection", leader_blocks(found.leaders, found.selection, found.metric, digits)
@@ -96,6 +98,8 @@ def _about(found: Analysis) -> tuple[Block, ...]:
             f"{plural(found.diverged, 'run')} diverged: ranked worst, no high performer, and left "
             "out of means."
         )
+    if dominant := dominant_text(found.budget):
+        sentences.append(f"{dominant}.")
     same = [name for name, why in found.left_out.items() if why.is_constant]
     sentences += [f"The same in every run: {', '.join(same)}."] if same else []
     sentences += [

@@ -58,9 +58,10 @@ def pattern_blocks(found: Analysis) -> tuple[Block, ...]:
             "looked at, and for the parameters that this one goes with."
         )
         blocks.append(Table(columns, grouped(rows), note=note))
-    if high.null is not None:
-        some, runs = high.null
-        blocks.append(Text(f"In the null arm, which cannot learn, {some} of {runs} are as high."))
+    blocks += [
+        Text(f"In the {arm} arm, which cannot learn, {some} of {runs} are as high.")
+        for arm, (some, runs) in high.useless.items()
+    ]
     return tuple(blocks)
 
 

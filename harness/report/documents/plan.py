@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from harness.audit.coverage import Coverage, coverage, duplicates
 from harness.metrics import DELTA_PERF
+from harness.observations.budget import NoiseBudget
 from harness.records import MAIN, Run
 from harness.report.blocks import (
     Block,
@@ -19,12 +20,13 @@ from harness.report.blocks import (
     filled,
     grouped,
 )
+from harness.report.documents.budget import budget_blocks
 from harness.report.documents.sweep_runs import config_columns, metric_text
 from harness.sweeps.checks import shown
 from harness.sweeps.confirming import MEDIAN, Confirm, reference_of
 from harness.sweeps.sweep import Pairs, Sweep
 from harness.text import NONE, cell, duration, listed_values, parameter_name, percent, plural
-from harness.verdicts import Finding, Power
+from harness.verdicts import Finding, Outlook, Power
 
 KINDS: Mapping[str, str] = {
     "placebo": "the first {runs} with a learning rate of 0: must measure exactly 0",
@@ -63,7 +65,8 @@ class PlanPage:
 
     ``means`` names the backend and what else trains the runs; it is empty for a user's training
     function. ``transfer`` is the factor from the sweep's learning rates to the task's, and
-    ``transfer_said`` says of a language model where it comes from.
+    ``transfer_said`` says of a language model where it comes from. ``budget`` is where the spread
+    of its stored runs comes from, ``outlook`` what more of them buy.
     """
 
     sweep: Sweep
@@ -74,6 +77,8 @@ class PlanPage:
     means: str = ""
     transfer: float = 1.0
     transfer_said: str = ""
+    budget: NoiseBudget = field(default_factory=NoiseBudget)
+    outlook: Outlook | None = None
 
     @property
     def main(self) -> tuple[Run, ...]:
@@ -112,6 +117,7 @@ def document(page: PlanPage) -> Document:
         Section("Arms", (_arms(page),) if any(r.arm != MAIN for r in page.runs) else ()),
         Section("", tuple(map(Text, cost_text(page.cost)))),
         Section("Power", power_blocks(page.power)),
+        Section("Noise budget", budget_blocks(page.budget, page.outlook)),
         Section("Audit of the design", (findings,) if findings.items else ()),
     )
     sample = f"{parameter_name(sweep.sampler)} sample, seed {sweep.seed}"

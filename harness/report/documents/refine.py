@@ -1,4 +1,4 @@
-"""Write the next sweep and its reasons: what changes, what it gives up, what it can show."""
+"""Write the next sweep and its reasons, and what else the next runs could be spent on."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from harness.metrics import Metric
 from harness.report.blocks import Block, Bullets, Column, Document, Section, Table, Text, filled
+from harness.report.documents.next_runs import Commands, option_blocks, summary_lines, title
 from harness.report.documents.plan import Cost, cost_text, power_blocks
 from harness.sweeps.confirming import Confirm
 from harness.sweeps.distributions import Distribution, Given
@@ -15,7 +17,7 @@ from harness.text import plural
 from harness.verdicts import Power
 
 if TYPE_CHECKING:
-    from harness.refine import Proposal
+    from harness.refine import Advice, Proposal
 
 ACTIONS: Mapping[str, str] = {
     "keep": "kept",
@@ -32,13 +34,17 @@ ACTIONS: Mapping[str, str] = {
 class ProposalPage:
     """A proposal with its cost, its power, and the file that declares it.
 
-    ``preface`` are lines on how the runs were read.
+    ``advice`` is what to do with the next runs, and ``commands`` how that is typed. The runs are
+    judged by ``metric``. ``preface`` are lines on how they were read.
     """
 
     proposal: Proposal
     cost: Cost
     power: tuple[Power, ...]
     python: str
+    advice: Advice
+    commands: Commands
+    metric: Metric
     preface: tuple[str, ...] = ()
 
 
@@ -66,9 +72,11 @@ def document(page: ProposalPage) -> Document:
         ),
         Section("Power", power_blocks(page.power)),
         Section("", notes),
+        Section(title(page.advice), option_blocks(page.advice, page.commands, page.metric)),
     )
     headline = f"{proposal.source} → {sweep.name}: {size}, {plural(changed, 'parameter')} changed"
-    return Document(headline, sections, preface=page.preface)
+    summary = summary_lines(page.advice, page.commands, page.metric)
+    return Document(headline, sections, preface=page.preface, summary=summary)
 
 
 def says(power: Sequence[Power]) -> dict[str, str]:

@@ -8,6 +8,7 @@ from itertools import islice
 
 from harness.records import Span
 from harness.report.blocks import SummaryLine
+from harness.report.documents.budget import dominant_text
 from harness.report.documents.selection import best_noun
 from harness.report.documents.selection import best_text as best_run_text
 from harness.report.model import Report
@@ -24,6 +25,9 @@ from harness.text import (
     verdict_numbers,
 )
 from harness.verdicts import Finding, ParameterEffect, Verdict
+
+MOST_LINES = 5
+"""The most lines of the answer."""
 
 MOST_NAMED = 4
 """The most parameters, questions or findings that a line names."""
@@ -50,9 +54,12 @@ def summary(reports: Sequence[Report], groups: Sequence[str] = ()) -> tuple[Summ
         ("Best", _best),
         ("Not known", _not_known),
         ("Beware", _beware),
+        ("Noise", _noise),
     )
-    lines = []
+    lines: list[SummaryLine] = []
     for label, make in makers:
+        if len(lines) == MOST_LINES:
+            break
         texts = [make(report) for report in reports]
         if len(reports) == 1:
             said = texts[0]
@@ -281,6 +288,10 @@ def _beware(report: Report) -> str:
     worth = [finding for finding in report.findings if finding.severity != "info"]
     worst_first = sorted(worth, key=lambda finding: finding.severity != "error")
     return _some((_brief(finding) for finding in folded(worst_first)), joint="; ")
+
+
+def _noise(report: Report) -> str:
+    return dominant_text(report.budget)
 
 
 def folded(findings: Iterable[Finding]) -> list[Finding]:

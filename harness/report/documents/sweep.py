@@ -21,6 +21,7 @@ from harness.report.blocks import (
     Verdicts,
     filled,
 )
+from harness.report.documents.budget import budget_blocks
 from harness.report.documents.confirmed import confirmed_section
 from harness.report.documents.parameters import parameter_blocks
 from harness.report.documents.summary import is_shown, summary, that_matter
@@ -72,6 +73,7 @@ def document(report: Report) -> Document:
         Section("", tuple(Text(text) for text in [_conditions(report)] if text)),
         _side_by_side(report, digits),
         Section("Seeds", seed_blocks(report.seeds, digits)),
+        Section("Noise budget", budget_blocks(report.budget, report.outlook, digits)),
         runs_section(report, digits),
         confirmed_section(report, digits),
         seeds_section(report, digits),

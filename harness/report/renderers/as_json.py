@@ -11,13 +11,21 @@ from typing import TYPE_CHECKING, Any
 
 from harness.judging.reference import SCHEMA
 from harness.metrics import DELTA_PERF, Metric
+from harness.observations.budget import NoiseBudget
 from harness.observations.health import Health
 from harness.observations.repeats import SeedSpread
 from harness.observations.selection import Selection, Worth
 from harness.records import CONFIRM, Outcome, Result, Span, finite
 from harness.report.documents.summary import summary
 from harness.report.model import Report
-from harness.verdicts import Confirmed, NotNeeded, ParameterEffect, Regressions, Verdict
+from harness.verdicts import (
+    Confirmed,
+    NotNeeded,
+    Outlook,
+    ParameterEffect,
+    Regressions,
+    Verdict,
+)
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -65,6 +73,7 @@ def _around(report: Report, runs: list[dict[str, Any]]) -> dict[str, Any]:
         "environment": plain(report.environment),
         "seeds": report.seeds and seeds_data(report.seeds),
         "selection": selection_data(report.selection, report.metric),
+        "noise_budget": budget_data(report.budget, report.outlook),
         "conditions": report.conditions
         and picked(report.conditions, CONDITIONS) | {"steps": report.steps},
         "runs": runs,
@@ -172,6 +181,48 @@ def seeds_data(found: SeedSpread) -> dict[str, Any]:
         "between_seeds": {"sd": of.within.value, **picked(of.within, "low high")},
         "level": of.within.level,
         "equal_within": found.equal_within,
+    }
+
+
+def budget_data(found: NoiseBudget, outlook: Outlook | None) -> dict[str, Any]:
+    """Return where the spread of results comes from, as SDs, and what the next runs buy."""
+    shares, beside = found.shares, found.spread(beside=True)
+    return {
+        **picked(found, "runs configurations diverged"),
+        "seeds_each": found.each,
+        "sources": {
+            source: {"sd": one.value, **picked(one, "low high method"), "share": shares.get(source)}
+            for source, one in found.parts.items()
+        },
+        "not_known": dict(found.lacks),
+        "machines": found.kind,
+        "sd": found.total if found.parts else None,
+        "sd_beside_parameters": None if beside is None else beside[1],
+        "level": found.level,
+        "next_runs": outlook and _outlook(outlook),
+    }
+
+
+def _outlook(found: Outlook) -> dict[str, Any]:
+    """Return what further runs buy, with the power of the questions that gain most."""
+    told = [one for one in (found.most, found.most_of_pairs) if one is not None]
+    return {
+        **picked(found, "runs configs seeds sd"),
+        "purchases": [
+            {
+                **picked(one, "kind runs configs seeds items"),
+                "sd_low": one.sd[0],
+                "sd_high": one.sd[1],
+            }
+            for one in found.purchases
+        ],
+        "questions": [
+            {
+                **picked(one, "question effect now"),
+                "after": [known and {"low": known[0], "high": known[1]} for known in one.after],
+            }
+            for one in told
+        ],
     }
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from harness.audit.coverage import Coverage, duplicates
-from harness.records import Outcome, Result, finite
+from harness.records import USELESS, Outcome, Result, finite
+from harness.refine import Confirm, Wider
 from harness.report.documents.calibration import CalibrationPage
 from harness.report.documents.high_performers import conclusion_text
 from harness.report.documents.plan import Cost, PlanPage
@@ -13,6 +14,7 @@ from harness.report.documents.refine import ProposalPage, drawn_from, size_of
 from harness.report.figures import own
 from harness.report.renderers.as_json import (
     FINDING,
+    budget_data,
     metric_data,
     picked,
     question_data,
@@ -29,7 +31,7 @@ if TYPE_CHECKING:  # only one of these kinds is written at a time
     from harness.judging.parity import Parity
     from harness.judging.range_test import Rung
     from harness.metrics import Metric
-    from harness.refine import Revision
+    from harness.refine import Option, Revision
     from harness.statistics import Estimate
 
 SCHEMA = 1
@@ -50,6 +52,7 @@ def plan_data(page: PlanPage) -> dict[str, Any]:
         "duplicates": [[run.id for run in group] for group in duplicates(page.main)],
         "cost": _cost(page.cost),
         "power": [picked(power) for power in page.power],
+        "noise_budget": budget_data(page.budget, page.outlook) if page.budget.parts else None,
         "audit": [picked(finding, FINDING) for finding in page.findings],
     }
 
@@ -82,10 +85,11 @@ def analysis_data(found: Analysis) -> dict[str, Any]:
         "seeds": found.seeds and seeds_data(found.seeds),
         "selection": selection_data(found.selection, found.metric)
         | {"high": [_leader(result, found) for result in found.leaders]},
+        "noise_budget": budget_data(found.budget, found.outlook),
         "high_performers": {
             "threshold": finite(found.metric.level(high.threshold)),
             **picked(high, "rule count"),
-            "null": high.null and {"count": high.null[0], "runs": high.null[1]},
+            **{arm: _as_high(high.useless.get(arm)) for arm in USELESS},
             "patterns": [picked(pattern, PATTERN) for pattern in high.patterns],
         },
         "ranges": found.ranges and _ranges(found.ranges, found.metric),
@@ -102,6 +106,11 @@ def analysis_data(found: Analysis) -> dict[str, Any]:
         "conclusions": [_conclusion(one, found) for one in high.conclusions],
         "left_out": {name: str(why) for name, why in found.left_out.items()},
     }
+
+
+def _as_high(found: tuple[int, int] | None) -> dict[str, int] | None:
+    """Return how many runs of an arm are as high as high performers; None where it has none."""
+    return found and {"count": found[0], "runs": found[1]}
 
 
 def _leader(result: Result, found: Analysis) -> dict[str, Any]:
@@ -176,9 +185,41 @@ def refine_data(page: ProposalPage) -> dict[str, Any]:
         "beside": list(proposal.notes),
         "cost": _cost(page.cost),
         "power": [picked(power) for power in page.power],
+        "next": {
+            "runs": page.advice.runs,
+            "options": [_option(option, page) for option in page.advice.options],
+        },
+        "selection": selection_data(page.advice.chosen, page.metric) | _best(page),
         "said": list(page.preface),
         "python": page.python,
     }
+
+
+def _option(option: Option, page: ProposalPage) -> dict[str, Any]:
+    """Return a use of the next runs; each kind has fields of its own."""
+    data = picked(option)
+    if isinstance(option, Wider):
+        data["beyond"] = [
+            {**picked(one, "parameter end edge"), "after": one.after and drawn_from(one.after)}
+            for one in option.beyond
+        ]
+    if isinstance(option, Confirm):
+        data["at_most"] = option.at_most
+        for name in ("lead", "left"):
+            data[name] = None if data[name] is None else page.metric.change(data[name])
+    return {
+        "kind": option.kind,
+        **picked(option, "runs chance"),
+        "commands": list(page.commands.get(option.kind, ())),
+        **data,
+    }
+
+
+def _best(page: ProposalPage) -> dict[str, Any]:
+    """Return what is left of the best run after selection."""
+    chosen = page.advice.chosen
+    top = None if chosen.top is None else chosen.of.get(chosen.top.run.id)
+    return worth_data(top, page.metric)
 
 
 def _revision(revision: Revision) -> dict[str, Any]:

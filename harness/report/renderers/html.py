@@ -18,6 +18,7 @@ from harness.report.blocks import (
     Curves,
     Document,
     Scatter,
+    Shares,
     Table,
     Text,
     Verdicts,
@@ -128,6 +129,9 @@ class _Page:
                 keys = [("good", block.key)] * bool(block.key)
                 note = f"mean {block.metric}, 95% intervals"
                 drawn = _figure(svg.bars(block, digits), keys, note)
+            case Shares():
+                keys = [(f"part{place}", label) for place, (label, _) in enumerate(block.parts)]
+                drawn = _figure(svg.shares(block), keys, "shares of the variance")
             case Verdicts():
                 drawn = self._table(block.table, badges=True) + self._verdicts(block.verdicts)
         return drawn

@@ -135,9 +135,14 @@ svg .mean { fill: none; stroke-width: 2.2; } svg .band { stroke: none !important
 svg .line0 { stroke: var(--line0); } svg .dot.line0, svg .band.line0 { fill: var(--line0); }
 svg .line1 { stroke: var(--line1); } svg .dot.line1, svg .band.line1 { fill: var(--line1); }
 svg .line2 { stroke: var(--line2); } svg .dot.line2, svg .band.line2 { fill: var(--line2); }
+svg .part0 { fill: var(--line0); } svg .part1 { fill: var(--line1); }
+svg .part2 { fill: var(--line2); } svg .part3 { fill: var(--unanswerable); }
+svg rect { fill-opacity: 0.45; } svg rect + text { fill: var(--ink); }
 .key { display: inline-block; margin-right: 1rem; } .key i { display: inline-block; width: 0.7em;
   height: 0.7em; border-radius: 50%; margin-right: 0.4em; }
 i.good { background: var(--supported); } i.other { border: 2px solid var(--soft); }
 i.line0 { background: var(--line0); } i.line1 { background: var(--line1); }
 i.line2 { background: var(--line2); }
+i.part0 { background: var(--line0); } i.part1 { background: var(--line1); }
+i.part2 { background: var(--line2); } i.part3 { background: var(--unanswerable); }
 """

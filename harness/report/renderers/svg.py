@@ -6,12 +6,18 @@ import math
 from collections.abc import Callable, Sequence
 from xml.sax.saxutils import escape
 
-from harness.report.blocks import BEYOND, DIVERGED, Bars, Curves, Scatter
+from harness.report.blocks import BEYOND, DIVERGED, Bars, Curves, Scatter, Shares
 from harness.report.renderers.pictures import Axes, linear_ticks, padded
 from harness.text import Digits, learning_rate, parameter_name
 
 WIDTH, HEIGHT = 640, 320
 LEFT, RIGHT, TOP, BOTTOM = 62, 12, 12, 40
+BAR = 26
+"""The height of a bar of shares."""
+
+LEGIBLE = 0.06
+"""The least share whose percentage has room in its part of the bar."""
+
 SHORT = 9
 """The most characters of a title beside an axis."""
 
@@ -182,3 +188,20 @@ def bars(picture: Bars, digits: Digits) -> str:
         plot.circle(plot.x(mean.value), y, "good" if number in picture.marked else "other", label)
     of = f"levels of {picture.parameter}" if picture.parameter else "the sweep and of each arm"
     return plot.svg(f"Mean {picture.metric} of {of}, with 95% intervals")
+
+
+def shares(picture: Shares) -> str:
+    """Draw shares of a whole as parts of one bar, each with its percentage where it has room."""
+    plot = _Plot((0.0, 1.0), (0.0, 1.0), left=RIGHT, height=BAR + 2 * TOP, bottom=TOP)
+    begun = 0.0
+    for place, (label, share) in enumerate(picture.parts):
+        x, end = plot.x(begun), plot.x(begun + share)
+        begun += share
+        said = f"{100 * share:.0f}%"
+        plot.parts.append(
+            f'<rect class="part{place}" x="{x}" y="{TOP}" width="{round(end - x, 1)}" '
+            f'height="{BAR}"><title>{escape(label)}: {said}</title></rect>'
+        )
+        if share >= LEGIBLE:
+            plot.text((x + end) / 2, TOP + BAR / 2 + 4, said)
+    return plot.svg("Shares of the variance of results, by where they come from")

@@ -13,6 +13,7 @@ from harness.report.blocks import (
     Curves,
     Document,
     Scatter,
+    Shares,
     SummaryLine,
     Table,
     Text,
@@ -80,11 +81,16 @@ def _lines(page: Document, width: int, colour: bool) -> Iterator[str]:
         if section.title:
             yield from wrap(section.title, width)
             yield "═" * min(width, len(section.title))
-        drawn = [b for b in section.blocks if not isinstance(b, Bars) or b.parameter]
+        drawn = [block for block in section.blocks if _is_drawn(block)]
         for number, block in enumerate(drawn):
             if number:
                 yield ""
             yield from _block(block, width, page.digits, colour)
+
+
+def _is_drawn(block: Block) -> bool:
+    """Return whether a block is written here, too: bars of arms and of shares are for pages."""
+    return not isinstance(block, Shares) and (not isinstance(block, Bars) or bool(block.parameter))
 
 
 def _block(block: Block, width: int, digits: Digits, colour: bool) -> Iterator[str]:

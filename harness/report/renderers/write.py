@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 import os
 import re
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 
 from harness.errors import UsageError
+from harness.files import replacing
 from harness.judging.reference import REFERENCE
 from harness.records import Value
 from harness.report.blocks import Document
@@ -126,15 +125,8 @@ def _write(forms: Mapping[str, Iterable[str]], directory: Path) -> None:
 
 
 def _replace(path: Path, pieces: Iterable[str]) -> None:
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(
-            handle, "w", encoding="utf-8", errors="backslashreplace", newline="\n"
-        ) as file:
-            file.writelines(pieces)
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
-    except BaseException:
-        with suppress(OSError):
-            Path(temporary).unlink()
-        raise
+    with (
+        replacing(path) as (part,),
+        part.open("w", encoding="utf-8", errors="backslashreplace", newline="\n") as file,
+    ):
+        file.writelines(pieces)

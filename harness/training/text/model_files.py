@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import UsageError, nearest
-from harness.training.checkpoints import write_whole
+from harness.files import write_whole
 
 _CONTENT = (".json", ".safetensors", ".bin", ".model", ".txt", ".jinja")
 """Endings of the files of a folder that a model and its tokeniser are read from."""

@@ -61,7 +61,7 @@ EVERY_KIND = {
             "learning_rate": np.repeat(np.geomspace(1e-7, 1e-6, 8), 3).tolist(),
             "kind": [*["a"] * 9, *["b"] * 15],
         },
-        arms={"null": make_results([0.0, 0.2])},
+        arms={"null": make_results([0.0, 0.2]), "random": make_results([0.0, 0.2, 0.3])},
     ),
 }
 
@@ -188,10 +188,11 @@ def test_two_rules_of_success_stand_side_by_side_where_there_is_room():
     assert "above 0" not in told(PUBLISHED, 160)
 
 
-def test_repeats_the_null_arm_and_lost_runs_are_said():
+def test_repeats_the_useless_arms_and_lost_runs_are_said():
     text = flat(EVERY_KIND["repeats"])
     assert "s: 8 configurations in 24 runs" in text
     assert "In the null arm, which cannot learn, 1 of 2 are as high." in text
+    assert "In the random arm, which cannot learn, 2 of 3 are as high." in text
     text = flat(EVERY_KIND["diverged"])
     assert "2 runs diverged: ranked worst, no high performer, and left out of means." in text
     assert "The same in every run: batch_size." in text
