@@ -197,7 +197,8 @@ def looks_of(trial: Trial) -> tuple[list[int], tuple[float, ...]]:
     """Return the numbers of seeds at which the claim is judged, and the levels."""
     looks = [math.ceil(share * trial.seeds) for share in LOOKS]
     at = [look for look in looks if look >= SLIGHTEST.fewest]
-    return at, statistics.look_levels(0.05, tuple(look / trial.seeds for look in at))
+    shares = tuple(look / trial.seeds for look in at)
+    return at, statistics.look_levels(0.05, shares, len(trial.ahead))
 
 
 def judge(trial: Trial, sweeps: int, rng: Rng) -> Found:

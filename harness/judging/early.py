@@ -59,13 +59,15 @@ class _Question:
 
     A unit is a main run, or a config with all of its seeds, with the pairs if the question needs
     them. Where fresh seeds confirm the leaders it is a seed of all of them. The main runs ``first``
-    are needed for each look: they tell which are the leaders.
+    are needed for each look: they tell which are the leaders, each of which has a test of its own
+    among the ``tests``.
     """
 
     claim: Claim
     units: tuple[tuple[str, ...], ...]
     lacks_arms: bool
     first: tuple[str, ...] = ()
+    tests: int = 1
 
     @classmethod
     def of(cls, claim: Claim, planned: Plan, order: Iterable[str]) -> _Question:
@@ -84,7 +86,9 @@ class _Question:
         if CONFIRM in claim.arms:
             first = tuple(key for keys in mains.values() for key in keys)
             lacks = not blocks and not planned.opens(claim.arms)
-            return cls(claim, tuple(map(tuple, blocks.values())), lacks, first)
+            leaders = {run.index for run in runs.values() if run.arm == CONFIRM} - {0}
+            seeds = tuple(map(tuple, blocks.values()))
+            return cls(claim, seeds, lacks, first, max(1, len(leaders)))
         units = {unit: (*keys, *pairs.get(unit, ())) for unit, keys in mains.items()}
         paired = tuple(keys for unit, keys in units.items() if unit in pairs)
         return cls(claim, paired or tuple(units.values()), bool(claim.arms) and not paired)
@@ -175,7 +179,7 @@ class EarlyAnswers:
         if not question.units:  # not known yet which runs they are
             return None
         claim, said = question.claim, self._said.setdefault(id, [])
-        levels = statistics.look_levels(evidence.alpha, question.shares)
+        levels = statistics.look_levels(evidence.alpha, question.shares, question.tests)
         for number, count in enumerate(question.looks):
             if number == len(said):
                 taken = (question.first, *question.units[:count])
@@ -186,7 +190,7 @@ class EarlyAnswers:
             if last or verdict.verdict in ("supported", "refuted") or _by_design(verdict, claim):
                 p_values = [v.p_value for v in said[: number + 1] if v.p_value is not None]
                 if len(p_values) == number + 1:
-                    p_value = statistics.p_over_looks(p_values, question.shares)
+                    p_value = statistics.p_over_looks(p_values, question.shares, question.tests)
                     verdict = replace(verdict, p_value=p_value)
                 return verdict if last else _with_all(verdict, claim, evidence)
         return None

@@ -51,11 +51,13 @@ def spent(alpha: float, share: float) -> float:
 
 
 @lru_cache(maxsize=4096)
-def look_levels(alpha: float, shares: tuple[float, ...]) -> tuple[float, ...]:
+def look_levels(alpha: float, shares: tuple[float, ...], tests: int = 1) -> tuple[float, ...]:
     """Return the nominal one-sided level of the test at each look, so that all spend ``alpha``.
 
     ``shares`` of the data that are in at the looks rise to 1 at most. Under independent increments
-    the chance to reject at look k and not before is what `spent` grows by at it.
+    the chance to reject at look k and not before is what `spent` grows by at it. Of several
+    ``tests``, of which any may reject, each spends its equal part; the level is that of the
+    smallest p value times their number (Bonferroni).
 
     Raises
     ------
@@ -66,6 +68,8 @@ def look_levels(alpha: float, shares: tuple[float, ...]) -> tuple[float, ...]:
         raise ValueError(f"alpha must lie between 0 and 1, got {alpha}")
     if any(late <= early for early, late in pairwise(shares)):
         raise ValueError(f"shares must rise, got {shares}")
+    if tests > 1:
+        return tuple(tests * level for level in look_levels(alpha / tests, shares))
     levels: list[float] = []
     at, before, points = 0.0, 0.0, np.zeros(1)
     density = np.ones(1)  # of the undecided at ``points`` of the Brownian scale, by weight
@@ -94,21 +98,21 @@ def _bound(points: FloatArray, density: FloatArray, step: float, wanted: float) 
     return float(optimize.brentq(excess, low, high)) if excess(low) > 0.0 else low
 
 
-def p_over_looks(p_values: Sequence[float], shares: tuple[float, ...]) -> float:
+def p_over_looks(p_values: Sequence[float], shares: tuple[float, ...], tests: int = 1) -> float:
     """Return the p value of a test made at the first looks of ``shares`` with these ``p_values``.
 
     It is the smallest α at which one of them lies at or below its look's level, so it is at most α
-    exactly when the test at α rejects at one of those looks.
+    exactly when the test at α rejects at one of those looks. For ``tests`` see `look_levels`.
     """
-    found = (_alpha_at(p_value, look, shares) for look, p_value in enumerate(p_values))
+    found = (_alpha_at(p_value, look, shares, tests) for look, p_value in enumerate(p_values))
     return min(found, default=1.0)
 
 
-def _alpha_at(p_value: float, look: int, shares: tuple[float, ...]) -> float:
+def _alpha_at(p_value: float, look: int, shares: tuple[float, ...], tests: int) -> float:
     """Return the α at which ``p_value`` is the level of a look."""
 
     def excess(log: float) -> float:
-        return look_levels(math.exp(log), shares)[look] - p_value
+        return look_levels(math.exp(log), shares, tests)[look] - p_value
 
     low, high = math.log(_SMALLEST), math.log1p(-_SMALLEST)
     if excess(high) <= 0.0:

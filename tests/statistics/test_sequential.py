@@ -55,6 +55,22 @@ def test_sums_of_independent_increments_spend_what_is_stated(shares):
     assert reached.any(axis=1).mean() == pytest.approx(0.05, abs=4 * np.sqrt(0.05 / draws))
 
 
+def test_several_tests_spend_their_parts_at_looks():
+    rng, draws, tests = np.random.default_rng(7), 200_000, 3
+    shares = (0.5, 0.75, 1.0)
+    steps = np.diff([0.0, *shares])
+    sums = (rng.normal(size=(draws, tests, 3)) * np.sqrt(steps)).cumsum(axis=2)
+    p_values = tests * stats.norm.sf(sums / np.sqrt(shares))
+    levels = look_levels(0.05, shares, tests)
+    rate = (p_values <= levels).any(axis=(1, 2)).mean()
+    assert rate == pytest.approx(1 - (1 - 0.05 / 3) ** 3, abs=4 * np.sqrt(0.05 / draws))
+    # The levels of a single test would spend more.
+    singly = (p_values <= look_levels(0.05, shares)).any(axis=(1, 2)).mean()
+    assert singly > rate + 0.002
+    rejects = p_over_looks([0.2, levels[1], 0.9], shares, tests)
+    assert rejects == pytest.approx(0.05, rel=1e-6)
+
+
 def test_looks_with_more_in_common_spend_less():
     """A mean against a fixed baseline: its two looks share the baseline's error."""
     rng, draws = np.random.default_rng(6), 200_000
