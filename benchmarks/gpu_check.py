@@ -198,7 +198,7 @@ class Bench:
         done = self.execute([__file__, "--child", json.dumps(["weights", str(self.cache)])], limit)
         if done.code:
             raise FailedError(done.last_line, done.output)
-        return Found("made by Torch on the CPU, or found where the benchmarks keep it")
+        return Found("made by Torch on the CPU, or found where it is kept")
 
     def trained(
         self,
@@ -384,6 +384,9 @@ def child(asked: str, cache: Path, *given: Any) -> None:  # noqa: ANN401 - JSON
 
     torch.set_num_threads(1)
     task = get_task("addition")
+    if asked == "weights" and cache.exists():  # a folder that was given, and that is kept
+        weights_of(task, cache)
+        return
     if asked == "weights":
         weights_of(task)  # where the other benchmarks keep them
         ignored = shutil.ignore_patterns("programs", "*.lock")
