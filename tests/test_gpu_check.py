@@ -204,7 +204,7 @@ def test_a_device_that_is_not_here_is_a_failed_check(capsys):
     assert "1 checks, 1 failed" in printed
 
 
-@pytest.mark.slow
+@pytest.mark.slow(seconds=80)
 @pytest.mark.torch
 @pytest.mark.jax
 @pytest.mark.trl

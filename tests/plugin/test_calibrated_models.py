@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 pytest_plugins = ["pytester"]
-pytestmark = [pytest.mark.torch, pytest.mark.trl, pytest.mark.slow]
+pytestmark = [pytest.mark.torch, pytest.mark.trl, pytest.mark.slow(seconds=40)]
 
 FILE = """
 from harness import LogUniform, Sweep
