@@ -402,7 +402,7 @@ def trial(executor: str, chance: random.Random, *, trainer: str = "faulty") -> I
         made = Trial(Path(folder), executor, chance, trainer)
         if trainer == "grpo":
             (made.home / "cache").parent.mkdir()
-            (made.home / "cache").symlink_to(_warm(), target_is_directory=True)
+            (made.home / "cache").symlink_to(warm_folder(), target_is_directory=True)
         try:
             yield made
         finally:
@@ -413,7 +413,7 @@ def trial(executor: str, chance: random.Random, *, trainer: str = "faulty") -> I
 
 
 @cache
-def _warm() -> Path:
+def warm_folder() -> Path:
     """Return a folder that is the cache of all trials with GRPO: the warm start is made once."""
     folder = TemporaryDirectory(prefix="sweep-faults-cache-")
     atexit.register(folder.cleanup)

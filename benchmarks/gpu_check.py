@@ -56,7 +56,7 @@ from harness import LogUniform, Sweep
 
 check = Sweep(
     "check", runs=4, steps=60, seed=20250919, evaluate_every=20,
-    space=dict(learning_rate=LogUniform(8e-8, 4e-7), batch_size=8, generations=32),
+    space=dict(learning_rate=LogUniform(8e-8, 4e-7), batch_size=8, generations={generations}),
     arms=dict(placebo=2),
 )
 
@@ -83,6 +83,8 @@ class Size:
     """Prompts, completions of each, and their tokens, for a language model."""
     decoder: Mapping[str, int]
     """Its shape."""
+    generations: int = 32
+    """Of the check's own sweep. The quick one has the contract's, whose programs JAX keeps."""
     workers: int = 2
     together: bool = False
     patience: float = 1
@@ -103,10 +105,11 @@ QUICK = Size(
     (1, 4),
     (1, 4),
     5,
-    ((8, 32),),
+    ((8, 16),),
     SOME,
     (2, 2, 8),
     {},
+    generations=16,
     workers=1,
     together=True,
     patience=4,
@@ -131,7 +134,7 @@ class Bench:
         self.walls: dict[tuple[str, str], float] = {}
         self.cache = folder / ".sweep" / "cache"
         (folder / "pytest.ini").write_text("[pytest]\n")
-        (folder / "test_check.py").write_text(SWEEP)
+        (folder / "test_check.py").write_text(SWEEP.format(generations=size.generations))
         shutil.copytree(ROOT / "experiments", folder / "experiments")
         given = {key: value for key, value in os.environ.items() if not key.startswith("PYTEST_")}
         paths = [str(site), str(ROOT), *filter(None, [given.get("PYTHONPATH")])]
@@ -198,7 +201,7 @@ class Bench:
         done = self.execute([__file__, "--child", json.dumps(["weights", str(self.cache)])], limit)
         if done.code:
             raise FailedError(done.last_line, done.output)
-        return Found("made by Torch on the CPU, or found where the benchmarks keep it")
+        return Found("made by Torch on the CPU, or found where it is kept")
 
     def trained(
         self,
@@ -384,6 +387,9 @@ def child(asked: str, cache: Path, *given: Any) -> None:  # noqa: ANN401 - JSON
 
     torch.set_num_threads(1)
     task = get_task("addition")
+    if asked == "weights" and cache.exists():  # a folder that was given, and that is kept
+        weights_of(task, cache)
+        return
     if asked == "weights":
         weights_of(task)  # where the other benchmarks keep them
         ignored = shutil.ignore_patterns("programs", "*.lock")

@@ -147,11 +147,22 @@ def pytest_cmdline_main(config):
 
 
 def pytest_collection_modifyitems(config, items):
-    """Take every warning in a test of ours for an error; a user's sweep is not ours."""
+    """Begin with what takes longest; take every warning in a test of ours for an error.
+
+    What is begun last by one worker of pytest-xdist keeps the others waiting. A user's sweep is not
+    ours.
+    """
+    items.sort(key=_seconds, reverse=True)
     if config.getoption("--trainer-device") != "cpu":
         return  # a device's libraries may warn of that machine
     for item in items:
         item.add_marker(pytest.mark.filterwarnings("error"), append=False)
+
+
+def _seconds(item):
+    """How long a test takes, where its mark `slow` says so; 0 for all others."""
+    slow = item.get_closest_marker("slow")
+    return slow.kwargs.get("seconds", 0) if slow else 0
 
 
 @pytest.fixture(scope="session")

@@ -7,6 +7,7 @@ and for the executors' own tests.
 import time
 from functools import partial
 
+import fault_trials
 import faults
 import pytest
 from fault_scenarios import ONE_RUN, SCENARIOS, Scenario, some_runs
@@ -32,6 +33,7 @@ CASES = [
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("scenario", "executor"), CASES)
-def test_a_fault_costs_no_more_than_it_must(scenario, executor):
+def test_a_fault_costs_no_more_than_it_must(scenario, executor, warm_cache, monkeypatch):
+    monkeypatch.setattr(fault_trials, "warm_folder", lambda: warm_cache)
     seed = time.time_ns()  # another moment each time: it is in what is printed of a failure
     assert faults.once(scenario, executor, seed, 0) == Found(0, 0, True, ()), seed

@@ -317,7 +317,7 @@ def test_a_terminal_sees_a_live_line_and_a_pipe_plain_ones(monkeypatch):
 # ---- for real -----------------------------------------------------------------------------------
 
 
-@pytest.mark.slow
+@pytest.mark.slow(seconds=26)
 @pytest.mark.torch
 @pytest.mark.jax
 def test_torch_and_jax_begin_as_the_same_experiment(warm_project):
@@ -353,7 +353,7 @@ small = Sweep("small", runs=3, steps=50, seed=3, space=space)
 """
 
 
-@pytest.mark.slow
+@pytest.mark.slow(seconds=26)
 @pytest.mark.torch
 @pytest.mark.jax
 @pytest.mark.trl

@@ -107,15 +107,17 @@ def session(tmp_path):
         one.process.stdout.close()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def lingering():
-    """Agents of Ray that look once a minute whether it lives: they must end by this module's."""
+    """Agents of Ray that look once a minute whether it lives: they must end by then.
+
+    That is looked at after all tests, which run in that minute.
+    """
     agents = set()
     yield agents
     assert all(is_gone(pid, 90) for pid in agents)
 
 
-# First, so that the other tests run in the minute that its agents take.
 @pytest.mark.slow
 @pytest.mark.parametrize(("sent", "status"), [(signal.SIGKILL, -9), (signal.SIGTERM, 3)])
 def test_a_session_that_is_killed_leaves_no_process(session, lingering, sent, status):

@@ -113,7 +113,9 @@ def test_jax_is_asked_for_a_device_in_another_process(sweeps):
 
 @pytest.mark.torch
 @pytest.mark.slow
-def test_precision_and_device_reach_the_trainer(sweeps):
+def test_precision_and_device_reach_the_trainer(sweeps, warm_cache):
+    (sweeps.path / ".sweep").mkdir()
+    (sweeps.path / ".sweep" / "cache").symlink_to(warm_cache, target_is_directory=True)
     body = GRPO.replace("space=space", "space=space, runs=1, steps=2, questions={}")
     sweeps.write(body=body)
     options = ["--sweep-precision", "bfloat16", "--sweep-device", "cpu", "--sweep-backend", "torch"]

@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 pytest_plugins = ["pytester"]
-pytestmark = [pytest.mark.torch, pytest.mark.trl, pytest.mark.slow]
+pytestmark = [pytest.mark.torch, pytest.mark.trl, pytest.mark.slow(seconds=40)]
 
 FILE = """
 from harness import LogUniform, Sweep
@@ -38,20 +38,28 @@ task = TextTask.from_records(
 )
 """
 
-WRITE = """
-import sys
+COMMANDS = """
+import json, sys
 from pathlib import Path
+from harness import cli
 from tests.training.text import tiny_models
-tiny_models.write(Path(sys.argv[1]), "llama")
+
+tiny_models.write(Path("model"), "llama")
+for line in json.loads(sys.argv[1]):
+    assert cli.main(line) == 0
+    print("[end]")
 """
 
 GIVEN = "--model model --task task.py:task"
 
 
-def command(folder, line):
-    """Run ``sweep`` as a process of its own, and return what it prints."""
+def commands(folder, *lines):
+    """Write a model, run ``sweep`` so often beside it, and return what it prints each time.
+
+    One process does all: it imports Torch and transformers once.
+    """
     done = subprocess.run(
-        [sys.executable, "-m", "harness.cli", *shlex.split(line)],
+        [sys.executable, "-c", COMMANDS, json.dumps([shlex.split(line) for line in lines])],
         cwd=folder,
         env=os.environ | {"PYTHONPATH": str(ROOT), "COLUMNS": "80"},
         capture_output=True,
@@ -59,21 +67,21 @@ def command(folder, line):
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    return " ".join(done.stdout.split())
+    return [" ".join(said.split()) for said in done.stdout.split("[end]\n")[:-1]]
 
 
 def test_a_model_is_calibrated_and_its_sweep_trained_with_what_was_found(sweeps):
     folder = sweeps.path
-    subprocess.run([sys.executable, "-c", WRITE, str(folder / "model")], check=True, cwd=ROOT)
     (folder / "experiments").mkdir()
     (folder / "experiments" / "test_small.py").write_text(FILE)
     (folder / "task.py").write_text(TASK)
     line = f"calibrate small {GIVEN} --from 1e-3 --to 1e-2 --json"
-    assert "is not calibrated" in command(folder, f"plan small {GIVEN}")
-    found = json.loads(command(folder, line))
+    planned, said, said_again = commands(folder, f"plan small {GIVEN}", line, line)
+    assert "is not calibrated" in planned
+    found = json.loads(said)
     assert found["standing"] == "found"
     assert 1e-3 <= found["learning_rate"] <= 1e-2
-    assert json.loads(command(folder, line)) == found  # from the store
+    assert json.loads(said_again) == found  # from the store
     (entry,) = json.loads((folder / "lr_transfer.json").read_text())["calibrations"]
     assert entry["lr_transfer"] == found["lr_transfer"]
     # A session on the same model and task trains with it, and says so.

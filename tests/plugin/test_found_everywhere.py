@@ -93,6 +93,7 @@ def project(tmp_path, monkeypatch):
 
 
 FILE = SWEEP.format(name="mine", package="") + TESTS
+PRINTS = "print('noise on stdout')\n"
 BROKEN = "import no_such_module_anywhere\n"
 
 PROJECTS = {
@@ -106,63 +107,38 @@ PROJECTS = {
         "experiments/test_mine.py": FILE,
         "src/trainers.py": TRAINER,
     },
-    "a conftest extends the path": {
-        "pytest.ini": "[pytest]\n",
-        "conftest.py": """
-            import sys, pathlib
-            sys.path.append(str(pathlib.Path(__file__).parent / "lib"))
-            """,
-        "experiments/test_mine.py": FILE,
-        "lib/trainers.py": TRAINER,
-    },
     "importlib mode": {
         "pytest.ini": "[pytest]\naddopts = --import-mode=importlib\npythonpath = lib\n",
         "experiments/test_mine.py": FILE,
         "experiments/deep/test_mine.py": "def test_nothing(): pass\n",
         "lib/trainers.py": TRAINER,
     },
-    "names of one's own": {
-        "pytest.ini": "[pytest]\npython_files = sweep_*.py\n",
+    "names of one's own, and an old copy is ignored": {
+        "pytest.ini": "[pytest]\npython_files = sweep_*.py\naddopts = --ignore=experiments/old\n",
         "experiments/sweep_mine.py": FILE,
         "experiments/test_mine.py": FILE,
+        "experiments/old/sweep_mine.py": FILE,
         "experiments/trainers.py": TRAINER,
     },
-    "an old copy is ignored": {
-        "pytest.ini": "[pytest]\naddopts = --ignore=experiments/old\n",
-        "experiments/test_mine.py": FILE,
-        "experiments/old/test_mine.py": FILE,
-        "experiments/trainers.py": TRAINER,
-    },
-    "a conftest ignores it": {
+    "conftests extend the path and ignore a file, a sibling skips, a factory prints": {
         "pytest.ini": "[pytest]\n",
+        "conftest.py": """
+            import sys, pathlib
+            sys.path.append(str(pathlib.Path(__file__).parent / "lib"))
+            """,
         "experiments/conftest.py": 'collect_ignore = ["test_old.py"]\n',
-        "experiments/test_mine.py": FILE,
-        "experiments/test_old.py": FILE,
-        "experiments/trainers.py": TRAINER,
-    },
-    "a sibling skips": {
-        "pytest.ini": "[pytest]\n",
         "experiments/test_a.py": "import pytest\npytest.importorskip('no_such_module_anywhere')\n",
-        "experiments/test_mine.py": FILE,
-        "experiments/trainers.py": TRAINER,
-    },
-    "a factory elsewhere": {
-        "pytest.ini": "[pytest]\n",
-        "experiments/test_mine.py": "from shared import make\nmine = make()\n" + TESTS,
+        "experiments/test_old.py": FILE,
+        "experiments/test_mine.py": "from shared import make\nmine = make()\n" + TESTS + PRINTS,
         "experiments/shared.py": SWEEP.format(name="mine", package="").replace(
             "mine = Sweep", "make = lambda: Sweep"
         ),
-        "experiments/trainers.py": TRAINER,
+        "lib/trainers.py": TRAINER,
     },
     "no experiments/": {
         "pytest.ini": "[pytest]\ntestpaths = checks\n",
         "checks/test_mine.py": FILE,
         "checks/trainers.py": TRAINER,
-    },
-    "it prints": {
-        "pytest.ini": "[pytest]\n",
-        "experiments/test_mine.py": FILE + "print('noise on stdout')\n",
-        "experiments/trainers.py": TRAINER,
     },
 }
 
@@ -190,7 +166,8 @@ def test_pytest_two_workers_and_the_command_find_and_report_the_same(project, na
 
 
 def test_each_verb_finds_it(project):
-    project.write(PROJECTS["it prints"])
+    files = PROJECTS["as the README has it"]
+    project.write(files | {"experiments/test_mine.py": FILE + PRINTS})
     for verb in (["list"], ["plan", "mine"]):
         status, out, err = project.call("harness.cli", *verb, "--json")
         assert status == 0, err
