@@ -291,7 +291,9 @@ def _beware(report: Report) -> str:
 
 
 def _noise(report: Report) -> str:
-    return dominant_text(report.budget)
+    """Return the source of noise that dominates; that configs differ, other lines say."""
+    told = report.budget.largest not in ("config", "parameters")
+    return dominant_text(report.budget) if told else ""
 
 
 def folded(findings: Iterable[Finding]) -> list[Finding]:

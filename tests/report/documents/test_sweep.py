@@ -137,12 +137,12 @@ def test_another_metric_is_named_in_every_form(name):
 
 
 def test_without_a_zero_no_row_and_no_column_is_of_successes():
-    figures, _, rates, _, arms = tables(document(sample(metric=LOSS)))
+    figures, _, rates, _, arms, *_ = tables(document(sample(metric=LOSS)))
     assert not {"successes", "loss < 0"} & {row[0] for row in figures.rows}
     assert [column.title for column in rates.columns][-1] == "mean loss"
     assert "success" not in [column.title for column in arms.columns]
     assert {len(row) for table in (figures, rates, arms) for row in table.rows} == {5, 4}
-    figures, _, rates, _, arms = tables(document(sample(metric=Metric("gain", "target"))))
+    figures, _, rates, _, arms, *_ = tables(document(sample(metric=Metric("gain", "target"))))
     assert {"successes", "gain > 0"} <= {row[0] for row in figures.rows}
     assert [column.title for column in rates.columns][-2:] == ["success", "rate"]
     assert "success" in [column.title for column in arms.columns]

@@ -55,7 +55,7 @@ def test_the_page_is_whole_and_needs_nothing(name):
 
 def test_pictures_are_drawings_with_a_mark_a_run():
     drawings = re.findall(r"<svg.*?</svg>", html.render(KINDS["transfer"]), re.DOTALL)
-    assert len(drawings) == 3
+    assert len(drawings) == 4
     trees = [ET.fromstring(drawing) for drawing in drawings]
     marks = [c for c in trees[0].iter("circle") if c.get("class") in ("good", "other")]
     assert len(marks) == 24

@@ -46,7 +46,7 @@ def test_the_answers_come_first():
     assert lines[2].startswith("> **INCOMPLETE")
     assert lines[4].startswith("- **Answers**: supported ")
     assert lines[5].startswith("- **Best**: the best run is ")
-    assert re.match(r"- \*\*\w+\*\* \w+", lines[9])
+    assert re.match(r"- \*\*\w+\*\* \w+", lines[10])
     lines = markdown.render(sample()).splitlines()
     assert lines[2].startswith("- **Answers**: supported ")
     sections = [line for line in lines if line.startswith("## ")]
@@ -71,9 +71,9 @@ def test_a_summary_keeps_to_its_lines_with_the_answers_first():
 def test_a_summary_that_is_cut_keeps_what_was_decided():
     verdicts = [asked(number, "unanswerable") for number in range(8)]
     report = sample(verdicts=(*verdicts, asked(8, "refuted"), asked(9, "supported")))
-    lines = markdown.summary(report, 9).splitlines()
-    assert [line.split("**")[1] for line in lines[2:8]] == [
-        *("Answers", "Best", "Not known", "Beware"),
+    lines = markdown.summary(report, 10).splitlines()
+    assert [line.split("**")[1] for line in lines[2:9]] == [
+        *("Answers", "Best", "Not known", "Beware", "Noise"),
         *("supported", "refuted"),
     ]
     waiting = sample(verdicts=(asked(1, "not judged"),))

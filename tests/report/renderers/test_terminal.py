@@ -54,7 +54,7 @@ def test_colour_is_for_the_words_of_verdicts_and_the_labels_of_the_summary():
     assert "\033" not in plain
     assert re.sub(r"\033\[\d+m", "", coloured) == plain
     words = re.findall(r"\033\[\d+m([^\033]*)\033\[0m", coloured)
-    labels = {"Answers:", "Best:", "Not known:", "Beware:"}
+    labels = {"Answers:", "Best:", "Not known:", "Beware:", "Noise:"}
     assert set(words) == {verdict.verdict for verdict in VERDICTS} | labels
 
 
