@@ -120,8 +120,15 @@ class NoiseBudget:
 
     @property
     def largest(self) -> Source | None:
-        """The source that dominates: at least `DOMINATES` of the variance, its low end above 0."""
+        """The source that dominates: at least `DOMINATES` of the variance, its low end above 0.
+
+        What seeds and parameters do together is none where no model says what parameters do: then
+        it is all there is.
+        """
+        known = self.parameters is not None and math.isfinite(self.parameters.high)
         for source, share in self.shares.items():
+            if source == "together" and not known:
+                continue
             if share >= DOMINATES and len(self.parts) > 1 and self.parts[source].low > 0.0:
                 return source
         return None

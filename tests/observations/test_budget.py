@@ -204,3 +204,11 @@ def test_the_source_that_dominates():
     assert noise_budget(noisy).largest == "seed"
     mixed = sweep(np.random.default_rng(16), seeds=3, seed=0.6, se=0.5)
     assert noise_budget(mixed).largest is None
+
+
+def test_nothing_dominates_where_no_model_says_what_parameters_do():
+    few = noise_budget(sweep(np.random.default_rng(17), n=8))
+    assert few.shares["together"] > 0.9
+    assert few.largest is None
+    flat = noise_budget(sweep(np.random.default_rng(17), slope=0.0))
+    assert flat.largest == "together"

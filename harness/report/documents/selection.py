@@ -102,8 +102,13 @@ def selection_columns(
     }
 
 
-def selection_blocks(found: Selection, metric: Metric) -> tuple[Block, ...]:
-    """Say what is left of the best run after selection, and where its noise is known from."""
+def selection_blocks(
+    found: Selection, metric: Metric, *, confirmed: bool = False
+) -> tuple[Block, ...]:
+    """Say what is left of the best run after selection, and where its noise is known from.
+
+    ``confirmed`` says that fresh seeds of the leaders are told of elsewhere.
+    """
     if found.top is None or found.lack in ("one result", "equal results"):
         return ()
     noun = best_noun(found)
@@ -123,7 +128,8 @@ def selection_blocks(found: Selection, metric: Metric) -> tuple[Block, ...]:
                 f"{plural(found.lacking, noun)} {have} no standard error, and could have been "
                 "chosen: the largest of the others stands in."
             )
-    said.append("Only fresh seeds of the leaders tell without bias what they are worth.")
+    if not confirmed:
+        said.append("Only fresh seeds of the leaders tell without bias what they are worth.")
     return (Text(" ".join(said)),)
 
 

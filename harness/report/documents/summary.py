@@ -11,6 +11,7 @@ from harness.report.blocks import SummaryLine
 from harness.report.documents.budget import dominant_text
 from harness.report.documents.selection import best_noun
 from harness.report.documents.selection import best_text as best_run_text
+from harness.report.failures import short_of
 from harness.report.model import Report
 from harness.text import (
     first,
@@ -122,6 +123,10 @@ def _with_numbers(verdict: Verdict, report: Report) -> str:
         signed = verdict.unit in ("change", "difference")
         told, between = verdict_numbers(verdict.estimate, verdict.low, verdict.high, signed=signed)
     known = verdict.low is not None or verdict.high is not None
+    if verdict.verdict == "supported":
+        # Which of the leaders wins is the answer.
+        won = [one for one in verdict.confirmed if one.place and one.difference == verdict.estimate]
+        told = " ".join([*(short_of(one.run or "", report.sweep) for one in won[:1]), told])
     return f"{verdict.id} ({told}{f', {between}' if known and verdict.unit != 'parameter' else ''})"
 
 

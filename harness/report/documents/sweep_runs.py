@@ -87,7 +87,8 @@ def runs_section(report: Report, digits: Digits) -> Section:
         )
     rows = tuple(zip(*columns.values(), strict=True))
     table = Table(tuple(columns), rows, note=" ".join(notes), long=True)
-    return Section(title, (table, *selection_blocks(report.selection, report.metric)))
+    left = selection_blocks(report.selection, report.metric, confirmed=bool(report.confirmed))
+    return Section(title, (table, *left))
 
 
 def metric_text(metric: Metric) -> str:

@@ -10,7 +10,9 @@ from harness.claims import judge_all, winner
 from harness.metrics import Metric
 from harness.records import CONFIRM
 from harness.report.documents.confirmed import TITLE, confirmed_section
+from harness.report.documents.summary import summary
 from harness.report.documents.sweep import digits_of
+from harness.report.failures import short_of
 from harness.report.model import build
 from harness.report.renderers import html, markdown
 from harness.report.renderers.as_json import as_data
@@ -155,3 +157,20 @@ def test_fresh_runs_are_no_arm_beside_the_main_runs_where_they_have_a_table():
     assert report_of().arms == ()
     assert [(arm.name, arm.pairs) for arm in report_of(questions={}).arms] == [(CONFIRM, 0)]
     assert not confirmed_section(report_of(questions={}), digits_of(report_of())).blocks
+
+
+def test_the_answer_names_the_winner():
+    """The third leader is not ahead, the second is further ahead than the first."""
+    report = report_of()
+    best = max((one for one in report.confirmed if one.place), key=lambda one: one.difference)
+    (answers,) = (line.text for line in summary([report]) if line.label == "Answers")
+    assert f"winner ({short_of(best.run, report.sweep)} +0." in answers
+    behind = report_of(rows=(ROWS[0], *([noise(-0.03, 0.02, 8, seed=5)] * 2)))
+    (answers,) = (line.text for line in summary([behind]) if line.label == "Answers")
+    assert answers.startswith("refuted winner (−0.")
+
+
+def test_only_where_nothing_is_confirmed_fresh_seeds_are_asked_for():
+    asks = "Only fresh seeds of the leaders tell"
+    assert asks not in " ".join(render(report_of(), 120).split())
+    assert asks in " ".join(render(report_of(questions={}), 120).split())
