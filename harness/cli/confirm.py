@@ -96,7 +96,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=reference,
         metavar="CONFIG",
         help="the reference: median, the number or the id of a main run, or a whole config as "
-        "lr=3e-7,batch_size=8 (default: declared, or else median, the middle one of the configs)",
+        "learning_rate=3e-7,batch_size=8 (default: declared, or else median, the middle config)",
     )
     parser.add_argument(
         "--margin",
@@ -138,6 +138,7 @@ def run(options: argparse.Namespace) -> int:
     UsageError
         Where main runs are missing, or a value cannot be used: before anything is trained.
     """
+    from harness.judging.stored import SMOKE
     from harness.report.documents.summary import summary
     from harness.report.renderers import as_json, terminal
     from harness.report.renderers.write import write_report
@@ -151,7 +152,7 @@ def run(options: argparse.Namespace) -> int:
     try:
         _trained(session, planned)
         report = session.report(sweep.name)
-        ended = {result.key: result for result in session.known()}
+        ended = {result.key: result for result in session.results_known()}
         missing = [key for key in planned.of_arms((CONFIRM,)) if key not in ended]
         answered = session.is_answered(sweep.name)
     except KeyboardInterrupt:
@@ -162,7 +163,9 @@ def run(options: argparse.Namespace) -> int:
         raise
     finally:
         session.close()
-    folder = settings.reports / f"{sweep.name}-confirm"
+    unfinished = (missing and not answered) or any(not one.is_final for one in ended.values())
+    part = SMOKE if unfinished or planned.is_scaled_down else ""
+    folder = settings.reports / f"{sweep.name}-confirm{part}"
     write_report(report, folder)
     common.add_to_job_summary([report], folder)
     if options.json:
@@ -172,7 +175,6 @@ def run(options: argparse.Namespace) -> int:
     else:
         print(terminal.render(report, common.width(), colour=common.colour()), end="")
         print(f"\nreport: {folder}/report.{{html,md,json}}")
-    unfinished = (missing and not answered) or any(not one.is_final for one in ended.values())
     refuted = any(verdict.verdict == "refuted" for verdict in report.verdicts)
     return 1 if unfinished or (options.strict and refuted) else 0
 
@@ -269,7 +271,7 @@ def _trained(session: SweepSession, planned: Plan) -> None:
     name = planned.sweep.name
     runs = planned.of_arms((CONFIRM,))
     session.choose({name: runs.values()})
-    stored = {result.key for result in session.known() if result.is_final}
+    stored = {result.key for result in session.results_known() if result.is_final}
     places = {run.index: run.pair or "a config of its own" for run in runs.values()}
     leaders = [run for place, run in sorted(places.items()) if place]
     seeds = 1 + max(run.repeat for run in runs.values())

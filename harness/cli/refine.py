@@ -16,6 +16,7 @@ from harness.cli.plan import estimate, power_of
 from harness.errors import UsageError
 from harness.session.arguments import at_least_one
 from harness.sweeps.baseline import is_table
+from harness.sweeps.confirming import MEDIAN, reference_of
 from harness.verdicts import EXPERIMENTS
 
 if TYPE_CHECKING:
@@ -199,16 +200,22 @@ def commands_of(
         match option.kind:
             case "confirm" if sweep is not None:
                 size = f"--top {len(option.leaders)} --seeds {option.seeds}"
-                means = selection.options("--")
+                against = "" if reference_of(sweep) == MEDIAN else f" --against {MEDIAN}"
+                means = against + selection.options("--")
                 found_in[option.kind] = (f"sweep confirm {sweep.name} {size}{means}",)
             case "seeds" if sweep is not None:
-                found_in[option.kind] = (selection.command([sweep.name]),)
+                found_in[option.kind] = (
+                    selection.command([sweep.name], f" --sweep-seeds {option.then}"),
+                )
             case "narrower" | "wider":
                 folder = Path(EXPERIMENTS) if Path(EXPERIMENTS).is_dir() else Path()
                 file = options.output or folder / f"test_{name}.py"
                 written = f"{_command(options)} --output {shlex.quote(str(file))}"
                 trained = replace(selection, place=shlex.quote(str(file))).command([name])
                 found_in[option.kind] = (trained,) if options.output else (written, trained)
+                if option.kind == "wider" and not option.proposed:
+                    # The file draws the ranges as they were: they are edited before it is run.
+                    found_in[option.kind] = () if options.output else (written,)
     return found_in
 
 

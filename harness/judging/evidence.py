@@ -21,7 +21,14 @@ from harness.metrics import DELTA_PERF, Metric
 from harness.observations.repeats import each_run, merge, merge_arms, unlike
 from harness.observations.sample import observe
 from harness.records import CONFIRM, IMPORTED, MAIN, Config, Outcome, Result, Run
-from harness.sweeps.confirming import Place, reference_place
+from harness.sweeps.confirming import (
+    FEWEST_SEEDS,
+    MEDIAN,
+    Confirm,
+    Place,
+    most_leaders,
+    reference_place,
+)
 from harness.sweeps.plan import Plan, plan
 from harness.sweeps.sweep import Sweep
 from harness.verdicts import Baseline, Counts, Evidence, by_arm
@@ -348,24 +355,26 @@ def gathered(
 
 
 def with_confirmed(found: Gathered) -> Evidence:
-    """Return the evidence with the stored runs that confirmed leaders, as `sweep confirm` trains.
+    """Return the evidence with the stored runs that confirm its leaders, as `sweep confirm` trains.
 
-    Where the sweep declares them they are there already. Runs of another declaration, other steps
-    or other conditions than those of the plan are left out.
+    Where the sweep declares them they are there already. Runs of configs that lead no more are left
+    out, and so is a reference other than the median.
     """
     planned, evidence = found.planned, found.evidence
-    sweep, steps = planned.sweep, planned.selection.steps or planned.sweep.steps
+    sweep = planned.sweep
     if CONFIRM in sweep.arms or not evidence.runs:
         return evidence
-    under = replace(planned.conditions, device="", trainer="")
-    results = (
-        result
-        for result in found.store.results(sweep.name, arm=CONFIRM, traces=False)
-        if result.is_final
-        and (result.run.declaration, result.run.steps) == (sweep.declaration, steps)
-        and replace(result.conditions, device="", trainer="") == under
-    )
-    confirmed = judged_by(sweep.judged_by, results)
+    stored = found.store.results(sweep.name, arm=CONFIRM, traces=False)
+    most = most_leaders(planned.configs, MEDIAN)
+    if not stored or most < 1:
+        return evidence
+    top = max(1, min(most, max(result.run.index for result in stored)))
+    size = Confirm(top, max(FEWEST_SEEDS, 1 + max(result.run.repeat for result in stored)))
+    asked = replace(sweep, arms={CONFIRM: size}, questions={})
+    selection = replace(planned.selection, arms=None)
+    whole = with_leaders(plan(asked, selection, trains=False), found.lookup)
+    results = found.store.of(whole.of_arms((CONFIRM,)), traces=False).values()
+    confirmed = judged_by(sweep.judged_by, (result for result in results if result.is_final))
     return replace(evidence, arms={**evidence.arms, CONFIRM: confirmed}) if confirmed else evidence
 
 

@@ -333,7 +333,7 @@ def _judge(found: Gathered, early: Mapping[str, Verdict]) -> tuple[Verdict, ...]
             if lacking is not None:
                 waiting.add(id_)
                 verdict = _not_judged(verdict, lacking, whose)
-        judged[id_] = _as_asked(verdict, planned.selection)
+        judged[id_] = _as_asked(verdict, planned)
     # A question that waits counts in the correction as one that shows nothing, and has no figures.
     corrected = (
         replace(verdict, p_value=None, p_holm=None) if verdict.id in waiting else verdict
@@ -382,15 +382,22 @@ def _not_judged(verdict: Verdict, lacking: Shortfall, whose: list[str]) -> Verdi
     )
 
 
-def _as_asked(verdict: Verdict, selection: Selection) -> Verdict:
-    """Return ``verdict`` with commands that train what ``selection`` lacks, where it was found."""
-    return replace(verdict, needs=tuple(_declared(need, selection) for need in verdict.needs))
+def _as_asked(verdict: Verdict, planned: Plan) -> Verdict:
+    """Return ``verdict`` with commands that train what a plan lacks, where it was found."""
+    return replace(verdict, needs=tuple(_declared(need, planned) for need in verdict.needs))
 
 
-def _declared(need: Need, selection: Selection) -> Need:
+def _declared(need: Need, planned: Plan) -> Need:
     """Return a need in the words of one who has declared a sweep."""
+    selection = planned.selection
     if need.kind == "training":
         return replace(need, text=selection.command(need.sweeps, need.options))
+    if need.kind == "confirm" and CONFIRM not in planned.sweep.arms:
+        # Runs that the sweep does not declare are in a report of their own.
+        text = "an arm confirm=Confirm(top=3, seeds=8) in the sweep; or, as a report of its own: "
+        return replace(need, text=text + need.text + selection.options("--"))
+    if need.kind == "confirm":
+        return replace(need, text=need.text + selection.options("--"))
     if need.kind == "margin":
         return replace(need, text="a margin: Sweep(…, margin=X), before the first run")
     if need.kind == "metric":

@@ -119,7 +119,7 @@ class NoiseBudget:
         return {s: one.value**2 / whole for s, one in self.parts.items()} if whole else {}
 
     @property
-    def largest(self) -> Source | None:
+    def dominating(self) -> Source | None:
         """The source that dominates: at least `DOMINATES` of the variance, its low end above 0.
 
         What seeds and parameters do together is none where no model says what parameters do: then

@@ -107,7 +107,7 @@ class Trackers:
 
     def write_known(self) -> None:
         """Write the runs that count and are not there yet, whoever trained them."""
-        for result in self._state.slot.ready.known():
+        for result in self._state.slot.ready.results_known():
             self._tracking.write_run(result)
 
     def finish(self) -> None:

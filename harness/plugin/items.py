@@ -56,8 +56,9 @@ class RunItem(Item):
 
     @property
     def config(self) -> Config:
-        """The run's configuration; empty of a run that confirms a leader, until it is trained."""
-        return self.planned.config
+        """The run's configuration; empty while it is not known which leader the run confirms."""
+        session = self.slot.session
+        return (self.planned if session is None else session.known(self.planned)).config
 
     def train(self) -> Result:
         """Train this run, unless it is in the store, and return its result.
@@ -76,11 +77,8 @@ class RunItem(Item):
             self.end("not needed", message, fails=False)
         if result is None:
             message = f"{run.id}: not in the store, and nothing is trained offline"
-            if self.slot.ready.lacks_leaders(run):
-                message = (
-                    f"{run.id}: the leaders are known once all main runs of {run.sweep} have "
-                    "finished, and each of their configs is confirmed once"
-                )
+            if why := self.slot.ready.no_leader(run):
+                message = f"{run.id}: {why}"
             self.end("not trained", message, fails=False)
         outcome = result.outcome
         self.properties += _run_properties(result)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from harness.refine.next_runs import advise
-from harness.refine.options import Advice, Confirm, Narrower, Nothing, Option, Seeds, Wider
+from harness.refine.options import Advice, ConfirmOption, Narrower, Nothing, Option, Seeds, Wider
 from harness.refine.parameters import refine
 from harness.refine.proposal import Action, Figure, Proposal, ProposedQuestion, Revision
 from harness.refine.source import python
@@ -11,7 +11,7 @@ from harness.refine.source import python
 __all__ = [
     "Action",
     "Advice",
-    "Confirm",
+    "ConfirmOption",
     "Figure",
     "Narrower",
     "Nothing",

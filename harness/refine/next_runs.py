@@ -15,6 +15,7 @@ from harness import claims, observations, statistics
 from harness.audit.design import edges_of
 from harness.claims.design import Design
 from harness.claims.power import power_of
+from harness.observations.fresh import fresh_runs, in_blocks
 from harness.observations.levels import is_domain_end, is_number
 from harness.observations.repeats import averaged, by_config, each_run, merge, seed_spread
 from harness.observations.selection import Selection, selection
@@ -24,7 +25,7 @@ from harness.refine.options import (
     CLOSE,
     Advice,
     Beyond,
-    Confirm,
+    ConfirmOption,
     Known,
     Narrower,
     Nothing,
@@ -35,13 +36,14 @@ from harness.refine.options import (
 )
 from harness.refine.proposal import Proposal
 from harness.refine.ranges import End, widened
+from harness.sweeps.confirming import FEWEST_SEEDS
 from harness.sweeps.distributions import Distribution, Range
 from harness.sweeps.plan import counted_runs
 from harness.sweeps.sweep import Sweep
 from harness.verdicts import Evidence, Power, Verdict
 
-MOST_LEADERS, FEWEST_SEEDS = 5, 4
-"""The most leaders that are confirmed, and the fewest fresh seeds of each, as they are judged."""
+MOST_LEADERS = 5
+"""The most leaders that are confirmed."""
 
 COVERED = 0.8
 """Leaders are confirmed until the best of all is among them with this probability."""
@@ -101,7 +103,13 @@ def advise(
 def _known(evidence: Evidence, again: Selection, asked: Sequence[Verdict]) -> Known:
     best = None if again.top is None else again.of.get(again.top.run.id)
     decided = {verdict.verdict for verdict in asked}
-    tried = {result.run.config for result in evidence.arms.get(CONFIRM, ())}
+    fresh = {one.place: one for one in fresh_runs(evidence.arms.get(CONFIRM, ()))}
+    reference = fresh.pop(0, None)
+    tried = {
+        one.config
+        for one in fresh.values()
+        if reference is not None and in_blocks(one, reference).number >= FEWEST_SEEDS
+    }
     highs = [worth.high for worth in again.of.values() if worth.high is not None]
     alike = (
         evidence.margin is not None
@@ -123,7 +131,7 @@ def _known(evidence: Evidence, again: Selection, asked: Sequence[Verdict]) -> Kn
 # ---- confirm ------------------------------------------------------------------------------------
 
 
-def _confirm(evidence: Evidence, again: Selection, n: int) -> Iterator[Confirm]:
+def _confirm(evidence: Evidence, again: Selection, n: int) -> Iterator[ConfirmOption]:
     """Yield how the leaders are confirmed with ``n`` runs, if there are leaders and enough runs.
 
     They are the fewest among which the best is with probability `COVERED`, and not so many that
@@ -145,7 +153,7 @@ def _confirm(evidence: Evidence, again: Selection, n: int) -> Iterator[Confirm]:
     lead = _outcome(leaders[0]) - middle
     worth = [again.of[id_].shrunk for id_ in ids if id_ in again.of]
     if again.error is None or len(worth) < top:
-        yield Confirm(ids, seeds, covered, lead)
+        yield ConfirmOption(ids, seeds, covered, lead)
         return
     left = np.array(worth) - float(np.median([w.shrunk for w in again.of.values()]))
     sd = again.error * math.sqrt(averaged(again.results))
@@ -153,7 +161,7 @@ def _confirm(evidence: Evidence, again: Selection, n: int) -> Iterator[Confirm]:
     chance = statistics.beats_power(
         left / sd, seeds, rng, margin=(evidence.margin or 0.0) / sd, alpha=evidence.alpha
     )
-    yield Confirm(ids, seeds, covered, lead, float(left[0]), sd, again.noise, chance)
+    yield ConfirmOption(ids, seeds, covered, lead, float(left[0]), sd, again.noise, chance)
 
 
 def _outcome(result: Result) -> float:

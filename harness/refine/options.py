@@ -29,7 +29,7 @@ class Nothing:
 
 
 @dataclass(frozen=True, slots=True)
-class Confirm:
+class ConfirmOption:
     """Train the leaders and the median config again, each with as many fresh ``seeds``.
 
     ``leaders`` are the ids of their runs, and ``covered`` is the probability that the truly best
@@ -138,7 +138,7 @@ class Wider:
     kind: Literal["wider"] = "wider"
 
 
-Option = Nothing | Confirm | Seeds | Narrower | Wider
+Option = Nothing | ConfirmOption | Seeds | Narrower | Wider
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +204,7 @@ def order(options: Sequence[Option], known: Known, runs: int) -> tuple[Option, .
                 return False, 0
             case Wider():
                 return option.runs > runs, 1
-            case Confirm():
+            case ConfirmOption():
                 likely = option.chance is not None and option.chance >= EVEN
                 useful = known.noise and not (known.apart or known.alike)
                 return False, 2 if useful and likely else 6

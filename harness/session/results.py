@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from harness.records import Result, Run
 
@@ -62,7 +62,17 @@ class Results:
         """Return the result of a run, if there is one that counts."""
         return None if self._fresh and key not in self._ended else self._known.get(key)
 
-    def lookup(self, runs: Mapping[str, Run]) -> dict[str, Result]:
-        """Return the results of ``runs`` that count, by key."""
-        counted = self._ended if self._fresh else self._known
-        return {key: self._known[key] for key in runs if key in counted}
+    def lookup(
+        self, runs: Mapping[str, Run], anew: Collection[str] | None = None
+    ) -> dict[str, Result]:
+        """Return the results of ``runs`` that count, by key.
+
+        With ``anew``, the keys of the runs that are trained again with ``fresh``, those of others
+        count as they are stored.
+        """
+        return {
+            key: self._known[key]
+            for key in runs
+            if key in self._known
+            and (not self._fresh or key in self._ended or (anew is not None and key not in anew))
+        }

@@ -93,6 +93,7 @@ class SweepSession:
         self._launched = False
         self._on_finished = on_finished
         self._told: set[tuple[str, str | None]] = set()
+        self._expected: dict[str, list[Run]] = {}  # of leaders that are not known yet
 
     @property
     def store(self) -> Store:
@@ -173,9 +174,21 @@ class SweepSession:
         """Return the number of runs of a chosen sweep that need no training."""
         return sum(self._results.is_done(key) for key in self._plans[name].runs)
 
-    def lacks_leaders(self, run: Run) -> bool:
-        """Return whether ``run`` confirms a leader that is not known, or that there is not."""
-        return run.id not in self._keys
+    def known(self, run: Run) -> Run:
+        """Return ``run`` with its config, if it confirms a leader that is known now."""
+        planned = self._plans.get(run.sweep)
+        key = self._keys.get(run.id)
+        return run if planned is None or key is None else planned.runs[key]
+
+    def no_leader(self, run: Run) -> str:
+        """Say why there is no config for ``run`` to confirm; empty where there is one."""
+        if run.id in self._keys:
+            return ""
+        planned = self._plans[run.sweep]
+        if planned.open:
+            lacking = shortfall(planned.of_arms(), self._results.lookup)
+            return f"{lacking}, and the leaders are known once all main runs have finished"
+        return "too few configs completed for as many leaders"
 
     def not_counted(self, name: str) -> str:
         """Say how many runs of a chosen sweep were trained otherwise; empty if none."""
@@ -341,7 +354,7 @@ class SweepSession:
             runs = {key: run for key, run in planned.runs.items() if run.id == id_}
             self._tell(self.store.of(runs).values() if runs else ())
 
-    def known(self) -> tuple[Result, ...]:
+    def results_known(self) -> tuple[Result, ...]:
         """Return the stored results of the chosen sweeps that count, in the order of the plan."""
         return tuple(
             result
@@ -395,7 +408,8 @@ class SweepSession:
             return
         self._launched = True
         for name in self.chosen:
-            for run in self._selected_open(name):
+            self._expected[name] = self._selected_open(name)
+            for run in self._expected[name]:
                 self.tally.expect(run)
         self._add(key for _, key in self._in_order())
         self._advance()
@@ -441,7 +455,8 @@ class SweepSession:
         planned = self._plans[name]
         if not planned.open:
             return ()
-        found = with_leaders(planned, self._results.lookup)
+        selected = {self._keys[run.id] for run in self._selected[name] if run.id in self._keys}
+        found = with_leaders(planned, lambda runs: self._results.lookup(runs, anew=selected))
         if found is planned:
             return ()
         waited = self._selected_open(name)
@@ -451,12 +466,18 @@ class SweepSession:
         stored = self.store.of(added, check=True)
         self._results.refresh(stored)
         self._reports.clear()
-        if self._launched:
-            for run in waited:
+        if self._launched and self._queue is not None:
+            for run in self._expected.pop(name, ()):
                 self.tally.drop(run)
             selected = {run.id for run in waited}
             self._add(key for key, run in added.items() if run.id in selected)
         return tuple(stored.values())
+
+    def _give_up_leaders(self, name: str, queue: Queue) -> None:
+        """Expect no runs of leaders any more where a main run has ended, and not for good."""
+        if name in self._expected and not any(key in queue for key in self._plans[name].of_arms()):
+            for run in self._expected.pop(name):
+                self.tally.drop(run)
 
     def _in_order(self) -> list[tuple[str, str]]:
         """Return sweep and key of the selected runs in the order in which they begin."""
@@ -501,6 +522,7 @@ class SweepSession:
                 discard_checkpoint(self.settings, result.key)
         for name in {result.run.sweep for result in ended} & self._plans.keys():
             self._find_leaders(name)
+            self._give_up_leaders(name, queue)
         self._tell(filter(queue.is_own, ended))
 
     def _tell(self, results: Iterable[Result]) -> None:

@@ -39,7 +39,7 @@ SCHEMA_WITH_ITEMS = 3
 """The first schema whose stores hold scores by item."""
 
 _HAD_DATA = "had data: "
-"""Begins the name of a note that a sweep had data which have been forgotten."""
+"""Begins the name of a note that a sweep, or an arm of it, had data which have been forgotten."""
 
 
 class Registration(NamedTuple):
@@ -145,6 +145,7 @@ class Store:
         StoreError
             Where another living session is training one of them. Nothing is deleted then.
         """
+        results = tuple(results)
         rows = [(result.run.sweep, result.key) for result in results]
         if held := self.leases(key for _, key in rows):
             holder = next(iter(held.values()))
@@ -155,10 +156,16 @@ class Store:
             )
 
         def forgotten(connection: sa.Connection) -> None:
-            for sweep in {sweep for sweep, _ in rows}:
-                if self._have_data(connection, sweep):
-                    row = self._database.insert(META).values(name=_HAD_DATA + sweep, value=_now())
-                    connection.execute(row.on_conflict_do_nothing())
+            had = {
+                name
+                for sweep in {sweep for sweep, _ in rows}
+                for arm in (None, *{result.run.arm for result in results})
+                if self._have_data(connection, sweep, arm)
+                for name in (sweep if arm is None else f"{sweep}:{arm}",)
+            }
+            for name in had:
+                row = self._database.insert(META).values(name=_HAD_DATA + name, value=_now())
+                connection.execute(row.on_conflict_do_nothing())
             for sweep, key in rows:
                 connection.execute(sa.delete(RUNS).where(RUNS.c.sweep == sweep, RUNS.c.key == key))
                 listed = sa.exists().where(RUNS.c.key == key)
@@ -349,9 +356,10 @@ class Store:
             .join(RUNS, RUNS.c.key == OUTCOMES.c.key)
             .where(OUTCOMES.c.measured.is_(True), RUNS.c.sweep == sweep)
         )
+        name = sweep
         if arm is not None:
-            measured = measured.where(RUNS.c.arm == arm)
-        had = sa.select(META.c.name).where(META.c.name == _HAD_DATA + sweep)
+            measured, name = measured.where(RUNS.c.arm == arm), f"{sweep}:{arm}"
+        had = sa.select(META.c.name).where(META.c.name == _HAD_DATA + name)
         return any(connection.execute(query.limit(1)).first() for query in (measured, had))
 
     def _among(

@@ -83,8 +83,8 @@ def check_confirm(sweep: Sweep, size: Confirm) -> None:
     most = most_leaders(sweep.runs, reference_of(sweep))
     if size.top > most:
         raise SweepError(
-            f"arm 'confirm' has top={size.top}, but of {plural(sweep.runs, 'run')} at most {most} "
-            f"can be ahead of the reference, {shown(reference_of(sweep))}"
+            f"{plural(size.top, 'leader')} to confirm (top), but of {plural(sweep.runs, 'run')} at "
+            f"most {most} can be ahead of the reference, {shown(reference_of(sweep))}"
         )
     reference_place(sweep, ())
 
@@ -172,7 +172,7 @@ def confirming_runs(sweep: Sweep, size: Confirm, main: Sequence[Run], steps: int
 
 
 def fresh_seed(sweep: Sweep, repeat: int) -> int:
-    """Return a seed that no main run of the sweep has."""
+    """Return a fresh seed: a hash of other words than the seeds of main runs are."""
     said = f"{sweep.name}:{sweep.seed}:{CONFIRM}:{repeat}"
     return int.from_bytes(hashlib.sha256(said.encode()).digest()[:4], "big")
 

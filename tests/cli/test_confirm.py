@@ -116,7 +116,10 @@ def test_main_runs_that_are_missing_are_named_with_the_command(sweeps, sweep, mo
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("--top 4", "top=4, but of 6 runs at most 3 can be ahead of the reference, 'median'"),
+        (
+            "--top 4",
+            "4 leaders to confirm (top), but of 6 runs at most 3 can be ahead of the",
+        ),
         ("--top 0", "'0' is not a whole number of at least 1"),
         ("--seeds 3", "3 fresh seeds are too few to be judged; give 4 or more"),
         ("--against 9", "the reference is run 9; the main runs are 0 to 5"),

@@ -218,7 +218,7 @@ def test_a_stored_sweep_has_the_commands_that_train_it_again(sweep, trained):
     confirm = typed["confirm"]
     size = f"--top {len(confirm['leaders'])} --seeds {confirm['seeds']}"
     assert confirm["commands"] == [f"sweep confirm toy {size}"]
-    assert typed["seeds"]["commands"] == ["pytest experiments/ --sweep toy"]
+    assert typed["seeds"]["commands"] == ["pytest experiments/ --sweep toy --sweep-seeds 2"]
     assert typed["seeds"]["with_arms"] == 12 + 2 + 12
     last = typed.get("narrower") or typed["wider"]
     assert last["commands"] == ["pytest experiments/test_next.py --sweep toy_refined"]

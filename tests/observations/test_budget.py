@@ -199,16 +199,18 @@ def test_without_repeats_more_seeds_bring_a_range():
 
 
 def test_the_source_that_dominates():
-    assert noise_budget(sweep(np.random.default_rng(15), seeds=3, slope=20.0)).largest == "config"
+    assert (
+        noise_budget(sweep(np.random.default_rng(15), seeds=3, slope=20.0)).dominating == "config"
+    )
     noisy = sweep(np.random.default_rng(15), seeds=3, slope=0.0, seed=1.0)
-    assert noise_budget(noisy).largest == "seed"
+    assert noise_budget(noisy).dominating == "seed"
     mixed = sweep(np.random.default_rng(16), seeds=3, seed=0.6, se=0.5)
-    assert noise_budget(mixed).largest is None
+    assert noise_budget(mixed).dominating is None
 
 
 def test_nothing_dominates_where_no_model_says_what_parameters_do():
     few = noise_budget(sweep(np.random.default_rng(17), n=8))
     assert few.shares["together"] > 0.9
-    assert few.largest is None
+    assert few.dominating is None
     flat = noise_budget(sweep(np.random.default_rng(17), slope=0.0))
-    assert flat.largest == "together"
+    assert flat.dominating == "together"

@@ -124,3 +124,14 @@ def test_it_stops_once_the_answer_cannot_change(sweeps, monkeypatch):
     assert len(confirmed) <= 3 * 16
     seeds = [int(id_.rpartition("-s")[2]) for id_ in confirmed]
     assert seeds == sorted(seeds)
+
+
+def test_a_question_without_the_arm_says_what_to_declare(sweeps):
+    write(sweeps)
+    body = BODY.format(top=2, seeds=4).replace(", confirm=Confirm(top=2, seeds=4)", "")
+    assert body != BODY.format(top=2, seeds=4)
+    sweeps.write(body=body)
+    sweeps.run("--sweep", "toy")
+    found = winner(sweeps)
+    assert found["verdict"] == "unanswerable"
+    assert found["needs"][0].startswith("an arm confirm=Confirm(top=3, seeds=8) in the sweep; or,")

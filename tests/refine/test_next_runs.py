@@ -11,9 +11,9 @@ from harness.claims import matters, success_rate
 from harness.claims.power import sweep_power
 from harness.observations.selection import selection
 from harness.records import CONFIRM, Config
-from harness.refine import Confirm, Narrower, Nothing, Seeds, Wider, advise, refine
+from harness.refine import ConfirmOption, Narrower, Nothing, Seeds, Wider, advise, refine
 from harness.verdicts import Evidence, Verdict
-from tests.factories import make_result, make_results
+from tests.factories import make_confirmed, make_result, make_results
 from tests.refine.sweeps import runs_of, sweep_of
 
 NOISE = 0.02
@@ -128,9 +128,13 @@ def test_what_was_confirmed_is_not_confirmed_again(random):
     sweep, results = random
     best = max(results, key=lambda result: result.outcome.delta_perf)
     other = min(results, key=lambda result: result.outcome.delta_perf)
-    for of, expected in ((best, None), (other, "confirm")):
-        arms = {CONFIRM: (make_result(id="c", arm=CONFIRM, config=dict(of.run.config)),)}
-        found = option(advised(sweep, results, arms=arms), "confirm")
+    for reference, leader, seeds, expected in (
+        (other, best, 4, None),
+        (best, other, 4, "confirm"),  # the reference was not confirmed as a leader
+        (other, best, 3, "confirm"),  # too few seeds to be judged
+    ):
+        fresh = make_confirmed([[0.0] * seeds, [0.1] * seeds], [reference, leader])
+        found = option(advised(sweep, results, arms={CONFIRM: fresh}), "confirm")
         assert (found and found.kind) == expected
 
 
@@ -278,5 +282,5 @@ def test_leaders_are_completed_runs(random):
         for n, r in enumerate(results)
     ]
     found = option(advised(sweep, lost), "confirm")
-    assert isinstance(found, Confirm)
+    assert isinstance(found, ConfirmOption)
     assert {int(id_.split("-")[1]) % 2 for id_ in found.leaders} == {0}

@@ -4,7 +4,7 @@ import pytest
 
 from harness.refine.options import (
     Beyond,
-    Confirm,
+    ConfirmOption,
     Known,
     Narrower,
     Nothing,
@@ -15,9 +15,9 @@ from harness.refine.options import (
 
 KNOWN = Known(noise=True, apart=False, alike=False, confirmed=False, settled=False)
 EDGE = Wider((Beyond("width", "upper", 64.0, None),), runs=24, with_arms=24, proposed=False)
-LIKELY = Confirm(("a", "b"), seeds=8, noise="residual", chance=0.5)
-UNLIKELY = Confirm(("a", "b"), seeds=8, noise="residual", chance=0.49)
-UNKNOWN = Confirm(("a", "b"), seeds=8)
+LIKELY = ConfirmOption(("a", "b"), seeds=8, noise="residual", chance=0.5)
+UNLIKELY = ConfirmOption(("a", "b"), seeds=8, noise="residual", chance=0.49)
+UNKNOWN = ConfirmOption(("a", "b"), seeds=8)
 MORE = Seeds(now=1, then=2, configs=24, with_arms=24, known=0.8)
 CHANGED, SAME = (Narrower(runs=24, with_arms=46, changed=n) for n in (2, 0))
 DONE = Nothing("told apart")
@@ -66,7 +66,7 @@ def test_no_more_runs_are_right_where_all_is_decided(state, why):
 
 def test_what_follows_from_the_numbers_of_an_option():
     assert (LIKELY.runs, LIKELY.at_most) == (24, False)
-    assert Confirm(("a",), seeds=8, noise="standard errors", chance=0.9).at_most
+    assert ConfirmOption(("a",), seeds=8, noise="standard errors", chance=0.9).at_most
     assert (MORE.runs, MORE.chance) == (24, 0.8)
     assert Seeds(1, 4, 10, 30, 0.8).error == 0.5
     assert Seeds(1, 2, 24, 24, 0.8, "matters_width", 0.4, 0.6).chance == 0.6

@@ -1,6 +1,7 @@
 """A session that confirms leaders: which configs they are, when they are known, what is trained."""
 
 from harness import Choice, Confirm, Outcome
+from harness.protocols import Finished, Started
 from harness.records import CONFIRM
 from harness.store import Store
 from harness.sweeps.plan import Selection
@@ -80,7 +81,8 @@ def test_nothing_is_confirmed_while_a_main_run_has_not_finished(start):
     session.finish()
     assert confirmed(session) == []
     assert session.result(sweep.plan()[-1]) is None
-    assert session.lacks_leaders(sweep.plan()[-1])
+    assert session.no_leader(sweep.plan()[-1]).startswith("1 of 6 runs missing (1 failed), and the")
+    assert (session.tally.total, session.tally.done) == (6, 6)
     assert str(session.missing("s")) == "13 of 18 runs missing (1 failed)"
 
 
@@ -109,6 +111,7 @@ def test_a_config_that_was_drawn_twice_is_one_leader(start):
     assert len({run.config for run in places}) == len({run.index for run in places}) == 2
     left = [run for run in sweep.plan() if run.arm == CONFIRM and run.index == 3]
     assert all(session.result(run) is None for run in left)
+    assert session.no_leader(left[0]) == "too few configs completed for as many leaders"
 
 
 def test_the_reference_that_a_question_names_is_no_leader(start):
@@ -187,3 +190,49 @@ def test_fewer_main_runs_have_leaders_of_their_own(start):
         selection=Selection(runs=2),
     )
     assert session.planned("s") == 2 + 2 * 4
+
+
+def test_main_runs_that_are_not_trained_anew_count_as_they_are_stored(start):
+    start(sweep_of(top=1), outcomes=outcome).finish()
+    again = start(sweep_of(top=1), outcomes=outcome, fresh=True, select=lambda runs: runs[6:])
+    again.finish()
+    assert {job.run.arm for job in again.fakes[0].submitted} == {CONFIRM}
+    assert len(again.fakes[0].submitted) == 8
+
+
+def test_a_main_run_that_ends_as_the_session_stops_queues_nothing(start):
+    session = start(sweep_of(), outcomes=outcome, select=lambda runs: runs)
+    for run in sweep_of().plan()[:5]:
+        session.result(run)
+    fake = session.fakes[0]
+    (last,) = [job for job in fake.jobs if job.run.arm == "main"]
+    fake.untold = [Started(last.key), Finished(last.key, outcome(last.run))]
+    session.stop()
+    assert session.missing("s") is not None
+
+
+def test_a_run_has_its_config_once_its_leader_is_known(start):
+    sweep = sweep_of()
+    session = start(sweep, outcomes=outcome)
+    last = sweep.plan()[-1]
+    assert session.known(last).config == {}
+    session.finish()
+    assert session.known(last).config == sweep.plan()[1].config
+
+
+def test_forgotten_main_runs_leave_the_question_open(start, tmp_path):
+    """Only fresh seeds are its data."""
+    asking = sweep_of(reference="median")
+    session = start(make(runs=6), outcomes=outcome)
+    session.finish()
+    session.store.forget(session.store.results("s"))
+    session.close()
+    first = start(asking, outcomes=outcome)
+    registered = first.store.registered("s", asking.declaration)
+    assert "winner" in registered
+    first.finish()
+    first.store.forget(r for r in first.store.results("s") if r.run.arm == CONFIRM)
+    first.close()
+    changed = sweep_of(seeds=5, reference="median")
+    second = start(changed)
+    assert second.store.registered("s", changed.declaration)["winner"] == registered["winner"]

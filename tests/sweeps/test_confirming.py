@@ -150,7 +150,7 @@ def test_every_seed_that_confirms_counts_where_the_seeds_of_main_runs_count_once
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ({"top": 4}, "arm 'confirm' has top=4, but of 6 runs at most 3 can be ahead"),
+        ({"top": 4}, "4 leaders to confirm (top), but of 6 runs at most 3 can be ahead"),
         ({"top": 0}, "Confirm: top is 0; expected a whole number of at least 1"),
         ({"seeds": 3}, "Confirm: seeds is 3; expected a whole number of at least 4"),
         ({"arms": {"confirm": 3}}, "arm 'confirm' is 3; expected Confirm(top=3, seeds=8)"),

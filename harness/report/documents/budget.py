@@ -51,7 +51,7 @@ def source_name(source: Source, found: NoiseBudget) -> str:
 
 def dominant_text(found: NoiseBudget) -> str:
     """Return the source that dominates, with its share and what follows; empty where none does."""
-    source = found.largest
+    source = found.dominating
     if source is None:
         return ""
     share = percent(found.shares[source])
@@ -173,7 +173,7 @@ def outlook_text(outlook: Outlook, found: NoiseBudget) -> str:
         )
     text = f"{'; '.join(said)}."
     if any(power[1] - power[0] >= NOTHING for _, power in others):
-        text += " The range: none of what is not told apart is the seeds', or all of it."
+        text += " Low end: none of the unexplained spread is the seeds'; high end: all of it."
     return text + _pairs_text(outlook)
 
 

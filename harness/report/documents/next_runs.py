@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from harness.claims.base import gain
 from harness.metrics import Metric
-from harness.refine import Advice, Confirm, Narrower, Nothing, Option, Seeds, Wider
+from harness.refine import Advice, ConfirmOption, Narrower, Nothing, Option, Seeds, Wider
 from harness.refine.options import CLOSE
 from harness.refine.source import distribution
 from harness.report.blocks import Block, Bullets, Column, SummaryLine, Table
@@ -81,7 +81,7 @@ def option_blocks(advice: Advice, commands: Commands, metric: Metric) -> tuple[B
 def _chance(option: Option) -> str:
     if option.chance is None:
         return NONE
-    bound = isinstance(option, Confirm) and option.at_most
+    bound = isinstance(option, ConfirmOption) and option.at_most
     return f"≤ {option.chance:.2f}" if bound else probability(option.chance)
 
 
@@ -90,7 +90,7 @@ def _act(option: Option, advice: Advice) -> str:
     match option:
         case Nothing():
             return f"train no more: {SETTLED[option.why].format(noun=best_noun(advice.chosen))}"
-        case Confirm():
+        case ConfirmOption():
             leaders = len(option.leaders)
             best = "the best config" if leaders == 1 else f"the best {leaders} configs"
             return f"confirm {best} and the median one, with {option.seeds} fresh seeds each"
@@ -118,7 +118,7 @@ def _decides(option: Option, advice: Advice) -> str:
     match option:
         case Nothing():
             return "nothing that is open"
-        case Confirm():
+        case ConfirmOption():
             if len(option.leaders) == 1:
                 return "whether the best config is ahead of the median one"
             return "whether one of them is ahead of the median config, and which may be the best"
@@ -138,7 +138,7 @@ def _sentences(option: Option, advice: Advice, commands: Commands, metric: Metri
     typed = commands.get(option.kind, ())
     yield f"{act}." if not typed else f"{act}: {' && '.join(typed)}."
     match option:
-        case Confirm():
+        case ConfirmOption():
             yield from _confirmed(option, advice, metric)
         case Seeds():
             yield from _seeded(option)
@@ -154,7 +154,7 @@ def _sentences(option: Option, advice: Advice, commands: Commands, metric: Metri
             yield from _widened(option)
 
 
-def _confirmed(option: Confirm, advice: Advice, metric: Metric) -> Iterator[str]:
+def _confirmed(option: ConfirmOption, advice: Advice, metric: Metric) -> Iterator[str]:
     short = {result.run.id: short_id(result) for result in advice.chosen.results}
     leaders = [short[id_] for id_ in option.leaders]
     covered = "" if option.covered is None else f" ({_among(option)})"
@@ -177,7 +177,7 @@ def _confirmed(option: Confirm, advice: Advice, metric: Metric) -> Iterator[str]
         )
 
 
-def _among(option: Confirm) -> str:
+def _among(option: ConfirmOption) -> str:
     one = "it is the best" if len(option.leaders) == 1 else "the best is one of them"
     return f"{one} with probability {probability(option.covered)}"
 

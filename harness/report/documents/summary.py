@@ -297,7 +297,7 @@ def _beware(report: Report) -> str:
 
 def _noise(report: Report) -> str:
     """Return the source of noise that dominates; that configs differ, other lines say."""
-    told = report.budget.largest not in ("config", "parameters")
+    told = report.budget.dominating not in ("config", "parameters")
     return dominant_text(report.budget) if told else ""
 
 

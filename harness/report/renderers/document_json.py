@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.audit.coverage import Coverage, duplicates
 from harness.records import USELESS, Outcome, Result, finite
-from harness.refine import Confirm, Wider
+from harness.refine import ConfirmOption, Wider
 from harness.report.documents.calibration import CalibrationPage
 from harness.report.documents.high_performers import conclusion_text
 from harness.report.documents.plan import Cost, PlanPage
@@ -203,10 +203,8 @@ def _option(option: Option, page: ProposalPage) -> dict[str, Any]:
             {**picked(one, "parameter end edge"), "after": one.after and drawn_from(one.after)}
             for one in option.beyond
         ]
-    if isinstance(option, Confirm):
+    if isinstance(option, ConfirmOption):
         data["at_most"] = option.at_most
-        for name in ("lead", "left"):
-            data[name] = None if data[name] is None else page.metric.change(data[name])
     return {
         "kind": option.kind,
         **picked(option, "runs chance"),

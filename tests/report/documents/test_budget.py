@@ -98,7 +98,7 @@ def test_the_line_begins_with_what_brings_most():
 def test_items_that_bring_something_and_a_range():
     text = outlook_text(outlook(gained(0.71, (0.5, 0.7), (0.6, 0.61), 0.6)), SINGLE)
     assert "2 seeds a config to .50–.70; 4 times the evaluation items to .60." in text
-    assert "none of what is not told apart is the seeds', or all of it" in text
+    assert "Low end: none of the unexplained spread is the seeds'; high end: all of it." in text
 
 
 def test_pairs_are_told_of_beside():

@@ -5,7 +5,7 @@ import pytest
 from harness import LogUniform
 from harness.metrics import Metric
 from harness.observations.selection import selection
-from harness.refine import Advice, Confirm, Narrower, Nothing, Seeds, Wider
+from harness.refine import Advice, ConfirmOption, Narrower, Nothing, Seeds, Wider
 from harness.refine.options import Beyond
 from harness.report.blocks import Bullets, Document, Section, Table
 from harness.report.documents.next_runs import option_blocks, summary_lines, title
@@ -15,7 +15,7 @@ from harness.report.renderers.terminal import render_document
 from tests.factories import make_results
 
 RUNS = make_results([0.01, 0.05, -0.02, 0.03, 0.08, 0.0], se=0.01)
-CONFIRM = Confirm(("s-04", "s-01"), 8, 0.91, 0.06, 0.04, 0.03, "residual", 0.623)
+CONFIRM = ConfirmOption(("s-04", "s-01"), 8, 0.91, 0.06, 0.04, 0.03, "residual", 0.623)
 SEEDS = Seeds(1, 4, 6, 30, 0.835, "matters_width", 0.31, 0.62)
 NARROWER = Narrower(24, 46, 2, "mean_vs_baseline", 0.57)
 WIDER = Wider(
@@ -48,14 +48,16 @@ def test_to_confirm():
 
 
 def test_a_chance_that_leaves_seeds_out_is_a_bound():
-    row, said, _ = written(Confirm(("s-04",), 12, 0.9, 0.06, 0.04, 0.03, "standard errors", 0.9))
+    row, said, _ = written(
+        ConfirmOption(("s-04",), 12, 0.9, 0.06, 0.04, 0.03, "standard errors", 0.9)
+    )
     assert row[2] == "≤ 0.90"
     assert "of the evaluation alone" in said
     assert "it is the best with probability 0.90" in said
 
 
 def test_a_chance_that_is_not_known_is_not_invented():
-    row, said, _ = written(Confirm(("s-04",), 12))
+    row, said, _ = written(ConfirmOption(("s-04",), 12))
     assert row[2] == "–"
     assert "not known, since the noise of a run is not" in said
 
