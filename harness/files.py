@@ -18,9 +18,9 @@ def part_of(path: Path) -> Path:
 def replacing(*paths: Path, durable: bool = False) -> Iterator[tuple[Path, ...]]:
     """Give a file to write for each of ``paths``; they take their places once all are written.
 
-    An exception removes them, and leaves what was there. With ``durable`` they are on the disk
-    first, so that not even a power failure leaves half of one. Raises `OSError` where one cannot be
-    put in its place.
+    An exception while they are written removes them, and leaves what was there. Each is put in its
+    place by itself. With ``durable`` they are on the disk first, so that not even a power failure
+    leaves half of one. Raises `OSError` where one cannot be put in its place.
     """
     parts = tuple(map(part_of, paths))
     try:

@@ -147,7 +147,7 @@ def test_a_blank_cell_supports_nothing(tmp_path, seed, data):
 
 @pytest.mark.slow
 @given(seed=st.integers(0, 1_000_000), data=st.data())
-@settings(SETTINGS, max_examples=250)
+@settings(SETTINGS, max_examples=150)
 def test_a_blank_cell_supports_nothing_at_size(tmp_path, seed, data):
     holds(tmp_path, seed, data)
 
