@@ -58,6 +58,11 @@ def dominant_text(found: NoiseBudget) -> str:
     return f"{share} of the variance is {source_name(source, found)}: {_NEXT[source]}"
 
 
+def _share(value: float | None) -> str:
+    """Return a share as ``71%``; what is there is never 0%."""
+    return "< 1%" if value is not None and 0.0 < value < 0.005 else percent(value)
+
+
 def budget_blocks(
     found: NoiseBudget, outlook: Outlook | None, digits: Digits | None = None
 ) -> tuple[Block, ...]:
@@ -80,7 +85,7 @@ def budget_blocks(
             source_name(source, found),
             digits.plain(one.value) if one.value else "0",
             digits.between(one.low, one.high, signed=False) if isfinite(one.high) else "not known",
-            percent(shares.get(source)),
+            _share(shares.get(source)),
         )
         for source, one in found.parts.items()
     ]
