@@ -20,7 +20,7 @@ from harness.claims.base import (
     outcome,
     unseen,
 )
-from harness.claims.design import GAINS, Design, effects, spread_of, spreads
+from harness.claims.design import GAINS, Ahead, Design, effects, spread_of
 from harness.errors import SweepError
 from harness.metrics import DELTA_PERF, Metric
 from harness.observations import Observations
@@ -289,30 +289,20 @@ class MeanAboveArm(MarginClaim):
             why = f"{plural(pairs, 'pair')}, where {FEWEST_PAIRS} are needed: {self._declared}"
             return Pricing(pairs, why=f"{why} in the sweep", unit="pairs")
         margin = (design.sweep.margin if self.margin is None else self.margin) or 0.0
-        found = self._spread(design)
-        if found is None:
-            # Without an SD the margin is taken to be as large as the smallest gain looked at.
-            least = GAINS[0] if margin else 0.0
-            sizes = [(size, size, spreads(size)) for size in GAINS]
-            given = "the SD is that of a difference within a pair, not known yet"
-            given += f"; margin: {spreads(GAINS[0])}" if margin else ""
-        else:
-            spread, whose = found
-            least = margin / spread
-            each = [max(size * spread, size * margin / GAINS[0]) for size in GAINS]
-            sizes = [(size / spread, size, number(size)) for size in each]
-            given = f"the SD of a difference within a pair is {number(spread)}, {whose}"
+        ahead = Ahead.of(self._spread(design), margin, GAINS, "a difference within a pair")
 
         def power(effect: float, n: int) -> float:
-            return statistics.gain_power(effect, n, least, design.sweep.alpha)
+            return statistics.gain_power(effect, n, ahead.least, design.sweep.alpha)
 
         shown = effects(
             power,
-            sizes,
+            ahead.sizes,
             lambda size: f"{size} ahead of the arm {self.arm}",
             lambda size: f"a mean gain of {size} over the arm {self.arm} is shown",
         )
-        return Pricing(pairs, shown, given=given, unit="pairs", least=FEWEST_PAIRS, noise="pairs")
+        return Pricing(
+            pairs, shown, given=ahead.given, unit="pairs", least=FEWEST_PAIRS, noise="pairs"
+        )
 
     def _spread(self, design: Design) -> tuple[float, str] | None:
         """Return the SD of a difference, and what it is known from; None where from nothing."""

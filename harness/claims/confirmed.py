@@ -15,7 +15,7 @@ from harness.claims.base import (
     other_evaluation,
     unseen,
 )
-from harness.claims.design import Design, effects, spreads
+from harness.claims.design import Ahead, Design, effects
 from harness.claims.lead_words import (
     candidates_line,
     diverged_lines,
@@ -290,28 +290,19 @@ class WinnerBeats(MarginClaim):
             why = f"{plural(seeds, 'fresh seed')}, where {FEWEST_SEEDS} are needed"
             return Pricing(seeds, why=why, unit="seeds")
         margin = (design.sweep.margin if self.margin is None else self.margin) or 0.0
-        found = _spread(design)
-        if found is None:
-            # Without an SD the margin is taken to be as large as the smallest lead looked at.
-            least = LEADS[0] if margin else 0.0
-            sizes = [(size, size, spreads(size)) for size in LEADS]
-            given = "the SD is that of a difference between two runs of equal seed, not known yet"
-            given += f"; margin: {spreads(LEADS[0])}" if margin else ""
-        else:
-            spread, whose = found
-            least = margin / spread
-            each = [max(size * spread, size * margin / LEADS[0]) for size in LEADS]
-            sizes = [(size / spread, size, number(size)) for size in each]
-            given = f"the SD of a difference between two runs of equal seed is {number(spread)}, "
-            given += whose
-        given += f"; {plural(leaders, 'leader')}, one of them ahead"
+        ahead = Ahead.of(
+            _spread(design), margin, LEADS, "a difference between two runs of equal seed"
+        )
+        given = f"{ahead.given}; {plural(leaders, 'leader')}, one of them ahead"
 
         def power(effect: float, n: int) -> float:
-            return statistics.gain_power(effect, n, least, design.sweep.alpha, several=leaders)
+            return statistics.gain_power(
+                effect, n, ahead.least, design.sweep.alpha, several=leaders
+            )
 
         shown = effects(
             power,
-            sizes,
+            ahead.sizes,
             lambda size: f"a leader {size} ahead of the reference",
             lambda size: f"a leader that is {size} ahead of {self._short} is shown",
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 
@@ -248,6 +248,39 @@ def spread_of(values: observations.FloatArray) -> float | None:
     if values.size < ENOUGH or statistics.is_constant(values):
         return None
     return float(np.std(values, ddof=1))
+
+
+@dataclass(frozen=True, slots=True)
+class Ahead:
+    """How far one thing may be ahead of another, by the SD of a difference between the two.
+
+    ``least`` is the margin in SDs. ``sizes`` are as `effects` takes them, none below the margin.
+    ``given`` says what the SD is, and the margin where it is not known.
+    """
+
+    least: float
+    sizes: tuple[tuple[float, float, str], ...]
+    given: str
+
+    @classmethod
+    def of(
+        cls, spread: tuple[float, str] | None, margin: float, standard: Sequence[float], sd_of: str
+    ) -> Ahead:
+        """Return the ``standard`` sizes, in SDs, for an SD and what it is known from.
+
+        ``sd_of`` says what the SD is of. Without one the margin is taken to be as large as the
+        smallest size.
+        """
+        first = standard[0]
+        if spread is None:
+            given = f"the SD is that of {sd_of}, not known yet"
+            given += f"; margin: {spreads(first)}" if margin else ""
+            sizes = tuple((size, size, spreads(size)) for size in standard)
+            return cls(first if margin else 0.0, sizes, given)
+        sd, whose = spread
+        each = [max(size * sd, size * margin / first) for size in standard]
+        sizes = tuple((size / sd, size, number(size)) for size in each)
+        return cls(margin / sd, sizes, f"the SD of {sd_of} is {number(sd)}, {whose}")
 
 
 def effects(
