@@ -159,6 +159,14 @@ def test_an_analysis_of_a_sweep(trained, sweep):
     check_json("analysis", json.loads(sweep("analyze narrow --json")), trained.path)
 
 
+def test_leaders_with_fresh_seeds(trained, sweep):
+    out = sweep("confirm narrow --top 3 --seeds 6 --executor inline")
+    check_json("confirmed", json.loads(trained.report("narrow-confirm")), trained.path)
+    page = text_of_html(trained.report("narrow-confirm", "html"))
+    check_text("confirmed_html", page, trained.path)
+    check_text("confirmed_terminal", out, trained.path)
+
+
 def test_a_next_sweep(trained, sweep):
     check_json("refine", json.loads(sweep("refine narrow --json")), trained.path)
 
