@@ -392,12 +392,18 @@ def _declared(need: Need, planned: Plan) -> Need:
     selection = planned.selection
     if need.kind == "training":
         return replace(need, text=selection.command(need.sweeps, need.options))
-    if need.kind == "confirm" and CONFIRM not in planned.sweep.arms:
+    if need.kind == "confirm":
+        size = planned.sweep.arms.get(CONFIRM)
         # Runs that the sweep does not declare are in a report of their own.
         text = "an arm confirm=Confirm(top=3, seeds=8) in the sweep; or, as a report of its own: "
-        return replace(need, text=text + need.text + selection.options("--"))
-    if need.kind == "confirm":
-        return replace(need, text=need.text + selection.options("--"))
+        text = need.text if isinstance(size, Confirm) else text + need.text
+        chosen = (
+            ("top", size.top if isinstance(size, Confirm) else None),
+            ("runs", selection.runs),
+            ("steps", selection.steps),
+        )
+        text += "".join(f" --{name} {value}" for name, value in chosen if value is not None)
+        return replace(need, text=text + selection.options("--"))
     if need.kind == "margin":
         return replace(need, text="a margin: Sweep(…, margin=X), before the first run")
     if need.kind == "metric":

@@ -164,3 +164,12 @@ def test_refine_does_not_propose_what_was_confirmed(finished, sweep):
     assert "confirm" in proposed()
     sweep("confirm toy --top 3 --seeds 4")
     assert "confirm" not in proposed()
+
+
+def test_the_command_that_would_decide_it_confirms_as_many_leaders(finished):
+    write(finished, "dict(confirm=Confirm(top=2, seeds=4))", "dict(winner=winner.beats())")
+    finished.run("--sweep", "toy", "--sweep-arms", "none")
+    folder = finished.path / ".sweep/reports/toy-smoke"
+    questions = json.loads((folder / "report.json").read_text())["questions"]
+    (needs,) = [q["needs"] for q in questions if q["id"] == "winner"]
+    assert needs == ["sweep confirm toy --top 2"]
