@@ -357,7 +357,7 @@ class Effect:
 
 
 PowerUnit = Literal["runs", "pairs", "seeds"]
-"""What a power counts: main runs, pairs of a main run and one of an arm, or fresh seeds."""
+"""The unit of a power: main runs, pairs of a main run and one of an arm, or fresh seeds."""
 
 MOST = 1_000
 """The largest size that is tried for a power of 0.8."""

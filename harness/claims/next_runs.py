@@ -1,4 +1,4 @@
-"""What the next runs of a sweep buy: the power that its questions gain, by each use of them."""
+"""Work out the power that a sweep's questions gain from further runs, by each use of them."""
 
 from __future__ import annotations
 

@@ -195,11 +195,11 @@ def confirming(sweep: Sweep, options: argparse.Namespace) -> Sweep:
         id_: claim for id_, claim in sweep.questions.items() if claim.confirms_against is not None
     }
     if not asked or options.against is not None or options.margin is not None:
-        first = next(iter(asked), QUESTION)
-        against = next((claim.confirms_against for claim in asked.values()), None)
-        against = options.against if options.against is not None else against
-        claim = WinnerBeats(MEDIAN if against is None else against, options.margin)
-        asked = {first: claim}
+        claims = [claim for claim in asked.values() if isinstance(claim, WinnerBeats)]
+        own = claims[0] if claims else WinnerBeats(MEDIAN)
+        given = {"reference": options.against, "margin": options.margin}
+        changed = {name: value for name, value in given.items() if value is not None}
+        asked = {next(iter(asked), QUESTION): replace(own, **changed)}
     size = sweep.arms.get(CONFIRM)
     size = size if isinstance(size, Confirm) else Confirm()
     size = replace(size, top=options.top or size.top, seeds=options.seeds or size.seeds)

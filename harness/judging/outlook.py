@@ -1,4 +1,4 @@
-"""What further runs buy, of a finished sweep or of a table."""
+"""Work out what further runs of a finished sweep, or of a table, would show."""
 
 from __future__ import annotations
 

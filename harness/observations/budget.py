@@ -53,7 +53,7 @@ tell what parameters do.
 """
 
 MachineKind = Literal["backend", "device", "platform"]
-"""What tells machines apart: the first of these in which the runs differ."""
+"""Machines are told apart by the first of these in which the runs differ."""
 
 DOMINATES = 2 / 3
 """The share of the variance from which one source dominates."""

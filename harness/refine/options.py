@@ -15,7 +15,7 @@ CLOSE = 0.2
 """An SD is known once its estimate is off by at most this share."""
 
 EVEN = 0.5
-"""What is less likely decided than not does not come first."""
+"""An option with a lower chance of deciding its question does not come first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +143,7 @@ Option = Nothing | ConfirmOption | Seeds | Narrower | Wider
 
 @dataclass(frozen=True, slots=True)
 class Advice:
-    """What to do with the next ``runs``: ``options``, the best first.
+    """Advice on the next ``runs``: ``options``, the best first.
 
     ``chosen`` is what the runs are worth after the best of them are chosen.
     """
@@ -159,7 +159,7 @@ class Advice:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What is known of the runs, by which the options are ordered.
+    """Facts about the finished runs, by which the options are ordered.
 
     ``noise`` says whether the noise of a config with a fresh seed is known, ``apart`` whether one
     is told apart as the best, ``alike`` whether no config is ahead of the mean by more than the

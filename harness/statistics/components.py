@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 from harness.statistics.values import Estimate, FloatArray, as_values, check_level
 
 MOST_EXPLAINED = 1e6
-"""What is explained so many times over, in variances of the noise, has no interval to speak of."""
+"""From this ratio of explained variance to noise on, no interval is worked out."""
 
 
 @dataclass(frozen=True, slots=True)

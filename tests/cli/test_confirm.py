@@ -166,6 +166,21 @@ def test_refine_does_not_propose_what_was_confirmed(finished, sweep):
     assert "confirm" not in proposed()
 
 
+def test_another_reference_leaves_the_margin_as_it_is_declared(sweeps, sweep):
+    write(
+        sweeps,
+        "dict(confirm=Confirm(top=1, seeds=4))",
+        "dict(best=winner.beats(1, margin=0.03))",
+    )
+    sweeps.run("--sweep", "toy", "--sweep-arms", "none")
+    (asked,) = (
+        q for q in json.loads(sweep("confirm toy --against 2 --json")[1])["questions"] if q["asked"]
+    )
+    assert asked["id"] == "best"
+    assert "run number 2" in asked["claim"]
+    assert asked["claim"].endswith("margin: 0.03")
+
+
 def test_the_command_that_would_decide_it_confirms_as_many_leaders(finished):
     write(finished, "dict(confirm=Confirm(top=2, seeds=4))", "dict(winner=winner.beats())")
     finished.run("--sweep", "toy", "--sweep-arms", "none")
