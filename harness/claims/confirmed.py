@@ -29,6 +29,7 @@ from harness.claims.leads import Lead, ahead_by_seed, confirmed_of, leads_of
 from harness.errors import SweepError
 from harness.metrics import DELTA_PERF, Metric
 from harness.observations.fresh import FreshRuns, fresh_runs, in_blocks
+from harness.protocols import Claim
 from harness.records import CONFIRM, Config, Result, finite, is_whole
 from harness.sweeps import checks
 from harness.sweeps.confirming import FEWEST_SEEDS, MEDIAN
@@ -326,6 +327,17 @@ class WinnerBeats(MarginClaim):
             return (nights.mean_fell(now, then, was),)
         least = min(nights.fell(ahead[config], had[config], rng) for config in shared)
         return (Difference(what, min(1.0, len(shared) * least)),)
+
+
+def winner_claim(
+    claims: Iterable[Claim], reference: str | int | Config | None, margin: float | None
+) -> WinnerBeats:
+    """Return the claim on the winner among ``claims``, or a new one, with what is given changed."""
+    found = next((claim for claim in claims if isinstance(claim, WinnerBeats)), WinnerBeats())
+    return WinnerBeats(
+        found.reference if reference is None else reference,
+        found.margin if margin is None else margin,
+    )
 
 
 def _reference(given: object) -> str | int | Config:

@@ -12,7 +12,7 @@ from harness.cli import common
 from harness.errors import UsageError
 from harness.records import CONFIRM, Config, Value
 from harness.session.arguments import at_least_one, interval
-from harness.sweeps.confirming import FEWEST_SEEDS, MEDIAN, Confirm
+from harness.sweeps.confirming import FEWEST_SEEDS, Confirm
 from harness.sweeps.plan import Selection, check_until
 from harness.sweeps.sweep import Sweep
 from harness.text import listed, plural
@@ -189,17 +189,14 @@ def confirming(sweep: Sweep, options: argparse.Namespace) -> Sweep:
     SweepError
         Where the sweep has no such reference, or not as many runs.
     """
-    from harness.claims.confirmed import WinnerBeats
+    from harness.claims.confirmed import winner_claim
 
     asked = {
         id_: claim for id_, claim in sweep.questions.items() if claim.confirms_against is not None
     }
     if not asked or options.against is not None or options.margin is not None:
-        claims = [claim for claim in asked.values() if isinstance(claim, WinnerBeats)]
-        own = claims[0] if claims else WinnerBeats(MEDIAN)
-        given = {"reference": options.against, "margin": options.margin}
-        changed = {name: value for name, value in given.items() if value is not None}
-        asked = {next(iter(asked), QUESTION): replace(own, **changed)}
+        changed = winner_claim(asked.values(), options.against, options.margin)
+        asked = {next(iter(asked), QUESTION): changed}
     size = sweep.arms.get(CONFIRM)
     size = size if isinstance(size, Confirm) else Confirm()
     size = replace(size, top=options.top or size.top, seeds=options.seeds or size.seeds)

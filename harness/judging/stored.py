@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -24,12 +25,20 @@ from harness.judging.evidence import (
 from harness.judging.outlook import outlook_of_sweep
 from harness.metrics import DELTA_PERF, Metric
 from harness.records import CONFIRM, IMPORTED, MAIN, Conditions, Result, digest, run_key
-from harness.sweeps.confirming import Confirm
+from harness.sweeps.confirming import Confirm, reference_option
 from harness.sweeps.plan import ANSWERED, Plan, Selection, plan, trained_with
 from harness.sweeps.sources import changes
 from harness.sweeps.sweep import Sweep
 from harness.text import listed, plural
-from harness.verdicts import Evidence, Judgement, Need, Regressions, Verdict, training
+from harness.verdicts import (
+    Evidence,
+    Judgement,
+    Need,
+    Regressions,
+    Verdict,
+    confirming,
+    training,
+)
 
 FEW = 3
 """Of more files that changed only the number is said."""
@@ -333,6 +342,8 @@ def _judge(found: Gathered, early: Mapping[str, Verdict]) -> tuple[Verdict, ...]
             if lacking is not None:
                 waiting.add(id_)
                 verdict = _not_judged(verdict, lacking, whose)
+                if claim.confirms_against is not None and lacking_of((MAIN,)) is None:
+                    verdict = replace(verdict, needs=(confirming(planned.sweep.name),))
         judged[id_] = _as_asked(verdict, planned)
     # A question that waits counts in the correction as one that shows nothing, and has no figures.
     corrected = (
@@ -397,12 +408,17 @@ def _declared(need: Need, planned: Plan) -> Need:
         # Runs that the sweep does not declare are in a report of their own.
         text = "an arm confirm=Confirm(top=3, seeds=8) in the sweep; or, as a report of its own: "
         text = need.text if isinstance(size, Confirm) else text + need.text
+        seeds = size.seeds if isinstance(size, Confirm) and not need.options else None
         chosen = (
             ("top", size.top if isinstance(size, Confirm) else None),
+            ("seeds", seeds),
+            ("against", reference_option(planned.sweep)),
             ("runs", selection.runs),
             ("steps", selection.steps),
         )
-        text += "".join(f" --{name} {value}" for name, value in chosen if value is not None)
+        text += "".join(
+            f" --{name} {shlex.quote(str(value))}" for name, value in chosen if value is not None
+        )
         return replace(need, text=text + selection.options("--"))
     if need.kind == "margin":
         return replace(need, text="a margin: Sweep(…, margin=X), before the first run")

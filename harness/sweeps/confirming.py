@@ -94,6 +94,14 @@ def reference_of(sweep: Sweep) -> str | int | Config:
     return next(_references(sweep), MEDIAN)
 
 
+def reference_option(sweep: Sweep) -> str | None:
+    """Return the reference as ``sweep confirm --against`` takes it; None for the median."""
+    reference = reference_of(sweep)
+    if isinstance(reference, Config):
+        return ",".join(f"{name}={value}" for name, value in reference.items())
+    return None if reference == MEDIAN else str(reference)
+
+
 def _references(sweep: Sweep) -> Iterator[str | int | Config]:
     for claim in sweep.questions.values():
         if claim.confirms_against is not None:
@@ -124,6 +132,13 @@ def reference_place(sweep: Sweep, main: Iterable[Run]) -> Place | None:
                 f"the reference has the parameters {listed(list(reference))}; expected a whole "
                 f"config: {listed(names)}"
             )
+        for name, value in reference.items():
+            drawn = [run.config[name] for run in sweep.plan(arms=()) if run.repeat == 0]
+            if isinstance(value, str) and not any(isinstance(one, str) for one in drawn):
+                raise SweepError(
+                    f"the reference has {name} {shown(value)}; expected a value like those that "
+                    f"the sweep draws, as {drawn[0]!r}"
+                )
         return Place(reference, next((run.id for run in main if run.config == reference), None))
     declared_runs = [run for run in sweep.plan(arms=()) if run.repeat == 0]
     if isinstance(reference, int):

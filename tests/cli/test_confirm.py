@@ -124,6 +124,10 @@ def test_main_runs_that_are_missing_are_named_with_the_command(sweeps, sweep, mo
         ("--seeds 3", "3 fresh seeds are too few to be judged; give 4 or more"),
         ("--against 9", "the reference is run 9; the main runs are 0 to 5"),
         ("--against nobody", "the reference is 'nobody', which is no main run"),
+        (
+            "--against learning_rate=fast,batch_size=8,rank=1",
+            "the reference has learning_rate 'fast'; expected a value like those that the sweep",
+        ),
         ("--against rank=1", "the reference has the parameters rank; expected a whole config"),
         ("--against =1", "'=1' is no config; write NAME=VALUE for each parameter"),
         ("--margin -1", "'-1' is not a number above 0"),
@@ -151,6 +155,7 @@ def test_a_run_that_fails_is_status_1_and_trained_the_next_time(finished, sweep,
     status, out, _ = sweep("confirm toy --top 1 --seeds 4")
     assert status == 1
     assert "8 of 8 runs of arm confirm missing (8 failed)" in " ".join(out.split())
+    assert "needs sweep confirm toy --top 1 --seeds 4" in " ".join(out.split())
     monkeypatch.delenv("MODE_CONFIRM")
     assert sweep("confirm toy --top 1 --seeds 4")[0] == 0
     assert len(confirmed()) == 8
@@ -187,4 +192,4 @@ def test_the_command_that_would_decide_it_confirms_as_many_leaders(finished):
     folder = finished.path / ".sweep/reports/toy-smoke"
     questions = json.loads((folder / "report.json").read_text())["questions"]
     (needs,) = [q["needs"] for q in questions if q["id"] == "winner"]
-    assert needs == ["sweep confirm toy --top 2"]
+    assert needs == ["sweep confirm toy --top 2 --seeds 4"]
