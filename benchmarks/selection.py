@@ -15,7 +15,8 @@ import math
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
+from functools import partial
 
 if "numpy" not in sys.modules:  # the matrices are too small to be shared
     for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
@@ -24,8 +25,18 @@ if "numpy" not in sys.modules:  # the matrices are too small to be shared
 import numpy as np
 from simulation.bounds import BOUNDS, power, shown
 from simulation.bounds import trials as of_bounds
-from simulation.confirmations import Found, Trial, Worth, ahead, confirm, equal, judge
-from simulation.selections import DESIGNS, SHAPES, Chosen, Noise, Told, simulate, simulate_design
+from simulation.confirmations import Trial, ahead, confirm, equal, judge
+from simulation.selections import (
+    DESIGNS,
+    SHAPES,
+    Chosen,
+    Design,
+    Noise,
+    Shape,
+    Told,
+    simulate,
+    simulate_design,
+)
 
 from harness.text import clock
 
@@ -55,16 +66,28 @@ def cell(value: float, *, signed: bool = False) -> str:
     return "1.00" if value > 0.9995 else f"{value:.3f}".lstrip("0")
 
 
-def worth_row(names: Iterable[str], one: Worth) -> str:
+def worth_row(shape: Shape, noise: Noise, sweeps: int, rng: Rng) -> str:
     """Return a row on what confirmed leaders are worth."""
-    cells = [*names, cell(one.named_bias, signed=True), cell(one.named_covered)]
+    one = confirm(shape, noise, sweeps, rng)
+    cells = [shape.name, noise, cell(one.named_bias, signed=True), cell(one.named_covered)]
     cells += [cell(one.best_bias, signed=True)]
     cells += map(cell, (one.best_covered, one.together, one.alone, one.of_all))
     return f"| {' | '.join(cells)} |"
 
 
-def trial_row(trial: Trial, one: Found) -> str:
+def shape_row(shape: Shape, noise: Noise, sweeps: int, rng: Rng) -> str:
+    """Return a row on the best run of sweeps of one shape."""
+    return row((shape.name, noise), simulate(shape, noise, sweeps, rng), confirmed=True)
+
+
+def design_row(design: Design, sweeps: int, rng: Rng) -> str:
+    """Return a row on the best run where the data have to tell the noise."""
+    return row((design.name,), simulate_design(design, sweeps, rng), confirmed=False)
+
+
+def trial_row(trial: Trial, sweeps: int, rng: Rng) -> str:
     """Return a row on the claim on the winner."""
+    one = judge(trial, sweeps, rng)
     cells = [trial.name, str(len(trial.ahead)), str(trial.seeds)]
     rates = (one.supported, one.early, one.refuted, one.missed, one.covered)
     cells += map(cell, rates)
@@ -80,8 +103,9 @@ def power_row(trials: list[Trial], sweeps: int, rng: Rng) -> str:
     return f"| {' | '.join(cells)} | {found[1].taken:.1f} |"
 
 
-def bounds_row(trial: Trial, rates: Mapping[str, float]) -> str:
+def bounds_row(trial: Trial, sweeps: int, rng: Rng) -> str:
     """Return a row on ways to compare several leaders."""
+    rates = shown(trial, sweeps, rng)
     return f"| {' | '.join([trial.name, str(trial.seeds), *map(cell, rates.values())])} |"
 
 
@@ -105,29 +129,20 @@ def tables(sweeps: int, designs: int) -> dict[str, tuple[str, list[Callable[[Rng
     judged = "supported | with looks | refuted | best left out | all covered | seeds with looks"
 
     def trials(chosen: Iterable[Trial]) -> list[Callable[[Rng], str]]:
-        return [lambda rng, t=one: trial_row(t, judge(t, sweeps, rng)) for one in chosen]  # type: ignore[misc]
+        return [partial(trial_row, one, sweeps) for one in chosen]
 
     return {
         "selection": (
             f"| shape | noise | {heading} | confirmed | covers | P(best) said | and was |",
-            [
-                lambda rng, s=s, n=n: row((s.name, n), simulate(s, n, sweeps, rng), confirmed=True)  # type: ignore[misc]
-                for s, n in shapes
-            ],
+            [partial(shape_row, shape, noise, sweeps) for shape, noise in shapes],
         ),
         "designs": (
             f"| design | {heading} | P(best) said | and was |",
-            [
-                lambda rng, d=d: row((d.name,), simulate_design(d, designs, rng), confirmed=False)  # type: ignore[misc]
-                for d in DESIGNS
-            ],
+            [partial(design_row, design, designs) for design in DESIGNS],
         ),
         "confirmed": (
             f"| shape | noise | {named} | {best} | gain: lower end | of three |",
-            [
-                lambda rng, s=s, n=n: worth_row((s.name, n), confirm(s, n, sweeps, rng))  # type: ignore[misc]
-                for s, n in shapes
-            ],
+            [partial(worth_row, shape, noise, sweeps) for shape, noise in shapes],
         ),
         "winner": (
             f"| noise | leaders | seeds | {judged} |",
@@ -136,20 +151,14 @@ def tables(sweeps: int, designs: int) -> dict[str, tuple[str, list[Callable[[Rng
         "power": (
             "| noise | leaders | seeds | 1 SD ahead | 2 | 3 | with looks: 1 SD | 2 | 3 | seeds |",
             [
-                lambda rng, size=size, place=place: power_row(  # type: ignore[misc]
-                    [list(ahead(by, *size))[place] for by in LEADS], 5 * sweeps, rng
-                )
+                partial(power_row, [list(ahead(by, *size))[place] for by in LEADS], 5 * sweeps)
                 for place in range(2)
                 for size in SIZES
             ],
         ),
         "bounds": (
             f"| noise, 3 leaders | seeds | {' | '.join(BOUNDS)} |",
-            [
-                lambda rng, t=one: bounds_row(t, shown(t, 5 * sweeps, rng))  # type: ignore[misc]
-                for seeds in (4, 8)
-                for one in of_bounds(seeds)
-            ],
+            [partial(bounds_row, one, 5 * sweeps) for seeds in (4, 8) for one in of_bounds(seeds)],
         ),
     }
 

@@ -287,7 +287,7 @@ class Promise:
 
     def means(self) -> tuple[float, float, float]:
         """Return the mean least and largest promise, and the share that was shown."""
-        return tuple(float(np.mean(one)) for one in (self.least, self.most, self.shown))  # type: ignore[return-value]
+        return float(np.mean(self.least)), float(np.mean(self.most)), float(np.mean(self.shown))
 
 
 def promises(
